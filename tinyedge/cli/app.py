@@ -1,0 +1,48 @@
+"""The `tinyedge` program: its commands, and what it says when something is wrong."""
+
+import importlib
+import sys
+
+import typer
+
+from tinyedge import __version__
+from tinyedge.errors import TinyEdgeError
+
+app = typer.Typer(
+    name="tinyedge",
+    help="Unlabelled images in, a proven INT8 vision encoder on a Cortex-M out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
+_COMMANDS: tuple[str, ...] = ()
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"tinyedge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+for _command in _COMMANDS:
+    _module = importlib.import_module(f"tinyedge.cli.{_command}")
+    app.command(name=_command)(getattr(_module, _command))
+
+
+def main() -> None:
+    """Run the command line; a `TinyEdgeError` becomes one sentence on standard error and its exit code."""
+    try:
+        app()
+    except TinyEdgeError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(error.exit_code)

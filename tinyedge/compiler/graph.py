@@ -1,0 +1,119 @@
+"""The compiler's view of a model: operators in execution order over quantised tensors."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Affine quantisation: real = scale * (quantised - zero_point).
+
+    Attributes:
+        scales: (1,) per tensor or (C,) per channel, float32.
+        zero_points: Same length, int32.
+        axis: The channel axis of per-channel scales; 0 where there is one scale.
+    """
+
+    scales: np.ndarray
+    zero_points: np.ndarray
+    axis: int = 0
+
+    @property
+    def scale(self) -> float:
+        """The one scale of a per-tensor quantisation, exactly the file's float32."""
+        return float(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of a per-tensor quantisation."""
+        return int(self.zero_points[0])
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A tensor of the graph; identity, not value, tells two of them apart.
+
+    Attributes:
+        name: As in the file.
+        shape: All dimensions, the batch of 1 included; NHWC for images.
+        dtype: int8 for activations and weights, int32 for biases and shape-like constants.
+        quantisation: None for tensors that have none.
+        data: The value of a constant, of `shape` and `dtype`; None for an activation.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    quantisation: Quantisation | None = None
+    data: np.ndarray | None = None
+
+    @property
+    def elements(self) -> int:
+        """How many values it holds."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        """How much memory its values take."""
+        return self.elements * self.dtype.itemsize
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its value is known at compile time."""
+        return self.data is not None
+
+
+@dataclass(eq=False)
+class Operator:
+    """One node.
+
+    Attributes:
+        op: TFLite's name of the operator: "CONV_2D".
+        inputs: In TFLite's order; None for an optional input that is absent.
+        outputs: In TFLite's order.
+        options: The builtin options by their snake_case schema names ("stride_h", "fused_activation_function");
+            enumerations as their schema names ("SAME", "RELU6").
+        version: The operator's version in the file.
+        index: Its position in the file, for messages.
+    """
+
+    op: str
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    version: int = 1
+    index: int = 0
+
+    @property
+    def output(self) -> Tensor:
+        """The only output."""
+        (output,) = self.outputs
+        return output
+
+
+@dataclass(eq=False)
+class Graph:
+    """A model: operators in an order in which they can run.
+
+    Attributes:
+        name: For the generated code and the report.
+        operators: In execution order.
+        inputs: The model's inputs.
+        outputs: The model's outputs.
+        sha256: Of the file it came from, as hex.
+    """
+
+    name: str
+    operators: list[Operator]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    sha256: str = ""
+
+    def histogram(self) -> dict[str, int]:
+        """Count the operators by name."""
+        counts: dict[str, int] = {}
+        for operator in self.operators:
+            counts[operator.op] = counts.get(operator.op, 0) + 1
+        return dict(sorted(counts.items()))

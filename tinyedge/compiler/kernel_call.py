@@ -1,0 +1,46 @@
+"""What a lowering makes of an operator: one call of one C kernel, ready to be planned and printed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.compiler.graph import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantArray:
+    """Read-only data of a layer; it becomes one `static const` array in flash.
+
+    Attributes:
+        values: Of dtype int8, uint8, int16, int32; printed flat in C order.
+    """
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class KernelCall:
+    """A call `function(&params, inputs..., output, scratch)`.
+
+    Attributes:
+        function: The kernel, which is also its source file's stem: "te_conv2d_s8".
+        struct: The type of its parameters: "te_conv2d_params".
+        fields: The members of that struct by name, in the struct's order. A ConstantArray is printed as an array and
+            passed as a pointer; None is a null pointer; a tuple is an array member inside the struct.
+        inputs: Activations, passed as pointers in this order.
+        output: The activation written.
+        op: TFLite's name of the operator it came from, for profiles.
+        name: A short unique name for profiles: the output tensor's.
+        macs: Multiply-accumulates it stands for.
+        scratch_bytes: Working memory it needs while it runs, 4-byte aligned; 0 passes a null pointer.
+    """
+
+    function: str
+    struct: str
+    fields: dict[str, "int | ConstantArray | tuple[int, ...] | None"]
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    op: str
+    name: str
+    macs: int = 0
+    scratch_bytes: int = 0

@@ -1,0 +1,53 @@
+"""Every error that tinyedge raises on purpose.
+
+A message says what is wrong, where, the value against the limit, and the next command to run. The command line prints
+it as one sentence and leaves with `exit_code`; a traceback therefore always means a defect in tinyedge.
+"""
+
+
+class TinyEdgeError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+    exit_code = 2
+
+
+class ConfigError(TinyEdgeError):
+    """An option, a configuration key or a combination of them is not valid."""
+
+
+class DataError(TinyEdgeError):
+    """A data set is missing, empty, broken or of the wrong shape."""
+
+
+class CheckpointError(TinyEdgeError):
+    """A run directory or checkpoint is missing, corrupt or of another configuration."""
+
+
+class TrainingError(TinyEdgeError):
+    """Training had to stop: non-finite loss or a collapsed representation."""
+
+
+class ModelError(TinyEdgeError):
+    """A model file is missing, truncated, not a TFLite file, or not full INT8."""
+
+
+class UnsupportedOpError(ModelError):
+    """A model holds an operator, or a form of it, that the compiler or a runtime lacks."""
+
+
+class BudgetExceeded(TinyEdgeError):  # noqa: N818 - the budget is the news, not the error.
+    """Parameters, flash or RAM exceed their limit."""
+
+
+class GateFailed(TinyEdgeError):  # noqa: N818
+    """An export ran to its end, but a parity or accuracy gate did not hold."""
+
+    exit_code = 3
+
+
+class ToolMissing(TinyEdgeError):  # noqa: N818
+    """A program or Python package that the command needs is not installed."""
+
+
+class TargetError(TinyEdgeError):
+    """A board, emulator or serial port did not answer as it should."""

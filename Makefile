@@ -1,0 +1,77 @@
+# Two commands for a new user: `make demo` and `make test`. Both set up everything that they need, once.
+
+# The first Python 3.10 to 3.12 found; TensorFlow 2.19, which the exporter needs, ends there.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10, 12) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+JOBS ?= 2
+
+.PHONY: help demo test test-fast lint format setup system lock clean
+
+help:
+	@echo "make demo       train, probe, export, build and bench on the embedded data set, in minutes"
+	@echo "make test       the whole test suite"
+	@echo "make test-fast  the tests that take under ten seconds each"
+	@echo "make lint       ruff and mypy"
+	@echo "make setup      the virtual environment and the system packages, nothing else"
+	@echo "make lock       resolve requirements.lock anew from pyproject.toml"
+
+demo: setup
+	$(BIN)/tinyedge demo
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-fast: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: system $(VENV)/.installed
+
+# Command or file -> the Debian package that brings it.
+system:
+	@missing=""; \
+	need() { missing="$$missing $$1"; }; \
+	command -v arm-none-eabi-gcc >/dev/null || need gcc-arm-none-eabi; \
+	echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 || need libnewlib-arm-none-eabi; \
+	command -v qemu-system-arm >/dev/null || need qemu-system-arm; \
+	command -v cmake >/dev/null || need cmake; \
+	command -v ninja >/dev/null || need ninja-build; \
+	echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || { need gcc; need libc6-dev; }; \
+	[ -x $(BIN)/python ] || { [ -n "$(PYTHON)" ] && $(PYTHON) -c 'import ensurepip' 2>/dev/null; } || need python3-venv; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then \
+		echo "error: install what these Debian packages bring, then run make again:$$missing" >&2; exit 2; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=""; \
+	elif command -v sudo >/dev/null; then as_root="sudo"; \
+	else echo "error: ask an administrator to run: apt-get install$$missing" >&2; exit 2; fi; \
+	echo "installing$$missing"; \
+	$$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+$(VENV)/.installed: requirements.lock pyproject.toml | system
+	@[ -n "$(PYTHON)" ] || { echo "error: tinyedge needs Python 3.10.12 to 3.12: install one, then run make PYTHON=/path/to/it" >&2; exit 2; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages of requirements.lock into $(VENV) (8 GB, a few minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync -q --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
+		--python-version 3.10.12 --generate-hashes --upgrade -q -o requirements.lock
+
+clean:
+	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache

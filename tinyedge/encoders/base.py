@@ -14,19 +14,28 @@ class Encoder(nn.Module):
     Projectors, decoders, classifiers and teachers live outside, so `state_dict()` is what is deployed.
 
     Attributes:
+        name: Its name in the registry.
         feature_dim: D, the length of the pooled feature.
         input_size: H = W of the images it was built for, in pixels.
+        strides: The strides that were adapted to the input size, first layer first.
+        act: The activation of its MLPs, for encoders that have a choice.
     """
 
+    name: str
     feature_dim: int
     input_size: int
+    strides: tuple[int, ...]
+    act: str
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the pooled feature (B, D) float32 of normalised images (B, 3, H, W) float32."""
-        raise NotImplementedError
+        return self.forward_maps(images)[-1].mean(dim=(2, 3))
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the map of each of the four stages, (B, C_i, H_i, W_i)."""
+        """Return the map of each of the four stages, (B, C_i, H_i, W_i); the last one is (B, D, H_4, W_4).
+
+        The mean of the last map over its grid is the feature.
+        """
         raise NotImplementedError
 
     def forward_tokens(
@@ -39,5 +48,31 @@ class Encoder(nn.Module):
             stage: Where `corrupt` acts: 4 on the returned tokens (after the final norm), 3 on the tokens that enter
                 stage 3, which the rest of the encoder then has to repair.
             corrupt: Maps (B, N, C) tokens to corrupted tokens of the same shape; None leaves them as they are.
+
+        Raises:
+            ValueError: `stage` is neither 3 nor 4.
         """
         raise NotImplementedError
+
+
+def map_to_tokens(feature_map: torch.Tensor) -> torch.Tensor:
+    """Flatten a map (B, C, H, W) to tokens (B, H*W, C), row-major; channels-last in memory on purpose.
+
+    Channels-last tokens need no transposition in TFLite, whose maps are channels-last already.
+    """
+    B, C, H, W = feature_map.shape
+    return feature_map.permute(0, 2, 3, 1).reshape(B, H * W, C)
+
+
+def tokens_to_map(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Undo `map_to_tokens`: (B, H*W, C) to (B, C, H, W)."""
+    B, _, C = tokens.shape
+    return tokens.reshape(B, height, width, C).permute(0, 3, 1, 2)
+
+
+def corrupt_map(feature_map: torch.Tensor, corrupt: TokenCorruption | None) -> torch.Tensor:
+    """Apply a token corruption to a map (B, C, H, W), cell by cell; None returns the map itself."""
+    if corrupt is None:
+        return feature_map
+    height, width = feature_map.shape[2:]
+    return tokens_to_map(corrupt(map_to_tokens(feature_map)), height, width)

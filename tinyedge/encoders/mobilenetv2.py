@@ -1,0 +1,119 @@
+"""MobileNetV2 at width 0.35, without its classifier.
+
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks". The strides are free here, because the
+parameters do not depend on them: 32-pixel images need a finer grid than 224-pixel ones.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from tinyedge.encoders.base import Encoder, TokenCorruption, corrupt_map, map_to_tokens
+
+# Expansion, channels at width 1, blocks, of each row of the paper's table 2.
+ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+# Stages 1 to 4 by rows: each stage from the third on starts at a change of resolution in the default strides.
+STAGE_ROWS = (slice(0, 2), slice(2, 3), slice(3, 5), slice(5, 7))
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """Round `channels * width` to a multiple of 8, never more than 10 % down (the paper's reference code's rule)."""
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+class ConvBnRelu6(nn.Sequential):
+    """Convolution, batch norm, ReLU6."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU6(),
+        )
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1 (left out at expansion 1), depthwise 3x3, project 1x1; residual where the shape allows it."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int):
+        super().__init__()
+        hidden = in_channels * expansion
+        self.expand = nn.Identity() if expansion == 1 else ConvBnRelu6(in_channels, hidden, 1)
+        self.depthwise = ConvBnRelu6(hidden, hidden, 3, stride, groups=hidden)
+        self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
+        out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + out if self.residual else out
+
+
+class MobileNetV2(Encoder):
+    """MobileNetV2 without its classifier; the last convolution keeps 1280 channels at widths below 1.
+
+    Args:
+        name: Its name in the registry.
+        width: Multiplier of the channels.
+        input_size: H = W of the images, in pixels.
+        strides: Of the stem and of the first block of each of the seven rows, each 1 or 2.
+    """
+
+    def __init__(self, name: str, width: float, input_size: int, strides: tuple[int, ...]):
+        super().__init__()
+        self.name = name
+        self.input_size = input_size
+        self.strides = strides
+        self.act = "relu6"
+        self.feature_dim = HEAD_CHANNELS
+        widths = [scaled_channels(channels, width) for channels in (STEM_CHANNELS, *(row[1] for row in ROWS))]
+        self.stem = ConvBnRelu6(3, widths[0], 3, strides[0])
+        rows = [
+            _row(in_channels, out_channels, blocks, stride, expansion)
+            for (in_channels, out_channels), (expansion, _, blocks), stride in zip(
+                pairwise(widths), ROWS, strides[1:], strict=True
+            )
+        ]
+        self.stage1, self.stage2, self.stage3, self.stage4 = (
+            nn.Sequential(*(block for row in rows[stage] for block in row)) for stage in STAGE_ROWS
+        )
+        self.head = ConvBnRelu6(widths[-1], HEAD_CHANNELS, 1)
+        self.apply(_initialise)
+
+    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the map of each of the four stages, (B, C_i, H_i, W_i), the last one after the 1x1 head."""
+        return self._maps(images, corrupt=None)
+
+    def forward_tokens(
+        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
+    ) -> torch.Tensor:
+        """Return the final tokens (B, N, D); see `Encoder.forward_tokens`.
+
+        The tokens that enter stage 3 are those behind its first block, which sets the resolution.
+        """
+        if stage not in (3, 4):
+            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
+        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
+        return tokens if corrupt is None or stage == 3 else corrupt(tokens)
+
+    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        m1 = self.stage1(self.stem(images))
+        m2 = self.stage2(m1)
+        m3 = self.stage3[1:](corrupt_map(self.stage3[0](m2), corrupt))
+        m4 = self.head(self.stage4(m3))
+        return [m1, m2, m3, m4]
+
+
+def _row(in_channels: int, out_channels: int, blocks: int, stride: int, expansion: int) -> list[InvertedResidual]:
+    first = InvertedResidual(in_channels, out_channels, stride, expansion)
+    return [first, *(InvertedResidual(out_channels, out_channels, 1, expansion) for _ in range(blocks - 1))]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")

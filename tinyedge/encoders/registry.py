@@ -1,0 +1,107 @@
+"""The encoders by name, and the parameter budget."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.mobilenetv2 import MobileNetV2
+from tinyedge.encoders.tinynext import ACTIVATIONS, TINYNEXT_S, TINYNEXT_T, TinyNext
+from tinyedge.errors import BudgetExceeded, ConfigError
+
+PARAMETER_BUDGET = 1_000_000
+SMALLEST_INPUT = 8
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """How to build one encoder.
+
+    Attributes:
+        build: Makes it from (input_size, strides, act).
+        strides_by_size: Default strides for inputs up to the given size in pixels, in ascending order.
+        acts: What `act` may be.
+    """
+
+    build: Callable[[int, tuple[int, ...], str], Encoder]
+    strides_by_size: tuple[tuple[float, tuple[int, ...]], ...]
+    acts: tuple[str, ...]
+
+
+# The first two keep a grid of 4x4 or more in the last stage and the activations within a microcontroller's SRAM.
+_TINYNEXT_STRIDES = ((48, (1, 1, 2, 2, 2)), (112, (2, 1, 2, 2, 2)), (float("inf"), (2, 2, 2, 2, 2)))
+_MOBILENETV2_STRIDES = (
+    (48, (1, 1, 1, 2, 2, 1, 2, 1)),
+    (112, (2, 1, 1, 2, 2, 1, 2, 1)),
+    (float("inf"), (2, 1, 2, 2, 2, 1, 2, 1)),
+)
+
+
+def _mobilenetv2(input_size: int, strides: tuple[int, ...], act: str) -> Encoder:
+    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides)
+
+
+_ENTRIES: dict[str, _Entry] = {
+    "tinynext_t": _Entry(partial(TinyNext, "tinynext_t", TINYNEXT_T), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
+    "tinynext_s": _Entry(partial(TinyNext, "tinynext_s", TINYNEXT_S), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
+    "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu",)),
+}
+
+
+def encoder_names() -> tuple[str, ...]:
+    """Name every encoder that `create_encoder` knows."""
+    return tuple(_ENTRIES)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count the trainable values; batch-norm statistics are not among them."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def create_encoder(
+    name: str,
+    *,
+    input_size: int,
+    strides: tuple[int, ...] | None = None,
+    act: str = "relu",
+    enforce_budget: bool = True,
+) -> Encoder:
+    """Build an encoder with fresh weights, drawn from torch's global generator.
+
+    Args:
+        name: One of `encoder_names()`.
+        input_size: H = W of the images, in pixels.
+        strides: Each 1 or 2, first layer first; None takes the encoder's default for the input size.
+        act: Activation of the MLPs: "relu", or "gelu" as in TinyNeXt's paper, which TFLite Micro cannot run.
+        enforce_budget: Whether an encoder of 1,000,000 parameters or more is refused.
+
+    Raises:
+        ConfigError: An unknown name, activation or stride, or too small an input.
+        BudgetExceeded: The encoder has 1,000,000 parameters or more.
+    """
+    entry = _ENTRIES.get(name)
+    if entry is None:
+        close = difflib.get_close_matches(name, _ENTRIES, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"unknown encoder {name!r}; {hint}known encoders: {', '.join(_ENTRIES)}")
+    if input_size < SMALLEST_INPUT:
+        raise ConfigError(f"input size {input_size} is below the smallest possible, {SMALLEST_INPUT} pixels")
+    default = next(default for limit, default in entry.strides_by_size if input_size <= limit)
+    strides = default if strides is None else tuple(strides)
+    if len(strides) != len(default) or not set(strides) <= {1, 2}:
+        raise ConfigError(
+            f"strides {strides} do not fit {name}; give {len(default)} values of 1 or 2, for example {default}"
+        )
+    if act not in entry.acts:
+        raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
+    encoder = entry.build(input_size, strides, act)
+    parameters = count_parameters(encoder)
+    if enforce_budget and parameters >= PARAMETER_BUDGET:
+        raise BudgetExceeded(
+            f"{name} has {parameters:,} parameters and the budget is under {PARAMETER_BUDGET:,}; "
+            f"choose a smaller encoder or pass --no-budget"
+        )
+    return encoder

@@ -1,0 +1,183 @@
+"""TinyNeXt: convolution early, one lean attention head late, squeeze-and-excitation last.
+
+Zeng et al., "TinyNeXt: Improving the Efficiency of Tiny Hybrid Networks": four stages of MobileNetV2 blocks, attention
+blocks and squeeze-and-excitation blocks. The strides are free here, because the parameters do not depend on them:
+32-pixel images need a finer grid than 224-pixel ones.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinyedge.encoders.base import Encoder, TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+@dataclass(frozen=True)
+class TinyNextConfig:
+    """Widths and depths of the four stages.
+
+    Attributes:
+        widths: Channels of stages 1 to 4.
+        depths: Blocks of stages 1 to 4.
+        ratios: Expansion of the blocks' hidden layer in stages 1 to 4.
+    """
+
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+    ratios: tuple[float, float, float, float]
+
+
+TINYNEXT_T = TinyNextConfig(widths=(32, 64, 96, 192), depths=(3, 3, 6, 2), ratios=(2, 2, 2, 2))
+TINYNEXT_S = TinyNextConfig(widths=(32, 64, 96, 192), depths=(3, 3, 8, 3), ratios=(2, 2, 2, 2))
+
+
+class ConvBnRelu(nn.Sequential):
+    """Convolution, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+
+class MobileBlock(nn.Module):
+    """MobileNetV2's inverted residual: expand 1x1, depthwise 3x3, project 1x1; residual where the shape allows it."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, hidden: int):
+        super().__init__()
+        self.expand = ConvBnRelu(in_channels, hidden, 1)
+        self.depthwise = ConvBnRelu(hidden, hidden, 3, stride, groups=hidden)
+        self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
+        out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + out if self.residual else out
+
+
+class LeanAttention(nn.Module):
+    """Lean single-head self-attention: keys are the tokens themselves, and there is no output projection."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.value = nn.Linear(channels, channels, bias=False)
+        self.scale = channels**-0.5
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C, H, W) to (B, C, H, W); position comes from the depthwise convolutions around it."""
+        tokens = map_to_tokens(x)  # (B, N, C)
+        logits = self.query(tokens) @ tokens.transpose(1, 2) * self.scale  # (B, N, N)
+        mixed = logits.softmax(dim=-1) @ self.value(tokens)  # (B, N, C)
+        return tokens_to_map(mixed, x.shape[2], x.shape[3])
+
+
+class SqueezeExcite(nn.Module):
+    """A gate for each channel, computed from the pooled map."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        reduced = max(channels // 4, 8)
+        self.reduce = ConvBnRelu(channels, reduced, 1)
+        self.expand = nn.Conv2d(reduced, channels, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C, H, W) to (B, C, H, W), each channel scaled by its gate in [0, 1]."""
+        pooled = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+        return x * F.hardsigmoid(self.expand(self.reduce(pooled)))
+
+
+class Mlp(nn.Sequential):
+    """Two 1x1 convolutions with bias around an activation."""
+
+    def __init__(self, channels: int, hidden: int, act: str):
+        super().__init__(nn.Conv2d(channels, hidden, 1), ACTIVATIONS[act](), nn.Conv2d(hidden, channels, 1))
+
+
+class MixerBlock(nn.Module):
+    """Three residual steps: mixer on a normed map, depthwise 3x3, MLP on a normed map.
+
+    With attention as its mixer it is TinyNeXt's Former block, with squeeze-and-excitation its Se block.
+    """
+
+    def __init__(self, channels: int, mixer: nn.Module, hidden: int, act: str):
+        super().__init__()
+        self.mixer_norm = nn.BatchNorm2d(channels)
+        self.mixer = mixer
+        self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.mlp_norm = nn.BatchNorm2d(channels)
+        self.mlp = Mlp(channels, hidden, act)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C, H, W) to (B, C, H, W)."""
+        x = x + self.mixer(self.mixer_norm(x))
+        x = x + self.local(x)
+        out: torch.Tensor = x + self.mlp(self.mlp_norm(x))
+        return out
+
+
+class TinyNext(Encoder):
+    """TinyNeXt without its classifier.
+
+    Args:
+        name: Its name in the registry.
+        config: Widths and depths.
+        input_size: H = W of the images, in pixels.
+        strides: Of the two stem convolutions and of the three embeddings between the stages, each 1 or 2.
+        act: Of the MLPs, a key of `ACTIVATIONS`. The paper has GELU; ReLU is what a microcontroller runs.
+    """
+
+    def __init__(self, name: str, config: TinyNextConfig, input_size: int, strides: tuple[int, ...], act: str):
+        super().__init__()
+        self.name = name
+        self.input_size = input_size
+        self.strides = strides
+        self.act = act
+        self.feature_dim = config.widths[3]
+        w1, w2, w3, w4 = config.widths
+        h1, h2, h3, h4 = (int(width * ratio) for width, ratio in zip(config.widths, config.ratios, strict=True))
+        d1, d2, d3, d4 = config.depths
+        self.stem = nn.Sequential(ConvBnRelu(3, w1 // 2, 3, strides[0]), ConvBnRelu(w1 // 2, w1, 3, strides[1]))
+        self.stage1 = nn.Sequential(*(MobileBlock(w1, w1, 1, h1) for _ in range(d1)))
+        self.embed1 = MobileBlock(w1, w2, strides[2], w2)
+        self.stage2 = nn.Sequential(*(MobileBlock(w2, w2, 1, h2) for _ in range(d2)))
+        self.embed2 = MobileBlock(w2, w3, strides[3], w3)
+        self.stage3 = nn.Sequential(*(MixerBlock(w3, LeanAttention(w3), h3, act) for _ in range(d3)))
+        self.embed3 = MobileBlock(w3, w4, strides[4], w4)
+        self.stage4 = nn.Sequential(*(MixerBlock(w4, SqueezeExcite(w4), h4, act) for _ in range(d4)))
+        self.norm = nn.BatchNorm2d(w4)
+        self.apply(_initialise)
+
+    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the map of each of the four stages, (B, C_i, H_i, W_i), the last one after the final norm."""
+        return self._maps(images, corrupt=None)
+
+    def forward_tokens(
+        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
+    ) -> torch.Tensor:
+        """Return the final tokens (B, N, D); see `Encoder.forward_tokens`."""
+        if stage not in (3, 4):
+            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
+        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
+        return tokens if corrupt is None or stage == 3 else corrupt(tokens)
+
+    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        m1 = self.stage1(self.stem(images))
+        m2 = self.stage2(self.embed1(m1))
+        m3 = self.stage3(corrupt_map(self.embed2(m2), corrupt))
+        m4 = self.norm(self.stage4(self.embed3(m3)))
+        return [m1, m2, m3, m4]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

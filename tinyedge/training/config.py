@@ -1,0 +1,203 @@
+"""What a training run is made of: one frozen dataclass, YAML in and out."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tinyedge.atomic import write_text
+from tinyedge.errors import ConfigError
+
+# A run may move to another machine and go on: these keys say where it runs, not what it computes.
+PLACEMENT_KEYS = frozenset(
+    {"accelerator", "devices", "num_nodes", "strategy", "data_root", "checkpoint_every_s", "checkpoint_every_steps"}
+)
+
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the numbers of a run, and where it runs.
+
+    `None` means "choose for me"; `tinyedge.training.train` writes the chosen value into the run's `config.yaml`.
+
+    Attributes:
+        method: Pretraining method, see `tinyedge.ssl.registry.method_names`.
+        encoder: Encoder, see `tinyedge.encoders.registry.encoder_names`.
+        data: Registered data set or path of an image folder.
+        data_root: Folder that registered data sets are read from and downloaded to.
+        image_size: H = W in pixels; None takes the data set's own.
+        strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
+        act: Activation of the encoder: `relu` deploys on TFLite Micro, `gelu` is the paper's.
+        enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
+        augment: Augmentation preset of the method's views; None takes the method's own.
+        epochs: Passes over the train split.
+        batch_size: Images a step over all devices; None is 256, or 128 below 10,000 images.
+        lr_per_256: Peak learning rate for 256 images a step; scaled linearly with `batch_size`. None takes the method's.
+        min_lr_fraction: Learning rate at the end of the cosine, as a fraction of the peak.
+        weight_decay: AdamW weight decay; never on norms, biases and mask tokens.
+        betas: AdamW momentum constants.
+        grad_clip: Largest gradient norm.
+        warmup_epochs: Linear warm-up; None is a tenth of the epochs, at most 10.
+        bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
+            saved, at most one pass over the train split.
+        seed: Seed of initial weights, data order and augmentation.
+        precision: `32-true`, `bf16-mixed`, `16-mixed` (Fabric's names).
+        accelerator: `auto`, `cpu`, `cuda`, `mps` (Fabric's names).
+        devices: Devices a node, or `auto`.
+        num_nodes: Machines.
+        strategy: `auto`, `ddp`, `fsdp`... (Fabric's names).
+        log_every_steps: Steps between two lines of `metrics.jsonl`; shorter for runs of few steps.
+        checkpoint_every_s: Seconds between two checkpoints within an epoch.
+        checkpoint_every_steps: Steps between two checkpoints; 0 leaves it to the clock and the end of each epoch.
+        method_options: Options of the method; checked and completed by `tinyedge.ssl.registry.method_options`.
+    """
+
+    method: str = "s0-plus"
+    encoder: str = "tinynext_t"
+    data: str = "digits"
+    data_root: str | None = None
+    image_size: int | None = None
+    strides: tuple[int, ...] | None = None
+    act: str = "relu"
+    enforce_budget: bool = True
+    augment: str | None = None
+    epochs: int = 100
+    batch_size: int | None = None
+    lr_per_256: float | None = None
+    min_lr_fraction: float = 0.002
+    weight_decay: float = 0.05
+    betas: tuple[float, ...] = (0.9, 0.95)
+    grad_clip: float = 1.0
+    warmup_epochs: float | None = None
+    bn_recalibration_batches: int = 50
+    seed: int = 0
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    log_every_steps: int = 50
+    checkpoint_every_s: float = 60.0
+    checkpoint_every_steps: int = 0
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        at_least = {"epochs": 1, "num_nodes": 1, "log_every_steps": 1, "checkpoint_every_steps": 0, "seed": 0}
+        at_least |= {"bn_recalibration_batches": 1, "batch_size": 2, "image_size": 8}
+        for key, least in at_least.items():
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give another --{_option(key)}")
+        for key in ("lr_per_256", "grad_clip"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{key} is {value}, but has to be greater than 0; give another {key}")
+        if self.precision not in _PRECISIONS:
+            raise ConfigError(_unknown("precision", self.precision, _PRECISIONS))
+        if len(self.betas) != 2:
+            raise ConfigError(f"betas has {len(self.betas)} values, but AdamW takes 2; write betas: [0.9, 0.95]")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain dictionaries, lists and scalars, as YAML and JSON hold it."""
+        return {
+            key: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+            for key, value in asdict(self).items()
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the configuration as YAML, whole or not at all."""
+        write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
+
+
+def config_from_mapping(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
+    """Return `base` (default: a `TrainConfig` of defaults) with `values` set.
+
+    Raises:
+        ConfigError: An unknown key (with the closest match) or a value of the wrong type.
+    """
+    known = {item.name: item for item in fields(TrainConfig)}
+    converted = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(_unknown("key", str(key), known))
+        converted[key] = _convert(key, value, str(known[key].type))
+    return replace(base or TrainConfig(), **converted)
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Read a YAML configuration and set `overrides` (from the command line) on top.
+
+    Raises:
+        ConfigError: A missing or malformed file, an unknown key (with the closest match), a value of the wrong type.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist; give an existing YAML file to --config") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not a readable YAML file ({reason}); mend it or leave it out") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no keys; write one `key: value` a line, such as `epochs: 100`")
+    try:
+        return config_from_mapping(overrides or {}, base=config_from_mapping(values))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def changed_keys(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Return the keys that decide a run's numbers and differ between two resolved configurations."""
+    before, after = old.to_dict(), new.to_dict()
+    return [key for key in before if key not in PLACEMENT_KEYS and before[key] != after[key]]
+
+
+def _convert(key: str, value: Any, annotation: str) -> Any:
+    kinds = annotation.split(" | ")
+    try:
+        if value is None:
+            if "None" in kinds:
+                return None
+            raise ValueError
+        if kinds[0] == "bool":
+            if not isinstance(value, bool):
+                raise ValueError
+            return value
+        if kinds[0].startswith("tuple"):
+            if isinstance(value, (str, bytes)):
+                raise ValueError
+            return tuple(float(item) if "float" in kinds[0] else _integer(item) for item in value)
+        if kinds[0].startswith("Mapping"):
+            return dict(value)
+        if kinds[0] == "float":
+            if isinstance(value, bool):
+                raise ValueError
+            return float(value)
+        if kinds[0] == "int":
+            return value if "str" in kinds and value == "auto" else _integer(value)
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key} is {value!r}, but has to be {annotation}; correct {key}") from error
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value):
+        raise ValueError
+    return int(value)
+
+
+def _unknown(what: str, value: str, known: Any) -> str:
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+    return f"unknown {what} {value}; {hint}"
+
+
+def _option(key: str) -> str:
+    return key.replace("_", "-")

@@ -1,0 +1,101 @@
+"""A run directory: what training leaves behind, and what probe, export and bench start from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.training.config import TrainConfig, load_config
+
+if TYPE_CHECKING:
+    from tinyedge.data.dataset import ImageDataset
+    from tinyedge.encoders.base import Encoder
+
+CONFIG_FILE = "config.yaml"
+ENCODER_FILE = "encoder.safetensors"
+CHECKPOINT_FILE = "checkpoints/last.ckpt"
+METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run on disk.
+
+    Attributes:
+        path: The run directory.
+        config: The resolved configuration: no choice is left open in it.
+    """
+
+    path: Path
+    config: TrainConfig
+
+    @property
+    def encoder_path(self) -> Path:
+        """The trained encoder's weights: nothing else is in that file."""
+        return self.path / ENCODER_FILE
+
+    def load_encoder(self) -> "Encoder":
+        """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
+
+        Raises:
+            CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from tinyedge.encoders.registry import create_encoder
+
+        if not self.encoder_path.is_file():
+            raise CheckpointError(
+                f"{self.encoder_path} does not exist: training has not ended; "
+                f"run `tinyedge train --out {self.path} --resume`"
+            )
+        try:
+            weights = load_file(self.encoder_path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.encoder_path} is corrupt ({error}); run `tinyedge train --out {self.path} --resume` to write it again"
+            ) from error
+        if self.config.image_size is None:
+            raise CheckpointError(
+                f"{self.path / CONFIG_FILE} has no image_size; write the images' size in pixels into it"
+            )
+        encoder = create_encoder(
+            self.config.encoder,
+            input_size=self.config.image_size,
+            strides=self.config.strides,
+            act=self.config.act,
+            enforce_budget=False,
+        )
+        try:
+            encoder.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.encoder_path} does not hold a {self.config.encoder}, which {CONFIG_FILE} names; "
+                "train again with --overwrite"
+            ) from error
+        return encoder.eval()
+
+    def load_dataset(self) -> "ImageDataset":
+        """Return the data set that the run was trained on, at the run's image size."""
+        from tinyedge.data.registry import load_dataset
+
+        root = Path(self.config.data_root) if self.config.data_root else None
+        return load_dataset(self.config.data, image_size=self.config.image_size, root=root)
+
+
+def load_run(path: Path) -> Run:
+    """Open a run directory.
+
+    Raises:
+        CheckpointError: It does not exist, is no run, or its configuration cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; run `tinyedge train --out {path}` first")
+    if not (path / CONFIG_FILE).is_file():
+        raise CheckpointError(f"{path} is no run: it holds no {CONFIG_FILE}; give a folder that `tinyedge train` wrote")
+    try:
+        return Run(path, load_config(path / CONFIG_FILE))
+    except ConfigError as error:
+        raise CheckpointError(f"{error} (a run's {CONFIG_FILE} is written by `tinyedge train`)") from error

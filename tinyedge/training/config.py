@@ -37,7 +37,8 @@ class TrainConfig:
         augment: Augmentation preset of the method's views; None takes the method's own.
         epochs: Passes over the train split.
         batch_size: Images a step over all devices; None is 256, or 128 below 10,000 images.
-        lr_per_256: Peak learning rate for 256 images a step; scaled linearly with `batch_size`. None takes the method's.
+        lr_per_256: Peak learning rate for 256 images a step; scaled linearly with `batch_size`. None takes the
+            method's own.
         min_lr_fraction: Learning rate at the end of the cosine, as a fraction of the peak.
         weight_decay: AdamW weight decay; never on norms, biases and mask tokens.
         betas: AdamW momentum constants.
@@ -125,7 +126,7 @@ def config_from_mapping(values: Mapping[str, Any], base: TrainConfig | None = No
     for key, value in values.items():
         if key not in known:
             raise ConfigError(_unknown("key", str(key), known))
-        converted[key] = _convert(key, value, str(known[key].type))
+        converted[key] = _convert(key, value, _annotation(known[key].type))
     return replace(base or TrainConfig(), **converted)
 
 
@@ -154,6 +155,10 @@ def changed_keys(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Return the keys that decide a run's numbers and differ between two resolved configurations."""
     before, after = old.to_dict(), new.to_dict()
     return [key for key in before if key not in PLACEMENT_KEYS and before[key] != after[key]]
+
+
+def _annotation(kind: Any) -> str:
+    return kind.__name__ if kind in (str, int, float, bool) else str(kind).replace("collections.abc.", "")
 
 
 def _convert(key: str, value: Any, annotation: str) -> Any:

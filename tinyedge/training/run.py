@@ -54,7 +54,8 @@ class Run:
             weights = load_file(self.encoder_path)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
-                f"{self.encoder_path} is corrupt ({error}); run `tinyedge train --out {self.path} --resume` to write it again"
+                f"{self.encoder_path} is corrupt ({error}); "
+                f"run `tinyedge train --out {self.path} --resume` to write it again"
             ) from error
         if self.config.image_size is None:
             raise CheckpointError(

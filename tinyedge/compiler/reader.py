@@ -1,0 +1,308 @@
+"""Reads a full-INT8 .tflite file into a `Graph`, or says in one sentence why it cannot.
+
+The file is not trusted: every length and index is checked against the file before it is used, so that a truncated or
+damaged model is an error and never a crash, a hang or a wrong program.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+
+from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.errors import ModelError
+
+_MAX_TENSOR_BYTES = 2**31 - 1
+
+_DTYPES: dict[str, np.dtype] = {
+    "BOOL": np.dtype(np.bool_),
+    "FLOAT16": np.dtype(np.float16),
+    "FLOAT32": np.dtype(np.float32),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "UINT8": np.dtype(np.uint8),
+}
+
+
+def _enum_names(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+_TENSOR_TYPES = _enum_names(tflite.TensorType)
+_OPERATORS = _enum_names(tflite.BuiltinOperator)
+_OPTION_TYPES = _enum_names(tflite.BuiltinOptions)
+_OPTION_ENUMS: dict[str, dict[int, str]] = {
+    "padding": _enum_names(tflite.Padding),
+    "fused_activation_function": _enum_names(tflite.ActivationFunctionType),
+    "weights_format": _enum_names(tflite.FullyConnectedOptionsWeightsFormat),
+    "quantized_bias_type": _TENSOR_TYPES,
+    "in_data_type": _TENSOR_TYPES,
+    "out_data_type": _TENSOR_TYPES,
+}
+
+
+def read_tflite(path: Path) -> Graph:
+    """Read a full-INT8 model.
+
+    Args:
+        path: A .tflite file with one subgraph, static shapes, and int8 inputs and outputs.
+
+    Returns:
+        Its operators in execution order. Constants hold their values; every int8 tensor has its quantisation.
+
+    Raises:
+        ModelError: The file is missing, not TFLite, damaged, or not full INT8.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"no model at {path}: give the path of a .tflite file") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if not content:
+        raise ModelError(f"{path} is empty: write the model again, for example with `tinyedge export RUN --int8`")
+    if content[4:8] != b"TFL3":
+        raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
+    try:
+        return _Reader(path, content).graph()
+    except ModelError:
+        raise
+    except Exception as error:  # A damaged flatbuffer can make its accessors raise anything.
+        raise ModelError(
+            f"{path} is truncated or damaged ({len(content)} bytes, {type(error).__name__} while reading): copy or export it again"
+        ) from error
+
+
+class _Reader:
+    """One pass over one file; tensors are read when an operator names them."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = path
+        self._content = content
+        self._model = tflite.Model.GetRootAs(content, 0)
+        self._subgraph: Any = None
+        self._tensors: dict[int, Tensor] = {}
+
+    def graph(self) -> Graph:
+        subgraphs = self._length(self._model.SubgraphsLength())
+        if subgraphs != 1:
+            raise ModelError(
+                f"{self._path} has {subgraphs} subgraphs: tinyedge takes models with one, without control flow or signatures that add more"
+            )
+        self._subgraph = self._model.Subgraphs(0)
+        operators = [
+            self._operator(self._subgraph.Operators(index), index)
+            for index in range(self._length(self._subgraph.OperatorsLength()))
+        ]
+        inputs = tuple(self._tensor(index) for index in self._indices(self._subgraph.InputsAsNumpy()))
+        outputs = tuple(self._tensor(index) for index in self._indices(self._subgraph.OutputsAsNumpy()))
+        graph = Graph(
+            name=self._path.stem,
+            operators=operators,
+            inputs=inputs,
+            outputs=outputs,
+            sha256=hashlib.sha256(self._content).hexdigest(),
+        )
+        if not inputs or not outputs:
+            raise self._damaged("it has no inputs or no outputs")
+        self._check_types(graph)
+        self._check_order(graph)
+        return graph
+
+    def _damaged(self, reason: str) -> ModelError:
+        return ModelError(f"{self._path} is truncated or damaged ({reason}): copy or export it again")
+
+    def _length(self, length: int) -> int:
+        """Check the length of a flatbuffer vector, whose elements take at least a byte each."""
+        if length > len(self._content):
+            raise self._damaged(f"a list of {length} entries in a file of {len(self._content)} bytes")
+        return length
+
+    def _indices(self, vector: Any) -> list[int]:
+        # The accessors return the integer 0 for an absent vector.
+        return [] if isinstance(vector, int) else [int(index) for index in vector]
+
+    def _operator(self, source: Any, index: int) -> Operator:
+        code_index = source.OpcodeIndex()
+        if code_index >= self._length(self._model.OperatorCodesLength()):
+            raise self._damaged(f"operator {index} has the unknown code {code_index}")
+        code = self._model.OperatorCodes(code_index)
+        # Files from before 2020 have only the 8-bit deprecated field; later ones saturate it at 127.
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        op = _OPERATORS.get(builtin)
+        if op is None:
+            raise self._damaged(f"operator {index} has the unknown builtin code {builtin}")
+        if op == "CUSTOM":
+            op = _text(code.CustomCode()) or "CUSTOM"
+        inputs = tuple(None if i == -1 else self._tensor(i) for i in self._indices(source.InputsAsNumpy()))
+        outputs = tuple(self._tensor(i) for i in self._indices(source.OutputsAsNumpy()))
+        if not outputs:
+            raise self._damaged(f"operator {index} ({op}) has no output")
+        return Operator(op, inputs, outputs, self._options(source), max(code.Version(), 1), index)
+
+    def _options(self, source: Any) -> dict[str, Any]:
+        kind = _OPTION_TYPES.get(source.BuiltinOptionsType())
+        if kind is None:
+            raise self._damaged("an operator has options of an unknown type")
+        table = source.BuiltinOptions()
+        if kind == "NONE" or table is None:
+            return {}
+        options = getattr(tflite, kind)()
+        options.Init(table.Bytes, table.Pos)
+        return dict(_fields(options, self._length))
+
+    def _tensor(self, index: int) -> Tensor:
+        if index not in self._tensors:
+            if not 0 <= index < self._length(self._subgraph.TensorsLength()):
+                raise self._damaged(f"there is no tensor {index}")
+            self._tensors[index] = self._read_tensor(self._subgraph.Tensors(index), index)
+        return self._tensors[index]
+
+    def _read_tensor(self, source: Any, index: int) -> Tensor:
+        name = _text(source.Name()) or f"tensor_{index}"
+        type_name = _TENSOR_TYPES.get(source.Type(), f"type {source.Type()}")
+        dtype = _DTYPES.get(type_name)
+        if dtype is None:
+            raise ModelError(f"tensor '{name}' of {self._path} is {type_name}: tinyedge takes full-INT8 models")
+        if source.Sparsity() is not None or source.IsVariable():
+            raise ModelError(
+                f"tensor '{name}' of {self._path} is sparse or variable: tinyedge takes dense, stateless models"
+            )
+        shape = tuple(self._indices(source.ShapeAsNumpy()))
+        signature = self._indices(source.ShapeSignatureAsNumpy())
+        # A batch of unknown size is stored as 1 and run as 1; any other unknown size is no static plan.
+        if any(size < 0 for size in shape) or any(size < 0 for size in signature[1:]):
+            raise ModelError(
+                f"tensor '{name}' of {self._path} has the dynamic shape {signature or list(shape)}: export static shapes"
+            )
+        if math.prod(shape) * dtype.itemsize > _MAX_TENSOR_BYTES:
+            raise self._damaged(f"tensor '{name}' has the shape {list(shape)}")
+        data = self._buffer(source.Buffer(), name, shape, dtype)
+        return Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape), data)
+
+    def _buffer(self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
+        if index >= self._length(self._model.BuffersLength()):
+            raise self._damaged(f"tensor '{name}' has the unknown buffer {index}")
+        buffer = self._model.Buffers(index)
+        if buffer.Offset() > 1:
+            raise ModelError(f"{self._path} keeps its weights outside the flatbuffer: export it below 2 GB")
+        content = buffer.DataAsNumpy()
+        if isinstance(content, int) or content.size == 0:
+            return np.zeros(shape, dtype) if 0 in shape else None
+        if content.size != math.prod(shape) * dtype.itemsize:
+            raise self._damaged(f"tensor '{name}' of shape {list(shape)} has {content.size} bytes")
+        values = np.frombuffer(content.tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
+        return values.reshape(shape)
+
+    def _quantisation(self, source: Any, name: str, shape: tuple[int, ...]) -> Quantisation | None:
+        if source is None or source.ScaleLength() == 0:
+            return None
+        scales = np.array(source.ScaleAsNumpy(), dtype=np.float32)
+        zero_points = np.array(self._indices(source.ZeroPointAsNumpy()), dtype=np.int64)
+        if zero_points.size == 0:
+            zero_points = np.zeros(scales.size, dtype=np.int64)
+        axis = source.QuantizedDimension() if scales.size > 1 else 0
+        channels_fit = scales.size == 1 or (0 <= axis < len(shape) and shape[axis] == scales.size)
+        if not channels_fit or zero_points.size != scales.size:
+            raise self._damaged(
+                f"tensor '{name}' of shape {list(shape)} has {scales.size} scales and {zero_points.size} zero points"
+            )
+        if not np.all(np.isfinite(scales)) or np.any(scales <= 0) or np.any(np.abs(zero_points) > 2**31 - 1):
+            raise self._damaged(f"tensor '{name}' has a scale that is not positive or a zero point out of range")
+        return Quantisation(scales, zero_points.astype(np.int32), axis)
+
+    def _check_types(self, graph: Graph) -> None:
+        """Full INT8 means: int8 activations, each with one scale and a zero point of int8, and int8 weights with scales."""
+        activations = [tensor for tensor in self._tensors.values() if not tensor.is_constant]
+        floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
+        if floats and not any(tensor.dtype == np.int8 for tensor in activations):
+            raise ModelError(
+                f"{self._path} is a {floats[0].dtype.name} model: export full INT8 with `tinyedge export RUN --int8`"
+            )
+        for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+            for tensor in tensors:
+                if tensor.dtype != np.int8:
+                    raise ModelError(
+                        f"{role} '{tensor.name}' of {self._path} is {tensor.dtype.name}: tinyedge takes int8 inputs and "
+                        "outputs; export with `tinyedge export RUN --int8` or set the converter's inference_input_type "
+                        "and inference_output_type to int8"
+                    )
+        for operator in graph.operators:
+            for tensor in operator.outputs:
+                if tensor.dtype.kind == "f" or tensor.dtype in (np.int16, np.uint8):
+                    raise ModelError(
+                        f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} tensor "
+                        f"'{tensor.name}': tinyedge takes full-INT8 models; export with `tinyedge export RUN --int8`"
+                    )
+        for tensor in self._tensors.values():
+            if tensor.dtype != np.int8 or tensor.elements == 0:
+                continue
+            quantisation = tensor.quantisation
+            if quantisation is None:
+                raise ModelError(
+                    f"int8 tensor '{tensor.name}' of {self._path} has no scale: export it with full INT8 quantisation"
+                )
+            if not tensor.is_constant and quantisation.scales.size != 1:
+                raise ModelError(
+                    f"activation '{tensor.name}' of {self._path} has {quantisation.scales.size} scales: "
+                    "tinyedge takes one scale for an activation"
+                )
+            if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
+                raise self._damaged(f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")
+
+    def _check_order(self, graph: Graph) -> None:
+        """Every activation is written once, before it is read, and holds something."""
+        written = set(graph.inputs)
+        if any(tensor.is_constant for tensor in graph.inputs):
+            raise self._damaged("an input is a constant")
+        for operator in graph.operators:
+            for tensor in operator.inputs:
+                if tensor is not None and not tensor.is_constant and tensor not in written:
+                    raise self._damaged(
+                        f"operator {operator.index} ({operator.op}) reads '{tensor.name}' before it is written"
+                    )
+            for tensor in operator.outputs:
+                if tensor in written or tensor.is_constant:
+                    raise self._damaged(f"operator {operator.index} ({operator.op}) writes '{tensor.name}' again")
+                written.add(tensor)
+        for tensor in graph.outputs:
+            if tensor not in written:
+                raise self._damaged(f"no operator writes the output '{tensor.name}'")
+        for tensor in written:
+            if tensor.elements == 0:
+                raise self._damaged(f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", errors="replace")
+
+
+def _fields(options: Any, length: Callable[[int], int]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a flatbuffer options table by their snake_case schema names, enumerations by name."""
+    accessors = vars(type(options))
+    for accessor in accessors:
+        vector = f"{accessor}Length" in accessors
+        if accessor in ("Init", "GetRootAs") or accessor.startswith(("_", "GetRootAs")):
+            continue
+        if accessor.endswith(("Length", "AsNumpy", "IsNone", "BufferHasIdentifier")):
+            continue
+        field = re.sub(r"(?<!^)([A-Z])", r"_\1", accessor).lower()
+        if vector:
+            count = length(getattr(options, f"{accessor}Length")())
+            yield field, tuple(int(getattr(options, accessor)(i)) for i in range(count))
+            continue
+        value = getattr(options, accessor)()
+        if field in _OPTION_ENUMS:
+            names = _OPTION_ENUMS[field]
+            if value not in names:
+                raise ValueError(f"{field} {value}")
+            value = names[value]
+        yield field, value

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_dot.h
+ *  The inner loops that convolutions and matrix products share. */
+#ifndef TE_DOT_H
+#define TE_DOT_H
+
+#include <stdint.h>
+
+/** The part of a kernel axis whose taps fall inside the input. */
+typedef struct {
+    int32_t begin; /**< First tap inside. */
+    int32_t end;   /**< One past the last; not above begin where no tap is inside. */
+} te_taps;
+
+/** Finds the taps of one axis at one output position.
+ *  @param origin    Input coordinate of tap 0; may be negative.
+ *  @param in_size   Input size along the axis.
+ *  @param kernel    Taps of the kernel.
+ *  @param dilation  Distance between taps, at least 1. */
+static inline te_taps te_taps_inside(int32_t origin, int32_t in_size, int32_t kernel, int32_t dilation) {
+    te_taps taps;
+    taps.begin = origin < 0 ? (dilation - 1 - origin) / dilation : 0;
+    taps.end = origin < in_size ? (in_size - origin + dilation - 1) / dilation : 0;
+    if (taps.end > kernel) {
+        taps.end = kernel;
+    }
+    return taps;
+}
+
+/** sum of (a[i] + a_offset) * b[i].
+ *  @param count     At most 65,535, so that the sum fits 32 bits.
+ *  @param a_offset  [-127, 128], minus the zero point of a. */
+static inline int32_t te_dot(const int8_t *a, const int8_t *b, int32_t count, int32_t a_offset) {
+    int32_t sum = 0;
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        sum += (a[i] + a_offset) * b[i];
+        sum += (a[i + 1] + a_offset) * b[i + 1];
+        sum += (a[i + 2] + a_offset) * b[i + 2];
+        sum += (a[i + 3] + a_offset) * b[i + 3];
+    }
+    for (; i < count; ++i) {
+        sum += (a[i] + a_offset) * b[i];
+    }
+    return sum;
+}
+
+#endif /* TE_DOT_H */

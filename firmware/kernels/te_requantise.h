@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_requantise.h
+ *  The fixed-point steps that every INT8 kernel shares.
+ *
+ *  A positive real factor is held as multiplier * 2^(shift - 31) with multiplier in [2^30, 2^31) (or 0), and applied
+ *  with two roundings: the high half of the doubled product, then the right shift. Where a left shift or a sum leaves
+ *  the 32-bit range it wraps, as the reference interpreter's code does on every machine it runs on. */
+#ifndef TE_REQUANTISE_H
+#define TE_REQUANTISE_H
+
+#include <stdint.h>
+
+/** Fails to compile where >> of a negative number is not arithmetic, or int8_t conversion would not wrap. */
+typedef char te_requires_arithmetic_shift[((-3 >> 1) == -2) ? 1 : -1];
+
+/** a + b modulo 2^32. */
+static inline int32_t te_add_wrapping(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
+/** round(a * b / 2^31), halves towards plus infinity; INT32_MIN * INT32_MIN saturates. */
+static inline int32_t te_high_mul(int32_t a, int32_t b) {
+    if (a == INT32_MIN && b == INT32_MIN) {
+        return INT32_MAX;
+    }
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
+}
+
+/** round(x / 2^exponent), halves away from zero.
+ *  @param exponent  [0, 31] */
+static inline int32_t te_rounding_shift(int32_t x, int32_t exponent) {
+    const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1u);
+    const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+    return (x >> exponent) + ((x & mask) > threshold ? 1 : 0);
+}
+
+/** round(round(x * 2^max(shift, 0) * multiplier / 2^31) / 2^max(-shift, 0)).
+ *  @param multiplier  [0, 2^31)
+ *  @param shift       [-31, 31] */
+static inline int32_t te_requantise(int32_t x, int32_t multiplier, int32_t shift) {
+    const int32_t left = shift > 0 ? shift : 0;
+    const int32_t right = shift > 0 ? 0 : -shift;
+    const int32_t shifted = (int32_t)((uint32_t)x << left);
+    /* The multiplier is not negative, so the product cannot saturate. */
+    const int32_t product = (int32_t)(((int64_t)shifted * multiplier + ((int64_t)1 << 30)) >> 31);
+    return te_rounding_shift(product, right);
+}
+
+/** x limited to [low, high], which lies within [-128, 127]. */
+static inline int8_t te_clamp(int32_t x, int32_t low, int32_t high) {
+    const int32_t floored = x < low ? low : x;
+    return (int8_t)(floored > high ? high : floored);
+}
+
+#endif /* TE_REQUANTISE_H */

@@ -1,8 +1,11 @@
 """What a data set is, wherever it came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from tinyedge.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,8 @@ class ImageSplit:
 
     Attributes:
         images: (N, 3, H, W) uint8, RGB.
-        labels: (N,) int64 class indices, or None where the images have none.
+        labels: (N,) int64 class indices, -1 for an image that has none (STL-10's unlabelled part), or None where no
+            image has one.
     """
 
     images: torch.Tensor
@@ -30,8 +34,8 @@ class ImageDataset:
         train: The only images that pretraining, calibration and probe training ever see.
         test: Held out; None for a folder without one.
         classes: Class names by index; empty where there are no labels.
-        mean: Per-channel mean for images scaled to [0, 1], RGB.
-        std: Per-channel standard deviation for images scaled to [0, 1], RGB.
+        mean: Per-channel mean for images scaled to [0, 1], RGB, of the train split.
+        std: Per-channel standard deviation for images scaled to [0, 1], RGB, of the train split.
         skipped_files: Broken files that were left out, by path.
     """
 
@@ -42,3 +46,51 @@ class ImageDataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped_files: tuple[str, ...] = ()
+
+
+def build_dataset(
+    name: str,
+    train: ImageSplit,
+    test: ImageSplit | None,
+    classes: Sequence[str],
+    skipped_files: Sequence[str] = (),
+) -> ImageDataset:
+    """Return the data set with the mean and standard deviation of its train split."""
+    mean, std = channel_statistics(train.images)
+    return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files))
+
+
+def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return the per-channel mean and standard deviation of (N, 3, H, W) uint8 images scaled to [0, 1].
+
+    They come from exact integer histograms, so they do not depend on the number of threads. The deviation is at least
+    1/255, so that a channel of one value can be normalised.
+    """
+    histogram = torch.zeros(3, 256, dtype=torch.int64)
+    for start in range(0, len(images), 4096):
+        for channel in range(3):
+            histogram[channel] += torch.bincount(images[start : start + 4096, channel].flatten(), minlength=256)
+    value = torch.arange(256, dtype=torch.float64) / 255
+    weight = histogram.double() / histogram.sum(1, keepdim=True)  # (3, 256)
+    mean = weight @ value  # (3,)
+    std = ((weight * (value - mean[:, None]) ** 2).sum(1)).sqrt().clamp_min(1 / 255)
+    rounded = [[round(float(x), 6) for x in row] for row in (mean, std)]
+    return (rounded[0][0], rounded[0][1], rounded[0][2]), (rounded[1][0], rounded[1][1], rounded[1][2])
+
+
+def require_labels(dataset: ImageDataset) -> None:
+    """Raise `DataError` unless both splits have labels of at least two classes."""
+    if dataset.train.labels is None:
+        raise DataError(
+            f"{dataset.name} has no labels: a probe needs one folder a class below train/ and test/; "
+            "pretraining alone does without them"
+        )
+    if dataset.test is None:
+        raise DataError(
+            f"{dataset.name} has no test split: add a folder test/ (or val/) with the same classes as train/"
+        )
+    if dataset.test.labels is None:
+        raise DataError(f"the test split of {dataset.name} has no labels: give it the class folders that train/ has")
+    if len(dataset.classes) < 2:
+        found = ", ".join(dataset.classes) or "none"
+        raise DataError(f"{dataset.name} has {len(dataset.classes)} class ({found}): a probe needs at least 2")

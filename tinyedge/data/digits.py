@@ -1,0 +1,36 @@
+"""scikit-learn's bundled handwritten digits (1,797 images of 8x8): real images that need no download."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
+from tinyedge.data.splits import label_fraction_indices
+from tinyedge.errors import ToolMissing
+
+_TEST_FRACTION = 0.2
+_SPLIT_SEED = 0
+
+
+def load_digits(image_size: int = 32) -> ImageDataset:
+    """Return the digits enlarged with bicubic resampling to `image_size`, 80 % train and 20 % test in each class."""
+    try:
+        from sklearn.datasets import load_digits as load_bundled
+    except ImportError as error:
+        raise ToolMissing("the digits come with scikit-learn: pip install 'tinyedge[train]'") from error
+    bundled = load_bundled()
+    small = np.rint(bundled.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0..16
+    # Pillow resamples in integers: the same pixels on every machine.
+    large = np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((image_size, image_size), Image.Resampling.BICUBIC))
+            for image in small
+        ]
+    )
+    images = torch.from_numpy(large)[:, None].repeat(1, 3, 1, 1)  # (1797, 3, S, S)
+    labels = torch.from_numpy(bundled.target.astype(np.int64))
+    in_test = torch.zeros(len(labels), dtype=torch.bool)
+    in_test[label_fraction_indices(labels, _TEST_FRACTION, _SPLIT_SEED)] = True
+    train = ImageSplit(images[~in_test].contiguous(), labels[~in_test])
+    test = ImageSplit(images[in_test].contiguous(), labels[in_test])
+    return build_dataset("digits", train, test, [str(digit) for digit in range(10)])

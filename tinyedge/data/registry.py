@@ -1,0 +1,68 @@
+"""Data sets by name or path."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tinyedge.data import published
+from tinyedge.data.cache import cache_directory
+from tinyedge.data.dataset import ImageDataset, require_labels
+from tinyedge.data.digits import load_digits
+from tinyedge.data.folder import load_folder
+from tinyedge.errors import ConfigError, DataError
+
+_PUBLISHED: dict[str, Callable[..., ImageDataset]] = {
+    "cifar10": published.load_cifar10,
+    "cifar100": published.load_cifar100,
+    "stl10": published.load_stl10,
+    "tiny-imagenet": published.load_tiny_imagenet,
+}
+_IMAGE_SIZES = (8, 512)
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Return the registered names; every other name is taken as the path of a folder."""
+    return ("digits", *_PUBLISHED)
+
+
+def load_dataset(
+    name_or_path: str,
+    *,
+    image_size: int | None = None,
+    root: Path | None = None,
+    download: bool = False,
+    labels_required: bool = False,
+) -> ImageDataset:
+    """Load a registered data set or a folder of images into memory.
+
+    Args:
+        name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
+            of the name of a registered set is given as `./cifar10`.
+        image_size: H = W in pixels; None keeps the set's own (a folder: the multiple of 32 nearest to its most common
+            short side, from 32 to 96; digits: 32).
+        root: Where the published sets lie or are downloaded to; None is `datasets` in the cache folder.
+        download: Whether a published set that is missing may be downloaded.
+        labels_required: Whether a set that cannot be probed is an error.
+
+    Raises:
+        DataError: The set is missing, empty, broken, or lacks the labels that are required.
+        ConfigError: `image_size` is out of range.
+    """
+    low, high = _IMAGE_SIZES
+    if image_size is not None and not low <= image_size <= high:
+        raise ConfigError(f"image size {image_size} is out of range: choose {low} to {high} pixels, 32 is usual")
+    if name_or_path == "digits":
+        dataset = load_digits(32 if image_size is None else image_size)
+    elif name_or_path in _PUBLISHED:
+        place = root or cache_directory() / "datasets"
+        dataset = _PUBLISHED[name_or_path](place, image_size=image_size, download=download)
+    else:
+        folder = Path(name_or_path).expanduser()
+        if not folder.exists():
+            raise DataError(
+                f"{name_or_path} is neither a folder nor a known data set: give a folder of images or one of "
+                f"{', '.join(dataset_names())}"
+            )
+        dataset = load_folder(folder, image_size=image_size)
+    if labels_required:
+        require_labels(dataset)
+    return dataset

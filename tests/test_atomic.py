@@ -1,0 +1,60 @@
+import errno
+import os
+
+import pytest
+
+from tinyedge.atomic import atomic_directory, atomic_path, write_json, write_text
+from tinyedge.errors import TinyEdgeError
+
+
+def test_text_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    write_text(path, "first")
+    write_text(path, "second")
+    assert path.read_text() == "second"
+    assert os.listdir(path.parent) == ["b.txt"]
+
+
+def test_an_error_inside_the_block_leaves_the_old_file(tmp_path):
+    path = tmp_path / "b.txt"
+    write_text(path, "old")
+    with pytest.raises(ValueError, match="half"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise ValueError("half")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "b.txt"
+    write_text(path, "old")
+    with pytest.raises(TinyEdgeError, match="No space left on device"), atomic_path(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TinyEdgeError, match="cannot write"):
+        write_text(tmp_path / "file" / "b.txt", "")
+
+
+def test_json_refuses_what_no_reader_could_parse(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_is_replaced_whole(tmp_path):
+    path = tmp_path / "out"
+    with atomic_directory(path) as temporary:
+        (temporary / "old.c").write_text("")
+    with atomic_directory(path) as temporary:
+        (temporary / "new.c").write_text("")
+    assert os.listdir(path) == ["new.c"]
+    with pytest.raises(ValueError, match="half"), atomic_directory(path) as temporary:
+        (temporary / "half.c").write_text("")
+        raise ValueError("half")
+    assert os.listdir(path) == ["new.c"]
+    assert os.listdir(tmp_path) == ["out"]

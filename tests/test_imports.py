@@ -1,0 +1,39 @@
+"""Which part may import which: the rules of ARCHITECTURE.md."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "lightning", "matplotlib", "sklearn"}
+
+
+def _imported_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(answer.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import tinyedge, tinyedge.cli", HEAVY),
+        ("import tinyedge.compiler.program, tinyedge.compiler.reader, tinyedge.compiler.emitter", HEAVY),
+        ("import tinyedge.targets.firmware, tinyedge.targets.emulator, tinyedge.targets.serial", HEAVY),
+        ("import tinyedge.bench.measure", HEAVY),
+        ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
+        ("import tinyedge.training.train, tinyedge.export.export, tinyedge.bench.bench", {"tinyedge.cli"}),
+    ],
+)
+def test_what_a_part_must_not_import(statement, forbidden):
+    assert not _imported_by(statement) & forbidden
+
+
+def test_help_takes_under_half_a_second():
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "tinyedge", "--help"], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5

@@ -1,0 +1,90 @@
+"""What a benchmark reports, and the JSON that carries it (schema 1)."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer's share of an inference."""
+
+    name: str
+    op: str
+    macs: int
+    instructions: int
+
+
+@dataclass(frozen=True)
+class BenchRecord:
+    """One runtime on one target.
+
+    Attributes:
+        runtime: "onnx", "litert", "tflm" or "aot".
+        target: "host" or "emulator".
+        board: The board's name; None on the host.
+        cpu: "cortex-m4", or the host's architecture.
+        instructions: Executed by one inference; emulator only.
+        latency_ms: Median of one inference; never from an emulator.
+        arena_bytes: RAM that the runtime needs besides the stack.
+        ram_bytes: Static RAM of the firmware image, the arena included.
+        flash_bytes: The whole firmware image.
+        flash_code_bytes: Its code and tables, without the model.
+        flash_model_bytes: Its weights and per-channel data.
+        outputs_sha256: Of all int8 outputs, in the order of the inputs.
+        bit_exact: Whether the outputs equal TFLite Micro's on the host, byte for byte; None where that was not run.
+        differing: How many output values differ from TFLite Micro's.
+        inputs: How many inputs were run.
+        accuracy: Top-1 in [0, 1] on `accuracy_images` test images; None without labels.
+        accuracy_images: How many test images that was.
+        layers: Each layer's share, where the target tells.
+    """
+
+    runtime: str
+    target: str
+    board: str | None
+    cpu: str
+    instructions: int | None
+    latency_ms: float | None
+    arena_bytes: int | None
+    ram_bytes: int | None
+    flash_bytes: int | None
+    flash_code_bytes: int | None
+    flash_model_bytes: int | None
+    outputs_sha256: str
+    bit_exact: bool | None
+    differing: int | None
+    inputs: int
+    accuracy: float | None = None
+    accuracy_images: int = 0
+    layers: tuple[LayerRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that was measured."""
+
+    path: str
+    sha256: str
+    macs: int
+    params: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """A model, its results, and the environment that gave them."""
+
+    model: ModelRecord
+    results: tuple[BenchRecord, ...]
+    env: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as the documented JSON object."""
+        return {
+            "schema": SCHEMA,
+            "model": asdict(self.model),
+            "results": [asdict(record) for record in self.results],
+            "env": self.env,
+        }

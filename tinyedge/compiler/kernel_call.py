@@ -22,6 +22,9 @@ class ConstantArray:
 class KernelCall:
     """A call `function(&params, inputs..., output, scratch)`.
 
+    A kernel of two inputs of which one is constant has the constant among its fields; the one activation then stands
+    twice in `inputs`, so that a kernel always has the same prototype.
+
     Attributes:
         function: The kernel, which is also its source file's stem: "te_conv2d_s8".
         struct: The type of its parameters: "te_conv2d_params".
@@ -33,6 +36,8 @@ class KernelCall:
         name: A short unique name for profiles: the output tensor's.
         macs: Multiply-accumulates it stands for.
         scratch_bytes: Working memory it needs while it runs, 4-byte aligned; 0 passes a null pointer.
+        inputs_as_array: Whether the inputs are passed as one array of pointers, for kernels of any number of inputs:
+            `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`.
     """
 
     function: str
@@ -44,3 +49,4 @@ class KernelCall:
     name: str
     macs: int = 0
     scratch_bytes: int = 0
+    inputs_as_array: bool = False

@@ -1,0 +1,161 @@
+"""The reference interpreter's fixed-point arithmetic, in Python integers.
+
+TFLite Micro turns each real factor into an integer multiplier and a shift, and applies it with two roundings (the high
+half of the doubled product, then the right shift). Functions of one int8 value - LOGISTIC, TANH, HARD_SWISH - are
+polynomial and Newton steps in the same arithmetic. Everything here gives the bits that it gives, so that the compiler
+can evaluate at compile time what the device then only looks up.
+
+A fixed-point number Qm is an integer of 32 bits, sign included, with m integer bits: real = raw / 2^(31 - m).
+"""
+
+import math
+
+INT32_MIN = -(2**31)
+INT32_MAX = 2**31 - 1
+
+
+def round_half_away(value: float) -> int:
+    """Round to the nearest integer, halves away from zero, as C's round() does."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
+def quantise_multiplier(factor: float) -> tuple[int, int]:
+    """Write a factor as multiplier * 2^(shift - 31).
+
+    Args:
+        factor: Not negative, in double precision.
+
+    Returns:
+        (multiplier, shift): multiplier in [2^30, 2^31), rounded half away from zero; (0, 0) for a factor below about
+        2^-32, which would shift every bit out.
+    """
+    if factor == 0.0:
+        return 0, 0
+    mantissa, shift = math.frexp(factor)
+    multiplier = round_half_away(mantissa * 2**31)
+    if multiplier == 2**31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return 0, 0
+    return multiplier, shift
+
+
+def wrap_int32(value: int) -> int:
+    """Reduce to 32 bits, two's complement."""
+    return (value + 2**31) % 2**32 - 2**31
+
+
+def high_mul(a: int, b: int) -> int:
+    """round(a * b / 2^31), halves towards plus infinity; the one product that does not fit saturates."""
+    if a == INT32_MIN and b == INT32_MIN:
+        return INT32_MAX
+    return (a * b + (1 << 30)) >> 31
+
+
+def rounding_shift(value: int, exponent: int) -> int:
+    """round(value / 2^exponent), halves away from zero; exponent in [0, 31]."""
+    mask = (1 << exponent) - 1
+    threshold = (mask >> 1) + (value < 0)
+    return (value >> exponent) + ((value & mask) > threshold)
+
+
+def saturating_shift(value: int, exponent: int) -> int:
+    """Shift left by [0, 31] bits, limited to 32 bits."""
+    return min(max(value << exponent, INT32_MIN), INT32_MAX)
+
+
+def requantise(value: int, multiplier: int, shift: int) -> int:
+    """Apply a factor with two roundings, as te_requantise.h does; a left shift wraps at 32 bits."""
+    shifted = wrap_int32(value << max(shift, 0))
+    return rounding_shift(high_mul(shifted, multiplier), max(-shift, 0))
+
+
+def clamp(value: int, low: int, high: int) -> int:
+    """Limit a value to [low, high]."""
+    return min(max(value, low), high)
+
+
+def _half_sum(a: int, b: int) -> int:
+    total = a + b
+    return (total + 1) // 2 if total >= 0 else -((1 - total) // 2)
+
+
+def _exp_from_minus_quarter(a: int) -> int:
+    """Exponential of a Q0 number in [-1/4, 0): the Taylor series around -1/8 up to the fourth power."""
+    exp_of_centre = 1895147668  # exp(-1/8) in Q0
+    one_third = 715827883
+    x = a + (1 << 28)
+    x2 = high_mul(x, x)
+    x3 = high_mul(x2, x)
+    x4 = high_mul(x2, x2)
+    tail = rounding_shift(high_mul(rounding_shift(x4, 2) + x3, one_third) + x2, 1)
+    return exp_of_centre + high_mul(exp_of_centre, x + tail)
+
+
+# exp(-2^k) in Q0 for k = -2 ... 4: each set bit of the integer quarters multiplies one in.
+_EXP_OF_MINUS_POWER_OF_TWO = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+
+
+def exp_of_negative(value: int, integer_bits: int) -> int:
+    """exp(x) for x <= 0.
+
+    Args:
+        value: x in Q`integer_bits`, not positive.
+        integer_bits: At most 5.
+
+    Returns:
+        exp(x) in Q0.
+    """
+    if value == 0:
+        return INT32_MAX
+    fraction_bits = 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    within = (value & (quarter - 1)) - quarter
+    result = _exp_from_minus_quarter(saturating_shift(within, integer_bits))
+    remainder = within - value
+    for exponent, factor in enumerate(_EXP_OF_MINUS_POWER_OF_TWO, start=-2):
+        if integer_bits > exponent and remainder & (1 << (fraction_bits + exponent)):
+            result = high_mul(result, factor)
+    return result
+
+
+def _two_over_one_plus(x: int) -> int:
+    """2 / (1 + x) in Q2 for a Q0 number x in [0, 1], by three Newton steps."""
+    half_denominator = _half_sum(x, INT32_MAX)
+    one = 1 << 29
+    estimate = 1515870810 + high_mul(half_denominator, -1010580540)  # 48/17 - 32/17 * d, in Q2
+    for _ in range(3):
+        error = one - high_mul(half_denominator, estimate)
+        estimate += saturating_shift(high_mul(estimate, error), 2)
+    return estimate
+
+
+def reciprocal_of_one_plus(x: int) -> int:
+    """1 / (1 + x) in Q0 for a Q0 number x in [0, 1]."""
+    return saturating_shift(_two_over_one_plus(x), 1)
+
+
+def logistic(value: int, integer_bits: int) -> int:
+    """Logistic function in Q0 of a number in Q`integer_bits`."""
+    if value == 0:
+        return 1 << 30
+    positive = reciprocal_of_one_plus(exp_of_negative(-abs(value), integer_bits))
+    return positive if value > 0 else INT32_MAX - positive
+
+
+def tanh(value: int, integer_bits: int) -> int:
+    """Hyperbolic tangent in Q0 of a number in Q`integer_bits`."""
+    if value == 0:
+        return 0
+    # The same bits with one more integer bit are twice the number.
+    e = exp_of_negative(-abs(value), integer_bits + 1)
+    magnitude = saturating_shift(_two_over_one_plus(e) - (1 << 29), 2)
+    return magnitude if value > 0 else -magnitude
+
+
+def high_mul_int16(a: int, b: int) -> int:
+    """round(a * b / 2^15) of two 16-bit numbers, halves towards plus infinity; saturates."""
+    if a == -(2**15) and b == -(2**15):
+        return 2**15 - 1
+    return (a * b + (1 << 14)) >> 15

@@ -1,0 +1,83 @@
+"""FULLY_CONNECTED."""
+
+import numpy as np
+
+from tinyedge.compiler.graph import Operator
+from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.registry import lowers
+from tinyedge.compiler.lowering.rules import (
+    MAX_DEPTH,
+    MAX_DEPTH_TWO_OFFSETS,
+    activation_range,
+    bias_array,
+    channel_scales,
+    factor_arrays,
+    int8_activation,
+    int8_output,
+    scale,
+    unsupported,
+    weights_input,
+    zero_point,
+)
+
+
+@lowers("FULLY_CONNECTED")
+def lower_fully_connected(operator: Operator) -> KernelCall:
+    """Lower FULLY_CONNECTED with constant weights, over all rows of its input."""
+    source, weights, output = int8_activation(operator), weights_input(operator), int8_output(operator)
+    weights_format = operator.options.get("weights_format", "DEFAULT")
+    if len(weights.shape) != 2 or weights_format != "DEFAULT":
+        raise unsupported(
+            operator,
+            weights,
+            f"has shape {list(weights.shape)} in the format {weights_format}",
+            "weights as (outputs, inputs) in the DEFAULT format",
+        )
+    out_c, in_c = weights.shape
+    if source.elements % in_c or output.shape[-1:] != (out_c,) or output.elements // out_c != source.elements // in_c:
+        raise unsupported(
+            operator,
+            weights,
+            f"has shape {list(weights.shape)} for the input {list(source.shape)} and the output {list(output.shape)}",
+            "weights that match both",
+        )
+    quantisation = weights.quantisation
+    assert quantisation is not None
+    assert weights.data is not None
+    weights_zero_point = 0
+    if quantisation.scales.size == 1:
+        # With one scale, the reference interpreter multiplies the scales in single precision.
+        product = float(np.float32(scale(source)) * np.float32(quantisation.scale))
+        factors = [product / scale(output)] * out_c
+        weights_zero_point = quantisation.zero_point
+    else:
+        scales = channel_scales(operator, weights, 0)
+        factors = [scale(source) * weight_scale / scale(output) for weight_scale in scales]
+    limit = MAX_DEPTH if weights_zero_point == 0 else MAX_DEPTH_TWO_OFFSETS
+    if in_c > limit:
+        raise unsupported(operator, weights, f"has {in_c} inputs", f"at most {limit} inputs with these zero points")
+    multipliers, shifts = factor_arrays(operator, factors)
+    output_min, output_max = activation_range(operator)
+    return KernelCall(
+        function="te_fully_connected_s8",
+        struct="te_fully_connected_params",
+        fields={
+            "batches": source.elements // in_c,
+            "in_c": in_c,
+            "out_c": out_c,
+            "input_zero_point": zero_point(source),
+            "weights_zero_point": weights_zero_point,
+            "output_zero_point": zero_point(output),
+            "output_min": output_min,
+            "output_max": output_max,
+            "weights": ConstantArray(weights.data),
+            "bias": bias_array(operator, 2, out_c),
+            "multipliers": multipliers,
+            "shifts": shifts,
+        },
+        inputs=(source,),
+        output=output,
+        op=operator.op,
+        name=output.name,
+        macs=output.elements * in_c,
+    )

@@ -1,0 +1,69 @@
+"""Where a kernel window falls on its input: output sizes and padding."""
+
+from dataclasses import dataclass
+
+from tinyedge.compiler.graph import Operator, Tensor
+from tinyedge.compiler.lowering.rules import unsupported
+
+
+@dataclass(frozen=True)
+class Window:
+    """One axis of a sliding window.
+
+    Attributes:
+        stride: Input positions from one output to the next.
+        dilation: Input positions from one tap to the next.
+        pad_before: Positions of padding before the first input.
+    """
+
+    stride: int
+    dilation: int
+    pad_before: int
+
+
+def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tuple[Window, Window]:
+    """The vertical and horizontal window of a convolution or pooling, checked against the output's shape.
+
+    Args:
+        operator: Has stride_h, stride_w, padding and, for convolutions, dilation_h_factor and dilation_w_factor.
+        source: The input, NHWC.
+        kernel: (height, width).
+
+    Raises:
+        UnsupportedOpError: A parameter is not positive, the padding is neither SAME nor VALID, or the output's shape
+            does not follow from the parameters.
+    """
+    output = operator.output
+    if len(source.shape) != 4 or len(output.shape) != 4 or source.shape[0] != output.shape[0]:
+        raise unsupported(
+            operator, source, f"has shape {list(source.shape)}", "images as (batch, height, width, channels)"
+        )
+    padding = operator.options.get("padding", "SAME")
+    if padding not in ("SAME", "VALID"):
+        raise unsupported(operator, output, f"has padding {padding}", "SAME and VALID padding")
+    found = []
+    for axis, suffix in ((1, "h"), (2, "w")):
+        stride = operator.options.get(f"stride_{suffix}", 1)
+        dilation = operator.options.get(f"dilation_{suffix}_factor", 1)
+        taps = kernel[axis - 1]
+        if stride < 1 or dilation < 1 or taps < 1:
+            raise unsupported(
+                operator,
+                output,
+                f"has stride {stride}, dilation {dilation} and kernel size {taps}",
+                "values of at least 1",
+            )
+        in_size, out_size = source.shape[axis], output.shape[axis]
+        reach = (taps - 1) * dilation + 1
+        covered = in_size if padding == "SAME" else in_size - reach + 1
+        expected = -(-covered // stride)
+        if out_size != expected:
+            raise unsupported(
+                operator,
+                output,
+                f"has size {out_size} along axis {axis}",
+                f"the size {expected} that follows from its input and window",
+            )
+        pad_total = max((out_size - 1) * stride + reach - in_size, 0)
+        found.append(Window(stride, dilation, pad_total // 2))
+    return found[0], found[1]

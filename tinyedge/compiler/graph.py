@@ -41,6 +41,7 @@ class Tensor:
         dtype: int8 for activations and weights, int32 for biases and shape-like constants.
         quantisation: None for tensors that have none.
         data: The value of a constant, of `shape` and `dtype`; None for an activation.
+        base: For a view, the activation whose memory it shares byte for byte; None for a tensor with its own.
     """
 
     name: str
@@ -48,6 +49,15 @@ class Tensor:
     dtype: np.dtype
     quantisation: Quantisation | None = None
     data: np.ndarray | None = None
+    base: "Tensor | None" = None
+
+    @property
+    def storage(self) -> "Tensor":
+        """The tensor that owns its memory: itself, or the end of its chain of bases."""
+        tensor = self
+        while tensor.base is not None:
+            tensor = tensor.base
+        return tensor
 
     @property
     def elements(self) -> int:

@@ -77,7 +77,8 @@ def read_tflite(path: Path) -> Graph:
         raise
     except Exception as error:  # A damaged flatbuffer can make its accessors raise anything.
         raise ModelError(
-            f"{path} is truncated or damaged ({len(content)} bytes, {type(error).__name__} while reading): copy or export it again"
+            f"{path} is truncated or damaged ({len(content)} bytes, {type(error).__name__} while reading): "
+            "copy or export it again"
         ) from error
 
 
@@ -95,7 +96,7 @@ class _Reader:
         subgraphs = self._length(self._model.SubgraphsLength())
         if subgraphs != 1:
             raise ModelError(
-                f"{self._path} has {subgraphs} subgraphs: tinyedge takes models with one, without control flow or signatures that add more"
+                f"{self._path} has {subgraphs} subgraphs: tinyedge takes models with one; export without control flow"
             )
         self._subgraph = self._model.Subgraphs(0)
         operators = [
@@ -181,7 +182,8 @@ class _Reader:
         # A batch of unknown size is stored as 1 and run as 1; any other unknown size is no static plan.
         if any(size < 0 for size in shape) or any(size < 0 for size in signature[1:]):
             raise ModelError(
-                f"tensor '{name}' of {self._path} has the dynamic shape {signature or list(shape)}: export static shapes"
+                f"tensor '{name}' of {self._path} has the dynamic shape {signature or list(shape)}: "
+                "export it with static shapes"
             )
         if math.prod(shape) * dtype.itemsize > _MAX_TENSOR_BYTES:
             raise self._damaged(f"tensor '{name}' has the shape {list(shape)}")
@@ -220,7 +222,7 @@ class _Reader:
         return Quantisation(scales, zero_points.astype(np.int32), axis)
 
     def _check_types(self, graph: Graph) -> None:
-        """Full INT8 means: int8 activations, each with one scale and a zero point of int8, and int8 weights with scales."""
+        """Full INT8 means: int8 activations with one scale each, zero points within int8, int8 weights with scales."""
         activations = [tensor for tensor in self._tensors.values() if not tensor.is_constant]
         floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
         if floats and not any(tensor.dtype == np.int8 for tensor in activations):
@@ -231,16 +233,16 @@ class _Reader:
             for tensor in tensors:
                 if tensor.dtype != np.int8:
                     raise ModelError(
-                        f"{role} '{tensor.name}' of {self._path} is {tensor.dtype.name}: tinyedge takes int8 inputs and "
-                        "outputs; export with `tinyedge export RUN --int8` or set the converter's inference_input_type "
-                        "and inference_output_type to int8"
+                        f"{role} '{tensor.name}' of {self._path} is {tensor.dtype.name}: tinyedge takes int8 inputs "
+                        "and outputs; export with `tinyedge export RUN --int8`, or set the converter's "
+                        "inference_input_type and inference_output_type to int8"
                     )
         for operator in graph.operators:
             for tensor in operator.outputs:
                 if tensor.dtype.kind == "f" or tensor.dtype in (np.int16, np.uint8):
                     raise ModelError(
-                        f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} tensor "
-                        f"'{tensor.name}': tinyedge takes full-INT8 models; export with `tinyedge export RUN --int8`"
+                        f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} "
+                        f"tensor '{tensor.name}', and tinyedge takes full INT8: export with `tinyedge export RUN --int8`"
                     )
         for tensor in self._tensors.values():
             if tensor.dtype != np.int8 or tensor.elements == 0:

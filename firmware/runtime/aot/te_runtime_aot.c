@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_runtime_aot.c
+ *  te_runtime.h over a model that `tinyedge compile` made: model.h must be on the include path. */
+#include "model.h"
+#include "te_runtime.h"
+
+#define LAYER_INFO(layer_name, operator_name, multiply_accumulates) \
+    {.name = layer_name, .op = operator_name, .macs = multiply_accumulates},
+
+static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER_INFO)};
+
+static const te_model_info info = {
+    .name = TE_MODEL_NAME,
+    .runtime = "aot",
+    .sha256 = TE_MODEL_SHA256,
+    .arena_bytes = TE_MODEL_ARENA_BYTES,
+    .input =
+        {
+            .rank = TE_MODEL_INPUT_RANK,
+            .dims = TE_MODEL_INPUT_DIMS,
+            .bytes = TE_MODEL_INPUT_BYTES,
+            .scale = TE_MODEL_INPUT_SCALE,
+            .zero_point = TE_MODEL_INPUT_ZERO_POINT,
+        },
+    .output =
+        {
+            .rank = TE_MODEL_OUTPUT_RANK,
+            .dims = TE_MODEL_OUTPUT_DIMS,
+            .bytes = TE_MODEL_OUTPUT_BYTES,
+            .scale = TE_MODEL_OUTPUT_SCALE,
+            .zero_point = TE_MODEL_OUTPUT_ZERO_POINT,
+        },
+    .layer_count = TE_MODEL_LAYER_COUNT,
+    .layers = layers,
+};
+
+te_status te_runtime_init(void) {
+    return TE_OK; /* Everything is prepared at compile time. */
+}
+
+const te_model_info *te_runtime_info(void) {
+    return &info;
+}
+
+int8_t *te_runtime_input(void) {
+    return te_model_input();
+}
+
+te_status te_runtime_invoke(te_layer_hook hook, void *context) {
+    te_model_invoke(hook, context);
+    return TE_OK;
+}
+
+const int8_t *te_runtime_output(void) {
+    return te_model_output();
+}

@@ -1,0 +1,202 @@
+"""From a graph to a program: passes, lowering to kernel calls, and the memory plan."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.compiler.graph import Graph, Tensor
+from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering import lower
+from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.planner import Buffer, place
+from tinyedge.errors import ModelError
+
+_LAYER_NAME_LENGTH = 48
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """One line of the arena plan.
+
+    Attributes:
+        name: Of the tensor, or "scratch of NAME" for a layer's working memory.
+        offset: In bytes from the start of the arena.
+        bytes: How much it holds, before alignment.
+        first: The step that writes it; -1 for the model's input.
+        last: The last step that reads it; the number of layers for the model's output.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryPlan:
+    """Where every activation lives in the arena.
+
+    Attributes:
+        offsets: Byte offset by tensor; views are listed with the offset of the tensor whose memory they share.
+        scratch_offsets: Byte offset of each call's working memory; None where a call needs none.
+        tensors: The same as a table, in the order of first use.
+        arena_bytes: The size of the arena.
+        lower_bound_bytes: The largest sum of buffers alive at one step; no plan of this order of layers needs less.
+    """
+
+    offsets: dict[Tensor, int]
+    scratch_offsets: tuple[int | None, ...]
+    tensors: tuple[PlannedTensor, ...]
+    arena_bytes: int
+    lower_bound_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A model ready to be printed as C.
+
+    Attributes:
+        graph: After the passes.
+        calls: One a layer, in execution order, with short unique names.
+        plan: Of the arena.
+        macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
+        parameters: Values of the model's weights and biases.
+        constant_bytes: Read-only data of all layers, shared arrays counted once.
+    """
+
+    graph: Graph
+    calls: tuple[KernelCall, ...]
+    plan: MemoryPlan
+    macs: int
+    parameters: int
+    constant_bytes: int
+
+    @property
+    def input(self) -> Tensor:
+        """The model's only input."""
+        return self.graph.inputs[0]
+
+    @property
+    def output(self) -> Tensor:
+        """The model's only output."""
+        return self.graph.outputs[0]
+
+
+def compile_graph(graph: Graph) -> Program:
+    """Simplify the graph, lower each operator to a kernel call, and plan the arena.
+
+    Args:
+        graph: As read; its operators and tensors may be changed.
+
+    Returns:
+        The program. Its results are those of the TFLite Micro interpreter, bit for bit.
+
+    Raises:
+        UnsupportedOpError: No lowering takes an operator or its form.
+        ModelError: The model has several inputs or outputs, or a batch other than 1.
+    """
+    _check_interface(graph)
+    parameters = _count_parameters(graph)
+    simplify(graph)
+    calls = _with_unique_names([lower(operator) for operator in graph.operators])
+    return Program(
+        graph=graph,
+        calls=tuple(calls),
+        plan=_plan(graph, calls),
+        macs=sum(call.macs for call in calls),
+        parameters=parameters,
+        constant_bytes=sum(array.values.nbytes for array in unique_constants(calls)),
+    )
+
+
+def unique_constants(calls: "list[KernelCall] | tuple[KernelCall, ...]") -> list[ConstantArray]:
+    """The constant arrays of the calls in order of first use, equal ones once."""
+    seen: dict[tuple[str, bytes], ConstantArray] = {}
+    for call in calls:
+        for value in call.fields.values():
+            if isinstance(value, ConstantArray):
+                seen.setdefault(constant_key(value), value)
+    return list(seen.values())
+
+
+def constant_key(array: ConstantArray) -> tuple[str, bytes]:
+    """What tells two constant arrays apart in C: their element type and their bytes."""
+    return array.values.dtype.name, np.ascontiguousarray(array.values).tobytes()
+
+
+def _check_interface(graph: Graph) -> None:
+    for role, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        if len(tensors) != 1:
+            names = ", ".join(f"'{tensor.name}'" for tensor in tensors)
+            raise ModelError(
+                f"{graph.name} has {len(tensors)} {role} ({names}): tinyedge compiles models with one of each"
+            )
+        (tensor,) = tensors
+        if tensor.is_constant or not 1 <= len(tensor.shape) <= 4:
+            raise ModelError(f"{graph.name}: '{tensor.name}' of shape {list(tensor.shape)} cannot be one of the {role}")
+    if graph.inputs[0].shape[0] != 1:
+        raise ModelError(f"{graph.name} takes a batch of {graph.inputs[0].shape[0]}: export it with a batch of 1")
+
+
+def _count_parameters(graph: Graph) -> int:
+    """Values of the constants that are multiplied or added: int8 weights and int32 biases of weighted operators."""
+    weighted = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+    constants = {
+        tensor
+        for operator in graph.operators
+        for tensor in operator.inputs
+        if tensor is not None and tensor.is_constant and (operator.op in weighted or tensor.dtype == np.int8)
+    }
+    return sum(tensor.elements for tensor in constants)
+
+
+def _with_unique_names(calls: list[KernelCall]) -> list[KernelCall]:
+    """Give each call a name that fits a line of a profile: printable, short, without blanks, and unique."""
+    counts: dict[str, int] = {}
+    named = []
+    for call in calls:
+        # Converters join the names of all that they fused with semicolons; the last is the operator itself.
+        stem = (
+            re.sub(r"[^A-Za-z0-9_./-]+", "_", call.name.rsplit(";", 1)[-1]).strip("_/")[-_LAYER_NAME_LENGTH:] or "layer"
+        )
+        counts[stem] = counts.get(stem, 0) + 1
+        name = stem if counts[stem] == 1 else f"{stem}.{counts[stem]}"
+        named.append(dataclasses.replace(call, name=name))
+    return named
+
+
+def _plan(graph: Graph, calls: list[KernelCall]) -> MemoryPlan:
+    lifetimes: dict[Tensor, tuple[int, int]] = {tensor.storage: (-1, -1) for tensor in graph.inputs}
+    for step, call in enumerate(calls):
+        for tensor in call.inputs:
+            first, _ = lifetimes[tensor.storage]
+            lifetimes[tensor.storage] = (first, step)
+        lifetimes[call.output.storage] = (step, step)
+    for tensor in graph.outputs:
+        first, _ = lifetimes[tensor.storage]
+        lifetimes[tensor.storage] = (first, len(calls))
+
+    names = [tensor.name for tensor in lifetimes]
+    buffers = [Buffer(tensor.bytes, first, last) for tensor, (first, last) in lifetimes.items()]
+    scratch_steps = [step for step, call in enumerate(calls) if call.scratch_bytes]
+    names += [f"scratch of {calls[step].name}" for step in scratch_steps]
+    buffers += [Buffer(calls[step].scratch_bytes, step, step) for step in scratch_steps]
+
+    placement = place(buffers)
+    offset_of = dict(zip(lifetimes, placement.offsets, strict=False))
+    scratch = dict(zip(scratch_steps, placement.offsets[len(lifetimes) :], strict=True))
+    used = {tensor for call in calls for tensor in (*call.inputs, call.output)} | {*graph.inputs, *graph.outputs}
+    table = [
+        PlannedTensor(name, offset, buffer.bytes, buffer.first, buffer.last)
+        for name, offset, buffer in zip(names, placement.offsets, buffers, strict=True)
+    ]
+    return MemoryPlan(
+        offsets={tensor: offset_of[tensor.storage] for tensor in used},
+        scratch_offsets=tuple(scratch.get(step) for step in range(len(calls))),
+        tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
+        arena_bytes=placement.arena_bytes,
+        lower_bound_bytes=placement.lower_bound_bytes,
+    )

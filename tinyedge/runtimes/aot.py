@@ -1,0 +1,94 @@
+"""The compiled C, built for this machine and called through ctypes: the same sources that go onto the board."""
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import ToolMissing
+from tinyedge.runtimes.inputs import as_model_inputs
+
+# Loops over the inputs in C, so that a test set does not pay for a Python call an image.
+_DRIVER = """\
+#include <string.h>
+
+#include "model.h"
+
+void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count);
+
+void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        memcpy(te_model_input(), inputs + i * TE_MODEL_INPUT_BYTES, TE_MODEL_INPUT_BYTES);
+        te_model_invoke(NULL, NULL);
+        memcpy(outputs + i * TE_MODEL_OUTPUT_BYTES, te_model_output(), TE_MODEL_OUTPUT_BYTES);
+    }
+}
+"""
+
+
+class AotRuntime:
+    """Runs a model through the C that tinyedge generates, compiled with `$CC` or `cc`.
+
+    Attributes:
+        name: "aot".
+        arena_bytes: The generated arena; the C needs no other RAM but the stack.
+        program: What was compiled.
+    """
+
+    name = "aot"
+
+    def __init__(self, model: Path) -> None:
+        """Compile the model and load it.
+
+        Args:
+            model: A full-INT8 .tflite file.
+
+        Raises:
+            ModelError: The model cannot be read or compiled.
+            ToolMissing: There is no working C compiler.
+        """
+        self.program = compile_graph(read_tflite(Path(model)))
+        self.arena_bytes: int | None = self.program.plan.arena_bytes
+        # The library is loaded for as long as the process lives; the folder is needed only until then.
+        with tempfile.TemporaryDirectory(prefix="tinyedge-aot-") as folder:
+            self._library = ctypes.CDLL(str(_build(self.program, Path(folder))))
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Run every input; see `Runtime.run`."""
+        batch = as_model_inputs(inputs, self.program.input.shape)
+        outputs = np.empty((len(batch), *self.program.output.shape[1:]), dtype=np.int8)
+        self._library.te_driver_run(
+            batch.ctypes.data_as(ctypes.c_void_p), outputs.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(batch))
+        )
+        return outputs
+
+
+def _build(program: Program, folder: Path) -> Path:
+    """Compile the program and the driver into a shared library."""
+    compiler = shlex.split(os.environ.get("CC", "cc")) or ["cc"]
+    if shutil.which(compiler[0]) is None:
+        raise ToolMissing(
+            f"no C compiler '{compiler[0]}': install one (Debian: `apt install gcc`) or name one in the variable CC"
+        )
+    sources = folder / "model"
+    emit(program, sources)
+    (sources / "driver.c").write_text(_DRIVER, encoding="utf-8")
+    library = folder / "model.so"
+    # The model and the driver come first, then the kernels, all in one call: it is one short-lived build.
+    command = [*compiler, "-std=c99", "-O2", "-fPIC", "-shared", "-o", str(library)]
+    command += [str(source) for source in sorted(sources.glob("*.c"))]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ToolMissing(
+            f"`{' '.join(compiler)}` cannot build a shared library ({last}): install a working C compiler"
+        )
+    return library

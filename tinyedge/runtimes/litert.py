@@ -1,0 +1,63 @@
+"""LiteRT (the successor of tflite-runtime) on this machine, with its reference kernels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.runtimes.inputs import as_model_inputs
+
+
+class LitertRuntime:
+    """Runs a model through ai-edge-litert's interpreter.
+
+    It uses the built-in reference kernels. The default ones (XNNPACK) round once where TFLite Micro rounds twice and
+    refuse some models. The reference kernels still differ from TFLite Micro by a step or two in FULLY_CONNECTED, so
+    this runtime is a second opinion on a model and not the golden reference.
+
+    Attributes:
+        name: "litert".
+        arena_bytes: None; the interpreter does not tell.
+    """
+
+    name = "litert"
+
+    def __init__(self, model: Path) -> None:
+        """Load the model.
+
+        Args:
+            model: A full-INT8 .tflite file.
+
+        Raises:
+            ModelError: The model cannot be read, or the interpreter refuses it.
+            ToolMissing: The package is not installed.
+        """
+        try:
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        except ImportError as error:
+            raise ToolMissing("the Python package ai-edge-litert is missing: `pip install ai-edge-litert`") from error
+        graph = read_tflite(Path(model))
+        self._input_shape = graph.inputs[0].shape
+        self._output_shape = graph.outputs[0].shape
+        self.arena_bytes: int | None = None
+        try:
+            self._interpreter = Interpreter(
+                model_path=str(model), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+            )
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"LiteRT refuses {model} ({reason}): try another runtime") from error
+        self._input_index = self._interpreter.get_input_details()[0]["index"]
+        self._output_index = self._interpreter.get_output_details()[0]["index"]
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Run every input; see `Runtime.run`."""
+        batch = as_model_inputs(inputs, self._input_shape)
+        outputs = np.empty((len(batch), *self._output_shape[1:]), dtype=np.int8)
+        for index, image in enumerate(batch):
+            self._interpreter.set_tensor(self._input_index, image[np.newaxis])
+            self._interpreter.invoke()
+            outputs[index] = self._interpreter.get_tensor(self._output_index).reshape(self._output_shape[1:])
+        return outputs

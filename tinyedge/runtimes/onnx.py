@@ -1,0 +1,102 @@
+"""ONNX Runtime on this machine: the float model behind the INT8 model's interface."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.compiler.graph import Quantisation, Tensor
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.runtimes.inputs import as_model_inputs
+
+
+class OnnxRuntime:
+    """Runs the float ONNX model from which an INT8 model was made.
+
+    Inputs are dequantised and outputs quantised with the INT8 model's scales, so that its results compare with the
+    other runtimes': what differs is the error of quantisation. It cannot be bit-exact.
+
+    Attributes:
+        name: "onnx".
+        arena_bytes: None; ONNX Runtime does not tell.
+    """
+
+    name = "onnx"
+
+    def __init__(self, onnx: Path, int8_model: Path) -> None:
+        """Load both models.
+
+        Args:
+            onnx: The float model, batch 1; images NCHW.
+            int8_model: The .tflite file whose input and output it shares; images NHWC.
+
+        Raises:
+            ModelError: A model cannot be read, or their inputs or outputs do not match.
+            ToolMissing: onnxruntime is not installed.
+        """
+        try:
+            import onnxruntime
+            from onnxruntime.capi import onnxruntime_pybind11_state as errors
+        except ImportError as error:
+            raise ToolMissing("the Python package onnxruntime is missing: `pip install onnxruntime`") from error
+        graph = read_tflite(Path(int8_model))
+        self._input: Tensor = graph.inputs[0]
+        self._output: Tensor = graph.outputs[0]
+        self.arena_bytes: int | None = None
+        if not Path(onnx).is_file():
+            raise ModelError(f"no ONNX model at {onnx}: make it with `tinyedge export RUN --int8`")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+        except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NotImplemented) as error:
+            raise ModelError(f"ONNX Runtime refuses {onnx} ({' '.join(str(error).split())[:300]})") from error
+        self._input_name = self._session.get_inputs()[0].name
+        expected = tuple(self._session.get_inputs()[0].shape)
+        self._channels_first = len(self._input.shape) == 4
+        shape = _channels_first(self._input.shape) if self._channels_first else self._input.shape
+        if expected != shape:
+            raise ModelError(
+                f"{onnx} takes {list(expected)} and {int8_model} {list(self._input.shape)}: "
+                "give the ONNX model from which the INT8 model was made"
+            )
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Run every input; see `Runtime.run`."""
+        batch = as_model_inputs(inputs, self._input.shape)
+        outputs = np.empty((len(batch), *self._output.shape[1:]), dtype=np.int8)
+        for index, image in enumerate(batch):
+            real = _dequantise(image[np.newaxis], _quantisation(self._input))
+            if self._channels_first:
+                real = np.ascontiguousarray(real.transpose(0, 3, 1, 2))  # (1, C, H, W)
+            (result,) = self._session.run(None, {self._input_name: real})[:1]
+            if result.ndim == 4 and result.shape == _channels_first(self._output.shape):
+                result = result.transpose(0, 2, 3, 1)  # (1, H, W, C)
+            if result.size != self._output.elements:
+                raise ModelError(
+                    f"the ONNX model gives {list(result.shape)}, the INT8 model {list(self._output.shape)}: "
+                    "give the ONNX model from which the INT8 model was made"
+                )
+            outputs[index] = _quantise(result, _quantisation(self._output)).reshape(self._output.shape[1:])
+        return outputs
+
+
+def _quantisation(tensor: Tensor) -> Quantisation:
+    assert tensor.quantisation is not None  # The reader gives every int8 tensor one.
+    return tensor.quantisation
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape if len(shape) != 4 else (shape[0], shape[3], shape[1], shape[2])
+
+
+def _dequantise(values: np.ndarray, quantisation: Quantisation) -> np.ndarray:
+    centred = values.astype(np.float32) - np.float32(quantisation.zero_point)
+    real: np.ndarray = centred * np.float32(quantisation.scale)
+    return real
+
+
+def _quantise(values: np.ndarray, quantisation: Quantisation) -> np.ndarray:
+    steps = np.round(values / np.float32(quantisation.scale)) + quantisation.zero_point
+    clipped: np.ndarray = np.clip(steps, -128, 127)
+    return clipped.astype(np.int8)

@@ -1,0 +1,111 @@
+"""TFLite Micro's own interpreter on this machine: the golden reference for every INT8 result."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
+from tinyedge.runtimes.inputs import as_model_inputs
+
+_FIRST_ARENA_BYTES = 4 << 20
+_LARGEST_ARENA_BYTES = 1 << 30
+
+
+class TflmRuntime:
+    """Runs a model through the interpreter of the PyPI package tflite-micro.
+
+    Attributes:
+        name: "tflm".
+        arena_bytes: What the interpreter used of its arena on this machine. Its pointers take 8 bytes here, so a
+            Cortex-M needs a little less.
+    """
+
+    name = "tflm"
+
+    def __init__(self, model: Path) -> None:
+        """Load the model.
+
+        Args:
+            model: A full-INT8 .tflite file.
+
+        Raises:
+            ModelError: The model cannot be read, or the interpreter refuses it.
+            ToolMissing: The package is not installed or there is none for this platform.
+        """
+        try:
+            from tflite_micro.python.tflite_micro import runtime
+        except ImportError as error:
+            raise ToolMissing(
+                "the Python package tflite-micro is missing: `pip install --pre tflite-micro` (x86-64 Linux only)"
+            ) from error
+        graph = read_tflite(Path(model))
+        self._input_shape = graph.inputs[0].shape
+        self._output_shape = graph.outputs[0].shape
+        self._interpreter = _allocate(runtime, Path(model), graph.histogram())
+        self.arena_bytes: int | None = _used_arena_bytes(self._interpreter)
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Run every input; see `Runtime.run`."""
+        batch = as_model_inputs(inputs, self._input_shape)
+        outputs = np.empty((len(batch), *self._output_shape[1:]), dtype=np.int8)
+        for index, image in enumerate(batch):
+            self._interpreter.set_input(image[np.newaxis], 0)
+            self._interpreter.invoke()
+            outputs[index] = self._interpreter.get_output(0).reshape(self._output_shape[1:])
+        return outputs
+
+
+def _allocate(runtime: Any, model: Path, histogram: dict[str, int]) -> Any:
+    """Make an interpreter, in a larger arena each time until the model fits."""
+    arena_bytes = _FIRST_ARENA_BYTES
+    message = ""
+    while arena_bytes <= _LARGEST_ARENA_BYTES:
+        with _captured_stderr() as captured:
+            try:
+                return runtime.Interpreter.from_bytes(model.read_bytes(), arena_size=arena_bytes)
+            except RuntimeError as error:
+                message = str(error)
+        # It says what is wrong on standard error only.
+        message = " ".join([*captured, message])
+        missing = re.search(r"Didn't find op for builtin opcode '(\w+)'", message)
+        if missing:
+            raise UnsupportedOpError(f"TFLite Micro has no operator {missing.group(1)}, which {model} needs")
+        if "resize buffer" not in message and "allocate" not in message.lower():
+            break
+        arena_bytes *= 4
+    raise ModelError(f"TFLite Micro refuses {model} ({message[:300]}); its operators are {', '.join(histogram)}")
+
+
+def _used_arena_bytes(interpreter: Any) -> int | None:
+    with _captured_stderr() as captured:
+        interpreter.print_allocations()
+    for line in captured:
+        total = re.search(r"Arena allocation total (\d+) bytes", line)
+        if total:
+            return int(total.group(1))
+    return None
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
+    """Collect the lines that C++ code writes to standard error inside the block."""
+    lines: list[str] = []
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as stream:
+        os.dup2(stream.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            stream.seek(0)
+            lines.extend(stream.read().decode("utf-8", errors="replace").splitlines())

@@ -1,0 +1,265 @@
+"""Random views of a batch: every sample its own, batched, on the device of the images.
+
+All that moves pixels (crop, resize, flip, blur) is linear and separable, so a view is two small matrices a sample,
+`rows @ image @ columns^T`; all that changes colours but the solarisation is one 3x4 matrix a sample. Two batched products
+for space and one for colour then make the whole view, whatever is switched on.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from tinyedge.errors import ConfigError
+
+_CROP_ATTEMPTS = 10
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# RGB to YIQ (NTSC): hue is an angle in the plane of I and Q.
+_RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
+_YIQ_TO_RGB = torch.linalg.inv(torch.tensor(_RGB_TO_YIQ, dtype=torch.float64)).tolist()
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How strongly a view is changed. The order is crop, flip, blur, jitter, greyscale, solarisation.
+
+    The ranges have torchvision's meaning, with two differences: jitter is applied in the fixed order brightness,
+    contrast, saturation, hue and clamped once at the end, and hue turns the YIQ plane instead of the HSV circle.
+
+    Attributes:
+        crop_area: Least and greatest share of the image's area that is cropped and enlarged (bicubic); (1, 1) is off.
+        crop_ratio: Least and greatest width over height of the crop.
+        flip_probability: Of the horizontal flip.
+        jitter_probability: Of the four changes of colour together.
+        brightness: b; the factor is uniform in [max(0, 1 - b), 1 + b].
+        contrast: As `brightness`, about the image's mean luma.
+        saturation: As `brightness`, about each pixel's luma.
+        hue: h; the angle is uniform in [-h, h] turns, at most 0.5.
+        greyscale_probability: Of replacing the colours by the luma.
+        blur_probability: Of a Gaussian blur; meant for images of 64 pixels or more.
+        blur_sigma: Least and greatest standard deviation, in pixels.
+        solarise_probability: Of inverting the values from 128 up.
+    """
+
+    crop_area: tuple[float, float] = (0.2, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    greyscale_probability: float = 0.2
+    blur_probability: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarise_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter", "greyscale", "blur", "solarise"):
+            value = getattr(self, f"{name}_probability")
+            if not 0 <= value <= 1:
+                raise ConfigError(f"augmentation: {name}_probability = {value} is not between 0 and 1")
+        for name in ("brightness", "contrast", "saturation", "hue"):
+            value, limit = getattr(self, name), 0.5 if name == "hue" else float("inf")
+            if not 0 <= value <= limit:
+                raise ConfigError(f"augmentation: {name} = {value} is not between 0 and {limit}")
+        for name, limit in (("crop_area", 1.0), ("crop_ratio", float("inf")), ("blur_sigma", float("inf"))):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= limit:
+                raise ConfigError(f"augmentation: {name} = ({low}, {high}) is not an ascending range in (0, {limit}]")
+
+    def scaled(self, strength: float) -> "AugmentConfig":
+        """Return the configuration at `strength` in [0, 1]: 0 leaves only the flip, 1 is this one.
+
+        The least crop area goes from 1 to its own value, the other figures from 0, all linearly.
+        """
+        if not 0 <= strength <= 1:
+            raise ConfigError(f"augmentation strength {strength} is not between 0 and 1")
+        low, high = self.crop_area
+        return replace(
+            self,
+            crop_area=(1 - (1 - low) * strength, 1 - (1 - high) * strength),
+            jitter_probability=self.jitter_probability * strength,
+            brightness=self.brightness * strength,
+            contrast=self.contrast * strength,
+            saturation=self.saturation * strength,
+            hue=self.hue * strength,
+            greyscale_probability=self.greyscale_probability * strength,
+            blur_probability=self.blur_probability * strength,
+            solarise_probability=self.solarise_probability * strength,
+        )
+
+
+def default_augment(dataset_name: str, image_size: int) -> AugmentConfig:
+    """Return the views that suit a data set: photographs, blurred from 64 pixels up, or digits.
+
+    A mirrored digit is another sign and digits have no colour, so theirs are cropped less and never flipped.
+    """
+    if dataset_name == "digits":
+        return AugmentConfig(
+            crop_area=(0.5, 1.0), flip_probability=0.0, saturation=0.0, hue=0.0, greyscale_probability=0.0
+        )
+    return AugmentConfig(blur_probability=0.5 if image_size >= 64 else 0.0)
+
+
+def normalise(images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> torch.Tensor:
+    """Return (B, 3, H, W) uint8 images as float32 `(image / 255 - mean) / std`: what an encoder sees at evaluation."""
+    values = images.new_tensor((mean, std), dtype=torch.float32)[..., None, None]  # (2, 3, 1, 1)
+    return (images.float() / 255 - values[0]) / values[1]
+
+
+class Augment:
+    """Turns a batch of images into one random, normalised view of each.
+
+    The random numbers come from the generator that is passed, a fixed count for each batch size, so a run that
+    restores the generator's state draws the same views.
+    """
+
+    def __init__(
+        self, config: AugmentConfig, mean: tuple[float, float, float], std: tuple[float, float, float]
+    ) -> None:
+        self.config = config
+        self.mean = mean
+        self.std = std
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return (B, 3, H, W) float32 views, normalised, of (B, 3, H, W) uint8 images, on their device."""
+        config = self.config
+        batch, _, height, width = images.shape
+        drawn = torch.rand(batch, 3 * _CROP_ATTEMPTS + 11, generator=generator, device=generator.device)
+        drawn = drawn.to(images.device)
+        crop, (flip, blur, sigma, jitter, brightness, contrast, saturation, hue, grey, solarise) = (
+            drawn[:, : 3 * _CROP_ATTEMPTS + 1],
+            drawn[:, 3 * _CROP_ATTEMPTS + 1 :].unbind(1),
+        )
+        # bfloat16 products would leave 8 bits of the pixels.
+        with torch.autocast(images.device.type, enabled=False):
+            pixels = images.float() / 255
+            rows, columns = _crop_boxes(crop, height, width, config)
+            flipped = flip < config.flip_probability
+            if config.crop_area != (1.0, 1.0) or config.blur_probability > 0:
+                row_matrix = _resize_matrix(*rows, height)  # (B, H, H)
+                column_matrix = _resize_matrix(*columns, width)  # (B, W, W)
+                column_matrix = torch.where(flipped[:, None, None], column_matrix.flip(1), column_matrix)
+                if config.blur_probability > 0:
+                    blurred = blur < config.blur_probability
+                    row_matrix = _blur_matrix(sigma, blurred, height, config) @ row_matrix
+                    column_matrix = _blur_matrix(sigma, blurred, width, config) @ column_matrix
+                pixels = (pixels.reshape(batch, 3 * height, width) @ column_matrix.mT).reshape(images.shape)
+                pixels = (row_matrix[:, None] @ pixels).clamp_(0, 1)  # (B, 3, H, W)
+            elif config.flip_probability > 0:
+                pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
+            if config.jitter_probability > 0 or config.greyscale_probability > 0:
+                jittered = jitter < config.jitter_probability
+                factors = [
+                    torch.where(jittered, _factor(value, strength), 1.0)
+                    for value, strength in (
+                        (brightness, config.brightness),
+                        (contrast, config.contrast),
+                        (saturation, config.saturation),
+                    )
+                ]
+                angle = torch.where(jittered, (2 * hue - 1) * config.hue, 0.0)
+                pixels = _change_colours(pixels, *factors, angle, grey < config.greyscale_probability)
+            if config.solarise_probability > 0:
+                inverted = (solarise < config.solarise_probability)[:, None, None, None] & (pixels >= 128 / 255)
+                pixels = torch.where(inverted, 1 - pixels, pixels)
+            values = pixels.new_tensor((self.mean, self.std))[..., None, None]  # (2, 3, 1, 1)
+            return (pixels - values[0]) / values[1]
+
+
+def _factor(uniform: torch.Tensor, strength: float) -> torch.Tensor:
+    low = max(0.0, 1 - strength)
+    return low + (1 + strength - low) * uniform
+
+
+def _crop_boxes(
+    drawn: torch.Tensor, height: int, width: int, config: AugmentConfig
+) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Draw a whole-pixel box a sample as torchvision does: the first of ten that fits, else the whole image.
+
+    Returns:
+        (top, height) and (left, width), each (B,) float32.
+    """
+    area, ratio = drawn[:, :_CROP_ATTEMPTS], drawn[:, _CROP_ATTEMPTS : 2 * _CROP_ATTEMPTS]
+    low, high = config.crop_area
+    area = (low + (high - low) * area) * (height * width)
+    log_low, log_high = math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])
+    ratio = (log_low + (log_high - log_low) * ratio).exp()
+    box_width, box_height = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()  # (B, 10)
+    fits = (box_width >= 1) & (box_width <= width) & (box_height >= 1) & (box_height <= height)
+    first = fits.int().argmax(1, keepdim=True)
+    any_fits = fits.any(1)
+    box_width = torch.where(any_fits, box_width.gather(1, first).squeeze(1), float(width))
+    box_height = torch.where(any_fits, box_height.gather(1, first).squeeze(1), float(height))
+    top = (drawn[:, 2 * _CROP_ATTEMPTS] * (height - box_height + 1)).floor().clamp(max=height - box_height)
+    left = (drawn[:, 2 * _CROP_ATTEMPTS + 1] * (width - box_width + 1)).floor().clamp(max=width - box_width)
+    return (top, box_height), (left, box_width)
+
+
+def _resize_matrix(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
+    """Return (B, size, size) matrices that enlarge the pixels [start, start + length) to `size`, bicubic (a = -0.5).
+
+    The weights of pixels outside the crop are zero and the others sum to one, as in Pillow and torchvision. A crop is
+    never larger than the image, so no smoothing for reduction is needed.
+    """
+    pixel = torch.arange(size, device=start.device, dtype=torch.float32)
+    centre = start[:, None] + (pixel + 0.5) * (length[:, None] / size) - 0.5  # (B, size), in source pixels
+    distance = (pixel - centre[..., None]).abs()  # (B, size, size)
+    near = (1.5 * distance - 2.5) * distance * distance + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    weight = torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
+    inside = (pixel >= start[:, None]) & (pixel < (start + length)[:, None])  # (B, size)
+    weight = weight * inside[:, None]
+    return weight / weight.sum(2, keepdim=True)
+
+
+def _blur_matrix(uniform: torch.Tensor, blurred: torch.Tensor, size: int, config: AugmentConfig) -> torch.Tensor:
+    """Return (B, size, size) Gaussian smoothing matrices, renormalised at the border; identities where not `blurred`."""
+    low, high = config.blur_sigma
+    sigma = (low + (high - low) * uniform)[:, None, None]
+    pixel = torch.arange(size, device=uniform.device, dtype=torch.float32)
+    exponent = ((pixel - pixel[:, None]) / sigma) ** 2 / 2  # (B, size, size)
+    # Cut at four standard deviations: the denormal numbers beyond make the products several times slower.
+    weight = torch.where(exponent <= 8, torch.exp(-exponent.clamp(max=8)), 0.0)
+    weight = weight / weight.sum(2, keepdim=True)
+    return torch.where(blurred[:, None, None], weight, torch.eye(size, device=uniform.device))
+
+
+def _change_colours(
+    pixels: torch.Tensor,
+    brightness: torch.Tensor,
+    contrast: torch.Tensor,
+    saturation: torch.Tensor,
+    angle: torch.Tensor,
+    grey: torch.Tensor,
+) -> torch.Tensor:
+    """Apply one affine map of the colours a sample to (B, 3, H, W) pixels in [0, 1] and clamp.
+
+    Args:
+        pixels: (B, 3, H, W).
+        brightness: (B,) factor.
+        contrast: (B,) factor about the mean luma.
+        saturation: (B,) factor about each pixel's luma.
+        angle: (B,) turn of the hue, in turns.
+        grey: (B,) bool, whether only the luma remains.
+    """
+    batch, _, height, width = pixels.shape
+    luma = pixels.new_tensor(_LUMA)
+    luma_rows = luma.expand(3, 3)  # every output channel is the luma
+    saturate = torch.lerp(luma_rows, torch.eye(3, device=pixels.device), saturation[:, None, None])  # (B, 3, 3)
+    cosine, sine = torch.cos(2 * torch.pi * angle), torch.sin(2 * torch.pi * angle)
+    turn = torch.zeros(batch, 3, 3, device=pixels.device)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1], turn[:, 1, 2] = cosine, -sine
+    turn[:, 2, 1], turn[:, 2, 2] = sine, cosine
+    turn = pixels.new_tensor(_YIQ_TO_RGB) @ turn @ pixels.new_tensor(_RGB_TO_YIQ)
+    turn = torch.where((angle == 0)[:, None, None], torch.eye(3, device=pixels.device), turn)  # exactly no change
+    matrix = turn @ saturate
+    matrix = torch.where(grey[:, None, None], luma_rows @ matrix, matrix)
+    mean_luma = (pixels.mean((2, 3)) @ luma) * brightness  # (B,)
+    offset = matrix @ ((1 - contrast) * mean_luma)[:, None, None].expand(batch, 3, 1)  # (B, 3, 1)
+    scaled = matrix * (brightness * contrast)[:, None, None]
+    flat = pixels.reshape(batch, 3, height * width)
+    return torch.baddbmm(offset, scaled, flat).clamp_(0, 1).reshape(pixels.shape)

@@ -1,8 +1,8 @@
 """Random views of a batch: every sample its own, batched, on the device of the images.
 
 All that moves pixels (crop, resize, flip, blur) is linear and separable, so a view is two small matrices a sample,
-`rows @ image @ columns^T`; all that changes colours but the solarisation is one 3x4 matrix a sample. Two batched products
-for space and one for colour then make the whole view, whatever is switched on.
+`rows @ image @ columns^T`; all that changes colours but the solarisation is one 3x4 matrix a sample. Two batched
+products for space and one for colour then make the whole view, whatever is switched on.
 """
 
 import math
@@ -13,6 +13,7 @@ import torch
 from tinyedge.errors import ConfigError
 
 _CROP_ATTEMPTS = 10
+_CROP_DRAWS = 2 * _CROP_ATTEMPTS + 2
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # RGB to YIQ (NTSC): hue is an angle in the plane of I and Q.
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
@@ -125,48 +126,53 @@ class Augment:
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return (B, 3, H, W) float32 views, normalised, of (B, 3, H, W) uint8 images, on their device."""
-        config = self.config
-        batch, _, height, width = images.shape
-        drawn = torch.rand(batch, 3 * _CROP_ATTEMPTS + 11, generator=generator, device=generator.device)
+        drawn = torch.rand(len(images), _CROP_DRAWS + 10, generator=generator, device=generator.device)
         drawn = drawn.to(images.device)
-        crop, (flip, blur, sigma, jitter, brightness, contrast, saturation, hue, grey, solarise) = (
-            drawn[:, : 3 * _CROP_ATTEMPTS + 1],
-            drawn[:, 3 * _CROP_ATTEMPTS + 1 :].unbind(1),
-        )
         # bfloat16 products would leave 8 bits of the pixels.
         with torch.autocast(images.device.type, enabled=False):
             pixels = images.float() / 255
-            rows, columns = _crop_boxes(crop, height, width, config)
-            flipped = flip < config.flip_probability
-            if config.crop_area != (1.0, 1.0) or config.blur_probability > 0:
-                row_matrix = _resize_matrix(*rows, height)  # (B, H, H)
-                column_matrix = _resize_matrix(*columns, width)  # (B, W, W)
-                column_matrix = torch.where(flipped[:, None, None], column_matrix.flip(1), column_matrix)
-                if config.blur_probability > 0:
-                    blurred = blur < config.blur_probability
-                    row_matrix = _blur_matrix(sigma, blurred, height, config) @ row_matrix
-                    column_matrix = _blur_matrix(sigma, blurred, width, config) @ column_matrix
-                pixels = (pixels.reshape(batch, 3 * height, width) @ column_matrix.mT).reshape(images.shape)
-                pixels = (row_matrix[:, None] @ pixels).clamp_(0, 1)  # (B, 3, H, W)
-            elif config.flip_probability > 0:
-                pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
-            if config.jitter_probability > 0 or config.greyscale_probability > 0:
-                jittered = jitter < config.jitter_probability
-                factors = [
-                    torch.where(jittered, _factor(value, strength), 1.0)
-                    for value, strength in (
-                        (brightness, config.brightness),
-                        (contrast, config.contrast),
-                        (saturation, config.saturation),
-                    )
-                ]
-                angle = torch.where(jittered, (2 * hue - 1) * config.hue, 0.0)
-                pixels = _change_colours(pixels, *factors, angle, grey < config.greyscale_probability)
-            if config.solarise_probability > 0:
-                inverted = (solarise < config.solarise_probability)[:, None, None, None] & (pixels >= 128 / 255)
-                pixels = torch.where(inverted, 1 - pixels, pixels)
+            pixels = _move_pixels(pixels, drawn[:, : _CROP_DRAWS + 3], self.config)
+            pixels = _change_colours(pixels, drawn[:, _CROP_DRAWS + 3 :], self.config)
             values = pixels.new_tensor((self.mean, self.std))[..., None, None]  # (2, 3, 1, 1)
             return (pixels - values[0]) / values[1]
+
+
+def _move_pixels(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
+    """Crop, flip and blur (B, 3, H, W) pixels in [0, 1]."""
+    batch, _, height, width = pixels.shape
+    flip, blur, sigma = drawn[:, _CROP_DRAWS:].unbind(1)
+    flipped = flip < config.flip_probability
+    if config.crop_area == (1.0, 1.0) and config.blur_probability == 0:
+        return torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
+    (top, box_height), (left, box_width) = _crop_boxes(drawn[:, :_CROP_DRAWS], height, width, config)
+    rows = _resize_matrix(top, box_height, height)  # (B, H, H)
+    columns = _resize_matrix(left, box_width, width)  # (B, W, W)
+    columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
+    if config.blur_probability > 0:
+        blurred = blur < config.blur_probability
+        rows = _blur_matrix(sigma, blurred, height, config) @ rows
+        columns = _blur_matrix(sigma, blurred, width, config) @ columns
+    pixels = (pixels.reshape(batch, 3 * height, width) @ columns.mT).reshape(pixels.shape)
+    return (rows[:, None] @ pixels).clamp_(0, 1)
+
+
+def _change_colours(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
+    """Jitter, grey and solarise (B, 3, H, W) pixels in [0, 1]."""
+    jitter, brightness, contrast, saturation, hue, grey, solarise = drawn.unbind(1)
+    if config.jitter_probability > 0 or config.greyscale_probability > 0:
+        jittered = jitter < config.jitter_probability
+        pixels = _map_colours(
+            pixels,
+            torch.where(jittered, _factor(brightness, config.brightness), 1.0),
+            torch.where(jittered, _factor(contrast, config.contrast), 1.0),
+            torch.where(jittered, _factor(saturation, config.saturation), 1.0),
+            torch.where(jittered, (2 * hue - 1) * config.hue, 0.0),
+            grey < config.greyscale_probability,
+        )
+    if config.solarise_probability > 0:
+        inverted = (solarise < config.solarise_probability)[:, None, None, None] & (pixels >= 128 / 255)
+        pixels = torch.where(inverted, 1 - pixels, pixels)
+    return pixels
 
 
 def _factor(uniform: torch.Tensor, strength: float) -> torch.Tensor:
@@ -216,7 +222,7 @@ def _resize_matrix(start: torch.Tensor, length: torch.Tensor, size: int) -> torc
 
 
 def _blur_matrix(uniform: torch.Tensor, blurred: torch.Tensor, size: int, config: AugmentConfig) -> torch.Tensor:
-    """Return (B, size, size) Gaussian smoothing matrices, renormalised at the border; identities where not `blurred`."""
+    """Return (B, size, size) Gaussian smoothing matrices, renormalised at the border; identity where not `blurred`."""
     low, high = config.blur_sigma
     sigma = (low + (high - low) * uniform)[:, None, None]
     pixel = torch.arange(size, device=uniform.device, dtype=torch.float32)
@@ -227,7 +233,7 @@ def _blur_matrix(uniform: torch.Tensor, blurred: torch.Tensor, size: int, config
     return torch.where(blurred[:, None, None], weight, torch.eye(size, device=uniform.device))
 
 
-def _change_colours(
+def _map_colours(
     pixels: torch.Tensor,
     brightness: torch.Tensor,
     contrast: torch.Tensor,

@@ -1,0 +1,157 @@
+"""Builds small .tflite models, a few quantised operators each, for tests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_OPTIONS = {
+    "ADD": "AddOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "EXPAND_DIMS": "ExpandDimsOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "HARD_SWISH": "HardSwishOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "MUL": "MulOptions",
+    "PAD": "PadOptions",
+    "PADV2": "PadV2Options",
+    "QUANTIZE": "QuantizeOptions",
+    "RESHAPE": "ReshapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions",
+    "TRANSPOSE": "TransposeOptions",
+}
+
+_TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
+}
+
+
+@dataclass(eq=False)
+class TensorSpec:
+    """A tensor: an activation, or a constant if it has data. An empty `scales` means no quantisation."""
+
+    shape: Sequence[int]
+    scales: Sequence[float] | float = ()
+    zero_points: Sequence[int] | int = 0
+    dtype: Any = np.int8
+    data: np.ndarray | None = None
+    axis: int = 0
+    name: str = ""
+
+
+def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points: Any = 0, axis: int = 0) -> TensorSpec:
+    """A constant tensor with the array's shape and type."""
+    data = np.asarray(data)
+    return TensorSpec(data.shape, scales, zero_points, data.dtype, data, axis)
+
+
+@dataclass(eq=False)
+class OperatorSpec:
+    """An operator; option names are the schema's: {"strideH": 2, "padding": "SAME"}."""
+
+    op: str
+    inputs: Sequence[TensorSpec | None]
+    output: TensorSpec
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+def build_model(
+    operators: Sequence[OperatorSpec], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> bytes:
+    """Serialise a model of operators in execution order."""
+    model = schema.ModelT()
+    model.version = 3
+    model.description = "test"
+    model.buffers = [schema.BufferT()]
+    subgraph = schema.SubGraphT()
+    subgraph.tensors = []
+    subgraph.operators = []
+    positions: dict[TensorSpec, int] = {}
+
+    def position(spec: TensorSpec | None) -> int:
+        if spec is None:
+            return -1
+        if spec not in positions:
+            positions[spec] = len(subgraph.tensors)
+            subgraph.tensors.append(_tensor(model, spec, positions[spec]))
+        return positions[spec]
+
+    model.operatorCodes = []
+    codes: dict[tuple[str, int], int] = {}
+    for spec in operators:
+        key = (spec.op, spec.version)
+        if key not in codes:
+            codes[key] = len(codes)
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, spec.op)
+            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+            code.version = spec.version
+            model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = codes[key]
+        operator.inputs = [position(tensor) for tensor in spec.inputs]
+        operator.outputs = [position(spec.output)]
+        if spec.op in _OPTIONS:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[spec.op])
+            operator.builtinOptions = _options(_OPTIONS[spec.op], spec.options)
+        subgraph.operators.append(operator)
+    subgraph.inputs = [position(tensor) for tensor in inputs]
+    subgraph.outputs = [position(tensor) for tensor in outputs]
+    model.subgraphs = [subgraph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def one_operator(op: str, inputs: Sequence[TensorSpec | None], output: TensorSpec, **options: Any) -> bytes:
+    """Serialise a model of one operator, whose activations are the model's inputs."""
+    activations = list(dict.fromkeys(tensor for tensor in inputs if tensor is not None and tensor.data is None))
+    return build_model([OperatorSpec(op, inputs, output, options)], activations, [output])
+
+
+def _tensor(model: Any, spec: TensorSpec, index: int) -> Any:
+    tensor = schema.TensorT()
+    tensor.name = spec.name or f"tensor_{index}"
+    tensor.shape = [int(size) for size in spec.shape]
+    tensor.type = _TYPES[np.dtype(spec.dtype)]
+    tensor.buffer = 0
+    if spec.data is not None:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), dtype=np.uint8)
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(buffer)
+    scales = np.atleast_1d(np.asarray(spec.scales, dtype=np.float32))
+    if scales.size:
+        quantisation = schema.QuantizationParametersT()
+        quantisation.scale = scales
+        zero_points = np.atleast_1d(np.asarray(spec.zero_points, dtype=np.int64))
+        quantisation.zeroPoint = np.broadcast_to(zero_points, scales.shape).copy()
+        quantisation.quantizedDimension = spec.axis
+        tensor.quantization = quantisation
+    return tensor
+
+
+def _options(name: str, values: Mapping[str, Any]) -> Any:
+    enumerations = {"padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType}
+    options = getattr(schema, f"{name}T")()
+    for key, value in values.items():
+        if not hasattr(options, key):
+            raise AttributeError(f"{name} has no field {key}")
+        setattr(options, key, getattr(enumerations[key], value) if key in enumerations else value)
+    return options

@@ -251,9 +251,11 @@ def _functions(program: Program) -> str:
     offsets = program.plan.offsets
     lines = []
     for index, (call, scratch) in enumerate(zip(program.calls, program.plan.scratch_offsets, strict=True)):
-        arguments = [f"&layer_{index}"]
-        arguments += [f"arena.bytes + {offsets[tensor]}" for tensor in (*call.inputs, call.output)]
-        arguments.append("NULL" if scratch is None else f"arena.bytes + {scratch}")
+        inputs = ", ".join(f"arena.bytes + {offsets[tensor]}" for tensor in call.inputs)
+        if call.inputs_as_array:
+            inputs = f"(const int8_t *const[]){{{inputs}}}"
+        output = f"arena.bytes + {offsets[call.output]}"
+        arguments = [f"&layer_{index}", inputs, output, "NULL" if scratch is None else f"arena.bytes + {scratch}"]
         lines.append(f"    /* {index}: {_comment_safe(call.op)} {call.name} */")
         lines.append(f"    {call.function}({', '.join(arguments)});")
         lines.append(f"    layer_done(hook, context, {index});")

@@ -20,6 +20,15 @@ class Quantisation:
     zero_points: np.ndarray
     axis: int = 0
 
+    def equals(self, other: "Quantisation | None") -> bool:
+        """Whether equal integers of both mean equal reals."""
+        return (
+            other is not None
+            and np.array_equal(self.scales, other.scales)
+            and np.array_equal(self.zero_points, other.zero_points)
+            and (self.scales.size == 1 or self.axis == other.axis)
+        )
+
     @property
     def scale(self) -> float:
         """The one scale of a per-tensor quantisation, exactly the file's float32."""
@@ -127,3 +136,12 @@ class Graph:
         for operator in self.operators:
             counts[operator.op] = counts.get(operator.op, 0) + 1
         return dict(sorted(counts.items()))
+
+    def readers(self) -> dict[Tensor, list[Operator]]:
+        """The operators that read each tensor, in execution order; a tensor that none reads is absent."""
+        found: dict[Tensor, list[Operator]] = {}
+        for operator in self.operators:
+            for tensor in dict.fromkeys(operator.inputs):
+                if tensor is not None:
+                    found.setdefault(tensor, []).append(operator)
+        return found

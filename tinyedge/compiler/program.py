@@ -101,6 +101,8 @@ def compile_graph(graph: Graph) -> Program:
     _check_interface(graph)
     parameters = _count_parameters(graph)
     simplify(graph)
+    if not graph.operators or graph.outputs[0].is_constant:
+        raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
     calls = _with_unique_names([lower(operator) for operator in graph.operators])
     return Program(
         graph=graph,

@@ -242,7 +242,7 @@ class _Reader:
                 if tensor.dtype.kind == "f" or tensor.dtype in (np.int16, np.uint8):
                     raise ModelError(
                         f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} "
-                        f"tensor '{tensor.name}', and tinyedge takes full INT8: export with `tinyedge export RUN --int8`"
+                        f"tensor '{tensor.name}', and tinyedge takes full INT8: run `tinyedge export RUN --int8`"
                     )
         for tensor in self._tensors.values():
             if tensor.dtype != np.int8 or tensor.elements == 0:

@@ -39,8 +39,10 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
             operator, source, f"has shape {list(source.shape)}", "images as (batch, height, width, channels)"
         )
     padding = operator.options.get("padding", "SAME")
-    if padding not in ("SAME", "VALID"):
+    if padding not in ("SAME", "VALID", "EXPLICIT"):
         raise unsupported(operator, output, f"has padding {padding}", "SAME and VALID padding")
+    # A folded PAD: (top, bottom, left, right).
+    explicit = operator.options["explicit_padding"] if padding == "EXPLICIT" else (0, 0, 0, 0)
     found = []
     for axis, suffix in ((1, "h"), (2, "w")):
         stride = operator.options.get(f"stride_{suffix}", 1)
@@ -53,7 +55,8 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
                 f"has stride {stride}, dilation {dilation} and kernel size {taps}",
                 "values of at least 1",
             )
-        in_size, out_size = source.shape[axis], output.shape[axis]
+        pad_before, pad_after = explicit[2 * axis - 2 : 2 * axis]
+        in_size, out_size = source.shape[axis] + pad_before + pad_after, output.shape[axis]
         reach = (taps - 1) * dilation + 1
         covered = in_size if padding == "SAME" else in_size - reach + 1
         expected = -(-covered // stride)
@@ -64,6 +67,7 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
                 f"has size {out_size} along axis {axis}",
                 f"the size {expected} that follows from its input and window",
             )
-        pad_total = max((out_size - 1) * stride + reach - in_size, 0)
-        found.append(Window(stride, dilation, pad_total // 2))
+        if padding == "SAME":
+            pad_before = max((out_size - 1) * stride + reach - in_size, 0) // 2
+        found.append(Window(stride, dilation, pad_before))
     return found[0], found[1]

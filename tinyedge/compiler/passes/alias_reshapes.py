@@ -7,17 +7,21 @@ _RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 
 
 def alias_reshapes(graph: Graph) -> None:
-    """Replace every reshaping operator by a view, or by a constant where its input is one.
+    """Replace every reshaping operator of an activation by a view of it.
 
     A view has its own shape and quantisation, so the operators that read it see no difference.
     """
     kept = []
     for operator in graph.operators:
         source = operator.inputs[0] if operator.inputs else None
-        if operator.op not in _RESHAPES or source is None or source.bytes != operator.outputs[0].bytes:
-            kept.append(operator)
-        elif source.data is not None:
-            operator.output.data = source.data.reshape(operator.output.shape)
-        else:
+        if (
+            operator.op in _RESHAPES
+            and source is not None
+            and not source.is_constant
+            and source.dtype == operator.output.dtype
+            and source.elements == operator.output.elements
+        ):
             operator.output.base = source
+        else:
+            kept.append(operator)
     graph.operators[:] = kept

@@ -1,0 +1,71 @@
+"""PAD before a convolution becomes the convolution's own padding."""
+
+import numpy as np
+
+from tinyedge.compiler.graph import Graph, Operator, Tensor
+
+_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
+
+
+def fold_padding(graph: Graph) -> None:
+    """Fold each spatial PAD with the zero point into the VALID convolutions that read it.
+
+    A padded position holds the real value 0, and a convolution skips positions outside its input, which adds the same
+    0: the sums are equal. The convolution's options then read `padding` "EXPLICIT" and `explicit_padding`
+    (top, bottom, left, right). A PAD that anything else reads stays.
+    """
+    readers = graph.readers()
+    kept = []
+    for operator in graph.operators:
+        padding = _spatial_padding(operator)
+        reading = readers.get(operator.outputs[0], [])
+        if (
+            padding is None
+            or operator.output in graph.outputs
+            or not reading
+            or not all(_takes_padding(reader, operator.output) for reader in reading)
+        ):
+            kept.append(operator)
+            continue
+        for reader in reading:
+            reader.inputs = (operator.inputs[0], *reader.inputs[1:])
+            reader.options = {**reader.options, "padding": "EXPLICIT", "explicit_padding": padding}
+    graph.operators[:] = kept
+
+
+def _spatial_padding(operator: Operator) -> tuple[int, int, int, int] | None:
+    """(top, bottom, left, right) of a PAD of height and width only, with the zero point of its input."""
+    if operator.op not in ("PAD", "PADV2") or len(operator.inputs) < 2:
+        return None
+    source, paddings = operator.inputs[:2]
+    output = operator.output
+    if source is None or source.is_constant or paddings is None or paddings.data is None:
+        return None
+    if len(source.shape) != 4 or paddings.shape != (4, 2) or source.quantisation is None:
+        return None
+    if source.dtype != np.int8 or not source.quantisation.equals(output.quantisation):
+        return None
+    if len(operator.inputs) > 2:
+        value = operator.inputs[2]
+        if value is not None and (
+            value.data is None
+            or value.elements != 1
+            or int(value.data.reshape(-1)[0]) != source.quantisation.zero_point
+        ):
+            return None
+    before_and_after = [(int(before), int(after)) for before, after in paddings.data]
+    if any(amount < 0 for pair in before_and_after for amount in pair):
+        return None
+    padded = tuple(size + sum(pair) for size, pair in zip(source.shape, before_and_after, strict=True))
+    if before_and_after[0] != (0, 0) or before_and_after[3] != (0, 0) or padded != output.shape:
+        return None
+    return (*before_and_after[1], *before_and_after[2])
+
+
+def _takes_padding(reader: Operator, tensor: Tensor) -> bool:
+    return (
+        reader.op in _CONVOLUTIONS
+        and reader.options.get("padding") == "VALID"
+        and reader.inputs[0] is tensor
+        and tensor not in reader.inputs[1:]
+    )

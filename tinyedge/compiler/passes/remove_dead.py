@@ -1,0 +1,14 @@
+"""What no output depends on is not computed."""
+
+from tinyedge.compiler.graph import Graph
+
+
+def remove_dead(graph: Graph) -> None:
+    """Remove every operator whose results reach no output of the model."""
+    needed = {tensor.storage for tensor in graph.outputs}
+    kept = []
+    for operator in reversed(graph.operators):
+        if any(tensor.storage in needed for tensor in operator.outputs):
+            kept.append(operator)
+            needed.update(tensor.storage for tensor in operator.inputs if tensor is not None)
+    graph.operators[:] = reversed(kept)

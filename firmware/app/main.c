@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file main.c
+ *  The application: one model behind the serial protocol, for ever. */
+#include "model.h"
+#include "te_board.h"
+#include "te_protocol.h"
+#include "te_runtime.h"
+
+#ifdef TE_MLPERF_AD01 /* Its input comes as float32, four bytes a value. */
+#define TE_DB_BYTES (TE_MODEL_INPUT_BYTES * 4)
+#else
+#define TE_DB_BYTES TE_MODEL_INPUT_BYTES
+#endif
+
+static uint8_t te_db[TE_DB_BYTES];
+static te_protocol te_the_protocol;
+
+static void te_print(const char *text) {
+    for (; *text != '\0'; text++) {
+        te_board_putc(*text);
+    }
+}
+
+int main(void) {
+    te_board_init();
+    if (te_runtime_init() != TE_OK) {
+        te_print("e-[the model could not be prepared]\r\n");
+        return 1;
+    }
+    const te_protocol_config config = {
+        .device = TE_BOARD_NAME,
+        .version = TE_VERSION,
+        .mlperf_id = TE_MLPERF_ID,
+        .cpu = TE_BOARD_CPU,
+        .clock = te_board_clock_source(),
+        .count_unit = te_board_count_unit(),
+        .clock_hz = te_board_clock_hz(),
+        .stack_bytes = te_board_stack_bytes(),
+        .db = te_db,
+        .db_bytes = sizeof te_db,
+        .put = te_board_putc,
+        .microseconds = te_board_microseconds,
+        .count = te_board_count,
+        .stack_used_bytes = te_board_stack_used_bytes,
+    };
+    te_protocol_init(&te_the_protocol, &config);
+    te_protocol_greet(&te_the_protocol);
+    for (;;) {
+        const int byte = te_board_getc();
+        if (byte >= 0) {
+            te_protocol_feed(&te_the_protocol, (char)byte);
+        }
+    }
+}

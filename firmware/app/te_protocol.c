@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_protocol.h"
+
+#include <string.h>
+
+#include "te_crc32.h"
+#include "te_runtime.h"
+#include "te_text.h"
+
+#define TE_DEFAULT_WARMUPS 10u
+#define TE_BYTES_PER_PRINTED_LINE 8u
+#define TE_SHA256_SHOWN 16
+
+/* --- Answers ------------------------------------------------------------------------------------------------------ */
+
+static void te_say(const te_protocol *protocol, const char *text) {
+    te_put_text(protocol->config.put, text);
+}
+
+static void te_say_line(const te_protocol *protocol, const char *text) {
+    te_say(protocol, text);
+    te_say(protocol, "\r\n");
+}
+
+static void te_say_number_line(const te_protocol *protocol, const char *before, uint64_t value, const char *after) {
+    te_say(protocol, before);
+    te_put_unsigned(protocol->config.put, value);
+    te_say_line(protocol, after);
+}
+
+static void te_say_error(const te_protocol *protocol, const char *text) {
+    te_say(protocol, "e-[");
+    te_say(protocol, text);
+    te_say_line(protocol, "]");
+}
+
+static void te_say_lap(const te_protocol *protocol) {
+    te_say_number_line(protocol, "m-lap-us-", protocol->config.microseconds(), "");
+}
+
+/* --- Words and numbers of a command ------------------------------------------------------------------------------- */
+
+/* Cuts the next word off the front of `*rest`; empty where there is none. */
+static char *te_next_word(char **rest) {
+    char *word = *rest;
+    while (*word == ' ') {
+        word++;
+    }
+    char *end = word;
+    while (*end != ' ' && *end != '\0') {
+        end++;
+    }
+    *rest = end;
+    if (*end == ' ') {
+        *end = '\0';
+        *rest = end + 1;
+    }
+    return word;
+}
+
+static bool te_parse_unsigned(const char *word, uint32_t *value) {
+    uint64_t sum = 0;
+    if (*word == '\0') {
+        return false;
+    }
+    for (; *word != '\0'; word++) {
+        if (*word < '0' || *word > '9') {
+            return false;
+        }
+        sum = sum * 10u + (uint64_t)(*word - '0');
+        if (sum > UINT32_MAX) {
+            return false;
+        }
+    }
+    *value = (uint32_t)sum;
+    return true;
+}
+
+/* 0 to 15, or -1. */
+static int32_t te_hex_digit(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'A' && digit <= 'F') {
+        return digit - 'A' + 10;
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return -1;
+}
+
+/* --- Inference ---------------------------------------------------------------------------------------------------- */
+
+static int8_t te_quantise(const uint8_t bytes[4], const te_tensor_info *input) {
+    const uint32_t bits = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+    float real;
+    memcpy(&real, &bits, sizeof real);
+    const float steps = real / input->scale;
+    if (!(steps >= -512.0f)) { /* NaN too. */
+        return INT8_MIN;
+    }
+    if (steps > 512.0f) {
+        return INT8_MAX;
+    }
+    const int32_t value = (int32_t)(steps < 0.0f ? steps - 0.5f : steps + 0.5f) + input->zero_point;
+    return (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
+}
+
+static uint32_t te_needed_bytes(const te_protocol *protocol) {
+    const uint32_t values = (uint32_t)te_runtime_info()->input.bytes;
+    return protocol->encoding == TE_DB_FLOAT32 ? values * 4u : values;
+}
+
+/* The runtime may overwrite its input while it runs, so every inference starts from the kept bytes. */
+static void te_fill_input(const te_protocol *protocol) {
+    const te_tensor_info *input = &te_runtime_info()->input;
+    const uint8_t *db = protocol->config.db;
+    int8_t *values = te_runtime_input();
+    switch (protocol->encoding) {
+    case TE_DB_UINT8:
+        for (int32_t i = 0; i < input->bytes; i++) {
+            values[i] = (int8_t)(db[i] - 128);
+        }
+        break;
+    case TE_DB_FLOAT32:
+        for (int32_t i = 0; i < input->bytes; i++) {
+            values[i] = te_quantise(db + 4 * i, input);
+        }
+        break;
+    case TE_DB_INT8:
+    default:
+        memcpy(values, db, (size_t)input->bytes);
+        break;
+    }
+}
+
+static bool te_input_is_loaded(const te_protocol *protocol) {
+    const uint32_t needed = te_needed_bytes(protocol);
+    if (protocol->stored_bytes == needed && protocol->expected_bytes == needed) {
+        return true;
+    }
+    te_say(protocol, "e-[");
+    te_put_unsigned(protocol->config.put, protocol->stored_bytes);
+    te_say(protocol, " input bytes are loaded but the model takes ");
+    te_put_unsigned(protocol->config.put, needed);
+    te_say_line(protocol, ": use db load first]");
+    return false;
+}
+
+static te_status te_nothing(te_layer_hook hook, void *context) {
+    (void)hook;
+    (void)context;
+    return TE_OK;
+}
+
+/* Counts what one call of `invoke` takes. The same code measures the model and nothing at all, which gives the
+ * overhead; volatile keeps the compiler from seeing through either call. */
+static uint64_t te_measure(const te_protocol *protocol, te_status (*volatile invoke)(te_layer_hook, void *),
+                           te_status *status) {
+    uint64_t (*const count)(void) = protocol->config.count;
+    const uint64_t start = count();
+    *status = invoke(NULL, NULL);
+    return count() - start;
+}
+
+static bool te_run_inference(te_protocol *protocol) {
+    te_status status;
+    te_fill_input(protocol);
+    const uint64_t count = te_measure(protocol, te_runtime_invoke, &status);
+    if (status != TE_OK) {
+        protocol->has_output = false;
+        protocol->has_count = false;
+        te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
+        return false;
+    }
+    protocol->count = count > protocol->count_overhead ? count - protocol->count_overhead : 0u;
+    protocol->has_output = true;
+    protocol->has_count = true;
+    return true;
+}
+
+static bool te_output_is_there(const te_protocol *protocol) {
+    if (!protocol->has_output) {
+        te_say_error(protocol, "no inference has run: use infer first");
+    }
+    return protocol->has_output;
+}
+
+/* --- MLPerf commands ---------------------------------------------------------------------------------------------- */
+
+static void te_on_name(te_protocol *protocol, char *rest) {
+    (void)rest;
+    te_say(protocol, "m-name-dut-[");
+    te_say(protocol, protocol->config.device);
+    te_say_line(protocol, "]");
+}
+
+static void te_on_profile(te_protocol *protocol, char *rest) {
+    (void)rest;
+    te_say_line(protocol, "m-profile-[ULPMark for tinyML Firmware V0.0.1]");
+    te_say(protocol, "m-model-[");
+    if (protocol->config.mlperf_id[0] != '\0') {
+        te_say(protocol, protocol->config.mlperf_id);
+    } else {
+        te_put_printable(protocol->config.put, te_runtime_info()->name);
+    }
+    te_say_line(protocol, "]");
+}
+
+static void te_on_timestamp(te_protocol *protocol, char *rest) {
+    (void)rest;
+    te_say_lap(protocol);
+}
+
+static void te_on_help(te_protocol *protocol, char *rest) {
+    static const char *const lines[] = {
+        "name           the device's name",
+        "profile        the firmware's profile and the model's id",
+        "timestamp      microseconds since the start",
+        "db load N      expect N input bytes",
+        "db HH..        hex input bytes, up to 31 a command",
+        "db print       the loaded bytes",
+        "infer N [W=10] W warm-up inferences, then N timed ones",
+        "results        the last output, dequantised",
+        "te info        the model and the device as JSON",
+        "te raw         the last output's int8 bytes as hex",
+        "te crc         CRC-32 of the loaded input and of the last output",
+        "te count       what the last inference of infer took, in the unit of te info",
+        "te layers      one inference, with what each layer took",
+        "help           this list",
+    };
+    (void)rest;
+    for (uint32_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        te_say_line(protocol, lines[i]);
+    }
+}
+
+static void te_db_load(te_protocol *protocol, const char *argument) {
+    uint32_t bytes = 0;
+    protocol->expected_bytes = 0;
+    protocol->stored_bytes = 0;
+    if (!te_parse_unsigned(argument, &bytes) || bytes == 0u) {
+        te_say_error(protocol, "db load needs a number of bytes above 0");
+    } else if (bytes > protocol->config.db_bytes) {
+        te_say_number_line(protocol, "e-[db load can take at most ", protocol->config.db_bytes, " bytes]");
+    } else {
+        protocol->expected_bytes = bytes;
+        te_say_number_line(protocol, "m-[Expecting ", bytes, " bytes]");
+    }
+}
+
+static void te_db_print(const te_protocol *protocol) {
+    for (uint32_t i = 0; i < protocol->stored_bytes; i++) {
+        const bool last = i % TE_BYTES_PER_PRINTED_LINE == TE_BYTES_PER_PRINTED_LINE - 1u || i + 1u == protocol->stored_bytes;
+        if (i % TE_BYTES_PER_PRINTED_LINE == 0u) {
+            te_say(protocol, "m-buffer-");
+        }
+        te_put_hex(protocol->config.put, protocol->config.db[i], 2);
+        te_say(protocol, last ? "\r\n" : "-");
+    }
+}
+
+/* All bytes are checked before the first one is stored: a bad command changes nothing. */
+static void te_db_store(te_protocol *protocol, const char *hex) {
+    const uint32_t digits = (uint32_t)strlen(hex);
+    if (protocol->expected_bytes == 0u) {
+        te_say_error(protocol, "no bytes are expected: use db load first");
+        return;
+    }
+    if (digits % 2u != 0u) {
+        te_say_error(protocol, "an odd number of hex digits");
+        return;
+    }
+    for (uint32_t i = 0; i < digits; i++) {
+        if (te_hex_digit(hex[i]) < 0) {
+            te_say_error(protocol, "not a hex digit");
+            return;
+        }
+    }
+    if (digits / 2u > protocol->expected_bytes - protocol->stored_bytes) {
+        te_say_number_line(protocol, "e-[too many bytes: ", protocol->expected_bytes - protocol->stored_bytes,
+                           " are still expected]");
+        return;
+    }
+    for (uint32_t i = 0; i < digits; i += 2u) {
+        const int32_t value = te_hex_digit(hex[i]) * 16 + te_hex_digit(hex[i + 1u]);
+        protocol->config.db[protocol->stored_bytes++] = (uint8_t)value;
+    }
+    if (protocol->stored_bytes == protocol->expected_bytes) {
+        te_say_line(protocol, "m-load-done");
+    }
+}
+
+static void te_on_db(te_protocol *protocol, char *rest) {
+    const char *word = te_next_word(&rest);
+    if (strcmp(word, "load") == 0) {
+        te_db_load(protocol, te_next_word(&rest));
+    } else if (strcmp(word, "print") == 0) {
+        te_db_print(protocol);
+    } else if (*word == '\0') {
+        te_say_error(protocol, "db needs load N, print or hex bytes");
+    } else if (*te_next_word(&rest) != '\0') {
+        te_say_error(protocol, "blanks within the hex bytes");
+    } else {
+        te_db_store(protocol, word);
+    }
+}
+
+static void te_on_results(te_protocol *protocol, char *rest) {
+    const te_tensor_info *output = &te_runtime_info()->output;
+    (void)rest;
+    if (!te_output_is_there(protocol)) {
+        return;
+    }
+    te_say(protocol, "m-results-[");
+    for (int32_t i = 0; i < output->bytes; i++) {
+        if (i > 0) {
+            te_say(protocol, ",");
+        }
+        te_put_fixed3(protocol->config.put, output->scale * (float)(te_runtime_output()[i] - output->zero_point));
+    }
+    te_say_line(protocol, "]");
+}
+
+static void te_on_infer(te_protocol *protocol, char *rest) {
+    uint32_t inferences = 0;
+    uint32_t warmups = TE_DEFAULT_WARMUPS;
+    if (!te_parse_unsigned(te_next_word(&rest), &inferences) || inferences == 0u) {
+        te_say_error(protocol, "infer needs a number of inferences above 0");
+        return;
+    }
+    const char *word = te_next_word(&rest);
+    if (*word != '\0' && !te_parse_unsigned(word, &warmups)) {
+        te_say_error(protocol, "infer's number of warm-ups is not a number");
+        return;
+    }
+    if (!te_input_is_loaded(protocol)) {
+        return;
+    }
+    te_say_number_line(protocol, "m-warmup-start-", warmups, "");
+    for (; warmups > 0u; warmups--) {
+        if (!te_run_inference(protocol)) {
+            return;
+        }
+    }
+    te_say_line(protocol, "m-warmup-done");
+    te_say_number_line(protocol, "m-infer-start-", inferences, "");
+    te_say_lap(protocol);
+    for (; inferences > 0u; inferences--) {
+        if (!te_run_inference(protocol)) {
+            return;
+        }
+    }
+    te_say_lap(protocol);
+    te_say_line(protocol, "m-infer-done");
+    te_on_results(protocol, rest);
+}
+
+/* --- Our commands ------------------------------------------------------------------------------------------------- */
+
+static void te_say_tensor(const te_protocol *protocol, const char *key, const te_tensor_info *tensor) {
+    const te_put put = protocol->config.put;
+    te_say(protocol, ",\"");
+    te_say(protocol, key);
+    te_say(protocol, "\":{\"shape\":[");
+    for (int32_t i = 0; i < tensor->rank && i < TE_MAX_RANK; i++) {
+        if (i > 0) {
+            te_say(protocol, ",");
+        }
+        te_put_signed(put, tensor->dims[i]);
+    }
+    te_say(protocol, "],\"scale\":");
+    te_put_float(put, tensor->scale);
+    te_say(protocol, ",\"zero_point\":");
+    te_put_signed(put, tensor->zero_point);
+    te_say(protocol, "}");
+}
+
+static void te_say_string_field(const te_protocol *protocol, const char *key, const char *value) {
+    te_say(protocol, ",\"");
+    te_say(protocol, key);
+    te_say(protocol, "\":");
+    te_put_json_string(protocol->config.put, value);
+}
+
+static void te_say_number_field(const te_protocol *protocol, const char *key, uint32_t value) {
+    te_say(protocol, ",\"");
+    te_say(protocol, key);
+    te_say(protocol, "\":");
+    te_put_unsigned(protocol->config.put, value);
+}
+
+static void te_on_info(te_protocol *protocol) {
+    const te_protocol_config *config = &protocol->config;
+    const te_model_info *model = te_runtime_info();
+    char sha256[TE_SHA256_SHOWN + 1] = {0};
+    strncpy(sha256, model->sha256, TE_SHA256_SHOWN);
+    te_say(protocol, "{\"name\":");
+    te_put_json_string(config->put, model->name);
+    te_say_string_field(protocol, "version", config->version);
+    te_say_string_field(protocol, "board", config->device);
+    te_say_string_field(protocol, "cpu", config->cpu);
+    te_say_string_field(protocol, "runtime", model->runtime);
+    te_say_string_field(protocol, "sha256", sha256);
+    te_say_tensor(protocol, "input", &model->input);
+    te_say_tensor(protocol, "output", &model->output);
+    te_say_number_field(protocol, "db_bytes", te_needed_bytes(protocol));
+    te_say_number_field(protocol, "layers", (uint32_t)model->layer_count);
+    te_say_number_field(protocol, "arena_bytes", model->arena_bytes);
+    te_say_number_field(protocol, "stack_bytes", config->stack_bytes);
+    te_say_number_field(protocol, "stack_used_bytes", config->stack_used_bytes());
+    te_say_number_field(protocol, "clock_hz", config->clock_hz);
+    te_say_string_field(protocol, "clock", config->clock);
+    te_say_string_field(protocol, "count_unit", config->count_unit);
+    te_say_line(protocol, "}");
+}
+
+static void te_on_raw(const te_protocol *protocol) {
+    if (te_output_is_there(protocol)) {
+        te_say(protocol, "te-raw-[");
+        for (int32_t i = 0; i < te_runtime_info()->output.bytes; i++) {
+            te_put_hex(protocol->config.put, (uint8_t)te_runtime_output()[i], 2);
+        }
+        te_say_line(protocol, "]");
+    }
+}
+
+static void te_on_crc(const te_protocol *protocol) {
+    const uint32_t output_bytes = protocol->has_output ? (uint32_t)te_runtime_info()->output.bytes : 0u;
+    te_say(protocol, "te-crc-[");
+    te_put_hex(protocol->config.put, te_crc32(protocol->config.db, protocol->stored_bytes), 8);
+    te_say(protocol, ",");
+    te_put_hex(protocol->config.put, te_crc32(te_runtime_output(), output_bytes), 8);
+    te_say_line(protocol, "]");
+}
+
+static void te_on_count(const te_protocol *protocol) {
+    if (!protocol->has_count) {
+        te_say_error(protocol, "no inference has been counted: use infer first");
+        return;
+    }
+    te_say(protocol, "te-count-[");
+    te_put_unsigned(protocol->config.put, protocol->count);
+    te_say(protocol, ",");
+    te_say(protocol, protocol->config.count_unit);
+    te_say_line(protocol, "]");
+}
+
+/* Prints each layer as soon as it is done, so no table of counts is kept; the printing is not counted. */
+static void te_on_layer_done(void *context, int32_t layer) {
+    te_protocol *protocol = (te_protocol *)context;
+    const uint64_t spent = protocol->config.count() - protocol->layer_start;
+    const te_model_info *model = te_runtime_info();
+    const te_put put = protocol->config.put;
+    if (layer >= 0 && layer < model->layer_count) {
+        const te_layer_info *info = &model->layers[layer];
+        te_say(protocol, "te-layer-[");
+        te_put_signed(put, layer);
+        te_say(protocol, ",");
+        te_say(protocol, info->op);
+        te_say(protocol, ",");
+        te_put_unsigned(put, info->macs);
+        te_say(protocol, ",");
+        te_put_unsigned(put, spent > protocol->count_overhead ? spent - protocol->count_overhead : 0u);
+        te_say(protocol, ",");
+        te_put_printable(put, info->name); /* Last, because a name may hold commas. */
+        te_say_line(protocol, "]");
+    }
+    protocol->layer_start = protocol->config.count();
+}
+
+static void te_on_layers(te_protocol *protocol) {
+    if (!te_input_is_loaded(protocol)) {
+        return;
+    }
+    te_fill_input(protocol);
+    protocol->layer_start = protocol->config.count();
+    const te_status status = te_runtime_invoke(te_on_layer_done, protocol);
+    protocol->has_output = status == TE_OK;
+    if (status != TE_OK) {
+        te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
+    }
+}
+
+static void te_say_unknown(const te_protocol *protocol, const char *prefix, const char *word) {
+    te_say(protocol, "e-[Unknown command: ");
+    te_say(protocol, prefix);
+    te_put_printable(protocol->config.put, word);
+    te_say_line(protocol, ", try help]");
+}
+
+static void te_on_te(te_protocol *protocol, char *rest) {
+    const char *word = te_next_word(&rest);
+    if (strcmp(word, "info") == 0) {
+        te_on_info(protocol);
+    } else if (strcmp(word, "raw") == 0) {
+        te_on_raw(protocol);
+    } else if (strcmp(word, "crc") == 0) {
+        te_on_crc(protocol);
+    } else if (strcmp(word, "count") == 0) {
+        te_on_count(protocol);
+    } else if (strcmp(word, "layers") == 0) {
+        te_on_layers(protocol);
+    } else {
+        te_say_unknown(protocol, "te ", word);
+    }
+}
+
+/* --- The state machine -------------------------------------------------------------------------------------------- */
+
+static void te_run_command(te_protocol *protocol) {
+    static const struct {
+        const char *word;
+        void (*run)(te_protocol *protocol, char *rest);
+    } commands[] = {
+        {"name", te_on_name},   {"profile", te_on_profile}, {"timestamp", te_on_timestamp}, {"help", te_on_help},
+        {"db", te_on_db},       {"infer", te_on_infer},     {"results", te_on_results},     {"te", te_on_te},
+    };
+    char *rest = protocol->command;
+    const char *word = te_next_word(&rest);
+    for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(word, commands[i].word) == 0) {
+            commands[i].run(protocol, rest);
+            return;
+        }
+    }
+    te_say_unknown(protocol, "", word);
+}
+
+static te_db_encoding te_encoding_of(const char *mlperf_id) {
+    if (strcmp(mlperf_id, "ic01") == 0 || strcmp(mlperf_id, "vww01") == 0) {
+        return TE_DB_UINT8;
+    }
+    return strcmp(mlperf_id, "ad01") == 0 ? TE_DB_FLOAT32 : TE_DB_INT8;
+}
+
+void te_protocol_init(te_protocol *protocol, const te_protocol_config *config) {
+    te_status status;
+    memset(protocol, 0, sizeof *protocol);
+    protocol->config = *config;
+    protocol->encoding = te_encoding_of(config->mlperf_id);
+    protocol->count_overhead = te_measure(protocol, te_nothing, &status);
+}
+
+void te_protocol_greet(const te_protocol *protocol) {
+    te_say_line(protocol, "m-init-done");
+    te_say_line(protocol, "m-ready");
+}
+
+void te_protocol_feed(te_protocol *protocol, char byte) {
+    if (byte == '%') {
+        if (protocol->overlong) {
+            te_say_number_line(protocol, "e-[the command is longer than ", TE_COMMAND_CHARS, " characters]");
+        } else {
+            protocol->command[protocol->length] = '\0';
+            te_run_command(protocol);
+        }
+        protocol->length = 0;
+        protocol->overlong = false;
+        te_say_line(protocol, "m-ready");
+        return;
+    }
+    if (byte == '\0' || (protocol->length == 0u && (byte == '\r' || byte == '\n'))) {
+        return;
+    }
+    if (protocol->length == TE_COMMAND_CHARS) {
+        protocol->overlong = true;
+        return;
+    }
+    protocol->command[protocol->length++] = byte == '\r' || byte == '\n' || byte == '\t' ? ' ' : byte;
+}

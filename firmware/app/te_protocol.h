@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_protocol.h
+ *  The serial protocol as a state machine fed byte by byte. It touches no hardware: what it needs of a board comes in
+ *  as functions, what it needs of the model through te_runtime.h. So the same code runs on a host under sanitizers.
+ *
+ *  A command ends with '%'. Every answer is lines that end with "\r\n", the last of them "m-ready". The commands are
+ *  those of the MLPerf Tiny runner (name, profile, timestamp, help, db, infer, results) and our own (te ...). */
+#ifndef TE_PROTOCOL_H
+#define TE_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Longest command without its '%', as in MLPerf's API. */
+#define TE_COMMAND_CHARS 80
+
+/** What the bytes of `db` mean; the device makes the model's int8 input of them before each inference. */
+typedef enum {
+    TE_DB_INT8,   /**< They are the int8 tensor: copied as they are. */
+    TE_DB_UINT8,  /**< Pixels 0..255: 128 is subtracted (MLPerf ic01 and vww01). */
+    TE_DB_FLOAT32 /**< Little-endian float32, 4 bytes a value: quantised with the input's scale (MLPerf ad01). */
+} te_db_encoding;
+
+/** What the protocol needs of its surroundings. All pointers stay valid for the life of the protocol. */
+typedef struct {
+    const char *device;      /**< For `name`. */
+    const char *version;     /**< Of the firmware. */
+    const char *mlperf_id;   /**< "ic01", "vww01", "kws01", "ad01", or "" for a model of one's own. */
+    const char *cpu;         /**< "cortex-m4" */
+    const char *clock;       /**< Where the clock comes from. */
+    const char *count_unit;  /**< "cycles" or "ticks" */
+    uint32_t clock_hz;
+    uint32_t stack_bytes;
+    uint8_t *db;             /**< Holds the loaded input. */
+    uint32_t db_bytes;       /**< Its capacity. */
+    void (*put)(char byte);  /**< Sends one byte. */
+    uint64_t (*microseconds)(void);
+    uint64_t (*count)(void); /**< Rises by `count_unit`. */
+    uint32_t (*stack_used_bytes)(void);
+} te_protocol_config;
+
+/** State; all members are private. */
+typedef struct {
+    te_protocol_config config;
+    te_db_encoding encoding;
+    char command[TE_COMMAND_CHARS + 1];
+    uint32_t length;
+    bool overlong;
+    uint32_t expected_bytes; /**< Of the last valid `db load`; 0 where there was none. */
+    uint32_t stored_bytes;
+    bool has_output;
+    bool has_count;
+    uint64_t count;          /**< Of the last inference of `infer`. */
+    uint64_t count_overhead; /**< What measuring nothing counts. */
+    uint64_t layer_start;
+} te_protocol;
+
+/** Prepares the state. te_runtime_init() has succeeded before. */
+void te_protocol_init(te_protocol *protocol, const te_protocol_config *config);
+
+/** Says "m-init-done" and "m-ready". */
+void te_protocol_greet(const te_protocol *protocol);
+
+/** Takes one received byte; a '%' runs the command, and its answer is sent before this returns. */
+void te_protocol_feed(te_protocol *protocol, char byte);
+
+#endif /* TE_PROTOCOL_H */

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_cortexm.c
+ *  From reset to main() on any ARMv7-M core, faults that are reported instead of hanging silently, a 64-bit counter
+ *  and the measured stack. Registers as in the ARMv7-M Architecture Reference Manual (DDI 0403E), sections cited. */
+#include "te_cortexm.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "te_board.h"
+
+/* System control and ID registers, B3.2.2. */
+#define TE_SCB_ICSR TE_REGISTER(0xE000ED04u)
+#define TE_SCB_SHCSR TE_REGISTER(0xE000ED24u)
+#define TE_SCB_CFSR TE_REGISTER(0xE000ED28u)
+#define TE_SCB_HFSR TE_REGISTER(0xE000ED2Cu)
+#define TE_SCB_BFAR TE_REGISTER(0xE000ED38u)
+#define TE_SCB_CPACR TE_REGISTER(0xE000ED88u)
+#define TE_ICSR_VECTACTIVE 0x1FFu
+#define TE_ICSR_PENDSTSET (1u << 26)
+#define TE_SHCSR_FAULTS_ENABLED (7u << 16)  /* MemManage, BusFault and UsageFault have their own vectors. */
+#define TE_CPACR_FPU_FULL_ACCESS (15u << 20) /* CP10 and CP11, B3.2.20. */
+
+/* SysTick, B3.3. */
+#define TE_SYST_CSR TE_REGISTER(0xE000E010u)
+#define TE_SYST_RVR TE_REGISTER(0xE000E014u)
+#define TE_SYST_CVR TE_REGISTER(0xE000E018u)
+#define TE_SYST_CSR_ENABLE_IRQ_PROCESSOR_CLOCK 7u
+#define TE_SYST_BITS 24
+#define TE_SYST_MASK ((1u << TE_SYST_BITS) - 1u)
+
+/* Data Watchpoint and Trace, C1.8, and its switch, C1.6.5. */
+#define TE_DEMCR TE_REGISTER(0xE000EDFCu)
+#define TE_DEMCR_TRCENA (1u << 24)
+#define TE_DWT_CTRL TE_REGISTER(0xE0001000u)
+#define TE_DWT_CTRL_CYCCNTENA 1u
+#define TE_DWT_CYCCNT TE_REGISTER(0xE0001004u)
+
+#define TE_STACK_PAINT 0xA5A5A5A5u
+#define TE_ZERO_TRIES 1000u
+
+/* Set by the linker script; their addresses are the values. */
+extern uint32_t te_stack_bottom[], te_stack_top[];
+extern uint32_t te_data_load[], te_data_start[], te_data_end[];
+extern uint32_t te_bss_start[], te_bss_end[];
+
+int main(void);
+void te_on_reset(void);
+void te_on_fault(void);
+void te_report_fault(const uint32_t *frame);
+void te_on_systick(void);
+
+static volatile uint32_t te_systick_wraps;
+
+/* --- Vectors ------------------------------------------------------------------------------------------------------ */
+
+/* The 16 vectors of the architecture (B1.5.3). No external interrupt is ever enabled, so the table ends there. */
+typedef struct {
+    uint32_t *stack_top;
+    void (*exceptions[15])(void);
+} te_vector_table;
+
+extern const te_vector_table te_vectors;
+__attribute__((section(".vectors"), used)) const te_vector_table te_vectors = {
+    te_stack_top,
+    {
+        te_on_reset,
+        te_on_fault, /* NMI */
+        te_on_fault, /* HardFault */
+        te_on_fault, /* MemManage */
+        te_on_fault, /* BusFault */
+        te_on_fault, /* UsageFault */
+        te_on_fault, te_on_fault, te_on_fault, te_on_fault, /* reserved */
+        te_on_fault, /* SVCall */
+        te_on_fault, /* DebugMonitor */
+        te_on_fault, /* reserved */
+        te_on_fault, /* PendSV */
+        te_on_systick,
+    },
+};
+
+/* --- Reset -------------------------------------------------------------------------------------------------------- */
+
+static void te_stop(void) {
+    for (;;) {
+        __asm__ volatile("cpsid i\n\twfi");
+    }
+}
+
+void te_on_reset(void) {
+    TE_SCB_CPACR |= TE_CPACR_FPU_FULL_ACCESS;
+    __asm__ volatile("dsb\n\tisb" ::: "memory");
+
+    /* Paint the stack below what is in use; 64 bytes are left for this function. */
+    uint32_t *here;
+    __asm__ volatile("mov %0, sp" : "=r"(here));
+    for (uint32_t *word = te_stack_bottom; word < here - 16; word++) {
+        *word = TE_STACK_PAINT;
+    }
+    memcpy(te_data_start, te_data_load, (size_t)((char *)te_data_end - (char *)te_data_start));
+    memset(te_bss_start, 0, (size_t)((char *)te_bss_end - (char *)te_bss_start));
+    TE_SCB_SHCSR |= TE_SHCSR_FAULTS_ENABLED;
+    (void)main();
+    te_stop();
+}
+
+uint32_t te_board_stack_bytes(void) {
+    return (uint32_t)((char *)te_stack_top - (char *)te_stack_bottom);
+}
+
+uint32_t te_board_stack_used_bytes(void) {
+    const volatile uint32_t *word = te_stack_bottom;
+    while (word < te_stack_top && *word == TE_STACK_PAINT) {
+        word++;
+    }
+    return (uint32_t)((volatile char *)te_stack_top - (volatile char *)word);
+}
+
+/* --- Faults ------------------------------------------------------------------------------------------------------- */
+
+/* The stack may be what is broken, so the report runs on a fresh one; the old pointer goes along in r0. */
+__attribute__((naked)) void te_on_fault(void) {
+    __asm__ volatile("mrs r0, msp\n\t"
+                     "ldr r1, =te_stack_top\n\t"
+                     "msr msp, r1\n\t"
+                     "b te_report_fault\n\t"
+                     ".ltorg");
+}
+
+static void te_print(const char *text) {
+    for (; *text != '\0'; text++) {
+        te_board_putc(*text);
+    }
+}
+
+static void te_print_word(const char *name, uint32_t value) {
+    te_print(name);
+    for (int32_t shift = 28; shift >= 0; shift -= 4) {
+        te_board_putc("0123456789ABCDEF"[(value >> shift) & 15u]);
+    }
+}
+
+__attribute__((noreturn, used)) void te_report_fault(const uint32_t *frame) {
+    static const char *const names[] = {"reset",      "reset",    "NMI",      "HardFault", "MemManage", "BusFault",
+                                        "UsageFault", "reserved", "reserved", "reserved",  "reserved",  "SVCall",
+                                        "DebugMonitor", "reserved", "PendSV", "SysTick"};
+    const uint32_t exception = TE_SCB_ICSR & TE_ICSR_VECTACTIVE;
+    te_print("\r\ne-[fault: ");
+    te_print(exception < sizeof names / sizeof names[0] ? names[exception] : "interrupt");
+    te_print_word(" cfsr=", TE_SCB_CFSR);
+    te_print_word(" hfsr=", TE_SCB_HFSR);
+    te_print_word(" bfar=", TE_SCB_BFAR);
+    te_print_word(" sp=", (uint32_t)frame);
+    /* The basic frame is eight words, pc the seventh (B1.5.6). Below the stack it was never written. */
+    if (frame >= te_stack_bottom && frame + 8 <= te_stack_top) {
+        te_print_word(" pc=", frame[6]);
+        te_print_word(" lr=", frame[5]);
+    } else {
+        te_print(" stack overflow");
+    }
+    te_print("]\r\n");
+    for (;;) {
+        te_stop();
+    }
+}
+
+/* --- Counter ------------------------------------------------------------------------------------------------------ */
+
+void te_on_systick(void) {
+    te_systick_wraps = te_systick_wraps + 1u;
+}
+
+void te_cortexm_start_counter(void) {
+    TE_DEMCR |= TE_DEMCR_TRCENA;
+    TE_DWT_CYCCNT = 0;
+    TE_DWT_CTRL |= TE_DWT_CTRL_CYCCNTENA;
+    TE_SYST_RVR = TE_SYST_MASK;
+    TE_SYST_CVR = 0;
+    TE_SYST_CSR = TE_SYST_CSR_ENABLE_IRQ_PROCESSOR_CLOCK;
+    /* A write of CVR clears it, and it reads 0 until the next edge of its clock reloads it. */
+    for (uint32_t i = 0; i < TE_ZERO_TRIES && TE_SYST_CVR == 0u; i++) {
+    }
+    /* That reload counts as no wrap. */
+    TE_SCB_ICSR = 1u << 25; /* PENDSTCLR */
+    te_systick_wraps = 0;
+}
+
+/* SysTick counts down through 0, where it raises its interrupt, to the reload value: 2^24 counts a wrap, and
+ * wraps * 2^24 + (-value mod 2^24) counts have passed. With interrupts off the wrap that has happened but is not yet
+ * counted shows as pending; the value is then read again, for the first one may be from before it. */
+uint64_t te_board_count(void) {
+    uint32_t primask;
+    __asm__ volatile("mrs %0, primask\n\tcpsid i" : "=r"(primask)::"memory");
+    uint32_t value = TE_SYST_CVR;
+    /* At 0 the interrupt is being raised: one count later there is no doubt. */
+    for (uint32_t i = 0; i < TE_ZERO_TRIES && value == 0u; i++) {
+        value = TE_SYST_CVR;
+    }
+    uint64_t wraps = te_systick_wraps;
+    if ((TE_SCB_ICSR & TE_ICSR_PENDSTSET) != 0u) {
+        value = TE_SYST_CVR;
+        wraps++;
+    }
+    __asm__ volatile("msr primask, %0" ::"r"(primask) : "memory");
+    return (wraps << TE_SYST_BITS) + ((0u - value) & TE_SYST_MASK);
+}
+
+/* SysTick runs on the processor's clock, so on silicon its counts are cycles, the very ones that DWT counts. An
+ * emulator runs it in virtual time and leaves DWT at 0. */
+const char *te_board_count_unit(void) {
+    return TE_DWT_CYCCNT != 0u ? "cycles" : "ticks";
+}
+
+uint64_t te_board_microseconds(void) {
+    return te_board_count() / (te_board_clock_hz() / 1000000u);
+}

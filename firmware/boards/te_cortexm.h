@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_cortexm.h
+ *  What the board files need of the code that all Cortex-M boards share. */
+#ifndef TE_CORTEXM_H
+#define TE_CORTEXM_H
+
+#include <stdint.h>
+
+/** A peripheral's register. */
+#define TE_REGISTER(address) (*(volatile uint32_t *)(address))
+
+/** How often a ready flag is read before the wait is given up: some milliseconds at any clock. */
+#define TE_READY_TRIES 50000u
+
+/** Starts SysTick on the processor's clock and the cycle counter where there is one; the clock is final before. */
+void te_cortexm_start_counter(void);
+
+#endif /* TE_CORTEXM_H */

@@ -1,0 +1,126 @@
+"""Board descriptions: one TOML file a board in `boards/`, which the firmware's CMake reads as well."""
+
+import difflib
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tinyedge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_BOARDS = Path(__file__).resolve().parent / "boards"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory region of a board.
+
+    Attributes:
+        origin: Its first address.
+        bytes: Its size.
+    """
+
+    origin: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.origin + self.bytes
+
+
+@dataclass(frozen=True)
+class EmulatorModel:
+    """How QEMU runs a board.
+
+    Attributes:
+        machine: The name of QEMU's machine.
+        instructions_per_tick: Executed instructions in one SysTick tick under `-icount shift=0`, exactly.
+    """
+
+    machine: str
+    instructions_per_tick: Fraction
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is to be known of a board to build for it, run it and judge a model against it.
+
+    Attributes:
+        name: Its file's stem, as in `--board`.
+        description: One line for people.
+        cpu: GCC's name of the core: "cortex-m4".
+        cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
+        source: Its C file in firmware/boards/.
+        clock_hz: The processor's clock that its C file sets.
+        baud: Of the serial port.
+        stack_bytes: RAM that is set aside for the stack.
+        flash: Where code and constants go.
+        sram: Where the arena, all other variables and the stack go.
+        emulator: How QEMU runs it; None for a board that it does not have.
+    """
+
+    name: str
+    description: str
+    cpu: str
+    cpu_flags: str
+    source: str
+    clock_hz: int
+    baud: int
+    stack_bytes: int
+    flash: Memory
+    sram: Memory
+    emulator: EmulatorModel | None
+
+    @property
+    def flash_bytes(self) -> int:
+        """The flash that an image can fill."""
+        return self.flash.bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """The RAM for variables, the arena and the stack."""
+        return self.sram.bytes
+
+
+def board_names() -> list[str]:
+    """Every board that `load_board` knows, sorted."""
+    return sorted(path.stem for path in _BOARDS.glob("*.toml"))
+
+
+def load_board(name: str) -> Board:
+    """Read a board's description.
+
+    Args:
+        name: One of `board_names()`.
+
+    Raises:
+        ConfigError: There is no such board, or its file is broken.
+    """
+    if name not in board_names():
+        close = difflib.get_close_matches(name, board_names(), n=1)
+        hint = f"did you mean {close[0]}? There are" if close else "there are"
+        raise ConfigError(f"no board {name!r}: {hint} {', '.join(board_names())}; choose one with --board")
+    path = _BOARDS / f"{name}.toml"
+    try:
+        return _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is not a valid board description ({error}): compare it with stm32f405.toml"
+        ) from error
+
+
+def _parse(name: str, table: dict[str, Any]) -> Board:
+    emulator = None
+    if "emulator" in table:
+        per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
+        emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
+    regions = {key: Memory(**table[key]) for key in ("flash", "sram")}
+    plain = {key: value for key, value in table.items() if key not in (*regions, "emulator")}
+    return Board(name=name, emulator=emulator, **regions, **plain)

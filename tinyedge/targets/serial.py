@@ -1,0 +1,385 @@
+"""Talks the serial protocol to a device: a board on a port, or an emulator on a socket."""
+
+import json
+import math
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+from tinyedge.errors import TargetError
+
+# What the public MLPerf Tiny runner sends; a command of 80 characters would take 38.
+_BYTES_PER_COMMAND = 31
+_COMMAND_TIMEOUT_S = 30.0
+_INFERENCE_TIMEOUT_S = 300.0
+_BOOT_TIMEOUT_S = 30.0
+
+_BRACKETS = re.compile(r"^[a-z-]+-\[(.*)\]$")
+
+
+class ByteStream(Protocol):
+    """A connection that carries bytes both ways."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises:
+            TargetError: The other side is gone.
+        """
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has come, at least one byte; b"" when nothing came for `timeout_s`.
+
+        Raises:
+            TargetError: The other side is gone.
+        """
+
+    def close(self) -> None:
+        """Free the connection."""
+
+
+class SocketStream:
+    """A connected stream socket.
+
+    Args:
+        connection: The socket, which this object then owns.
+        explain: Called when the other side has closed it, for the sentence that says why.
+    """
+
+    def __init__(self, connection: socket.socket, explain: Callable[[], str]) -> None:
+        self._connection = connection
+        self._explain = explain
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._connection.settimeout(_COMMAND_TIMEOUT_S)
+        try:
+            self._connection.sendall(data)
+        except TimeoutError as error:
+            raise TargetError("the device does not take bytes: reset it and try again") from error
+        except OSError as error:
+            raise TargetError(self._explain()) from error
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has come; b"" when nothing came for `timeout_s`."""
+        self._connection.settimeout(max(timeout_s, 1e-3))
+        try:
+            data = self._connection.recv(65536)
+        except TimeoutError:
+            return b""
+        except OSError as error:
+            raise TargetError(self._explain()) from error
+        if not data:
+            raise TargetError(self._explain())
+        return data
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._connection.close()
+
+
+class SerialStream:
+    """A serial port, 8N1.
+
+    Args:
+        port: As the system names it: "/dev/ttyACM0".
+        baud: The rate.
+
+    Raises:
+        TargetError: The port does not exist, is busy or may not be opened.
+    """
+
+    def __init__(self, port: str, baud: int) -> None:
+        import serial
+
+        self._name = port
+        self._errors = (serial.SerialException, OSError)
+        try:
+            self._port = serial.Serial(port, baud, timeout=0, write_timeout=_COMMAND_TIMEOUT_S, exclusive=True)
+        except self._errors as error:
+            raise TargetError(f"cannot open {port} at {baud} baud ({error}): check the cable and --port") from error
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        try:
+            self._port.write(data)
+        except self._errors as error:
+            raise TargetError(f"{self._name} failed while sending ({error}): check the cable") from error
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what has come; b"" when nothing came for `timeout_s`."""
+        try:
+            self._port.timeout = timeout_s
+            first: bytes = self._port.read(1)
+            return first + self._port.read(self._port.in_waiting) if first else b""
+        except self._errors as error:
+            raise TargetError(f"{self._name} failed while receiving ({error}): check the cable") from error
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """The model's input or output: real = scale * (value - zero_point)."""
+
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a device says of itself and its model.
+
+    Attributes:
+        name: The model's.
+        version: Of the tinyedge that built the firmware.
+        board: As in `--board`.
+        cpu: GCC's name of the core.
+        runtime: "aot" or "tflm".
+        sha256: The first 16 hex digits of the model file's hash.
+        input: The model's input.
+        output: The model's output.
+        db_bytes: How many bytes `load` has to send.
+        layers: How many layers `layers` tells of.
+        arena_bytes: RAM of the runtime.
+        stack_bytes: The reserved stack.
+        stack_used_bytes: The most of it that was in use since the start.
+        clock_hz: The processor's clock as it runs.
+        clock: Where that clock comes from.
+        count_unit: "cycles" on silicon, "ticks" in an emulator.
+    """
+
+    name: str
+    version: str
+    board: str
+    cpu: str
+    runtime: str
+    sha256: str
+    input: TensorInfo
+    output: TensorInfo
+    db_bytes: int
+    layers: int
+    arena_bytes: int
+    stack_bytes: int
+    stack_used_bytes: int
+    clock_hz: int
+    clock: str
+    count_unit: str
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """What one layer took.
+
+    Attributes:
+        name: The layer's.
+        op: TFLite's name of its operator.
+        macs: Its multiply-accumulates.
+        count: Cycles on silicon; instructions in an emulator, to within one tick of its board.
+    """
+
+    name: str
+    op: str
+    macs: int
+    count: int
+
+
+class DeviceClient:
+    """The host's side of the protocol, one command at a time.
+
+    Args:
+        stream: The connection, which this object then owns.
+        instructions_per_tick: Of the emulated board; None for silicon, which counts cycles.
+    """
+
+    def __init__(self, stream: ByteStream, instructions_per_tick: Fraction | None = None) -> None:
+        self._stream = stream
+        self._instructions_per_tick = instructions_per_tick
+        self._received = bytearray()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def wait_until_booted(self, timeout_s: float = _BOOT_TIMEOUT_S) -> None:
+        """Wait for the greeting of a device that has just been started.
+
+        Raises:
+            TargetError: It does not come, or the device reports a fault.
+        """
+        self._read_answer("the start", timeout_s)
+
+    def handshake(self) -> None:
+        """Find a device that may be running already, in whatever state its serial line is.
+
+        Raises:
+            TargetError: Nothing that speaks the protocol answers.
+        """
+        self._stream.write(b"%")  # Ends what another program may have left half-sent.
+        while self._stream.read(0.5):
+            pass
+        self._received.clear()
+        if not any(line.startswith("m-name-dut-[") for line in self.command("name", timeout_s=5.0)):
+            raise TargetError("something answers, but not with tinyedge's protocol: check --port and flash the board")
+
+    def command(self, text: str, timeout_s: float = _COMMAND_TIMEOUT_S) -> list[str]:
+        """Send a command and return the lines of its answer without the closing `m-ready`.
+
+        Args:
+            text: Without the closing `%`.
+            timeout_s: For the whole answer.
+
+        Raises:
+            TargetError: The device reports an error or a fault, or does not answer in time.
+        """
+        self._stream.write(text.encode("ascii") + b"%")
+        lines = self._read_answer(f"`{text}`", timeout_s)
+        errors = [line for line in lines if line.startswith("e-[")]
+        if errors:
+            raise TargetError(f"the device answers `{text}` with {errors[0]}")
+        return lines
+
+    def info(self) -> DeviceInfo:
+        """Return what the device says of itself and its model."""
+        lines = self.command("te info")
+        try:
+            (line,) = lines
+            fields: dict[str, Any] = json.loads(line)
+            for key in ("input", "output"):
+                tensor = fields[key]
+                fields[key] = TensorInfo(tuple(tensor["shape"]), float(tensor["scale"]), int(tensor["zero_point"]))
+            return DeviceInfo(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise TargetError(
+                f"the device answers `te info` with {lines}: build and flash the firmware again"
+            ) from error
+
+    def check_model(self, sha256: str) -> None:
+        """Make sure that the device runs the model whose file has this hash.
+
+        Raises:
+            TargetError: It runs another one.
+        """
+        info = self.info()
+        if not info.sha256 or not sha256.startswith(info.sha256):
+            raise TargetError(
+                f"the device runs the model {info.name} ({info.sha256}), not {sha256[:16]}: build and flash it again"
+            )
+
+    def load(self, data: bytes) -> None:
+        """Send an input; the device keeps it for any number of inferences.
+
+        Args:
+            data: For a model of one's own the int8 tensor's bytes; for an MLPerf build what that benchmark sends.
+
+        Raises:
+            TargetError: The length is not the model's, or a byte was lost.
+        """
+        self.command(f"db load {len(data)}")
+        lines: list[str] = []
+        for start in range(0, len(data), _BYTES_PER_COMMAND):
+            lines = self.command("db " + data[start : start + _BYTES_PER_COMMAND].hex().upper())
+        if lines != ["m-load-done"]:
+            raise TargetError(f"the device did not confirm the {len(data)} input bytes: a byte was lost on the line")
+
+    def infer(self, inferences: int, warmup: int = 10) -> float:
+        """Run inferences on the loaded input.
+
+        Returns:
+            Microseconds an inference by the device's clock; an emulator's say nothing about any hardware.
+        """
+        timeout_s = _INFERENCE_TIMEOUT_S * (inferences + warmup)
+        lines = self.command(f"infer {inferences} {warmup}", timeout_s)
+        laps = [int(line[len("m-lap-us-") :]) for line in lines if re.fullmatch(r"m-lap-us-\d+", line)]
+        if len(laps) != 2 or "m-infer-done" not in lines:
+            raise TargetError(f"the device answers `infer` with {lines}: build and flash the firmware again")
+        return (laps[1] - laps[0]) / inferences
+
+    def results(self) -> list[float]:
+        """Return the last output, dequantised, to three decimals."""
+        return [float(value) for value in self._bracketed("results", "m-results").split(",")]
+
+    def raw(self) -> bytes:
+        """Return the int8 bytes of the last output."""
+        return bytes.fromhex(self._bracketed("te raw", "te-raw"))
+
+    def crc(self) -> tuple[int, int]:
+        """Return CRC-32 of the loaded input and of the last output, which is 0 before the first inference."""
+        loaded, output = self._bracketed("te crc", "te-crc").split(",")
+        return int(loaded, 16), int(output, 16)
+
+    def count(self) -> tuple[int, str]:
+        """Return what the last inference of `infer` took, and the unit: "cycles" or "ticks"."""
+        count, unit = self._bracketed("te count", "te-count").split(",")
+        return int(count), unit
+
+    def instructions(self) -> int:
+        """Return the executed instructions of the last inference of `infer`, to within one tick.
+
+        Raises:
+            TargetError: The device counts cycles, not instructions.
+        """
+        count, unit = self.count()
+        if self._instructions_per_tick is None or unit != "ticks":
+            raise TargetError(f"the device counts {unit}, and only an emulator counts instructions")
+        return self._to_instructions(count)
+
+    def layers(self) -> list[LayerCount]:
+        """Run an inference on the loaded input and return what each layer took."""
+        layers = []
+        for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
+            _, op, macs, count, name = _within_brackets(line, "te-layer", "te layers").split(",", 4)
+            layers.append(LayerCount(name, op, int(macs), self._to_instructions(int(count))))
+        return layers
+
+    def _to_instructions(self, count: int) -> int:
+        """A count of ticks as instructions; a count of cycles as it is."""
+        return count if self._instructions_per_tick is None else round(count * self._instructions_per_tick)
+
+    def _bracketed(self, command: str, prefix: str) -> str:
+        lines = self.command(command)
+        return _within_brackets(lines[0] if len(lines) == 1 else "", prefix, command)
+
+    def _read_answer(self, what: str, timeout_s: float) -> list[str]:
+        lines: list[str] = []
+        deadline = time.monotonic() + timeout_s
+        while True:
+            line = self._read_line(deadline)
+            if line is None:
+                seen = f" after {lines[-1]!r}" if lines else ""
+                raise TargetError(
+                    f"the device did not answer {what} within {math.ceil(timeout_s)} s{seen}: "
+                    "check the port and the baud rate, then reset the board"
+                )
+            if line == "m-ready":
+                return lines
+            if line.startswith("e-[fault"):
+                raise TargetError(f"the device stopped at {what} with {line}: reset it; if it stays, report the line")
+            if line:
+                lines.append(line)
+
+    def _read_line(self, deadline: float) -> str | None:
+        """The next line without its end, or None when the deadline has passed."""
+        while b"\n" not in self._received:
+            left_s = deadline - time.monotonic()
+            data = self._stream.read(left_s) if left_s > 0 else b""
+            if not data:
+                return None
+            self._received += data
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received = bytearray(rest)
+        return line.decode("ascii", errors="replace").strip("\r")
+
+
+def _within_brackets(line: str, prefix: str, command: str) -> str:
+    match = _BRACKETS.match(line)
+    if match is None or not line.startswith(f"{prefix}-["):
+        raise TargetError(f"the device answers `{command}` with {line!r}: build and flash the firmware again")
+    return match.group(1)

@@ -79,7 +79,7 @@ class AugmentConfig:
         low, high = self.crop_area
         return replace(
             self,
-            crop_area=(1 - (1 - low) * strength, 1 - (1 - high) * strength),
+            crop_area=(low * strength + (1 - strength), high * strength + (1 - strength)),
             jitter_probability=self.jitter_probability * strength,
             brightness=self.brightness * strength,
             contrast=self.contrast * strength,

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 # In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
-_COMMANDS: tuple[str, ...] = ()
+_COMMANDS: tuple[str, ...] = ("train",)
 
 
 def _print_version(requested: bool) -> None:

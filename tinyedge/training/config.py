@@ -1,8 +1,7 @@
 """What a training run is made of: one frozen dataclass, YAML in and out."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,14 @@ import yaml
 
 from tinyedge.atomic import write_text
 from tinyedge.errors import ConfigError
+from tinyedge.ssl.options import convert_values, unknown_name
 
 # A run may move to another machine and go on: these keys say where it runs, not what it computes.
 PLACEMENT_KEYS = frozenset(
     {"accelerator", "devices", "num_nodes", "strategy", "data_root", "checkpoint_every_s", "checkpoint_every_steps"}
 )
 
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+_PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrainConfig:
         bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
             saved, at most one pass over the train split.
         seed: Seed of initial weights, data order and augmentation.
-        precision: `32-true`, `bf16-mixed`, `16-mixed` (Fabric's names).
+        precision: `32-true` or `bf16-mixed` (Fabric's names).
         accelerator: `auto`, `cpu`, `cuda`, `mps` (Fabric's names).
         devices: Devices a node, or `auto`.
         num_nodes: Machines.
@@ -99,7 +99,7 @@ class TrainConfig:
             if value is not None and not value > 0:
                 raise ConfigError(f"{key} is {value}, but has to be greater than 0; give another {key}")
         if self.precision not in _PRECISIONS:
-            raise ConfigError(_unknown("precision", self.precision, _PRECISIONS))
+            raise ConfigError(unknown_name("precision", self.precision, _PRECISIONS))
         if len(self.betas) != 2:
             raise ConfigError(f"betas has {len(self.betas)} values, but AdamW takes 2; write betas: [0.9, 0.95]")
 
@@ -121,13 +121,7 @@ def config_from_mapping(values: Mapping[str, Any], base: TrainConfig | None = No
     Raises:
         ConfigError: An unknown key (with the closest match) or a value of the wrong type.
     """
-    known = {item.name: item for item in fields(TrainConfig)}
-    converted = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(_unknown("key", str(key), known))
-        converted[key] = _convert(key, value, _annotation(known[key].type))
-    return replace(base or TrainConfig(), **converted)
+    return replace(base or TrainConfig(), **convert_values(TrainConfig, values))
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -151,57 +145,32 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Train
         raise ConfigError(f"{path}: {error}") from error
 
 
+def compose_config(path: Path | None, overrides: Mapping[str, Any], option_assignments: Sequence[str]) -> TrainConfig:
+    """Return the configuration of a command line.
+
+    Args:
+        path: YAML file to start from; None starts from the defaults.
+        overrides: Keys given on the command line; a value of None was not given.
+        option_assignments: `key=value` texts for `method_options`, the value in YAML's notation.
+
+    Raises:
+        ConfigError: See `load_config`; or an assignment without `=`.
+    """
+    options: dict[str, Any] = {}
+    for assignment in option_assignments:
+        key, separator, value = assignment.partition("=")
+        if not separator:
+            raise ConfigError(f"--option {assignment} has no value; write --option KEY=VALUE")
+        options[key.strip()] = yaml.safe_load(value)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    config = load_config(path, given) if path is not None else config_from_mapping(given)
+    return replace(config, method_options={**config.method_options, **options})
+
+
 def changed_keys(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Return the keys that decide a run's numbers and differ between two resolved configurations."""
     before, after = old.to_dict(), new.to_dict()
     return [key for key in before if key not in PLACEMENT_KEYS and before[key] != after[key]]
-
-
-def _annotation(kind: Any) -> str:
-    return kind.__name__ if kind in (str, int, float, bool) else str(kind).replace("collections.abc.", "")
-
-
-def _convert(key: str, value: Any, annotation: str) -> Any:
-    kinds = annotation.split(" | ")
-    try:
-        if value is None:
-            if "None" in kinds:
-                return None
-            raise ValueError
-        if kinds[0] == "bool":
-            if not isinstance(value, bool):
-                raise ValueError
-            return value
-        if kinds[0].startswith("tuple"):
-            if isinstance(value, (str, bytes)):
-                raise ValueError
-            return tuple(float(item) if "float" in kinds[0] else _integer(item) for item in value)
-        if kinds[0].startswith("Mapping"):
-            return dict(value)
-        if kinds[0] == "float":
-            if isinstance(value, bool):
-                raise ValueError
-            return float(value)
-        if kinds[0] == "int":
-            return value if "str" in kinds and value == "auto" else _integer(value)
-        if not isinstance(value, str):
-            raise ValueError
-        return value
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{key} is {value!r}, but has to be {annotation}; correct {key}") from error
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != float(value):
-        raise ValueError
-    return int(value)
-
-
-def _unknown(what: str, value: str, known: Any) -> str:
-    names = [str(name) for name in known]
-    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
-    return f"unknown {what} {value}; {hint}"
 
 
 def _option(key: str) -> str:

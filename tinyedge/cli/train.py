@@ -1,0 +1,62 @@
+"""`tinyedge train`: unlabelled images to an encoder."""
+
+from pathlib import Path
+
+import typer
+
+
+def train(
+    out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
+    method: str | None = typer.Option(None, help="s0-plus (default), s0, s0-literal, or random (the baseline)."),
+    encoder: str | None = typer.Option(None, help="tinynext_t (default) or mobilenetv2_035."),
+    data: str | None = typer.Option(None, help="digits (default), cifar10, another registered set, or a folder."),
+    epochs: int | None = typer.Option(None, help="Passes over the train split [default: 100]."),
+    image_size: int | None = typer.Option(None, help="H = W in pixels [default: the data set's own]."),
+    strides: str | None = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
+    act: str | None = typer.Option(None, help="relu (default; deploys) or gelu (the paper's)."),
+    batch_size: int | None = typer.Option(None, help="Images a step over all devices."),
+    lr: float | None = typer.Option(None, help="Peak learning rate for 256 images a step."),
+    seed: int | None = typer.Option(None, help="Of weights, data order and augmentation [default: 0]."),
+    option: list[str] = typer.Option([], help="Option of the method as KEY=VALUE; may be repeated."),
+    config: Path | None = typer.Option(None, help="YAML file with any of these and more; options here win."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
+    download: bool = typer.Option(False, "--download", help="Fetch a registered data set that is not there."),
+    no_budget: bool = typer.Option(False, "--no-budget", help="Allow 1,000,000 parameters and more."),
+    accelerator: str | None = typer.Option(None, help="auto (default), cpu, cuda or mps."),
+    devices: str | None = typer.Option(None, help="Devices a node, or auto (default)."),
+    num_nodes: int | None = typer.Option(None, help="Machines [default: 1]."),
+    precision: str | None = typer.Option(None, help="32-true (default) or bf16-mixed."),
+    strategy: str | None = typer.Option(None, help="auto (default) or ddp."),
+) -> None:
+    """Pretrain an encoder on unlabelled images."""
+    from rich.console import Console
+
+    from tinyedge.training.config import compose_config
+    from tinyedge.training.report import print_run
+    from tinyedge.training.run import CONFIG_FILE
+    from tinyedge.training.train import train as train_encoder
+
+    overrides = {
+        "method": method,
+        "encoder": encoder,
+        "data": data,
+        "epochs": epochs,
+        "image_size": image_size,
+        "strides": strides.split(",") if strides else None,
+        "act": act,
+        "batch_size": batch_size,
+        "lr_per_256": lr,
+        "seed": seed,
+        "enforce_budget": False if no_budget else None,
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "precision": precision,
+        "strategy": strategy,
+    }
+    base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
+    run = train_encoder(
+        compose_config(base, overrides, option), out, resume=resume, overwrite=overwrite, download=download
+    )
+    print_run(run, Console())

@@ -1,0 +1,54 @@
+"""Curves of a training run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinyedge.atomic import atomic_path
+
+# File name: title and what is drawn, by the prefix of the metric's name.
+_PLOTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "loss": ("losses", ("loss",)),
+    "ratios": ("share of the tokens that is masked, and of the rest that is rolled", ("ratio_",)),
+    "weights": ("weights of the pretext losses", ("lambda_",)),
+    "accuracy": ("pretext accuracies", ("discriminator_accuracy", "mask_discriminator_accuracy", "rotation_accuracy")),
+    "features": ("spread of the features", ("effective_rank", "feature_std")),
+    "learning_rate": ("learning rate", ("lr",)),
+}
+
+
+def plot_training(records: Sequence[dict[str, Any]], directory: Path) -> list[Path]:
+    """Draw the curves of a run's log as PNG files.
+
+    Args:
+        records: Lines of `metrics.jsonl`, each with a `step`.
+        directory: Where the files go.
+
+    Returns:
+        The files written; groups of metrics that the run does not have are left out.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    written = []
+    for name, (title, prefixes) in _PLOTS.items():
+        keys = [key for key in dict.fromkeys(key for record in records for key in record) if key.startswith(prefixes)]
+        if not keys:
+            continue
+        figure, panels = pyplot.subplots(len(keys), 1, figsize=(7, 1.6 * len(keys) + 1), sharex=True, squeeze=False)
+        for axes, key in zip(panels[:, 0], keys, strict=True):
+            points = [(record["step"], record[key]) for record in records if key in record]
+            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 50 else None, linewidth=1)
+            axes.set_ylabel(key.replace("_", " "), fontsize=8)
+            axes.grid(alpha=0.3)
+        panels[0, 0].set_title(title)
+        panels[-1, 0].set_xlabel("step")
+        figure.tight_layout()
+        path = directory / f"{name}.png"
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+        pyplot.close(figure)
+        written.append(path)
+    return written

@@ -1,0 +1,271 @@
+"""Multi-pretext pretraining: reconstruct masked tokens and recognise rolled ones in one forward pass.
+
+The seed system of "Self-Supervised Learning for CNN-Transformer Hybrids under Parameter and Label Constraints"
+(https://github.com/cepdnaclk/e20-4yp-Self-Supervised-Learning-for-CNN-Transformer-Hybrids-under-Parameter-and-Label-Constraints,
+docs/README.md; no code is public). What the text leaves open is decided here:
+
+* Corruption acts inside the encoder (`stage3`), so that the encoder has to repair it; the literal reading (`stage4`)
+  corrupts its output, which leaves the encoder no corruption to resolve. `input+stage3` blanks the masked cells' pixels
+  too, in blocks, since overlapping convolutions leak them otherwise.
+* Reconstruction targets are normalised pixels: the encoder's own tokens as targets have a collapsed optimum.
+* Losses are compared relative to their chance level, because a squared error and a cross entropy are not commensurate.
+* `vicreg_weight` adds VICReg between the corrupted view and a clean second view.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import PretrainingMethod, StepResult
+from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, corrupt_tokens, draw_corruption
+from tinyedge.ssl.decoder import PretextDecoder, discriminator, reconstruction_head, rotation_head
+from tinyedge.ssl.gradient_reversal import reversal_scale, reverse_gradient
+from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.scheduler import DynamicCorruptionScheduler
+from tinyedge.ssl.vicreg import Projector, covariance_loss, invariance_loss, variance_loss
+
+_SHIFTS = 3
+_QUADRANTS = 4
+_LEAST_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class MultiPretextOptions:
+    """Options of `MultiPretext`.
+
+    Attributes:
+        corrupt_at: `stage4` (encoder output), `stage3` (inside the encoder) or `input+stage3`.
+        mask_block: Masked tokens come in blocks of this side.
+        roll_unit: Channels that a shift of 1 rolls a token by; None is a quarter of the channels.
+        shift_per_token: Whether each token has its own shift; needs `disentangle_weight: 0`.
+        rotation_with_clean: Whether the rotation head also has to tell clean tokens (class 0) from rolled ones.
+        ema_beta: Decay of the loss averages that steer ratios and weights.
+        normalise_losses: Whether losses are divided by their chance level before they are compared.
+        weighting: `difficulty` weights the harder task more, `inverse` weights it less.
+        disentangle_weight: Weight of the adversarial loss behind the gradient reversal; 0 leaves it out.
+        symmetric_adversary: Whether a second adversary reads the masked region off the rolled tokens.
+        decoder_width: Width of the decoder.
+        decoder_layers: Its Transformer layers.
+        decoder_heads: Attention heads of a layer.
+        decoder_mlp_ratio: Hidden width of its MLPs over `decoder_width`.
+        pretext_weight: Weight of the pretext losses together.
+        vicreg_weight: Weight of VICReg between two views; 0 leaves it, its projector and the second view out.
+        vicreg_invariance: Weight of the invariance term within VICReg.
+        vicreg_variance: Weight of the variance term within VICReg.
+        vicreg_covariance: Weight of the covariance term within VICReg.
+        projector_width: Width of VICReg's embeddings.
+    """
+
+    corrupt_at: str = "stage3"
+    mask_block: int = 1
+    roll_unit: int | None = 1
+    shift_per_token: bool = False
+    rotation_with_clean: bool = False
+    ema_beta: float = 0.99
+    normalise_losses: bool = True
+    weighting: str = "difficulty"
+    disentangle_weight: float = 0.1
+    symmetric_adversary: bool = False
+    decoder_width: int = 192
+    decoder_layers: int = 2
+    decoder_heads: int = 8
+    decoder_mlp_ratio: int = 2
+    pretext_weight: float = 1.0
+    vicreg_weight: float = 0.0
+    vicreg_invariance: float = 25.0
+    vicreg_variance: float = 25.0
+    vicreg_covariance: float = 1.0
+    projector_width: int = 1024
+
+    def __post_init__(self) -> None:
+        for key, known in (
+            ("corrupt_at", ("stage4", "stage3", "input+stage3")),
+            ("weighting", ("difficulty", "inverse")),
+        ):
+            if getattr(self, key) not in known:
+                raise ConfigError(unknown_name(key, getattr(self, key), known))
+        for key in ("mask_block", "decoder_layers", "decoder_mlp_ratio", "projector_width"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least 1; correct {key}")
+        if self.decoder_width % self.decoder_heads or self.decoder_width % 4:
+            raise ConfigError(
+                f"decoder_width {self.decoder_width} is not a multiple of 4 and of decoder_heads {self.decoder_heads}; "
+                "correct decoder_width"
+            )
+        if self.shift_per_token and self.disentangle_weight > 0:
+            raise ConfigError(
+                "shift_per_token leaves the adversary no shift of the sample to predict; set disentangle_weight: 0"
+            )
+
+
+class MultiPretext(PretrainingMethod):
+    """Encoder, decoder, heads, adversaries and (with VICReg) projector.
+
+    Args:
+        encoder: The encoder to pretrain.
+        options: See `MultiPretextOptions`.
+
+    Raises:
+        ConfigError: The encoder's grid is too coarse to corrupt, or does not divide the images into equal cells.
+    """
+
+    def __init__(self, encoder: Encoder, options: MultiPretextOptions):
+        super().__init__()
+        self.encoder = encoder
+        self.options = options
+        self.view_count = 2 if options.vicreg_weight > 0 else 1
+        self.stage = 4 if options.corrupt_at == "stage4" else 3
+        tokens, channels, out_tokens = _token_shapes(encoder, self.stage)
+        self.grid = math.isqrt(tokens)
+        if tokens < _LEAST_TOKENS or encoder.input_size % self.grid:
+            raise ConfigError(
+                f"stage {self.stage} gives {self.grid} x {self.grid} tokens for images of {encoder.input_size} pixels; "
+                f"corruption needs at least {_LEAST_TOKENS} tokens that divide the image into equal cells; "
+                "choose other --strides or another --image-size"
+            )
+        self.roll_unit = options.roll_unit if options.roll_unit is not None else max(channels // 4, 1)
+        self.mask_token = nn.Parameter(torch.empty(channels).normal_(std=0.02))
+        width = options.decoder_width
+        self.decoder = PretextDecoder(
+            encoder.feature_dim,
+            math.isqrt(out_tokens),
+            self.grid,
+            width=width,
+            layers=options.decoder_layers,
+            heads=options.decoder_heads,
+            mlp_ratio=options.decoder_mlp_ratio,
+        )
+        cell = encoder.input_size // self.grid
+        classes = _SHIFTS + options.rotation_with_clean
+        self.reconstruct = reconstruction_head(width, 3 * cell * cell)
+        self.rotate = rotation_head(width, classes)
+        self.shift_adversary = discriminator(width, _SHIFTS) if options.disentangle_weight > 0 else None
+        self.mask_adversary = discriminator(width, _QUADRANTS) if options.symmetric_adversary else None
+        self.projector = Projector(encoder.feature_dim, options.projector_width) if self.view_count == 2 else None
+        chance = (1.0, math.log(classes)) if options.normalise_losses else (1.0, 1.0)
+        self.scheduler = DynamicCorruptionScheduler(options.ema_beta, chance, options.weighting)
+
+    def forward(self, views: tuple[torch.Tensor, ...], generator: torch.Generator, progress: float) -> StepResult:
+        """Corrupt the first view and solve both tasks on it; with VICReg, match it to the clean second view."""
+        images = views[0]
+        masked_count, rotated_count = self.scheduler.token_counts(self.grid**2)
+        plan = draw_corruption(
+            len(images),
+            self.grid,
+            masked_count,
+            rotated_count,
+            block=self.options.mask_block,
+            shift_per_token=self.options.shift_per_token,
+            generator=generator,
+        )
+        visible = blank_cells(images, plan.masked, self.grid) if self.options.corrupt_at == "input+stage3" else images
+        tokens = self.encoder.forward_tokens(
+            visible, self.stage, lambda clean: corrupt_tokens(clean, plan, self.mask_token, self.roll_unit)
+        )  # (B, N_4, D)
+        features = tokens.mean(dim=1)  # (B, D)
+        loss, metrics = self._pretext_losses(self.decoder(tokens), cell_targets(images, self.grid), plan, progress)
+        loss = self.options.pretext_weight * loss
+        if self.projector is not None:
+            embeddings = (self.projector(features), self.projector(self.encoder(views[1])))
+            vicreg, vicreg_metrics = self._vicreg_loss(*embeddings)
+            loss = loss + self.options.vicreg_weight * vicreg
+            metrics |= vicreg_metrics
+        metrics = {"loss": loss, **metrics}
+        return StepResult(loss, {key: value.detach() for key, value in metrics.items()}, features.detach())
+
+    def after_step(self, metrics: dict[str, torch.Tensor]) -> None:
+        """Let the scheduler set the ratios and weights of the next step."""
+        self.scheduler.update(metrics["loss_reconstruction"], metrics["loss_rotation"])
+
+    def state_metrics(self) -> dict[str, torch.Tensor]:
+        """Return the ratios and weights of the next step."""
+        ratios, weights = self.scheduler.ratios, self.scheduler.weights
+        return {"ratio_mask": ratios[0], "ratio_rotate": ratios[1], "lambda_1": weights[0], "lambda_2": weights[1]}
+
+    def _pretext_losses(
+        self, decoded: torch.Tensor, targets: torch.Tensor, plan: CorruptionPlan, progress: float
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        reconstructed = self.reconstruct(decoded)  # (B, N, P)
+        with torch.autocast(decoded.device.type, enabled=False):
+            error = (reconstructed.float() - targets).square().mean(dim=-1)  # (B, N)
+            reconstruction = _mean_where(error, plan.masked)
+        # Class 0 is "not rolled" where the head has to tell that, so shifts 1..3 start at class 1 or 0.
+        with_clean = self.options.rotation_with_clean
+        judged = plan.rotated | plan.clean_sample if with_clean else plan.rotated
+        shift_classes = plan.shifts * plan.rotated if with_clean else plan.shifts - 1
+        rotation, rotation_accuracy = _classify(self.rotate(decoded), shift_classes, judged)
+        weights = self.scheduler.weights.clone()  # the next update must not change what backward needs
+        loss = weights[0] * reconstruction + weights[1] * rotation
+        metrics = {
+            "loss_reconstruction": reconstruction,
+            "loss_rotation": rotation,
+            "rotation_accuracy": rotation_accuracy,
+        }
+        reversed_ = reverse_gradient(decoded, reversal_scale(progress))
+        if self.shift_adversary is not None:
+            adversarial, accuracy = _classify(self.shift_adversary(reversed_), plan.shifts - 1, plan.masked)
+            loss = loss + self.options.disentangle_weight * adversarial
+            metrics |= {"loss_disentangle": adversarial, "discriminator_accuracy": accuracy}
+        if self.mask_adversary is not None:
+            quadrant = _fullest_quadrant(plan.masked, self.grid).unsqueeze(1).expand_as(plan.masked)
+            adversarial, accuracy = _classify(self.mask_adversary(reversed_), quadrant, plan.rotated)
+            loss = loss + self.options.disentangle_weight * adversarial
+            metrics |= {"loss_mask_disentangle": adversarial, "mask_discriminator_accuracy": accuracy}
+        return loss, metrics
+
+    def _vicreg_loss(self, z1: torch.Tensor, z2: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        with torch.autocast(z1.device.type, enabled=False):
+            z1, z2 = z1.float(), z2.float()
+            invariance = invariance_loss(z1, z2)
+            variance = variance_loss(z1) + variance_loss(z2)
+            covariance = covariance_loss(z1) + covariance_loss(z2)
+        loss = (
+            self.options.vicreg_invariance * invariance
+            + self.options.vicreg_variance * variance
+            + self.options.vicreg_covariance * covariance
+        )
+        return loss, {"loss_invariance": invariance, "loss_variance": variance, "loss_covariance": covariance}
+
+
+def _token_shapes(encoder: Encoder, stage: int) -> tuple[int, int, int]:
+    """Return N and C of the tokens that corruption at `stage` sees, and N of the tokens that come out."""
+    seen: list[torch.Size] = []
+
+    def record(tokens: torch.Tensor) -> torch.Tensor:
+        seen.append(tokens.shape)
+        return tokens
+
+    training = encoder.training
+    parameter = next(encoder.parameters())
+    images = torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=parameter.device)
+    with torch.no_grad():
+        out = encoder.eval().forward_tokens(images, stage, record)
+    encoder.train(training)
+    return seen[0][1], seen[0][2], out.shape[1]
+
+
+def _mean_where(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Return the mean of values (B, N) over the chosen ones (B, N) bool."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def _classify(logits: torch.Tensor, classes: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cross entropy and accuracy of logits (B, N, K) for classes (B, N) over the chosen tokens (B, N)."""
+    with torch.autocast(logits.device.type, enabled=False):
+        losses = F.cross_entropy(logits.float().transpose(1, 2), classes, reduction="none")  # (B, N)
+    correct = (logits.argmax(dim=-1) == classes).float()
+    return _mean_where(losses, chosen), _mean_where(correct, chosen)
+
+
+def _fullest_quadrant(masked: torch.Tensor, grid: int) -> torch.Tensor:
+    """Return which quadrant (row-major, 0..3) of each sample has the most masked tokens, (B,) int64."""
+    cells = torch.arange(grid * grid, device=masked.device)
+    half = (grid + 1) // 2
+    quadrant = (cells // grid) // half * 2 + (cells % grid) // half  # (N,)
+    members = F.one_hot(quadrant, _QUADRANTS).float()  # (N, 4)
+    return (masked.float() @ members).argmax(dim=1)

@@ -1,0 +1,80 @@
+"""Mappings (from YAML or the command line) to frozen dataclasses, with errors that name the key."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from tinyedge.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def convert_values(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` converted to the types of the fields of the dataclass `kind`.
+
+    Raises:
+        ConfigError: An unknown key (with the closest match) or a value of the wrong type.
+    """
+    annotations = {item.name: _annotation(item.type) for item in fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in annotations:
+            raise ConfigError(unknown_name("key", str(key), annotations))
+    return {key: _convert(key, value, annotations[key]) for key, value in values.items()}
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a `kind` (a frozen dataclass) with `values` set and its defaults for the rest; see `convert_values`."""
+    return kind(**convert_values(kind, values))
+
+
+def unknown_name(what: str, value: str, known: Iterable[str]) -> str:
+    """Say that `value` is unknown, and which known name is meant most likely."""
+    names = list(known)
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+    return f"unknown {what} {value}; {hint}"
+
+
+def _annotation(kind: Any) -> str:
+    return kind.__name__ if kind in (str, int, float, bool) else str(kind).replace("collections.abc.", "")
+
+
+def _convert(key: str, value: Any, annotation: str) -> Any:
+    kinds = annotation.split(" | ")
+    try:
+        if value is None:
+            if "None" in kinds:
+                return None
+            raise ValueError
+        if kinds[0] == "bool":
+            if not isinstance(value, bool):
+                raise ValueError
+            return value
+        if kinds[0].startswith("tuple"):
+            if isinstance(value, (str, bytes)):
+                raise ValueError
+            return tuple(_float(item) if "float" in kinds[0] else _integer(item) for item in value)
+        if kinds[0].startswith("Mapping"):
+            return dict(value)
+        if kinds[0] == "float":
+            return _float(value)
+        if kinds[0] == "int":
+            return value if "str" in kinds and value == "auto" else _integer(value)
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key} is {value!r}, but has to be {annotation}; correct {key}") from error
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    return float(value)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value):
+        raise ValueError
+    return int(value)

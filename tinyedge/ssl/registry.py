@@ -1,0 +1,91 @@
+"""The pretraining methods by name, with their defaults."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import PretrainingMethod
+from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
+from tinyedge.ssl.options import from_mapping, unknown_name
+from tinyedge.ssl.random_init import RandomInit
+
+
+@dataclass(frozen=True)
+class _NoOptions:
+    """A method without options."""
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """How to build a method, and what suits it.
+
+    Attributes:
+        build: Makes it from an encoder and its options.
+        options_type: Dataclass of its options.
+        preset: Options that differ from that dataclass's defaults.
+        augment: Augmentation preset of its views.
+        lr_per_256: Peak learning rate for 256 images a step.
+    """
+
+    build: Callable[[Encoder, Any], PretrainingMethod]
+    options_type: type
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    augment: str = "weak"
+    lr_per_256: float = 5e-4
+
+
+_ENTRIES: dict[str, MethodEntry] = {
+    "s0-literal": MethodEntry(MultiPretext, MultiPretextOptions, {"corrupt_at": "stage4", "normalise_losses": False}),
+    "s0": MethodEntry(MultiPretext, MultiPretextOptions),
+    "s0-plus": MethodEntry(
+        MultiPretext,
+        MultiPretextOptions,
+        {"corrupt_at": "input+stage3", "mask_block": 2, "roll_unit": None, "vicreg_weight": 0.04},
+        augment="strong",
+        lr_per_256=1e-3,
+    ),
+    "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
+}
+
+
+def method_names() -> tuple[str, ...]:
+    """Name every method that `create_method` knows."""
+    return tuple(_ENTRIES)
+
+
+def method_entry(name: str) -> MethodEntry:
+    """Return what is known about a method.
+
+    Raises:
+        ConfigError: An unknown name, with the closest match.
+    """
+    if name not in _ENTRIES:
+        raise ConfigError(unknown_name("method", name, _ENTRIES))
+    return _ENTRIES[name]
+
+
+def method_options(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all options of a method: its defaults with `overrides` on top.
+
+    Raises:
+        ConfigError: An unknown method or option (with the closest match), or a value that is not valid.
+    """
+    entry = method_entry(name)
+    return asdict(from_mapping(entry.options_type, {**entry.preset, **(overrides or {})}))
+
+
+def create_method(name: str, encoder: Encoder, options: Mapping[str, Any] | None = None) -> PretrainingMethod:
+    """Build a pretraining method around an encoder, with fresh weights from torch's global generator.
+
+    Args:
+        name: One of `method_names()`.
+        encoder: The encoder to pretrain; it is not copied.
+        options: Options that differ from the method's defaults.
+
+    Raises:
+        ConfigError: An unknown method or option, an option's value, or an encoder that the method cannot work with.
+    """
+    entry = method_entry(name)
+    return entry.build(encoder, from_mapping(entry.options_type, method_options(name, options)))

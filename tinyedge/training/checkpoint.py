@@ -1,0 +1,72 @@
+"""Checkpoints: whole or absent, and enough to go on to the same numbers."""
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinyedge.atomic import atomic_path
+from tinyedge.errors import CheckpointError
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a run between two steps.
+
+    Data order, augmentation and corruption follow from the seed and the step's number (`tinyedge.training.batches`), so
+    they need no state here.
+
+    Attributes:
+        step: Steps done.
+        method: State of encoder, everything discarded later, and schedulers.
+        optimizer: State of the optimizer.
+        window: Sums of the metrics since the last line of the log, by name.
+        window_steps: Steps in those sums.
+        elapsed_s: Training time so far.
+    """
+
+    step: int
+    method: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    window: dict[str, torch.Tensor]
+    window_steps: int
+    elapsed_s: float
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        TinyEdgeError: The disk is full; the checkpoint that was there is still there.
+    """
+    # Through memory: torch's own writer reports a full disk as an unspecific RuntimeError.
+    buffer = io.BytesIO()
+    # `asdict` would copy every tensor.
+    torch.save({"version": _VERSION, **vars(checkpoint)}, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, or no checkpoint of this version.
+    """
+    remedy = "train again with --overwrite"
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; {remedy}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        version = state.pop("version")
+        checkpoint = Checkpoint(**state)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError, ValueError, AttributeError):
+        raise CheckpointError(f"{path} is corrupt or no checkpoint of tinyedge; {remedy}") from None
+    if version != _VERSION:
+        raise CheckpointError(f"{path} has version {version}, and this tinyedge reads version {_VERSION}; {remedy}")
+    return checkpoint

@@ -1,0 +1,175 @@
+"""The training loop: one for all methods, on any number of devices."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+
+from tinyedge.data.augment import Augment
+from tinyedge.data.dataset import ImageDataset
+from tinyedge.errors import CheckpointError, ConfigError, TrainingError
+from tinyedge.report.plots import plot_training
+from tinyedge.ssl.base import PretrainingMethod
+from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
+from tinyedge.training.batches import epoch_order, rank_batch, step_seed
+from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.metrics import MetricsLog
+from tinyedge.training.optimizer import create_optimizer, learning_rate
+from tinyedge.training.progress import TrainingProgress
+from tinyedge.training.run import CHECKPOINT_FILE
+from tinyedge.training.views import view_augment
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+# How often the device is asked for its numbers: waiting for it on each step would idle a GPU.
+_LOOK_EVERY_STEPS = 10
+_LEAST_LOG_LINES = 20
+
+
+def optimise(
+    fabric: "Fabric", method: PretrainingMethod, dataset: ImageDataset, config: TrainConfig, out: Path, console: Console
+) -> None:
+    """Train `method` in place from the checkpoint in `out`, or from its first step where there is none.
+
+    Args:
+        fabric: Launched; decides devices, precision and strategy.
+        method: What to train; ends on the first device of this rank.
+        dataset: Only its train split is looked at.
+        config: Resolved: no choice is open.
+        out: Run directory, which receives checkpoints, log and plots.
+        console: Where progress is shown.
+
+    Raises:
+        ConfigError: The batch does not divide over the devices.
+        CheckpointError: The checkpoint is corrupt or of another method.
+        TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
+        TinyEdgeError: The disk is full; the last good checkpoint is kept.
+    """
+    assert config.batch_size is not None
+    assert config.lr_per_256 is not None
+    assert config.warmup_epochs is not None
+    assert config.augment is not None
+    if config.batch_size % fabric.world_size or config.batch_size < 2 * fabric.world_size:
+        raise ConfigError(
+            f"batch_size {config.batch_size} does not divide into 2 or more images on each of {fabric.world_size} "
+            f"devices; give a multiple of {fabric.world_size} to --batch-size"
+        )
+    rank, world_size, first_rank = fabric.global_rank, fabric.world_size, fabric.is_global_zero
+    peak_lr = config.lr_per_256 * config.batch_size / 256
+    method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
+    images = dataset.train.images.to(fabric.device)  # uint8, resident
+    augment = Augment(view_augment(config.augment, dataset.name, method.encoder.input_size), dataset.mean, dataset.std)
+    generator = torch.Generator(fabric.device)
+
+    steps_per_epoch = len(images) // config.batch_size
+    total_steps = steps_per_epoch * config.epochs
+    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    log_every = min(config.log_every_steps, max(total_steps // _LEAST_LOG_LINES, 1))
+
+    start = _restore(out / CHECKPOINT_FILE, method, optimizer)
+    window = {key: value.to(fabric.device) for key, value in start.window.items()}
+    window_steps = start.window_steps
+    log = MetricsLog(out, start.step) if first_rank else None
+    began_s = saved_s = time.monotonic()
+    order, order_epoch = torch.empty(0), -1
+
+    method.train()
+    with TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress:
+        for step in range(start.step, total_steps):
+            epoch, position = divmod(step, steps_per_epoch)
+            if epoch != order_epoch:
+                order, order_epoch = epoch_order(len(images), config.seed, epoch), epoch
+            indices = rank_batch(order, position, config.batch_size, rank, world_size)
+            batch = images[indices.to(fabric.device)]
+            generator.manual_seed(step_seed(config.seed, step, rank))
+            views = tuple(
+                augment(batch, generator).contiguous(memory_format=torch.channels_last)
+                for _ in range(method.view_count)
+            )
+
+            lr = learning_rate(step, total_steps, warmup_steps, peak=peak_lr, final=peak_lr * config.min_lr_fraction)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            result = wrapped(views, generator, step / total_steps)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(result.loss)
+            norm = fabric.clip_gradients(wrapped, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
+            optimizer.step()
+            assert norm is not None
+            metrics = _mean_over_ranks(fabric, {**result.metrics, "gradient_norm": norm.detach()})
+            method.after_step(metrics)
+
+            done, last = step + 1, step + 1 == total_steps
+            window = {key: window[key] + value if window else value for key, value in metrics.items()}
+            window_steps += 1
+            if done % _LOOK_EVERY_STEPS == 0 or last:
+                _check_finite(window, done)
+                progress.update(done, float(window["loss"]) / window_steps)
+            if done % log_every == 0 or last:
+                _check_finite(window, done)
+                # Of this rank's share of the batch, which is enough to see a collapse.
+                feature_std = float(mean_feature_std(result.features))
+                record = {
+                    "step": done,
+                    "epoch": done / steps_per_epoch,
+                    "lr": lr,
+                    **{key: float(value) / window_steps for key, value in window.items()},
+                    **{key: float(value) for key, value in method.state_metrics().items()},
+                    "feature_std": feature_std,
+                    "effective_rank": float(effective_rank(result.features)),
+                    "images_per_s": progress.images_per_s(done),
+                    "elapsed_s": start.elapsed_s + time.monotonic() - began_s,
+                }
+                if log is not None:
+                    log.append(record)
+                check_collapse(feature_std, method.encoder.feature_dim, done)
+                window, window_steps = {}, 0
+            every = config.checkpoint_every_steps
+            due = last or (every > 0 and done % every == 0)
+            if first_rank and (due or time.monotonic() - saved_s > config.checkpoint_every_s):
+                _check_finite(window, done)
+                elapsed_s = start.elapsed_s + time.monotonic() - began_s
+                checkpoint = Checkpoint(
+                    done, method.state_dict(), optimizer.state_dict(), window, window_steps, elapsed_s
+                )
+                save_checkpoint(out / CHECKPOINT_FILE, checkpoint)
+                saved_s = time.monotonic()
+    if log is not None:
+        plot_training(log.close(), out / "plots")
+
+
+def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optimizer) -> Checkpoint:
+    """Load the checkpoint at `path` into both; without one, return the state before the first step."""
+    if not path.is_file():
+        return Checkpoint(step=0, method={}, optimizer={}, window={}, window_steps=0, elapsed_s=0.0)
+    checkpoint = load_checkpoint(path)
+    try:
+        method.load_state_dict(checkpoint.method)
+        optimizer.load_state_dict(checkpoint.optimizer)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is of another method or encoder; train again with --overwrite") from error
+    return checkpoint
+
+
+def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if fabric.world_size == 1:
+        return metrics
+    stacked = fabric.all_reduce(torch.stack([value.float() for value in metrics.values()]), reduce_op="mean")
+    assert isinstance(stacked, torch.Tensor)
+    return dict(zip(metrics, stacked.unbind(), strict=True))
+
+
+def _check_finite(window: dict[str, torch.Tensor], step: int) -> None:
+    """Raise before anything that is not finite reaches the log or a checkpoint."""
+    for key, value in window.items():
+        if not math.isfinite(float(value)):
+            raise TrainingError(
+                f"{key} is not finite at step {step}; the last good checkpoint is kept; "
+                "train again with a lower --lr, or with --precision 32-true"
+            )

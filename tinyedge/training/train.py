@@ -1,0 +1,191 @@
+"""Pretraining, from a configuration to a run directory."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from safetensors.torch import save as safetensors_bytes
+
+from tinyedge.atomic import atomic_path
+from tinyedge.data.augment import normalise
+from tinyedge.data.dataset import ImageDataset
+from tinyedge.data.registry import dataset_names, load_dataset
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.registry import create_method, method_entry, method_options
+from tinyedge.training.batch_norm import recalibrate_batch_norm
+from tinyedge.training.batches import epoch_order
+from tinyedge.training.config import TrainConfig, changed_keys, load_config
+from tinyedge.training.loop import optimise
+from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.views import AUGMENT_PRESETS
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+_RANDOM_INIT_BATCHES = 10
+_SMALL_DATASET = 10_000
+_STRATEGIES = ("auto", "ddp")
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    download: bool = False,
+    console: Console | None = None,
+) -> Run:
+    """Pretrain an encoder without labels and write a run directory.
+
+    Args:
+        config: What to train; choices that it leaves open are made here and written to `config.yaml`.
+        out: The run directory.
+        resume: Go on from the last checkpoint in `out`, to the same numbers as an uninterrupted run.
+        overwrite: Replace a run in `out`.
+        download: Whether a registered data set may be downloaded.
+        console: Where progress is shown; None is standard error.
+
+    Raises:
+        ConfigError: An option is not valid, `out` already holds a run, or a resumed run's configuration has changed.
+        DataError: The data set cannot be loaded.
+        BudgetExceeded: The encoder has too many parameters.
+        CheckpointError: There is nothing to resume, or it is corrupt.
+        TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
+        TinyEdgeError: The disk is full; the last good checkpoint is kept.
+        ToolMissing: Lightning is not installed.
+    """
+    options = method_options(config.method, config.method_options)
+    fabric = _launch(config)
+    _check_directory(fabric, out, resume, overwrite)
+    root = Path(config.data_root) if config.data_root else None
+    dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
+    torch.manual_seed(config.seed)  # the same initial weights on every rank
+    encoder = create_encoder(
+        config.encoder,
+        input_size=dataset.train.images.shape[-1],
+        strides=config.strides,
+        act=config.act,
+        enforce_budget=config.enforce_budget,
+    )
+    method = create_method(config.method, encoder, options)
+    config = _resolve(replace(config, method_options=options), dataset, encoder)
+    if resume:
+        _require_same_config(out / CONFIG_FILE, config)
+    elif fabric.is_global_zero:
+        if overwrite and out.exists():
+            shutil.rmtree(out)
+        config.save(out / CONFIG_FILE)
+    fabric.barrier()
+    if method.view_count > 0:
+        optimise(fabric, method, dataset, config, out, console or Console(stderr=True))
+        batches = config.bn_recalibration_batches
+    else:
+        batches = _RANDOM_INIT_BATCHES
+    if fabric.is_global_zero:
+        encoder = encoder.to(fabric.device)
+        recalibrate_batch_norm(encoder, _clean_batches(dataset, config, batches, fabric.device))
+        _save_encoder(encoder, out / ENCODER_FILE)
+    fabric.barrier()
+    return Run(out, config)
+
+
+def _launch(config: TrainConfig) -> "Fabric":
+    if config.strategy not in _STRATEGIES:
+        raise ConfigError(unknown_name("strategy", config.strategy, _STRATEGIES))
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise ToolMissing("lightning is not installed; run `pip install 'tinyedge[train]'`") from error
+    try:
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+        )
+    except (ValueError, RuntimeError) as error:  # Fabric's words for an accelerator or devices that are not there
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"cannot train on {config.devices} devices of accelerator {config.accelerator} ({reason}); "
+            "leave out --accelerator and --devices"
+        ) from error
+    fabric.launch()
+    if fabric.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return fabric
+
+
+def _check_directory(fabric: "Fabric", out: Path, resume: bool, overwrite: bool) -> None:
+    """Decide on the first rank, and tell all of them, whether `out` can be trained into."""
+    problem: TinyEdgeError | None = None
+    if fabric.is_global_zero:
+        holds_run = (out / CONFIG_FILE).is_file()
+        if resume and not holds_run:
+            problem = CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
+        elif holds_run and not (resume or overwrite):
+            problem = ConfigError(
+                f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out"
+            )
+        elif out.exists() and not out.is_dir():
+            problem = ConfigError(f"{out} is a file; give a folder to --out")
+        elif out.exists() and not holds_run and any(out.iterdir()):
+            problem = ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
+    problem = fabric.broadcast(problem)
+    if problem is not None:
+        raise problem
+
+
+def _resolve(config: TrainConfig, dataset: ImageDataset, encoder: Encoder) -> TrainConfig:
+    """Return the configuration with every open choice made."""
+    images = len(dataset.train)
+    entry = method_entry(config.method)
+    augment = config.augment or entry.augment
+    if augment not in AUGMENT_PRESETS:
+        raise ConfigError(unknown_name("augment", augment, AUGMENT_PRESETS))
+    return replace(
+        config,
+        data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
+        image_size=encoder.input_size,
+        strides=encoder.strides,
+        augment=augment,
+        batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
+        lr_per_256=config.lr_per_256 or entry.lr_per_256,
+        warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
+    )
+
+
+def _require_same_config(path: Path, config: TrainConfig) -> None:
+    saved = load_config(path)
+    for key in changed_keys(saved, config):
+        before, after = saved.to_dict()[key], config.to_dict()[key]
+        raise ConfigError(
+            f"{key} is {after}, but the run in {path.parent} was started with {before}; "
+            "resume it as it was, or give another --out"
+        )
+
+
+def _clean_batches(
+    dataset: ImageDataset, config: TrainConfig, batches: int, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Yield at most one pass of unaugmented train images, in a random but fixed order."""
+    assert config.batch_size
+    chunks = epoch_order(len(dataset.train), config.seed, config.epochs).split(config.batch_size)
+    for indices in chunks[:batches]:
+        if len(indices) > 1:
+            images = normalise(dataset.train.images[indices].to(device), dataset.mean, dataset.std)
+            yield images.contiguous(memory_format=torch.channels_last)
+
+
+def _save_encoder(encoder: Encoder, path: Path) -> None:
+    weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(safetensors_bytes(weights))

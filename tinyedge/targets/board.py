@@ -121,6 +121,6 @@ def _parse(name: str, table: dict[str, Any]) -> Board:
     if "emulator" in table:
         per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
-    regions = {key: Memory(**table[key]) for key in ("flash", "sram")}
-    plain = {key: value for key, value in table.items() if key not in (*regions, "emulator")}
-    return Board(name=name, emulator=emulator, **regions, **plain)
+    flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
+    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "emulator")}
+    return Board(name=name, flash=flash, sram=sram, emulator=emulator, **plain)

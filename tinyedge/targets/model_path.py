@@ -25,3 +25,9 @@ def resolve_model(source: Path) -> Path:
     if not source.is_file():
         raise ModelError(f"no such file or run: {source}; give a .tflite file or a run directory of `tinyedge train`")
     return source
+
+
+def default_firmware_folder(source: Path, board: str) -> Path:
+    """Return where a firmware image goes if nobody says: into the run, or beside a .tflite file."""
+    source = Path(source)
+    return source / "firmware" / board if source.is_dir() else source.with_name(f"{source.stem}-{board}")

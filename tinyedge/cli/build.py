@@ -1,0 +1,39 @@
+"""`tinyedge build`: the firmware image of a model for a board."""
+
+import json as json_module
+import time
+from pathlib import Path
+
+import typer
+
+
+def build(
+    model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
+    board: str = typer.Option("stm32f405", help="What to build for: the name of a board."),
+    runtime: str = typer.Option("aot", help="What runs the model: aot."),
+    out: Path = typer.Option(None, help="The folder for the image. [default: RUN/firmware/BOARD or MODEL-BOARD]"),
+    mlperf: str = typer.Option("", help="Answer as ic01, vww01, kws01 or ad01 of MLPerf Tiny, with its input format."),
+    json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
+) -> None:
+    """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
+    from tinyedge.targets.board import load_board
+    from tinyedge.targets.firmware import build_firmware
+    from tinyedge.targets.model_path import default_firmware_folder, resolve_model
+
+    start = time.perf_counter()
+    folder = default_firmware_folder(model, board) if out is None else out
+    image = build_firmware(resolve_model(model), load_board(board), folder, runtime, mlperf_id=mlperf)
+    seconds = time.perf_counter() - start
+    if json:
+        typer.echo(json_module.dumps(image.to_json(), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("memory", "what", "bytes", "limit", "%")
+    for row in image.memory_rows():
+        table.add_row(row.memory, row.what, f"{row.bytes:,}", f"{row.limit:,}", f"{row.percent:.1f}")
+    console.print(table)
+    for path in (image.elf, image.bin, image.hex, image.map):
+        console.print(f"{path}  {path.stat().st_size:,} bytes  {seconds:.1f} s", highlight=False, soft_wrap=True)

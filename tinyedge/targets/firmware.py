@@ -1,0 +1,270 @@
+"""Builds the firmware image of a model for a board, and says what it takes of the board's memories."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyedge import __version__
+from tinyedge.atomic import atomic_path
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.program import MemoryPlan, Program, compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
+from tinyedge.targets.board import Board
+from tinyedge.targets.link_map import read_link_map
+from tinyedge.targets.sources import firmware_root
+from tinyedge.targets.toolchain import find_build_tools
+
+RUNTIMES = ("aot",)
+MLPERF_IDS = ("ic01", "vww01", "kws01", "ad01")
+
+_BUILD_TIMEOUT_S = 900
+_OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
+# Flags of the surroundings would make another image of the same sources; messages are parsed.
+_NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": ""}
+
+
+@dataclass(frozen=True)
+class FirmwareSizes:
+    """What an image takes.
+
+    Attributes:
+        flash_bytes: Everything that is written into the flash.
+        flash_model_bytes: Of it weights, per-channel data and layer parameters.
+        flash_code_bytes: Of it everything else.
+        ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
+        arena_bytes: Of it what the runtime and the model need.
+        stack_bytes: RAM that is set aside for the stack.
+    """
+
+    flash_bytes: int
+    flash_model_bytes: int
+    flash_code_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """A line of the size table: `bytes` of the `limit` of a memory."""
+
+    memory: str
+    what: str
+    bytes: int
+    limit: int
+
+    @property
+    def percent(self) -> float:
+        """The share of the memory."""
+        return 100.0 * self.bytes / self.limit
+
+
+@dataclass(frozen=True)
+class FirmwareImage:
+    """A built image.
+
+    Attributes:
+        elf: With symbols, for debuggers and QEMU.
+        bin: The bytes of the flash from its first address on.
+        hex: The same as Intel HEX.
+        map: The linker's account of every symbol.
+        board: What it is for.
+        runtime: What runs the model.
+        sizes: What it takes.
+    """
+
+    elf: Path
+    bin: Path
+    hex: Path
+    map: Path
+    board: Board
+    runtime: str
+    sizes: FirmwareSizes
+
+    def memory_rows(self) -> list[MemoryRow]:
+        """Return the size table: the parts of each memory, then their sum."""
+        sizes, board = self.sizes, self.board
+        other_bytes = sizes.ram_bytes - sizes.arena_bytes
+        flash = {"code": sizes.flash_code_bytes, "model": sizes.flash_model_bytes, "all": sizes.flash_bytes}
+        ram = {
+            "arena": sizes.arena_bytes,
+            "input and variables": other_bytes,
+            "stack": sizes.stack_bytes,
+            "all": sizes.ram_bytes + sizes.stack_bytes,
+        }
+        return [
+            *(MemoryRow("flash", what, used, board.flash_bytes) for what, used in flash.items()),
+            *(MemoryRow("RAM", what, used, board.ram_bytes) for what, used in ram.items()),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return files, sizes and limits as a JSON object."""
+        files = {key: str(getattr(self, key)) for key in ("elf", "bin", "hex", "map")}
+        limits = {"flash_bytes": self.board.flash_bytes, "ram_bytes": self.board.ram_bytes}
+        return {
+            "schema": 1,
+            "board": self.board.name,
+            "cpu": self.board.cpu,
+            "runtime": self.runtime,
+            "files": files,
+            "sizes": asdict(self.sizes),
+            "limits": limits,
+        }
+
+
+def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "") -> FirmwareImage:
+    """Compile a model to C and build the firmware around it.
+
+    Args:
+        model: A full-INT8 .tflite file.
+        board: What to build for.
+        out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
+        runtime: One of `RUNTIMES`.
+        mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
+
+    Raises:
+        BudgetExceeded: The image does not fit the board.
+        ConfigError: There is no such runtime or benchmark.
+        ModelError: The model cannot be read or compiled.
+        ToolMissing: The cross compiler, CMake or Ninja is not installed.
+        TargetError: The C does not compile.
+    """
+    find_build_tools()
+    program = compile_graph(read_tflite(Path(model)))
+    with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
+        sources = Path(folder) / "model"
+        emit(program, sources)
+        try:
+            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id)
+        except BudgetExceeded as error:
+            raise BudgetExceeded(f"{model} does not fit: {error}; {_heaviest_layers(program)}") from error
+
+
+def build_image(
+    model_dir: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = ""
+) -> FirmwareImage:
+    """Build the firmware around a model that is C already.
+
+    Args:
+        model_dir: Holds model.c, model.h and the kernels, as `tinyedge compile` writes them.
+        board: As for `build_firmware`.
+        out: As for `build_firmware`.
+        runtime: As for `build_firmware`.
+        mlperf_id: As for `build_firmware`.
+
+    Raises:
+        TinyEdgeError: As for `build_firmware`.
+    """
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
+    if mlperf_id and mlperf_id not in MLPERF_IDS:
+        raise ConfigError(f"no MLPerf Tiny benchmark {mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
+    tools = {tool.name: tool.path for tool in find_build_tools()}
+    with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
+        build = Path(folder)
+        configuration = {
+            "CMAKE_MAKE_PROGRAM": tools["ninja"],
+            "CMAKE_TOOLCHAIN_FILE": firmware_root() / "cmake" / "arm-none-eabi.cmake",
+            "BOARD": board.name,
+            "BOARD_DIR": Path(__file__).resolve().parent / "boards",
+            "MODEL_DIR": Path(model_dir).resolve(),
+            "RUNTIME": runtime,
+            "MLPERF_ID": mlperf_id,
+            "TE_VERSION": __version__,
+        }
+        options = [f"-D{key}={value}" for key, value in configuration.items()]
+        _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
+        _run([tools["cmake"], "--build", build], board)
+        sizes = _measure(build, board)
+        out.mkdir(parents=True, exist_ok=True)
+        paths = {}
+        for suffix in ("elf", "bin", "hex", "map"):
+            paths[suffix] = out / f"tinyedge.{suffix}"
+            with atomic_path(paths[suffix]) as temporary:
+                shutil.copyfile(build / f"tinyedge.{suffix}", temporary)
+    return FirmwareImage(**paths, board=board, runtime=runtime, sizes=sizes)
+
+
+def _run(command: list[Any], board: Board) -> None:
+    """Run a step of the build and turn its failure into a sentence."""
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_BUILD_TIMEOUT_S,
+            env={**os.environ, **_NEUTRAL},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TargetError(f"the firmware build stopped ({error}): run `tinyedge doctor`") from error
+    if done.returncode == 0:
+        return
+    said = done.stdout + done.stderr
+    overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(said)}
+    if overflows:
+        raise BudgetExceeded(_overflow_sentence(overflows, board))
+    causes = [
+        line.strip() for line in said.splitlines() if re.search(r"error|undefined reference", line, re.IGNORECASE)
+    ]
+    raise TargetError(
+        f"the firmware for {board.name} does not build ({(causes or said.splitlines()[-1:])[0]}): run `tinyedge doctor`"
+    )
+
+
+def _overflow_sentence(excess_bytes: dict[str, int], board: Board) -> str:
+    parts = []
+    if "FLASH" in excess_bytes:
+        used = board.flash_bytes + excess_bytes["FLASH"]
+        parts.append(f"the image needs {used:,} bytes of flash and {board.name} has {board.flash_bytes:,}")
+    if "SRAM" in excess_bytes:
+        used = board.ram_bytes + excess_bytes["SRAM"]
+        parts.append(f"arena, variables and stack need {used:,} bytes of RAM and {board.name} has {board.ram_bytes:,}")
+    return " and ".join(parts)
+
+
+def _heaviest_layers(program: Program) -> str:
+    """Name the layers to make smaller: the one with the most constants, and the one with the most memory alive."""
+    calls = program.calls
+    constants = [_constant_bytes(call) for call in calls]
+    alive = [_alive_bytes(program.plan, step) for step in range(len(calls))]
+    flash, ram = (max(range(len(calls)), key=values.__getitem__) for values in (constants, alive))
+    return (
+        f"the most flash goes to layer {flash} ({calls[flash].op} {calls[flash].name}, {constants[flash]:,} bytes) and "
+        f"the most RAM to layer {ram} ({calls[ram].op} {calls[ram].name}, {alive[ram]:,} bytes): "
+        "make them smaller or choose another --board"
+    )
+
+
+def _constant_bytes(call: KernelCall) -> int:
+    return sum(value.values.nbytes for value in call.fields.values() if isinstance(value, ConstantArray))
+
+
+def _alive_bytes(plan: MemoryPlan, step: int) -> int:
+    return sum(tensor.bytes for tensor in plan.tensors if tensor.first <= step <= tensor.last)
+
+
+def _measure(build: Path, board: Board) -> FirmwareSizes:
+    linked = read_link_map(build / "tinyedge.map")
+    flash_bytes = (build / "tinyedge.bin").stat().st_size
+    model_bytes = linked.input_bytes("libte_model.a(model.c.obj)", ".rodata")
+    runtime_ram = [
+        linked.input_bytes(archive, kind)
+        for archive in ("libte_model.a", "libte_runtime.a")
+        for kind in (".data", ".bss")
+    ]
+    return FirmwareSizes(
+        flash_bytes=flash_bytes,
+        flash_model_bytes=model_bytes,
+        flash_code_bytes=flash_bytes - model_bytes,
+        ram_bytes=linked.output_bytes(".data") + linked.output_bytes(".bss"),
+        arena_bytes=sum(runtime_ram),
+        stack_bytes=board.stack_bytes,
+    )

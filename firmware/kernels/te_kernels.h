@@ -103,6 +103,190 @@ typedef struct {
 void te_fully_connected_s8(const te_fully_connected_params *params, const int8_t *input, int8_t *output,
                            void *scratch);
 
+/** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
+ *
+ *  Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t batch_dims[3];
+    int32_t lhs_batch_strides[3];
+    int32_t rhs_batch_strides[3];
+    int32_t rows;
+    int32_t depth; /**< At most 33,025. */
+    int32_t cols;
+    int32_t lhs_row_stride;
+    int32_t lhs_depth_stride;
+    int32_t rhs_depth_stride;
+    int32_t rhs_col_stride;
+    int32_t lhs_zero_point;
+    int32_t rhs_zero_point;
+    int32_t output_zero_point;
+    int32_t multiplier;
+    int32_t shift;
+    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+} te_batch_matmul_params;
+
+/** @param lhs     Left factor; ignored where params->lhs_constant is not NULL.
+ *  @param rhs     Right factor; ignored where params->rhs_constant is not NULL.
+ *  @param output  (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols) */
+void te_batch_matmul_s8(const te_batch_matmul_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
+                        void *scratch);
+
+/** Sum or difference of two tensors, either of which may be broadcast or constant.
+ *
+ *  Each operand, less its zero point and times 2^20, is multiplied by its factor, and their sum by the output's.
+ *  Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_zero_point;
+    int32_t input2_zero_point;
+    int32_t output_zero_point;
+    int32_t input1_multiplier;
+    int32_t input1_shift; /**< [-31, 0] */
+    int32_t input2_multiplier;
+    int32_t input2_shift; /**< [-31, 0] */
+    int32_t output_multiplier;
+    int32_t output_shift; /**< [-31, 0] */
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int8_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_add_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  input1 + input2, (dims); may be the very memory of an operand that is not broadcast. */
+void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch);
+
+/** te_add_s8() for input1 - input2. */
+void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch);
+
+/** Product of two tensors, either of which may be broadcast or constant.
+ *
+ *  Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_zero_point;
+    int32_t input2_zero_point;
+    int32_t output_zero_point;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int8_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_mul_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  input1 * input2, (dims); may be the very memory of an operand that is not broadcast. */
+void te_mul_s8(const te_mul_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch);
+
+/** Mean over some axes of a tensor. Strides are in elements of the input. */
+typedef struct {
+    int32_t kept_dims[3];
+    int32_t kept_strides[3];
+    int32_t reduced_dims[3];
+    int32_t reduced_strides[3];
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t multiplier; /**< Holds the division by the number of values, which is at most 2^23. */
+    int32_t shift;
+} te_mean_params;
+
+/** @param output  (kept_dims) */
+void te_mean_s8(const te_mean_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Pooling; padded positions do not count. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t channels;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t kernel_h;
+    int32_t kernel_w; /**< Every window covers at least one position of the input and at most 2^23. */
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_min;
+    int32_t output_max;
+} te_pool_params;
+
+/** @param input   (batches, in_h, in_w, channels)
+ *  @param output  (batches, out_h, out_w, channels), the means rounded half away from zero. */
+void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** @param input   (batches, in_h, in_w, channels)
+ *  @param output  (batches, out_h, out_w, channels), the largest values. */
+void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Softmax over rows; the output has scale 1/256 and zero point -128. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;        /**< Values in a row, at most 4,095. */
+    int32_t levels;       /**< [1, 256] */
+    const int32_t *exps;  /**< (levels) exp of minus 0, 1, 2, ... input steps, as a fraction of 2^31; 0 further down. */
+} te_softmax_params;
+
+/** @param input   (rows, depth)
+ *  @param output  (rows, depth); may be the very memory of the input. */
+void te_softmax_s8(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Any function of one value. */
+typedef struct {
+    int32_t count;
+    const int8_t *table; /**< (256) The outputs of -128, -127, ..., 127. */
+} te_table_params;
+
+/** @param input   (count)
+ *  @param output  (count); may be the very memory of the input. */
+void te_table_s8(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** A copy in another order: transposition, strided slices. Strides are in elements of the input. */
+typedef struct {
+    int32_t dims[5];
+    int32_t strides[5]; /**< May be negative. */
+    int32_t start;      /**< Index in the input of the first element. */
+} te_strided_copy_params;
+
+/** @param output  (dims) */
+void te_strided_copy_s8(const te_strided_copy_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** A copy into a larger tensor that is filled with one value. Strides are in elements of the output. */
+typedef struct {
+    int32_t dims[5];
+    int32_t strides[5]; /**< The last is 1. */
+    int32_t start;      /**< Index in the output of the first element. */
+    int32_t count;      /**< Elements of the output. */
+    int32_t value;      /**< [-128, 127] */
+} te_pad_params;
+
+/** @param input   (dims)
+ *  @param output  (count) */
+void te_pad_s8(const te_pad_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Several tensors side by side along an axis. */
+typedef struct {
+    int32_t inputs;
+    int32_t outer;        /**< Product of the dimensions before the axis. */
+    const int32_t *inner; /**< (inputs) Product of the dimensions from the axis on, an input each. */
+} te_concatenation_params;
+
+/** @param inputs  params->inputs pointers to (outer, inner[i])
+ *  @param output  (outer, sum of inner) */
+void te_concatenation_s8(const te_concatenation_params *params, const int8_t *const *inputs, int8_t *output,
+                         void *scratch);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,17 @@
 
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import KernelCall
-from tinyedge.compiler.lowering import conv, fully_connected  # noqa: F401 - they register themselves.
+from tinyedge.compiler.lowering import (  # noqa: F401 - they register themselves.
+    batch_matmul,
+    conv,
+    elementwise,
+    fully_connected,
+    mean,
+    movement,
+    pool,
+    softmax,
+    table,
+)
 from tinyedge.compiler.lowering.registry import LOWERINGS
 from tinyedge.errors import UnsupportedOpError
 

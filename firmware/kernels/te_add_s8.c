@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+
+#include "te_broadcast.h"
+#include "te_kernels.h"
+#include "te_requantise.h"
+
+/* Keeps the bits below one step of the output while the operands are brought to a common scale. */
+#define HEADROOM 1048576
+
+static void add_row(const void *opaque, const int8_t *a, int32_t step_a, const int8_t *b, int32_t step_b,
+                    int8_t *output, int32_t count) {
+    const te_add_params *params = opaque;
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t shifted_a = (*a - params->input1_zero_point) * HEADROOM;
+        const int32_t shifted_b = (*b - params->input2_zero_point) * HEADROOM;
+        const int32_t scaled_a = te_requantise(shifted_a, params->input1_multiplier, params->input1_shift);
+        const int32_t scaled_b = te_requantise(shifted_b, params->input2_multiplier, params->input2_shift);
+        const int32_t sum = te_requantise(scaled_a + scaled_b, params->output_multiplier, params->output_shift);
+        output[i] = te_clamp(sum + params->output_zero_point, params->output_min, params->output_max);
+        a += step_a;
+        b += step_b;
+    }
+}
+
+void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch) {
+    const int8_t *a = params->constant1 != NULL ? params->constant1 : input1;
+    const int8_t *b = params->constant2 != NULL ? params->constant2 : input2;
+    (void)scratch;
+    te_for_each_row(add_row, params, params->dims, a, params->strides1, b, params->strides2, output);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+
+#include "te_broadcast.h"
+#include "te_kernels.h"
+#include "te_requantise.h"
+
+static void mul_row(const void *opaque, const int8_t *a, int32_t step_a, const int8_t *b, int32_t step_b,
+                    int8_t *output, int32_t count) {
+    const te_mul_params *params = opaque;
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t product = (*a - params->input1_zero_point) * (*b - params->input2_zero_point);
+        const int32_t scaled = te_requantise(product, params->multiplier, params->shift);
+        output[i] = te_clamp(te_add_wrapping(scaled, params->output_zero_point), params->output_min,
+                             params->output_max);
+        a += step_a;
+        b += step_b;
+    }
+}
+
+void te_mul_s8(const te_mul_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+               void *scratch) {
+    const int8_t *a = params->constant1 != NULL ? params->constant1 : input1;
+    const int8_t *b = params->constant2 != NULL ? params->constant2 : input2;
+    (void)scratch;
+    te_for_each_row(mul_row, params, params->dims, a, params->strides1, b, params->strides2, output);
+}

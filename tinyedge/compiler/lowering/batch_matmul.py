@@ -1,0 +1,70 @@
+"""BATCH_MATMUL."""
+
+import numpy as np
+
+from tinyedge.compiler.graph import Operator
+from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.lowering.elementwise import dense_strides
+from tinyedge.compiler.lowering.operands import two_operands
+from tinyedge.compiler.lowering.registry import lowers
+from tinyedge.compiler.lowering.rules import MAX_DEPTH_TWO_OFFSETS, factor, int8_output, scale, unsupported, zero_point
+
+_MAX_RANK = 5
+
+
+@lowers("BATCH_MATMUL")
+def lower_batch_matmul(operator: Operator) -> KernelCall:
+    """Lower BATCH_MATMUL; transposition and broadcasting become strides, so that nothing is moved."""
+    operands, output = two_operands(operator), int8_output(operator)
+    lhs, rhs = operands.tensors
+    if not all(2 <= len(tensor.shape) <= _MAX_RANK for tensor in (lhs, rhs)):
+        raise unsupported(
+            operator, lhs, f"has shape {list(lhs.shape)} times {list(rhs.shape)}", f"matrices of rank 2 to {_MAX_RANK}"
+        )
+    lhs_shape, rhs_shape = ((1,) * (_MAX_RANK - len(tensor.shape)) + tensor.shape for tensor in (lhs, rhs))
+    lhs_strides, rhs_strides = dense_strides(lhs_shape), dense_strides(rhs_shape)
+    lhs_row, lhs_depth = (4, 3) if operator.options.get("adj_x", False) else (3, 4)
+    rhs_depth, rhs_col = (4, 3) if operator.options.get("adj_y", False) else (3, 4)
+    rows, depth, cols = lhs_shape[lhs_row], lhs_shape[lhs_depth], rhs_shape[rhs_col]
+    batches = tuple(max(a, b) for a, b in zip(lhs_shape[:3], rhs_shape[:3], strict=True))
+    fits = all(size in (1, batches[axis]) for shape in (lhs_shape, rhs_shape) for axis, size in enumerate(shape[:3]))
+    if not fits or rhs_shape[rhs_depth] != depth or output.elements != int(np.prod(batches)) * rows * cols:
+        raise unsupported(
+            operator,
+            output,
+            f"has shape {list(output.shape)} for {list(lhs.shape)} times {list(rhs.shape)}",
+            "factors that match each other and the output",
+        )
+    if depth > MAX_DEPTH_TWO_OFFSETS:
+        raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {MAX_DEPTH_TWO_OFFSETS}")
+    # The reference interpreter multiplies the scales in single precision.
+    product = float(np.float32(scale(lhs)) * np.float32(scale(rhs)))
+    multiplier, shift = factor(operator, product / scale(output))
+    return KernelCall(
+        function="te_batch_matmul_s8",
+        struct="te_batch_matmul_params",
+        fields={
+            "batch_dims": batches,
+            "lhs_batch_strides": tuple(0 if lhs_shape[axis] == 1 else lhs_strides[axis] for axis in range(3)),
+            "rhs_batch_strides": tuple(0 if rhs_shape[axis] == 1 else rhs_strides[axis] for axis in range(3)),
+            "rows": rows,
+            "depth": depth,
+            "cols": cols,
+            "lhs_row_stride": lhs_strides[lhs_row],
+            "lhs_depth_stride": lhs_strides[lhs_depth],
+            "rhs_depth_stride": rhs_strides[rhs_depth],
+            "rhs_col_stride": rhs_strides[rhs_col],
+            "lhs_zero_point": zero_point(lhs),
+            "rhs_zero_point": zero_point(rhs),
+            "output_zero_point": zero_point(output),
+            "multiplier": multiplier,
+            "shift": shift,
+            "lhs_constant": operands.constants[0],
+            "rhs_constant": operands.constants[1],
+        },
+        inputs=operands.activations,
+        output=output,
+        op=operator.op,
+        name=output.name,
+        macs=output.elements * depth,
+    )

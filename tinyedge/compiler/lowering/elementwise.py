@@ -1,0 +1,124 @@
+"""ADD, SUB and MUL, with broadcasting."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyedge.compiler.graph import Operator, Tensor
+from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.operands import Operands, two_operands
+from tinyedge.compiler.lowering.registry import lowers
+from tinyedge.compiler.lowering.rules import activation_range, factor, int8_output, scale, unsupported, zero_point
+
+_LOOPS = 4
+
+
+def dense_strides(shape: Sequence[int]) -> list[int]:
+    """Elements from one index to the next along each axis of a dense tensor."""
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    return strides
+
+
+def _broadcast_loops(operator: Operator, operands: Operands) -> dict[str, tuple[int, ...]]:
+    """The fewest nested loops that visit the output in order, with the step of each operand in each loop."""
+    output = operator.output
+    rank = max(len(output.shape), *(len(tensor.shape) for tensor in operands.tensors))
+    shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (output, *operands.tensors)]
+    if shapes[0] != np.broadcast_shapes(*shapes[1:]):
+        raise unsupported(
+            operator,
+            output,
+            f"has shape {list(output.shape)} for {' and '.join(str(list(t.shape)) for t in operands.tensors)}",
+            "operands that broadcast to the output",
+        )
+    strides = [
+        [0 if size == 1 else step for size, step in zip(shape, dense_strides(shape), strict=True)] for shape in shapes
+    ]
+    loops: list[list[int]] = []  # [size, step in the first operand, step in the second], outermost first.
+    for axis in range(rank):
+        loop = [shapes[0][axis], strides[1][axis], strides[2][axis]]
+        if loop[0] == 1:
+            continue
+        if loops and all(loops[-1][i] == loop[i] * loop[0] for i in (1, 2)):
+            loops[-1] = [loops[-1][0] * loop[0], loop[1], loop[2]]
+        else:
+            loops.append(loop)
+    if len(loops) > _LOOPS:
+        raise unsupported(
+            operator, output, f"needs {len(loops)} nested loops to broadcast", f"broadcasting in at most {_LOOPS}"
+        )
+    loops = [[1, 0, 0]] * (_LOOPS - len(loops)) + loops
+    return {
+        "dims": tuple(loop[0] for loop in loops),
+        "strides1": tuple(loop[1] for loop in loops),
+        "strides2": tuple(loop[2] for loop in loops),
+    }
+
+
+def _call(operator: Operator, kernel: str, struct: str, operands: Operands, own: dict[str, int]) -> KernelCall:
+    first, second = operands.tensors
+    output = operator.output
+    output_min, output_max = activation_range(operator)
+    fields: dict[str, int | ConstantArray | tuple[int, ...] | None] = {
+        **_broadcast_loops(operator, operands),
+        "input1_zero_point": zero_point(first),
+        "input2_zero_point": zero_point(second),
+        "output_zero_point": zero_point(output),
+        **own,
+        "output_min": output_min,
+        "output_max": output_max,
+        "constant1": operands.constants[0],
+        "constant2": operands.constants[1],
+    }
+    return KernelCall(kernel, struct, fields, operands.activations, output, operator.op, output.name)
+
+
+def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
+    multiplier, shift = factor(operator, value)
+    if value >= 1.0 or shift > 0:
+        raise unsupported(
+            operator,
+            tensor,
+            f"has scale {scale(tensor):g}, too small for its operands",
+            "coarser results",
+        )
+    return multiplier, shift
+
+
+def _sum_fields(operator: Operator, factors: tuple[float, float, float], operands: Operands) -> dict[str, int]:
+    fields: dict[str, int] = {}
+    tensors = (*operands.tensors, operator.output)
+    for name, tensor, value in zip(("input1", "input2", "output"), tensors, factors, strict=True):
+        fields[f"{name}_multiplier"], fields[f"{name}_shift"] = _factor_below_one(operator, tensor, value)
+    return fields
+
+
+@lowers("ADD")
+def lower_add(operator: Operator) -> KernelCall:
+    """Lower ADD; its factors come from divisions in double precision."""
+    operands, output_scale = two_operands(operator), scale(int8_output(operator))
+    first, second = (scale(tensor) for tensor in operands.tensors)
+    common = 2 * max(first, second)
+    factors = (first / common, second / common, common / (2**20 * output_scale))
+    return _call(operator, "te_add_s8", "te_add_params", operands, _sum_fields(operator, factors, operands))
+
+
+@lowers("SUB")
+def lower_sub(operator: Operator) -> KernelCall:
+    """Lower SUB; unlike ADD's, its factors come from divisions in single precision."""
+    operands, output_scale = two_operands(operator), np.float32(scale(int8_output(operator)))
+    first, second = (np.float32(scale(tensor)) for tensor in operands.tensors)
+    common = np.float32(2) * max(first, second)
+    factors = (float(first / common), float(second / common), float(common / (np.float32(2**20) * output_scale)))
+    return _call(operator, "te_sub_s8", "te_add_params", operands, _sum_fields(operator, factors, operands))
+
+
+@lowers("MUL")
+def lower_mul(operator: Operator) -> KernelCall:
+    """Lower MUL."""
+    operands, output_scale = two_operands(operator), scale(int8_output(operator))
+    first, second = operands.tensors
+    multiplier, shift = factor(operator, scale(first) * scale(second) / output_scale)
+    return _call(operator, "te_mul_s8", "te_mul_params", operands, {"multiplier": multiplier, "shift": shift})

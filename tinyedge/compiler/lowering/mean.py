@@ -1,0 +1,75 @@
+"""MEAN."""
+
+from tinyedge.compiler.graph import Operator
+from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.lowering.elementwise import dense_strides
+from tinyedge.compiler.lowering.registry import lowers
+from tinyedge.compiler.lowering.rules import (
+    constant_integers,
+    factor,
+    int8_activation,
+    int8_output,
+    scale,
+    unsupported,
+    zero_point,
+)
+
+_LOOPS = 3
+# The sum of as many differences of int8 values fits 32 bits.
+_MAX_COUNT = 2**23
+
+
+@lowers("MEAN")
+def lower_mean(operator: Operator) -> KernelCall:
+    """Lower MEAN over any axes."""
+    source, output = int8_activation(operator), int8_output(operator)
+    rank = len(source.shape)
+    axes = {axis + rank if axis < 0 else axis for axis in constant_integers(operator, 1, "axes")}
+    if not axes <= set(range(rank)):
+        raise unsupported(operator, source, f"has no axes {sorted(axes)}", f"axes from {-rank} to {rank - 1}")
+    loops: dict[bool, list[list[int]]] = {True: [], False: []}  # By "is reduced": [size, stride], outermost first.
+    previous: bool | None = None
+    for axis, (size, stride) in enumerate(zip(source.shape, dense_strides(source.shape), strict=True)):
+        if size == 1:
+            continue
+        reduced = axis in axes
+        if reduced == previous:
+            loops[reduced][-1] = [loops[reduced][-1][0] * size, stride]
+        else:
+            loops[reduced].append([size, stride])
+        previous = reduced
+    count = 1
+    for size, _ in loops[True]:
+        count *= size
+    if max(len(loops[True]), len(loops[False])) > _LOOPS or count > _MAX_COUNT:
+        raise unsupported(
+            operator,
+            source,
+            f"has shape {list(source.shape)} reduced along {sorted(axes)}",
+            f"means of at most {_MAX_COUNT} values in {_LOOPS} groups of axes",
+        )
+    if output.elements * count != source.elements:
+        raise unsupported(operator, output, f"has shape {list(output.shape)}", "the shape that is left of the input's")
+    multiplier, shift = factor(operator, scale(source) / scale(output))
+    # The division joins the factor: the multiplier is widened by as many bits as the count has, then divided by it.
+    bits = min(count.bit_length() - 1, 31 + shift)
+    multiplier, shift = (multiplier << bits) // count, shift - bits
+    padded = {reduced: [[1, 0]] * (_LOOPS - len(group)) + group for reduced, group in loops.items()}
+    return KernelCall(
+        function="te_mean_s8",
+        struct="te_mean_params",
+        fields={
+            "kept_dims": tuple(size for size, _ in padded[False]),
+            "kept_strides": tuple(stride for _, stride in padded[False]),
+            "reduced_dims": tuple(size for size, _ in padded[True]),
+            "reduced_strides": tuple(stride for _, stride in padded[True]),
+            "input_zero_point": zero_point(source),
+            "output_zero_point": zero_point(output),
+            "multiplier": multiplier,
+            "shift": shift,
+        },
+        inputs=(source,),
+        output=output,
+        op=operator.op,
+        name=output.name,
+    )

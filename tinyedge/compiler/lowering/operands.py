@@ -1,0 +1,42 @@
+"""The two operands of an operator, of which one may be constant."""
+
+from dataclasses import dataclass
+
+from tinyedge.compiler.graph import Operator, Tensor
+from tinyedge.compiler.kernel_call import ConstantArray
+from tinyedge.compiler.lowering.rules import int8_input, unsupported
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """What a kernel of two inputs is called with.
+
+    Attributes:
+        tensors: As the operator has them.
+        constants: The values of a constant operand; None for an activation.
+        activations: What to pass: the one activation twice where the other operand is constant.
+    """
+
+    tensors: tuple[Tensor, Tensor]
+    constants: tuple[ConstantArray | None, ConstantArray | None]
+    activations: tuple[Tensor, Tensor]
+
+
+def two_operands(operator: Operator) -> Operands:
+    """The first two inputs, int8 with one scale each.
+
+    Raises:
+        UnsupportedOpError: Both are constant, or one is of another type.
+    """
+    first, second = int8_input(operator, 0, "first operand"), int8_input(operator, 1, "second operand")
+    if first.is_constant and second.is_constant:
+        raise unsupported(operator, operator.output, "is computed from constants only", "at least one activation")
+    return Operands(
+        tensors=(first, second),
+        constants=(_constant(first), _constant(second)),
+        activations=(second if first.is_constant else first, first if second.is_constant else second),
+    )
+
+
+def _constant(tensor: Tensor) -> ConstantArray | None:
+    return None if tensor.data is None else ConstantArray(tensor.data)

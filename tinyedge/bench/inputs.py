@@ -68,4 +68,5 @@ def first_per_class_round(labels: np.ndarray, count: int) -> np.ndarray:
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         rank_in_class[members] = np.arange(len(members))
-    return np.lexsort((labels, rank_in_class))[:count]
+    order: np.ndarray = np.lexsort((labels, rank_in_class))
+    return order[:count]

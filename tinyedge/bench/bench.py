@@ -1,0 +1,87 @@
+"""`bench` for a run directory or anybody's INT8 .tflite file."""
+
+from pathlib import Path
+
+from tinyedge.bench.budget import BudgetRow, budget_rows
+from tinyedge.bench.inputs import LabelledInputs
+from tinyedge.bench.measure import RUNTIMES, BenchOptions, Subject, bench_emulator, bench_host
+from tinyedge.bench.record import BenchReport
+from tinyedge.errors import ConfigError
+from tinyedge.targets.board import load_board
+from tinyedge.targets.model_path import resolve_model
+
+# Every image crosses the emulated serial line and costs a second or so.
+_EMULATOR_ACCURACY_IMAGES = 20
+
+
+def run_bench(
+    source: Path,
+    *,
+    target: str = "host",
+    board_name: str = "stm32f405",
+    runtime: str | None = None,
+    inputs: int = 20,
+    seed: int = 0,
+    input_path: Path | None = None,
+    outputs_path: Path | None = None,
+    accuracy_images: int | None = None,
+) -> tuple[BenchReport, list[BudgetRow]]:
+    """Measure a model on one target.
+
+    Args:
+        source: A run directory with an INT8 export, or a full-INT8 .tflite file.
+        target: "host" or "emulator".
+        board_name: The emulated board; on the host, the board whose budgets are shown.
+        runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
+        inputs: How many inputs to compare: test images of a run, else random ones.
+        seed: Of the random inputs.
+        input_path: A .npy file of int8 inputs to run instead.
+        outputs_path: Where the int8 outputs go, as .npy.
+        accuracy_images: Test images for the accuracy; None is all on the host and 20 on the emulator.
+
+    Returns:
+        The report, and the budgets that it is held against.
+    """
+    board = load_board(board_name)
+    subject = open_subject(source)
+    if target == "host":
+        names = _host_runtimes(runtime, subject)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images)
+        report = bench_host(subject, options)
+    elif target == "emulator":
+        names = ("aot",) if runtime in (None, "all") else (runtime,)
+        images = _EMULATOR_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images)
+        report = bench_emulator(subject, board, options)
+    else:
+        raise ConfigError(f"no such target: {target}; choose --target host or --target emulator")
+    return report, budget_rows(report, board)
+
+
+def open_subject(source: Path) -> Subject:
+    """Find the model of `source` and, where it is a run, its float ONNX file and its test images."""
+    model = resolve_model(source)
+    if not source.is_dir():
+        return Subject(model)
+    onnx = model.with_name("model.onnx")
+    return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source))
+
+
+def _test_inputs(run_path: Path) -> LabelledInputs | None:
+    """Return the run's test images in the model's quantisation, or None for an encoder or a set without labels."""
+    from tinyedge.export.manifest import read_manifest
+    from tinyedge.export.preprocess import quantise_images
+    from tinyedge.training.run import load_run
+
+    run = load_run(run_path)
+    manifest = read_manifest(run_path / "export")
+    test = run.load_dataset().test
+    if not manifest.classes or test is None or test.labels is None:
+        return None
+    return LabelledInputs(quantise_images(test.images.numpy(), manifest), test.labels.numpy())
+
+
+def _host_runtimes(runtime: str | None, subject: Subject) -> tuple[str, ...]:
+    if runtime not in (None, "all"):
+        return (str(runtime),)
+    return tuple(name for name in RUNTIMES if name != "onnx" or subject.onnx is not None)

@@ -1,0 +1,78 @@
+"""Tables for the terminal."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tinyedge.bench.budget import BudgetRow
+from tinyedge.bench.record import BenchRecord, BenchReport
+
+
+def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
+    """Print the results of a benchmark, a row a runtime, and the budgets below."""
+    console = console or Console()
+    model = report.model
+    console.print(f"[bold]{model.path}[/bold]", highlight=False, soft_wrap=True)
+    console.print(f"{model.macs:,} MACs, {model.params:,} parameters, {model.bytes:,} bytes")
+    columns = {
+        "runtime": [record.runtime for record in report.results],
+        "on": [record.board or record.target for record in report.results],
+        "instructions": [_count(record.instructions) for record in report.results],
+        "ms": [_latency(record) for record in report.results],
+        "arena B": [_count(record.arena_bytes) for record in report.results],
+        "RAM B": [_count(record.ram_bytes) for record in report.results],
+        "flash B": [_count(record.flash_bytes) for record in report.results],
+        "top-1 (images)": [_accuracy(record) for record in report.results],
+        "bit_exact": [_exactness(record) for record in report.results],
+    }
+    # A host has no flash, an emulator no milliseconds: only what was measured takes room.
+    measured = {title: cells for title, cells in columns.items() if any(cells)}
+    table = Table(*measured, box=box.SIMPLE_HEAD)
+    for row in zip(*measured.values(), strict=True):
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"bit_exact: every output byte equals TFLite Micro's on {report.results[0].inputs} inputs")
+    table = Table("budget", "used", "limit", "", box=box.SIMPLE_HEAD)
+    for budget in budgets:
+        mark = "[green]ok[/green]" if budget.holds else "[red]over[/red]"
+        table.add_row(budget.name, f"{budget.used:,}", f"{budget.limit:,}", mark)
+    console.print(table)
+
+
+def print_layers(report: BenchReport, console: Console | None = None) -> None:
+    """Print each layer's MACs and instructions, for the records that have them."""
+    console = console or Console()
+    for record in report.results:
+        if not record.layers:
+            continue
+        total = sum(layer.instructions for layer in record.layers)
+        table = Table(
+            "layer", "operator", "MACs", "instructions", "a MAC", "%", title=f"{record.runtime} {record.board}"
+        )
+        for layer in record.layers:
+            per_mac = f"{layer.instructions / layer.macs:.2f}" if layer.macs else ""
+            share = f"{100 * layer.instructions / total:.1f}"
+            table.add_row(layer.name, layer.op, f"{layer.macs:,}", f"{layer.instructions:,}", per_mac, share)
+        console.print(table)
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _latency(record: BenchRecord) -> str:
+    return "" if record.latency_ms is None else f"{record.latency_ms:.2f}"
+
+
+def _accuracy(record: BenchRecord) -> str:
+    if record.accuracy is None:
+        return ""
+    return f"{100 * record.accuracy:.1f} % ({record.accuracy_images:,})"
+
+
+def _exactness(record: BenchRecord) -> str:
+    if record.bit_exact is None:
+        return "not checked"
+    return "[green]true[/green]" if record.bit_exact else f"false ({record.differing:,} values)"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 ARENA_ALIGNMENT = 16
-_SEARCH_NODES = 50_000
+_SEARCH_NODES = 100_000
 
 
 @dataclass(frozen=True)
@@ -133,66 +133,77 @@ class _Search:
     """Branch and bound over the orders of placement.
 
     Every plan can be pushed down to one in which each buffer, taken in the order of offsets, lies on the highest end of
-    the earlier ones that it overlaps in time. So it is enough to try orders of rising (offset, index), and there are
-    few. An explicit stack keeps it free of the interpreter's recursion limit.
+    the earlier ones that it overlaps in time. So it is enough to try orders of rising (offset, index). A partial plan
+    is given up when at some step what is still to come, laid on top, reaches the best plan so far. An explicit stack
+    keeps it free of the interpreter's recursion limit.
     """
 
     def __init__(
         self, buffers: Sequence[Buffer], sizes: Sequence[int], bound: int, best: list[int], best_bytes: int
     ) -> None:
+        starts = sorted({buffer.first for buffer in buffers})
+        # Two buffers overlap only if they share one of these steps.
+        self._steps = [[at for at, step in enumerate(starts) if b.first <= step <= b.last] for b in buffers]
         self._sizes = sizes
         self._bound = bound
         self._best = best
         self._best_bytes = best_bytes
-        self._neighbours = [
-            [j for j, other in enumerate(buffers) if j != i and other.overlaps(buffer)]
-            for i, buffer in enumerate(buffers)
-        ]
+        self._offsets = [-1] * len(sizes)
+        self._tops = [0] * len(starts)
+        self._waiting = [0] * len(starts)
+        for index, steps in enumerate(self._steps):
+            for at in steps:
+                self._waiting[at] += sizes[index]
 
-    def _candidates(self, offsets: list[int], floors: list[int], last: tuple[int, int]) -> list[tuple[int, int]]:
-        """(offset, buffer) of each that may come after `last`, lowest first; none if this order cannot win."""
-        found = []
-        for index, floor in enumerate(floors):
-            if offsets[index] >= 0:
+    def run(self) -> list[int]:
+        """The offsets of the best plan, at most as high as the one given."""
+        stack = [iter(self._candidates((-1, -1)))]
+        placed: list[tuple[int, list[int]]] = []
+        nodes = 0
+        while stack and nodes < _SEARCH_NODES and self._best_bytes > self._bound:
+            candidate = next(stack[-1], None)
+            if candidate is None:
+                stack.pop()
+                if placed:
+                    self._remove(*placed.pop())
                 continue
-            if floor + self._sizes[index] >= self._best_bytes:
-                return []  # Floors only rise: no completion of this order beats the best plan.
-            if (floor, index) > last:
-                found.append((floor, index))
+            nodes += 1
+            offset, index = candidate
+            placed.append((index, self._put(index, offset)))
+            if len(placed) == len(self._sizes):
+                height = _height(self._offsets, self._sizes)
+                if height < self._best_bytes:
+                    self._best, self._best_bytes = list(self._offsets), height
+                stack.append(iter(()))
+            else:
+                stack.append(iter(self._candidates(candidate)))
+        return self._best
+
+    def _candidates(self, last: tuple[int, int]) -> list[tuple[int, int]]:
+        """(offset, buffer) of each that may come after `last`, lowest first; none if no completion is better."""
+        for top, waiting in zip(self._tops, self._waiting, strict=True):
+            if waiting and max(top, last[0]) + waiting >= self._best_bytes:
+                return []
+        found = []
+        for index, offset in enumerate(self._offsets):
+            if offset < 0:
+                floor = max(self._tops[at] for at in self._steps[index])
+                if (floor, index) > last:
+                    found.append((floor, index))
         found.sort(key=lambda entry: (entry[0], -self._sizes[entry[1]], entry[1]))
         return found
 
-    def run(self) -> list[int]:
-        count = len(self._sizes)
-        offsets = [-1] * count
-        floors = [0] * count
-        stack = [iter(self._candidates(offsets, floors, (-1, -1)))]
-        history: list[tuple[int, list[tuple[int, int]]]] = []
-        nodes = 0
-        while stack and nodes < _SEARCH_NODES and self._best_bytes > self._bound:
-            step = next(stack[-1], None)
-            if step is None:
-                stack.pop()
-                if history:
-                    index, raised = history.pop()
-                    offsets[index] = -1
-                    for j, floor in raised:
-                        floors[j] = floor
-                continue
-            nodes += 1
-            start, index = step
-            if start + self._sizes[index] >= self._best_bytes:
-                continue
-            offsets[index] = start
-            raised = []
-            for j in self._neighbours[index]:
-                if offsets[j] < 0 and floors[j] < start + self._sizes[index]:
-                    raised.append((j, floors[j]))
-                    floors[j] = start + self._sizes[index]
-            history.append((index, raised))
-            if len(history) == count:
-                self._best, self._best_bytes = list(offsets), _height(offsets, self._sizes)
-                stack.append(iter(()))
-            else:
-                stack.append(iter(self._candidates(offsets, floors, (start, index))))
-        return self._best
+    def _put(self, index: int, offset: int) -> list[int]:
+        """Place a buffer; returns the tops that `_remove` needs to undo it."""
+        self._offsets[index] = offset
+        tops = [self._tops[at] for at in self._steps[index]]
+        for at in self._steps[index]:
+            self._tops[at] = offset + self._sizes[index]
+            self._waiting[at] -= self._sizes[index]
+        return tops
+
+    def _remove(self, index: int, tops: list[int]) -> None:
+        self._offsets[index] = -1
+        for at, top in zip(self._steps[index], tops, strict=True):
+            self._tops[at] = top
+            self._waiting[at] += self._sizes[index]

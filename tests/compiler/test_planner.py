@@ -1,0 +1,129 @@
+"""The arena planner against brute force."""
+
+import itertools
+import random
+import time
+
+import pytest
+
+from tinyedge.compiler import planner
+from tinyedge.compiler.planner import ARENA_ALIGNMENT, Buffer, Placement, lower_bound, place
+
+
+def random_buffers(rng: random.Random, count: int, steps: int) -> list[Buffer]:
+    buffers = []
+    for _ in range(count):
+        first = rng.randrange(-1, steps)
+        buffers.append(Buffer(rng.choice([1, 15, 16, 17, 64, 100, 1000, 4096]), first, first + rng.randrange(0, 4)))
+    return buffers
+
+
+def assert_valid(buffers: list[Buffer], placement: Placement) -> None:
+    """Replay every step byte by byte: no two buffers that are alive may hold the same byte."""
+    for step in range(-1, max(buffer.last for buffer in buffers) + 1):
+        owner: dict[int, int] = {}
+        for index, buffer in enumerate(buffers):
+            if buffer.first <= step <= buffer.last:
+                for byte in range(placement.offsets[index], placement.offsets[index] + buffer.bytes):
+                    assert owner.setdefault(byte, index) == index
+                    assert 0 <= byte < placement.arena_bytes
+    assert all(offset % ARENA_ALIGNMENT == 0 for offset in placement.offsets)
+    assert placement.arena_bytes >= placement.lower_bound_bytes
+
+
+def optimum(buffers: list[Buffer]) -> int:
+    """The smallest arena: some order of placing each buffer at the lowest free offset reaches it."""
+    sizes = [-(-buffer.bytes // ARENA_ALIGNMENT) * ARENA_ALIGNMENT for buffer in buffers]
+    best = sum(sizes)
+    for order in itertools.permutations(range(len(buffers))):
+        offsets: dict[int, int] = {}
+        for i in order:
+            taken = [(offsets[j], offsets[j] + sizes[j]) for j in offsets if buffers[j].overlaps(buffers[i])]
+            candidates = sorted([0, *(end for _, end in taken)])
+            offsets[i] = next(
+                at for at in candidates if all(at + sizes[i] <= start or at >= end for start, end in taken)
+            )
+        best = min(best, max(offsets[i] + sizes[i] for i in offsets))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_small_plans_are_optimal(seed: int) -> None:
+    rng = random.Random(seed)
+    buffers = random_buffers(rng, rng.randrange(1, 7), rng.randrange(1, 6))
+    placement = place(buffers)
+    assert_valid(buffers, placement)
+    assert placement.arena_bytes == optimum(buffers)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_large_plans_are_valid_and_near_the_bound(seed: int) -> None:
+    buffers = random_buffers(random.Random(seed), 60, 30)
+    started = time.perf_counter()
+    placement = place(buffers)
+    assert time.perf_counter() - started < 20
+    assert_valid(buffers, placement)
+    assert placement.arena_bytes <= 1.25 * placement.lower_bound_bytes
+
+
+def fits(buffers: list[Buffer], height: int, offsets: tuple[int, ...] = ()) -> bool:
+    """Whether any offsets in whole units of the alignment keep the buffers below `height` bytes."""
+    if len(offsets) == len(buffers):
+        return True
+    buffer = buffers[len(offsets)]
+    for offset in range(0, height - buffer.bytes + 1, ARENA_ALIGNMENT):
+        apart = all(
+            not buffer.overlaps(other) or offset + buffer.bytes <= at or at + other.bytes <= offset
+            for other, at in zip(buffers, offsets, strict=False)
+        )
+        if apart and fits(buffers, height, (*offsets, offset)):
+            return True
+    return False
+
+
+def in_units(*shape: tuple[int, int, int]) -> list[Buffer]:
+    return [Buffer(units * ARENA_ALIGNMENT, first, last) for units, first, last in shape]
+
+
+def test_an_optimum_above_the_lower_bound_is_found_and_reported() -> None:
+    # No arrangement of these reaches their largest live set of 8 units.
+    buffers = in_units(
+        (2, 7, 12), (1, 2, 5), (3, 0, 3), (1, 4, 6), (2, 4, 4), (2, 0, 0), (3, 5, 9), (3, 6, 7), (3, 0, 3), (1, 3, 6)
+    )
+    placement = place(buffers)
+    assert_valid(buffers, placement)
+    assert placement.lower_bound_bytes == 8 * ARENA_ALIGNMENT
+    assert not fits(buffers, 8 * ARENA_ALIGNMENT)
+    assert placement.arena_bytes == 9 * ARENA_ALIGNMENT
+
+
+def test_the_search_finds_what_no_greedy_order_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffers = in_units(
+        (1, 0, 0), (3, 3, 4), (4, 1, 2), (1, 4, 5), (3, 2, 3), (4, 1, 3), (2, 2, 5), (3, 3, 6), (2, 2, 6), (2, 3, 6)
+    )
+    placement = place(buffers)
+    assert_valid(buffers, placement)
+    assert placement.arena_bytes == 19 * ARENA_ALIGNMENT == placement.lower_bound_bytes
+    monkeypatch.setattr(planner, "_SEARCH_NODES", 0)
+    assert place(buffers).arena_bytes > placement.arena_bytes
+
+
+def test_the_lower_bound_is_the_largest_live_set() -> None:
+    buffers = [Buffer(16, -1, 0), Buffer(32, 0, 1), Buffer(16, 1, 2), Buffer(100, 2, 2)]
+    assert lower_bound(buffers) == max(16 + 32, 32 + 16, 16 + 112)
+    assert place(buffers).arena_bytes == 128
+
+
+def test_a_chain_needs_its_two_largest_neighbours() -> None:
+    sizes = [3072, 16384, 16384, 8192, 4096, 64, 10]
+    buffers = [Buffer(size, step - 1, step) for step, size in enumerate(sizes)]
+    assert place(buffers).arena_bytes == 32768
+
+
+def test_plans_are_repeatable() -> None:
+    buffers = random_buffers(random.Random(7), 40, 20)
+    assert place(buffers) == place(list(buffers))
+
+
+def test_no_buffers_need_no_arena() -> None:
+    assert place([]) == Placement((), 0, 0)

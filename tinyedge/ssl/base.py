@@ -14,12 +14,10 @@ class StepResult(NamedTuple):
     Attributes:
         loss: Scalar to minimise.
         metrics: Detached scalars to log, and to hand to `after_step`.
-        features: (B, D) detached features of this batch, for the collapse monitors.
     """
 
     loss: torch.Tensor
     metrics: dict[str, torch.Tensor]
-    features: torch.Tensor
 
 
 class PretrainingMethod(nn.Module):

@@ -27,7 +27,7 @@ def check_collapse(feature_std: float, feature_dim: int, step: int) -> None:
     """Stop a run whose features have become the same for every image.
 
     Args:
-        feature_std: `mean_feature_std` of a training batch.
+        feature_std: `mean_feature_std` of a batch of clean images.
         feature_dim: D.
         step: Where training is, for the message.
 

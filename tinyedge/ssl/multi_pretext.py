@@ -167,16 +167,15 @@ class MultiPretext(PretrainingMethod):
         tokens = self.encoder.forward_tokens(
             visible, self.stage, lambda clean: corrupt_tokens(clean, plan, self.mask_token, self.roll_unit)
         )  # (B, N_4, D)
-        features = tokens.mean(dim=1)  # (B, D)
         loss, metrics = self._pretext_losses(self.decoder(tokens), cell_targets(images, self.grid), plan, progress)
         loss = self.options.pretext_weight * loss
         if self.projector is not None:
-            embeddings = (self.projector(features), self.projector(self.encoder(views[1])))
+            embeddings = (self.projector(tokens.mean(dim=1)), self.projector(self.encoder(views[1])))
             vicreg, vicreg_metrics = self._vicreg_loss(*embeddings)
             loss = loss + self.options.vicreg_weight * vicreg
             metrics |= vicreg_metrics
         metrics = {"loss": loss, **metrics}
-        return StepResult(loss, {key: value.detach() for key, value in metrics.items()}, features.detach())
+        return StepResult(loss, {key: value.detach() for key, value in metrics.items()})
 
     def after_step(self, metrics: dict[str, torch.Tensor]) -> None:
         """Let the scheduler set the ratios and weights of the next step."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
-from tinyedge.data.augment import Augment
+from tinyedge.data.augment import Augment, normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, ConfigError, TrainingError
 from tinyedge.report.plots import plot_training
@@ -113,8 +113,8 @@ def optimise(
                 progress.update(done, float(window["loss"]) / window_steps)
             if done % log_every == 0 or last:
                 _check_finite(window, done)
-                # Of this rank's share of the batch, which is enough to see a collapse.
-                feature_std = float(mean_feature_std(result.features))
+                features = _clean_features(fabric, method, normalise(batch, dataset.mean, dataset.std))
+                feature_std = float(mean_feature_std(features))
                 record = {
                     "step": done,
                     "epoch": done / steps_per_epoch,
@@ -122,7 +122,7 @@ def optimise(
                     **{key: float(value) / window_steps for key, value in window.items()},
                     **{key: float(value) for key, value in method.state_metrics().items()},
                     "feature_std": feature_std,
-                    "effective_rank": float(effective_rank(result.features)),
+                    "effective_rank": float(effective_rank(features)),
                     "images_per_s": progress.images_per_s(done),
                     "elapsed_s": start.elapsed_s + time.monotonic() - began_s,
                 }
@@ -155,6 +155,16 @@ def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optim
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is of another method or encoder; train again with --overwrite") from error
     return checkpoint
+
+
+@torch.no_grad()
+def _clean_features(fabric: "Fabric", method: PretrainingMethod, images: torch.Tensor) -> torch.Tensor:
+    """Return features (B, D) of images without corruption, which could hide a collapse; the state stays as it is."""
+    method.eval()
+    with fabric.autocast():
+        features = method.encoder(images.contiguous(memory_format=torch.channels_last))
+    method.train()
+    return features.float()
 
 
 def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,47 @@
+import pytest
+import torch
+from torch import nn
+
+from tinyedge.encoders.base import Encoder, TokenCorruption, map_to_tokens, tokens_to_map
+
+
+class ToyEncoder(Encoder):
+    """Three convolutions and a norm: 16-pixel images, an 8 x 8 grid at stage 3, 8 x 8 or 4 x 4 at stage 4."""
+
+    def __init__(self, last_stride: int = 1):
+        super().__init__()
+        self.name, self.act = "toy", "relu"
+        self.input_size, self.feature_dim, self.strides = 16, 24, (2, last_stride)
+        self.embed = nn.Conv2d(3, 12, 3, 2, 1)
+        self.repair = nn.Sequential(nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 24, 3, last_stride, 1))
+        self.norm = nn.BatchNorm2d(24)
+
+    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        early = self.embed(images)
+        return [early, early, early, self.norm(self.repair(early))]
+
+    def forward_tokens(
+        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
+    ) -> torch.Tensor:
+        early = self.embed(images)
+        if corrupt is not None and stage == 3:
+            early = tokens_to_map(corrupt(map_to_tokens(early)), *early.shape[2:])
+        tokens = map_to_tokens(self.norm(self.repair(early)))
+        return corrupt(tokens) if corrupt is not None and stage == 4 else tokens
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def toy_encoder():
+    torch.manual_seed(0)
+    return ToyEncoder()
+
+
+@pytest.fixture
+def coarse_encoder():
+    torch.manual_seed(0)
+    return ToyEncoder(last_stride=2)

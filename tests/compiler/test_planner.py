@@ -127,3 +127,23 @@ def test_plans_are_repeatable() -> None:
 
 def test_no_buffers_need_no_arena() -> None:
     assert place([]) == Placement((), 0, 0)
+
+
+def test_residual_blocks_of_changing_width_reach_the_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each block: expand, depthwise, project, add; the input of the block lives until the add.
+    buffers = [Buffer(3072, -1, 0), Buffer(8192, 0, 4)]
+    step = 1
+    for narrow, wide, blocks in ((8192, 16384, 3), (4096, 8192, 3), (1536, 3072, 4)):
+        for _ in range(blocks):
+            buffers += [
+                Buffer(wide, step, step + 1),
+                Buffer(wide, step + 1, step + 2),
+                Buffer(narrow, step + 2, step + 3),
+            ]
+            buffers.append(Buffer(narrow, step + 3, step + 7))
+            step += 4
+    placement = place(buffers)
+    assert_valid(buffers, placement)
+    assert placement.arena_bytes == placement.lower_bound_bytes == 8192 + 2 * 16384
+    monkeypatch.setattr(planner, "_SEARCH_NODES", 0)
+    assert place(buffers).arena_bytes > placement.arena_bytes

@@ -1,11 +1,12 @@
 """Static memory planning: where in one arena each activation lives.
 
 The problem is dynamic storage allocation: rectangles of fixed lifetime and size, to be moved up and down until the pile
-is as low as possible. It is NP-hard, but a network is a kind instance: several greedy orders are tried, then a bounded
-exhaustive search, and the result is reported beside the lower bound that no plan can beat.
+is as low as possible. It is NP-hard, but a network is a kind instance, because few tensors live at once. Three ways are
+tried, each only if the one before did not reach the lower bound that no plan can beat: greedy placement, a sweep
+through time that asks whether the lower bound itself can be had, and a branch and bound that is exact for small graphs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ARENA_ALIGNMENT = 16
@@ -62,8 +63,7 @@ def lower_bound(buffers: Sequence[Buffer]) -> int:
 def place(buffers: Sequence[Buffer]) -> Placement:
     """Find offsets that keep all buffers that overlap in time apart in memory, in a small arena.
 
-    Greedy placement by several orders; if none reaches the lower bound, a branch and bound that is exact for small
-    graphs and stops after a fixed number of nodes, so that the same model always gets the same plan.
+    The searches stop after a fixed number of steps, so the same model always gets the same plan.
 
     Args:
         buffers: In any order; the result is a function of their order, sizes and lifetimes only.
@@ -73,40 +73,19 @@ def place(buffers: Sequence[Buffer]) -> Placement:
     """
     bound = lower_bound(buffers)
     sizes = [aligned(buffer.bytes) for buffer in buffers]
-    orders: tuple[Callable[[int], tuple[int, ...]], ...] = (
-        lambda i: (-sizes[i], buffers[i].first, i),
-        lambda i: (buffers[i].first - buffers[i].last, -sizes[i], i),
-        lambda i: (-sizes[i] * (buffers[i].last - buffers[i].first + 1), i),
-        lambda i: (buffers[i].first, -sizes[i], i),
-        lambda i: (-_pressure(buffers, sizes, i), -sizes[i], i),
-    )
-    best: list[int] = []
-    best_bytes = -1
-    for order in orders:
-        offsets = _greedy(buffers, sizes, sorted(range(len(buffers)), key=order))
-        height = _height(offsets, sizes)
-        if best_bytes < 0 or height < best_bytes:
-            best, best_bytes = offsets, height
-        if best_bytes == bound:
-            break
-    if best_bytes > bound:
-        best = _Search(buffers, sizes, bound, best, best_bytes).run()
-        best_bytes = _height(best, sizes)
-    return Placement(tuple(best), max(best_bytes, 0), bound)
+    by_size = sorted(range(len(buffers)), key=lambda i: (-sizes[i], buffers[i].first, i))
+    by_time = sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -sizes[i], i))
+    plans = (_greedy(buffers, sizes, by_size), _greedy(buffers, sizes, by_time))
+    best = min(plans, key=lambda offsets: _height(offsets, sizes))
+    if _height(best, sizes) > bound:
+        best = _Sweep(buffers, sizes, by_time, bound).run() or best
+    if _height(best, sizes) > bound:
+        best = _BranchAndBound(buffers, sizes, bound, best).run()
+    return Placement(tuple(best), _height(best, sizes), bound)
 
 
 def _height(offsets: Sequence[int], sizes: Sequence[int]) -> int:
     return max((offset + size for offset, size in zip(offsets, sizes, strict=True)), default=0)
-
-
-def _pressure(buffers: Sequence[Buffer], sizes: Sequence[int], index: int) -> int:
-    """The most memory alive at any step of the buffer's life: tight places are filled first."""
-    own = buffers[index]
-    steps = {max(own.first, other.first) for other in buffers if own.overlaps(other)}
-    return max(
-        sum(size for other, size in zip(buffers, sizes, strict=True) if other.first <= step <= other.last)
-        for step in steps
-    )
 
 
 def _lowest_gap(taken: list[tuple[int, int]], size: int) -> int:
@@ -129,7 +108,66 @@ def _greedy(buffers: Sequence[Buffer], sizes: Sequence[int], order: Sequence[int
     return offsets
 
 
-class _Search:
+class _Sweep:
+    """Depth-first search through time for a plan of a given height.
+
+    Buffers are placed in the order of their first step, at either end of a gap or beside a hole as large as a buffer
+    that comes while they live. What follows depends on the offsets of the live buffers only, so each such state is
+    tried once.
+    """
+
+    def __init__(self, buffers: Sequence[Buffer], sizes: Sequence[int], order: Sequence[int], height: int) -> None:
+        self._sizes = sizes
+        self._order = order
+        self._height = height
+        self._offsets = [-1] * len(sizes)
+        # By position in the order: the earlier buffers still alive, and the sizes of the later ones that overlap.
+        self._live = [
+            [j for j in order[:position] if buffers[j].last >= buffers[i].first] for position, i in enumerate(order)
+        ]
+        self._holes = [
+            sorted({sizes[j] for j in order[position + 1 :] if buffers[j].overlaps(buffers[i])})
+            for position, i in enumerate(order)
+        ]
+
+    def run(self) -> list[int] | None:
+        """The offsets of a plan of the height, or None if none was found."""
+        tried = {self._state(0)}
+        stack = [iter(self._candidates(0))]
+        for _ in range(_SEARCH_NODES):
+            if not stack:
+                return None
+            offset = next(stack[-1], None)
+            if offset is None:
+                stack.pop()
+                continue
+            self._offsets[self._order[len(stack) - 1]] = offset
+            if len(stack) == len(self._order):
+                return self._offsets
+            state = self._state(len(stack))
+            if state not in tried:
+                tried.add(state)
+                stack.append(iter(self._candidates(len(stack))))
+        return None
+
+    def _state(self, position: int) -> tuple[int, ...]:
+        return (position, *(self._offsets[j] for j in self._live[position]))
+
+    def _candidates(self, position: int) -> list[int]:
+        size = self._sizes[self._order[position]]
+        taken = sorted((self._offsets[j], self._offsets[j] + self._sizes[j]) for j in self._live[position])
+        found: dict[int, None] = {}
+        start = 0
+        for end, after in [*taken, (self._height, self._height)]:
+            for hole in (0, *self._holes[position]):
+                if start + hole + size <= end:
+                    found.setdefault(start + hole)
+                    found.setdefault(end - size - hole)
+            start = after
+        return list(found)
+
+
+class _BranchAndBound:
     """Branch and bound over the orders of placement.
 
     Every plan can be pushed down to one in which each buffer, taken in the order of offsets, lies on the highest end of
@@ -138,16 +176,14 @@ class _Search:
     keeps it free of the interpreter's recursion limit.
     """
 
-    def __init__(
-        self, buffers: Sequence[Buffer], sizes: Sequence[int], bound: int, best: list[int], best_bytes: int
-    ) -> None:
+    def __init__(self, buffers: Sequence[Buffer], sizes: Sequence[int], bound: int, best: list[int]) -> None:
         starts = sorted({buffer.first for buffer in buffers})
         # Two buffers overlap only if they share one of these steps.
         self._steps = [[at for at, step in enumerate(starts) if b.first <= step <= b.last] for b in buffers]
         self._sizes = sizes
         self._bound = bound
         self._best = best
-        self._best_bytes = best_bytes
+        self._best_bytes = _height(best, sizes)
         self._offsets = [-1] * len(sizes)
         self._tops = [0] * len(starts)
         self._waiting = [0] * len(starts)

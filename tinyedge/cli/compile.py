@@ -1,0 +1,36 @@
+"""`tinyedge compile`: a full-INT8 model as C99 for any project."""
+
+import json as json_module
+from pathlib import Path
+
+import typer
+
+
+def compile(  # noqa: A001 - the command's name.
+    model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
+    out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
+    json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+) -> None:
+    """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinyedge.compiler.compile import compile_model
+
+    report = compile_model(model, out)
+    if json:
+        typer.echo(json_module.dumps(report.to_json(), indent=2))
+        return
+    console = Console()
+    for name, size in report.files.items():
+        console.print(f"{report.directory / name}  {size:,} bytes", highlight=False, soft_wrap=True)
+    operators = Table("operator", "in the model", "to run", title=f"{report.model.name} in {report.seconds:.2f} s")
+    for operator, count in report.operators_before.items():
+        operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))
+    console.print(operators)
+    costs = Table("cost", "value")
+    costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
+    costs.add_row("constants", f"{report.constant_bytes:,} bytes")
+    costs.add_row("parameters", f"{report.parameters:,}")
+    costs.add_row("multiply-accumulates", f"{report.macs:,}")
+    console.print(costs)

@@ -1,0 +1,79 @@
+"""`tinyedge compile` as a function: a model file in, a folder of C out."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.reader import read_tflite
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """What was compiled and what it costs.
+
+    Attributes:
+        model: The .tflite file.
+        sha256: Of that file.
+        directory: Holds the C sources.
+        files: Name and size in bytes of each.
+        seconds: From reading the model to the last file.
+        arena_bytes: RAM for all activations.
+        lower_bound_bytes: The largest set of activations alive at once; no plan of the arena needs less.
+        constant_bytes: Read-only data of all layers.
+        macs: Multiply-accumulates of one inference.
+        parameters: Weights and biases.
+        operators_before: How many of each operator the model has.
+        operators_after: How many of each are left to run.
+    """
+
+    model: Path
+    sha256: str
+    directory: Path
+    files: dict[str, int]
+    seconds: float
+    arena_bytes: int
+    lower_bound_bytes: int
+    constant_bytes: int
+    macs: int
+    parameters: int
+    operators_before: dict[str, int]
+    operators_after: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"schema": 1, **vars(self), "model": str(self.model), "directory": str(self.directory)}
+
+
+def compile_model(model: Path, directory: Path) -> CompileReport:
+    """Compile a full-INT8 .tflite file to C99.
+
+    Args:
+        model: The file.
+        directory: For the sources; created, or replaced if it holds an earlier output.
+
+    Raises:
+        ModelError: The model cannot be read or compiled.
+        ConfigError: `directory` holds something else.
+    """
+    started = time.perf_counter()
+    graph = read_tflite(model)
+    operators_before = graph.histogram()
+    program = compile_graph(graph)
+    emit(program, directory)
+    return CompileReport(
+        model=Path(model),
+        sha256=graph.sha256,
+        directory=Path(directory),
+        files={path.name: path.stat().st_size for path in sorted(Path(directory).iterdir())},
+        seconds=time.perf_counter() - started,
+        arena_bytes=program.plan.arena_bytes,
+        lower_bound_bytes=program.plan.lower_bound_bytes,
+        constant_bytes=program.constant_bytes,
+        macs=program.macs,
+        parameters=program.parameters,
+        operators_before=operators_before,
+        operators_after=graph.histogram(),
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 
-def compile(  # noqa: A001 - the command's name.
+def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),

@@ -284,7 +284,9 @@ class _Reader:
 
 
 def _text(value: bytes | None) -> str:
-    return "" if value is None else value.decode("utf-8", errors="replace")
+    """A name from the file, fit to be printed on one line."""
+    name = "" if value is None else value.decode("utf-8", errors="replace")
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def _fields(options: Any, length: Callable[[int], int]) -> Iterator[tuple[str, Any]]:

@@ -72,15 +72,19 @@ def test_reads_operators_tensors_and_options(tmp_path: Path) -> None:
     image, weights, bias = conv.inputs
     assert graph.inputs == (image,)
     assert graph.outputs == (softmax.output,)
-    assert image is not None and not image.is_constant
+    assert image is not None
+    assert not image.is_constant
     assert (image.name, image.shape, image.dtype) == ("image", (1, 5, 4, 3), np.int8)
     assert image.quantisation is not None
     assert (image.quantisation.scale, image.quantisation.zero_point) == (0.5, -3)
-    assert weights is not None and weights.quantisation is not None and weights.data is not None
+    assert weights is not None
+    assert weights.quantisation is not None
+    assert weights.data is not None
     np.testing.assert_array_equal(weights.quantisation.scales, np.array([0.01, 0.02], dtype=np.float32))
     expected = np.random.default_rng(0).integers(-127, 128, (2, 3, 3, 3))
     np.testing.assert_array_equal(weights.data, expected)
-    assert bias is not None and bias.data is not None
+    assert bias is not None
+    assert bias.data is not None
     assert bias.data.tolist() == [100, -100]
     assert bias.dtype == np.int32
 
@@ -191,7 +195,7 @@ def test_refuses_files_that_are_no_models(tmp_path: Path, content: bytes, messag
 
 
 def test_refuses_missing_files_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model at .*gone.tflite"):
+    with pytest.raises(ModelError, match=r"no model at .*gone\.tflite"):
         read_tflite(tmp_path / "gone.tflite")
     with pytest.raises(ModelError, match="cannot read the model"):
         read_tflite(tmp_path)
@@ -201,12 +205,13 @@ def read_or_refuse(path: Path, content: bytes) -> bool:
     """Whether a damaged model was read; anything but a graph or a TinyEdgeError fails the test."""
     path.write_bytes(content)
     try:
-        graph = read_tflite(path)
+        read_tflite(path)
     except TinyEdgeError as error:
-        assert "\n" not in str(error)
-        return False
-    assert graph.operators is not None
-    return True
+        message = str(error)
+    else:
+        return True
+    assert "\n" not in message
+    return False
 
 
 def test_survives_truncation_at_every_length(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def compile_graph(graph: Graph) -> Program:
         UnsupportedOpError: No lowering takes an operator or its form.
         ModelError: The model has several inputs or outputs, or a batch other than 1.
     """
-    _check_interface(graph)
+    check_interface(graph)
     parameters = _count_parameters(graph)
     simplify(graph)
     if not graph.operators or graph.outputs[0].is_constant:
@@ -129,18 +129,24 @@ def constant_key(array: ConstantArray) -> tuple[str, bytes]:
     return array.values.dtype.name, np.ascontiguousarray(array.values).tobytes()
 
 
-def _check_interface(graph: Graph) -> None:
+def check_interface(graph: Graph) -> None:
+    """Make sure that a model takes one tensor and gives one, each a batch of 1.
+
+    Raises:
+        ModelError: It does not.
+    """
     for role, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         if len(tensors) != 1:
             names = ", ".join(f"'{tensor.name}'" for tensor in tensors)
             raise ModelError(
-                f"{graph.name} has {len(tensors)} {role} ({names}): tinyedge compiles models with one of each"
+                f"{graph.name} has {len(tensors)} {role} ({names}): tinyedge takes models with one of each"
             )
-        (tensor,) = tensors
-        if tensor.is_constant or not 1 <= len(tensor.shape) <= 4:
-            raise ModelError(f"{graph.name}: '{tensor.name}' of shape {list(tensor.shape)} cannot be one of the {role}")
-    if graph.inputs[0].shape[0] != 1:
-        raise ModelError(f"{graph.name} takes a batch of {graph.inputs[0].shape[0]}: export it with a batch of 1")
+        shape = list(tensors[0].shape)
+        if not 1 <= len(shape) <= 4 or shape[0] != 1:
+            raise ModelError(
+                f"'{tensors[0].name}', one of the {role} of {graph.name}, has the shape {shape}: "
+                "tinyedge takes a batch of 1 and up to 4 dimensions; export the model with a batch of 1"
+            )
 
 
 def _count_parameters(graph: Graph) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyedge.compiler.program import check_interface
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
@@ -38,6 +39,7 @@ class LitertRuntime:
         except ImportError as error:
             raise ToolMissing("the Python package ai-edge-litert is missing: `pip install ai-edge-litert`") from error
         graph = read_tflite(Path(model))
+        check_interface(graph)
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
         self.arena_bytes: int | None = None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.graph import Quantisation, Tensor
+from tinyedge.compiler.program import check_interface
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
@@ -40,6 +41,7 @@ class OnnxRuntime:
         except ImportError as error:
             raise ToolMissing("the Python package onnxruntime is missing: `pip install onnxruntime`") from error
         graph = read_tflite(Path(int8_model))
+        check_interface(graph)
         self._input: Tensor = graph.inputs[0]
         self._output: Tensor = graph.outputs[0]
         self.arena_bytes: int | None = None

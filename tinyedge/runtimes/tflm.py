@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyedge.compiler.program import check_interface
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
 from tinyedge.runtimes.inputs import as_model_inputs
@@ -47,6 +48,7 @@ class TflmRuntime:
                 "the Python package tflite-micro is missing: `pip install --pre tflite-micro` (x86-64 Linux only)"
             ) from error
         graph = read_tflite(Path(model))
+        check_interface(graph)
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
         self._interpreter = _allocate(runtime, Path(model), graph.histogram())

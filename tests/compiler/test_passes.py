@@ -1,0 +1,246 @@
+"""Each pass: what it removes, what it leaves, and that the outputs stay those of TFLite Micro, bit for bit."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+
+from tinyedge.compiler.graph import Graph
+from tinyedge.compiler.passes.alias_identities import alias_identities
+from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
+from tinyedge.compiler.passes.alias_transposes import alias_transposes
+from tinyedge.compiler.passes.fold_constants import fold_constants
+from tinyedge.compiler.passes.fold_padding import fold_padding
+from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.tflm import TflmRuntime
+
+
+def image(*shape: int, scale: float = 0.5, zero_point: int = -3) -> TensorSpec:
+    return TensorSpec(shape, scale, zero_point)
+
+
+def int32(*values: object) -> TensorSpec:
+    return constant(np.array(values, dtype=np.int32))
+
+
+def convolution(source: TensorSpec, output: TensorSpec, **options: object) -> OperatorSpec:
+    channels, filters = source.shape[3], output.shape[3]
+    weights = np.random.default_rng(1).integers(-127, 128, (filters, 3, 3, channels)).astype(np.int8)
+    steps = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "padding": "VALID"}
+    inputs = [source, constant(weights, [0.01] * filters), constant(np.arange(filters, dtype=np.int32) * 50)]
+    return OperatorSpec("CONV_2D", inputs, output, {**steps, **options})
+
+
+def depthwise(source: TensorSpec, output: TensorSpec, **options: object) -> OperatorSpec:
+    channels = source.shape[3]
+    weights = np.random.default_rng(2).integers(-127, 128, (1, 3, 3, channels)).astype(np.int8)
+    steps = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "padding": "VALID"}
+    inputs = [source, constant(weights, [0.02] * channels, axis=3), constant(np.arange(channels, dtype=np.int32) * 50)]
+    return OperatorSpec("DEPTHWISE_CONV_2D", inputs, output, {**steps, "depthMultiplier": 1, **options})
+
+
+@pytest.fixture
+def rewrite(tmp_path: Path) -> Callable[..., tuple[dict[str, int], dict[str, int]]]:
+    """Histograms before and after one pass, having checked the compiled model against TFLite Micro."""
+
+    def run(
+        apply: Callable[[Graph], None],
+        operators: Sequence[OperatorSpec],
+        source: TensorSpec,
+        output: TensorSpec,
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        path = tmp_path / "model.tflite"
+        path.write_bytes(build_model(operators, [source], [output]))
+        inputs = np.random.default_rng(3).integers(-128, 128, (8, *source.shape[1:])).astype(np.int8)
+        outputs = AotRuntime(path).run(inputs)
+        assert len(np.unique(outputs)) > 2
+        np.testing.assert_array_equal(outputs, TflmRuntime(path).run(inputs))
+        graph = read_tflite(path)
+        before = graph.histogram()
+        apply(graph)
+        return before, graph.histogram()
+
+    return run
+
+
+@pytest.mark.parametrize("op", ["RESHAPE", "SQUEEZE", "EXPAND_DIMS"])
+def test_reshapes_become_views(rewrite: Callable, op: str) -> None:
+    x, y, z = image(1, 6, 5, 2), image(1, 4, 3, 3), image(1, 1, 4, 3, 3)
+    w = image(1, 4, 3, 3)
+    extra = {"RESHAPE": [int32(1, 1, 4, 3, 3)], "EXPAND_DIMS": [int32(0)], "SQUEEZE": []}[op]
+    if op == "SQUEEZE":
+        x, y, z, w = image(1, 6, 3, 2), image(1, 4, 1, 3), image(1, 4, 3), image(1, 4, 1, 3)
+    operators = [
+        convolution(x, y),
+        OperatorSpec(op, [y, *extra], z, {"squeezeDims": [2]} if op == "SQUEEZE" else {}),
+        OperatorSpec("RESHAPE", [z, int32(*w.shape)], w),
+        OperatorSpec("ADD", [w, y], image(*w.shape, scale=1.5, zero_point=10)),
+    ]
+    before, after = rewrite(alias_reshapes, operators, x, operators[-1].output)
+    assert before["ADD"] == after["ADD"] == 1
+    assert after == {"ADD": 1, "CONV_2D": 1}
+    assert before != after
+
+
+def test_a_view_has_the_quantisation_of_its_own(rewrite: Callable) -> None:
+    # RESHAPE copies bytes, also where the file gives its output another scale.
+    x, y = image(1, 2, 3, 4), image(1, 24, scale=0.25, zero_point=5)
+    z = image(1, 24, scale=0.7, zero_point=1)
+    operators = [OperatorSpec("RESHAPE", [x, int32(1, 24)], y), OperatorSpec("ADD", [y, y], z)]
+    before, after = rewrite(alias_reshapes, operators, x, z)
+    assert (before, after) == ({"ADD": 1, "RESHAPE": 1}, {"ADD": 1})
+
+
+def test_the_output_of_the_model_may_be_a_view(rewrite: Callable) -> None:
+    x, y, z = image(1, 6, 5, 2), image(1, 4, 3, 3), image(1, 36)
+    operators = [convolution(x, y), OperatorSpec("RESHAPE", [y, int32(1, 36)], z)]
+    before, after = rewrite(alias_reshapes, operators, x, z)
+    assert (before, after) == ({"CONV_2D": 1, "RESHAPE": 1}, {"CONV_2D": 1})
+
+
+@pytest.mark.parametrize(
+    ("shape", "permutation", "moves"),
+    [
+        ((1, 5, 1, 7), (0, 2, 1, 3), False),
+        ((1, 1, 6, 5), (0, 2, 3, 1), False),
+        ((1, 4, 3, 2), (0, 1, 2, 3), False),
+        ((1, 4, 1, 1), (0, 3, 2, 1), False),
+        ((1, 4, 3, 2), (0, 1, 3, 2), True),
+        ((1, 4, 1, 2), (0, 3, 2, 1), True),
+    ],
+)
+def test_transposes_of_size_one_become_views(
+    rewrite: Callable, shape: tuple[int, ...], permutation: tuple[int, ...], moves: bool
+) -> None:
+    x, y, z = image(*shape), image(*shape, scale=0.6), image(*(shape[axis] for axis in permutation), scale=0.6)
+    operators = [OperatorSpec("ADD", [x, x], y), OperatorSpec("TRANSPOSE", [y, int32(*permutation)], z)]
+    before, after = rewrite(alias_transposes, operators, x, z)
+    assert before == {"ADD": 1, "TRANSPOSE": 1}
+    assert after == ({"ADD": 1, "TRANSPOSE": 1} if moves else {"ADD": 1})
+
+
+def test_identities_become_views(rewrite: Callable) -> None:
+    shape = (1, 4, 3, 2)
+    x = image(*shape)
+    a, b, c, d = (image(*shape) for _ in range(4))
+    ones, zeros = int32(1, 1, 1, 1), int32(0, 0, 0, 0)
+    operators = [
+        OperatorSpec("QUANTIZE", [x], a),
+        OperatorSpec("PAD", [a, int32(*[[0, 0]] * 4)], b),
+        OperatorSpec("STRIDED_SLICE", [b, zeros, int32(*shape), ones], c),
+        OperatorSpec("ADD", [c, x], d),
+    ]
+    before, after = rewrite(alias_identities, operators, x, d)
+    assert before == {"ADD": 1, "PAD": 1, "QUANTIZE": 1, "STRIDED_SLICE": 1}
+    assert after == {"ADD": 1}
+
+
+def test_operators_that_change_values_stay(rewrite: Callable) -> None:
+    shape = (1, 4, 3, 2)
+    x, a, b = image(*shape), image(*shape, scale=0.51), image(1, 4, 3, 1, scale=0.51)
+    operators = [
+        OperatorSpec("QUANTIZE", [x], a),
+        OperatorSpec("STRIDED_SLICE", [a, int32(0, 0, 0, 1), int32(1, 4, 3, 2), int32(1, 1, 1, 1)], b),
+    ]
+    before, after = rewrite(alias_identities, operators, x, b)
+    assert before == after == {"QUANTIZE": 1, "STRIDED_SLICE": 1}
+
+
+PADDINGS = [
+    ([[0, 0], [1, 1], [1, 1], [0, 0]], 2, 1),
+    ([[0, 0], [0, 2], [3, 0], [0, 0]], 1, 1),
+    ([[0, 0], [2, 1], [0, 1], [0, 0]], 2, 2),
+    ([[0, 0], [4, 5], [4, 4], [0, 0]], 3, 1),
+]
+
+
+@pytest.mark.parametrize("layer", [convolution, depthwise])
+@pytest.mark.parametrize(("paddings", "stride", "dilation"), PADDINGS)
+def test_padding_becomes_the_convolutions_own(
+    rewrite: Callable, layer: Callable[..., OperatorSpec], paddings: list[list[int]], stride: int, dilation: int
+) -> None:
+    x = image(1, 7, 6, 3, zero_point=11)
+    padded = image(1, 7 + sum(paddings[1]), 6 + sum(paddings[2]), 3, zero_point=11)
+    size = [(length - 2 * dilation - 1) // stride + 1 for length in padded.shape[1:3]]
+    y = image(1, *size, 3, scale=1.7)
+    steps = {"strideH": stride, "strideW": stride, "dilationHFactor": dilation, "dilationWFactor": dilation}
+    operators = [OperatorSpec("PAD", [x, int32(*paddings)], padded), layer(padded, y, **steps)]
+    before, after = rewrite(fold_padding, operators, x, y)
+    assert before == {operators[1].op: 1, "PAD": 1}
+    assert after == {operators[1].op: 1}
+
+
+def test_padding_with_the_zero_point_is_folded_and_with_another_value_is_not(rewrite: Callable) -> None:
+    x, padded, y = image(1, 4, 4, 2), image(1, 6, 6, 2), image(1, 4, 4, 3, scale=2.0)
+    paddings = int32([0, 0], [1, 1], [1, 1], [0, 0])
+    for value, folded in ((-3, True), (7, False)):
+        fill = constant(np.array([value], dtype=np.int8), 0.5, -3)
+        operators = [OperatorSpec("PADV2", [x, paddings, fill], padded), convolution(padded, y)]
+        before, after = rewrite(fold_padding, operators, x, y)
+        assert before == {"CONV_2D": 1, "PADV2": 1}
+        assert after == ({"CONV_2D": 1} if folded else before)
+
+
+def test_padding_that_something_else_reads_stays(rewrite: Callable) -> None:
+    x, padded = image(1, 4, 4, 2), image(1, 6, 6, 2)
+    y, z, total = image(1, 6, 6, 2, scale=2.0), image(1, 6, 6, 2, scale=2.0), image(1, 6, 6, 2, scale=3.0)
+    operators = [
+        OperatorSpec("PAD", [x, int32([0, 0], [1, 1], [1, 1], [0, 0])], padded),
+        convolution(padded, y, padding="SAME"),
+        OperatorSpec("ADD", [padded, padded], z),
+        OperatorSpec("ADD", [y, z], total),
+    ]
+    before, after = rewrite(fold_padding, operators, x, total)
+    assert before == after == {"ADD": 2, "CONV_2D": 1, "PAD": 1}
+
+
+def test_padding_of_channels_stays(rewrite: Callable) -> None:
+    x, padded, y = image(1, 4, 4, 2), image(1, 4, 4, 3), image(1, 2, 2, 3, scale=2.0)
+    operators = [OperatorSpec("PAD", [x, int32([0, 0], [0, 0], [0, 0], [0, 1])], padded), convolution(padded, y)]
+    before, after = rewrite(fold_padding, operators, x, y)
+    assert before == after == {"CONV_2D": 1, "PAD": 1}
+
+
+def test_two_convolutions_share_a_folded_padding(rewrite: Callable) -> None:
+    x, padded = image(1, 4, 4, 2), image(1, 6, 6, 2)
+    y, z, total = image(1, 4, 4, 2, scale=2.0), image(1, 4, 4, 2, scale=1.9), image(1, 4, 4, 2, scale=3.0)
+    operators = [
+        OperatorSpec("PAD", [x, int32([0, 0], [1, 1], [1, 1], [0, 0])], padded),
+        convolution(padded, y),
+        depthwise(padded, z),
+        OperatorSpec("ADD", [y, z], total),
+    ]
+    before, after = rewrite(fold_padding, operators, x, total)
+    assert before == {"ADD": 1, "CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "PAD": 1}
+    assert after == {"ADD": 1, "CONV_2D": 1, "DEPTHWISE_CONV_2D": 1}
+
+
+def test_moves_of_constants_are_folded(rewrite: Callable) -> None:
+    rng = np.random.default_rng(5)
+    x, y = image(1, 4), image(1, 6, scale=3.0)
+    stored = constant(rng.integers(-127, 128, (2, 2, 6)).astype(np.int8), 0.05)
+    flat, weights = TensorSpec((4, 6), 0.05), TensorSpec((6, 4), 0.05)
+    operators = [
+        OperatorSpec("RESHAPE", [stored, int32(4, 6)], flat),
+        OperatorSpec("TRANSPOSE", [flat, int32(1, 0)], weights),
+        OperatorSpec("FULLY_CONNECTED", [x, weights, None], y),
+    ]
+    before, after = rewrite(fold_constants, operators, x, y)
+    assert before == {"FULLY_CONNECTED": 1, "RESHAPE": 1, "TRANSPOSE": 1}
+    assert after == {"FULLY_CONNECTED": 1}
+
+
+def test_dead_operators_are_removed(rewrite: Callable) -> None:
+    x, y, unused, z = image(1, 6, 5, 2), image(1, 4, 3, 3), image(1, 4, 3, 3, scale=2.0), image(1, 36)
+    operators = [
+        convolution(x, y),
+        OperatorSpec("ADD", [y, y], unused),
+        OperatorSpec("RESHAPE", [y, int32(1, 36)], z),
+    ]
+    before, after = rewrite(remove_dead, operators, x, z)
+    assert before == {"ADD": 1, "CONV_2D": 1, "RESHAPE": 1}
+    assert after == {"CONV_2D": 1, "RESHAPE": 1}

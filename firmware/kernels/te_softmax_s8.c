@@ -59,7 +59,8 @@ void te_softmax_s8(const te_softmax_params *params, const int8_t *input, int8_t 
         for (int32_t i = 0; i < depth; ++i) {
             const int32_t below = largest - input[i];
             int32_t share = 0;
-            if (below < params->levels) {
+            /* Beyond 31 bits, which takes a sum of 512 and more, no share reaches half a step. */
+            if (below < params->levels && exponent <= 31) {
                 share = te_rounding_shift(te_high_mul(reciprocal, params->exps[below]), exponent);
             }
             output[i] = te_clamp(share + INT8_MIN, INT8_MIN, INT8_MAX);

@@ -177,3 +177,229 @@ def fully_connected(
         "FULLY_CONNECTED", inputs, output, fusedActivationFunction=activation, keepNumDims=keep_num_dims
     )
     return Case(label, model, _inputs(rng, source))
+
+
+def elementwise(
+    rng: np.random.Generator,
+    op: str = "ADD",
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((1, 3, 4, 5), (1, 3, 4, 5)),
+    constant_operand: int | None = None,
+    activation: str = "NONE",
+    ratio: float = 1.0,
+    gain: float = 1.0,
+    zero_points: tuple[int, int, int] = (3, -7, 11),
+) -> Case:
+    """ratio: scale of the second operand over that of the first."""
+    label = _label(
+        op,
+        shapes=shapes,
+        constant_operand=constant_operand,
+        activation=activation,
+        ratio=ratio,
+        gain=gain,
+        zero_points=zero_points,
+    )
+    first_scale = float(np.exp(rng.uniform(-5, 1)))
+    second_scale = first_scale * ratio
+    output_scale = first_scale * second_scale * 80 if op == "MUL" else max(first_scale, second_scale)
+    operands = [TensorSpec(shapes[0], first_scale, zero_points[0]), TensorSpec(shapes[1], second_scale, zero_points[1])]
+    if constant_operand is not None:
+        operands[constant_operand].data = int8_values(rng, *shapes[constant_operand])
+    output = TensorSpec(np.broadcast_shapes(*shapes), output_scale / gain, zero_points[2])
+    model = one_operator(op, operands, output, fusedActivationFunction=activation)
+    return Case(label, model, _inputs(rng, *operands))
+
+
+def pool(
+    rng: np.random.Generator,
+    op: str = "AVERAGE_POOL_2D",
+    shape: tuple[int, int, int, int] = (1, 7, 5, 3),
+    kernel: tuple[int, int] = (2, 2),
+    stride: tuple[int, int] = (2, 2),
+    padding: str = "SAME",
+    activation: str = "NONE",
+    zero_point: int = -3,
+) -> Case:
+    label = _label(
+        op, shape=shape, kernel=kernel, stride=stride, padding=padding, activation=activation, zero_point=zero_point
+    )
+    scale = float(np.exp(rng.uniform(-5, 1)))
+    out_h, out_w = (_windowed(shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1))
+    source = TensorSpec(shape, scale, zero_point)
+    output = TensorSpec((shape[0], out_h, out_w, shape[3]), scale, zero_point)
+    model = one_operator(
+        op,
+        [source],
+        output,
+        padding=padding,
+        filterHeight=kernel[0],
+        filterWidth=kernel[1],
+        strideH=stride[0],
+        strideW=stride[1],
+        fusedActivationFunction=activation,
+    )
+    return Case(label, model, _inputs(rng, source))
+
+
+def softmax(
+    rng: np.random.Generator,
+    shape: tuple[int, ...] = (1, 10),
+    scale: float = 0.1,
+    beta: float = 1.0,
+    zero_point: int = 4,
+) -> Case:
+    source = TensorSpec(shape, scale, zero_point)
+    model = one_operator("SOFTMAX", [source], TensorSpec(shape, 1 / 256, -128), beta=beta)
+    inputs = _inputs(rng, source)
+    if shape[-1] < 512:  # TFLite Micro ends the process where a row of more values adds up to 512.
+        inputs[0][0] = 17
+    return Case(_label("SOFTMAX", shape=shape, scale=scale, beta=beta, zero_point=zero_point), model, inputs)
+
+
+def table(
+    rng: np.random.Generator,
+    op: str = "LOGISTIC",
+    scales: tuple[float, float] = (0.05, 1 / 256),
+    zero_points: tuple[int, int] = (3, -128),
+) -> Case:
+    """Every int8 value goes through the function."""
+    source = TensorSpec((1, 256), scales[0], zero_points[0])
+    model = one_operator(op, [source], TensorSpec((1, 256), scales[1], zero_points[1]))
+    values = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
+    return Case(_label(op, scales=scales, zero_points=zero_points), model, [rng.permuted(values, axis=2)])
+
+
+def mean(
+    rng: np.random.Generator,
+    shape: tuple[int, ...] = (1, 7, 5, 3),
+    axes: tuple[int, ...] = (1, 2),
+    keep_dims: bool = True,
+    gain: float = 2.0,
+    zero_points: tuple[int, int] = (3, -4),
+) -> Case:
+    label = _label("MEAN", shape=shape, axes=axes, keep_dims=keep_dims, gain=gain, zero_points=zero_points)
+    scale = float(np.exp(rng.uniform(-5, 1)))
+    reduced = {axis % len(shape) for axis in axes}
+    output_shape = [
+        1 if axis in reduced else size for axis, size in enumerate(shape) if keep_dims or axis not in reduced
+    ]
+    source = TensorSpec(shape, scale, zero_points[0])
+    output = TensorSpec(output_shape, scale / gain, zero_points[1])
+    model = one_operator("MEAN", [source, constant(np.array(axes, dtype=np.int32))], output, keepDims=keep_dims)
+    return Case(label, model, _inputs(rng, source))
+
+
+def batch_matmul(
+    rng: np.random.Generator,
+    batches: tuple[tuple[int, ...], tuple[int, ...]] = ((1, 2), (1, 2)),
+    sizes: tuple[int, int, int] = (3, 5, 4),
+    adj_x: bool = False,
+    adj_y: bool = False,
+    constant_operand: int | None = None,
+    gain: float = 1.0,
+    zero_points: tuple[int, int, int] = (3, -7, 11),
+) -> Case:
+    label = _label(
+        "BATCH_MATMUL",
+        batches=batches,
+        sizes=sizes,
+        adj_x=adj_x,
+        adj_y=adj_y,
+        constant_operand=constant_operand,
+        gain=gain,
+        zero_points=zero_points,
+    )
+    rows, depth, cols = sizes
+    lhs_scale, rhs_scale = np.exp(rng.uniform(-5, 1, size=2))
+    lhs = TensorSpec((*batches[0], *((depth, rows) if adj_x else (rows, depth))), lhs_scale, zero_points[0])
+    rhs = TensorSpec((*batches[1], *((cols, depth) if adj_y else (depth, cols))), rhs_scale, zero_points[1])
+    operands = [lhs, rhs]
+    if constant_operand is not None:
+        operands[constant_operand].data = int8_values(rng, *operands[constant_operand].shape)
+    output_scale = lhs_scale * rhs_scale * 75 * 75 * np.sqrt(depth) / 50 / gain
+    output = TensorSpec((*np.broadcast_shapes(*batches), rows, cols), output_scale, zero_points[2])
+    model = one_operator("BATCH_MATMUL", operands, output, adjX=adj_x, adjY=adj_y)
+    return Case(label, model, _inputs(rng, lhs, rhs))
+
+
+def transpose(rng: np.random.Generator, shape: tuple[int, ...], permutation: tuple[int, ...]) -> Case:
+    source = TensorSpec(shape, 0.1, 3)
+    output = TensorSpec([shape[axis] for axis in permutation], 0.1, 3)
+    model = one_operator("TRANSPOSE", [source, constant(np.array(permutation, dtype=np.int32))], output)
+    return Case(_label("TRANSPOSE", shape=shape, permutation=permutation), model, _inputs(rng, source))
+
+
+def strided_slice(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    slices: tuple[slice, ...],
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    shrink_axis_mask: int = 0,
+) -> Case:
+    """The masks override what the slices say along an axis."""
+    label = _label(
+        "STRIDED_SLICE",
+        shape=shape,
+        slices=slices,
+        begin_mask=begin_mask,
+        end_mask=end_mask,
+        shrink_axis_mask=shrink_axis_mask,
+    )
+    output_shape = []
+    for axis, (size, part) in enumerate(zip(shape, slices, strict=True)):
+        start = None if begin_mask >> axis & 1 else part.start
+        stop = None if end_mask >> axis & 1 else part.stop
+        if not shrink_axis_mask >> axis & 1:
+            output_shape.append(len(range(size)[start : stop : part.step]))
+    source = TensorSpec(shape, 0.1, 3)
+    bounds = [
+        constant(np.array([getattr(part, name) for part in slices], dtype=np.int32))
+        for name in ("start", "stop", "step")
+    ]
+    model = one_operator(
+        "STRIDED_SLICE",
+        [source, *bounds],
+        TensorSpec(output_shape, 0.1, 3),
+        beginMask=begin_mask,
+        endMask=end_mask,
+        shrinkAxisMask=shrink_axis_mask,
+    )
+    return Case(label, model, _inputs(rng, source))
+
+
+def pad(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    paddings: tuple[tuple[int, int], ...],
+    value: int | None = None,
+    zero_point: int = -5,
+) -> Case:
+    """PADV2 where there is a value, else PAD."""
+    source = TensorSpec(shape, 0.1, zero_point)
+    output = TensorSpec([size + sum(amount) for size, amount in zip(shape, paddings, strict=True)], 0.1, zero_point)
+    inputs = [source, constant(np.array(paddings, dtype=np.int32))]
+    if value is not None:
+        inputs.append(constant(np.array([value], dtype=np.int8), 0.1, zero_point))
+    model = one_operator("PAD" if value is None else "PADV2", inputs, output)
+    label = _label("PAD", shape=shape, paddings=paddings, value=value, zero_point=zero_point)
+    return Case(label, model, _inputs(rng, source))
+
+
+def concatenation(rng: np.random.Generator, shapes: tuple[tuple[int, ...], ...], axis: int) -> Case:
+    sources = [TensorSpec(shape, 0.1, 3) for shape in shapes]
+    output_shape = list(shapes[0])
+    output_shape[axis] = sum(shape[axis] for shape in shapes)
+    model = one_operator("CONCATENATION", sources, TensorSpec(output_shape, 0.1, 3), axis=axis)
+    return Case(_label("CONCATENATION", shapes=shapes, axis=axis), model, _inputs(rng, *sources))
+
+
+def reshape(rng: np.random.Generator, shape: tuple[int, ...], new_shape: tuple[int, ...]) -> Case:
+    source = TensorSpec(shape, 0.1, 3)
+    model = one_operator(
+        "RESHAPE",
+        [source, constant(np.array(new_shape, dtype=np.int32))],
+        TensorSpec(new_shape, 0.1, 3),
+        newShape=list(new_shape),
+    )
+    return Case(_label("RESHAPE", shape=shape, new_shape=new_shape), model, _inputs(rng, source))

@@ -169,11 +169,11 @@ def _source(cases: Sequence[Case], calls: Sequence[KernelCall]) -> str:
             f"{{ {call.function}({arguments}); }}\n"
         )
         sizes = ", ".join(str(tensor.bytes) for tensor in unique)
-        rows.append(
-            f"    {{{len(case.inputs[0])}, {len(unique)}, {{{sizes}}}, {call.output.bytes}, {call.scratch_bytes}, run{index}}},\n"
-        )
+        runs, bytes_out = len(case.inputs[0]), call.output.bytes
+        rows.append(f"{{{runs}, {len(unique)}, {{{sizes}}}, {bytes_out}, {call.scratch_bytes}, run{index}}},\n")
     parts.append(
-        "static const struct { int runs; int inputs; size_t input_bytes[16]; size_t output_bytes; size_t scratch_bytes;\n"
+        "static const struct {\n"
+        "    int runs; int inputs; size_t input_bytes[16]; size_t output_bytes; size_t scratch_bytes;\n"
         "    void (*run)(const int8_t *const *, int8_t *, void *); } cases[] = {\n"
     )
     return "".join([*parts, *rows, "};\n", _MAIN])

@@ -37,9 +37,7 @@ def lower_batch_matmul(operator: Operator) -> KernelCall:
         )
     if depth > MAX_DEPTH_TWO_OFFSETS:
         raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {MAX_DEPTH_TWO_OFFSETS}")
-    # The reference interpreter multiplies the scales in single precision.
-    product = float(np.float32(scale(lhs)) * np.float32(scale(rhs)))
-    multiplier, shift = factor(operator, product / scale(output))
+    multiplier, shift = factor(operator, scale(lhs) * scale(rhs) / scale(output))
     return KernelCall(
         function="te_batch_matmul_s8",
         struct="te_batch_matmul_params",

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering.operands import Operands, two_operands
@@ -26,7 +24,7 @@ def _broadcast_loops(operator: Operator, operands: Operands) -> dict[str, tuple[
     output = operator.output
     rank = max(len(output.shape), *(len(tensor.shape) for tensor in operands.tensors))
     shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (output, *operands.tensors)]
-    if shapes[0] != np.broadcast_shapes(*shapes[1:]):
+    if any(sizes[0] != max(sizes) or not {*sizes} <= {1, sizes[0]} for sizes in zip(*shapes, strict=True)):
         raise unsupported(
             operator,
             output,
@@ -95,24 +93,25 @@ def _sum_fields(operator: Operator, factors: tuple[float, float, float], operand
     return fields
 
 
-@lowers("ADD")
-def lower_add(operator: Operator) -> KernelCall:
-    """Lower ADD; its factors come from divisions in double precision."""
+def _lower_sum(operator: Operator, kernel: str) -> KernelCall:
+    """Bring both operands to twice the larger scale, add or subtract, and rescale to the output's."""
     operands, output_scale = two_operands(operator), scale(int8_output(operator))
     first, second = (scale(tensor) for tensor in operands.tensors)
     common = 2 * max(first, second)
     factors = (first / common, second / common, common / (2**20 * output_scale))
-    return _call(operator, "te_add_s8", "te_add_params", operands, _sum_fields(operator, factors, operands))
+    return _call(operator, kernel, "te_add_params", operands, _sum_fields(operator, factors, operands))
+
+
+@lowers("ADD")
+def lower_add(operator: Operator) -> KernelCall:
+    """Lower ADD."""
+    return _lower_sum(operator, "te_add_s8")
 
 
 @lowers("SUB")
 def lower_sub(operator: Operator) -> KernelCall:
-    """Lower SUB; unlike ADD's, its factors come from divisions in single precision."""
-    operands, output_scale = two_operands(operator), np.float32(scale(int8_output(operator)))
-    first, second = (np.float32(scale(tensor)) for tensor in operands.tensors)
-    common = np.float32(2) * max(first, second)
-    factors = (float(first / common), float(second / common), float(common / (np.float32(2**20) * output_scale)))
-    return _call(operator, "te_sub_s8", "te_add_params", operands, _sum_fields(operator, factors, operands))
+    """Lower SUB."""
+    return _lower_sum(operator, "te_sub_s8")
 
 
 @lowers("MUL")

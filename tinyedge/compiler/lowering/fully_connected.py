@@ -1,7 +1,5 @@
 """FULLY_CONNECTED."""
 
-import numpy as np
-
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering.registry import lowers
@@ -46,13 +44,11 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
     assert weights.data is not None
     weights_zero_point = 0
     if quantisation.scales.size == 1:
-        # With one scale, the reference interpreter multiplies the scales in single precision.
-        product = float(np.float32(scale(source)) * np.float32(quantisation.scale))
-        factors = [product / scale(output)] * out_c
+        weight_scales = [quantisation.scale] * out_c
         weights_zero_point = quantisation.zero_point
     else:
-        scales = channel_scales(operator, weights, 0)
-        factors = [scale(source) * weight_scale / scale(output) for weight_scale in scales]
+        weight_scales = channel_scales(operator, weights, 0)
+    factors = [scale(source) * weight_scale / scale(output) for weight_scale in weight_scales]
     limit = MAX_DEPTH if weights_zero_point == 0 else MAX_DEPTH_TWO_OFFSETS
     if in_c > limit:
         raise unsupported(operator, weights, f"has {in_c} inputs", f"at most {limit} inputs with these zero points")

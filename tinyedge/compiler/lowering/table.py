@@ -64,10 +64,9 @@ def lower_quantize(operator: Operator) -> KernelCall:
 
 @lowers("RELU")
 def lower_relu(operator: Operator) -> KernelCall:
-    """Lower a RELU that stands alone; its factor comes from a division in single precision."""
+    """Lower a RELU that stands alone."""
     source, output = int8_activation(operator), int8_output(operator)
-    real_factor = float(np.float32(scale(source)) / np.float32(scale(output)))
-    return _table_call(operator, _rescaling(operator, real_factor, max(-128, zero_point(output))))
+    return _table_call(operator, _rescaling(operator, scale(source) / scale(output), max(-128, zero_point(output))))
 
 
 @lowers("RELU6")
@@ -149,9 +148,9 @@ def _int16_factor(value: float) -> tuple[int, int]:
 def lower_hard_swish(operator: Operator) -> KernelCall:
     """Lower HARD_SWISH, which is x * clamp(x / 6 + 1 / 2, 0, 1) in 16-bit fixed point."""
     source, output = int8_activation(operator), int8_output(operator)
-    fine_scale = np.float32(1 / 128) * np.float32(scale(source))
-    output_multiplier, output_shift = _int16_factor(float(fine_scale / np.float32(scale(output))))
-    gate_multiplier, gate_shift = _int16_factor(float(fine_scale / (np.float32(3) / np.float32(32768))))
+    fine_scale = scale(source) / 128
+    output_multiplier, output_shift = _int16_factor(fine_scale / scale(output))
+    gate_multiplier, gate_shift = _int16_factor(fine_scale / (3 / 2**15))
     if output_shift > 0 or gate_shift > 31:
         raise unsupported(
             operator,

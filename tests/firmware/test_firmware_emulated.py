@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +9,8 @@ import pytest
 from tinyedge.errors import TargetError, ToolMissing
 from tinyedge.targets.board import board_names, load_board
 from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import build_image
 from tinyedge.targets.toolchain import find_build_tools, find_tool
 
-COUNTDOWN = Path(__file__).parent / "fixtures" / "countdown"
 INPUT_BYTES = 24
 
 try:
@@ -25,20 +22,6 @@ except ToolMissing as error:
 
 def countdown_input(count: int) -> bytes:
     return struct.pack("<I", count) + bytes(range(20))
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory):
-    """A function that builds the fixture for a board, once."""
-    built = {}
-
-    def build(name: str, mlperf_id: str = ""):
-        if (name, mlperf_id) not in built:
-            out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
-            built[name, mlperf_id] = build_image(COUNTDOWN, load_board(name), out, mlperf_id=mlperf_id)
-        return built[name, mlperf_id]
-
-    return build
 
 
 @pytest.fixture(scope="module", params=board_names())
@@ -119,7 +102,7 @@ def test_layers_share_the_count(device):
 
 
 def test_time_goes_with_the_counter(device):
-    board, client = device
+    _, client = device
     client.load(countdown_input(1_000_000))
     seconds = client.infer(2, warmup=0) * 1e-6
     ticks, _ = client.count()

@@ -5,35 +5,12 @@ import random
 import struct
 import subprocess
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinyedge.targets.sources import firmware_root
-
-FIXTURES = Path(__file__).parent / "fixtures"
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
 INPUT_BYTES = 24
 READY = "m-ready"
-
-
-@pytest.fixture(scope="session")
-def host_protocol(tmp_path_factory) -> Path:
-    root = firmware_root()
-    program = tmp_path_factory.mktemp("protocol") / "host_protocol"
-    model = FIXTURES / "countdown"
-    sources = [FIXTURES / "host_protocol.c", model / "model.c", root / "runtime" / "aot" / "te_runtime_aot.c"]
-    sources += [root / "app" / f"{name}.c" for name in ("te_protocol", "te_text", "te_crc32")]
-    includes = [model, root / "app", root / "runtime", root / "kernels"]
-    subprocess.run(
-        ["gcc", *WARNINGS, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-        + [f"-I{folder}" for folder in includes]
-        + [str(source) for source in sources]
-        + ["-o", str(program)],
-        check=True,
-    )
-    return program
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Board:
 
     Attributes:
         name: Its file's stem, as in `--board`.
+        file: The TOML file it was read from; CMake reads the same.
         description: One line for people.
         cpu: GCC's name of the core: "cortex-m4".
         cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
@@ -67,6 +68,7 @@ class Board:
     """
 
     name: str
+    file: Path
     description: str
     cpu: str
     cpu_flags: str
@@ -109,18 +111,18 @@ def load_board(name: str) -> Board:
         raise ConfigError(f"no board {name!r}: {hint} {', '.join(board_names())}; choose one with --board")
     path = _BOARDS / f"{name}.toml"
     try:
-        return _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        return _parse(path, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
             f"{path} is not a valid board description ({error}): compare it with stm32f405.toml"
         ) from error
 
 
-def _parse(name: str, table: dict[str, Any]) -> Board:
+def _parse(path: Path, table: dict[str, Any]) -> Board:
     emulator = None
     if "emulator" in table:
         per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
     plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "emulator")}
-    return Board(name=name, flash=flash, sram=sram, emulator=emulator, **plain)
+    return Board(name=path.stem, file=path, flash=flash, sram=sram, emulator=emulator, **plain)

@@ -26,6 +26,8 @@ MLPERF_IDS = ("ic01", "vww01", "kws01", "ad01")
 
 _BUILD_TIMEOUT_S = 900
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
+_CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+\S[^\n]*\n)+)", re.MULTILINE)
+_TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
 # Flags of the surroundings would make another image of the same sources; messages are parsed.
 _NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": ""}
 
@@ -136,7 +138,8 @@ def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
         TargetError: The C does not compile.
     """
-    find_build_tools()
+    _check_options(runtime, mlperf_id)
+    find_build_tools()  # Before the work, not after it.
     program = compile_graph(read_tflite(Path(model)))
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
@@ -162,10 +165,7 @@ def build_image(
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
-    if mlperf_id and mlperf_id not in MLPERF_IDS:
-        raise ConfigError(f"no MLPerf Tiny benchmark {mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
+    _check_options(runtime, mlperf_id)
     tools = {tool.name: tool.path for tool in find_build_tools()}
     with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
         build = Path(folder)
@@ -173,7 +173,7 @@ def build_image(
             "CMAKE_MAKE_PROGRAM": tools["ninja"],
             "CMAKE_TOOLCHAIN_FILE": firmware_root() / "cmake" / "arm-none-eabi.cmake",
             "BOARD": board.name,
-            "BOARD_DIR": Path(__file__).resolve().parent / "boards",
+            "BOARD_DIR": board.file.parent,
             "MODEL_DIR": Path(model_dir).resolve(),
             "RUNTIME": runtime,
             "MLPERF_ID": mlperf_id,
@@ -190,6 +190,13 @@ def build_image(
             with atomic_path(paths[suffix]) as temporary:
                 shutil.copyfile(build / f"tinyedge.{suffix}", temporary)
     return FirmwareImage(**paths, board=board, runtime=runtime, sizes=sizes)
+
+
+def _check_options(runtime: str, mlperf_id: str) -> None:
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
+    if mlperf_id and mlperf_id not in MLPERF_IDS:
+        raise ConfigError(f"no MLPerf Tiny benchmark {mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
 
 
 def _run(command: list[Any], board: Board) -> None:
@@ -211,12 +218,16 @@ def _run(command: list[Any], board: Board) -> None:
     overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(said)}
     if overflows:
         raise BudgetExceeded(_overflow_sentence(overflows, board))
-    causes = [
-        line.strip() for line in said.splitlines() if re.search(r"error|undefined reference", line, re.IGNORECASE)
-    ]
-    raise TargetError(
-        f"the firmware for {board.name} does not build ({(causes or said.splitlines()[-1:])[0]}): run `tinyedge doctor`"
-    )
+    raise TargetError(f"the firmware for {board.name} does not build ({_first_cause(said)}): run `tinyedge doctor`")
+
+
+def _first_cause(said: str) -> str:
+    """The first complaint of CMake, the compiler or the linker, in one line."""
+    for pattern in (_CMAKE_ERROR, _TOOL_ERROR):
+        match = pattern.search(said)
+        if match:
+            return " ".join(match.group(1).split())
+    return (said.strip().splitlines() or ["no message"])[-1]
 
 
 def _overflow_sentence(excess_bytes: dict[str, int], board: Board) -> str:

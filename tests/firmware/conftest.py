@@ -1,0 +1,45 @@
+"""The fixture model, the protocol built for this machine, and images for the boards, each built once."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinyedge.targets.board import load_board
+from tinyedge.targets.firmware import build_image
+from tinyedge.targets.sources import firmware_root
+
+FIXTURES = Path(__file__).parent / "fixtures"
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
+
+
+@pytest.fixture(scope="session")
+def host_protocol(tmp_path_factory) -> Path:
+    root = firmware_root()
+    program = tmp_path_factory.mktemp("protocol") / "host_protocol"
+    model = FIXTURES / "countdown"
+    sources = [FIXTURES / "host_protocol.c", model / "model.c", root / "runtime" / "aot" / "te_runtime_aot.c"]
+    sources += [root / "app" / f"{name}.c" for name in ("te_protocol", "te_text", "te_crc32")]
+    includes = [model, root / "app", root / "runtime", root / "kernels"]
+    subprocess.run(
+        ["gcc", *WARNINGS, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        + [f"-I{folder}" for folder in includes]
+        + [str(source) for source in sources]
+        + ["-o", str(program)],
+        check=True,
+    )
+    return program
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    """A function that builds the fixture model for a board, once."""
+    built = {}
+
+    def build(name: str, mlperf_id: str = ""):
+        if (name, mlperf_id) not in built:
+            out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
+            built[name, mlperf_id] = build_image(FIXTURES / "countdown", load_board(name), out, mlperf_id=mlperf_id)
+        return built[name, mlperf_id]
+
+    return build

@@ -8,7 +8,7 @@ import torch
 
 class _ReverseGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
         ctx.scale = scale
         return x.view_as(x)
 
@@ -17,8 +17,8 @@ class _ReverseGradient(torch.autograd.Function):
         return -ctx.scale * gradients[0], None
 
 
-def reverse_gradient(x: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return `x`, whose gradient is multiplied by `-scale` on the way back."""
+def reverse_gradient(x: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
+    """Return `x`, whose gradient is multiplied by `-scale` (a number or a scalar tensor) on the way back."""
     reversed_: torch.Tensor = _ReverseGradient.apply(x, scale)
     return reversed_
 

@@ -1,6 +1,7 @@
 """Batch-norm statistics of clean images: masked and augmented training batches leave others behind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ def recalibrate_batch_norm(encoder: nn.Module, batches: Iterable[torch.Tensor]) 
         encoder: Any module with batch norms.
         batches: (B, 3, H, W) float32 normalised images, as they will be seen at inference.
     """
-    norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = _batch_norms(encoder)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -25,3 +26,20 @@ def recalibrate_batch_norm(encoder: nn.Module, batches: Iterable[torch.Tensor]) 
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     encoder.eval()
+
+
+@contextmanager
+def batch_statistics(encoder: nn.Module) -> Iterator[None]:
+    """Let a module in training mode normalise by the statistics of each batch without recording them."""
+    norms = _batch_norms(encoder)
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def _batch_norms(encoder: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

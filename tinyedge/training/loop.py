@@ -14,6 +14,7 @@ from tinyedge.errors import CheckpointError, ConfigError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
+from tinyedge.training.batch_norm import batch_statistics
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
@@ -160,11 +161,10 @@ def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optim
 @torch.no_grad()
 def _clean_features(fabric: "Fabric", method: PretrainingMethod, images: torch.Tensor) -> torch.Tensor:
     """Return features (B, D) of images without corruption, which could hide a collapse; the state stays as it is."""
-    method.eval()
-    with fabric.autocast():
+    # Early in a run the recorded statistics are far from any batch, and features seem to have collapsed.
+    with batch_statistics(method.encoder), fabric.autocast():
         features = method.encoder(images.contiguous(memory_format=torch.channels_last))
-    method.train()
-    return features.float()
+    return torch.as_tensor(features).float()
 
 
 def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,268 @@
+import json
+import resource
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tinyedge.data.augment import normalise
+from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, TrainingError
+from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
+from tinyedge.training.metrics import read_metrics
+from tinyedge.training.run import load_run
+from tinyedge.training.train import train
+
+# What a clock decides.
+TIMING = {"images_per_s", "elapsed_s"}
+
+
+def numbers(directory) -> list[dict]:
+    records = read_metrics(directory / "metrics.jsonl")
+    return [{key: value for key, value in record.items() if key not in TIMING} for record in records]
+
+
+@pytest.fixture(scope="module")
+def finished(image_folder, tmp_path_factory):
+    """Two epochs of s0-plus on 512 images."""
+    from tinyedge.training.config import TrainConfig
+
+    torch.set_num_threads(1)
+    config = TrainConfig(
+        data=str(image_folder),
+        image_size=16,
+        strides=(2, 1, 2, 2, 1),
+        epochs=2,
+        batch_size=32,
+        accelerator="cpu",
+        devices=1,
+        bn_recalibration_batches=4,
+    )
+    return train(config, tmp_path_factory.mktemp("runs") / "finished")
+
+
+def test_the_loss_falls_and_everything_is_there(finished):
+    records = read_metrics(finished.path / "metrics.jsonl")
+    assert [record["step"] for record in records] == list(range(1, 33))
+    losses = [record["loss"] for record in records]
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-6:]) < 0.95 * np.mean(losses[:6])
+    for key in ("ratio_mask", "ratio_rotate", "lambda_1", "lambda_2", "discriminator_accuracy", "effective_rank"):
+        assert key in records[-1]
+    for name in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "plots/loss.png", "plots/ratios.png"):
+        assert (finished.path / name).stat().st_size > 0
+    assert not list(finished.path.rglob(".*"))
+
+
+def test_the_saved_configuration_is_resolved(finished):
+    config = load_run(finished.path).config
+    assert config == finished.config
+    assert None not in (config.batch_size, config.lr_per_256, config.warmup_epochs, config.augment, config.strides)
+    assert config.method_options["corrupt_at"] == "input+stage3"
+
+
+def test_the_encoder_is_saved_alone_and_calibrated_on_clean_images(finished):
+    encoder = load_run(finished.path).load_encoder()
+    assert not encoder.training
+    assert set(encoder.state_dict()) == {
+        key.removeprefix("encoder.")
+        for key in load_checkpoint(finished.path / "checkpoints/last.ckpt").method
+        if key.startswith("encoder.")
+    }
+    dataset = load_run(finished.path).load_dataset()
+    features = encoder.forward_maps(normalise(dataset.train.images, dataset.mean, dataset.std))[-1]
+    # The last norm's statistics are those of clean images: its output is standardised but for its affine part.
+    standard = (features - encoder.norm.bias[:, None, None]) / encoder.norm.weight[:, None, None]
+    assert standard.mean((0, 2, 3)).abs().max() < 0.2
+    assert standard.std((0, 2, 3)).sub(1).abs().max() < 0.2
+
+
+def test_a_finished_run_resumes_to_itself(finished):
+    before = finished.encoder_path.read_bytes(), numbers(finished.path)
+    train(finished.config, finished.path, resume=True)
+    assert (finished.encoder_path.read_bytes(), numbers(finished.path)) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "key"), [({"epochs": 3}, "epochs"), ({"seed": 1}, "seed"), ({"method": "s0"}, "method")]
+)
+def test_resuming_with_another_configuration_is_refused(finished, change, key):
+    with pytest.raises(ConfigError, match=rf"^{key} is .* was started with"):
+        train(replace(finished.config, **change), finished.path, resume=True)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(finished):
+    with pytest.raises(ConfigError, match=r"--resume .* --overwrite, or give another --out"):
+        train(finished.config, finished.path)
+
+
+def test_folders_that_cannot_be_trained_into(finished, small_config, tmp_path):
+    with pytest.raises(CheckpointError, match="holds no run to resume"):
+        train(small_config, tmp_path / "new", resume=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not empty"):
+        train(small_config, tmp_path, overwrite=True)
+    with pytest.raises(ConfigError, match="is a file"):
+        train(small_config, tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"encoder": "tinynext_s"}, BudgetExceeded, "1,000,000"),
+        ({"method": "s0-pluss"}, ConfigError, "did you mean s0-plus"),
+        ({"augment": "medium"}, ConfigError, "augment"),
+        ({"strategy": "dp"}, ConfigError, "strategy"),
+        ({"accelerator": "cudaa"}, ConfigError, "accelerator"),
+        ({"method_options": {"ema": 1}}, ConfigError, "ema"),
+        ({"batch_size": 33, "devices": 1, "strides": (2, 2, 2, 2, 2)}, ConfigError, "1 x 1 tokens"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(small_config, tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        train(replace(small_config, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tmp_path, small_config):
+    run = tmp_path / "run"
+    config = replace(small_config, method="random")
+    train(config, run)
+    (run / "probe.json").write_text("[]")
+    with pytest.raises(ConfigError):
+        train(replace(config, augment="medium"), run, overwrite=True)
+    assert (run / "probe.json").exists()
+    train(config, run, overwrite=True)
+    assert not (run / "probe.json").exists()
+
+
+def test_random_has_no_steps_but_calibrated_statistics(small_config, tmp_path):
+    run = train(replace(small_config, method="random"), tmp_path / "run")
+    assert not (run.path / "metrics.jsonl").exists()
+    encoder = load_run(run.path).load_encoder()
+    assert int(encoder.norm.num_batches_tracked) == 10
+    assert encoder.norm.running_mean.abs().max() > 0
+    again = train(replace(small_config, method="random"), tmp_path / "again")
+    assert again.encoder_path.read_bytes() == run.encoder_path.read_bytes()
+
+
+def test_identical_images_are_a_collapse(small_config, tmp_path):
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for index in range(64):
+        Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
+    with pytest.raises(TrainingError, match="collapsed at step 1"):
+        train(replace(small_config, data=str(folder), epochs=1), tmp_path / "run")
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(finished, small_config, tmp_path):
+    config = replace(small_config, epochs=1, method="s0")
+    run = train(replace(config, checkpoint_every_steps=4), tmp_path / "run")
+    path = run.path / "checkpoints/last.ckpt"
+    saved = load_checkpoint(path)
+    # A checkpoint as a flipped bit in a weight would leave it, one step before the end.
+    saved.method["encoder.stem.0.0.weight"][0] = float("nan")
+    save_checkpoint(path, replace(saved, step=saved.step - 1))
+    content, log = path.read_bytes(), numbers(run.path)
+    with pytest.raises(TrainingError, match="is not finite at step 16"):
+        train(config, run.path, resume=True)
+    assert path.read_bytes() == content
+    assert numbers(run.path) == log[:-1]
+
+
+def train_arguments(image_folder, out, **extra) -> list[str]:
+    options = {"data": image_folder, "image-size": 16, "strides": "2,1,2,2,1", "epochs": 2, "batch-size": 32}
+    options |= {"accelerator": "cpu", "devices": 1, "out": out, **extra}
+    return ["train", *(str(part) for key, value in options.items() for part in (f"--{key}", value))]
+
+
+@pytest.mark.slow
+def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, tmp_path, tinyedge_command):
+    config = tmp_path / "often.yaml"
+    config.write_text("checkpoint_every_steps: 3\nlog_every_steps: 5\nbn_recalibration_batches: 3\n")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = tinyedge_command(*train_arguments(image_folder, whole, config=config))
+    assert process.wait(300) == 0, process.communicate()
+
+    process = tinyedge_command(*train_arguments(image_folder, killed, config=config))
+    path, step, deadline = killed / "checkpoints/last.ckpt", 0, time.monotonic() + 200
+    while step < 21 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        step = load_checkpoint(path).step if path.exists() else 0
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    step = load_checkpoint(path).step
+    assert 16 < step < 32  # within the second epoch
+    assert not (killed / "encoder.safetensors").exists()
+
+    process = tinyedge_command("train", "--out", str(killed), "--resume")
+    assert process.wait(300) == 0, process.communicate()
+    assert (killed / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()
+    assert numbers(killed) == numbers(whole)
+    steps = [record["step"] for record in numbers(killed)]
+    assert steps == sorted(set(steps))
+    ends = load_checkpoint(path), load_checkpoint(whole / "checkpoints/last.ckpt")
+    assert all(torch.equal(value, ends[1].method[key]) for key, value in ends[0].method.items())
+    for key, moments in ends[0].optimizer["state"].items():
+        assert all(torch.equal(moments[name], ends[1].optimizer["state"][key][name]) for name in moments)
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_command_with_one_sentence(finished, image_folder, tmp_path, tinyedge_command):
+    run = tmp_path / "run"
+    limit = 4_000_000  # the encoder fits, a checkpoint does not
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    process = tinyedge_command(*train_arguments(image_folder, run, epochs=1), preexec_fn=small_files)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 2, errors
+    message = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert len(message) == 1
+    assert "last.ckpt: File too large" in message[0]
+    assert "Traceback" not in errors
+    assert list((run / "checkpoints").iterdir()) == []
+    assert len(read_metrics(run / "metrics.jsonl")) == 16
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(image_folder, tmp_path, tinyedge_command):
+    arguments = train_arguments(image_folder, tmp_path / "run", epochs=1, devices=2, strategy="ddp")
+    process = tinyedge_command(*arguments)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    records = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert [record["step"] for record in records] == list(range(1, 17))
+    load_run(tmp_path / "run").load_encoder()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--data", "no/such/folder"], "no/such/folder"),
+        (["--method", "s0-plsu"], "did you mean s0-plus"),
+        (["--strides", "2,1,x"], "strides"),
+        (["--resume"], "holds no run to resume"),
+    ],
+)
+def test_the_command_says_what_is_wrong(extra, message, tmp_path, capsys, monkeypatch):
+    from tinyedge.cli import main
+
+    monkeypatch.setattr("sys.argv", ["tinyedge", "train", "--out", str(tmp_path / "run"), *extra])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert message in errors.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_metrics_are_strict_json(finished):
+    for line in (finished.path / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)

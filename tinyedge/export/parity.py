@@ -139,13 +139,14 @@ def compare_top1(float_outputs: np.ndarray, int8_outputs: np.ndarray, labels: np
     """Compare two classifiers' outputs (n, C) on labels (n,)."""
     float_right = float_outputs.argmax(axis=1) == labels
     int8_right = int8_outputs.argmax(axis=1) == labels
+    lost, won = int((float_right & ~int8_right).sum()), int((int8_right & ~float_right).sum())
     return Top1Parity(
         images=len(labels),
         float_top1=100 * float(float_right.mean()),
         int8_top1=100 * float(int8_right.mean()),
-        drop=100 * float(float_right.mean() - int8_right.mean()),
-        lost=int((float_right & ~int8_right).sum()),
-        won=int((int8_right & ~float_right).sum()),
+        drop=100 * (lost - won) / len(labels),
+        lost=lost,
+        won=won,
     )
 
 

@@ -1,0 +1,90 @@
+"""What a user can do wrong: one sentence each, and nothing half-written."""
+
+import pytest
+import torch
+from export_inputs import make_dataset
+from safetensors.torch import save_file
+
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed, ModelError, ToolMissing
+from tinyedge.export import tflite
+from tinyedge.export.export import ExportOptions, Probe, export_model, load_probe
+from tinyedge.export.fold import fold_encoder
+from tinyedge.export.onnx import export_onnx
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return create_encoder("mobilenetv2_035", input_size=16).eval()
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (15, "15 calibration images are too few; pass --calibration 16 or more"),
+        (512, "stripes has 128 train images, too few to calibrate with 512; pass --calibration 128"),
+    ],
+)
+def test_too_few_calibration_images(encoder, tmp_path, images, message):
+    with pytest.raises(DataError, match=message):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions(calibration_images=images))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_probe_of_other_classes(encoder, tmp_path):
+    probe = Probe(torch.zeros(10, 1280), torch.zeros(10))
+    with pytest.raises(ConfigError, match="10 classes and stripes has 4"):
+        export_model(encoder, make_dataset(16), probe, tmp_path / "export", ExportOptions())
+
+
+def test_missing_and_corrupt_probes(tmp_path):
+    with pytest.raises(CheckpointError, match=r"run `tinyedge probe .*` first, or pass --encoder-only"):
+        load_probe(tmp_path)
+    path = tmp_path / "probe.safetensors"
+    save_file({"weight": torch.ones(4, 8), "bias": torch.ones(4)}, path)
+    assert load_probe(tmp_path).weight.shape == (4, 8)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(CheckpointError, match="is corrupt"):
+        load_probe(tmp_path)
+    save_file({"weights": torch.ones(4, 8)}, path)
+    with pytest.raises(CheckpointError, match="is corrupt"):
+        load_probe(tmp_path)
+
+
+def test_a_missing_package_is_named_before_any_work(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite, "_PACKAGES", ("onnx", "tensorflow_that_is_not_here"))
+    with pytest.raises(
+        ToolMissing, match=r"tensorflow_that_is_not_here; install with `pip install 'tinyedge\[export\]'`"
+    ):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_converter_that_gives_up_leaves_nothing(encoder, tmp_path):
+    onnx = tmp_path / "model.onnx"
+    export_onnx(fold_encoder(encoder), 16, "feature", onnx)
+    onnx.write_bytes(onnx.read_bytes()[:1000])
+    out = tmp_path / "out"
+    out.mkdir()
+    calibration = torch.zeros(2, 16, 16, 3).numpy()
+    with pytest.raises(ModelError, match=r"could not convert .*tinyedge doctor"):
+        tflite.convert_onnx(onnx, calibration, True, out)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_failed_gate_comes_after_everything_is_written(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyedge.export.parity.FLOAT_LIMIT", 0.0)
+    with pytest.raises(GateFailed, match="over the limit") as caught:
+        options = ExportOptions(int8=False, calibration_images=16)
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", options)
+    assert caught.value.exit_code == 3
+    assert {path.name for path in (tmp_path / "export").iterdir()} == {
+        "model.onnx",
+        "model_float.tflite",
+        "export.json",
+        "parity.json",
+    }
+    assert "parity.json" in str(caught.value)

@@ -1,0 +1,144 @@
+"""Whole exports. They convert with TensorFlow, so the exports are shared and the file is slow."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.export.export import ExportOptions, export_model
+from tinyedge.export.gates import TFLM_INT8_OPERATORS, check_deployable
+from tinyedge.export.manifest import read_manifest
+from tinyedge.export.parity import dequantise, run_onnx, run_tflite
+from tinyedge.export.preprocess import normalise_images, quantise_images
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+FILES = {"model.onnx", "model_float.tflite", "model_int8.tflite", "export.json", "parity.json"}
+
+
+@pytest.fixture(params=["tinynext_export", "mobilenetv2_export"])
+def exported(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_every_file_is_there_with_its_hash(exported):
+    assert {path.name for path in exported.folder.iterdir()} == FILES
+    assert read_manifest(exported.folder) == exported.manifest
+    for name, record in exported.manifest.files.items():
+        content = (exported.folder / name).read_bytes()
+        assert (record.sha256, record.bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert set(exported.manifest.files) == FILES - {"export.json"}
+    assert json.loads((exported.folder / "parity.json").read_text())["failures"] == []
+
+
+def test_all_stages_agree_with_the_unfolded_network(exported):
+    images = normalise_images(exported.dataset.test.images[:9].numpy(), exported.dataset.mean, exported.dataset.std)
+    with torch.no_grad():
+        expected = exported.encoder(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+        if exported.probe:
+            expected = expected @ exported.probe.weight.T + exported.probe.bias
+    expected = expected.numpy()
+    size = np.abs(expected).max()
+    assert np.abs(run_onnx(exported.folder / "model.onnx", images) - expected).max() < 1e-4 * size
+    assert np.abs(run_tflite(exported.folder / "model_float.tflite", images) - expected).max() < 1e-4 * size
+
+
+def test_int8_runs_in_tflite_micro_and_in_litert(exported):
+    runtimes = pytest.importorskip("tinyedge.runtimes.tflm")
+    model = exported.folder / "model_int8.tflite"
+    pixels = exported.dataset.test.images[:6].numpy()
+    codes = quantise_images(pixels, exported.manifest)
+    tflm, litert = runtimes.TflmRuntime(model).run(codes), run_tflite(model, codes)
+    assert tflm.dtype == litert.dtype == np.int8
+    assert np.abs(tflm.astype(int) - litert).max() <= 16
+    floats = run_onnx(
+        exported.folder / "model.onnx", normalise_images(pixels, exported.dataset.mean, exported.dataset.std)
+    )
+    real = dequantise(tflm, exported.manifest.output)
+    assert (real * floats).sum() / np.linalg.norm(real) / np.linalg.norm(floats) > 0.98
+
+
+def test_the_graph_is_one_that_a_microcontroller_runs(exported):
+    graph = read_tflite(exported.folder / "model_int8.tflite")
+    assert set(graph.histogram()) <= TFLM_INT8_OPERATORS
+    assert not {"TRANSPOSE", "QUANTIZE", "DEQUANTIZE"} & set(graph.histogram())
+    assert graph.histogram() == exported.manifest.operators
+    assert {tensor.dtype.name for op in graph.operators for tensor in (*op.inputs, *op.outputs) if tensor} == {
+        "int8",
+        "int32",
+    }
+    grouped = [
+        op.output.name
+        for op in graph.operators
+        if op.op == "CONV_2D" and op.inputs[1].shape[3] != op.inputs[0].shape[3]
+    ]
+    assert grouped == []
+    # Each output channel of a convolution has its own scale.
+    weights = [op.inputs[1] for op in graph.operators if op.op in ("CONV_2D", "DEPTHWISE_CONV_2D")]
+    assert all(len(tensor.quantisation.scales) == tensor.shape[0 if tensor.shape[0] > 1 else 3] for tensor in weights)
+
+
+def test_operators_of_tinynext(tinynext_export):
+    assert tinynext_export.manifest.operators == {
+        "ADD": 22,
+        "BATCH_MATMUL": 12,
+        "CONV_2D": 40,
+        "DEPTHWISE_CONV_2D": 19,
+        "FULLY_CONNECTED": 13,
+        "MEAN": 3,
+        "MUL": 2,
+        "PAD": tinynext_export.manifest.operators["PAD"],
+        "RESHAPE": 12,
+        "SOFTMAX": 6,
+    }
+    assert tinynext_export.manifest.transposes == 0
+
+
+def test_operators_of_mobilenetv2(mobilenetv2_export):
+    operators = dict(mobilenetv2_export.manifest.operators)
+    operators.pop("PAD")
+    assert operators == {"ADD": 10, "CONV_2D": 35, "DEPTHWISE_CONV_2D": 17, "MEAN": 1}
+
+
+def test_the_manifest_says_how_to_feed_the_model(tinynext_export):
+    manifest = tinynext_export.manifest
+    graph = read_tflite(tinynext_export.folder / "model_int8.tflite")
+    assert manifest.input.shape == graph.inputs[0].shape == (1, 24, 24, 3)
+    assert manifest.output.shape == graph.outputs[0].shape == (1, 4)
+    for spec, tensor in ((manifest.input, graph.inputs[0]), (manifest.output, graph.outputs[0])):
+        assert spec.scale == pytest.approx(tensor.quantisation.scale)
+        assert spec.zero_point == tensor.quantisation.zero_point
+    assert manifest.kind == "classifier"
+    assert manifest.classes == tinynext_export.dataset.classes
+    assert manifest.parameters == 836_208
+    assert (manifest.calibration.dataset, manifest.calibration.images, manifest.calibration.seed) == ("stripes", 64, 3)
+
+
+def test_int8_keeps_the_accuracy(tinynext_export):
+    top1 = tinynext_export.manifest.parity["top1"]
+    assert top1["images"] == len(tinynext_export.dataset.test)
+    assert top1["float_top1"] > 60  # Four classes, an untrained encoder.
+    assert top1["drop"] < 10
+    assert tinynext_export.manifest.parity["float_int8"]["sqnr_db"] > 15
+
+
+def test_the_same_inputs_give_the_same_bytes(mobilenetv2_export, tmp_path):
+    options = ExportOptions(calibration_images=64, seed=3)
+    export_model(mobilenetv2_export.encoder, mobilenetv2_export.dataset, None, tmp_path / "again", options)
+    for name in sorted(FILES):
+        assert (tmp_path / "again" / name).read_bytes() == (mobilenetv2_export.folder / name).read_bytes(), name
+
+
+def test_no_path_of_this_machine_is_in_the_files(exported):
+    for name in FILES:
+        content = (exported.folder / name).read_bytes()
+        assert b"site-packages" not in content, name
+        assert str(exported.folder).encode() not in content, name
+
+
+def test_a_float_file_fails_the_gate(exported):
+    check = check_deployable(exported.folder / "model_float.tflite")
+    assert len(check.failures) == 1
+    assert "float32" in check.failures[0]

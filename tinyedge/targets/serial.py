@@ -1,5 +1,6 @@
 """Talks the serial protocol to a device: a board on a port, or an emulator on a socket."""
 
+import dataclasses
 import json
 import math
 import re
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tinyedge.errors import TargetError
 
@@ -18,7 +19,7 @@ _COMMAND_TIMEOUT_S = 30.0
 _INFERENCE_TIMEOUT_S = 300.0
 _BOOT_TIMEOUT_S = 30.0
 
-_BRACKETS = re.compile(r"^[a-z-]+-\[(.*)\]$")
+_Parsed = TypeVar("_Parsed")
 
 
 class ByteStream(Protocol):
@@ -304,21 +305,19 @@ class DeviceClient:
 
     def results(self) -> list[float]:
         """Return the last output, dequantised, to three decimals."""
-        return [float(value) for value in self._bracketed("results", "m-results").split(",")]
+        return self._ask("results", "m-results", lambda text: [float(value) for value in text.split(",")])
 
     def raw(self) -> bytes:
         """Return the int8 bytes of the last output."""
-        return bytes.fromhex(self._bracketed("te raw", "te-raw"))
+        return self._ask("te raw", "te-raw", bytes.fromhex)
 
     def crc(self) -> tuple[int, int]:
         """Return CRC-32 of the loaded input and of the last output, which is 0 before the first inference."""
-        loaded, output = self._bracketed("te crc", "te-crc").split(",")
-        return int(loaded, 16), int(output, 16)
+        return self._ask("te crc", "te-crc", _parse_crcs)
 
     def count(self) -> tuple[int, str]:
         """Return what the last inference of `infer` took, and the unit: "cycles" or "ticks"."""
-        count, unit = self._bracketed("te count", "te-count").split(",")
-        return int(count), unit
+        return self._ask("te count", "te-count", _parse_count)
 
     def instructions(self) -> int:
         """Return the executed instructions of the last inference of `infer`, to within one tick.
@@ -335,17 +334,17 @@ class DeviceClient:
         """Run an inference on the loaded input and return what each layer took."""
         layers = []
         for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
-            _, op, macs, count, name = _within_brackets(line, "te-layer", "te layers").split(",", 4)
-            layers.append(LayerCount(name, op, int(macs), self._to_instructions(int(count))))
+            layer = _within_brackets(line, "te-layer", "te layers", _parse_layer)
+            layers.append(dataclasses.replace(layer, count=self._to_instructions(layer.count)))
         return layers
 
     def _to_instructions(self, count: int) -> int:
         """A count of ticks as instructions; a count of cycles as it is."""
         return count if self._instructions_per_tick is None else round(count * self._instructions_per_tick)
 
-    def _bracketed(self, command: str, prefix: str) -> str:
+    def _ask(self, command: str, prefix: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         lines = self.command(command)
-        return _within_brackets(lines[0] if len(lines) == 1 else "", prefix, command)
+        return _within_brackets(lines[0] if len(lines) == 1 else "", prefix, command, parse)
 
     def _read_answer(self, what: str, timeout_s: float) -> list[str]:
         lines: list[str] = []
@@ -378,8 +377,28 @@ class DeviceClient:
         return line.decode("ascii", errors="replace").strip("\r")
 
 
-def _within_brackets(line: str, prefix: str, command: str) -> str:
-    match = _BRACKETS.match(line)
-    if match is None or not line.startswith(f"{prefix}-["):
-        raise TargetError(f"the device answers `{command}` with {line!r}: build and flash the firmware again")
-    return match.group(1)
+def _within_brackets(line: str, prefix: str, command: str, parse: Callable[[str], _Parsed]) -> _Parsed:
+    """What stands between the brackets of `prefix-[...]`, parsed."""
+    try:
+        if not line.startswith(f"{prefix}-[") or not line.endswith("]"):
+            raise ValueError
+        return parse(line[len(prefix) + 2 : -1])
+    except ValueError as error:
+        raise TargetError(
+            f"the device answers `{command}` with {line!r}: build and flash the firmware again"
+        ) from error
+
+
+def _parse_crcs(text: str) -> tuple[int, int]:
+    loaded, output = text.split(",")
+    return int(loaded, 16), int(output, 16)
+
+
+def _parse_count(text: str) -> tuple[int, str]:
+    count, unit = text.split(",")
+    return int(count), unit
+
+
+def _parse_layer(text: str) -> LayerCount:
+    _, op, macs, count, name = text.split(",", 4)
+    return LayerCount(name, op, int(macs), int(count))

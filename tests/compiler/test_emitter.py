@@ -1,0 +1,217 @@
+"""The generated folder: complete, deterministic, free of warnings, and correct under the sanitisers."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_networks import random_network
+from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+
+from tinyedge.compiler.compile import compile_model
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import ConfigError, ModelError, TinyEdgeError, UnsupportedOpError
+from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.targets.sources import firmware_root
+
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]
+SANITISERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+# What a user of the folder writes.
+MAIN = r"""
+#include <stdio.h>
+#include "model.h"
+static void count(void *context, int32_t layer) { *(int32_t *)context += layer + 1; }
+int main(void) {
+    int32_t layers = 0;
+    while (fread(te_model_input(), 1, TE_MODEL_INPUT_BYTES, stdin) == TE_MODEL_INPUT_BYTES) {
+        te_model_invoke(count, &layers);
+        fwrite(te_model_output(), 1, TE_MODEL_OUTPUT_BYTES, stdout);
+    }
+    fprintf(stderr, "%d", (int)layers);
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "network.tflite"
+    path.write_bytes(random_network(0))
+    return path
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("flags", [["-O2"], SANITISERS], ids=["plain", "sanitised"])
+def test_the_folder_alone_gives_tflite_micros_bits(model: Path, tmp_path: Path, flags: list[str]) -> None:
+    report = compile_model(model, tmp_path / "c")
+    shutil.copytree(tmp_path / "c", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "main.c").write_text(MAIN)
+    sources = sorted(str(path) for path in (tmp_path / "elsewhere").glob("*.c"))
+    program = tmp_path / "program"
+    subprocess.run(["gcc", *WARNINGS, *flags, *sources, "-o", str(program)], check=True)
+    golden = TflmRuntime(model)
+    shape = read_tflite(model).inputs[0].shape
+    inputs = np.random.default_rng(1).integers(-128, 128, (5, *shape[1:])).astype(np.int8)
+    environment = {"ASAN_OPTIONS": "detect_leaks=0"}
+    result = subprocess.run([str(program)], input=inputs.tobytes(), capture_output=True, check=True, env=environment)
+    outputs = golden.run(inputs)
+    np.testing.assert_array_equal(np.frombuffer(result.stdout, dtype=np.int8).reshape(outputs.shape), outputs)
+    layers = sum(report.operators_after.values())
+    assert int(result.stderr) == 5 * layers * (layers + 1) // 2
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m0"])
+def test_compiles_for_cortex_m_without_warnings_or_float(model: Path, tmp_path: Path, core: str) -> None:
+    compiler = shutil.which("arm-none-eabi-gcc")
+    if compiler is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    compile_model(model, tmp_path / "c")
+    for source in (tmp_path / "c").glob("*.c"):
+        command = [compiler, *WARNINGS, "-O2", f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", "-c", str(source)]
+        subprocess.run([*command, "-o", str(source.with_suffix(".o"))], check=True)
+        symbols = subprocess.run(
+            ["arm-none-eabi-nm", str(source.with_suffix(".o"))], capture_output=True, text=True, check=True
+        )
+        # With soft floats, any floating-point arithmetic is a call to one of these.
+        assert not re.search(r"__aeabi_[fd2]|__aeabi_[il]2[fd]|malloc|free", symbols.stdout)
+
+
+def test_the_runtime_adapter_compiles(model: Path, tmp_path: Path) -> None:
+    compile_model(model, tmp_path / "c")
+    runtime = firmware_root() / "runtime"
+    folders = [f"-I{tmp_path / 'c'}", f"-I{runtime}", f"-I{firmware_root() / 'kernels'}"]
+    source = runtime / "aot" / "te_runtime_aot.c"
+    subprocess.run(["gcc", *WARNINGS, *folders, "-c", str(source), "-o", str(tmp_path / "o")], check=True)
+
+
+def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    compile_model(model, tmp_path / "first")
+    compile_model(model, tmp_path / "second")
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_the_header_names_the_model_and_the_plan(model: Path, tmp_path: Path) -> None:
+    program = compile_graph(read_tflite(model))
+    emit(program, tmp_path / "c")
+    header, source = ((tmp_path / "c" / name).read_text() for name in ("model.h", "model.c"))
+    assert program.graph.sha256 in header
+    assert f"#define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}\n" in header
+    for tensor in program.plan.tensors:
+        assert f"{tensor.offset:>8} {tensor.bytes:>8} {tensor.first:>5} {tensor.last:>5}  " in source
+    assert max(len(line) for line in source.splitlines()) <= 130
+
+
+def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
+    x, y, z = (TensorSpec((1, 4), 0.1, 0) for _ in range(3))
+    values = np.random.default_rng(0).integers(-127, 128, (4, 4)).astype(np.int8)
+    layers = [
+        OperatorSpec("FULLY_CONNECTED", [x, constant(values, 0.01), None], y),
+        OperatorSpec("FULLY_CONNECTED", [y, constant(values, 0.01), None], z),
+    ]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(layers, [x], [z]))
+    compile_model(path, tmp_path / "c")
+    source = (tmp_path / "c" / "model.c").read_text()
+    assert len(re.findall(r"static const int8_t \w+_weights\[16\]", source)) == 1
+    assert source.count(".weights = layer_0_weights") == 2
+
+
+def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    compile_model(model, out)
+    (out / "stale.c").write_text("int stale;")
+    compile_model(model, out)
+    assert "stale.c" not in contents(out)
+
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="did not generate"):
+        compile_model(model, precious)
+    assert contents(precious) == {"thesis.tex": b"years of work"}
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        compile_model(model, tmp_path / "file")
+
+
+def test_an_error_leaves_the_earlier_output_and_no_rubbish(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    compile_model(model, out)
+    before = contents(out)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(TinyEdgeError, match="No space left on device"):
+        compile_model(model, out)
+    assert contents(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_unknown_operator_writes_nothing(tmp_path: Path) -> None:
+    x, y = TensorSpec((1, 4), 0.1, 0), TensorSpec((1, 4), 0.1, 0, name="strange")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model([OperatorSpec("ELU", [x], y)], [x], [y]))
+    with pytest.raises(UnsupportedOpError, match=r"operator 0 \(ELU\), tensor 'strange' .*CONV_2D"):
+        compile_model(path, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_model_that_computes_nothing_is_refused(tmp_path: Path) -> None:
+    x, y = TensorSpec((1, 4), 0.1, 0), TensorSpec((1, 2, 2), 0.1, 0)
+    path = tmp_path / "model.tflite"
+    shape = constant(np.array([1, 2, 2], dtype=np.int32))
+    path.write_bytes(build_model([OperatorSpec("RESHAPE", [x, shape], y)], [x], [y]))
+    with pytest.raises(ModelError, match="computes nothing"):
+        compile_model(path, tmp_path / "c")
+
+
+@pytest.mark.parametrize("which", ["inputs", "outputs"])
+def test_several_inputs_or_outputs_are_refused(tmp_path: Path, which: str) -> None:
+    x, y, z = (TensorSpec((1, 4), 0.1, 0) for _ in range(3))
+    operators = [
+        OperatorSpec("ADD", [x, x if which == "outputs" else y], z),
+        OperatorSpec("ADD", [z, z], w := TensorSpec((1, 4), 0.1, 0)),
+    ]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(
+        build_model(operators, [x] if which == "outputs" else [x, y], [w, z] if which == "outputs" else [w])
+    )
+    with pytest.raises(ModelError, match=f"has 2 {which}"):
+        compile_model(path, tmp_path / "c")
+
+
+def test_the_command_prints_files_and_costs(model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tinyedge", "compile", str(model), "--out", str(tmp_path / "c")]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "c" / "model.c") in shown.stdout
+    assert "lower bound" in shown.stdout
+    report = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert report["arena_bytes"] >= report["lower_bound_bytes"] > 0
+    assert report["files"]["model.c"] == (tmp_path / "c" / "model.c").stat().st_size
+    failed = subprocess.run([*command[:4], "no.tflite", "--out", "x"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: no model at no.tflite")
+
+
+def test_published_models_compile_without_warnings(tmp_path: Path, shared_model: Callable[[str], Path]) -> None:
+    compile_model(shared_model("vww_mbv1_025_int8.tflite"), tmp_path / "c")
+    (tmp_path / "c" / "main.c").write_text(MAIN)
+    sources = sorted(str(path) for path in (tmp_path / "c").glob("*.c"))
+    subprocess.run(["gcc", *WARNINGS, "-O1", *sources, "-o", str(tmp_path / "program")], check=True)

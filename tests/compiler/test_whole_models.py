@@ -1,0 +1,98 @@
+"""Whole models through the compiler: the bits of TFLite Micro on every input."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_networks import random_network
+from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+
+from tinyedge.compiler.graph import Tensor
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.tflm import TflmRuntime
+
+PUBLISHED = {"ic_resnet8_int8.tflite": 12_501_632, "vww_mbv1_025_int8.tflite": 7_489_664}
+
+
+def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
+    """Random images, then the extremes: all -128, all 127, and noise of these two."""
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(-128, 128, (count, *shape[1:])).astype(np.int8)
+    inputs[-3], inputs[-2] = -128, 127
+    inputs[-1] = rng.choice([-128, 127], shape[1:])
+    return inputs
+
+
+def assert_bit_exact(path: Path, count: int) -> AotRuntime:
+    aot = AotRuntime(path)
+    inputs = int8_inputs(aot.program.input.shape, count)
+    outputs = aot.run(inputs)
+    assert len(np.unique(outputs, axis=0)) > 4
+    np.testing.assert_array_equal(outputs, TflmRuntime(path).run(inputs))
+    # Nothing is left over from one inference to the next.
+    np.testing.assert_array_equal(aot.run(inputs[::-1])[::-1], outputs)
+    return aot
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_published_models(name: str, shared_model: Callable[[str], Path]) -> None:
+    program = assert_bit_exact(shared_model(name), 20).program
+    assert program.macs == PUBLISHED[name]
+    assert program.plan.arena_bytes == program.plan.lower_bound_bytes
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "network.tflite"
+    path.write_bytes(random_network(seed))
+    assert_live_tensors_apart(assert_bit_exact(path, 20).program)
+
+
+def assert_live_tensors_apart(program: Program) -> None:
+    """Replay the calls: at each one, every tensor that is still needed has its bytes to itself."""
+    last_use: dict[Tensor, int] = {}
+    for step, call in enumerate(program.calls):
+        last_use.update({tensor.storage: step for tensor in call.inputs})
+    last_use[program.output.storage] = len(program.calls)
+    live = {program.input.storage}
+    for step, call in enumerate(program.calls):
+        live.add(call.output.storage)
+        spans = [(program.plan.offsets[tensor], tensor.bytes) for tensor in live]
+        scratch = program.plan.scratch_offsets[step]
+        if scratch is not None:
+            spans.append((scratch, call.scratch_bytes))
+        spans.sort()
+        for (start, size), (following, _) in itertools.pairwise(spans):
+            assert start + size <= following
+        assert spans[-1][0] + spans[-1][1] <= program.plan.arena_bytes
+        live = {tensor for tensor in live if last_use.get(tensor, -1) > step}
+
+
+def test_random_networks_hold_every_operator(tmp_path: Path) -> None:
+    found: set[str] = set()
+    path = tmp_path / "network.tflite"
+    for seed in range(12):
+        path.write_bytes(random_network(seed))
+        found |= set(read_tflite(path).histogram())
+    assert found >= {
+        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
+        *("HARD_SWISH", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RESHAPE", "SOFTMAX"),
+        *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
+    }
+
+
+def test_parameters_and_constants_are_counted(tmp_path: Path) -> None:
+    x, y = TensorSpec((1, 6), 0.1, 0), TensorSpec((1, 4), 0.2, 0)
+    weights = constant(np.ones((4, 6), dtype=np.int8), 0.01)
+    bias = constant(np.arange(4, dtype=np.int32))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model([OperatorSpec("FULLY_CONNECTED", [x, weights, bias], y)], [x], [y]))
+    program = compile_graph(read_tflite(path))
+    assert program.parameters == 4 * 6 + 4
+    assert program.macs == 24
+    # Weights, bias, and at least one multiplier and shift.
+    assert program.constant_bytes >= 24 + 16 + 5

@@ -1,0 +1,116 @@
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from tinyedge.errors import DataError
+from tinyedge.evaluation.linear import L2_GRID, fit_linear_probe, fit_logistic
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _blobs(count: int, dim: int, classes: int, spread: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Overlapping Gaussian classes on dimensions of very different scale and offset."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(classes, dim, generator=torch.Generator().manual_seed(99))
+    labels = torch.arange(count) % classes
+    features = centres[labels] + spread * torch.randn(count, dim, generator=generator)
+    return features * torch.logspace(-2, 2, dim) + torch.linspace(-50, 50, dim), labels
+
+
+@pytest.mark.parametrize(("count", "dim", "classes"), [(300, 7, 3), (500, 33, 10), (120, 64, 2)])
+@pytest.mark.parametrize("l2", [1.0, 1e-2, 1e-4])
+def test_same_minimum_as_scikit_learn(count: int, dim: int, classes: int, l2: float) -> None:
+    features, labels = _blobs(count, dim, classes, spread=2.0)
+    test, _ = _blobs(1000, dim, classes, spread=2.0, seed=1)
+    ours = fit_logistic(features, labels, classes, l2)
+    scaler = StandardScaler().fit(features.double().numpy())
+    # A softmax over two classes penalises twice what one logistic penalises: the same model at half the strength.
+    strength = l2 / 2 if classes == 2 else l2
+    theirs = LogisticRegression(C=1 / (strength * count), tol=1e-8, max_iter=10_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs.fit(scaler.transform(features.double().numpy()), labels.numpy())
+    expected = theirs.predict_proba(scaler.transform(test.double().numpy()))
+    scores = test.double() @ ours.weight.double().T + ours.bias.double()
+    # 120 images of 64 dimensions are separable: the weaker the penalty, the flatter the minimum.
+    np.testing.assert_allclose(scores.softmax(1).numpy(), expected, atol=2e-2 if l2 < 1e-3 else 1e-3)
+    agreement = (ours.predict(test).numpy() == expected.argmax(1)).mean()
+    assert agreement >= 0.998
+
+
+def test_probe_is_deterministic_and_finds_the_classes() -> None:
+    features, labels = _blobs(400, 16, 4, spread=1.0)
+    test, test_labels = _blobs(400, 16, 4, spread=1.0, seed=1)
+    first, second = fit_linear_probe(features, labels, 4, seed=0), fit_linear_probe(features, labels, 4, seed=0)
+    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(first.bias, second.bias)
+    assert first.l2 == second.l2
+    assert (first.predict(test) == test_labels).float().mean() > 0.95
+
+
+def test_penalty_is_the_best_on_the_held_out_tenth() -> None:
+    # 300 images of 150 dimensions, two of them useful: a weak penalty fits the noise.
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(300) % 2
+    features = torch.randn(300, 150, generator=generator)
+    features[:, :2] += 0.8 * (2 * labels[:, None] - 1)
+    chosen = fit_linear_probe(features, labels, 2, seed=0)
+    test = torch.randn(4000, 150, generator=generator)
+    test_labels = torch.arange(4000) % 2
+    test[:, :2] += 0.8 * (2 * test_labels[:, None] - 1)
+    accuracy = {
+        l2: float((fit_logistic(features, labels, 2, l2).predict(test) == test_labels).float().mean()) for l2 in L2_GRID
+    }
+    assert accuracy[chosen.l2] > accuracy[L2_GRID[-1]] + 0.03
+    assert accuracy[chosen.l2] > max(accuracy.values()) - 0.02
+
+
+def test_classifier_acts_on_the_raw_feature() -> None:
+    features, labels = _blobs(200, 9, 3, spread=1.0)
+    classifier = fit_logistic(features, labels, 3, 1e-3)
+    assert classifier.weight.shape == (3, 9)
+    assert classifier.bias.shape == (3,)
+    expected = (features @ classifier.weight.T + classifier.bias).argmax(1)
+    assert torch.equal(classifier.predict(features), expected)
+    # Another unit of a feature is another weight, not another classifier.
+    scale = torch.logspace(1, -1, 9)
+    rescaled = fit_logistic(features * scale, labels, 3, 1e-3)
+    torch.testing.assert_close(rescaled.weight * scale, classifier.weight, rtol=2e-2, atol=1e-3)
+
+
+def test_constant_dimension_gets_no_weight() -> None:
+    features, labels = _blobs(200, 9, 3, spread=1.0)
+    features[:, 4] = 0.1
+    features[:, 5] = 0.0
+    classifier = fit_logistic(features, labels, 3, 1e-3)
+    assert bool((classifier.weight[:, 4:6] == 0).all())
+    assert bool(torch.isfinite(classifier.weight).all())
+
+
+def test_too_few_labels_to_hold_any_out() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    with pytest.raises(DataError, match=r"class 2 has 1 labelled image\(s\)"):
+        fit_linear_probe(torch.randn(6, 4), labels, 3, seed=0)
+    with pytest.raises(DataError, match=r"class 3 has 0 labelled image\(s\)"):
+        fit_linear_probe(torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2]), 4, seed=0)
+
+
+@pytest.mark.slow
+def test_ten_thousand_features_take_seconds() -> None:
+    import time
+
+    features, labels = _blobs(10_000, 192, 10, spread=6.0)
+    start = time.process_time()
+    fit_linear_probe(features, labels, 10, seed=0)
+    assert time.process_time() - start < 30  # about 3 s alone on a laptop's core

@@ -1,0 +1,257 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from typer.testing import CliRunner
+
+from tinyedge.cli.app import app
+from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
+from tinyedge.data.registry import load_dataset
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import CheckpointError, ConfigError, DataError
+from tinyedge.evaluation import probe as probe_module
+from tinyedge.evaluation.features import extract_features
+from tinyedge.evaluation.probe import probe_encoder, probe_run
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, Run, load_run
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class _Pooled(Encoder):
+    """Mean colours of a 4x4 grid: a fixed encoder that knows the digits a little."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feature_dim, self.input_size = 48, 32
+        self.norm = nn.BatchNorm2d(3)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.drop(nn.functional.adaptive_avg_pool2d(self.norm(images), 4)).flatten(1)
+
+
+class _Blind(_Pooled):
+    """Features that hold nothing about the image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(int(images.double().abs().sum() * 1000))
+        return torch.randn(len(images), self.feature_dim, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageDataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A finished run: TinyNeXt with random weights on the digits."""
+    path = tmp_path / "run"
+    path.mkdir()
+    config = TrainConfig(method="random", encoder="tinynext_t", data="digits", image_size=16, strides=(2, 2, 2, 2, 1))
+    config.save(path / CONFIG_FILE)
+    torch.manual_seed(0)
+    encoder = create_encoder("tinynext_t", input_size=16, strides=config.strides)
+    save_file(encoder.state_dict(), path / ENCODER_FILE)
+    return load_run(path)
+
+
+def test_features_are_those_of_evaluation_mode(digits: ImageDataset) -> None:
+    encoder = _Pooled().train()
+    images = digits.train.images[:70]
+    features = extract_features(encoder, images, digits.mean, digits.std, batch_size=32)
+    assert encoder.training
+    assert int(encoder.norm.num_batches_tracked) == 0
+    assert features.shape == (70, 48)
+    assert not features.requires_grad
+    together = extract_features(encoder, images, digits.mean, digits.std, batch_size=70)
+    torch.testing.assert_close(features, together)
+    pixels = (images.float() / 255 - torch.tensor(digits.mean)[:, None, None]) / torch.tensor(digits.std)[:, None, None]
+    expected = nn.functional.adaptive_avg_pool2d(pixels / (1 + 1e-5) ** 0.5, 4).flatten(1)
+    torch.testing.assert_close(features, expected)
+
+
+@pytest.mark.parametrize("protocol", ["linear", "knn"])
+def test_an_encoder_that_sees_beats_chance_and_a_blind_one(digits: ImageDataset, protocol: str) -> None:
+    seeing = probe_encoder(_Pooled(), digits, label_fraction=0.5, protocol=protocol)
+    blind = probe_encoder(_Blind(), digits, label_fraction=0.5, protocol=protocol)
+    assert seeing.mean > 0.8
+    assert blind.mean < 0.2
+    assert seeing.test_images == 359
+    assert len(seeing.accuracies) == 3
+    assert seeing.sd is not None
+    assert 0 < seeing.sd < 0.1
+    assert min(seeing.accuracies) <= seeing.mean <= max(seeing.accuracies)
+    assert probe_encoder(_Pooled(), digits, label_fraction=0.5, protocol=protocol) == seeing
+
+
+def test_more_labels_help(digits: ImageDataset) -> None:
+    few = probe_encoder(_Pooled(), digits, label_fraction=0.03)
+    many = probe_encoder(_Pooled(), digits, label_fraction=1.0, seeds=1)
+    assert few.labels < many.labels == 1438
+    assert few.mean < many.mean - 0.05
+    assert many.sd is None
+
+
+def test_probe_never_trains_on_the_test_split(digits: ImageDataset) -> None:
+    assert digits.test is not None
+    assert digits.test.labels is not None
+    shuffled = digits.test.labels[torch.randperm(359, generator=torch.Generator().manual_seed(0))]
+    result = probe_encoder(_Pooled(), replace(digits, test=ImageSplit(digits.test.images, shuffled)), seeds=1)
+    assert result.mean < 0.25
+
+
+def test_unlabelled_images_of_the_train_split_are_left_out(digits: ImageDataset) -> None:
+    assert digits.train.labels is not None
+    labels = digits.train.labels.clone()
+    labels[::2] = -1
+    partly = replace(digits, train=ImageSplit(digits.train.images, labels))
+    without = replace(digits, train=ImageSplit(digits.train.images[1::2], labels[1::2]))
+    assert probe_encoder(_Pooled(), partly, seeds=1) == probe_encoder(_Pooled(), without, seeds=1)
+
+
+def test_run_keeps_a_record_for_each_protocol_and_fraction(run: Run, digits: ImageDataset) -> None:
+    probe_run(run, label_fraction=0.2)
+    probe_run(run, label_fraction=0.2, protocol="knn", seeds=2)
+    last = probe_run(run, label_fraction=1.0, seeds=1)
+    again = probe_run(run, label_fraction=0.2, seeds=2)
+    records = json.loads((run.path / "probe.json").read_text())
+    assert [(r["protocol"], r["label_fraction"], len(r["accuracies"])) for r in records] == [
+        ("knn", 0.2, 2),
+        ("linear", 0.2, 2),
+        ("linear", 1.0, 1),
+    ]
+    assert records[1]["mean"] == again.mean
+    assert records[2]["accuracies"] == list(last.accuracies)
+    assert records[0]["nearest_mean"] > 0.1
+    assert records[0]["data"] == "digits"
+    assert not list(run.path.glob(".*"))  # no temporary file is left
+
+
+def test_written_classifier_gives_the_written_accuracy(run: Run) -> None:
+    result = probe_run(run, label_fraction=0.5, seeds=2)
+    stored = load_file(run.path / "probe.safetensors")
+    dataset = run.load_dataset()
+    assert dataset.test is not None
+    features = extract_features(run.load_encoder(), dataset.test.images, dataset.mean, dataset.std)
+    assert stored["weight"].shape == (10, features.shape[1])
+    predicted = (features @ stored["weight"].T + stored["bias"]).argmax(1)
+    assert float((predicted == dataset.test.labels).double().mean()) == pytest.approx(result.accuracies[0], abs=0.003)
+    modified = (run.path / "probe.safetensors").stat().st_mtime_ns
+    probe_run(run, protocol="knn", seeds=1)
+    assert (run.path / "probe.safetensors").stat().st_mtime_ns == modified
+
+
+def test_features_are_computed_once_for_an_encoder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = probe_run(run, label_fraction=0.2, seeds=1)
+    calls = []
+    compute = probe_module._extract
+    monkeypatch.setattr(probe_module, "_extract", lambda *arguments: calls.append(1) or compute(*arguments))
+    assert probe_run(run, label_fraction=0.2, seeds=1) == first
+    assert not calls
+
+    weights = load_file(run.path / ENCODER_FILE)
+    name = next(name for name in weights if name.endswith("weight") and weights[name].ndim == 4)
+    weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, run.path / ENCODER_FILE)
+    changed = probe_run(run, label_fraction=0.1, seeds=1)
+    assert len(calls) == 1
+    # The record of the encoder that is no more went with it.
+    (record,) = json.loads((run.path / "probe.json").read_text())
+    assert record["accuracies"] == list(changed.accuracies)
+
+    stored = run.path / "features.safetensors"
+    stored.write_bytes(stored.read_bytes()[:50])
+    assert probe_run(run, label_fraction=0.1, seeds=1) == changed
+    assert len(calls) == 2
+
+
+def _without(dataset: ImageDataset, missing: str) -> ImageDataset:
+    train, test = dataset.train, dataset.test
+    assert test is not None
+    one = torch.zeros(5, dtype=torch.int64)
+    return {
+        "labels": replace(dataset, train=ImageSplit(train.images, None)),
+        "test split": replace(dataset, test=None),
+        "test labels": replace(dataset, test=ImageSplit(test.images, None)),
+        "second class": build_dataset(
+            "x", ImageSplit(train.images[:5], one), ImageSplit(test.images[:5], one), ["one"]
+        ),
+    }[missing]
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("labels", "has no labels"),
+        ("test split", "no test split"),
+        ("test labels", "test split of digits has no labels"),
+        ("second class", r"1 class \(one\)"),
+    ],
+)
+def test_data_that_cannot_be_probed(digits: ImageDataset, missing: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        probe_encoder(_Pooled(), _without(digits, missing))
+
+
+def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDataset) -> None:
+    with pytest.raises(DataError, match="raise --labels or use --protocol knn"):
+        probe_encoder(_Pooled(), digits, label_fraction=0.001)
+    assert probe_encoder(_Pooled(), digits, label_fraction=0.001, protocol="knn").labels == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_fraction": 0.0}, "--labels"),
+        ({"label_fraction": 20}, "--labels"),
+        ({"protocol": "svm"}, "unknown protocol 'svm': use --protocol linear or knn"),
+        ({"seeds": 0}, "--seeds"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(run: Run, options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        probe_run(run, **options)
+    assert not (run.path / "features.safetensors").exists()
+
+
+def test_run_without_encoder(run: Run) -> None:
+    (run.path / ENCODER_FILE).unlink()
+    with pytest.raises(CheckpointError, match=r"encoder\.safetensors"):
+        probe_run(run)
+    assert sorted(path.name for path in run.path.iterdir()) == [CONFIG_FILE]
+
+
+@pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1]"])
+def test_corrupt_record_file(run: Run, content: str) -> None:
+    (run.path / "probe.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"probe.json is .*delete it and probe again"):
+        probe_run(run, seeds=1)
+    assert (run.path / "probe.json").read_text() == content
+
+
+def test_command_prints_a_table_or_json(run: Run) -> None:
+    runner = CliRunner()
+    table = runner.invoke(app, ["probe", str(run.path), "--labels", "0.2", "--seeds", "2"], env={"COLUMNS": "200"})
+    assert table.exit_code == 0, table.output
+    assert "L-BFGS" in table.output
+    assert "±" in table.output
+    printed = runner.invoke(
+        app, ["probe", str(run.path), "--labels", "0.2", "--protocol", "knn", "--seeds", "2", "--json"]
+    )
+    record = json.loads(printed.output)
+    assert record["protocol"] == "knn"
+    assert len(record["accuracies"]) == 2

@@ -1,0 +1,127 @@
+"""Linear probe: multinomial logistic regression on frozen features, by L-BFGS."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from tinyedge.data.splits import label_fraction_indices
+from tinyedge.errors import DataError
+
+L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+
+_HELD_OUT = 0.1
+_MAX_ITERATIONS = 1000
+_HISTORY = 30
+# Largest gradient of the mean loss at the end: to rank the penalties (scikit-learn's own default), and to settle.
+_COARSE_TOLERANCE, _FINE_TOLERANCE = 1e-4, 1e-6
+_CONSTANT = 1e-6  # A dimension that varies by less than this share of its mean carries rounding, not information.
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """A linear map of the raw feature: the standardisation is folded in.
+
+    Attributes:
+        weight: (C, D) float32, on the CPU.
+        bias: (C,) float32, on the CPU.
+        l2: Strength of the penalty it was fitted with.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    l2: float
+
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the class of each of (N, D) features, (N,) int64."""
+        scores = torch.addmm(self.bias.to(features), features, self.weight.to(features).T)  # (N, C)
+        return scores.argmax(1)
+
+
+def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: int, seed: int) -> LinearClassifier:
+    """Choose the penalty on a held-out, class-stratified tenth of the labelled features, then fit on all of them.
+
+    Args:
+        features: (M, D) float32.
+        labels: (M,) int64.
+        num_classes: C.
+        seed: Chooses the held-out tenth; everything else is deterministic.
+
+    Raises:
+        DataError: A class has fewer than two labelled images, so none is left to fit or to choose on.
+    """
+    counts = torch.bincount(labels, minlength=num_classes)
+    if int(counts.min()) < 2:
+        raise DataError(
+            f"class {int(counts.argmin())} has {int(counts.min())} labelled image(s) and a linear probe needs 2, one "
+            "to fit and one to choose the penalty: raise --labels or use --protocol knn"
+        )
+    held_out = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    held_out[label_fraction_indices(labels, _HELD_OUT, seed).to(labels.device)] = True
+    best, best_correct = L2_GRID[0], -1
+    for classifier in _path(features[~held_out], labels[~held_out], num_classes, L2_GRID, _COARSE_TOLERANCE):
+        correct = int((classifier.predict(features[held_out]) == labels[held_out]).sum())
+        if correct > best_correct:  # the stronger penalty wins a tie
+            best, best_correct = classifier.l2, correct
+    return fit_logistic(features, labels, num_classes, best)
+
+
+def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int, l2: float) -> LinearClassifier:
+    """Minimise mean cross entropy + l2 / 2 * ||W||^2 over W and an unpenalised bias on standardised features.
+
+    scikit-learn's `LogisticRegression` has the same minimum at `C = 1 / (l2 * M)`. The arithmetic is float64: float32
+    takes as long and stalls before a weak penalty's minimum.
+
+    Args:
+        features: (M, D) float32; each dimension is standardised with its mean and deviation in these very features.
+        labels: (M,) int64.
+        num_classes: C.
+        l2: Strength of the penalty.
+    """
+    return _path(features, labels, num_classes, (l2,), _FINE_TOLERANCE)[0]
+
+
+def _path(
+    features: torch.Tensor, labels: torch.Tensor, num_classes: int, penalties: tuple[float, ...], tolerance: float
+) -> list[LinearClassifier]:
+    """Fit each penalty, from the strongest on, starting at the solution before it."""
+    values = features.double()
+    mean = values.mean(0)
+    std = values.std(0, correction=0)
+    inverse = torch.where(std > _CONSTANT * mean.abs() + torch.finfo(torch.float32).tiny, 1 / std, 0.0)
+    inputs = (values - mean) * inverse
+    # (D + 1, C): the last row is the bias.
+    parameters = inputs.new_zeros(features.shape[1] + 1, num_classes)
+    classifiers = []
+    for l2 in penalties:
+        parameters = _minimise(inputs, labels, parameters, l2, tolerance)
+        weight = parameters[:-1] * inverse[:, None]  # (D, C)
+        bias = parameters[-1] - mean @ weight
+        classifiers.append(LinearClassifier(weight.T.float().cpu().contiguous(), bias.float().cpu(), l2))
+    return classifiers
+
+
+def _minimise(
+    inputs: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, l2: float, tolerance: float
+) -> torch.Tensor:
+    parameters = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [parameters],
+        max_iter=_MAX_ITERATIONS,
+        max_eval=2 * _MAX_ITERATIONS,
+        tolerance_grad=tolerance,
+        tolerance_change=0.0,
+        history_size=_HISTORY,
+        line_search_fn="strong_wolfe",
+    )
+
+    def evaluate() -> torch.Tensor:
+        optimizer.zero_grad()
+        scores = torch.addmm(parameters[-1], inputs, parameters[:-1])  # (M, C)
+        loss = F.cross_entropy(scores, labels) + 0.5 * l2 * parameters[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(evaluate)
+    return parameters.detach()

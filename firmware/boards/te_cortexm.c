@@ -11,6 +11,7 @@
 
 /* System control and ID registers, B3.2.2. */
 #define TE_SCB_ICSR TE_REGISTER(0xE000ED04u)
+#define TE_SCB_VTOR TE_REGISTER(0xE000ED08u)
 #define TE_SCB_SHCSR TE_REGISTER(0xE000ED24u)
 #define TE_SCB_CFSR TE_REGISTER(0xE000ED28u)
 #define TE_SCB_HFSR TE_REGISTER(0xE000ED2Cu)
@@ -88,6 +89,7 @@ static void te_stop(void) {
 }
 
 void te_on_reset(void) {
+    TE_SCB_VTOR = (uint32_t)&te_vectors; /* A boot loader or a debugger may have left its own. */
     TE_SCB_CPACR |= TE_CPACR_FPU_FULL_ACCESS;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 

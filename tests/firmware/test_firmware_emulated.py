@@ -12,6 +12,7 @@ from tinyedge.targets.emulator import Emulator
 from tinyedge.targets.toolchain import find_build_tools, find_tool
 
 INPUT_BYTES = 24
+EMULATED = [name for name in board_names() if load_board(name).emulator]
 
 try:
     find_build_tools()
@@ -24,7 +25,7 @@ def countdown_input(count: int) -> bytes:
     return struct.pack("<I", count) + bytes(range(20))
 
 
-@pytest.fixture(scope="module", params=board_names())
+@pytest.fixture(scope="module", params=EMULATED)
 def device(request, image):
     board = load_board(request.param)
     with Emulator(image(request.param).elf, board) as emulator:
@@ -124,7 +125,7 @@ def test_long_noise_on_the_line_is_survived(device):
     assert client.command("name") == [f"m-name-dut-[{board.name}]"]
 
 
-@pytest.mark.parametrize("name", board_names())
+@pytest.mark.parametrize("name", EMULATED)
 @pytest.mark.parametrize(
     ("count", "said"),
     [(0xFFFFFFF0, "UsageFault"), (0xFFFFFFF1, "stack overflow"), (0xFFFFFFF2, "BusFault|HardFault")],

@@ -3,14 +3,16 @@
 import dataclasses
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tinyedge.cli.build import build
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError, ToolMissing
-from tinyedge.targets.board import Memory, load_board
+from tinyedge.targets.board import Memory, board_names, load_board
 from tinyedge.targets.firmware import build_firmware, build_image
+from tinyedge.targets.sources import firmware_root
 from tinyedge.targets.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
@@ -69,11 +71,44 @@ def test_an_earlier_image_survives_a_failure(changed_model, tmp_path):
     assert (tmp_path / "tinyedge.bin").read_bytes() == before
 
 
-def test_a_warning_stops_the_build_and_is_quoted(changed_model, tmp_path):
-    model = changed_model("model.c", "static void count_down", "static int never;\nstatic void count_down")
-    with pytest.raises(TargetError, match="never"):
+def test_c_that_does_not_compile_is_quoted(changed_model, tmp_path):
+    model = changed_model("model.c", "static void count_down", "static int never = nowhere;\nstatic void count_down")
+    with pytest.raises(TargetError, match=r"does not build \(\S*model\.c:\d+:\d+: error: .nowhere. undeclared"):
         build_image(model, load_board("stm32f405"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_cmake_alone_builds_without_a_warning(tmp_path, name):
+    """As the head of firmware/CMakeLists.txt tells to, with relative paths and warnings as errors."""
+    for part in ("app", "boards", "cmake", "kernels", "runtime"):
+        shutil.copytree(firmware_root() / part, tmp_path / "firmware" / part)
+    shutil.copy(firmware_root() / "CMakeLists.txt", tmp_path / "firmware")
+    shutil.copytree(load_board(name).file.parent, tmp_path / "tinyedge" / "targets" / "boards")
+    shutil.copytree(COUNTDOWN, tmp_path / "model")
+    configure = ["cmake", "-G", "Ninja", "-S", "firmware", "-B", "build", f"-DBOARD={name}", "-DMODEL_DIR=model"]
+    configure += ["-DCMAKE_TOOLCHAIN_FILE=cmake/arm-none-eabi.cmake"]
+    subprocess.run(configure, cwd=tmp_path, check=True)
+    subprocess.run(["cmake", "--build", "build"], cwd=tmp_path, check=True)
+    assert all((tmp_path / "build" / f"tinyedge.{end}").stat().st_size for end in ("elf", "bin", "hex", "map"))
+
+
+def test_cmake_alone_names_a_board_that_it_lacks(tmp_path):
+    configure = [
+        "cmake",
+        "-G",
+        "Ninja",
+        "-S",
+        firmware_root(),
+        "-B",
+        tmp_path,
+        "-DBOARD=none",
+        f"-DMODEL_DIR={COUNTDOWN}",
+    ]
+    configure += ["-DCMAKE_TOOLCHAIN_FILE=cmake/arm-none-eabi.cmake"]
+    done = subprocess.run(configure, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "no board none" in done.stderr
 
 
 def test_dynamic_memory_does_not_link(changed_model, tmp_path):

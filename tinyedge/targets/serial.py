@@ -1,13 +1,12 @@
 """Talks the serial protocol to a device: a board on a port, or an emulator on a socket."""
 
-import dataclasses
 import json
 import math
 import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
 
@@ -335,7 +334,7 @@ class DeviceClient:
         layers = []
         for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
             layer = _within_brackets(line, "te-layer", "te layers", _parse_layer)
-            layers.append(dataclasses.replace(layer, count=self._to_instructions(layer.count)))
+            layers.append(replace(layer, count=self._to_instructions(layer.count)))
         return layers
 
     def _to_instructions(self, count: int) -> int:

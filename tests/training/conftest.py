@@ -53,9 +53,8 @@ def tinyedge_command():
     """Start the installed command line on one thread; `start` returns the process."""
 
     def start(*arguments: str, **options) -> subprocess.Popen:
-        program = "from tinyedge.cli import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
+            [str(Path(sys.executable).with_name("tinyedge")), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

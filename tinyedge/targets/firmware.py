@@ -146,8 +146,11 @@ def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *
         emit(program, sources)
         try:
             return build_image(sources, board, out, runtime, mlperf_id=mlperf_id)
-        except BudgetExceeded as error:
-            raise BudgetExceeded(f"{model} does not fit: {error}; {_heaviest_layers(program)}") from error
+        except _RegionsOverflowed as error:
+            layers = " and ".join(_heaviest_layer(program, region) for region in error.regions)
+            raise BudgetExceeded(
+                f"{model} does not fit: {error}; {layers}: make it smaller or choose another --board"
+            ) from error
 
 
 def build_image(
@@ -219,7 +222,7 @@ def _run(command: list[Any], board: Board) -> None:
     said = done.stdout + done.stderr
     overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(said)}
     if overflows:
-        raise BudgetExceeded(_overflow_sentence(overflows, board))
+        raise _RegionsOverflowed(overflows, board)
     raise TargetError(f"the firmware for {board.name} does not build ({_first_cause(said)}): run `tinyedge doctor`")
 
 
@@ -232,28 +235,32 @@ def _first_cause(said: str) -> str:
     return (said.strip().splitlines() or ["no message"])[-1]
 
 
-def _overflow_sentence(excess_bytes: dict[str, int], board: Board) -> str:
-    parts = []
-    if "FLASH" in excess_bytes:
-        used = board.flash_bytes + excess_bytes["FLASH"]
-        parts.append(f"the image needs {used:,} bytes of flash and {board.name} has {board.flash_bytes:,}")
-    if "SRAM" in excess_bytes:
-        used = board.ram_bytes + excess_bytes["SRAM"]
-        parts.append(f"arena, variables and stack need {used:,} bytes of RAM and {board.name} has {board.ram_bytes:,}")
-    return " and ".join(parts)
+class _RegionsOverflowed(BudgetExceeded):
+    """The linker ran out of memory regions, here by name."""
+
+    def __init__(self, excess_bytes: dict[str, int], board: Board) -> None:
+        parts = {}
+        if "FLASH" in excess_bytes:
+            used = board.flash_bytes + excess_bytes["FLASH"]
+            parts["flash"] = f"the image needs {used:,} bytes of flash and {board.name} has {board.flash_bytes:,}"
+        if "SRAM" in excess_bytes:
+            used = board.ram_bytes + excess_bytes["SRAM"]
+            parts["RAM"] = (
+                f"arena, variables and stack need {used:,} bytes of RAM and {board.name} has {board.ram_bytes:,}"
+            )
+        super().__init__(" and ".join(parts.values()))
+        self.regions = tuple(parts)
 
 
-def _heaviest_layers(program: Program) -> str:
-    """Name the layers to make smaller: the one with the most constants, and the one with the most memory alive."""
+def _heaviest_layer(program: Program, region: str) -> str:
+    """Name the layer to make smaller: the one with the most constants, or with the most memory alive."""
     calls = program.calls
-    constants = [_constant_bytes(call) for call in calls]
-    alive = [_alive_bytes(program.plan, step) for step in range(len(calls))]
-    flash, ram = (max(range(len(calls)), key=values.__getitem__) for values in (constants, alive))
-    return (
-        f"the most flash goes to layer {flash} ({calls[flash].op} {calls[flash].name}, {constants[flash]:,} bytes) and "
-        f"the most RAM to layer {ram} ({calls[ram].op} {calls[ram].name}, {alive[ram]:,} bytes): "
-        "make them smaller or choose another --board"
-    )
+    if region == "flash":
+        sizes = [_constant_bytes(call) for call in calls]
+    else:
+        sizes = [_alive_bytes(program.plan, step) for step in range(len(calls))]
+    layer = max(range(len(calls)), key=sizes.__getitem__)
+    return f"the most {region} goes to layer {layer} ({calls[layer].op} {calls[layer].name}, {sizes[layer]:,} bytes)"
 
 
 def _constant_bytes(call: KernelCall) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.cli.build import build
-from tinyedge.errors import BudgetExceeded, ConfigError, TargetError, ToolMissing
+from tinyedge.errors import BudgetExceeded, ConfigError, TargetError, TinyEdgeError, ToolMissing
 from tinyedge.targets.board import Memory, board_names, load_board
 from tinyedge.targets.firmware import build_firmware, build_image
 from tinyedge.targets.sources import firmware_root
@@ -183,3 +183,10 @@ def test_a_refusal_names_the_layers_to_shrink(shared_model, tmp_path):
     ):
         build_firmware(model, half, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_way_is_told(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(TinyEdgeError, match=r"cannot write .*out"):
+        build_image(COUNTDOWN, load_board("mps2_an386"), tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"

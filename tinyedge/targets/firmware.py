@@ -188,7 +188,6 @@ def build_image(
         _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
         _run([tools["cmake"], "--build", build], board)
         sizes = _measure(build, board)
-        out.mkdir(parents=True, exist_ok=True)
         paths = {}
         for suffix in ("elf", "bin", "hex", "map"):
             paths[suffix] = out / f"tinyedge.{suffix}"

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/** Fails to compile where >> of a negative number is not arithmetic, or int8_t conversion would not wrap. */
+/** Fails to compile where >> of a negative number is not arithmetic, on which every rounding here rests. */
 typedef char te_requires_arithmetic_shift[((-3 >> 1) == -2) ? 1 : -1];
 
 /** a + b modulo 2^32. */

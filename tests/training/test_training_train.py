@@ -14,7 +14,7 @@ from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, Traini
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import load_run
-from tinyedge.training.train import train
+from tinyedge.training.train import _check_batch_size, train
 
 # What a clock decides.
 TIMING = {"images_per_s", "elapsed_s"}
@@ -119,13 +119,19 @@ def test_folders_that_cannot_be_trained_into(finished, small_config, tmp_path):
         ({"strategy": "dp"}, ConfigError, "strategy"),
         ({"accelerator": "cudaa"}, ConfigError, "accelerator"),
         ({"method_options": {"ema": 1}}, ConfigError, "ema"),
-        ({"batch_size": 33, "devices": 1, "strides": (2, 2, 2, 2, 2)}, ConfigError, "1 x 1 tokens"),
+        ({"strides": (2, 2, 2, 2, 2)}, ConfigError, "1 x 1 tokens"),
     ],
 )
 def test_mistakes_leave_nothing_behind(small_config, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
         train(replace(small_config, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_does_not_divide_over_the_devices(small_config):
+    with pytest.raises(ConfigError, match=r"batch_size 33 .* multiple of 2"):
+        _check_batch_size(replace(small_config, batch_size=33), devices=2)
+    _check_batch_size(replace(small_config, batch_size=34), devices=2)
 
 
 def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tmp_path, small_config):
@@ -199,12 +205,14 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, t
     assert 16 < step < 32  # within the second epoch
     assert not (killed / "encoder.safetensors").exists()
 
+    (path.parent / ".last.ckpt.half").write_bytes(b"written when the power went")
     process = tinyedge_command("train", "--out", str(killed), "--resume")
     assert process.wait(300) == 0, process.communicate()
     assert (killed / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()
     assert numbers(killed) == numbers(whole)
     steps = [record["step"] for record in numbers(killed)]
     assert steps == sorted(set(steps))
+    assert [item.name for item in path.parent.iterdir()] == ["last.ckpt"]
     ends = load_checkpoint(path), load_checkpoint(whole / "checkpoints/last.ckpt")
     assert all(torch.equal(value, ends[1].method[key]) for key, value in ends[0].method.items())
     for key, moments in ends[0].optimizer["state"].items():

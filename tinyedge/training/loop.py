@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tinyedge.data.augment import Augment, normalise
 from tinyedge.data.dataset import ImageDataset
-from tinyedge.errors import CheckpointError, ConfigError, TrainingError
+from tinyedge.errors import CheckpointError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
@@ -46,7 +46,6 @@ def optimise(
         console: Where progress is shown.
 
     Raises:
-        ConfigError: The batch does not divide over the devices.
         CheckpointError: The checkpoint is corrupt or of another method.
         TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
@@ -55,11 +54,6 @@ def optimise(
     assert config.lr_per_256 is not None
     assert config.warmup_epochs is not None
     assert config.augment is not None
-    if config.batch_size % fabric.world_size or config.batch_size < 2 * fabric.world_size:
-        raise ConfigError(
-            f"batch_size {config.batch_size} does not divide into 2 or more images on each of {fabric.world_size} "
-            f"devices; give a multiple of {fabric.world_size} to --batch-size"
-        )
     rank, world_size, first_rank = fabric.global_rank, fabric.world_size, fabric.is_global_zero
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -147,6 +141,8 @@ def optimise(
 
 def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optimizer) -> Checkpoint:
     """Load the checkpoint at `path` into both; without one, return the state before the first step."""
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)
     if not path.is_file():
         return Checkpoint(step=0, method={}, optimizer={}, window={}, window_steps=0, elapsed_s=0.0)
     checkpoint = load_checkpoint(path)

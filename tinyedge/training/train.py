@@ -77,6 +77,7 @@ def train(
     )
     method = create_method(config.method, encoder, options)
     config = _resolve(replace(config, method_options=options), dataset, encoder)
+    _check_batch_size(config, fabric.world_size)
     if resume:
         _require_same_config(out / CONFIG_FILE, config)
     elif fabric.is_global_zero:
@@ -161,6 +162,15 @@ def _resolve(config: TrainConfig, dataset: ImageDataset, encoder: Encoder) -> Tr
         lr_per_256=config.lr_per_256 or entry.lr_per_256,
         warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
     )
+
+
+def _check_batch_size(config: TrainConfig, devices: int) -> None:
+    assert config.batch_size is not None
+    if config.batch_size % devices or config.batch_size < 2 * devices:
+        raise ConfigError(
+            f"batch_size {config.batch_size} does not divide into 2 or more images on each of {devices} devices; "
+            f"give a multiple of {devices} to --batch-size"
+        )
 
 
 def _require_same_config(path: Path, config: TrainConfig) -> None:

@@ -1,6 +1,7 @@
 """Whole models through the compiler: the bits of TFLite Micro on every input."""
 
 import itertools
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from tinyedge.compiler.graph import Tensor
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -83,6 +85,23 @@ def test_random_networks_hold_every_operator(tmp_path: Path) -> None:
         *("HARD_SWISH", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RESHAPE", "SOFTMAX"),
         *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
     }
+
+
+def test_damaged_networks_compile_or_are_refused(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    path = tmp_path / "network.tflite"
+    compiled = refused = 0
+    for _ in range(400):
+        damaged = bytearray(random_network(rng.randrange(3)))
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            damaged[rng.randrange(len(damaged))] = rng.choice([0, 1, 0x7F, 0x80, 0xFF])
+        path.write_bytes(damaged)
+        try:
+            compile_graph(read_tflite(path))
+            compiled += 1
+        except TinyEdgeError:
+            refused += 1
+    assert min(compiled, refused) > 20
 
 
 def test_parameters_and_constants_are_counted(tmp_path: Path) -> None:

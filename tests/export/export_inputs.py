@@ -17,22 +17,25 @@ CALIBRATION_IMAGES = 64
 
 
 def make_trained_like(encoder: Encoder) -> Encoder:
-    """Give every parameter and batch-norm statistic a value that no default has, and activations their usual size."""
+    """Give every parameter and batch-norm statistic a value that no default has.
+
+    What no batch norm follows stays small: attention that saturates would turn a rounding error into another answer.
+    """
     generator = torch.Generator().manual_seed(0)
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5, generator=generator)
             module.bias.data.normal_(0, 0.3, generator=generator)
+            module.momentum = None  # The average over all batches, so that evaluation sees what training saw.
         elif isinstance(module, nn.Conv2d | nn.Linear):
             fan_in = module.weight[0].numel()
-            module.weight.data.normal_(0, fan_in**-0.5, generator=generator)
+            module.weight.data.normal_(0, 0.3 * fan_in**-0.5, generator=generator)
             if module.bias is not None:
                 module.bias.data.normal_(0, 0.1, generator=generator)
-    size = encoder.input_size
     encoder.train()
     with torch.no_grad():
-        for _ in range(8):
-            encoder(torch.randn(16, 3, size, size, generator=generator))
+        for batch in _normalised(make_dataset(encoder.input_size)).split(32):
+            encoder(batch)
     return encoder.eval()
 
 
@@ -73,12 +76,16 @@ def make_dataset(size: int) -> ImageDataset:
     )
 
 
+def _normalised(dataset: ImageDataset) -> torch.Tensor:
+    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    return (dataset.train.images.float() / 255 - mean) / std
+
+
 def fit_probe(encoder: Encoder, dataset: ImageDataset) -> Probe:
     """Least squares to one-hot targets: enough to separate stripes, and closed-form."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
     with torch.no_grad():
-        features = encoder((dataset.train.images.float() / 255 - mean) / std).double()
-    centre, spread = features.mean(0), features.std(0) + 0.05
+        features = encoder(_normalised(dataset)).double()
+    centre, spread = features.mean(0), features.std(0) + 0.3
     scaled = (features - centre) / spread
     targets = nn.functional.one_hot(dataset.train.labels, len(dataset.classes)).double() - 0.25
     gram = scaled.T @ scaled + 10 * torch.eye(scaled.shape[1], dtype=torch.float64)

@@ -228,6 +228,16 @@ def test_wrong_options_are_refused_before_any_work(run: Run, options: dict, mess
     assert not (run.path / "features.safetensors").exists()
 
 
+@pytest.mark.parametrize("protocol", ["linear", "knn"])
+def test_encoder_of_broken_weights(run: Run, protocol: str) -> None:
+    weights = load_file(run.path / ENCODER_FILE)
+    weights["norm.weight"][7] = float("nan")
+    save_file(weights, run.path / ENCODER_FILE)
+    with pytest.raises(CheckpointError, match="NaN or infinity for 1438 of 1438 train images"):
+        probe_run(run, protocol=protocol)
+    assert not (run.path / "probe.json").exists()
+
+
 def test_run_without_encoder(run: Run) -> None:
     (run.path / ENCODER_FILE).unlink()
     with pytest.raises(CheckpointError, match=r"encoder\.safetensors"):

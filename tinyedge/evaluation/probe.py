@@ -141,8 +141,19 @@ def probe_encoder(
 def probe_features(
     features: FrozenFeatures, *, label_fraction: float, protocol: str, seeds: int
 ) -> tuple[ProbeResult, LinearClassifier | None]:
-    """Probe features; also return the linear classifier of seed 0, None for kNN."""
+    """Probe features; also return the linear classifier of seed 0, None for kNN.
+
+    Raises:
+        CheckpointError: A feature is NaN or infinite.
+    """
     _check_options(label_fraction, protocol, seeds)
+    for split, values in (("train", features.train), ("test", features.test)):
+        broken = int((~torch.isfinite(values)).any(1).sum())
+        if broken:
+            raise CheckpointError(
+                f"the encoder gives NaN or infinity for {broken} of {len(values)} {split} images: its weights are of "
+                "no use, train again with a lower --lr"
+            )
     accuracies, nearest, penalties = [], [], []
     first: LinearClassifier | None = None
     labels = 0

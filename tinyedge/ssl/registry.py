@@ -42,9 +42,9 @@ _ENTRIES: dict[str, MethodEntry] = {
     "s0-plus": MethodEntry(
         MultiPretext,
         MultiPretextOptions,
-        {"corrupt_at": "input+stage3", "mask_block": 2, "roll_unit": None, "vicreg_weight": 0.04},
+        {"corrupt_at": "input+stage3", "mask_block": 2, "roll_unit": None, "vicreg_weight": 0.2},
         augment="strong",
-        lr_per_256=1e-3,
+        lr_per_256=3e-3,
     ),
     "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
 }

@@ -1,0 +1,164 @@
+"""What a user's mistakes give: one sentence on standard error, exit code 2, and nothing half-written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiler.tflite_builder import TensorSpec, constant, one_operator
+
+from tinyedge.cli import main
+
+
+def fully_connected(inputs: int, outputs: int) -> bytes:
+    generator = np.random.default_rng(0)
+    weights = generator.integers(-127, 128, (outputs, inputs), dtype=np.int8)
+    return one_operator(
+        "FULLY_CONNECTED",
+        [TensorSpec((1, inputs), 0.5, 3), constant(weights, 0.01), constant(np.zeros(outputs, np.int32), 0.005)],
+        TensorSpec((1, outputs), 0.7, -5),
+    )
+
+
+def float_model() -> bytes:
+    return one_operator("RELU", [TensorSpec((1, 4), dtype=np.float32)], TensorSpec((1, 4), dtype=np.float32))
+
+
+def unknown_operator() -> bytes:
+    return one_operator("FLOOR_MOD", [TensorSpec((1, 4), 0.5, name="x")] * 2, TensorSpec((1, 4), 0.5, name="rest"))
+
+
+@pytest.fixture
+def tinyedge(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; returns the message of the mistake and checks the folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        before = _everything(tmp_path)
+        monkeypatch.setattr("sys.argv", ["tinyedge", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err.strip()
+        assert ended.value.code == 2, said
+        assert _everything(tmp_path) == before
+        assert "Traceback" not in said
+        assert said.startswith("error: ")
+        assert len(said.splitlines()) == 1, said
+        return said
+
+    return run
+
+
+def _everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+MODEL_COMMANDS = [
+    ("compile", "m.tflite", "--out", "c"),
+    ("build", "m.tflite", "--out", "firmware"),
+    ("bench", "m.tflite"),
+    ("bench", "m.tflite", "--target", "emulator", "--json", "x.json"),
+]
+
+
+@pytest.mark.parametrize("command", MODEL_COMMANDS, ids=" ".join)
+def test_a_missing_file(tinyedge, command):
+    assert "m.tflite" in tinyedge(*command)
+
+
+@pytest.mark.parametrize("command", MODEL_COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.99])
+def test_a_truncated_model(tinyedge, tmp_path, command, keep):
+    model = fully_connected(8, 16)
+    (tmp_path / "m.tflite").write_bytes(model[: int(len(model) * keep)])
+    assert "m.tflite" in tinyedge(*command)
+
+
+@pytest.mark.parametrize("command", MODEL_COMMANDS, ids=" ".join)
+def test_a_float_model(tinyedge, tmp_path, command):
+    (tmp_path / "m.tflite").write_bytes(float_model())
+    assert "float32" in tinyedge(*command)
+
+
+@pytest.mark.parametrize("command", MODEL_COMMANDS, ids=" ".join)
+def test_an_unknown_operator(tinyedge, tmp_path, command):
+    (tmp_path / "m.tflite").write_bytes(unknown_operator())
+    said = tinyedge(*command)
+    assert "FLOOR_MOD" in said
+    assert "rest" in said
+    assert "CONV_2D" in said
+
+
+@pytest.mark.parametrize("command", [MODEL_COMMANDS[1], MODEL_COMMANDS[3]], ids=" ".join)
+def test_a_model_too_large_for_the_board(tinyedge, tmp_path, command):
+    (tmp_path / "m.tflite").write_bytes(fully_connected(1024, 1100))
+    said = tinyedge(*command)
+    assert "flash" in said.lower()
+    assert "1,048,576" in said or "1048576" in said
+
+
+def test_a_model_with_too_much_ram_for_the_board(tinyedge, tmp_path):
+    shape = (1, 256, 256, 2)
+    (tmp_path / "m.tflite").write_bytes(
+        one_operator("TANH", [TensorSpec(shape, 0.05, 0)], TensorSpec(shape, 1 / 128, 0))
+    )
+    said = tinyedge("build", "m.tflite", "--out", "firmware")
+    assert "RAM" in said
+    assert "131,072" in said or "131072" in said
+
+
+@pytest.mark.parametrize("command", [MODEL_COMMANDS[1], MODEL_COMMANDS[3]], ids=" ".join)
+def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
+    (tmp_path / "m.tflite").write_bytes(fully_connected(8, 16))
+    monkeypatch.setenv("PATH", os.devnull)
+    said = tinyedge(*command)
+    assert "arm-none-eabi-gcc" in said
+    assert "apt-get install" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("bench", "m.tflite", "--target", "moon"), "--target"),
+        (("bench", "m.tflite", "--board", "stm32f406"), "stm32f405"),
+        (("bench", "m.tflite", "--runtime", "tvm"), "tvm"),
+        (("bench", "m.tflite", "--runtime", "onnx"), "model.onnx"),
+        (("bench", "m.tflite", "--target", "emulator", "--runtime", "litert"), "aot"),
+        (("bench", "m.tflite", "--runtime", "all", "--outputs", "y.npy"), "--runtime"),
+        (("bench", "m.tflite", "--input", "x.npy"), "x.npy"),
+        (("build", "m.tflite", "--board", "stm32f406"), "stm32f405"),
+        (("build", "m.tflite", "--runtime", "tflm"), "aot"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_an_option_that_does_not_fit(tinyedge, tmp_path, arguments, word):
+    (tmp_path / "m.tflite").write_bytes(fully_connected(8, 16))
+    assert word in tinyedge(*arguments)
+
+
+def test_a_folder_without_images(tinyedge, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("nothing to see")
+    assert "empty" in tinyedge("train", "--data", "empty", "--epochs", "1", "--out", "run")
+
+
+def test_a_data_set_that_is_neither_name_nor_folder(tinyedge):
+    assert "cifar10" in tinyedge("train", "--data", "cifar01", "--epochs", "1", "--out", "run")
+
+
+def test_a_corrupt_checkpoint(tinyedge, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text(
+        "method: random\nencoder: tinynext_t\ndata: digits\nimage_size: 32\nstrides: [2, 1, 2, 2, 2]\n"
+    )
+    (run / "encoder.safetensors").write_bytes(b"not weights")
+    for command in ("probe", "export"):
+        said = tinyedge(command, "run")
+        assert "encoder.safetensors" in said
+        assert "corrupt" in said
+
+
+@pytest.mark.parametrize("command", ["probe", "export", "build", "bench"])
+def test_a_run_that_does_not_exist(tinyedge, command):
+    assert "runs/none" in tinyedge(command, "runs/none")

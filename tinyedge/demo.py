@@ -1,0 +1,124 @@
+"""The whole way on the embedded data set: unlabelled digits to an INT8 classifier on an emulated STM32F405."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tinyedge.atomic import write_json
+from tinyedge.bench.bench import run_bench
+from tinyedge.bench.record import BenchReport
+from tinyedge.evaluation.probe import ProbeResult, probe_run
+from tinyedge.export.export import export_run
+from tinyedge.targets.board import load_board
+from tinyedge.targets.firmware import build_firmware
+from tinyedge.targets.model_path import resolve_model
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.train import train
+
+_BOARD = "stm32f405"
+_EMULATED_IMAGES = 10
+
+# Strides (2,1,2,2,2) suit a CPU: 17 M MACs an image instead of 71 M, with the same weights.
+_CONFIG = TrainConfig(
+    method="s0-plus", encoder="tinynext_t", data="digits", image_size=32, strides=(2, 1, 2, 2, 2), epochs=20, seed=0
+)
+
+_Figure = TypeVar("_Figure", int, float)
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The figures of the demo's closing table.
+
+    Attributes:
+        parameters: Of the deployed classifier.
+        macs: Multiply-accumulates an image.
+        random_accuracy: Linear probe on the untrained encoder, top-1 in [0, 1].
+        float_accuracy: Linear probe on the pretrained encoder, top-1 in [0, 1].
+        int8_accuracy: The deployed INT8 classifier on all test images, top-1 in [0, 1].
+        flash_bytes: The firmware image, protocol and model included.
+        flash_limit_bytes: What the board has.
+        ram_bytes: Its static RAM, the arena included.
+        ram_limit_bytes: What the board has.
+        instructions: An inference on the emulated board.
+        bit_exact: TFLite Micro on the host = our C on the host = our C on the emulated board, every output byte.
+    """
+
+    parameters: int
+    macs: int
+    random_accuracy: float
+    float_accuracy: float
+    int8_accuracy: float
+    flash_bytes: int
+    flash_limit_bytes: int
+    ram_bytes: int
+    ram_limit_bytes: int
+    instructions: int
+    bit_exact: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as a JSON object."""
+        return asdict(self)
+
+
+def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
+    """Train, probe, export, build and bench, each step as its own command would.
+
+    Args:
+        out: Where the runs go; what an earlier demo left there is replaced.
+        announce: Called with the command that each step amounts to.
+
+    Returns:
+        The figures, which are also in `out/demo.json`.
+    """
+    random, pretrained = out / "random", out / "s0-plus"
+    recipe = f"--data digits --strides 2,1,2,2,2 --epochs {_CONFIG.epochs}"
+    announce(f"tinyedge train --method random {recipe} --out {random}")
+    random_run = train(replace(_CONFIG, method="random"), random, overwrite=True)
+    announce(f"tinyedge probe {random}")
+    random_probe = probe_run(random_run)
+    announce(f"tinyedge train --method s0-plus {recipe} --out {pretrained}")
+    run = train(_CONFIG, pretrained, overwrite=True)
+    announce(f"tinyedge probe {pretrained}")
+    float_probe = probe_run(run)
+    announce(f"tinyedge export {pretrained} --int8")
+    export_run(run)
+    announce(f"tinyedge build {pretrained} --board {_BOARD} --out {out / 'firmware'}")
+    build_firmware(resolve_model(pretrained), load_board(_BOARD), out / "firmware")
+    announce(f"tinyedge bench {pretrained} --target host --runtime all")
+    host, _ = run_bench(pretrained, target="host")
+    announce(f"tinyedge bench {pretrained} --target emulator --board {_BOARD} --inputs {_EMULATED_IMAGES}")
+    emulated, _ = run_bench(
+        pretrained, target="emulator", board_name=_BOARD, inputs=_EMULATED_IMAGES, accuracy_images=0
+    )
+    result = _summarise(random_probe, float_probe, host, emulated)
+    write_json(out / "demo.json", result.to_json())
+    return result
+
+
+def _summarise(
+    random_probe: ProbeResult, float_probe: ProbeResult, host: BenchReport, emulated: BenchReport
+) -> DemoResult:
+    on_host = {record.runtime: record for record in host.results}
+    (on_board,) = emulated.results
+    board = load_board(_BOARD)
+    return DemoResult(
+        parameters=host.model.params,
+        macs=host.model.macs,
+        random_accuracy=random_probe.mean,
+        float_accuracy=float_probe.mean,
+        int8_accuracy=_known(on_host["aot"].accuracy),
+        flash_bytes=_known(on_board.flash_bytes),
+        flash_limit_bytes=board.flash_bytes,
+        ram_bytes=_known(on_board.ram_bytes),
+        ram_limit_bytes=board.ram_bytes,
+        instructions=_known(on_board.instructions),
+        bit_exact=all(record.bit_exact is True for record in (on_host["tflm"], on_host["aot"], on_board)),
+    )
+
+
+def _known(figure: _Figure | None) -> _Figure:
+    """Return a figure that the host's and the emulator's records always hold."""
+    assert figure is not None
+    return figure

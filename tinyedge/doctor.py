@@ -1,10 +1,13 @@
 """What the toolkit needs on this machine, and what it finds."""
 
 import importlib.metadata
+import os
 import shutil
-import subprocess
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from tinyedge.errors import ToolMissing
+from tinyedge.targets.toolchain import DEBIAN_PACKAGES, find_tool
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Finding:
     Attributes:
         purpose: The part of the work that needs it.
         name: The program or Python package.
-        found: Its version, or None where it is missing.
+        found: Its version or path, or None where it is missing.
         remedy: The command that installs it.
     """
 
@@ -35,40 +38,36 @@ _PACKAGES = (
     ("bench", ("tflite-micro", "onnxruntime", "ai-edge-litert")),
     ("flash", ("pyocd",)),
 )
+# The command that needs it -> the program.
 _PROGRAMS = (
-    ("bench on the host", "cc", "gcc libc6-dev"),
-    ("build", "arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
-    ("build", "cmake", "cmake"),
-    ("build", "ninja", "ninja-build"),
-    ("bench on the emulator", "qemu-system-arm", "qemu-system-arm"),
+    ("build", "arm-none-eabi-gcc"),
+    ("build", "cmake"),
+    ("build", "ninja"),
+    ("bench on the emulator", "qemu-system-arm"),
 )
 
 
-def _package_version(name: str) -> str | None:
+def _package(purpose: str, name: str) -> Finding:
     try:
-        return importlib.metadata.version(name)
+        found = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        found = None
+    return Finding(purpose, name, found, f"pip install 'tinyedge[{purpose}]'")
 
 
-def _program_version(name: str) -> str | None:
-    path = shutil.which(name)
-    if path is None:
-        return None
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
-    lines = answer.stdout.strip().splitlines()
-    return lines[0] if lines else path
+def _program(purpose: str, name: str) -> Finding:
+    remedy = f"apt-get install {DEBIAN_PACKAGES[name]}"
+    try:
+        return Finding(purpose, name, find_tool(name).version, remedy)
+    except ToolMissing:
+        return Finding(purpose, name, None, remedy)
 
 
 def examine() -> list[Finding]:
     """Look for every program and package that some command needs."""
-    findings = [
-        Finding(purpose, name, _package_version(name), f"pip install 'tinyedge[{purpose}]'")
-        for purpose, names in _PACKAGES
-        for name in names
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    return [
+        *(_package(purpose, name) for purpose, names in _PACKAGES for name in names),
+        Finding("bench on the host", "a C compiler", compiler, "apt-get install gcc libc6-dev"),
+        *(_program(purpose, name) for purpose, name in _PROGRAMS),
     ]
-    findings += [
-        Finding(purpose, name, _program_version(name), f"apt-get install {package}")
-        for purpose, name, package in _PROGRAMS
-    ]
-    return findings

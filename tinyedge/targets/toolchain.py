@@ -25,7 +25,7 @@ class Tool:
 
 
 # What to install for each, on Debian and Ubuntu. The C library is a package of its own there.
-_PACKAGES = {
+DEBIAN_PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-objcopy": "binutils-arm-none-eabi",
     "cmake": "cmake",
@@ -45,7 +45,7 @@ def find_tool(name: str) -> Tool:
     Raises:
         ToolMissing: It is not on PATH or does not start.
     """
-    remedy = f"install it with `apt-get install {_PACKAGES[name]}`"
+    remedy = f"install it with `apt-get install {DEBIAN_PACKAGES[name]}`"
     path = shutil.which(name)
     if path is None:
         raise ToolMissing(f"{name} is not on PATH: {remedy}")

@@ -95,10 +95,18 @@ class FoldedExcite(nn.Module):
         return out
 
 
+class PooledMean(nn.Module):
+    """Global mean: the feature of an encoder without a final norm."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, D, h, w) to (B, D)."""
+        return x.mean(dim=(2, 3))
+
+
 class PooledFeature(nn.Module):
     """Global mean, then the final norm's affine map."""
 
-    def __init__(self, affine: nn.Module):
+    def __init__(self, affine: nn.Conv2d):
         super().__init__()
         self.affine = affine
 
@@ -133,8 +141,8 @@ def fold_encoder(encoder: Encoder) -> Deployable:
         ConfigError: The encoder holds something that a microcontroller's runtime lacks.
     """
     body, norm = _fold_body(encoder)
-    affine = nn.Identity() if norm is None else _depthwise_1x1(*norm)
-    return Deployable(body, PooledFeature(affine)).eval()
+    head = PooledMean() if norm is None else PooledFeature(_depthwise_1x1(*norm))
+    return Deployable(body, head).eval()
 
 
 def fold_classifier(encoder: Encoder, weight: torch.Tensor, bias: torch.Tensor) -> Deployable:

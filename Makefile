@@ -21,11 +21,12 @@ help:
 demo: setup
 	$(BIN)/tinyedge demo
 
+# One thread a process: two test processes whose threads wait for each other actively stand still on two cores.
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-fast: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -30,6 +30,7 @@ def test_a_file_comes_back_as_it_was_written(tmp_path):
         (np.zeros((2, 3, 5, 3), np.int8), r"\(n, 3, 5, 2\)"),
         (np.zeros((3, 5, 2), np.int8), r"\(3, 5, 2\)"),
         (np.zeros((0, 3, 5, 2), np.int8), "shape"),
+        (np.int8(3), r"shape \(\)"),
     ],
 )
 def test_what_the_model_cannot_take_is_refused(tmp_path, values, message):
@@ -41,9 +42,12 @@ def test_what_the_model_cannot_take_is_refused(tmp_path, values, message):
 def test_a_file_that_is_no_array_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         read_inputs(tmp_path / "x.npy", TENSOR)
-    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(ConfigError, match=r"not a \.npy file"):
-        read_inputs(tmp_path / "x.npy", TENSOR)
+    np.savez(tmp_path / "archive.npz", np.zeros((2, 3, 5, 2), np.int8))
+    archive = (tmp_path / "archive.npz").read_bytes()
+    for content in (b"\x93NUMPY", b"", archive, archive[:30]):
+        (tmp_path / "x.npy").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"not a \.npy file"):
+            read_inputs(tmp_path / "x.npy", TENSOR)
 
 
 def test_a_small_sample_goes_round_the_classes():

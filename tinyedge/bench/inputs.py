@@ -39,13 +39,14 @@ def read_inputs(path: Path, tensor: Tensor) -> np.ndarray:
         ConfigError: The file is missing, no .npy file, or its shape or type is not the model's.
     """
     try:
-        values = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            values = np.lib.format.read_array(stream, allow_pickle=False)
     except FileNotFoundError as error:
         raise ConfigError(f"no such file: {path}; --input takes a .npy file") from error
     except (OSError, ValueError, EOFError) as error:
         raise ConfigError(f"{path} is not a .npy file; write one with numpy.save") from error
     expected = tensor.shape[1:]
-    if values.dtype != np.int8 or values.shape[1:] != expected or len(values) == 0:
+    if values.dtype != np.int8 or values.ndim == 0 or values.shape[1:] != expected or len(values) == 0:
         shape = ", ".join(str(size) for size in ("n", *expected))
         raise ConfigError(
             f"{path} holds {values.dtype} of shape {values.shape}, but the model takes int8 of shape ({shape}); "

@@ -31,7 +31,7 @@ def run_bench(
     Args:
         source: A run directory with an INT8 export, or a full-INT8 .tflite file.
         target: "host" or "emulator".
-        board_name: The emulated board; on the host, the board whose budgets are shown.
+        board_name: The emulated board.
         runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
         inputs: How many inputs to compare: test images of a run, else random ones.
         seed: Of the random inputs.

@@ -29,5 +29,5 @@ def budget_rows(report: BenchReport, board: Board) -> list[BudgetRow]:
     record = next((record for record in report.results if record.board == board.name), None)
     if record is not None and record.flash_bytes is not None and record.ram_bytes is not None:
         rows.append(BudgetRow("flash", record.flash_bytes, board.flash_bytes, "bytes"))
-        rows.append(BudgetRow("RAM", record.ram_bytes, board.ram_bytes, "bytes"))
+        rows.append(BudgetRow("RAM with stack", record.ram_bytes + board.stack_bytes, board.ram_bytes, "bytes"))
     return rows

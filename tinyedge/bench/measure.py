@@ -21,7 +21,8 @@ from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.runtimes.base import Runtime
 from tinyedge.targets.board import Board
 from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import build_firmware
+from tinyedge.targets.firmware import FirmwareImage, build_firmware
+from tinyedge.targets.toolchain import find_tool
 
 RUNTIMES = ("onnx", "litert", "tflm", "aot")
 
@@ -85,7 +86,7 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
         outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
         if name == "tflm":
-            limit = min(limit or _TFLM_ACCURACY_IMAGES, _TFLM_ACCURACY_IMAGES)
+            limit = _TFLM_ACCURACY_IMAGES if limit is None else min(limit, _TFLM_ACCURACY_IMAGES)
         accuracy, images = _accuracy(runtime.run, subject.test, limit)
         records.append(
             BenchRecord(
@@ -108,7 +109,7 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
             )
         )
         _write_outputs(outputs, options)
-    return _report(subject.model, program, records, options)
+    return _report(subject.model, program, records, _host_environment(options))
 
 
 def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> BenchReport:
@@ -167,7 +168,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         **_compare(outputs, golden),
     )
     _write_outputs(outputs, options)
-    return _report(subject.model, program, [record], options)
+    return _report(subject.model, program, [record], _emulator_environment(options, image))
 
 
 def _choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:
@@ -254,7 +255,7 @@ def _write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
             np.save(stream, outputs)
 
 
-def _report(model: Path, program: Program, records: Sequence[BenchRecord], options: BenchOptions) -> BenchReport:
+def _report(model: Path, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
     return BenchReport(
         model=ModelRecord(
             path=str(model),
@@ -264,15 +265,39 @@ def _report(model: Path, program: Program, records: Sequence[BenchRecord], optio
             bytes=model.stat().st_size,
         ),
         results=tuple(records),
-        env=_environment(options.seed),
+        env=env,
     )
 
 
-def _environment(seed: int) -> dict[str, Any]:
+def _host_environment(options: BenchOptions) -> dict[str, Any]:
+    """Return the environment of host runtimes, of which only aot is compiled here."""
+    from tinyedge.runtimes.aot import FLAGS, compiler_version
+
+    compiled = "aot" in options.runtimes
+    return {
+        "versions": _versions(),
+        "machine": platform.machine(),
+        "compiler": compiler_version() if compiled else None,
+        "flags": " ".join(FLAGS) if compiled else None,
+        "seed": options.seed,
+    }
+
+
+def _emulator_environment(options: BenchOptions, image: FirmwareImage) -> dict[str, Any]:
+    return {
+        "versions": {**_versions(), "qemu": find_tool("qemu-system-arm").version},
+        "machine": platform.machine(),
+        "compiler": image.compiler,
+        "flags": image.flags,
+        "seed": options.seed,
+    }
+
+
+def _versions() -> dict[str, str]:
     versions = {"tinyedge": __version__, "python": platform.python_version()}
     for package in ("numpy", "onnxruntime", "ai-edge-litert", "tflite-micro"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"versions": versions, "machine": platform.machine(), "seed": seed}
+    return versions

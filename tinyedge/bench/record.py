@@ -74,7 +74,14 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """A model, its results, and the environment that gave them."""
+    """A model, its results, and the environment that gave them.
+
+    Attributes:
+        model: What was measured.
+        results: A record a runtime.
+        env: `versions` by package, `machine`, `seed`, and `compiler` and `flags` of the model's C; the two are None
+            where nothing was compiled.
+    """
 
     model: ModelRecord
     results: tuple[BenchRecord, ...]

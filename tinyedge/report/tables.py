@@ -53,7 +53,7 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
         )
         for layer in record.layers:
             per_mac = f"{layer.instructions / layer.macs:.2f}" if layer.macs else ""
-            share = f"{100 * layer.instructions / total:.1f}"
+            share = f"{100 * layer.instructions / total:.1f}" if total else ""
             table.add_row(layer.name, layer.op, f"{layer.macs:,}", f"{layer.instructions:,}", per_mac, share)
         console.print(table)
 

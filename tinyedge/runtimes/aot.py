@@ -16,6 +16,8 @@ from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
 
+FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
+
 # Loops over the inputs in C, so that a test set does not pay for a Python call an image.
 _DRIVER = """\
 #include <string.h>
@@ -71,9 +73,23 @@ class AotRuntime:
         return outputs
 
 
+def compiler_version() -> str:
+    """Return the first line that the C compiler says of itself, or its name where it says nothing."""
+    compiler = _compiler()
+    try:
+        said = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        said = ""
+    return said.partition("\n")[0].strip() or compiler[0]
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CC", "cc")) or ["cc"]
+
+
 def _build(program: Program, folder: Path) -> Path:
     """Compile the program and the driver into a shared library."""
-    compiler = shlex.split(os.environ.get("CC", "cc")) or ["cc"]
+    compiler = _compiler()
     if shutil.which(compiler[0]) is None:
         raise ToolMissing(
             f"no C compiler '{compiler[0]}': install one (Debian: `apt install gcc`) or name one in the variable CC"
@@ -83,7 +99,7 @@ def _build(program: Program, folder: Path) -> Path:
     (sources / "driver.c").write_text(_DRIVER, encoding="utf-8")
     library = folder / "model.so"
     # The model and the driver come first, then the kernels, all in one call: it is one short-lived build.
-    command = [*compiler, "-std=c99", "-O2", "-fPIC", "-shared", "-o", str(library)]
+    command = [*compiler, *FLAGS, "-o", str(library)]
     command += [str(source) for source in sorted(sources.glob("*.c"))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:

@@ -25,6 +25,7 @@ RUNTIMES = ("aot",)
 MLPERF_IDS = ("ic01", "vww01", "kws01", "ad01")
 
 _BUILD_TIMEOUT_S = 900
+_KERNEL_OPTIMISATION = "-O2"
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
 _CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+\S[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
@@ -79,6 +80,8 @@ class FirmwareImage:
         map: The linker's account of every symbol.
         board: What it is for.
         runtime: What runs the model.
+        compiler: Name and version of what built it: "arm-none-eabi-gcc 12.2.1".
+        flags: With which it built the model and the kernels.
         sizes: What it takes.
     """
 
@@ -88,6 +91,8 @@ class FirmwareImage:
     map: Path
     board: Board
     runtime: str
+    compiler: str
+    flags: str
     sizes: FirmwareSizes
 
     def memory_rows(self) -> list[MemoryRow]:
@@ -115,6 +120,8 @@ class FirmwareImage:
             "board": self.board.name,
             "cpu": self.board.cpu,
             "runtime": self.runtime,
+            "compiler": self.compiler,
+            "flags": self.flags,
             "files": files,
             "sizes": asdict(self.sizes),
             "limits": limits,
@@ -169,11 +176,12 @@ def build_image(
         TinyEdgeError: As for `build_firmware`.
     """
     _check_options(runtime, mlperf_id)
-    tools = {tool.name: tool.path for tool in find_build_tools()}
+    tools = {tool.name: tool for tool in find_build_tools()}
+    gcc, cmake = tools["arm-none-eabi-gcc"], tools["cmake"].path
     with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
         build = Path(folder)
         configuration = {
-            "CMAKE_MAKE_PROGRAM": tools["ninja"],
+            "CMAKE_MAKE_PROGRAM": tools["ninja"].path,
             "CMAKE_TOOLCHAIN_FILE": firmware_root() / "cmake" / "arm-none-eabi.cmake",
             "BOARD": board.name,
             "BOARD_DIR": board.file.parent,
@@ -181,19 +189,27 @@ def build_image(
             "RUNTIME": runtime,
             "MLPERF_ID": mlperf_id,
             "TE_VERSION": __version__,
+            "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
             # Another version of GCC may find something new to warn of; a user's build does not stop for it.
             "WARNINGS_AS_ERRORS": "OFF",
         }
         options = [f"-D{key}={value}" for key, value in configuration.items()]
-        _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
-        _run([tools["cmake"], "--build", build], board)
+        _run([cmake, "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
+        _run([cmake, "--build", build], board)
         sizes = _measure(build, board)
         paths = {}
         for suffix in ("elf", "bin", "hex", "map"):
             paths[suffix] = out / f"tinyedge.{suffix}"
             with atomic_path(paths[suffix]) as temporary:
                 shutil.copyfile(build / f"tinyedge.{suffix}", temporary)
-    return FirmwareImage(**paths, board=board, runtime=runtime, sizes=sizes)
+    return FirmwareImage(
+        **paths,
+        board=board,
+        runtime=runtime,
+        compiler=f"{gcc.name} {gcc.version}",
+        flags=f"{board.cpu_flags} -std=c99 {_KERNEL_OPTIMISATION}",
+        sizes=sizes,
+    )
 
 
 def _check_options(runtime: str, mlperf_id: str) -> None:

@@ -34,7 +34,7 @@ def make_trained_like(encoder: Encoder) -> Encoder:
                 module.bias.data.normal_(0, 0.1, generator=generator)
     encoder.train()
     with torch.no_grad():
-        for batch in _normalised(make_dataset(encoder.input_size)).split(32):
+        for batch in normalised_images(make_dataset(encoder.input_size)).split(32):
             encoder(batch)
     return encoder.eval()
 
@@ -76,7 +76,8 @@ def make_dataset(size: int) -> ImageDataset:
     )
 
 
-def _normalised(dataset: ImageDataset) -> torch.Tensor:
+def normalised_images(dataset: ImageDataset) -> torch.Tensor:
+    """The train images as an encoder takes them, (N, 3, H, W) float32."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
     return (dataset.train.images.float() / 255 - mean) / std
 
@@ -84,7 +85,7 @@ def _normalised(dataset: ImageDataset) -> torch.Tensor:
 def fit_probe(encoder: Encoder, dataset: ImageDataset) -> Probe:
     """Least squares to one-hot targets: enough to separate stripes, and closed-form."""
     with torch.no_grad():
-        features = encoder(_normalised(dataset)).double()
+        features = encoder(normalised_images(dataset)).double()
     centre, spread = features.mean(0), features.std(0) + 0.3
     scaled = (features - centre) / spread
     targets = nn.functional.one_hot(dataset.train.labels, len(dataset.classes)).double() - 0.25

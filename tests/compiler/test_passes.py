@@ -15,6 +15,7 @@ from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import UnsupportedOpError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -137,6 +138,14 @@ def test_identities_become_views(rewrite: Callable) -> None:
     before, after = rewrite(alias_identities, operators, x, d)
     assert before == {"ADD": 1, "PAD": 1, "QUANTIZE": 1, "STRIDED_SLICE": 1}
     assert after == {"ADD": 1}
+
+
+def test_padding_that_shifts_is_no_identity(rewrite: Callable) -> None:
+    x, a, b = image(1, 4, 3, 2), image(1, 4, 3, 2), image(1, 4, 3, 2)
+    shifted = int32([0, 0], [-1, 1], [0, 0], [0, 0])
+    operators = [OperatorSpec("PAD", [x, shifted], a), OperatorSpec("ADD", [a, x], b)]
+    with pytest.raises(UnsupportedOpError, match="PAD"):
+        rewrite(alias_identities, operators, x, b)
 
 
 def test_operators_that_change_values_stay(rewrite: Callable) -> None:

@@ -31,6 +31,11 @@ def test_conv2d_kernel_larger_than_the_image(check):
     check([conv2d(rng, (1, h, w, 2), 3, (5, 7), (2, 2), (3, 2)) for h, w in ((1, 1), (2, 3), (3, 1))])
 
 
+def test_dilation_of_a_single_tap_means_nothing(check):
+    rng = np.random.default_rng(22)
+    check([make(rng, (1, 5, 4, 2), 4, (1, 1), (2, 1), (2**31 - 1, 9)) for make in (conv2d, depthwise_conv2d)])
+
+
 def test_conv2d_groups_and_batches(check):
     rng = np.random.default_rng(3)
     cases = [

@@ -29,6 +29,8 @@ def integers(*values: int) -> TensorSpec:
 IMAGE = TensorSpec((1, 4, 4, 2), 0.1, 3)
 VECTOR = TensorSpec((1, 8), 0.1, 3)
 WEIGHTS = constant(np.ones((3, 1, 1, 2), np.int8), 0.01)
+WIDE = constant(np.ones((3, 1, 3, 2), np.int8), 0.01)
+EMPTY = constant(np.ones((3, 0), np.int8), 0.01)
 MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
 
 
@@ -68,6 +70,12 @@ MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
             "SIGN_BIT",
             operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 0.1), fused_activation_function="SIGN_BIT"),
         ),
+        (
+            "result",
+            "window of 2147483647 positions",
+            operator("CONV_2D", [IMAGE, WIDE], TensorSpec((1, 4, 4, 3), 0.1), dilation_w_factor=2**30 - 1),
+        ),
+        ("input_1", "empty shape [3, 0]", operator("FULLY_CONNECTED", [VECTOR, EMPTY], TensorSpec((1, 3), 0.1))),
         ("result", "rescaled by", operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 1e-20))),
         ("input_1", "(1, h, w, channels)", operator("DEPTHWISE_CONV_2D", [IMAGE, WEIGHTS], IMAGE)),
         (
@@ -88,6 +96,7 @@ MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
             "6 overflows",
             operator("MUL", [VECTOR, VECTOR], TensorSpec((1, 8), 1e-10), fused_activation_function="RELU6"),
         ),
+        ("input_0", "6 overflows", operator("RELU6", [TensorSpec((1, 8), 1e-39)], VECTOR)),
         ("result", "change of scale", operator("MAX_POOL_2D", [IMAGE], TensorSpec((1, 4, 4, 2), 0.2, 3))),
         ("result", "scale 1/256", operator("SOFTMAX", [VECTOR], VECTOR)),
         ("input_0", "4095", operator("SOFTMAX", [TensorSpec((1, 5000), 0.1)], TensorSpec((1, 5000), 1 / 256, -128))),

@@ -174,12 +174,14 @@ def weights_input(operator: Operator) -> Tensor:
     """The constant int8 weights at position 1, with their quantisation.
 
     Raises:
-        UnsupportedOpError: They are computed, not int8 or not quantised.
+        UnsupportedOpError: They are computed, empty, not int8 or not quantised.
     """
     tensor = tensor_input(operator, 1, "weights")
     if tensor.data is None or tensor.dtype != np.int8 or tensor.quantisation is None:
         kind = "constant" if tensor.is_constant else "computed"
         raise unsupported(operator, tensor, f"holds {kind} {tensor.dtype} weights", "constant int8 weights with scales")
+    if tensor.elements == 0:
+        raise unsupported(operator, tensor, f"has the empty shape {list(tensor.shape)}", "weights that are not empty")
     return tensor
 
 
@@ -227,20 +229,26 @@ def activation_range(operator: Operator) -> tuple[int, int]:
             operator, output, f"has the fused activation {activation}", "the fused activations " + ", ".join(bounds)
         )
     low, high = bounds[activation]
-    quantised_low = -128 if low is None else max(-128, _quantise(operator, low))
-    quantised_high = 127 if high is None else min(127, _quantise(operator, high))
+    quantised_low = -128 if low is None else max(-128, quantise(operator, output, low))
+    quantised_high = 127 if high is None else min(127, quantise(operator, output, high))
     return quantised_low, quantised_high
 
 
-def _quantise(operator: Operator, real: float) -> int:
-    output = operator.output
+def quantise(operator: Operator, tensor: Tensor, real: float) -> int:
+    """The integer of a real in the tensor's quantisation, not limited to int8.
+
+    The quotient is rounded in single precision, as the reference interpreter does.
+
+    Raises:
+        UnsupportedOpError: It does not fit 32 bits, where the reference is undefined.
+    """
     with np.errstate(over="ignore"):
-        steps = float(np.float32(real) / np.float32(scale(output)))
+        steps = float(np.float32(real) / np.float32(scale(tensor)))
     if not INT32_MIN <= steps <= INT32_MAX:
         raise unsupported(
             operator,
-            output,
-            f"has scale {scale(output):g}, in which {real:g} overflows",
+            tensor,
+            f"has scale {scale(tensor):g}, in which {real:g} overflows",
             "scales that hold it in 32 bits",
         )
-    return zero_point(output) + round_half_away(steps)
+    return zero_point(tensor) + round_half_away(steps)

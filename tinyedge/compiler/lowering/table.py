@@ -16,14 +16,21 @@ from tinyedge.compiler.fixed_point import (
     logistic,
     quantise_multiplier,
     requantise,
-    round_half_away,
     rounding_shift,
     tanh,
 )
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering.registry import lowers
-from tinyedge.compiler.lowering.rules import factor, int8_activation, int8_output, scale, unsupported, zero_point
+from tinyedge.compiler.lowering.rules import (
+    factor,
+    int8_activation,
+    int8_output,
+    quantise,
+    scale,
+    unsupported,
+    zero_point,
+)
 
 _INT16_MIN, _INT16_MAX = -(2**15), 2**15 - 1
 
@@ -74,7 +81,7 @@ def lower_relu6(operator: Operator) -> KernelCall:
     """Lower a RELU6 that stands alone: a clamp in the input's quantisation, whatever the output's is."""
     source = int8_activation(operator)
     zero = zero_point(source)
-    six = clamp(round_half_away(float(np.float32(6) / np.float32(scale(source)))) + zero, -128, 127)
+    six = clamp(quantise(operator, source, 6.0), -128, 127)
     return _table_call(operator, lambda value: six if value > six else max(value, zero))
 
 

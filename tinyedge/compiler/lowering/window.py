@@ -1,7 +1,9 @@
 """Where a kernel window falls on its input: output sizes and padding."""
 
+import math
 from dataclasses import dataclass
 
+from tinyedge.compiler.fixed_point import INT32_MAX
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.lowering.rules import unsupported
 
@@ -30,8 +32,8 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
         kernel: (height, width).
 
     Raises:
-        UnsupportedOpError: A parameter is not positive, the padding is neither SAME nor VALID, or the output's shape
-            does not follow from the parameters.
+        UnsupportedOpError: A parameter is not positive or too large for the kernels' 32-bit indices, the padding is
+            neither SAME nor VALID, or the output's shape does not follow from the parameters.
     """
     output = operator.output
     if len(source.shape) != 4 or len(output.shape) != 4 or source.shape[0] != output.shape[0]:
@@ -57,7 +59,13 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
             )
         pad_before, pad_after = explicit[2 * axis - 2 : 2 * axis]
         in_size, out_size = source.shape[axis] + pad_before + pad_after, output.shape[axis]
+        if taps == 1:
+            dilation = 1  # There is no next tap.
         reach = (taps - 1) * dilation + 1
+        if (in_size + reach) * math.prod(source.shape[axis + 1 :]) > INT32_MAX:
+            raise unsupported(
+                operator, output, f"has a window of {reach} positions along axis {axis}", "indices of 32 bits"
+            )
         covered = in_size if padding == "SAME" else in_size - reach + 1
         expected = -(-covered // stride)
         if out_size != expected:

@@ -25,8 +25,8 @@ def _copies(operator: Operator, source: Tensor) -> bool:
         # A factor of exactly 1 passes through the rounding of the requantisation unchanged.
         return source.quantisation.equals(output.quantisation)
     if operator.op in ("PAD", "PADV2"):
-        # Of equal shape, so every padding is 0.
-        return True
+        paddings = operator.inputs[1] if len(operator.inputs) > 1 else None
+        return paddings is not None and paddings.data is not None and not np.any(paddings.data)
     if operator.op == "STRIDED_SLICE":
         # Of equal shape, so it is the whole tensor unless it runs backwards.
         strides = operator.inputs[3] if len(operator.inputs) > 3 else None

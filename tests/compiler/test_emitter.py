@@ -127,7 +127,7 @@ def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
     assert source.count(".weights = layer_0_weights") == 2
 
 
-def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path) -> None:
+def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()
     compile_model(model, out)
@@ -145,6 +145,13 @@ def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
         compile_model(model, tmp_path / "file")
+
+    (out / "below").mkdir()
+    for current, named in ((out, Path(".")), (out / "below", Path(".."))):
+        monkeypatch.chdir(current)
+        with pytest.raises(ConfigError, match="the folder that you are in"):
+            compile_model(model, named)
+    assert (out / "model.c").is_file()
 
 
 def test_an_error_leaves_the_earlier_output_and_no_rubbish(

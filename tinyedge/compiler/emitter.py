@@ -32,7 +32,7 @@ def emit(program: Program, directory: Path) -> None:
         directory: Is created or, if it holds an earlier output of this function, replaced as a whole.
 
     Raises:
-        ConfigError: `directory` is a file or holds anything else.
+        ConfigError: `directory` is a file, holds anything else or is the current folder.
         UnsupportedOpError: A kernel that the program calls has no source.
     """
     directory = Path(directory)
@@ -70,6 +70,8 @@ def _check_replaceable(directory: Path) -> None:
         return
     if not directory.is_dir():
         raise ConfigError(f"{directory} is a file: give a folder for the C sources with --out")
+    if directory.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(f"{directory} holds the folder that you are in: give one to replace as a whole with --out")
     header = directory / "model.h"
     generated = header.is_file() and header.read_text(encoding="utf-8", errors="replace").startswith(_GENERATED)
     if not generated and any(directory.iterdir()):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
 
-from tinyedge.errors import TargetError
+from tinyedge.errors import TargetError, ToolMissing
 
 # What the public MLPerf Tiny runner sends; a command of 80 characters would take 38.
 _BYTES_PER_COMMAND = 31
@@ -91,10 +91,14 @@ class SerialStream:
 
     Raises:
         TargetError: The port does not exist, is busy or may not be opened.
+        ToolMissing: pyserial is not installed.
     """
 
     def __init__(self, port: str, baud: int) -> None:
-        import serial
+        try:
+            import serial
+        except ImportError as error:
+            raise ToolMissing("the Python package pyserial is missing: `pip install pyserial`") from error
 
         self._name = port
         self._errors = (serial.SerialException, OSError)

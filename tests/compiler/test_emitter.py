@@ -147,7 +147,7 @@ def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path, m
         compile_model(model, tmp_path / "file")
 
     (out / "below").mkdir()
-    for current, named in ((out, Path(".")), (out / "below", Path(".."))):
+    for current, named in ((out, Path()), (out / "below", Path(".."))):
         monkeypatch.chdir(current)
         with pytest.raises(ConfigError, match="the folder that you are in"):
             compile_model(model, named)

@@ -5,6 +5,7 @@
 #include "te_board.h"
 #include "te_protocol.h"
 #include "te_runtime.h"
+#include "te_text.h"
 
 #ifdef TE_MLPERF_AD01 /* Its input comes as float32, four bytes a value. */
 #define TE_DB_BYTES (TE_MODEL_INPUT_BYTES * 4)
@@ -15,16 +16,10 @@
 static uint8_t te_db[TE_DB_BYTES];
 static te_protocol te_the_protocol;
 
-static void te_print(const char *text) {
-    for (; *text != '\0'; text++) {
-        te_board_putc(*text);
-    }
-}
-
 int main(void) {
     te_board_init();
     if (te_runtime_init() != TE_OK) {
-        te_print("e-[the model could not be prepared]\r\n");
+        te_put_text(te_board_putc, "e-[the model could not be prepared]\r\n");
         return 1;
     }
     const te_protocol_config config = {

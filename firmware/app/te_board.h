@@ -23,7 +23,7 @@ uint32_t te_board_clock_hz(void);
 /** Where that clock comes from, for people: "PLL from HSI". */
 const char *te_board_clock_source(void);
 
-/** A counter that rises with the processor's clock and never wraps within the life of a device (64 bits). */
+/** A counter that rises with the processor's clock and wraps after 2^56 counts, which is years. */
 uint64_t te_board_count(void);
 
 /** "cycles" on silicon; "ticks" where the cycle counter stands still, as in an emulator. There a tick is a fixed

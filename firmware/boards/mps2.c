@@ -13,7 +13,6 @@
 #define TE_UART_STATE_RX_FULL 2u
 #define TE_UART_CTRL_TX_AND_RX 3u
 
-
 void te_board_init(void) {
     TE_UART0_BAUDDIV = TE_CLOCK_HZ / TE_UART_BAUD; /* At least 16. */
     TE_UART0_CTRL = TE_UART_CTRL_TX_AND_RX;

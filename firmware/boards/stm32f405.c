@@ -85,6 +85,7 @@ static bool te_wait(volatile uint32_t *flags, uint32_t mask, uint32_t wanted) {
 /* Leaves the processor on the 16 MHz oscillator, and returns false, where the PLL does not come. */
 static bool te_start_pll(void) {
     TE_RCC_APB1ENR |= 1u << 28; /* Power interface. */
+    (void)TE_RCC_APB1ENR;       /* Errata ES0182: the clock needs a delay after it is switched on. */
     TE_PWR_CR |= TE_PWR_CR_VOS_SCALE_1;
     TE_RCC_CR |= TE_RCC_CR_HSION;
     if (!te_wait(&TE_RCC_CR, TE_RCC_CR_HSIRDY, TE_RCC_CR_HSIRDY)) {
@@ -121,7 +122,7 @@ static bool te_start_pll(void) {
 static void te_start_usart(uint32_t bus_hz) {
     TE_RCC_AHB1ENR |= 1u << 0; /* GPIOA */
     TE_RCC_APB2ENR |= 1u << 4; /* USART1 */
-    (void)TE_RCC_APB2ENR;      /* Errata ES0182: the clock needs a delay after it is switched on. */
+    (void)TE_RCC_APB2ENR;      /* The same delay. */
     TE_GPIOA_AFRH = (TE_GPIOA_AFRH & ~0x00000FF0u) | 0x00000770u;
     TE_GPIOA_PUPDR = (TE_GPIOA_PUPDR & ~(15u << 18)) | (5u << 18);  /* Pull-ups: an open line reads idle. */
     TE_GPIOA_MODER = (TE_GPIOA_MODER & ~(15u << 18)) | (10u << 18); /* PA9, PA10: alternate function. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "te_board.h"
+#include "te_text.h"
 
 /* System control and ID registers, B3.2.2. */
 #define TE_SCB_ICSR TE_REGISTER(0xE000ED04u)
@@ -18,6 +19,7 @@
 #define TE_SCB_BFAR TE_REGISTER(0xE000ED38u)
 #define TE_SCB_CPACR TE_REGISTER(0xE000ED88u)
 #define TE_ICSR_VECTACTIVE 0x1FFu
+#define TE_ICSR_PENDSTCLR (1u << 25)
 #define TE_ICSR_PENDSTSET (1u << 26)
 #define TE_SHCSR_FAULTS_ENABLED (7u << 16)  /* MemManage, BusFault and UsageFault have their own vectors. */
 #define TE_CPACR_FPU_FULL_ACCESS (15u << 20) /* CP10 and CP11, B3.2.20. */
@@ -130,16 +132,12 @@ __attribute__((naked)) void te_on_fault(void) {
 }
 
 static void te_print(const char *text) {
-    for (; *text != '\0'; text++) {
-        te_board_putc(*text);
-    }
+    te_put_text(te_board_putc, text);
 }
 
 static void te_print_word(const char *name, uint32_t value) {
     te_print(name);
-    for (int32_t shift = 28; shift >= 0; shift -= 4) {
-        te_board_putc("0123456789ABCDEF"[(value >> shift) & 15u]);
-    }
+    te_put_hex(te_board_putc, value, 8);
 }
 
 __attribute__((noreturn, used)) void te_report_fault(const uint32_t *frame) {
@@ -147,16 +145,20 @@ __attribute__((noreturn, used)) void te_report_fault(const uint32_t *frame) {
                                         "UsageFault", "reserved", "reserved", "reserved",  "reserved",  "SVCall",
                                         "DebugMonitor", "reserved", "PendSV", "SysTick"};
     const uint32_t exception = TE_SCB_ICSR & TE_ICSR_VECTACTIVE;
+    /* The basic frame is eight words: lr the sixth, pc the seventh (B1.5.6). Below the stack it was never written. It
+     * is read first, because the calls below use the top of the same stack. */
+    const bool whole = frame >= te_stack_bottom && frame + 8 <= te_stack_top;
+    const uint32_t lr = whole ? frame[5] : 0u;
+    const uint32_t pc = whole ? frame[6] : 0u;
     te_print("\r\ne-[fault: ");
     te_print(exception < sizeof names / sizeof names[0] ? names[exception] : "interrupt");
     te_print_word(" cfsr=", TE_SCB_CFSR);
     te_print_word(" hfsr=", TE_SCB_HFSR);
     te_print_word(" bfar=", TE_SCB_BFAR);
     te_print_word(" sp=", (uint32_t)frame);
-    /* The basic frame is eight words, pc the seventh (B1.5.6). Below the stack it was never written. */
-    if (frame >= te_stack_bottom && frame + 8 <= te_stack_top) {
-        te_print_word(" pc=", frame[6]);
-        te_print_word(" lr=", frame[5]);
+    if (whole) {
+        te_print_word(" pc=", pc);
+        te_print_word(" lr=", lr);
     } else {
         te_print(" stack overflow");
     }
@@ -183,7 +185,7 @@ void te_cortexm_start_counter(void) {
     for (uint32_t i = 0; i < TE_ZERO_TRIES && TE_SYST_CVR == 0u; i++) {
     }
     /* That reload counts as no wrap. */
-    TE_SCB_ICSR = 1u << 25; /* PENDSTCLR */
+    TE_SCB_ICSR = TE_ICSR_PENDSTCLR;
     te_systick_wraps = 0;
 }
 

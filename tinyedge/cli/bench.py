@@ -14,7 +14,7 @@ def bench(
         None, help="onnx, litert, tflm, aot or all. [default: all on the host, aot on a board]"
     ),
     inputs: int = typer.Option(20, min=1, help="How many inputs to compare: test images of a run, else random."),
-    seed: int = typer.Option(0, help="Seed of the random inputs."),
+    seed: int = typer.Option(0, min=0, help="Seed of the random inputs."),
     input: Path = typer.Option(None, "--input", metavar="X.npy", help="(n, *input_shape[1:]) int8 to run instead."),
     outputs: Path = typer.Option(None, "--outputs", metavar="Y.npy", help="Where the int8 outputs go."),
     accuracy_images: int = typer.Option(

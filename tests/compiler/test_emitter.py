@@ -127,6 +127,16 @@ def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
     assert source.count(".weights = layer_0_weights") == 2
 
 
+def test_every_layer_has_a_name_of_its_own(tmp_path: Path) -> None:
+    names = ["x", "a", "a.2", "f;a", "a b", "a_b", "-"]
+    x, *layers = (TensorSpec((1, 8), 0.1 + 0.01 * i, 3, name=name) for i, name in enumerate(names))
+    operators = [OperatorSpec("QUANTIZE", [before], after) for before, after in zip([x, *layers], layers, strict=False)]
+    path = tmp_path / "names.tflite"
+    path.write_bytes(build_model(operators, [x], [layers[-1]]))
+    program = compile_graph(read_tflite(path))
+    assert [call.name for call in program.calls] == ["a", "a.2", "a.3", "a_b", "a_b.2", "-"]
+
+
 def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -1,6 +1,7 @@
 """From a graph to a program: passes, lowering to kernel calls, and the memory plan."""
 
 import dataclasses
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -163,15 +164,16 @@ def _count_parameters(graph: Graph) -> int:
 
 def _with_unique_names(calls: list[KernelCall]) -> list[KernelCall]:
     """Give each call a name that fits a line of a profile: printable, short, without blanks, and unique."""
-    counts: dict[str, int] = {}
+    taken: set[str] = set()
     named = []
     for call in calls:
         # Converters join the names of all that they fused with semicolons; the last is the operator itself.
         stem = (
             re.sub(r"[^A-Za-z0-9_./-]+", "_", call.name.rsplit(";", 1)[-1]).strip("_/")[-_LAYER_NAME_LENGTH:] or "layer"
         )
-        counts[stem] = counts.get(stem, 0) + 1
-        name = stem if counts[stem] == 1 else f"{stem}.{counts[stem]}"
+        names = itertools.chain([stem], (f"{stem}.{number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
         named.append(dataclasses.replace(call, name=name))
     return named
 

@@ -53,8 +53,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+            # A folder cannot be renamed over a full one: the old one steps aside, and is whole until the new one is.
+            former = temporary.with_name(f"{temporary.name}.former")
+            path.replace(former)
+            temporary.replace(path)
+            shutil.rmtree(former)
+        else:
+            temporary.replace(path)
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
     finally:

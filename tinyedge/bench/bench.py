@@ -1,5 +1,6 @@
 """`bench` for a run directory or anybody's INT8 .tflite file."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from tinyedge.bench.budget import BudgetRow, budget_rows
@@ -12,6 +13,8 @@ from tinyedge.targets.model_path import resolve_model
 
 # Every image crosses the emulated serial line and costs a second or so.
 _EMULATOR_ACCURACY_IMAGES = 20
+
+_RUNTIME_PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "tflm": "tflite_micro"}
 
 
 def run_bench(
@@ -82,6 +85,12 @@ def _test_inputs(run_path: Path) -> LabelledInputs | None:
 
 
 def _host_runtimes(runtime: str | None, subject: Subject) -> tuple[str, ...]:
+    """Return the runtime asked for, or all that are installed and can run the subject."""
     if runtime not in (None, "all"):
         return (str(runtime),)
-    return tuple(name for name in RUNTIMES if name != "onnx" or subject.onnx is not None)
+    return tuple(
+        name
+        for name in RUNTIMES
+        if (name != "onnx" or subject.onnx is not None)
+        and (name not in _RUNTIME_PACKAGES or find_spec(_RUNTIME_PACKAGES[name]) is not None)
+    )

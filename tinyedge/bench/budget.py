@@ -25,7 +25,7 @@ class BudgetRow:
 
 def budget_rows(report: BenchReport, board: Board) -> list[BudgetRow]:
     """Return the parameter budget and, from the board's first record, its flash and RAM budgets."""
-    rows = [BudgetRow("parameters", report.model.params, PARAMETER_LIMIT, "parameters")]
+    rows = [BudgetRow("parameters of the model", report.model.params, PARAMETER_LIMIT, "parameters")]
     record = next((record for record in report.results if record.board == board.name), None)
     if record is not None and record.flash_bytes is not None and record.ram_bytes is not None:
         rows.append(BudgetRow("flash", record.flash_bytes, board.flash_bytes, "bytes"))

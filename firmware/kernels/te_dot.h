@@ -8,7 +8,7 @@
 
 /** The part of a kernel axis whose taps fall inside the input. */
 typedef struct {
-    int32_t begin; /**< First tap inside. */
+    int32_t begin; /**< First tap inside, at most the kernel's size. */
     int32_t end;   /**< One past the last; not above begin where no tap is inside. */
 } te_taps;
 
@@ -21,6 +21,9 @@ static inline te_taps te_taps_inside(int32_t origin, int32_t in_size, int32_t ke
     te_taps taps;
     taps.begin = origin < 0 ? (dilation - 1 - origin) / dilation : 0;
     taps.end = origin < in_size ? (in_size - origin + dilation - 1) / dilation : 0;
+    if (taps.begin > kernel) {
+        taps.begin = kernel;
+    }
     if (taps.end > kernel) {
         taps.end = kernel;
     }

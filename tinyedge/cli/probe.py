@@ -33,15 +33,15 @@ def probe(
     for name in written:
         console.print(f"{run / name}  {(run / name).stat().st_size:,} bytes  {time.monotonic() - start:.1f} s")
     spread = "" if result.sd is None else f" ± {100 * result.sd:.2f}"
-    table = Table("protocol", "labels", "top-1 (%)", "seeds", "test images", "solver")
+    table = Table("protocol", "labels", "top-1 (%)", "seeds", "test images")
     table.add_row(
         result.protocol,
         f"{result.labels:,} ({result.label_fraction:.0%})",
         f"[bold]{100 * result.mean:.2f}{spread}[/bold]",
         str(len(result.accuracies)),
         f"{result.test_images:,}",
-        result.solver,
     )
     if result.nearest_mean is not None:
-        table.add_row("", "", f"{100 * result.nearest_mean:.2f}", "", "", "nearest neighbour, k=1, Euclidean")
+        table.add_row("k=1, Euclidean", "", f"{100 * result.nearest_mean:.2f}", "", "")
     console.print(table)
+    console.print(f"{result.protocol}: {result.solver}", highlight=False)

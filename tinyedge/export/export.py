@@ -17,6 +17,7 @@ from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
+from tinyedge.export.equalise import equalise
 from tinyedge.export.fold import fold_classifier, fold_encoder
 from tinyedge.export.gates import DeployableCheck, check_deployable
 from tinyedge.export.manifest import (
@@ -153,6 +154,7 @@ def export_model(
     calibration = _calibration_images(dataset, options)
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
+    network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
     with atomic_directory(out) as folder:
         output_name = "feature" if probe is None else "logits"

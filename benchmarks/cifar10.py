@@ -8,6 +8,7 @@ one command of `tinyedge`, printed before it runs. Writes benchmarks/results/cif
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.atomic import write_json
+from tinyedge.training.run import load_run
 
 RESULTS = Path(__file__).parent / "results"
 STRIDES = {"tinynext_t": "2,1,2,2,2", "mobilenetv2_035": "1,1,1,2,2,1,2,1"}
@@ -37,19 +39,27 @@ def pretrain(method: str, options: argparse.Namespace, out: Path) -> float:
         return before
     arguments: list[object] = ["train", "--method", method, "--encoder", options.encoder, "--data", options.data]
     arguments += ["--strides", STRIDES[options.encoder], "--epochs", options.epochs, "--out", out]
-    arguments += ["--precision", options.precision]
     seconds = before + run(*arguments, *(["--resume"] if out.exists() else []))
     seconds_file.write_text(f"{seconds:.0f}")
     return seconds
 
 
+def recipe(out: Path) -> dict[str, Any]:
+    """Return a run's resolved configuration, without the place of its data."""
+    config = load_run(out).config.to_dict()
+    return {key: value for key, value in config.items() if key not in ("data", "data_root")}
+
+
 def probes(out: Path) -> list[dict[str, Any]]:
-    """Probe with 20 % and 100 % of the labels and return the records."""
-    run("probe", out, "--protocol", "knn")
-    run("probe", out, "--labels", 0.2, "--protocol", "knn")
-    run("probe", out, "--labels", 0.2)
-    run("probe", out)
-    records: list[dict[str, Any]] = json.loads((out / "probe.json").read_text())
+    """Probe with 20 % and 100 % of the labels, where that is not done, and return the records."""
+    path = out / "probe.json"
+    records: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    done = {(record["protocol"], record["label_fraction"]) for record in records}
+    # The linear probe with all labels comes last: its classifier is what is exported.
+    for protocol, fraction in (("knn", 0.2), ("knn", 1.0), ("linear", 0.2), ("linear", 1.0)):
+        if (protocol, fraction) not in done:
+            run("probe", out, "--labels", fraction, "--protocol", protocol)
+    records = json.loads(path.read_text())
     return records
 
 
@@ -68,7 +78,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--encoder", choices=sorted(STRIDES), default="tinynext_t")
     parser.add_argument("--method", default="s0-plus")
-    parser.add_argument("--precision", default="32-true")
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))
     options = parser.parse_args()
 
@@ -77,13 +86,9 @@ def main() -> None:
     seconds = pretrain(options.method, options, pretrained)
     results: dict[str, Any] = {
         "data": "CIFAR-10 (JPEG)",
-        "encoder": options.encoder,
-        "strides": STRIDES[options.encoder],
-        "method": options.method,
-        "epochs": options.epochs,
-        "precision": options.precision,
+        "config": recipe(pretrained),
         "train_seconds": round(seconds),
-        "device": "2 CPU cores",
+        "device": f"{os.cpu_count()} CPU cores",
         "random": probes(random),
         "pretrained": probes(pretrained),
     }

@@ -1,8 +1,8 @@
 """Which part may import which: the rules of ARCHITECTURE.md."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -31,9 +31,11 @@ def test_what_a_part_must_not_import(statement, forbidden):
 
 
 def test_help_takes_under_half_a_second():
-    def seconds() -> float:
-        start = time.perf_counter()
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "tinyedge", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    assert min(seconds() for _ in range(5)) < 0.5
+    # Processor time, for the wall's clock also counts whatever else the machine is doing.
+    assert min(cpu_seconds() for _ in range(5)) < 0.5

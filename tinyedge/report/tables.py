@@ -22,12 +22,10 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         "instructions": [_count(record.instructions) for record in report.results],
         "ms": [_latency(record) for record in report.results],
         "arena B": [_count(record.arena_bytes) for record in report.results],
-        "RAM B": [_count(record.ram_bytes) for record in report.results],
-        "flash B": [_count(record.flash_bytes) for record in report.results],
         "top-1 (images)": [_accuracy(record) for record in report.results],
         "bit_exact": [_exactness(record) for record in report.results],
     }
-    # A host has no flash, an emulator no milliseconds: only what was measured takes room.
+    # A host counts no instructions, an emulator no milliseconds: only what was measured takes room.
     measured = {title: cells for title, cells in columns.items() if any(cells)}
     table = Table(*measured, box=box.SIMPLE_HEAD)
     for row in zip(*measured.values(), strict=True):

@@ -31,12 +31,12 @@ def main() -> None:
             try:
                 report, _ = run_bench(model, target="emulator", board_name=board, inputs=options.inputs)
             except BudgetExceeded as error:
-                print(f"| {model.stem} | {board} | does not fit: {error} | | | | | | |")
+                print(f"| {model} | {board} | does not fit: {error} | | | | | | |")
                 continue
             (record,) = report.results
             assert record.instructions is not None
             print(
-                f"| {model.stem} | {board} | {report.model.macs:,} | {record.instructions:,} "
+                f"| {model} | {board} | {report.model.macs:,} | {record.instructions:,} "
                 f"| {record.instructions / report.model.macs:.2f} | {record.arena_bytes:,} | {record.ram_bytes:,} "
                 f"| {record.flash_bytes:,} | {str(record.bit_exact).lower()}, {record.inputs} inputs |",
                 flush=True,

@@ -33,7 +33,7 @@ def record(command: list[str]) -> str:
         chunks.append(chunk)
     if process.wait() != 0:
         sys.exit(f"{' '.join(command)} failed")
-    return b"".join(chunks).decode()
+    return b"".join(chunks).decode().replace("\r\n", "\n")
 
 
 def main() -> None:

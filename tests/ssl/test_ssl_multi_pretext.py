@@ -6,6 +6,7 @@ import torch
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch
 from tinyedge.ssl.multi_pretext import _oppose
 from tinyedge.ssl.registry import create_method, method_names, method_options
 
@@ -14,7 +15,8 @@ METHODS = ("s0-literal", "s0", "s0-plus")
 
 def step(method, images=None, seed=0, progress=0.5):
     views = images if images is not None else torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    return method((views, views.flip(3))[: method.view_count], torch.Generator().manual_seed(seed), progress)
+    batch = Batch((views, views.flip(3))[: len(method.views)], torch.arange(len(views)), None)
+    return method(batch, torch.Generator().manual_seed(seed), progress)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -7,14 +7,17 @@ import pytest
 import torch
 from torch import nn
 
+from tinyedge.data.augment import normalise
+from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
 from tinyedge.report.plots import plot_training
+from tinyedge.ssl.base import View
 from tinyedge.training.batch_norm import batch_statistics, recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tinyedge.training.metrics import MetricsLog, read_metrics
 from tinyedge.training.optimizer import create_optimizer, learning_rate
-from tinyedge.training.views import view_augment
+from tinyedge.training.views import ViewMaker, view_augment
 
 
 def test_an_epoch_visits_each_image_once_in_its_own_order():
@@ -34,7 +37,7 @@ def test_ranks_share_the_batch_of_one_device(world_size):
 
 
 def test_step_seeds_are_distinct_and_fixed():
-    seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(500) for rank in range(2)}
+    seeds = {step_seed(seed, step) for seed in range(3) for step in range(1000)}
     assert len(seeds) == 3000
     assert step_seed(0, 0, 0) == step_seed(0, 0, 0) < 2**32
 
@@ -172,3 +175,31 @@ def test_weak_views_only_crop_and_flip():
     assert weak.jitter_probability == weak.greyscale_probability == 0 < strong.jitter_probability
     with pytest.raises(ConfigError, match="did you mean strong"):
         view_augment("stronk", "photos", 32)
+
+
+def gradient_dataset(size=16):
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    image = torch.stack([y * 255 // (size - 1), x * 255 // (size - 1), torch.full_like(x, 90)]).to(torch.uint8)
+    return build_dataset("photos", ImageSplit(image.repeat(32, 1, 1, 1), None), None, ())
+
+
+def test_a_view_that_shares_a_crop_shows_the_same_window():
+    dataset = gradient_dataset()
+    views = (View("weak"), View("weak"), View("teacher", crop_of=0))
+    make = ViewMaker(views, "strong", dataset, 16)
+    first, second, shared = make(dataset.train.images, torch.Generator().manual_seed(0))
+    assert torch.equal(first, shared)
+    assert not torch.equal(first, second)
+
+
+def test_strength_weakens_only_the_runs_own_augmentation():
+    dataset = gradient_dataset()
+    make = ViewMaker((View(), View("weak")), "strong", dataset, 16)
+    clean = normalise(dataset.train.images, dataset.mean, dataset.std)
+    own, preset = make(dataset.train.images, torch.Generator().manual_seed(0), strength=0.0)
+    unchanged = [(view == clean[0]).all() or (view == clean[0].flip(2)).all() for view in own]
+    assert all(unchanged)
+    assert not torch.equal(preset, clean)
+    full = make(dataset.train.images, torch.Generator().manual_seed(0), strength=1.0)
+    assert torch.equal(full[1], preset)
+    assert not torch.equal(full[0], own)

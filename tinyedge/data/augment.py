@@ -123,10 +123,22 @@ class Augment:
         self.mean = mean
         self.std = std
 
-    @torch.no_grad()
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return (B, 3, H, W) float32 views, normalised, of (B, 3, H, W) uint8 images, on their device."""
-        drawn = torch.rand(len(images), _CROP_DRAWS + 10, generator=generator, device=generator.device)
+        return self.apply(images, self.draw(len(images), generator))
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Return the random numbers of `count` views, (count, R) float32 in [0, 1), on the generator's device."""
+        return torch.rand(count, _CROP_DRAWS + 10, generator=generator, device=generator.device)
+
+    def sharing_crop(self, other: "Augment") -> "Augment":
+        """Return this augmentation with the crop and the flip of `other`; see `share_crop`."""
+        crop = {key: getattr(other.config, key) for key in ("crop_area", "crop_ratio", "flip_probability")}
+        return Augment(replace(self.config, **crop), self.mean, self.std)
+
+    @torch.no_grad()
+    def apply(self, images: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        """Return the views (B, 3, H, W) float32, normalised, that `drawn` makes of (B, 3, H, W) uint8 images."""
         drawn = drawn.to(images.device)
         # bfloat16 products would leave 8 bits of the pixels.
         with torch.autocast(images.device.type, enabled=False):
@@ -135,6 +147,14 @@ class Augment:
             pixels = _change_colours(pixels, drawn[:, _CROP_DRAWS + 3 :], self.config)
             values = pixels.new_tensor((self.mean, self.std))[..., None, None]  # (2, 3, 1, 1)
             return (pixels - values[0]) / values[1]
+
+
+def share_crop(drawn: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Return random numbers `drawn` (B, R) whose crop window and flip are those of `source` (B, R).
+
+    Two views then show the same window if both have `Augment.sharing_crop`'s ranges.
+    """
+    return torch.cat([source[:, : _CROP_DRAWS + 1], drawn[:, _CROP_DRAWS + 1 :]], dim=1)
 
 
 def _move_pixels(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:

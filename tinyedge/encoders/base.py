@@ -19,6 +19,7 @@ class Encoder(nn.Module):
         input_size: H = W of the images it was built for, in pixels.
         strides: The strides that were adapted to the input size, first layer first.
         act: The activation of its MLPs, for encoders that have a choice.
+        hidden: Hidden channels of its blocks where pruning narrowed them, first block first; None is the encoder's own.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Encoder(nn.Module):
     input_size: int
     strides: tuple[int, ...]
     act: str
+    hidden: tuple[int, ...] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the pooled feature (B, D) float32 of normalised images (B, 3, H, W) float32."""

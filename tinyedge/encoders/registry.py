@@ -67,6 +67,7 @@ def create_encoder(
     input_size: int,
     strides: tuple[int, ...] | None = None,
     act: str = "relu",
+    hidden: tuple[int, ...] | None = None,
     enforce_budget: bool = True,
 ) -> Encoder:
     """Build an encoder with fresh weights, drawn from torch's global generator.
@@ -76,6 +77,7 @@ def create_encoder(
         input_size: H = W of the images, in pixels.
         strides: Each 1 or 2, first layer first; None takes the encoder's default for the input size.
         act: Activation of the MLPs: "relu", or "gelu" as in TinyNeXt's paper, which TFLite Micro cannot run.
+        hidden: Hidden channels of the blocks as pruning left them, first block first; None is the encoder's own.
         enforce_budget: Whether an encoder of 1,000,000 parameters or more is refused.
 
     Raises:
@@ -97,6 +99,8 @@ def create_encoder(
         )
     if act not in entry.acts:
         raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
+    if hidden is not None:
+        raise ConfigError(f"the blocks of {name} cannot be narrowed; leave out hidden")
     encoder = entry.build(input_size, strides, act)
     parameters = count_parameters(encoder)
     if enforce_budget and parameters >= PARAMETER_BUDGET:

@@ -1,11 +1,40 @@
 """What every pretraining method offers to the training loop."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from tinyedge.data.dataset import ImageSplit
 from tinyedge.encoders.base import Encoder
+
+
+@dataclass(frozen=True)
+class View:
+    """How one view of each image is made.
+
+    Attributes:
+        preset: Augmentation preset of `tinyedge.training.views`; None is the run's own, which a curriculum may weaken.
+        crop_of: Index of an earlier view whose crop window and flip this one has, so that their maps align.
+    """
+
+    preset: str | None = None
+    crop_of: int | None = None
+
+
+class Batch(NamedTuple):
+    """What a method sees of one step's images.
+
+    Attributes:
+        views: A tensor (B, 3, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
+        indices: (B,) int64, the images' places in the split that the method trains on.
+        labels: (B,) int64 classes for a method that `uses_labels`; None for all others.
+    """
+
+    views: tuple[torch.Tensor, ...]
+    indices: torch.Tensor
+    labels: torch.Tensor | None
 
 
 class StepResult(NamedTuple):
@@ -13,7 +42,7 @@ class StepResult(NamedTuple):
 
     Attributes:
         loss: Scalar to minimise.
-        metrics: Detached scalars to log, and to hand to `after_step`.
+        metrics: Detached scalars to log, and to hand to `after_step`; `loss` is among them.
     """
 
     loss: torch.Tensor
@@ -25,18 +54,37 @@ class PretrainingMethod(nn.Module):
 
     Attributes:
         encoder: What is kept.
-        view_count: Augmented views of each image that `forward` takes; 0 for a method without training steps.
+        views: The views of each image that a step takes; none for a method without training steps.
+        uses_labels: Whether it learns from labels, as only the supervised baseline does.
     """
 
     encoder: Encoder
-    view_count: int
+    views: tuple[View, ...]
+    uses_labels: bool = False
 
-    def forward(self, views: tuple[torch.Tensor, ...], generator: torch.Generator, progress: float) -> StepResult:
+    def training_split(self, train: ImageSplit, seed: int) -> ImageSplit:
+        """Return the part of the train split that the method learns from: all of it, unless it needs labels."""
+        return train
+
+    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        """Compute what is needed once before the first step, such as a teacher's features.
+
+        Args:
+            images: (N, 3, H, W) uint8, all that the method trains on, on the device of the method.
+            mean: Per channel, for images in [0, 1]: what views are normalised with.
+            std: Per channel, for images in [0, 1].
+        """
+
+    def view_strength(self, progress: float) -> float:
+        """Return the strength in [0, 1] of the run's own augmentation at a share of the training: a curriculum."""
+        return 1.0
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compute the losses of a batch.
 
         Args:
-            views: `view_count` tensors (B, 3, H, W) float32, normalised; row i shows image i in each.
-            generator: Source of the method's randomness, on the views' device.
+            batch: The step's images.
+            generator: Source of the method's randomness, on the views' device, in the same state on every rank.
             progress: Share of the training that is done, in [0, 1].
         """
         raise NotImplementedError
@@ -46,4 +94,8 @@ class PretrainingMethod(nn.Module):
 
     def state_metrics(self) -> dict[str, torch.Tensor]:
         """Return scalars of the method's own state to log, such as a scheduler's ratios."""
+        return {}
+
+    def branches(self) -> dict[str, Encoder]:
+        """Return further encoders that training gave, by name; each becomes a run of its own below `branches/`."""
         return {}

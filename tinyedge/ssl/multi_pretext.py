@@ -22,9 +22,10 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
-from tinyedge.ssl.base import PretrainingMethod, StepResult
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, corrupt_tokens, draw_corruption
 from tinyedge.ssl.decoder import PretextDecoder, discriminator, reconstruction_head, rotation_head
+from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
 from tinyedge.ssl.gradient_reversal import reversal_scale, reverse_gradient
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.scheduler import DynamicCorruptionScheduler
@@ -119,7 +120,7 @@ class MultiPretext(PretrainingMethod):
         super().__init__()
         self.encoder = encoder
         self.options = options
-        self.view_count = 2 if options.vicreg_weight > 0 else 1
+        self.views = (View(), View()) if options.vicreg_weight > 0 else (View(),)
         self.stage = 4 if options.corrupt_at == "stage4" else 3
         tokens, channels, out_tokens = _token_shapes(encoder, self.stage)
         self.grid = math.isqrt(tokens)
@@ -147,16 +148,16 @@ class MultiPretext(PretrainingMethod):
         self.rotate = rotation_head(width, classes)
         self.shift_adversary = discriminator(width, _SHIFTS) if options.disentangle_weight > 0 else None
         self.mask_adversary = discriminator(width, _QUADRANTS) if options.symmetric_adversary else None
-        self.projector = Projector(encoder.feature_dim, options.projector_width) if self.view_count == 2 else None
+        self.projector = Projector(encoder.feature_dim, options.projector_width) if len(self.views) == 2 else None
         chance = (1.0, math.log(classes)) if options.normalise_losses else (1.0, 1.0)
         self.scheduler = DynamicCorruptionScheduler(options.ema_beta, chance, options.weighting)
 
-    def forward(self, views: tuple[torch.Tensor, ...], generator: torch.Generator, progress: float) -> StepResult:
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Corrupt the first view and solve both tasks on it; with VICReg, match it to the clean second view."""
-        images = views[0]
+        images = batch.views[0]
         masked_count, rotated_count = self.scheduler.token_counts(self.grid**2)
         plan = draw_corruption(
-            len(images),
+            len(images) * world_size(),
             self.grid,
             masked_count,
             rotated_count,
@@ -164,6 +165,7 @@ class MultiPretext(PretrainingMethod):
             shift_per_token=self.options.shift_per_token,
             generator=generator,
         )
+        plan = CorruptionPlan(*(own_rows(rows) for rows in (plan.masked, plan.rotated, plan.clean_sample, plan.shifts)))
         visible = blank_cells(images, plan.masked, self.grid) if self.options.corrupt_at == "input+stage3" else images
         tokens = self.encoder.forward_tokens(
             visible, self.stage, lambda clean: corrupt_tokens(clean, plan, self.mask_token, self.roll_unit)
@@ -171,7 +173,7 @@ class MultiPretext(PretrainingMethod):
         loss, metrics = self._pretext_losses(self.decoder(tokens), cell_targets(images, self.grid), plan, progress)
         loss = self.options.pretext_weight * loss
         if self.projector is not None:
-            embeddings = (self.projector(tokens.mean(dim=1)), self.projector(self.encoder(views[1])))
+            embeddings = (self.projector(tokens.mean(dim=1)), self.projector(self.encoder(batch.views[1])))
             vicreg, vicreg_metrics = self._vicreg_loss(*embeddings)
             loss = loss + self.options.vicreg_weight * vicreg
             metrics |= vicreg_metrics
@@ -220,7 +222,7 @@ class MultiPretext(PretrainingMethod):
 
     def _vicreg_loss(self, z1: torch.Tensor, z2: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         with torch.autocast(z1.device.type, enabled=False):
-            z1, z2 = z1.float(), z2.float()
+            z1, z2 = gather_rows(z1.float()), gather_rows(z2.float())
             invariance = invariance_loss(z1, z2)
             variance = variance_loss(z1) + variance_loss(z2)
             covariance = covariance_loss(z1) + covariance_loss(z2)

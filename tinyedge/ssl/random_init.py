@@ -3,18 +3,18 @@
 import torch
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.ssl.base import PretrainingMethod, StepResult
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult
 
 
 class RandomInit(PretrainingMethod):
     """An encoder that is not trained; the loop only averages its batch-norm statistics."""
 
-    view_count = 0
+    views = ()
 
     def __init__(self, encoder: Encoder):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, views: tuple[torch.Tensor, ...], generator: torch.Generator, progress: float) -> StepResult:
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Refuse: there is no training step."""
         raise NotImplementedError("random initialisation has no training step")

@@ -10,6 +10,7 @@ from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
 from tinyedge.ssl.options import from_mapping, unknown_name
 from tinyedge.ssl.random_init import RandomInit
+from tinyedge.ssl.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,20 @@ class MethodEntry:
     """How to build a method, and what suits it.
 
     Attributes:
-        build: Makes it from an encoder and its options.
+        build: Makes it from an encoder, its options, and a teacher if it `needs_teacher`.
         options_type: Dataclass of its options.
         preset: Options that differ from that dataclass's defaults.
         augment: Augmentation preset of its views.
         lr_per_256: Peak learning rate for 256 images a step.
+        needs_teacher: Whether it distils a frozen teacher.
     """
 
-    build: Callable[[Encoder, Any], PretrainingMethod]
+    build: Callable[..., PretrainingMethod]
     options_type: type
     preset: Mapping[str, Any] = field(default_factory=dict)
     augment: str = "weak"
     lr_per_256: float = 5e-4
+    needs_teacher: bool = False
 
 
 _ENTRIES: dict[str, MethodEntry] = {
@@ -76,16 +79,31 @@ def method_options(name: str, overrides: Mapping[str, Any] | None = None) -> dic
     return asdict(from_mapping(entry.options_type, {**entry.preset, **(overrides or {})}))
 
 
-def create_method(name: str, encoder: Encoder, options: Mapping[str, Any] | None = None) -> PretrainingMethod:
+def create_method(
+    name: str, encoder: Encoder, options: Mapping[str, Any] | None = None, teacher: Teacher | None = None
+) -> PretrainingMethod:
     """Build a pretraining method around an encoder, with fresh weights from torch's global generator.
 
     Args:
         name: One of `method_names()`.
         encoder: The encoder to pretrain; it is not copied.
         options: Options that differ from the method's defaults.
+        teacher: The frozen network to distil, for a method that needs one and for no other.
 
     Raises:
-        ConfigError: An unknown method or option, an option's value, or an encoder that the method cannot work with.
+        ConfigError: An unknown method or option, an option's value, an encoder that the method cannot work with, or a
+            teacher that is missing or not needed.
     """
     entry = method_entry(name)
-    return entry.build(encoder, from_mapping(entry.options_type, method_options(name, options)))
+    values: Any = from_mapping(entry.options_type, method_options(name, options))
+    if entry.needs_teacher:
+        if teacher is None:
+            raise ConfigError(f"{name} distils a teacher; give --teacher RUN, such as a run of --method s0-plus")
+        return entry.build(encoder, values, teacher)
+    if teacher is not None:
+        raise ConfigError(f"{name} has no teacher; leave out --teacher, or use one of {', '.join(_distilling())}")
+    return entry.build(encoder, values)
+
+
+def _distilling() -> list[str]:
+    return [name for name, entry in _ENTRIES.items() if entry.needs_teacher]

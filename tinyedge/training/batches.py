@@ -19,9 +19,9 @@ def rank_batch(order: torch.Tensor, position: int, batch_size: int, rank: int, w
     return batch[rank::world_size]
 
 
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """Return the seed of all randomness of one step on one rank: any step can be repeated from its number alone."""
-    return derive_seed(seed, 1, step, rank)
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of all randomness of one step on every rank: any step can be repeated from its number alone."""
+    return derive_seed(seed, 1, step, 0)
 
 
 def derive_seed(*path: int) -> int:

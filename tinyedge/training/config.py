@@ -13,7 +13,16 @@ from tinyedge.ssl.options import convert_values, unknown_name
 
 # A run may move to another machine and go on: these keys say where it runs, not what it computes.
 PLACEMENT_KEYS = frozenset(
-    {"accelerator", "devices", "num_nodes", "strategy", "data_root", "checkpoint_every_s", "checkpoint_every_steps"}
+    {
+        "accelerator",
+        "devices",
+        "num_nodes",
+        "strategy",
+        "data_root",
+        "teacher",
+        "checkpoint_every_s",
+        "checkpoint_every_steps",
+    }
 )
 
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -33,6 +42,8 @@ class TrainConfig:
         image_size: H = W in pixels; None takes the data set's own.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
         act: Activation of the encoder: `relu` deploys on TFLite Micro, `gelu` is the paper's.
+        hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
+        teacher: Run of the frozen encoder that the method distils; None for a method without a teacher.
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
         augment: Augmentation preset of the method's views; None takes the method's own.
         epochs: Passes over the train split.
@@ -65,6 +76,8 @@ class TrainConfig:
     image_size: int | None = None
     strides: tuple[int, ...] | None = None
     act: str = "relu"
+    hidden: tuple[int, ...] | None = None
+    teacher: str | None = None
     enforce_budget: bool = True
     augment: str | None = None
     epochs: int = 100

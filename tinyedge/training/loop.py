@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
-from tinyedge.data.augment import Augment, normalise
-from tinyedge.data.dataset import ImageDataset
+from tinyedge.data.augment import normalise
+from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.errors import CheckpointError, TrainingError
 from tinyedge.report.plots import plot_training
-from tinyedge.ssl.base import PretrainingMethod
+from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.training.batch_norm import batch_statistics
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
@@ -22,7 +22,7 @@ from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
-from tinyedge.training.views import view_augment
+from tinyedge.training.views import ViewMaker
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -33,14 +33,21 @@ _LEAST_LOG_LINES = 20
 
 
 def optimise(
-    fabric: "Fabric", method: PretrainingMethod, dataset: ImageDataset, config: TrainConfig, out: Path, console: Console
+    fabric: "Fabric",
+    method: PretrainingMethod,
+    dataset: ImageDataset,
+    split: ImageSplit,
+    config: TrainConfig,
+    out: Path,
+    console: Console,
 ) -> None:
     """Train `method` in place from the checkpoint in `out`, or from its first step where there is none.
 
     Args:
         fabric: Launched; decides devices, precision and strategy.
         method: What to train; ends on the first device of this rank.
-        dataset: Only its train split is looked at.
+        dataset: Gives the normalisation; its test split is not looked at.
+        split: What the method trains on.
         config: Resolved: no choice is open.
         out: Run directory, which receives checkpoints, log and plots.
         console: Where progress is shown.
@@ -58,8 +65,9 @@ def optimise(
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
-    images = dataset.train.images.to(fabric.device)  # uint8, resident
-    augment = Augment(view_augment(config.augment, dataset.name, method.encoder.input_size), dataset.mean, dataset.std)
+    images = split.images.to(fabric.device)  # uint8, resident
+    labels = split.labels.to(fabric.device) if method.uses_labels and split.labels is not None else None
+    make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
     generator = torch.Generator(fabric.device)
 
     steps_per_epoch = len(images) // config.batch_size
@@ -74,24 +82,24 @@ def optimise(
     began_s = saved_s = time.monotonic()
     order, order_epoch = torch.empty(0), -1
 
+    method.prepare(images, dataset.mean, dataset.std)
     method.train()
     with TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress:
         for step in range(start.step, total_steps):
             epoch, position = divmod(step, steps_per_epoch)
             if epoch != order_epoch:
                 order, order_epoch = epoch_order(len(images), config.seed, epoch), epoch
-            indices = rank_batch(order, position, config.batch_size, rank, world_size)
-            batch = images[indices.to(fabric.device)]
-            generator.manual_seed(step_seed(config.seed, step, rank))
-            views = tuple(
-                augment(batch, generator).contiguous(memory_format=torch.channels_last)
-                for _ in range(method.view_count)
-            )
+            indices = rank_batch(order, position, config.batch_size, rank, world_size).to(fabric.device)
+            chosen = images[indices]
+            generator.manual_seed(step_seed(config.seed, step))
+            done_share = step / total_steps
+            views = make_views(chosen, generator, method.view_strength(done_share))
+            batch = Batch(views, indices, None if labels is None else labels[indices])
 
             lr = learning_rate(step, total_steps, warmup_steps, peak=peak_lr, final=peak_lr * config.min_lr_fraction)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            result = wrapped(views, generator, step / total_steps)
+            result = wrapped(batch, generator, done_share)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(result.loss)
             norm = fabric.clip_gradients(wrapped, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
@@ -108,7 +116,7 @@ def optimise(
                 progress.update(done, float(window["loss"]) / window_steps)
             if done % log_every == 0 or last:
                 _check_finite(window, done)
-                features = _clean_features(fabric, method, normalise(batch, dataset.mean, dataset.std))
+                features = _clean_features(fabric, method, normalise(chosen, dataset.mean, dataset.std))
                 feature_std = float(mean_feature_std(features))
                 record = {
                     "step": done,

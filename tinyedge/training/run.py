@@ -15,6 +15,7 @@ CONFIG_FILE = "config.yaml"
 ENCODER_FILE = "encoder.safetensors"
 CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
+BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Run:
             input_size=self.config.image_size,
             strides=self.config.strides,
             act=self.config.act,
+            hidden=self.config.hidden,
             enforce_budget=False,
         )
         try:

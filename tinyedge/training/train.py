@@ -23,7 +23,8 @@ from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
 from tinyedge.training.loop import optimise
-from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.teacher import load_teacher
 from tinyedge.training.views import AUGMENT_PRESETS
 
 if TYPE_CHECKING:
@@ -73,10 +74,13 @@ def train(
         input_size=dataset.train.images.shape[-1],
         strides=config.strides,
         act=config.act,
+        hidden=config.hidden,
         enforce_budget=config.enforce_budget,
     )
-    method = create_method(config.method, encoder, options)
-    config = _resolve(replace(config, method_options=options), dataset, encoder)
+    teacher = None if config.teacher is None else load_teacher(config.teacher)
+    method = create_method(config.method, encoder, options, teacher)
+    split = method.training_split(dataset.train, config.seed)
+    config = _resolve(replace(config, method_options=options), len(split), encoder)
     _check_batch_size(config, fabric.world_size)
     if resume:
         _require_same_config(out / CONFIG_FILE, config)
@@ -85,15 +89,15 @@ def train(
             shutil.rmtree(out)
         config.save(out / CONFIG_FILE)
     fabric.barrier()
-    if method.view_count > 0:
-        optimise(fabric, method, dataset, config, out, console or Console(stderr=True))
+    if method.views:
+        optimise(fabric, method, dataset, split, config, out, console or Console(stderr=True))
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
     if fabric.is_global_zero:
-        encoder = encoder.to(fabric.device)
-        recalibrate_batch_norm(encoder, _clean_batches(dataset, config, batches, fabric.device))
-        _save_encoder(encoder, out / ENCODER_FILE)
+        for name, branch in method.branches().items():
+            _save_branch(branch, dataset, config, fabric.device, out / BRANCHES / name)
+        _save_recalibrated(encoder, dataset, config, batches, fabric.device, out / ENCODER_FILE)
     fabric.barrier()
     return Run(out, config)
 
@@ -145,9 +149,8 @@ def _check_directory(fabric: "Fabric", out: Path, resume: bool, overwrite: bool)
         raise problem
 
 
-def _resolve(config: TrainConfig, dataset: ImageDataset, encoder: Encoder) -> TrainConfig:
+def _resolve(config: TrainConfig, images: int, encoder: Encoder) -> TrainConfig:
     """Return the configuration with every open choice made."""
-    images = len(dataset.train)
     entry = method_entry(config.method)
     augment = config.augment or entry.augment
     if augment not in AUGMENT_PRESETS:
@@ -155,7 +158,9 @@ def _resolve(config: TrainConfig, dataset: ImageDataset, encoder: Encoder) -> Tr
     return replace(
         config,
         data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
+        teacher=None if config.teacher is None else str(Path(config.teacher).expanduser().resolve()),
         image_size=encoder.input_size,
+        hidden=encoder.hidden,
         strides=encoder.strides,
         augment=augment,
         batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
@@ -195,7 +200,18 @@ def _clean_batches(
             yield images.contiguous(memory_format=torch.channels_last)
 
 
-def _save_encoder(encoder: Encoder, path: Path) -> None:
+def _save_recalibrated(
+    encoder: Encoder, dataset: ImageDataset, config: TrainConfig, batches: int, device: torch.device, path: Path
+) -> None:
+    encoder = encoder.to(device)
+    recalibrate_batch_norm(encoder, _clean_batches(dataset, config, batches, device))
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(safetensors_bytes(weights))
+
+
+def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:
+    """Write a method's further encoder as a run of its own, which probe, export and bench take as any other."""
+    branch = replace(config, encoder=encoder.name, strides=encoder.strides, act=encoder.act, hidden=encoder.hidden)
+    branch.save(out / CONFIG_FILE)
+    _save_recalibrated(encoder, dataset, branch, config.bn_recalibration_batches, device, out / ENCODER_FILE)

@@ -91,3 +91,9 @@ def test_weights_that_are_missing_corrupt_or_of_another_encoder(tmp_path):
     save_file({"weight": zeros(2)}, run.encoder_path)
     with pytest.raises(CheckpointError, match="does not hold a tinynext_t"):
         run.load_encoder()
+
+
+def test_a_run_can_be_opened_on_another_data_set(tmp_path):
+    TrainConfig(data="digits", image_size=32).save(tmp_path / "config.yaml")
+    assert load_run(tmp_path).config.data == "digits"
+    assert load_run(tmp_path, "elsewhere").config == TrainConfig(data="elsewhere", image_size=32)

@@ -28,6 +28,7 @@ def run_bench(
     input_path: Path | None = None,
     outputs_path: Path | None = None,
     accuracy_images: int | None = None,
+    data: str | None = None,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -41,12 +42,13 @@ def run_bench(
         input_path: A .npy file of int8 inputs to run instead.
         outputs_path: Where the int8 outputs go, as .npy.
         accuracy_images: Test images for the accuracy; None is all on the host and 20 on the emulator.
+        data: Data set in place of the one that a run names.
 
     Returns:
         The report, and the budgets that it is held against.
     """
     board = load_board(board_name)
-    subject = open_subject(source)
+    subject = open_subject(source, data)
     if target == "host":
         names = _host_runtimes(runtime, subject)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images)
@@ -61,22 +63,22 @@ def run_bench(
     return report, budget_rows(report, board)
 
 
-def open_subject(source: Path) -> Subject:
+def open_subject(source: Path, data: str | None = None) -> Subject:
     """Find the model of `source` and, where it is a run, its float ONNX file and its test images."""
     model = resolve_model(source)
     if not source.is_dir():
         return Subject(model)
     onnx = model.with_name("model.onnx")
-    return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source))
+    return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source, data))
 
 
-def _test_inputs(run_path: Path) -> LabelledInputs | None:
+def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
     """Return the run's test images in the model's quantisation, or None for an encoder or a set without labels."""
     from tinyedge.export.manifest import read_manifest
     from tinyedge.export.preprocess import quantise_images
     from tinyedge.training.run import load_run
 
-    run = load_run(run_path)
+    run = load_run(run_path, data)
     manifest = read_manifest(run_path / "export")
     test = run.load_dataset().test
     if not manifest.classes or test is None or test.labels is None:

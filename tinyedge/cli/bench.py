@@ -20,6 +20,7 @@ def bench(
     accuracy_images: int = typer.Option(
         None, min=0, help="Test images for the accuracy. [default: all on the host, 20 on a board]"
     ),
+    data: str = typer.Option(None, help="Data set in place of a run's own, which may lie elsewhere on this machine."),
     layers: bool = typer.Option(False, "--layers", help="Print each layer's share."),
     json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
 ) -> None:
@@ -37,6 +38,7 @@ def bench(
         input_path=input,
         outputs_path=outputs,
         accuracy_images=accuracy_images,
+        data=data,
     )
     if json is not None and str(json) == "-":
         typer.echo(json_module.dumps(report.to_json(), indent=2))

@@ -1,6 +1,6 @@
 """A run directory: what training leaves behind, and what probe, export and bench start from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +87,12 @@ class Run:
         return load_dataset(self.config.data, image_size=self.config.image_size, root=root)
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path, data: str | None = None) -> Run:
     """Open a run directory.
+
+    Args:
+        path: What `tinyedge train` wrote, or a folder of the zoo.
+        data: Data set to use in place of the one that the run names, which may lie elsewhere on this machine.
 
     Raises:
         CheckpointError: It does not exist, is no run, or its configuration cannot be read.
@@ -99,6 +103,7 @@ def load_run(path: Path) -> Run:
     if not (path / CONFIG_FILE).is_file():
         raise CheckpointError(f"{path} is no run: it holds no {CONFIG_FILE}; give a folder that `tinyedge train` wrote")
     try:
-        return Run(path, load_config(path / CONFIG_FILE))
+        config = load_config(path / CONFIG_FILE)
     except ConfigError as error:
         raise CheckpointError(f"{error} (a run's {CONFIG_FILE} is written by `tinyedge train`)") from error
+    return Run(path, config if data is None else replace(config, data=data))

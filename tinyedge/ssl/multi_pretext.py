@@ -25,11 +25,12 @@ from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, corrupt_tokens, draw_corruption
 from tinyedge.ssl.decoder import PretextDecoder, discriminator, reconstruction_head, rotation_head
-from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
+from tinyedge.ssl.distributed import gather_rows, mean_over_ranks, own_rows, world_size
 from tinyedge.ssl.gradient_reversal import reversal_scale, reverse_gradient
 from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.scheduler import DynamicCorruptionScheduler
-from tinyedge.ssl.vicreg import Projector, covariance_loss, invariance_loss, variance_loss
+from tinyedge.ssl.vicreg import vicreg_loss
 
 _SHIFTS = 3
 _QUADRANTS = 4
@@ -173,9 +174,11 @@ class MultiPretext(PretrainingMethod):
         loss, metrics = self._pretext_losses(self.decoder(tokens), cell_targets(images, self.grid), plan, progress)
         loss = self.options.pretext_weight * loss
         if self.projector is not None:
-            embeddings = (self.projector(tokens.mean(dim=1)), self.projector(self.encoder(batch.views[1])))
-            vicreg, vicreg_metrics = self._vicreg_loss(*embeddings)
-            loss = loss + self.options.vicreg_weight * vicreg
+            z1, z2 = self.projector(tokens.mean(dim=1)), self.projector(self.encoder(batch.views[1]))
+            options = self.options
+            weights = (options.vicreg_invariance, options.vicreg_variance, options.vicreg_covariance)
+            vicreg, vicreg_metrics = vicreg_loss(gather_rows(z1.float()), gather_rows(z2.float()), weights)
+            loss = loss + options.vicreg_weight * vicreg
             metrics |= vicreg_metrics
         metrics = {"loss": loss, **metrics}
         return StepResult(loss, {key: value.detach() for key, value in metrics.items()})
@@ -220,19 +223,6 @@ class MultiPretext(PretrainingMethod):
             metrics |= {"loss_mask_disentangle": adversarial, "mask_discriminator_accuracy": accuracy}
         return loss, metrics
 
-    def _vicreg_loss(self, z1: torch.Tensor, z2: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        with torch.autocast(z1.device.type, enabled=False):
-            z1, z2 = gather_rows(z1.float()), gather_rows(z2.float())
-            invariance = invariance_loss(z1, z2)
-            variance = variance_loss(z1) + variance_loss(z2)
-            covariance = covariance_loss(z1) + covariance_loss(z2)
-        loss = (
-            self.options.vicreg_invariance * invariance
-            + self.options.vicreg_variance * variance
-            + self.options.vicreg_covariance * covariance
-        )
-        return loss, {"loss_invariance": invariance, "loss_variance": variance, "loss_covariance": covariance}
-
 
 def _token_shapes(encoder: Encoder, stage: int) -> tuple[int, int, int]:
     """Return N and C of the tokens that corruption at `stage` sees, and N of the tokens that come out."""
@@ -275,7 +265,7 @@ def _oppose(
     with torch.no_grad():
         logits = adversary(decoded)
         loss, _ = _classify(logits, classes, chosen)
-        scale_now = scale * (loss < math.log(logits.shape[-1]))
+        scale_now = scale * (mean_over_ranks(loss) < math.log(logits.shape[-1]))
     return _classify(adversary(reverse_gradient(decoded, scale_now)), classes, chosen)
 
 

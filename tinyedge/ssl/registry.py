@@ -10,7 +10,9 @@ from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
 from tinyedge.ssl.options import from_mapping, unknown_name
 from tinyedge.ssl.random_init import RandomInit
+from tinyedge.ssl.simclr import SimClr, SimClrOptions
 from tinyedge.ssl.teacher import Teacher
+from tinyedge.ssl.vicreg import VicReg, VicRegOptions
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ _ENTRIES: dict[str, MethodEntry] = {
         augment="strong",
         lr_per_256=3e-3,
     ),
+    "simclr": MethodEntry(SimClr, SimClrOptions, augment="strong", lr_per_256=3e-3),
+    "vicreg": MethodEntry(VicReg, VicRegOptions, augment="strong", lr_per_256=3e-3),
     "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
 }
 

@@ -1,8 +1,24 @@
-"""VICReg (Bardes et al. 2022, "Variance-Invariance-Covariance Regularization"): its three terms and its projector."""
+"""VICReg: two views agree, every dimension varies, and no two dimensions say the same.
+
+Bardes, Ponce & LeCun 2022, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning",
+section 4.1, with the constants of solo-learn (https://github.com/vturrisi/solo-learn, solo/losses/vicreg.py): the
+variance terms of both views are added. The authors' code (https://github.com/facebookresearch/vicreg) halves their sum,
+so its variance weight of 25 is 12.5 here.
+
+Deviations: AdamW instead of LARS, and a projector of 1024 instead of 2048 or 8192, since a head much larger than an
+encoder below 1,000,000 parameters does the learning in its place.
+"""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.projector import Projector
 
 
 def invariance_loss(z1: torch.Tensor, z2: torch.Tensor) -> torch.Tensor:
@@ -23,10 +39,76 @@ def covariance_loss(z: torch.Tensor) -> torch.Tensor:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
 
 
-class Projector(nn.Sequential):
-    """Feature (B, D) to embedding (B, width): Linear, batch norm, ReLU, Linear. Discarded after pretraining."""
+def vicreg_loss(
+    z1: torch.Tensor, z2: torch.Tensor, weights: tuple[float, float, float] = (25.0, 25.0, 1.0)
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Return the weighted sum of the three terms, in float32 whatever autocast says.
 
-    def __init__(self, feature_dim: int, width: int):
-        super().__init__(
-            nn.Linear(feature_dim, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width)
-        )
+    Args:
+        z1: (B, D) embeddings of the global batch, B at least 2.
+        z2: (B, D), row i of the same image as row i of `z1`.
+        weights: Of invariance, variance (of both views, added) and covariance (likewise).
+
+    Returns:
+        The loss, and the unweighted terms as `loss_invariance`, `loss_variance` and `loss_covariance`.
+    """
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
+        terms = {
+            "loss_invariance": invariance_loss(z1, z2),
+            "loss_variance": variance_loss(z1) + variance_loss(z2),
+            "loss_covariance": covariance_loss(z1) + covariance_loss(z2),
+        }
+        weighted = [weight * term for weight, term in zip(weights, terms.values(), strict=True)]
+    return weighted[0] + weighted[1] + weighted[2], terms
+
+
+@dataclass(frozen=True)
+class VicRegOptions:
+    """What can be chosen about VICReg.
+
+    Attributes:
+        projector_width: Width of the projector's layers and of the embedding.
+        projector_layers: Linear layers of the projector.
+        invariance_weight: Of the squared difference.
+        variance_weight: Of the hinges on both views' deviations.
+        covariance_weight: Of both views' off-diagonal covariances.
+    """
+
+    projector_width: int = 1024
+    projector_layers: int = 3
+    invariance_weight: float = 25.0
+    variance_weight: float = 25.0
+    covariance_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key, least in (("projector_width", 2), ("projector_layers", 2)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
+        for key in ("invariance_weight", "variance_weight", "covariance_weight"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+
+
+class VicReg(PretrainingMethod):
+    """Encoder and projector.
+
+    Args:
+        encoder: The encoder to pretrain.
+        options: See `VicRegOptions`.
+    """
+
+    views = (View(), View())
+
+    def __init__(self, encoder: Encoder, options: VicRegOptions):
+        super().__init__()
+        self.encoder = encoder
+        self.projector = Projector(encoder.feature_dim, options.projector_width, layers=options.projector_layers)
+        self._weights = (options.invariance_weight, options.variance_weight, options.covariance_weight)
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
+        """Compare both views' embeddings over the global batch."""
+        embeddings = self.projector(self.encoder(torch.cat(batch.views)))  # (2 B, D): both views in one pass
+        z1, z2 = (gather_rows(z) for z in embeddings.float().chunk(2))
+        loss, terms = vicreg_loss(z1, z2, self._weights)
+        return StepResult(loss, {key: value.detach() for key, value in {"loss": loss, **terms}.items()})

@@ -1,0 +1,66 @@
+"""SimCLR: each view finds the other view of its image among all other images.
+
+Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations"; constants for CIFAR from
+solo-learn (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simclr.yaml), temperature 0.2 among them.
+
+Deviations, all for encoders below 1,000,000 parameters: a projector D-512-128 instead of D-2048-256, since a head much
+larger than the encoder does the learning in its place; weaker colour jitter, no blur at 32 pixels and crops of 0.2 and
+up (the preset `strong`); AdamW instead of LARS.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.contrastive import nt_xent_loss
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.projector import Projector
+
+
+@dataclass(frozen=True)
+class SimClrOptions:
+    """What can be chosen about SimCLR.
+
+    Attributes:
+        temperature: Divides the cosines; lower ones weigh the nearest negatives more.
+        projector_hidden: Width of the projector's hidden layer.
+        embedding_dim: Length of the embeddings that are compared.
+    """
+
+    temperature: float = 0.2
+    projector_hidden: int = 512
+    embedding_dim: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature is {self.temperature}, but has to be above 0; correct temperature")
+        for key in ("projector_hidden", "embedding_dim"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least 1; correct {key}")
+
+
+class SimClr(PretrainingMethod):
+    """Encoder and projector.
+
+    Args:
+        encoder: The encoder to pretrain.
+        options: See `SimClrOptions`.
+    """
+
+    views = (View(), View())
+
+    def __init__(self, encoder: Encoder, options: SimClrOptions):
+        super().__init__()
+        self.encoder = encoder
+        self.projector = Projector(encoder.feature_dim, options.projector_hidden, options.embedding_dim)
+        self._temperature = options.temperature
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
+        """Contrast both views of the global batch."""
+        embeddings = self.projector(self.encoder(torch.cat(batch.views)))  # (2 B, D): both views in one pass
+        z1, z2 = (gather_rows(z) for z in embeddings.float().chunk(2))
+        loss = nt_xent_loss(z1, z2, self._temperature)
+        return StepResult(loss, {"loss": loss.detach()})

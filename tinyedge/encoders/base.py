@@ -1,11 +1,35 @@
 """What every encoder offers to the methods, the probe and the export."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 TokenCorruption = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class HiddenLayer:
+    """Channels inside a block that can be left out one by one: nothing outside the block sees how many there are.
+
+    All but `channels` are paths of modules, as in `Encoder.get_submodule`.
+
+    Attributes:
+        name: The block.
+        channels: How many there are.
+        source: The module whose input they are computed from.
+        output: The module that puts them out; a channel that is zero there is as good as absent.
+        writers: Convolutions and batch norms whose outputs they are.
+        reader: The convolution that takes them in, and nothing else.
+    """
+
+    name: str
+    channels: int
+    source: str
+    output: str
+    writers: tuple[str, ...]
+    reader: str
 
 
 class Encoder(nn.Module):
@@ -55,6 +79,13 @@ class Encoder(nn.Module):
             ValueError: `stage` is neither 3 nor 4.
         """
         raise NotImplementedError
+
+    def hidden_layers(self) -> tuple[HiddenLayer, ...]:
+        """Return the layers whose widths are `hidden`, in its order: those of all blocks that describe one."""
+        described = (
+            module.hidden_layer(name) for name, module in self.named_modules() if hasattr(module, "hidden_layer")
+        )
+        return tuple(layer for layer in described if layer is not None)
 
 
 def map_to_tokens(feature_map: torch.Tensor) -> torch.Tensor:

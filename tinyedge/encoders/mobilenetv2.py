@@ -4,12 +4,13 @@ Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks". The st
 parameters do not depend on them: 32-pixel images need a finer grid than 224-pixel ones.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, TokenCorruption, corrupt_map, map_to_tokens
+from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map, map_to_tokens
 
 # Expansion, channels at width 1, blocks, of each row of the paper's table 2.
 ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
@@ -40,10 +41,10 @@ class ConvBnRelu6(nn.Sequential):
 class InvertedResidual(nn.Module):
     """Expand 1x1 (left out at expansion 1), depthwise 3x3, project 1x1; residual where the shape allows it."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, hidden: int | None):
         super().__init__()
-        hidden = in_channels * expansion
-        self.expand = nn.Identity() if expansion == 1 else ConvBnRelu6(in_channels, hidden, 1)
+        self.expand = nn.Identity() if hidden is None else ConvBnRelu6(in_channels, hidden, 1)
+        hidden = in_channels if hidden is None else hidden
         self.depthwise = ConvBnRelu6(hidden, hidden, 3, stride, groups=hidden)
         self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
         self.residual = stride == 1 and in_channels == out_channels
@@ -52,6 +53,19 @@ class InvertedResidual(nn.Module):
         """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
         out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
         return x + out if self.residual else out
+
+    def hidden_layer(self, name: str) -> HiddenLayer | None:
+        """Describe the expanded channels, None without expansion; `name` is this block's path in its encoder."""
+        if isinstance(self.expand, nn.Identity):
+            return None
+        return HiddenLayer(
+            name,
+            channels=self.depthwise[0].out_channels,
+            source=name,
+            output=f"{name}.depthwise",
+            writers=(f"{name}.expand.0", f"{name}.expand.1", f"{name}.depthwise.0", f"{name}.depthwise.1"),
+            reader=f"{name}.project.0",
+        )
 
 
 class MobileNetV2(Encoder):
@@ -62,19 +76,29 @@ class MobileNetV2(Encoder):
         width: Multiplier of the channels.
         input_size: H = W of the images, in pixels.
         strides: Of the stem and of the first block of each of the seven rows, each 1 or 2.
+        hidden: Expanded channels of all blocks that expand, in the order of the layers; None is the paper's own.
     """
 
-    def __init__(self, name: str, width: float, input_size: int, strides: tuple[int, ...]):
+    def __init__(
+        self,
+        name: str,
+        width: float,
+        input_size: int,
+        strides: tuple[int, ...],
+        hidden: tuple[int, ...] | None = None,
+    ):
         super().__init__()
         self.name = name
         self.input_size = input_size
         self.strides = strides
         self.act = "relu6"
+        self.hidden = hidden
         self.feature_dim = HEAD_CHANNELS
         widths = [scaled_channels(channels, width) for channels in (STEM_CHANNELS, *(row[1] for row in ROWS))]
         self.stem = ConvBnRelu6(3, widths[0], 3, strides[0])
+        inner = iter(_own_hidden(widths) if hidden is None else hidden)
         rows = [
-            _row(in_channels, out_channels, blocks, stride, expansion)
+            _row(in_channels, out_channels, blocks, stride, inner if expansion > 1 else None)
             for (in_channels, out_channels), (expansion, _, blocks), stride in zip(
                 pairwise(widths), ROWS, strides[1:], strict=True
             )
@@ -109,9 +133,25 @@ class MobileNetV2(Encoder):
         return [m1, m2, m3, m4]
 
 
-def _row(in_channels: int, out_channels: int, blocks: int, stride: int, expansion: int) -> list[InvertedResidual]:
-    first = InvertedResidual(in_channels, out_channels, stride, expansion)
-    return [first, *(InvertedResidual(out_channels, out_channels, 1, expansion) for _ in range(blocks - 1))]
+def _row(
+    in_channels: int, out_channels: int, blocks: int, stride: int, hidden: Iterator[int] | None
+) -> list[InvertedResidual]:
+    """Make the blocks of a row; `hidden` gives the expanded channels of each, None where they do not expand."""
+    channels = (in_channels, *[out_channels] * blocks)
+    return [
+        InvertedResidual(before, after, stride if block == 0 else 1, None if hidden is None else next(hidden))
+        for block, (before, after) in enumerate(pairwise(channels))
+    ]
+
+
+def _own_hidden(widths: list[int]) -> list[int]:
+    """Return the expanded channels of all blocks that expand; `widths` are those of the stem and of the rows."""
+    return [
+        before * expansion
+        for (in_channels, out_channels), (expansion, _, blocks) in zip(pairwise(widths), ROWS, strict=True)
+        if expansion > 1
+        for before in (in_channels, *[out_channels] * (blocks - 1))
+    ]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.mobilenetv2 import MobileNetV2
+from tinyedge.encoders.resnet import ResNet18
 from tinyedge.encoders.tinynext import ACTIVATIONS, TINYNEXT_S, TINYNEXT_T, TinyNext
 from tinyedge.errors import BudgetExceeded, ConfigError
 
@@ -21,14 +23,16 @@ class _Entry:
     """How to build one encoder.
 
     Attributes:
-        build: Makes it from (input_size, strides, act).
+        build: Makes it from (input_size, strides, act, hidden).
         strides_by_size: Default strides for inputs up to the given size in pixels, in ascending order.
         acts: What `act` may be.
+        deployable: Whether a microcontroller can run it; one that only trains others has no parameter budget.
     """
 
-    build: Callable[[int, tuple[int, ...], str], Encoder]
+    build: Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]
     strides_by_size: tuple[tuple[float, tuple[int, ...]], ...]
     acts: tuple[str, ...]
+    deployable: bool = True
 
 
 # The first two keep a grid of 4x4 or more in the last stage and the activations within a microcontroller's SRAM.
@@ -38,22 +42,37 @@ _MOBILENETV2_STRIDES = (
     (112, (2, 1, 1, 2, 2, 1, 2, 1)),
     (float("inf"), (2, 1, 2, 2, 2, 1, 2, 1)),
 )
+_RESNET18_STRIDES = (
+    (48, (1, 1, 2, 2, 2)),
+    (80, (2, 1, 2, 2, 2)),
+    (float("inf"), (2, 2, 2, 2, 2)),
+)
 
 
-def _mobilenetv2(input_size: int, strides: tuple[int, ...], act: str) -> Encoder:
-    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides)
+def _mobilenetv2(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
+    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides, hidden)
+
+
+def _resnet18(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
+    return ResNet18("resnet18", input_size, strides, hidden)
 
 
 _ENTRIES: dict[str, _Entry] = {
     "tinynext_t": _Entry(partial(TinyNext, "tinynext_t", TINYNEXT_T), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
     "tinynext_s": _Entry(partial(TinyNext, "tinynext_s", TINYNEXT_S), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
     "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu",)),
+    "resnet18": _Entry(_resnet18, _RESNET18_STRIDES, ("relu",), deployable=False),
 }
 
 
 def encoder_names() -> tuple[str, ...]:
     """Name every encoder that `create_encoder` knows."""
     return tuple(_ENTRIES)
+
+
+def deployable_encoders() -> tuple[str, ...]:
+    """Name the encoders that a microcontroller can run; the others only train them."""
+    return tuple(name for name, entry in _ENTRIES.items() if entry.deployable)
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -78,10 +97,11 @@ def create_encoder(
         strides: Each 1 or 2, first layer first; None takes the encoder's default for the input size.
         act: Activation of the MLPs: "relu", or "gelu" as in TinyNeXt's paper, which TFLite Micro cannot run.
         hidden: Hidden channels of the blocks as pruning left them, first block first; None is the encoder's own.
-        enforce_budget: Whether an encoder of 1,000,000 parameters or more is refused.
+        enforce_budget: Whether a deployable encoder of 1,000,000 parameters or more is refused.
 
     Raises:
-        ConfigError: An unknown name, activation or stride, or too small an input.
+        ConfigError: An unknown name, activation or stride, hidden channels that the encoder cannot have, or too small
+            an input.
         BudgetExceeded: The encoder has 1,000,000 parameters or more.
     """
     entry = _ENTRIES.get(name)
@@ -100,12 +120,32 @@ def create_encoder(
     if act not in entry.acts:
         raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
     if hidden is not None:
-        raise ConfigError(f"the blocks of {name} cannot be narrowed; leave out hidden")
-    encoder = entry.build(input_size, strides, act)
+        hidden = tuple(hidden)
+        with torch.device("meta"):
+            _check_hidden(entry.build(input_size, strides, act, None), hidden)
+    encoder = entry.build(input_size, strides, act, hidden)
     parameters = count_parameters(encoder)
-    if enforce_budget and parameters >= PARAMETER_BUDGET:
+    if enforce_budget and entry.deployable and parameters >= PARAMETER_BUDGET:
         raise BudgetExceeded(
             f"{name} has {parameters:,} parameters and the budget is under {PARAMETER_BUDGET:,}; "
             f"choose a smaller encoder or pass --no-budget"
         )
     return encoder
+
+
+def _check_hidden(full: Encoder, hidden: tuple[int, ...]) -> None:
+    """Refuse hidden channels that do not fit an encoder; `full` is the one that nothing was pruned from."""
+    layers = full.hidden_layers()
+    if not layers:
+        raise ConfigError(f"the blocks of {full.name} cannot be narrowed; leave out hidden")
+    if len(hidden) != len(layers):
+        raise ConfigError(
+            f"hidden has {len(hidden)} widths, but {full.name} has {len(layers)} layers to narrow; "
+            f"give {len(layers)} widths, at most {[layer.channels for layer in layers]}"
+        )
+    for width, layer in zip(hidden, layers, strict=True):
+        if not 1 <= width <= layer.channels:
+            raise ConfigError(
+                f"hidden gives {layer.name} of {full.name} {width} channels, but it can have 1 to {layer.channels}; "
+                "correct hidden"
+            )

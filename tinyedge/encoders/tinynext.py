@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
+from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -61,6 +61,17 @@ class MobileBlock(nn.Module):
         out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
         return x + out if self.residual else out
 
+    def hidden_layer(self, name: str) -> HiddenLayer:
+        """Describe the expanded channels; `name` is this block's path in its encoder."""
+        return HiddenLayer(
+            name,
+            channels=self.depthwise[0].out_channels,
+            source=name,
+            output=f"{name}.depthwise",
+            writers=(f"{name}.expand.0", f"{name}.expand.1", f"{name}.depthwise.0", f"{name}.depthwise.1"),
+            reader=f"{name}.project.0",
+        )
+
 
 class LeanAttention(nn.Module):
     """Lean single-head self-attention: keys are the tokens themselves, and there is no output projection."""
@@ -100,6 +111,17 @@ class Mlp(nn.Sequential):
     def __init__(self, channels: int, hidden: int, act: str):
         super().__init__(nn.Conv2d(channels, hidden, 1), ACTIVATIONS[act](), nn.Conv2d(hidden, channels, 1))
 
+    def hidden_layer(self, name: str) -> HiddenLayer:
+        """Describe the channels between the convolutions; `name` is this MLP's path in its encoder."""
+        return HiddenLayer(
+            name,
+            channels=self[0].out_channels,
+            source=name,
+            output=f"{name}.1",
+            writers=(f"{name}.0",),
+            reader=f"{name}.2",
+        )
+
 
 class MixerBlock(nn.Module):
     """Three residual steps: mixer on a normed map, depthwise 3x3, MLP on a normed map.
@@ -132,26 +154,37 @@ class TinyNext(Encoder):
         input_size: H = W of the images, in pixels.
         strides: Of the two stem convolutions and of the three embeddings between the stages, each 1 or 2.
         act: Of the MLPs, a key of `ACTIVATIONS`. The paper has GELU; ReLU is what a microcontroller runs.
+        hidden: Expanded channels of the `MobileBlock`s and of the MLPs, in the order of the layers; None is the
+            config's own.
     """
 
-    def __init__(self, name: str, config: TinyNextConfig, input_size: int, strides: tuple[int, ...], act: str):
+    def __init__(
+        self,
+        name: str,
+        config: TinyNextConfig,
+        input_size: int,
+        strides: tuple[int, ...],
+        act: str,
+        hidden: tuple[int, ...] | None = None,
+    ):
         super().__init__()
         self.name = name
         self.input_size = input_size
         self.strides = strides
         self.act = act
+        self.hidden = hidden
         self.feature_dim = config.widths[3]
         w1, w2, w3, w4 = config.widths
-        h1, h2, h3, h4 = (int(width * ratio) for width, ratio in zip(config.widths, config.ratios, strict=True))
         d1, d2, d3, d4 = config.depths
+        h = iter(_own_hidden(config) if hidden is None else hidden)
         self.stem = nn.Sequential(ConvBnRelu(3, w1 // 2, 3, strides[0]), ConvBnRelu(w1 // 2, w1, 3, strides[1]))
-        self.stage1 = nn.Sequential(*(MobileBlock(w1, w1, 1, h1) for _ in range(d1)))
-        self.embed1 = MobileBlock(w1, w2, strides[2], w2)
-        self.stage2 = nn.Sequential(*(MobileBlock(w2, w2, 1, h2) for _ in range(d2)))
-        self.embed2 = MobileBlock(w2, w3, strides[3], w3)
-        self.stage3 = nn.Sequential(*(MixerBlock(w3, LeanAttention(w3), h3, act) for _ in range(d3)))
-        self.embed3 = MobileBlock(w3, w4, strides[4], w4)
-        self.stage4 = nn.Sequential(*(MixerBlock(w4, SqueezeExcite(w4), h4, act) for _ in range(d4)))
+        self.stage1 = nn.Sequential(*(MobileBlock(w1, w1, 1, next(h)) for _ in range(d1)))
+        self.embed1 = MobileBlock(w1, w2, strides[2], next(h))
+        self.stage2 = nn.Sequential(*(MobileBlock(w2, w2, 1, next(h)) for _ in range(d2)))
+        self.embed2 = MobileBlock(w2, w3, strides[3], next(h))
+        self.stage3 = nn.Sequential(*(MixerBlock(w3, LeanAttention(w3), next(h), act) for _ in range(d3)))
+        self.embed3 = MobileBlock(w3, w4, strides[4], next(h))
+        self.stage4 = nn.Sequential(*(MixerBlock(w4, SqueezeExcite(w4), next(h), act) for _ in range(d4)))
         self.norm = nn.BatchNorm2d(w4)
         self.apply(_initialise)
 
@@ -174,6 +207,16 @@ class TinyNext(Encoder):
         m3 = self.stage3(corrupt_map(self.embed2(m2), corrupt))
         m4 = self.norm(self.stage4(self.embed3(m3)))
         return [m1, m2, m3, m4]
+
+
+def _own_hidden(config: TinyNextConfig) -> list[int]:
+    """Return the hidden channels of the blocks of each stage, and between two stages those of the embedding."""
+    hidden: list[int] = []
+    for stage, (width, depth, ratio) in enumerate(zip(config.widths, config.depths, config.ratios, strict=True)):
+        if stage > 0:
+            hidden.append(width)
+        hidden.extend([int(width * ratio)] * depth)
+    return hidden
 
 
 def _initialise(module: nn.Module) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder, map_to_tokens, tokens_to_map
 from tinyedge.encoders.mobilenetv2 import InvertedResidual, MobileNetV2
+from tinyedge.encoders.registry import deployable_encoders
 from tinyedge.encoders.tinynext import LeanAttention, MixerBlock, MobileBlock, SqueezeExcite, TinyNext
 from tinyedge.errors import ConfigError
 
@@ -177,7 +178,10 @@ def _fold_body(encoder: Encoder) -> tuple[nn.Module, Affine | None]:
     for encoder_type, fold_body in _BODIES.items():
         if isinstance(encoder, encoder_type):
             return fold_body(encoder)
-    raise ConfigError(f"no fold is known for the encoder {type(encoder).__name__}; add one to tinyedge.export.fold")
+    raise ConfigError(
+        f"{encoder.name} only trains other encoders and cannot be exported; "
+        f"train one of {', '.join(deployable_encoders())}, with this run as --teacher"
+    )
 
 
 def _fold_tinynext(encoder: TinyNext) -> tuple[nn.Module, Affine | None]:

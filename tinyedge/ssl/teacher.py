@@ -1,8 +1,11 @@
 """Frozen teachers: networks whose features a student learns to match."""
 
+import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -11,7 +14,7 @@ class TeacherOutput(NamedTuple):
 
     Attributes:
         features: (B, D) float32.
-        maps: Feature maps (B, C_i, H_i, W_i), the finest first.
+        maps: Feature maps (B, C_i, H_i, W_i) float32, the finest first.
     """
 
     features: torch.Tensor
@@ -31,6 +34,43 @@ class Teacher(nn.Module):
     map_channels: tuple[int, ...]
     digest: str
 
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in evaluation mode, whatever the method around it does."""
+        return super().train(False)
+
     def forward(self, images: torch.Tensor) -> TeacherOutput:
         """Return the features and maps of images (B, 3, H, W), normalised as the data set's are."""
         raise NotImplementedError
+
+
+class ConcatenatedTeacher(Teacher):
+    """Several teachers as one: their features of unit length side by side, so that each weighs the same.
+
+    The cosine of two such features is the mean of the teachers' cosines. Maps are concatenated along their channels,
+    at the first teacher's grids.
+
+    Args:
+        teachers: Two or more, with the same number of maps.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher]):
+        super().__init__()
+        self.teachers = nn.ModuleList(teachers)
+        self.feature_dim = sum(teacher.feature_dim for teacher in teachers)
+        levels = zip(*(teacher.map_channels for teacher in teachers), strict=True)
+        self.map_channels = tuple(sum(channels) for channels in levels)
+        self.digest = hashlib.sha256(" ".join(teacher.digest for teacher in teachers).encode()).hexdigest()
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> TeacherOutput:
+        """Return the concatenated features and maps of images (B, 3, H, W)."""
+        outputs = [teacher(images) for teacher in self.teachers]
+        features = torch.cat([F.normalize(output.features, dim=1) for output in outputs], dim=1)  # (B, sum D)
+        maps = tuple(_concatenate(level) for level in zip(*(output.maps for output in outputs), strict=True))
+        return TeacherOutput(features, maps)
+
+
+def _concatenate(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    grid = maps[0].shape[2:]
+    return torch.cat([F.adaptive_avg_pool2d(F.normalize(level, dim=1), grid) for level in maps], dim=1)

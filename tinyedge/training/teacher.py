@@ -1,17 +1,30 @@
 """Teachers by what a user says: the run of another encoder, or a published network."""
 
+import difflib
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.ssl.teacher import Teacher, TeacherOutput
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.run import load_run
+
+# Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers": what CA-DSSL distils.
+_PUBLISHED = {"dino_vits16": "vit_small_patch16_224.dino"}
+_TIMM = "timm:"
+_TAPS = 3
 
 
 class EncoderTeacher(Teacher):
     """An encoder that this toolkit pretrained; its maps are those of its last three stages.
+
+    It sees images that are normalised by the student's data set: for a teacher of another data set these too have mean
+    0 and deviation 1 a channel.
 
     Args:
         encoder: In evaluation mode.
@@ -23,28 +36,192 @@ class EncoderTeacher(Teacher):
         self.feature_dim = encoder.feature_dim
         size = encoder.input_size
         with torch.no_grad():
-            maps = encoder.forward_maps(torch.zeros(1, 3, size, size))[1:]
+            maps = encoder.forward_maps(torch.zeros(1, 3, size, size))[-_TAPS:]
         self.map_channels = tuple(feature_map.shape[1] for feature_map in maps)
-        digest = hashlib.sha256(f"{size} {encoder!r}".encode())
-        for name, value in sorted(encoder.state_dict().items()):
-            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-        self.digest = digest.hexdigest()
-
-    def train(self, mode: bool = True) -> "EncoderTeacher":
-        """Stay in evaluation mode, whatever the method around it does."""
-        return super().train(False)
+        self.digest = _digest(f"{size} {encoder!r}", encoder)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
         """Return the encoder's pooled features and the maps of its last three stages."""
-        maps = tuple(feature_map.float() for feature_map in self.encoder.forward_maps(images)[1:])
+        maps = tuple(feature_map.float() for feature_map in self.encoder.forward_maps(images)[-_TAPS:])
         return TeacherOutput(maps[-1].mean(dim=(2, 3)), maps)
 
 
-def load_teacher(source: str) -> Teacher:
-    """Return the teacher that `source` names: the directory of a finished run.
+class TimmTeacher(Teacher):
+    """A network of timm, such as DINO's ViT-S/16, at the size and normalisation that it was trained with.
+
+    Its feature is what enters its classifier: the class token of a ViT (after the final norm), the pooled map of a
+    convolutional network. Its maps are the patch tokens of the blocks at one, two and three thirds of a ViT's depth
+    (4, 8 and 12 of 12; after the final norm, as DINO's own `get_intermediate_layers` gives them), or the last three
+    maps of a convolutional network.
+
+    Args:
+        model: Made by timm, weights loaded.
+        mean: Per channel, what the incoming images are normalised with.
+        std: Per channel.
+    """
+
+    scale: torch.Tensor
+    offset: torch.Tensor
+
+    def __init__(self, model: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]):
+        from timm.data.config import resolve_data_config
+
+        super().__init__()
+        self.model = model.requires_grad_(False).eval()
+        self._own: dict[str, Any] = resolve_data_config(model=model)
+        self.input_size: int = self._own["input_size"][-1]
+        blocks = getattr(model, "blocks", None)
+        depth = len(blocks) if isinstance(blocks, nn.Sequential) and hasattr(model, "patch_embed") else 0
+        self._taps = [depth * third // _TAPS - 1 for third in range(1, _TAPS + 1)] if depth else _TAPS
+        # (image * std + mean - own mean) / own std, as one scale and one offset.
+        own_std = torch.tensor(self._own["std"])
+        self.register_buffer("scale", (torch.tensor(std) / own_std)[:, None, None])
+        self.register_buffer(
+            "offset", ((torch.tensor(mean) - torch.tensor(self._own["mean"])) / own_std)[:, None, None]
+        )
+        with torch.no_grad():
+            features, maps = self(torch.zeros(1, 3, 8, 8))
+        self.feature_dim = features.shape[1]
+        self.map_channels = tuple(feature_map.shape[1] for feature_map in maps)
+        self.digest = _digest(f"{self.input_size} {model!r}", self)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> TeacherOutput:
+        """Return feature and maps of images (B, 3, H, W), enlarged bicubically to the network's own size."""
+        images = images * self.scale + self.offset
+        images = F.interpolate(images, size=(self.input_size, self.input_size), mode="bicubic", align_corners=False)
+        model: Any = self.model
+        last, maps = model.forward_intermediates(images, indices=self._taps, norm=True, output_fmt="NCHW")
+        features = model.forward_head(last, pre_logits=True)  # (B, D)
+        return TeacherOutput(features.float(), tuple(feature_map.float() for feature_map in maps))
+
+
+def load_teacher(
+    source: str,
+    *,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    image_size: int,
+    download: bool = False,
+) -> Teacher:
+    """Return the teacher that `source` names.
+
+    Args:
+        source: The directory of a finished run; `dino_vits16` or `timm:MODEL` for a published network, with `=WEIGHTS`
+            (a .safetensors, .pth or .pt file) behind it or to be downloaded; or several of these with commas between.
+        mean: Per channel, what the student's images are normalised with.
+        std: Per channel.
+        image_size: H = W of the student's images, in pixels.
+        download: Whether published weights may be fetched.
 
     Raises:
-        CheckpointError: `source` is no run, or its encoder is missing or corrupt.
+        CheckpointError: A run or weights file that is missing, corrupt or of another network.
+        ConfigError: A run for images of another size, an unknown network, or weights that may not be downloaded.
+        TinyEdgeError: The download failed.
+        ToolMissing: timm is not installed.
     """
-    return EncoderTeacher(load_run(Path(source)).load_encoder())
+    parts = _split(source)
+    teachers = [_load_one(part, mean, std, image_size, download) for part in parts]
+    return teachers[0] if len(teachers) == 1 else ConcatenatedTeacher(teachers)
+
+
+def absolute_source(source: str) -> str:
+    """Return `source` (see `load_teacher`) with absolute paths, so that a run can be resumed from any folder."""
+    return ",".join(_absolute(part) for part in _split(source))
+
+
+def _split(source: str) -> list[str]:
+    return [source] if Path(source).expanduser().exists() else [part.strip() for part in source.split(",")]
+
+
+def _absolute(part: str) -> str:
+    name, equals, weights = part.partition("=")
+    if name in _PUBLISHED or name.startswith(_TIMM):
+        return f"{name}={Path(weights).expanduser().resolve()}" if equals else name
+    return str(Path(part).expanduser().resolve())
+
+
+def _load_one(
+    part: str, mean: tuple[float, float, float], std: tuple[float, float, float], image_size: int, download: bool
+) -> Teacher:
+    name, _, weights = part.partition("=")
+    if name in _PUBLISHED or name.startswith(_TIMM):
+        model_name = _PUBLISHED.get(name) or name[len(_TIMM) :]
+        return TimmTeacher(_timm_model(name, model_name, weights, download), mean, std)
+    run = load_run(Path(part).expanduser())
+    encoder = run.load_encoder()
+    if encoder.input_size != image_size:
+        raise ConfigError(
+            f"the teacher {part} was trained on images of {encoder.input_size} pixels and the student's have "
+            f"{image_size}; give --image-size {encoder.input_size}, or another --teacher"
+        )
+    return EncoderTeacher(encoder)
+
+
+def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise ToolMissing(f"the teacher {name} needs timm, which is not installed; run `pip install timm`") from error
+    if not timm.is_model(model_name):
+        close = difflib.get_close_matches(model_name, timm.list_models(), n=1)
+        hint = f"did you mean {_TIMM}{close[0]}?" if close else "`timm.list_models()` names them all"
+        raise ConfigError(f"timm knows no model {model_name}; {hint}")
+    if not weights:
+        if not download:
+            raise ConfigError(f"the teacher {name} needs weights; give --teacher {name}=WEIGHTS, or add --download")
+        try:
+            return timm.create_model(model_name, pretrained=True, num_classes=0)
+        except (OSError, RuntimeError) as error:  # what urllib, huggingface_hub and timm raise without a network
+            reason = " ".join(str(error).split())
+            raise TinyEdgeError(
+                f"the weights of {name} cannot be downloaded ({reason}); "
+                f"fetch them by other means and give --teacher {name}=WEIGHTS"
+            ) from error
+    model = timm.create_model(model_name, pretrained=False, num_classes=0)
+    _load_weights(model, name, Path(weights).expanduser())
+    return model
+
+
+def _load_weights(model: nn.Module, name: str, path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; give the file of the weights as --teacher {name}=WEIGHTS")
+    state = _read_weights(path)
+    needed = model.state_dict()
+    # A classifier is not needed, and checkpoints of DINO's training wrap the network once or twice.
+    state = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in state.items()}
+    misfits = [key for key, value in needed.items() if key not in state or state[key].shape != value.shape]
+    if misfits:
+        raise CheckpointError(
+            f"{path} does not hold the weights of {name}: {misfits[0]} is missing or of another shape; "
+            f"give another file as --teacher {name}=WEIGHTS"
+        )
+    model.load_state_dict({key: state[key] for key in needed})
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    import pickle
+
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable file of weights; download it again") from error
+    for key in ("state_dict", "model", "teacher"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no state dict; save the network's `state_dict()` with `torch.save`")
+    return state
+
+
+def _digest(settings: str, module: nn.Module) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -22,9 +22,10 @@ from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
+from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
-from tinyedge.training.teacher import load_teacher
+from tinyedge.training.teacher import absolute_source, load_teacher
 from tinyedge.training.views import AUGMENT_PRESETS
 
 if TYPE_CHECKING:
@@ -65,40 +66,64 @@ def train(
     """
     options = method_options(config.method, config.method_options)
     fabric = _launch(config)
-    _check_directory(fabric, out, resume, overwrite)
-    root = Path(config.data_root) if config.data_root else None
-    dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
-    torch.manual_seed(config.seed)  # the same initial weights on every rank
-    encoder = create_encoder(
-        config.encoder,
-        input_size=dataset.train.images.shape[-1],
-        strides=config.strides,
-        act=config.act,
-        hidden=config.hidden,
-        enforce_budget=config.enforce_budget,
-    )
-    teacher = None if config.teacher is None else load_teacher(config.teacher)
-    method = create_method(config.method, encoder, options, teacher)
-    split = method.training_split(dataset.train, config.seed)
-    config = _resolve(replace(config, method_options=options), len(split), encoder)
-    _check_batch_size(config, fabric.world_size)
-    if resume:
-        _require_same_config(out / CONFIG_FILE, config)
-    elif fabric.is_global_zero:
-        if overwrite and out.exists():
-            shutil.rmtree(out)
-        config.save(out / CONFIG_FILE)
-    fabric.barrier()
+    try:
+        return _train_ranks(fabric, replace(config, method_options=options), out, resume, overwrite, download, console)
+    except TinyEdgeError as error:
+        if fabric.is_global_zero:
+            raise
+        raise SystemExit(error.exit_code) from error  # all ranks have the error, and the first one says it
+
+
+def _train_ranks(
+    fabric: "Fabric",
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    overwrite: bool,
+    download: bool,
+    console: Console | None,
+) -> Run:
+    failures = RankFailures(fabric)
+    with failures.raised_on_all_ranks():
+        if fabric.is_global_zero:
+            _check_directory(out, resume, overwrite)
+    with failures.raised_on_all_ranks():
+        root = Path(config.data_root) if config.data_root else None
+        dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
+        torch.manual_seed(config.seed)  # the same initial weights on every rank
+        encoder = create_encoder(
+            config.encoder,
+            input_size=dataset.train.images.shape[-1],
+            strides=config.strides,
+            act=config.act,
+            hidden=config.hidden,
+            enforce_budget=config.enforce_budget,
+        )
+        teacher = None
+    if config.teacher is not None:
+        statistics = {"mean": dataset.mean, "std": dataset.std}
+        teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
+        method = create_method(config.method, encoder, config.method_options, teacher)
+        split = method.training_split(dataset.train, config.seed)
+        config = _resolve(config, len(split), encoder)
+        _check_batch_size(config, fabric.world_size)
+        if resume:
+            _require_same_config(out / CONFIG_FILE, config)
+    with failures.raised_on_all_ranks():
+        if fabric.is_global_zero and not resume:
+            if overwrite and out.exists():
+                shutil.rmtree(out)
+            config.save(out / CONFIG_FILE)
     if method.views:
         optimise(fabric, method, dataset, split, config, out, console or Console(stderr=True))
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
-    if fabric.is_global_zero:
-        for name, branch in method.branches().items():
-            _save_branch(branch, dataset, config, fabric.device, out / BRANCHES / name)
-        _save_recalibrated(encoder, dataset, config, batches, fabric.device, out / ENCODER_FILE)
-    fabric.barrier()
+    with failures.raised_on_all_ranks():
+        if fabric.is_global_zero:
+            for name, branch in method.branches().items():
+                _save_branch(branch, dataset, config, fabric.device, out / BRANCHES / name)
+            _save_recalibrated(encoder, dataset, config, batches, fabric.device, out / ENCODER_FILE)
     return Run(out, config)
 
 
@@ -129,24 +154,17 @@ def _launch(config: TrainConfig) -> "Fabric":
     return fabric
 
 
-def _check_directory(fabric: "Fabric", out: Path, resume: bool, overwrite: bool) -> None:
-    """Decide on the first rank, and tell all of them, whether `out` can be trained into."""
-    problem: TinyEdgeError | None = None
-    if fabric.is_global_zero:
-        holds_run = (out / CONFIG_FILE).is_file()
-        if resume and not holds_run:
-            problem = CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
-        elif holds_run and not (resume or overwrite):
-            problem = ConfigError(
-                f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out"
-            )
-        elif out.exists() and not out.is_dir():
-            problem = ConfigError(f"{out} is a file; give a folder to --out")
-        elif out.exists() and not holds_run and any(out.iterdir()):
-            problem = ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
-    problem = fabric.broadcast(problem)
-    if problem is not None:
-        raise problem
+def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
+    """Raise unless `out` can be trained into."""
+    holds_run = (out / CONFIG_FILE).is_file()
+    if resume and not holds_run:
+        raise CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
+    if holds_run and not (resume or overwrite):
+        raise ConfigError(f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file; give a folder to --out")
+    if out.exists() and not holds_run and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
 
 
 def _resolve(config: TrainConfig, images: int, encoder: Encoder) -> TrainConfig:
@@ -158,7 +176,7 @@ def _resolve(config: TrainConfig, images: int, encoder: Encoder) -> TrainConfig:
     return replace(
         config,
         data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
-        teacher=None if config.teacher is None else str(Path(config.teacher).expanduser().resolve()),
+        teacher=None if config.teacher is None else absolute_source(config.teacher),
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,

@@ -100,9 +100,9 @@ def _train_ranks(
             enforce_budget=config.enforce_budget,
         )
         teacher = None
-    if config.teacher is not None:
-        statistics = {"mean": dataset.mean, "std": dataset.std}
-        teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
+        if config.teacher is not None:
+            statistics = {"mean": dataset.mean, "std": dataset.std}
+            teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
         split = method.training_split(dataset.train, config.seed)
         config = _resolve(config, len(split), encoder)

@@ -12,6 +12,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.mobilenetv2 import MobileNetV2
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.encoders.tinynext import ACTIVATIONS, TINYNEXT_S, TINYNEXT_T, TinyNext
+from tinyedge.encoders.vit import Vit
 from tinyedge.errors import BudgetExceeded, ConfigError
 
 PARAMETER_BUDGET = 1_000_000
@@ -47,6 +48,12 @@ _RESNET18_STRIDES = (
     (80, (2, 1, 2, 2, 2)),
     (float("inf"), (2, 2, 2, 2, 2)),
 )
+_VIT_STRIDES = (  # patches of 2, 4, 8 and 16 pixels: 8 x 8 tokens at 16, 32 and 64 pixels
+    (16, (2, 1, 1, 1)),
+    (48, (2, 2, 1, 1)),
+    (112, (2, 2, 2, 1)),
+    (float("inf"), (2, 2, 2, 2)),
+)
 
 
 def _mobilenetv2(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
@@ -57,11 +64,18 @@ def _resnet18(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple
     return ResNet18("resnet18", input_size, strides, hidden)
 
 
+def _vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
+    if hidden is not None:
+        raise ConfigError("the blocks of vit_ti cannot be narrowed; leave out hidden")
+    return Vit("vit_ti", input_size, strides, act)
+
+
 _ENTRIES: dict[str, _Entry] = {
     "tinynext_t": _Entry(partial(TinyNext, "tinynext_t", TINYNEXT_T), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
     "tinynext_s": _Entry(partial(TinyNext, "tinynext_s", TINYNEXT_S), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
     "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu",)),
     "resnet18": _Entry(_resnet18, _RESNET18_STRIDES, ("relu",), deployable=False),
+    "vit_ti": _Entry(_vit_ti, _VIT_STRIDES, tuple(ACTIVATIONS), deployable=False),
 }
 
 
@@ -121,7 +135,7 @@ def create_encoder(
         raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
     if hidden is not None:
         hidden = tuple(hidden)
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):  # so that the initial weights stay those of the seed
             _check_hidden(entry.build(input_size, strides, act, None), hidden)
     encoder = entry.build(input_size, strides, act, hidden)
     parameters = count_parameters(encoder)

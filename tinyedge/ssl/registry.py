@@ -7,10 +7,14 @@ from typing import Any
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import PretrainingMethod
+from tinyedge.ssl.byol import Byol, ByolOptions
+from tinyedge.ssl.cass import Cass, CassOptions
+from tinyedge.ssl.emp_ssl import EmpSsl, EmpSslOptions
 from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
 from tinyedge.ssl.options import from_mapping, unknown_name
 from tinyedge.ssl.random_init import RandomInit
 from tinyedge.ssl.simclr import SimClr, SimClrOptions
+from tinyedge.ssl.supervised import Supervised, SupervisedOptions
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.ssl.vicreg import VicReg, VicRegOptions
 
@@ -53,6 +57,10 @@ _ENTRIES: dict[str, MethodEntry] = {
     ),
     "simclr": MethodEntry(SimClr, SimClrOptions, augment="strong", lr_per_256=3e-3),
     "vicreg": MethodEntry(VicReg, VicRegOptions, augment="strong", lr_per_256=3e-3),
+    "byol": MethodEntry(Byol, ByolOptions, augment="strong", lr_per_256=2e-3),
+    "emp-ssl": MethodEntry(EmpSsl, EmpSslOptions, augment="patch", lr_per_256=3e-3),
+    "cass": MethodEntry(Cass, CassOptions, augment="strong", lr_per_256=2e-3),
+    "supervised": MethodEntry(Supervised, SupervisedOptions, augment="supervised", lr_per_256=3e-3),
     "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
 }
 

@@ -1,0 +1,152 @@
+"""CASS: a convolutional network and a transformer agree on the same image.
+
+Singh & Cirrone 2022, "CASS: Cross Architectural Self-Supervision for Medical Image Analysis" (arXiv 2206.04170); code
+https://github.com/pranavsinghps1/CASS, notebook CASS.ipynb. The pair differs by architecture alone: with `views` 1 both
+arms see the identical tensor, and there are no negatives, no momentum and no stop-gradient.
+
+Deviations from the notebook:
+
+* Both arms start from random weights, not from supervised ImageNet weights. Nothing in the loss then forbids a constant
+  output, so `guard` does: a batch norm without parameters before the comparison, or VICReg's variance and covariance
+  terms; `none` is the notebook's loss, and training stops when an arm has collapsed.
+* Embeddings are compared after one linear layer of 256 an arm, not as 1,000 class logits.
+* Gradients are zeroed before each step. The notebook accumulates them over all steps, as nothing zeroes them.
+* All images train. The notebook's loader for pretraining reads the images of the labelled tenth alone.
+* One AdamW with one schedule for both arms, instead of two Adams whose rate goes up and down every 32 steps.
+
+Either arm can be deployed if a microcontroller can run it: the partner is written as a run of its own.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.byol import direction_loss
+from tinyedge.ssl.collapse import check_collapse, mean_feature_std
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.vicreg import covariance_loss, variance_loss
+
+_GUARDS = ("batch-norm", "vicreg", "none")
+# How often the arms' deviations are read: waiting for them on each step would idle a GPU.
+_LOOK_EVERY_STEPS = 10
+
+
+@dataclass(frozen=True)
+class CassOptions:
+    """What can be chosen about CASS.
+
+    Attributes:
+        partner: Encoder of the other arm, see `tinyedge.encoders.registry.encoder_names`.
+        partner_act: Activation of the other arm.
+        views: 1 as published, where both arms see the same tensor; 2, where each arm matches the other arm's output
+            for the other view.
+        embedding_dim: Length of the embeddings that are compared.
+        guard: What forbids a collapse: `batch-norm`, `vicreg` or `none`.
+        variance_weight: Of the guard `vicreg`'s hinges.
+        covariance_weight: Of the guard `vicreg`'s off-diagonal covariances.
+    """
+
+    partner: str = "vit_ti"
+    partner_act: str = "relu"
+    views: int = 1
+    embedding_dim: int = 256
+    guard: str = "batch-norm"
+    variance_weight: float = 1.0
+    covariance_weight: float = 0.04
+
+    def __post_init__(self) -> None:
+        if self.guard not in _GUARDS:
+            raise ConfigError(unknown_name("guard", self.guard, _GUARDS))
+        if self.views not in (1, 2):
+            raise ConfigError(f"views is {self.views}, but has to be 1 or 2; correct views")
+        if self.embedding_dim < 2:
+            raise ConfigError(f"embedding_dim is {self.embedding_dim}, but has to be at least 2; correct embedding_dim")
+        for key in ("variance_weight", "covariance_weight"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+
+
+class Cass(PretrainingMethod):
+    """Two encoders and a linear projection of each.
+
+    Args:
+        encoder: The arm that the run is named after.
+        options: See `CassOptions`.
+
+    Raises:
+        ConfigError: The partner is unknown or cannot be built for the encoder's images.
+    """
+
+    steps: torch.Tensor
+
+    def __init__(self, encoder: Encoder, options: CassOptions):
+        super().__init__()
+        self.encoder = encoder
+        self.options = options
+        self.views = (View(),) * options.views
+        self.partner = create_encoder(
+            options.partner, input_size=encoder.input_size, act=options.partner_act, enforce_budget=False
+        )
+        self.project = nn.Linear(encoder.feature_dim, options.embedding_dim, bias=False)
+        self.project_partner = nn.Linear(self.partner.feature_dim, options.embedding_dim, bias=False)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._steps_since_look = 0
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
+        """Compare the arms' embeddings of the global batch."""
+        images = torch.cat(batch.views) if len(batch.views) > 1 else batch.views[0]  # (V B, 3, H, W)
+        embeddings = (self.project(self.encoder(images)), self.project_partner(self.partner(images)))
+        with torch.autocast(images.device.type, enabled=False):
+            own, other = (gather_rows(z.float()) for z in embeddings)  # (V B, D): first all first views
+            if self.options.guard == "batch-norm":
+                own, other = _standardise(own), _standardise(other)
+            # Rolling by B puts the other arm's embedding of the other view beside each one.
+            shift = len(own) // 2 if len(batch.views) == 2 else 0
+            agreement = direction_loss(own, other.roll(shift, dims=0))
+            loss = agreement
+            if self.options.guard == "vicreg":
+                loss = loss + self.options.variance_weight * (variance_loss(own) + variance_loss(other))
+                loss = loss + self.options.covariance_weight * (covariance_loss(own) + covariance_loss(other))
+        metrics = {
+            "loss": loss,
+            "loss_agreement": agreement,
+            "arm_std": self._spread(own),
+            "partner_std": self._spread(other),
+        }
+        return StepResult(loss, {key: value.detach() for key, value in metrics.items()})
+
+    def after_step(self, metrics: dict[str, torch.Tensor]) -> None:
+        """Stop when an arm gives the same embedding for every image.
+
+        Raises:
+            TrainingError: An arm has collapsed.
+        """
+        self.steps += 1
+        self._steps_since_look += 1
+        if self._steps_since_look == _LOOK_EVERY_STEPS:
+            self._steps_since_look = 0
+            for key in ("arm_std", "partner_std"):
+                check_collapse(float(metrics[key]), self.options.embedding_dim, int(self.steps))
+
+    def branches(self) -> dict[str, Encoder]:
+        """Return the other arm, under the name of its encoder."""
+        return {self.partner.name: self.partner}
+
+    def _spread(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the mean deviation a dimension at unit length: 1/sqrt(D) when healthy, 0 when collapsed."""
+        # After a batch norm a constant leaves rounding noise, which a normalisation would blow up to full length.
+        if self.options.guard == "batch-norm":
+            return z.std(dim=0).mean() / z.shape[1] ** 0.5
+        return mean_feature_std(z)
+
+
+def _standardise(z: torch.Tensor) -> torch.Tensor:
+    """Return embeddings (B, D) with mean 0 and deviation 1 in each dimension: a batch norm without parameters."""
+    return F.batch_norm(z, None, None, training=True)

@@ -48,6 +48,7 @@ class InvertedResidual(nn.Module):
         self.depthwise = ConvBnRelu6(hidden, hidden, 3, stride, groups=hidden)
         self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
         self.residual = stride == 1 and in_channels == out_channels
+        self.hidden = hidden
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
@@ -60,7 +61,7 @@ class InvertedResidual(nn.Module):
             return None
         return HiddenLayer(
             name,
-            channels=self.depthwise[0].out_channels,
+            channels=self.hidden,
             source=name,
             output=f"{name}.depthwise",
             writers=(f"{name}.expand.0", f"{name}.expand.1", f"{name}.depthwise.0", f"{name}.depthwise.1"),

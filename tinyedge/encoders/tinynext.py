@@ -55,6 +55,7 @@ class MobileBlock(nn.Module):
         self.depthwise = ConvBnRelu(hidden, hidden, 3, stride, groups=hidden)
         self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
         self.residual = stride == 1 and in_channels == out_channels
+        self.hidden = hidden
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
@@ -65,7 +66,7 @@ class MobileBlock(nn.Module):
         """Describe the expanded channels; `name` is this block's path in its encoder."""
         return HiddenLayer(
             name,
-            channels=self.depthwise[0].out_channels,
+            channels=self.hidden,
             source=name,
             output=f"{name}.depthwise",
             writers=(f"{name}.expand.0", f"{name}.expand.1", f"{name}.depthwise.0", f"{name}.depthwise.1"),
@@ -110,12 +111,13 @@ class Mlp(nn.Sequential):
 
     def __init__(self, channels: int, hidden: int, act: str):
         super().__init__(nn.Conv2d(channels, hidden, 1), ACTIVATIONS[act](), nn.Conv2d(hidden, channels, 1))
+        self.hidden = hidden
 
     def hidden_layer(self, name: str) -> HiddenLayer:
         """Describe the channels between the convolutions; `name` is this MLP's path in its encoder."""
         return HiddenLayer(
             name,
-            channels=self[0].out_channels,
+            channels=self.hidden,
             source=name,
             output=f"{name}.1",
             writers=(f"{name}.0",),

@@ -7,16 +7,22 @@ from typing import Any
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import PretrainingMethod
+from tinyedge.ssl.best import Best, BestOptions
 from tinyedge.ssl.byol import Byol, ByolOptions
+from tinyedge.ssl.ca_dssl import CaDssl, CaDsslOptions
 from tinyedge.ssl.cass import Cass, CassOptions
 from tinyedge.ssl.emp_ssl import EmpSsl, EmpSslOptions
 from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
 from tinyedge.ssl.options import from_mapping, unknown_name
 from tinyedge.ssl.random_init import RandomInit
+from tinyedge.ssl.seed import Seed, SeedOptions
 from tinyedge.ssl.simclr import SimClr, SimClrOptions
+from tinyedge.ssl.simdistill import SimDistill, SimDistillOptions
 from tinyedge.ssl.supervised import Supervised, SupervisedOptions
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.ssl.vicreg import VicReg, VicRegOptions
+from tinyedge.ssl.vicreg_dual import GatedVicRegOptions, VicRegDual
+from tinyedge.ssl.vicreg_gating import VicRegGating
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,16 @@ _ENTRIES: dict[str, MethodEntry] = {
     ),
     "simclr": MethodEntry(SimClr, SimClrOptions, augment="strong", lr_per_256=3e-3),
     "vicreg": MethodEntry(VicReg, VicRegOptions, augment="strong", lr_per_256=3e-3),
+    "vicreg-dual": MethodEntry(VicRegDual, GatedVicRegOptions, augment="strong", lr_per_256=3e-3),
+    "vicreg-gating": MethodEntry(VicRegGating, GatedVicRegOptions, augment="strong", lr_per_256=3e-3),
     "byol": MethodEntry(Byol, ByolOptions, augment="strong", lr_per_256=2e-3),
     "emp-ssl": MethodEntry(EmpSsl, EmpSslOptions, augment="patch", lr_per_256=3e-3),
     "cass": MethodEntry(Cass, CassOptions, augment="strong", lr_per_256=2e-3),
     "supervised": MethodEntry(Supervised, SupervisedOptions, augment="supervised", lr_per_256=3e-3),
+    "best": MethodEntry(Best, BestOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
+    "ca-dssl": MethodEntry(CaDssl, CaDsslOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
+    "seed": MethodEntry(Seed, SeedOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
+    "simdistill": MethodEntry(SimDistill, SimDistillOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
     "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
 }
 

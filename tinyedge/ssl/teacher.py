@@ -72,5 +72,5 @@ class ConcatenatedTeacher(Teacher):
 
 
 def _concatenate(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-    grid = maps[0].shape[2:]
+    grid = (maps[0].shape[2], maps[0].shape[3])
     return torch.cat([F.adaptive_avg_pool2d(F.normalize(level, dim=1), grid) for level in maps], dim=1)

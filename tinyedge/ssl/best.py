@@ -1,0 +1,141 @@
+"""The recipe for the best encoder: all that distillation offers, and VICReg between the student's own views.
+
+No paper has this sum. Its parts: the cosine to the teacher's feature, SEED's similarities over a long queue
+(`tinyedge.ssl.seed`), the multi-scale cosine of CA-DSSL (`tinyedge.ssl.ca_dssl`), and VICReg (`tinyedge.ssl.vicreg`)
+between two student views, which keeps the feature's rank up where the teacher's targets alone would not. Teacher and
+student see the same crop and only the student its colours ("consistent teaching", Beyer et al. 2022, "Knowledge
+distillation: A good teacher is patient and consistent"). A head of wide
+output, but narrow hidden layer, follows DisCo (arXiv 2104.09124).
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, StepResult, View
+from tinyedge.ssl.distillation import Distillation, check_options, distillation_head, map_channels
+from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
+from tinyedge.ssl.distillation_queue import FeatureQueue
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.projector import Projector
+from tinyedge.ssl.teacher import Teacher
+from tinyedge.ssl.vicreg import vicreg_loss
+
+
+@dataclass(frozen=True)
+class BestOptions:
+    """What can be chosen about the recipe.
+
+    Attributes:
+        head_width: Hidden width of the head.
+        distilled_views: How many of the two student views learn from the teacher: 1, or 2 for the same forward passes.
+            The teacher sees the first one's crop either way.
+        relational_weight: Weight of the relational loss; 0 leaves it out.
+        queue_size: Teacher embeddings that it compares with.
+        student_temperature: Of the student's similarities.
+        teacher_temperature: Of the teacher's; lower is sharper.
+        multi_scale_weight: Weight of the maps' loss; 0 leaves it out.
+        vicreg_weight: Weight of VICReg between the student views; 0 leaves it out, and the second view if that learns
+            nothing else.
+        vicreg_invariance: Weight of the invariance term within VICReg.
+        vicreg_variance: Weight of the variance term within VICReg.
+        vicreg_covariance: Weight of the covariance term within VICReg.
+        projector_width: Width of VICReg's embeddings.
+        cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
+            every step. Cached maps are averages over the image.
+    """
+
+    head_width: int = 1024
+    distilled_views: int = 1
+    relational_weight: float = 1.0
+    queue_size: int = 16384
+    student_temperature: float = 0.2
+    teacher_temperature: float = 0.04
+    multi_scale_weight: float = 0.5
+    vicreg_weight: float = 0.5
+    vicreg_invariance: float = 1.0
+    vicreg_variance: float = 1.0
+    vicreg_covariance: float = 0.04
+    projector_width: int = 1024
+    cached_views: int = 0
+
+    def __post_init__(self) -> None:
+        check_options(
+            self,
+            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
+            not_negative=(
+                "relational_weight",
+                "multi_scale_weight",
+                "vicreg_weight",
+                "vicreg_invariance",
+                "vicreg_variance",
+                "vicreg_covariance",
+                "cached_views",
+            ),
+        )
+        if self.distilled_views not in (1, 2):
+            raise ConfigError(f"distilled_views is {self.distilled_views}, but has to be 1 or 2; correct it")
+
+
+class Best(Distillation):
+    """Student, head, adapters, queue and projector.
+
+    Args:
+        encoder: The student.
+        options: See `BestOptions`.
+        teacher: What it learns from.
+    """
+
+    def __init__(self, encoder: Encoder, options: BestOptions, teacher: Teacher):
+        views = 2 if options.vicreg_weight > 0 else options.distilled_views
+        super().__init__(
+            encoder,
+            teacher,
+            student_views=(View(),) * views,
+            teacher_view=View("teacher", crop_of=0),
+            cached_views=options.cached_views,
+            uses_maps=options.multi_scale_weight > 0,
+        )
+        self.options = options
+        self._student_views = views
+        self.head = distillation_head(encoder.feature_dim, options.head_width, teacher.feature_dim)
+        self.queue = FeatureQueue(options.queue_size, teacher.feature_dim) if options.relational_weight > 0 else None
+        scales = len(teacher.map_channels)
+        self.multi_scale = (
+            MultiScaleDistillation(map_channels(encoder, scales), teacher.map_channels)
+            if options.multi_scale_weight > 0
+            else None
+        )
+        self.projector = Projector(encoder.feature_dim, options.projector_width) if options.vicreg_weight > 0 else None
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
+        """Match the teacher on the distilled views, and the two student views with each other."""
+        options, count = self.options, len(batch.indices)
+        target = self.targets(batch, generator)
+        maps = self.encoder.forward_maps(torch.cat(batch.views[: self._student_views]))  # all views in one pass
+        features = maps[-1].mean(dim=(2, 3))  # (views * B, D)
+        predicted = self.head(features[: options.distilled_views * count])
+        wanted = target.features.repeat(options.distilled_views, 1)
+        loss = cosine_loss(predicted, wanted)
+        metrics = {"loss_cosine": loss}
+        if self.queue is not None:
+            relational = relational_loss(
+                predicted, wanted, self.queue.read(), options.student_temperature, options.teacher_temperature
+            )
+            loss = loss + options.relational_weight * relational
+            metrics["loss_relational"] = relational
+            self.queue.push(target.features)
+        if self.multi_scale is not None:
+            first = [feature_map[:count] for feature_map in maps[-len(target.maps) :]]
+            multi_scale = self.multi_scale(first, target.maps)
+            loss = loss + options.multi_scale_weight * multi_scale
+            metrics["loss_multi_scale"] = multi_scale
+        if self.projector is not None:
+            z1, z2 = (gather_rows(z) for z in self.projector(features).float().chunk(2))
+            weights = (options.vicreg_invariance, options.vicreg_variance, options.vicreg_covariance)
+            vicreg, terms = vicreg_loss(z1, z2, weights)
+            loss = loss + options.vicreg_weight * vicreg
+            metrics |= terms
+        return StepResult(loss, {key: value.detach() for key, value in {"loss": loss, **metrics}.items()})

@@ -1,0 +1,88 @@
+"""Losses between what a student predicts and what its teacher gives; all in float32, whatever autocast says."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def cosine_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return mean(1 - cos) of predictions and targets, both (B, D): in [0, 2], 0 for equal directions."""
+    with torch.autocast(predicted.device.type, enabled=False):
+        return 1 - F.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
+
+
+def relational_loss(
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    queue: torch.Tensor,
+    student_temperature: float,
+    teacher_temperature: float,
+) -> torch.Tensor:
+    """Return how far the student's similarities to other images are from the teacher's: SEED's loss.
+
+    Both compare an image to its own teacher embedding and to the queue; the loss is KL(teacher || student) of the
+    softmaxes over these similarities. SEED (Fang et al. 2021, equation 5) has the cross entropy, which is larger by the
+    teacher's entropy and has the same gradient; this one is 0 where both agree.
+
+    Args:
+        predicted: (B, D) of the student.
+        target: (B, D) of the teacher, row by row of the same images.
+        queue: (K, D) earlier teacher embeddings of unit length.
+        student_temperature: Divides the student's similarities.
+        teacher_temperature: Divides the teacher's; lower is sharper.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        target = F.normalize(target.float(), dim=1)
+        predicted = F.normalize(predicted.float(), dim=1)
+        log_probabilities = []
+        for embeddings, temperature in ((predicted, student_temperature), (target, teacher_temperature)):
+            own = (embeddings * target).sum(dim=1, keepdim=True)  # (B, 1)
+            similarities = torch.cat([own, embeddings @ queue.T], dim=1)  # (B, 1 + K)
+            log_probabilities.append(F.log_softmax(similarities / temperature, dim=1))
+        student, teacher = log_probabilities
+        return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
+def map_loss(adapted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the mean of 1 - cos over the cells of two maps (B, C, H, W) and (B, C, H', W').
+
+    The teacher's map is averaged to the student's grid. A teacher's map of a single cell, as a cache holds it, says
+    nothing of places: the student's map is averaged then.
+    """
+    with torch.autocast(adapted.device.type, enabled=False):
+        adapted, target = adapted.float(), target.float()
+        if target.shape[2:] == (1, 1):
+            adapted = adapted.mean(dim=(2, 3), keepdim=True)
+        target = F.adaptive_avg_pool2d(target, (adapted.shape[2], adapted.shape[3]))
+        return 1 - F.cosine_similarity(adapted, target, dim=1).mean()
+
+
+class MultiScaleDistillation(nn.Module):
+    """Matches a student's maps to a teacher's; its 1x1 adapters are discarded after pretraining.
+
+    The weights of the scales double from each one to the next coarser one and add up to 1: (1/4, 1/2, 1) / 1.75 for
+    three.
+
+    Args:
+        student_channels: Of the student's maps, the finest first.
+        teacher_channels: Of the teacher's, as many.
+    """
+
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]):
+        super().__init__()
+        self.adapters = nn.ModuleList(
+            nn.Conv2d(ours, theirs, 1, bias=False)
+            for ours, theirs in zip(student_channels, teacher_channels, strict=True)
+        )
+        weights = [2.0**level for level in range(len(student_channels))]
+        self.weights = tuple(weight / sum(weights) for weight in weights)
+
+    def forward(self, maps: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the weighted sum of `map_loss` over the scales."""
+        losses = [
+            weight * map_loss(adapter(feature_map), target)
+            for weight, adapter, feature_map, target in zip(self.weights, self.adapters, maps, targets, strict=True)
+        ]
+        return torch.stack(losses).sum()

@@ -14,10 +14,12 @@ from tinyedge.errors import CheckpointError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
-from tinyedge.training.batch_norm import batch_statistics
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.training.batch_norm import batch_statistics, synchronised_batch_norm
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
+from tinyedge.training.failure import RankFailures
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.progress import TrainingProgress
@@ -78,13 +80,19 @@ def optimise(
     start = _restore(out / CHECKPOINT_FILE, method, optimizer)
     window = {key: value.to(fabric.device) for key, value in start.window.items()}
     window_steps = start.window_steps
-    log = MetricsLog(out, start.step) if first_rank else None
+    failures = RankFailures(fabric)
+    log: MetricsLog | None = None
+    with failures.raised_on_all_ranks():
+        log = MetricsLog(out, start.step) if first_rank else None
     began_s = saved_s = time.monotonic()
     order, order_epoch = torch.empty(0), -1
 
     method.prepare(images, dataset.mean, dataset.std)
     method.train()
-    with TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress:
+    with (
+        synchronised_batch_norm(method),
+        TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress,
+    ):
         for step in range(start.step, total_steps):
             epoch, position = divmod(step, steps_per_epoch)
             if epoch != order_epoch:
@@ -111,7 +119,9 @@ def optimise(
             done, last = step + 1, step + 1 == total_steps
             window = {key: window[key] + value if window else value for key, value in metrics.items()}
             window_steps += 1
-            if done % _LOOK_EVERY_STEPS == 0 or last:
+            every = config.checkpoint_every_steps
+            due = last or (every > 0 and done % every == 0)
+            if due or done % _LOOK_EVERY_STEPS == 0:
                 _check_finite(window, done)
                 progress.update(done, float(window["loss"]) / window_steps)
             if done % log_every == 0 or last:
@@ -130,21 +140,24 @@ def optimise(
                     "elapsed_s": start.elapsed_s + time.monotonic() - began_s,
                 }
                 if log is not None:
-                    log.append(record)
+                    with failures.held():
+                        log.append(record)
                 check_collapse(feature_std, method.encoder.feature_dim, done)
                 window, window_steps = {}, 0
-            every = config.checkpoint_every_steps
-            due = last or (every > 0 and done % every == 0)
-            if first_rank and (due or time.monotonic() - saved_s > config.checkpoint_every_s):
-                _check_finite(window, done)
-                elapsed_s = start.elapsed_s + time.monotonic() - began_s
-                checkpoint = Checkpoint(
-                    done, method.state_dict(), optimizer.state_dict(), window, window_steps, elapsed_s
-                )
-                save_checkpoint(out / CHECKPOINT_FILE, checkpoint)
-                saved_s = time.monotonic()
-    if log is not None:
-        plot_training(log.close(), out / "plots")
+            if world_size == 1 or due or done % _LOOK_EVERY_STEPS == 0:
+                failures.raise_on_all_ranks()  # before a checkpoint holds what came of it
+                if first_rank and (due or time.monotonic() - saved_s > config.checkpoint_every_s):
+                    _check_finite(window, done)
+                    elapsed_s = start.elapsed_s + time.monotonic() - began_s
+                    checkpoint = Checkpoint(
+                        done, method.state_dict(), optimizer.state_dict(), window, window_steps, elapsed_s
+                    )
+                    with failures.held():
+                        save_checkpoint(out / CHECKPOINT_FILE, checkpoint)
+                    saved_s = time.monotonic()
+    with failures.raised_on_all_ranks():
+        if log is not None:
+            plot_training(log.close(), out / "plots")
 
 
 def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optimizer) -> Checkpoint:
@@ -164,11 +177,14 @@ def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optim
 
 @torch.no_grad()
 def _clean_features(fabric: "Fabric", method: PretrainingMethod, images: torch.Tensor) -> torch.Tensor:
-    """Return features (B, D) of images without corruption, which could hide a collapse; the state stays as it is."""
+    """Return features of this and all other ranks' images without corruption, which could hide a collapse.
+
+    The state stays as it is.
+    """
     # Early in a run the recorded statistics are far from any batch, and features seem to have collapsed.
     with batch_statistics(method.encoder), fabric.autocast():
         features = method.encoder(images.contiguous(memory_format=torch.channels_last))
-    return torch.as_tensor(features).float()
+    return gather_rows(torch.as_tensor(features).float())
 
 
 def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

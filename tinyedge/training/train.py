@@ -120,6 +120,7 @@ def _train_ranks(
     else:
         batches = _RANDOM_INIT_BATCHES
     with failures.raised_on_all_ranks():
+        method.finish()
         if fabric.is_global_zero:
             for name, branch in method.branches().items():
                 _save_branch(branch, dataset, config, fabric.device, out / BRANCHES / name)

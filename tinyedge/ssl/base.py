@@ -96,6 +96,9 @@ class PretrainingMethod(nn.Module):
         """Return scalars of the method's own state to log, such as a scheduler's ratios."""
         return {}
 
+    def finish(self) -> None:
+        """Turn the encoder into what is kept, once, after the last step and before `branches`."""
+
     def branches(self) -> dict[str, Encoder]:
         """Return further encoders that training gave, by name; each becomes a run of its own below `branches/`."""
         return {}

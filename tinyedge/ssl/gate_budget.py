@@ -1,0 +1,76 @@
+"""What gates are trained to spend: the losses that hold their multiply-accumulates at a target.
+
+Both are the gating paper's (KrishnaTarun/Unification, solo/losses; after Li et al. 2021, "Dynamic Slimmable Networks",
+and Veit & Belongie 2018). Deviations: the gates' own cost is left out, because the pruned encoder has no gates; the
+bounds' target is the density itself, since with one gate per block the cost is linear in it (`sqrt` is the paper's).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.flops import count_macs, hidden_channel_macs
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.distributed import gather_rows
+
+
+class GateBudget:
+    """Losses and measures of masks, for one encoder.
+
+    Args:
+        encoder: What is gated.
+        target: Share of its multiply-accumulates that are to be left, in (0, 1].
+        bound_target: Share of open channels that each layer is held at in the beginning.
+        bound_decay: How fast the bounds give way: at the end of training they have exp(-bound_decay) of their width.
+
+    Raises:
+        ConfigError: What is not gated costs more than the target already.
+    """
+
+    def __init__(self, encoder: Encoder, target: float, bound_target: float, bound_decay: float):
+        self.full_macs = count_macs(encoder)
+        self.channel_macs = hidden_channel_macs(encoder)
+        gated = sum(
+            macs * layer.channels for macs, layer in zip(self.channel_macs, encoder.hidden_layers(), strict=True)
+        )
+        self.fixed_macs = self.full_macs - gated
+        self.target, self.bound_target, self.bound_decay = target, bound_target, bound_decay
+        least = self.fixed_macs / self.full_macs
+        if target <= least:
+            raise ConfigError(
+                f"target_density is {target}, but the layers of {encoder.name} that are not gated take {least:.3f} of "
+                f"its multiply-accumulates; set --option target_density above {least:.3f}"
+            )
+
+    def macs_share(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return what masks (B, C) for each layer leave of all multiply-accumulates, the mean over the global batch."""
+        open_channels = _batch_means([mask.sum(dim=1) for mask in masks])  # (L,)
+        costs = open_channels.new_tensor(self.channel_macs)
+        return (self.fixed_macs + (open_channels * costs).sum()) / self.full_macs
+
+    def densities(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the share of open channels of each layer (L,), the mean over the global batch."""
+        return _batch_means([mask.mean(dim=1) for mask in masks])
+
+    def budget_loss(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return (share of multiply-accumulates - target)^2."""
+        return (self.macs_share(masks) - self.target).square()
+
+    def bound_loss(self, masks: Sequence[torch.Tensor], progress: float) -> torch.Tensor:
+        """Return the mean over layers of relu(p d - rho)^2 + relu(rho - (1 - p + p d))^2, rho the layer's density.
+
+        p = exp(-bound_decay * progress) falls from 1, where each layer is held at d, towards 0, where all are free.
+        """
+        p = math.exp(-self.bound_decay * progress)
+        rho = self.densities(masks)  # (L,)
+        below = torch.relu(p * self.bound_target - rho)
+        above = torch.relu(rho - (1 - p + p * self.bound_target))
+        return (below.square() + above.square()).mean()
+
+
+def _batch_means(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the means over the global batch (L,) of this rank's rows (B,) of L values."""
+    own = torch.stack([value.mean() for value in values])  # (L,)
+    return gather_rows(own[None]).mean(dim=0)

@@ -1,0 +1,172 @@
+"""VICReg with a dense and a gated network in one: two encoders for one pretraining, the second one pruned.
+
+Krishna et al. (https://github.com/KrishnaTarun/Unification, solo/methods/vicreg_gating.py and base_gating.py): the
+first view passes the gated network and the second one the dense network; both have the same convolutions, norms of
+their own and one projector. VICReg compares the two, and the gates are held at a budget. No gradient is stopped.
+
+Deviations: AdamW instead of LARS, with its weight decay on the gates as on all matrices; a projector of 1024 instead of
+2048 for encoders below 1,000,000 parameters; the bounds' annealing is a function of progress, which at 500 epochs is
+the paper's exp(-0.02 epoch). See `gating`, `gate_budget` and `pruning` for theirs.
+
+The run's own encoder is the dense one. The gated one is pruned to a plain encoder, `branches/gated`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from tinyedge.data.augment import normalise
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.gate_budget import GateBudget
+from tinyedge.ssl.gating import GatedEncoder, switchable_copy
+from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.projector import Projector
+from tinyedge.ssl.pruning import activation_frequencies, channels_above, channels_within, pruned_encoder
+from tinyedge.ssl.vicreg import VicRegOptions, vicreg_loss
+
+GATED_BRANCH = "gated"
+_FREQUENCY_BATCH = 256
+_FREQUENCY_IMAGES = 4096
+
+
+@dataclass(frozen=True)
+class GatedVicRegOptions(VicRegOptions):
+    """What can be chosen about VICReg with gates, beside what `VicRegOptions` has.
+
+    Attributes:
+        target_density: Share of the encoder's multiply-accumulates that the gates are to leave.
+        budget_weight: Of the squared distance to it.
+        bound_weight: Of the bounds on each layer's share of open channels.
+        bound_target: Where the bounds start: `linear`, at `target_density`, or `sqrt`, at its root as in the paper.
+        bound_decay: How fast the bounds give way, as exp(-bound_decay * progress).
+        prune_by: Which channels the pruned encoder keeps: those that are open at least as often as `prune_threshold`
+            says (`threshold`), or the most frequent ones that `target_density` pays for (`target`).
+        prune_threshold: Share of the images, for `prune_by: threshold`.
+    """
+
+    target_density: float = 0.5
+    budget_weight: float = 5.0
+    bound_weight: float = 1.0
+    bound_target: str = "linear"
+    bound_decay: float = 10.0
+    prune_by: str = "threshold"
+    prune_threshold: float = 0.5
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """The weights of VICReg's terms, in the order of `vicreg_loss`."""
+        return self.invariance_weight, self.variance_weight, self.covariance_weight
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, known in (("bound_target", ("linear", "sqrt")), ("prune_by", ("threshold", "target"))):
+            if getattr(self, key) not in known:
+                raise ConfigError(unknown_name(key, getattr(self, key), known))
+        for key in ("target_density", "prune_threshold"):
+            if not 0 < getattr(self, key) <= 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be in (0, 1]; correct {key}")
+        for key in ("budget_weight", "bound_weight", "bound_decay"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+
+
+class VicRegDual(PretrainingMethod):
+    """Dense encoder, gated encoder of the same weights, and projector.
+
+    Args:
+        encoder: The encoder to pretrain, which becomes the dense one.
+        options: See `GatedVicRegOptions`.
+
+    Raises:
+        ConfigError: The encoder has no hidden channels to gate, or the target density cannot be reached.
+    """
+
+    views = (View(), View())
+
+    def __init__(self, encoder: Encoder, options: GatedVicRegOptions):
+        super().__init__()
+        self.encoder = encoder
+        self.options = options
+        self.budget = gate_budget(encoder, options)
+        self.gated = GatedEncoder(switchable_copy(encoder))
+        self.projector = Projector(encoder.feature_dim, options.projector_width, layers=options.projector_layers)
+        self._sample: CleanImages | None = None
+
+    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        """Remember the images that pruning asks the gates about."""
+        self._sample = CleanImages(images, mean, std)
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
+        """Compare the gated network's first view with the dense network's second one."""
+        features, masks = self.gated.sample(batch.views[0], generator)
+        z1 = gather_rows(self.projector(features).float())
+        z2 = gather_rows(self.projector(self.encoder(batch.views[1])).float())
+        vicreg, terms = vicreg_loss(z1, z2, self.options.weights)
+        gate_loss, measures = weighted_gate_losses(self.budget, masks, progress, self.options)
+        loss = vicreg + gate_loss
+        return StepResult(loss, {key: value.detach() for key, value in {"loss": loss, **terms, **measures}.items()})
+
+    def branches(self) -> dict[str, Encoder]:
+        """Return the gated network as a plain encoder without the channels that its gates rarely open."""
+        if self._sample is None:
+            return {}
+        kept = kept_channels(self.gated, self._sample, self.budget, self.options)
+        return {GATED_BRANCH: pruned_encoder(self.gated, kept)}
+
+
+@dataclass(frozen=True)
+class CleanImages:
+    """Unlabelled images without augmentation.
+
+    Attributes:
+        images: (N, 3, H, W) uint8.
+        mean: Per channel, for images in [0, 1].
+        std: Per channel, for images in [0, 1].
+    """
+
+    images: torch.Tensor
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        """Yield normalised batches (B, 3, H, W), B at least 2, of at most 4,096 images spread over all."""
+        spread = self.images[:: math.ceil(len(self.images) / _FREQUENCY_IMAGES)]
+        for chunk in spread.split(_FREQUENCY_BATCH):
+            if len(chunk) > 1:
+                yield normalise(chunk, self.mean, self.std)
+
+
+def gate_budget(encoder: Encoder, options: GatedVicRegOptions) -> GateBudget:
+    """Return the budget that options ask for."""
+    density = options.target_density
+    bound = math.sqrt(density) if options.bound_target == "sqrt" else density
+    return GateBudget(encoder, density, bound, options.bound_decay)
+
+
+def weighted_gate_losses(
+    budget: GateBudget, masks: tuple[torch.Tensor, ...], progress: float, options: GatedVicRegOptions
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Return the weighted sum of both losses of one pass's masks, and what to log of them."""
+    budget_loss, bound_loss = budget.budget_loss(masks), budget.bound_loss(masks, progress)
+    measures = {
+        "loss_budget": budget_loss,
+        "loss_bound": bound_loss,
+        "gate_density": budget.densities(masks).mean(),
+        "macs_share": budget.macs_share(masks),
+    }
+    return options.budget_weight * budget_loss + options.bound_weight * bound_loss, measures
+
+
+def kept_channels(
+    gated: GatedEncoder, sample: CleanImages, budget: GateBudget, options: GatedVicRegOptions
+) -> list[torch.Tensor]:
+    """Return the indices of the channels that pruning keeps in each hidden layer."""
+    frequencies = activation_frequencies(gated, sample.batches())
+    if options.prune_by == "target":
+        return channels_within(frequencies, gated.network, options.target_density * budget.full_macs)
+    return channels_above(frequencies, options.prune_threshold)

@@ -13,9 +13,14 @@ L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 _HELD_OUT = 0.1
 _MAX_ITERATIONS = 1000
 _HISTORY = 30
-# Largest gradient of the mean loss at the end: to rank the penalties (scikit-learn's own default), and to settle.
-_COARSE_TOLERANCE, _FINE_TOLERANCE = 1e-4, 1e-6
+# Largest gradient of the mean loss at the end, along directions of about unit curvature at weight 0: to rank the
+# penalties, and to settle.
+_COARSE_TOLERANCE, _FINE_TOLERANCE = 1e-5, 1e-6
 _CONSTANT = 1e-6  # A dimension that varies by less than this share of its mean carries rounding, not information.
+_ROWS_PER_DIMENSION = 8  # Images that the principal axes are estimated from, as a multiple of the dimensions.
+_SEPARABLE = (
+    2  # Below this many images a dimension, classes are separable even if their labels are drawn (Cover, 1965).
+)
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,13 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
         )
     held_out = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     held_out[label_fraction_indices(labels, _HELD_OUT, seed).to(labels.device)] = True
+    axes = _principal_axes(features)
     best, best_correct = L2_GRID[0], -1
-    for classifier in _path(features[~held_out], labels[~held_out], num_classes, L2_GRID, _COARSE_TOLERANCE):
+    for classifier in _path(features[~held_out], labels[~held_out], num_classes, L2_GRID, _COARSE_TOLERANCE, axes):
         correct = int((classifier.predict(features[held_out]) == labels[held_out]).sum())
         if correct > best_correct:  # the stronger penalty wins a tie
             best, best_correct = classifier.l2, correct
-    return fit_logistic(features, labels, num_classes, best)
+    return _path(features, labels, num_classes, (best,), _FINE_TOLERANCE, axes)[0]
 
 
 def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int, l2: float) -> LinearClassifier:
@@ -78,23 +84,50 @@ def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int,
         num_classes: C.
         l2: Strength of the penalty.
     """
-    return _path(features, labels, num_classes, (l2,), _FINE_TOLERANCE)[0]
+    return _path(features, labels, num_classes, (l2,), _FINE_TOLERANCE, _principal_axes(features))[0]
+
+
+def standardisation(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean and the inverse deviation, each (D,), of features (M, D); 0 for a dimension that is constant."""
+    mean = features.mean(0)
+    std = features.std(0, correction=0)
+    return mean, torch.where(std > _CONSTANT * mean.abs() + torch.finfo(torch.float32).tiny, 1 / std, 0.0)
+
+
+def _principal_axes(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the variances (D,) and the directions (D, D), float64, of standardised features (M, D).
+
+    They only guide the search, so a part of the images is enough. With few images the classes can be separated, the
+    curvature vanishes towards the minimum, and the variances would lead astray: all are then 1.
+    """
+    dim = features.shape[1]
+    if len(features) < _SEPARABLE * dim:
+        ones = torch.ones(dim, dtype=torch.float64, device=features.device)
+        return ones, ones.diag()
+    sample = features[:: max(1, len(features) // (_ROWS_PER_DIMENSION * dim))].double()
+    mean, inverse = standardisation(sample)
+    inputs = ((sample - mean) * inverse).float()
+    variance, directions = torch.linalg.eigh((inputs.T @ inputs / len(inputs)).double())
+    return variance.clamp_min(0), directions
 
 
 def _path(
-    features: torch.Tensor, labels: torch.Tensor, num_classes: int, penalties: tuple[float, ...], tolerance: float
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    num_classes: int,
+    penalties: tuple[float, ...],
+    tolerance: float,
+    axes: tuple[torch.Tensor, torch.Tensor],
 ) -> list[LinearClassifier]:
     """Fit each penalty, from the strongest on, starting at the solution before it."""
     values = features.double()
-    mean = values.mean(0)
-    std = values.std(0, correction=0)
-    inverse = torch.where(std > _CONSTANT * mean.abs() + torch.finfo(torch.float32).tiny, 1 / std, 0.0)
+    mean, inverse = standardisation(values)
     inputs = (values - mean) * inverse
     # (D + 1, C): the last row is the bias.
     parameters = inputs.new_zeros(features.shape[1] + 1, num_classes)
     classifiers = []
     for l2 in penalties:
-        parameters = _minimise(inputs, labels, parameters, l2, tolerance)
+        parameters = _minimise(inputs, labels, parameters, l2, tolerance, axes)
         weight = parameters[:-1] * inverse[:, None]  # (D, C)
         bias = parameters[-1] - mean @ weight
         classifiers.append(LinearClassifier(weight.T.float().cpu().contiguous(), bias.float().cpu(), l2))
@@ -102,11 +135,24 @@ def _path(
 
 
 def _minimise(
-    inputs: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, l2: float, tolerance: float
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    start: torch.Tensor,
+    l2: float,
+    tolerance: float,
+    axes: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    parameters = start.clone().requires_grad_()
+    """Fit by L-BFGS, preconditioned, on standardised inputs (M, D), from weights and bias (D + 1, C).
+
+    At weight 0 the Hessian is (variance / C) (I - 1 / C) + l2 along each principal axis: in coordinates scaled by its
+    root the curvature is about the same along all, and correlated features take as few steps as independent ones.
+    """
+    variance, directions = axes
+    to_weight = directions * (variance / start.shape[1] + l2).rsqrt()  # (D, D): from the search's coordinates
+    from_weight = directions.T * (variance / start.shape[1] + l2).sqrt()[:, None]
+    searched = torch.cat([from_weight @ start[:-1], start[-1:]]).requires_grad_()  # (D + 1, C)
     optimizer = torch.optim.LBFGS(
-        [parameters],
+        [searched],
         max_iter=_MAX_ITERATIONS,
         max_eval=2 * _MAX_ITERATIONS,
         tolerance_grad=tolerance,
@@ -117,11 +163,13 @@ def _minimise(
 
     def evaluate() -> torch.Tensor:
         optimizer.zero_grad()
-        scores = torch.addmm(parameters[-1], inputs, parameters[:-1])  # (M, C)
-        loss = F.cross_entropy(scores, labels) + 0.5 * l2 * parameters[:-1].square().sum()
+        weight = to_weight @ searched[:-1]
+        scores = torch.addmm(searched[-1], inputs, weight)  # (M, C)
+        loss = F.cross_entropy(scores, labels) + 0.5 * l2 * weight.square().sum()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         optimizer.step(evaluate)
-    return parameters.detach()
+    fitted = searched.detach()
+    return torch.cat([to_weight @ fitted[:-1], fitted[-1:]])

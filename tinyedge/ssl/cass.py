@@ -97,7 +97,7 @@ class Cass(PretrainingMethod):
         self.project = nn.Linear(encoder.feature_dim, options.embedding_dim, bias=False)
         self.project_partner = nn.Linear(self.partner.feature_dim, options.embedding_dim, bias=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self._steps_since_look = 0
+        self._since_look: list[torch.Tensor] = []
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the arms' embeddings of the global batch."""
@@ -107,6 +107,9 @@ class Cass(PretrainingMethod):
             own, other = (gather_rows(z.float()) for z in embeddings)  # (V B, D): first all first views
             if self.options.guard == "batch-norm":
                 own, other = _standardise(own), _standardise(other)
+            spreads = self._spread(own), self._spread(other)
+            if self.options.guard == "vicreg":  # a common offset would make all directions agree, and no term sees it
+                own, other = own - own.mean(dim=0), other - other.mean(dim=0)
             # Rolling by B puts the other arm's embedding of the other view beside each one.
             shift = len(own) // 2 if len(batch.views) == 2 else 0
             agreement = direction_loss(own, other.roll(shift, dims=0))
@@ -117,8 +120,8 @@ class Cass(PretrainingMethod):
         metrics = {
             "loss": loss,
             "loss_agreement": agreement,
-            "arm_std": self._spread(own),
-            "partner_std": self._spread(other),
+            "arm_std": spreads[0],
+            "partner_std": spreads[1],
         }
         return StepResult(loss, {key: value.detach() for key, value in metrics.items()})
 
@@ -129,11 +132,12 @@ class Cass(PretrainingMethod):
             TrainingError: An arm has collapsed.
         """
         self.steps += 1
-        self._steps_since_look += 1
-        if self._steps_since_look == _LOOK_EVERY_STEPS:
-            self._steps_since_look = 0
-            for key in ("arm_std", "partner_std"):
-                check_collapse(float(metrics[key]), self.options.embedding_dim, int(self.steps))
+        self._since_look.append(torch.stack([metrics["arm_std"], metrics["partner_std"]]))
+        if len(self._since_look) == _LOOK_EVERY_STEPS:
+            # The mean over those steps: a single one of a transformer that warms up can be low.
+            for spread in torch.stack(self._since_look).mean(dim=0).tolist():
+                check_collapse(spread, self.options.embedding_dim, int(self.steps))
+            self._since_look = []
 
     def branches(self) -> dict[str, Encoder]:
         """Return the other arm, under the name of its encoder."""

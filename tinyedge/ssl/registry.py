@@ -67,7 +67,7 @@ _ENTRIES: dict[str, MethodEntry] = {
     "vicreg-gating": MethodEntry(VicRegGating, GatedVicRegOptions, augment="strong", lr_per_256=3e-3),
     "byol": MethodEntry(Byol, ByolOptions, augment="strong", lr_per_256=2e-3),
     "emp-ssl": MethodEntry(EmpSsl, EmpSslOptions, augment="patch", lr_per_256=3e-3),
-    "cass": MethodEntry(Cass, CassOptions, augment="strong", lr_per_256=2e-3),
+    "cass": MethodEntry(Cass, CassOptions, augment="strong", lr_per_256=1e-3),
     "supervised": MethodEntry(Supervised, SupervisedOptions, augment="supervised", lr_per_256=3e-3),
     "best": MethodEntry(Best, BestOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
     "ca-dssl": MethodEntry(CaDssl, CaDsslOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),

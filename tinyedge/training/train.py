@@ -24,6 +24,7 @@ from tinyedge.training.batches import epoch_order
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
+from tinyedge.training.memory import keep_freed_memory
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
 from tinyedge.training.teacher import absolute_source, load_teacher
 from tinyedge.training.views import AUGMENT_PRESETS
@@ -151,7 +152,10 @@ def _launch(config: TrainConfig) -> "Fabric":
         ) from error
     fabric.launch()
     if fabric.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+        torch.set_float32_matmul_precision("high")  # TF32
+        torch.backends.cudnn.benchmark = True  # all batches have one shape
+    elif fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 

@@ -1,5 +1,6 @@
 import copy
 import math
+import os
 
 import numpy as np
 import pytest
@@ -14,11 +15,17 @@ from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
 from tinyedge.ssl.distillation import distillation_head
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, map_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
+from tinyedge.ssl.distributed import mean_over_ranks, own_rows
 from tinyedge.ssl.registry import create_method, method_names
 from tinyedge.ssl.seed import Seed
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
+from tinyedge.training.batch_norm import synchronised_batch_norm
 from tinyedge.training.teacher import EncoderTeacher
 
+TWO_RANK_CASES = (
+    ("ca-dssl", {"queue_size": 20}),
+    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2}),
+)
 METHODS = ("ca-dssl", "seed", "simdistill", "best")
 
 
@@ -183,28 +190,50 @@ def test_the_queue_is_first_in_first_out():
     assert torch.equal(queue.entries, copied.entries)
 
 
-def _push_on_rank(rank, file, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def two_steps(name, options, rows):
+    """Losses, gradients and state of two steps on a global batch of 12; float64, so that nothing hides in rounding."""
     torch.manual_seed(0)
-    queue = FeatureQueue(5, 3)
-    for seed in range(4):
-        rows = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
-        queue.push(rows[rank::2])
-    torch.save(queue.state_dict(), f"{results}/{rank}.pt")
+    teacher = CountingTeacher()
+    encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 1, 2, 2, 1))
+    method = create_method(name, encoder, options, teacher)
+    method.prepare(torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8), (0.5,) * 3, (0.2,) * 3)
+    teacher.double()
+    method.double().train()
+    losses = []
+    with synchronised_batch_norm(method):
+        for step in range(2):
+            views = torch.randn(len(method.views), 12, 3, 16, 16, dtype=torch.float64)
+            batch = Batch(tuple(rows(view) for view in views), rows(12 * step + torch.arange(12)), None)
+            result = method(batch, torch.Generator().manual_seed(step), 0.3)
+            result.loss.backward()
+            losses.append(mean_over_ranks(result.loss))
+    gradients = {key: mean_over_ranks(value.grad) for key, value in method.named_parameters()}
+    return losses, gradients, method.state_dict()
+
+
+def two_ranks(rank, folder):
+    torch.set_num_threads(1)
+    os.environ["TINYEDGE_CACHE"] = f"{folder}/cache"
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.save([two_steps(*case, own_rows) for case in TWO_RANK_CASES], f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_the_queues_of_two_ranks_are_that_of_one(tmp_path):
-    torch.multiprocessing.spawn(_push_on_rank, (str(tmp_path / "rendezvous"), str(tmp_path)), nprocs=2)
-    torch.manual_seed(0)
-    queue = FeatureQueue(5, 3)
-    for seed in range(4):
-        queue.push(torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)))
-    for rank in range(2):
-        state = torch.load(tmp_path / f"{rank}.pt")
-        assert all(torch.equal(value, state[key]) for key, value in queue.state_dict().items())
+def test_two_ranks_do_what_one_does(tmp_path, monkeypatch):
+    torch.multiprocessing.spawn(two_ranks, (str(tmp_path),), nprocs=2)
+    (cached,) = (tmp_path / "cache" / "teachers").iterdir()
+    monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
+    shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for index, case in enumerate(TWO_RANK_CASES):
+        losses, gradients, state = two_steps(*case, lambda x: x)
+        for share in shares:
+            torch.testing.assert_close(share[index][0], losses, rtol=1e-9, atol=0)
+            for key, gradient in gradients.items():
+                torch.testing.assert_close(share[index][1][key], gradient, rtol=1e-6, atol=1e-9, msg=key)
+            for key, value in state.items():
+                torch.testing.assert_close(share[index][2][key], value, msg=key)
+    assert list((tmp_path / "cache" / "teachers").iterdir()) == [cached]
 
 
 @pytest.mark.parametrize("curriculum", CURRICULA)

@@ -133,7 +133,7 @@ class Best(Distillation):
             loss = loss + options.multi_scale_weight * multi_scale
             metrics["loss_multi_scale"] = multi_scale
         if self.projector is not None:
-            z1, z2 = (gather_rows(z) for z in self.projector(features).float().chunk(2))
+            z1, z2 = (gather_rows(z) for z in self.projector(features).chunk(2))
             weights = (options.vicreg_invariance, options.vicreg_variance, options.vicreg_covariance)
             vicreg, terms = vicreg_loss(z1, z2, weights)
             loss = loss + options.vicreg_weight * vicreg

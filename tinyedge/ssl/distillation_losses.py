@@ -1,4 +1,4 @@
-"""Losses between what a student predicts and what its teacher gives; all in float32, whatever autocast says."""
+"""Losses between what a student predicts and what its teacher gives; in float32 or wider, whatever autocast says."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from torch import nn
 def cosine_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return mean(1 - cos) of predictions and targets, both (B, D): in [0, 2], 0 for equal directions."""
     with torch.autocast(predicted.device.type, enabled=False):
-        return 1 - F.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
+        return 1 - F.cosine_similarity(_wide(predicted), _wide(target), dim=1).mean()
 
 
 def relational_loss(
@@ -34,8 +34,9 @@ def relational_loss(
         teacher_temperature: Divides the teacher's; lower is sharper.
     """
     with torch.autocast(predicted.device.type, enabled=False):
-        target = F.normalize(target.float(), dim=1)
-        predicted = F.normalize(predicted.float(), dim=1)
+        predicted = F.normalize(_wide(predicted), dim=1)
+        target = F.normalize(target.to(predicted), dim=1)
+        queue = queue.to(predicted)
         log_probabilities = []
         for embeddings, temperature in ((predicted, student_temperature), (target, teacher_temperature)):
             own = (embeddings * target).sum(dim=1, keepdim=True)  # (B, 1)
@@ -52,7 +53,7 @@ def map_loss(adapted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     nothing of places: the student's map is averaged then.
     """
     with torch.autocast(adapted.device.type, enabled=False):
-        adapted, target = adapted.float(), target.float()
+        adapted, target = _wide(adapted), _wide(target)
         if target.shape[2:] == (1, 1):
             adapted = adapted.mean(dim=(2, 3), keepdim=True)
         target = F.adaptive_avg_pool2d(target, (adapted.shape[2], adapted.shape[3]))
@@ -86,3 +87,7 @@ class MultiScaleDistillation(nn.Module):
             for weight, adapter, feature_map, target in zip(self.weights, self.adapters, maps, targets, strict=True)
         ]
         return torch.stack(losses).sum()
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

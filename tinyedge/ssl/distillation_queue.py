@@ -34,7 +34,7 @@ class FeatureQueue(nn.Module):
     def push(self, features: torch.Tensor) -> None:
         """Replace the oldest embeddings by this rank's (B, D) and those of all other ranks."""
         size = len(self.entries)
-        rows = F.normalize(gather_rows(features.float()), dim=1)[-size:]
+        rows = F.normalize(gather_rows(features).to(self.entries), dim=1)[-size:]
         places = (self.next_place + torch.arange(len(rows), device=rows.device)) % size
         self.entries[places] = rows
         self.next_place.copy_((self.next_place + len(rows)) % size)

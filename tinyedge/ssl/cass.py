@@ -17,6 +17,7 @@ Deviations from the notebook:
 Either arm can be deployed if a microcontroller can run it: the partner is written as a run of its own.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -147,7 +148,7 @@ class Cass(PretrainingMethod):
         """Return the mean deviation a dimension at unit length: 1/sqrt(D) when healthy, 0 when collapsed."""
         # After a batch norm a constant leaves rounding noise, which a normalisation would blow up to full length.
         if self.options.guard == "batch-norm":
-            return z.std(dim=0).mean() / z.shape[1] ** 0.5
+            return z.std(dim=0).mean() / math.sqrt(z.shape[1])
         return mean_feature_std(z)
 
 

@@ -125,4 +125,5 @@ def draw_boxes(count: int, size: int, probability: float, generator: torch.Gener
     half_side = torch.where(mixing < probability, size * (1 - area).sqrt() / 2, 0.0)  # (count, 1)
     pixel = torch.arange(size, device=generator.device) + 0.5
     rows, columns = ((pixel - size * centre).abs() < half_side for centre in (row, column))  # (count, size)
-    return (rows[:, :, None] & columns[:, None, :]).unsqueeze(1)
+    boxes: torch.Tensor = rows[:, :, None] & columns[:, None, :]  # (count, size, size)
+    return boxes.unsqueeze(1)

@@ -73,7 +73,8 @@ def _vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[i
 _ENTRIES: dict[str, _Entry] = {
     "tinynext_t": _Entry(partial(TinyNext, "tinynext_t", TINYNEXT_T), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
     "tinynext_s": _Entry(partial(TinyNext, "tinynext_s", TINYNEXT_S), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
-    "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu",)),
+    # Its own is ReLU6, whatever the default is called: an encoder can be built again by what it says of itself.
+    "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu", "relu6")),
     "resnet18": _Entry(_resnet18, _RESNET18_STRIDES, ("relu",), deployable=False),
     "vit_ti": _Entry(_vit_ti, _VIT_STRIDES, tuple(ACTIVATIONS), deployable=False),
 }

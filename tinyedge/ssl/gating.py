@@ -65,7 +65,8 @@ class Gate(nn.Module):
             logits = logits + noise
         soft = torch.sigmoid(logits / TEMPERATURE)
         # In this order the difference is exactly 0, and the mask exactly 0 or 1.
-        return (logits >= 0).to(soft) + (soft - soft.detach())
+        mask: torch.Tensor = (logits >= 0).to(soft) + (soft - soft.detach())
+        return mask
 
     def decide(self, block: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         """Make the mask when the block is entered (a forward pre-hook)."""

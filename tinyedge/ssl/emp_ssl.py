@@ -100,5 +100,6 @@ def total_coding_rate(z: torch.Tensor, eps: float) -> torch.Tensor:
     # det(I + Z^T Z) = det(I + Z Z^T): the smaller of the two is cheaper.
     gram = z.mT @ z if width <= batch else z @ z.mT
     identity = torch.eye(gram.shape[-1], dtype=z.dtype, device=z.device)
-    factor: torch.Tensor = torch.linalg.cholesky(identity + width / (batch * eps) * gram)
+    # Without a check, which would make a GPU wait; what is not finite shows in the loss.
+    factor: torch.Tensor = torch.linalg.cholesky_ex(identity + width / (batch * eps) * gram).L
     return factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)  # twice the half

@@ -1,15 +1,18 @@
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, ToolMissing
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE
 from tinyedge.training.teacher import absolute_source, load_teacher
+from tinyedge.training.train import train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
@@ -179,3 +182,22 @@ def test_sources_become_absolute(tmp_path, monkeypatch):
     assert absolute_source("runs/a, runs/b") == f"{tmp_path / 'runs/a'},{tmp_path / 'runs/b'}"
     (tmp_path / "a,b").mkdir()
     assert absolute_source("a,b") == str(tmp_path / "a,b")
+
+
+@pytest.mark.parametrize("cached_views", [0, 1])
+def test_a_run_distils_a_run(tmp_path, monkeypatch, small_config, cached_views):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
+    train(replace(small_config, method="random"), Path("teacher"))
+    options = {"queue_size": 64, "cached_views": cached_views}
+    config = replace(small_config, method="ca-dssl", teacher="teacher", method_options=options, epochs=1)
+    run = train(config, Path("student"))
+    assert run.config.teacher == str(tmp_path / "teacher")
+    encoder = create_encoder("tinynext_t", input_size=16, strides=run.config.strides)
+    assert set(load_file(run.encoder_path)) == set(encoder.state_dict())
+    assert (tmp_path / "cache" / "teachers").exists() == bool(cached_views)
+    monkeypatch.chdir("/")  # what it was distilled from is found from anywhere
+    resumed = train(run.config, tmp_path / "student", resume=True)
+    assert resumed.config == run.config
+    with pytest.raises(ConfigError, match="leave out --teacher"):
+        train(replace(small_config, method="s0", teacher=str(tmp_path / "teacher")), tmp_path / "other")

@@ -87,7 +87,8 @@ def optimise(
     began_s = saved_s = time.monotonic()
     order, order_epoch = torch.empty(0), -1
 
-    method.prepare(images, dataset.mean, dataset.std)
+    with failures.raised_on_all_ranks():
+        method.prepare(images, dataset.mean, dataset.std)
     method.train()
     with (
         synchronised_batch_norm(method),

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch
+from tinyedge.ssl.best import mix_with_others
 from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
 from tinyedge.ssl.distillation import distillation_head
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, map_loss, relational_loss
@@ -24,7 +25,7 @@ from tinyedge.training.teacher import EncoderTeacher
 
 TWO_RANK_CASES = (
     ("ca-dssl", {"queue_size": 20}),
-    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2}),
+    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2, "mixup": 0.7}),
 )
 METHODS = ("ca-dssl", "seed", "simdistill", "best")
 
@@ -346,6 +347,29 @@ def test_best_distils_both_views(toy_encoder, teacher):
     assert first != second
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_images_and_targets_are_mixed_alike(share):
+    generator = torch.Generator().manual_seed(0)
+    views = tuple(torch.randn(101, 3, 4, 4, generator=generator) for _ in range(2))
+    features, level = torch.randn(101, 6, generator=generator), torch.randn(101, 5, 2, 2, generator=generator)
+    mixed, target = mix_with_others(views, TeacherOutput(features, (level,)), share, generator)
+    weights = []
+    for i in range(101):
+        j = 100 - i
+        own, other = views[0][i].flatten(), views[0][j].flatten()
+        difference = own - other
+        w = 1.0 if i == j else float((mixed[0][i].flatten() - other) @ difference / (difference @ difference))
+        weights.append(w)
+        torch.testing.assert_close(mixed[1][i], w * views[1][i] + (1 - w) * views[1][j], atol=1e-4, rtol=1e-4)
+        wanted = w * features[i] / features[i].norm() + (1 - w) * features[j] / features[j].norm()
+        torch.testing.assert_close(target.features[i], wanted, atol=1e-4, rtol=1e-4)
+        cell = w * level[i, :, 1, 0] / level[i, :, 1, 0].norm() + (1 - w) * level[j, :, 1, 0] / level[j, :, 1, 0].norm()
+        torch.testing.assert_close(target.maps[0][i, :, 1, 0], cell, atol=1e-4, rtol=1e-4)
+    changed = sum(w < 0.9999 for w in weights) / 100
+    assert changed == pytest.approx(share, abs=0.15 if share == 0.5 else 0.01)
+    assert all(-1e-4 <= w <= 1.0001 for w in weights)
+
+
 def test_curriculum_reaches_the_views(toy_encoder, teacher):
     for name in ("ca-dssl", "simdistill"):
         strengths = [create_method(name, toy_encoder, None, teacher).view_strength(p) for p in (0.0, 0.4, 1.0)]
@@ -363,6 +387,7 @@ def test_curriculum_reaches_the_views(toy_encoder, teacher):
         ("seed", {"teacher_temperature": 0}, "teacher_temperature is 0"),
         ("seed", {"cached_views": -1}, "cached_views is -1"),
         ("best", {"distilled_views": 3}, "distilled_views is 3"),
+        ("best", {"mixup": 1.5}, "mixup is 1.5"),
         ("best", {"head_widht": 3}, "did you mean head_width"),
     ],
 )

@@ -4,13 +4,15 @@ No paper has this sum. Its parts: the cosine to the teacher's feature, SEED's si
 (`tinyedge.ssl.seed`), the multi-scale cosine of CA-DSSL (`tinyedge.ssl.ca_dssl`), and VICReg (`tinyedge.ssl.vicreg`)
 between two student views, which keeps the feature's rank up where the teacher's targets alone would not. Teacher and
 student see the same crop and only the student its colours ("consistent teaching", Beyer et al. 2022, "Knowledge
-distillation: A good teacher is patient and consistent"). A head of wide
+distillation: A good teacher is patient and consistent"), and `mixup` is that paper's function matching, with the
+teacher's features mixed instead of the teacher run on the mixture, so that they may come from the cache. A head of wide
 output, but narrow hidden layer, follows DisCo (arXiv 2104.09124).
 """
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
@@ -18,9 +20,9 @@ from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.distillation import Distillation, check_options, distillation_head, map_channels
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
-from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
 from tinyedge.ssl.projector import Projector
-from tinyedge.ssl.teacher import Teacher
+from tinyedge.ssl.teacher import Teacher, TeacherOutput
 from tinyedge.ssl.vicreg import vicreg_loss
 
 
@@ -43,6 +45,8 @@ class BestOptions:
         vicreg_variance: Weight of the variance term within VICReg.
         vicreg_covariance: Weight of the covariance term within VICReg.
         projector_width: Width of VICReg's embeddings.
+        mixup: Share of the images that are mixed with another one, pixels and teacher's features alike, in a random
+            proportion.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
             every step. Cached maps are averages over the image.
     """
@@ -59,6 +63,7 @@ class BestOptions:
     vicreg_variance: float = 1.0
     vicreg_covariance: float = 0.04
     projector_width: int = 1024
+    mixup: float = 0.0
     cached_views: int = 0
 
     def __post_init__(self) -> None:
@@ -75,6 +80,8 @@ class BestOptions:
                 "cached_views",
             ),
         )
+        if not 0 <= self.mixup <= 1:
+            raise ConfigError(f"mixup is {self.mixup}, but has to be between 0 and 1; correct mixup")
         if self.distilled_views not in (1, 2):
             raise ConfigError(f"distilled_views is {self.distilled_views}, but has to be 1 or 2; correct it")
 
@@ -113,8 +120,11 @@ class Best(Distillation):
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Match the teacher on the distilled views, and the two student views with each other."""
         options, count = self.options, len(batch.indices)
-        target = self.targets(batch, generator)
-        maps = self.encoder.forward_maps(torch.cat(batch.views[: self._student_views]))  # all views in one pass
+        views = batch.views[: self._student_views]
+        target = known = self.targets(batch, generator)
+        if options.mixup > 0:
+            views, target = mix_with_others(views, target, options.mixup, generator)
+        maps = self.encoder.forward_maps(torch.cat(views))  # all views in one pass
         features = maps[-1].mean(dim=(2, 3))  # (views * B, D)
         predicted = self.head(features[: options.distilled_views * count])
         wanted = target.features.repeat(options.distilled_views, 1)
@@ -126,7 +136,7 @@ class Best(Distillation):
             )
             loss = loss + options.relational_weight * relational
             metrics["loss_relational"] = relational
-            self.queue.push(target.features)
+            self.queue.push(known.features)
         if self.multi_scale is not None:
             first = [feature_map[:count] for feature_map in maps[-len(target.maps) :]]
             multi_scale = self.multi_scale(first, target.maps)
@@ -139,3 +149,30 @@ class Best(Distillation):
             loss = loss + options.vicreg_weight * vicreg
             metrics |= terms
         return StepResult(loss, {key: value.detach() for key, value in {"loss": loss, **metrics}.items()})
+
+
+@torch.no_grad()
+def mix_with_others(
+    views: tuple[torch.Tensor, ...], target: TeacherOutput, share: float, generator: torch.Generator
+) -> tuple[tuple[torch.Tensor, ...], TeacherOutput]:
+    """Mix images with others of the global batch, and what the teacher says of them with what it says of the others.
+
+    Row i of N meets row N - 1 - i: the order of the batch is random already.
+
+    Args:
+        views: (B, 3, H, W) each, this rank's rows; all are mixed alike.
+        target: Features (B, D), mixed at unit length, and maps (B, C_i, H_i, W_i).
+        share: Of the images that are mixed.
+        generator: Draws the proportions, uniform in [0, 1); in the same state on every rank.
+    """
+    rows = len(target.features) * world_size()
+    drawn = torch.rand(2, rows, generator=generator, device=target.features.device)
+    weight = own_rows(torch.where(drawn[0] < share, drawn[1], 1.0))  # (B,) of the image itself
+
+    def mix(x: torch.Tensor) -> torch.Tensor:
+        other = own_rows(gather_rows(x).flip(0))
+        return other.lerp(x, weight.to(x).view(-1, *[1] * (x.ndim - 1)))
+
+    features = mix(F.normalize(target.features, dim=1))
+    maps = tuple(mix(F.normalize(level, dim=1)) for level in target.maps)
+    return tuple(mix(view) for view in views), TeacherOutput(features, maps)

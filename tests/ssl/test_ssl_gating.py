@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tinyedge.encoders.flops import count_macs
+from tinyedge.encoders.flops import count_macs, hidden_channel_macs
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.errors import ConfigError
@@ -278,17 +278,18 @@ def test_channels_within_a_budget_are_as_many_as_it_pays_for(share):
     encoder = make("tinynext_t")
     generator = torch.Generator().manual_seed(0)
     frequencies = [torch.rand(layer.channels, generator=generator) for layer in encoder.hidden_layers()]
-    full = count_macs(encoder)
+    costs, full = hidden_channel_macs(encoder), count_macs(encoder)
+    fixed = full - sum(cost * len(frequency) for cost, frequency in zip(costs, frequencies, strict=True))
 
     def macs(kept):
         hidden = tuple(len(indices) for indices in kept)
         return count_macs(create_encoder("tinynext_t", input_size=16, strides=STRIDES["tinynext_t"], hidden=hidden))
 
-    kept = channels_within(frequencies, encoder, share * full)
+    kept = channels_within(frequencies, costs, share * full - fixed)
     assert macs(kept) <= share * full
     lowest = min(float(f[i].min()) for f, i in zip(frequencies, kept, strict=True))
     assert macs(channels_above(frequencies, lowest - 0.05)) > share * full
-    fewest = channels_within(frequencies, encoder, 1.0)
+    fewest = channels_within(frequencies, costs, 1.0)
     assert [len(indices) for indices in fewest] == [8] * len(frequencies)
 
 

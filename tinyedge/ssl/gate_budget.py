@@ -14,27 +14,27 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs, hidden_channel_macs
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.gating import gateable_layers
 
 
 class GateBudget:
     """Losses and measures of masks, for one encoder.
 
     Args:
-        encoder: What is gated.
+        encoder: What is gated, still without its gates.
         target: Share of its multiply-accumulates that are to be left, in (0, 1].
         bound_target: Share of open channels that each layer is held at in the beginning.
         bound_decay: How fast the bounds give way: at the end of training they have exp(-bound_decay) of their width.
 
     Raises:
-        ConfigError: What is not gated costs more than the target already.
+        ConfigError: There is nothing to gate, or what is not gated costs more than the target already.
     """
 
     def __init__(self, encoder: Encoder, target: float, bound_target: float, bound_decay: float):
+        layers = gateable_layers(encoder)
         self.full_macs = count_macs(encoder)
         self.channel_macs = hidden_channel_macs(encoder)
-        gated = sum(
-            macs * layer.channels for macs, layer in zip(self.channel_macs, encoder.hidden_layers(), strict=True)
-        )
+        gated = sum(macs * layer.channels for macs, layer in zip(self.channel_macs, layers, strict=True))
         self.fixed_macs = self.full_macs - gated
         self.target, self.bound_target, self.bound_decay = target, bound_target, bound_decay
         least = self.fixed_macs / self.full_macs

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, TokenCorruption
+from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import own_rows, world_size
 
@@ -90,6 +90,20 @@ class GatedPass(NamedTuple):
     masks: tuple[torch.Tensor, ...]
 
 
+def gateable_layers(encoder: Encoder) -> tuple[HiddenLayer, ...]:
+    """Return the encoder's hidden layers.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    layers = encoder.hidden_layers()
+    if not layers:
+        raise ConfigError(
+            f"{encoder.name} has no hidden channels to gate; choose --encoder tinynext_t, mobilenetv2_035 or resnet18"
+        )
+    return layers
+
+
 class GatedEncoder(Encoder):
     """An encoder whose hidden channels are gated.
 
@@ -104,12 +118,7 @@ class GatedEncoder(Encoder):
         super().__init__()
         self.name, self.act, self.hidden = encoder.name, encoder.act, encoder.hidden
         self.feature_dim, self.input_size, self.strides = encoder.feature_dim, encoder.input_size, encoder.strides
-        self.layers = encoder.hidden_layers()
-        if not self.layers:
-            raise ConfigError(
-                f"{encoder.name} has no hidden channels to gate; "
-                "choose --encoder tinynext_t, mobilenetv2_035 or resnet18"
-            )
+        self.layers = gateable_layers(encoder)
         self.network = encoder
         self.gates = nn.ModuleList()
         self._hooks = []

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.flops import count_macs, hidden_channel_macs
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.ssl.gating import GatedEncoder
 
@@ -53,29 +52,25 @@ def channels_above(frequencies: Sequence[torch.Tensor], threshold: float) -> lis
     return kept
 
 
-def channels_within(frequencies: Sequence[torch.Tensor], encoder: Encoder, most_macs: float) -> list[torch.Tensor]:
-    """Return the indices of the channels to keep at the lowest threshold that costs at most `most_macs` for an image.
+def channels_within(
+    frequencies: Sequence[torch.Tensor], channel_macs: Sequence[int], most_gated_macs: float
+) -> list[torch.Tensor]:
+    """Return the indices of the channels to keep at the lowest threshold whose channels cost at most so much.
 
     Where not even the fewest channels cost so little, those are kept.
 
     Args:
         frequencies: (C,) in [0, 1] for each hidden layer.
-        encoder: Whose layers they are.
-        most_macs: Multiply-accumulates of an image.
+        channel_macs: Multiply-accumulates that one channel of each layer costs.
+        most_gated_macs: Multiply-accumulates for all hidden channels together.
     """
-    costs = hidden_channel_macs(encoder)
-    full = count_macs(encoder)
     # The last threshold is above all frequencies: the fewest channels.
     thresholds = [*torch.cat(list(frequencies)).unique().tolist(), math.inf]
     low, high = 0, len(thresholds) - 1
     while low < high:
         middle = (low + high) // 2
         kept = channels_above(frequencies, thresholds[middle])
-        removed = (
-            cost * (len(frequency) - len(indices))
-            for cost, frequency, indices in zip(costs, frequencies, kept, strict=True)
-        )
-        if full - sum(removed) <= most_macs:
+        if sum(cost * len(indices) for cost, indices in zip(channel_macs, kept, strict=True)) <= most_gated_macs:
             high = middle
         else:
             low = middle + 1

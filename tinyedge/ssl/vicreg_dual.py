@@ -44,8 +44,8 @@ class GatedVicRegOptions(VicRegOptions):
         bound_weight: Of the bounds on each layer's share of open channels.
         bound_target: Where the bounds start: `linear`, at `target_density`, or `sqrt`, at its root as in the paper.
         bound_decay: How fast the bounds give way, as exp(-bound_decay * progress).
-        prune_by: Which channels the pruned encoder keeps: those that are open at least as often as `prune_threshold`
-            says (`threshold`), or the most frequent ones that `target_density` pays for (`target`).
+        prune_by: Which channels the pruned encoder keeps: the most frequent ones that `target_density` pays for
+            (`target`), or those that are open at least as often as `prune_threshold` says (`threshold`).
         prune_threshold: Share of the images, for `prune_by: threshold`.
     """
 
@@ -54,7 +54,7 @@ class GatedVicRegOptions(VicRegOptions):
     bound_weight: float = 1.0
     bound_target: str = "linear"
     bound_decay: float = 10.0
-    prune_by: str = "threshold"
+    prune_by: str = "target"
     prune_threshold: float = 0.5
 
     @property
@@ -168,5 +168,6 @@ def kept_channels(
     """Return the indices of the channels that pruning keeps in each hidden layer."""
     frequencies = activation_frequencies(gated, sample.batches())
     if options.prune_by == "target":
-        return channels_within(frequencies, gated.network, options.target_density * budget.full_macs)
+        most_gated_macs = options.target_density * budget.full_macs - budget.fixed_macs
+        return channels_within(frequencies, budget.channel_macs, most_gated_macs)
     return channels_above(frequencies, options.prune_threshold)

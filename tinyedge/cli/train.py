@@ -9,7 +9,9 @@ def train(
     out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
     method: str | None = typer.Option(None, help="s0-plus (default), s0, s0-literal, or random (the baseline)."),
     encoder: str | None = typer.Option(None, help="tinynext_t (default) or mobilenetv2_035."),
-    teacher: str | None = typer.Option(None, help="Run of the encoder that a distilling method learns from."),
+    teacher: str | None = typer.Option(
+        None, help="What a distilling method learns from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
+    ),
     data: str | None = typer.Option(None, help="digits (default), cifar10, another registered set, or a folder."),
     epochs: int | None = typer.Option(None, help="Passes over the train split; by default 100."),
     image_size: int | None = typer.Option(None, help="H = W in pixels; by default the data set's own."),

@@ -252,7 +252,7 @@ def test_an_interrupted_training_ends_at_the_same_numbers(tmp_path, method):
     def numbers(path):
         return [{k: v for k, v in record.items() if k not in TIMING} for record in read_metrics(path / "metrics.jsonl")]
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     settings = config(method, "tinynext_t", checkpoint_every_steps=2)
@@ -263,12 +263,12 @@ def test_an_interrupted_training_ends_at_the_same_numbers(tmp_path, method):
     def stopping(self, *arguments):
         steps.append(1)
         if len(steps) == 4:
-            raise Stop
+            raise StopError
         return forward(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kind, "forward", stopping)
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             train(settings, tmp_path / "stopped")
     train(settings, tmp_path / "stopped", resume=True)
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")

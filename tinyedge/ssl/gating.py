@@ -51,7 +51,7 @@ class Gate(nn.Module):
         self.mask: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the mask (B, C) float32, each value 0 or 1, of a block's input (B, C_in, H, W).
+        """Return the mask (B, C), float32 or more, each value 0 or 1, of a block's input (B, C_in, H, W).
 
         Backwards it is `sigmoid((logit + noise) / TEMPERATURE)`.
 
@@ -60,7 +60,8 @@ class Gate(nn.Module):
             noise: (B, C) logistic noise; None decides by the sign of the logit alone.
         """
         pooled = x.mean(dim=(2, 3), keepdim=True)  # (B, C_in, 1, 1)
-        logits = self.expand(torch.relu(self.norm(self.reduce(pooled)))).flatten(1).float()  # (B, C)
+        logits = self.expand(torch.relu(self.norm(self.reduce(pooled)))).flatten(1)  # (B, C)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if noise is not None:
             logits = logits + noise
         soft = torch.sigmoid(logits / TEMPERATURE)

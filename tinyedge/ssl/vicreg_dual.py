@@ -104,8 +104,8 @@ class VicRegDual(PretrainingMethod):
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the gated network's first view with the dense network's second one."""
         features, masks = self.gated.sample(batch.views[0], generator)
-        z1 = gather_rows(self.projector(features).float())
-        z2 = gather_rows(self.projector(self.encoder(batch.views[1])).float())
+        z1 = gather_rows(self.projector(features))
+        z2 = gather_rows(self.projector(self.encoder(batch.views[1])))
         vicreg, terms = vicreg_loss(z1, z2, self.options.weights)
         gate_loss, measures = weighted_gate_losses(self.budget, masks, progress, self.options)
         loss = vicreg + gate_loss

@@ -12,6 +12,8 @@ Deviations from the notebook:
 * Embeddings are compared after one linear layer of 256 an arm, not as 1,000 class logits.
 * Gradients are zeroed before each step. The notebook accumulates them over all steps, as nothing zeroes them.
 * All images train. The notebook's loader for pretraining reads the images of the labelled tenth alone.
+* The views are those of other joint-embedding methods (crops from 0.2, colour jitter, grey) instead of light colour
+  jitter, perspective and affine maps of whole images, which are too easy a task from random weights.
 * One AdamW with one schedule for both arms, instead of two Adams whose rate goes up and down every 32 steps.
 
 Either arm can be deployed if a microcontroller can run it: the partner is written as a run of its own.

@@ -1,0 +1,73 @@
+"""Each method from its name to a run on disk, on small digits."""
+
+import json
+
+import pytest
+import torch
+
+from tinyedge.errors import DataError
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.run import load_run
+from tinyedge.training.train import train
+
+
+def small_run(method, out, **options):
+    config = TrainConfig(
+        method=method,
+        data="digits",
+        image_size=16,
+        strides=(2, 2, 2, 2, 1),
+        epochs=1,
+        batch_size=64,
+        accelerator="cpu",
+        devices=1,
+        bn_recalibration_batches=4,
+        method_options=options,
+    )
+    return train(config, out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("simclr", {}),
+        ("vicreg", {"projector_width": 256}),
+        ("byol", {"projector_hidden": 256}),
+        ("emp-ssl", {"patches": 3}),
+        ("supervised", {"label_fraction": 0.5}),
+    ],
+)
+def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):
+    run = small_run(method, tmp_path / "run", **options)
+    losses = [json.loads(line)["loss"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) >= 10
+    assert sum(losses[-3:]) < sum(losses[:3])
+    encoder = load_run(run.path).load_encoder()
+    assert encoder(torch.zeros(1, 3, 16, 16)).isfinite().all()
+    assert not (run.path / "branches").exists()
+
+
+@pytest.mark.slow
+def test_cass_writes_the_other_arm_as_a_run(tmp_path):
+    run = small_run("cass", tmp_path / "run", partner="mobilenetv2_035")
+    branch = load_run(run.path / "branches" / "mobilenetv2_035")
+    encoder = branch.load_encoder()
+    assert encoder.name == "mobilenetv2_035"
+    assert branch.config.strides == encoder.strides == (1, 1, 1, 2, 2, 1, 2, 1)
+    assert encoder(torch.randn(2, 3, 16, 16)).shape == (2, 1280)
+    assert load_run(run.path).load_encoder().name == "tinynext_t"
+    assert branch.load_dataset().name == "digits"
+
+
+def test_supervised_training_without_labels_stops_before_it_writes(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for index in range(4):
+        Image.new("RGB", (16, 16), (index, 0, 0)).save(folder / f"{index}.png")
+    config = TrainConfig(method="supervised", data=str(folder), image_size=16, accelerator="cpu", devices=1)
+    with pytest.raises(DataError, match="labels of 0 classes"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.errors import CheckpointError, ConfigError, ToolMissing
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE
 from tinyedge.training.teacher import absolute_source, load_teacher
@@ -173,6 +173,15 @@ def test_timm_may_be_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ToolMissing, match="pip install timm"):
         load("dino_vits16")
+
+
+def test_a_download_without_a_network_is_one_sentence(monkeypatch, tmp_path):
+    pytest.importorskip("timm")
+    constants = pytest.importorskip("huggingface_hub").constants
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(TinyEdgeError, match=r"cannot be downloaded .* give --teacher dino_vits16=WEIGHTS"):
+        load("dino_vits16", download=True)
 
 
 def test_sources_become_absolute(tmp_path, monkeypatch):

@@ -179,6 +179,59 @@ def test_features_are_computed_once_for_an_encoder(run: Run, monkeypatch: pytest
     assert len(calls) == 2
 
 
+def test_held_out_and_multi_stage_records_stand_beside_the_usual_one(run: Run) -> None:
+    usual = probe_run(run, label_fraction=0.2, seeds=1)
+    modified = (run.path / "probe.safetensors").stat().st_mtime_ns
+    held = probe_run(run, label_fraction=0.2, seeds=1, hold_out=300)
+    wide = probe_run(run, label_fraction=0.2, seeds=1, stages=(3, 4))
+    records = json.loads((run.path / "probe.json").read_text())
+    assert [(r["split"], r["stages"], r["test_images"]) for r in records] == [
+        ("held-out", [4], 300),
+        ("test", [3, 4], 359),
+        ("test", [4], 359),
+    ]
+    assert [r["mean"] for r in records] == [held.mean, wide.mean, usual.mean]
+    assert held.labels == pytest.approx(0.2 * (1438 - 300), abs=10)
+    # What is exported is a classifier of the encoder's own feature that had all its labels.
+    assert (run.path / "probe.safetensors").stat().st_mtime_ns == modified
+    again = probe_run(run, label_fraction=0.2, seeds=1, hold_out=300)
+    assert again == held
+    assert len(json.loads((run.path / "probe.json").read_text())) == 3
+
+
+def test_held_out_probe_does_not_read_the_test_images(run: Run, digits: ImageDataset) -> None:
+    assert digits.test is not None
+    held = probe_encoder(_Pooled(), digits, seeds=1, hold_out=300)
+    other = replace(digits, test=ImageSplit(255 - digits.test.images, digits.test.labels))
+    assert probe_encoder(_Pooled(), other, seeds=1, hold_out=300) == held
+    assert probe_encoder(_Pooled(), other, seeds=1) != probe_encoder(_Pooled(), digits, seeds=1)
+
+
+def test_stages_are_pooled_side_by_side(run: Run, digits: ImageDataset) -> None:
+    encoder = run.load_encoder()
+    images = digits.train.images[:6, :, ::2, ::2].contiguous()
+    both = extract_features(encoder, images, digits.mean, digits.std, stages=(2, 4))
+    alone = extract_features(encoder, images, digits.mean, digits.std)
+    assert both.shape == (6, 64 + 192)
+    torch.testing.assert_close(both[:, 64:], alone)
+    pixels = (images.float() / 255 - torch.tensor(digits.mean)[:, None, None]) / torch.tensor(digits.std)[:, None, None]
+    with torch.no_grad():
+        expected = encoder.forward_maps(pixels)[1].mean((2, 3))
+    torch.testing.assert_close(both[:, :64], expected)
+
+
+def test_records_of_an_earlier_version_are_read(run: Run) -> None:
+    probe_run(run, label_fraction=0.2, seeds=1)
+    path = run.path / "probe.json"
+    (record,) = json.loads(path.read_text())
+    for key in ("split", "stages", "epochs", "learning_rates"):
+        del record[key]
+    path.write_text(json.dumps([record]))
+    probe_run(run, label_fraction=0.2, seeds=2)
+    (record,) = json.loads(path.read_text())
+    assert len(record["accuracies"]) == 2
+
+
 def _without(dataset: ImageDataset, missing: str) -> ImageDataset:
     train, test = dataset.train, dataset.test
     assert test is not None
@@ -218,8 +271,16 @@ def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDa
     [
         ({"label_fraction": 0.0}, "--labels"),
         ({"label_fraction": 20}, "--labels"),
-        ({"protocol": "svm"}, "unknown protocol 'svm': use --protocol linear or knn"),
+        ({"protocol": "svm"}, "unknown protocol .svm.: use --protocol linear, linear-sgd, knn or finetune"),
         ({"seeds": 0}, "--seeds"),
+        ({"epochs": 5}, "--epochs has no meaning for --protocol linear"),
+        ({"epochs": 0, "protocol": "finetune"}, "--epochs is at least 1"),
+        ({"stages": (4, 3)}, "--stages '4,3'"),
+        ({"stages": (0, 4)}, "--stages '0,4'"),
+        ({"stages": ()}, "--stages ''"),
+        ({"stages": (3, 4), "protocol": "finetune"}, "leave --stages out"),
+        ({"hold_out": 5}, "--hold-out 5 is out of range"),
+        ({"hold_out": -1}, "--hold-out -1 is out of range"),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(run: Run, options: dict, message: str) -> None:
@@ -258,6 +319,9 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
     table = runner.invoke(app, ["probe", str(run.path), "--labels", "0.2", "--seeds", "2"], env={"COLUMNS": "200"})
     assert table.exit_code == 0, table.output
     assert "L-BFGS" in table.output
+    for name in ("embedding", "confusion"):
+        assert f"plots/{name}.png" in table.output.replace("\n", "")
+        assert (run.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "±" in table.output
     printed = runner.invoke(
         app, ["probe", str(run.path), "--labels", "0.2", "--protocol", "knn", "--seeds", "2", "--json"]

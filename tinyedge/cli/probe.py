@@ -8,32 +8,60 @@ import typer
 def probe(
     run: Path = typer.Argument(..., help="Run directory that `tinyedge train` wrote."),
     labels: float = typer.Option(1.0, help="Share of the train labels, class by class: 0.2 is 20 %."),
-    protocol: str = typer.Option("linear", help="linear (L-BFGS) or knn (k=20 cosine and k=1 Euclidean)."),
+    protocol: str = typer.Option(
+        "linear", help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean) or finetune."
+    ),
     seeds: int = typer.Option(3, help="Label subsets to average over."),
+    epochs: int = typer.Option(
+        None, help="Passes over the labelled images, for linear-sgd and finetune.  [default: 100]"
+    ),
+    stages: str = typer.Option("4", help="Stages whose pooled maps are the features: 3,4 puts two side by side."),
+    hold_out: int = typer.Option(
+        0, help="Measure on this many train images, never labelled, instead of the test split: to choose options."
+    ),
+    plots: bool = typer.Option(True, help="Draw the embedding and the confusion matrix of a linear probe."),
     json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
 ) -> None:
-    """Measure top-1 accuracy on the test split with the encoder frozen."""
+    """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned."""
     import time
 
     from rich.console import Console
     from rich.table import Table
 
-    from tinyedge.evaluation.probe import CLASSIFIER_FILE, PROBE_FILE, probe_run
+    from tinyedge.errors import ConfigError
+    from tinyedge.evaluation.probe import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE, probe_run
     from tinyedge.training.run import load_run
 
-    start = time.monotonic()
-    result = probe_run(load_run(run), label_fraction=labels, protocol=protocol, seeds=seeds)
+    try:
+        chosen = tuple(int(stage) for stage in stages.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--stages {stages!r} is no list of numbers: write 3,4") from error
+    start, started_at = time.monotonic(), time.time()
+    result = probe_run(
+        load_run(run),
+        label_fraction=labels,
+        protocol=protocol,
+        seeds=seeds,
+        epochs=epochs,
+        stages=chosen,
+        hold_out=hold_out,
+        plots=plots,
+    )
     if json:
         import json as json_module
 
         typer.echo(json_module.dumps(result.to_json(), indent=2))
         return
     console = Console()
-    written = [PROBE_FILE] + ([CLASSIFIER_FILE] if result.protocol == "linear" else [])
+    written = [
+        name
+        for name in (PROBE_FILE, CLASSIFIER_FILE, EMBEDDING_PLOT, CONFUSION_PLOT)
+        if (run / name).is_file() and (run / name).stat().st_mtime >= started_at
+    ]
     for name in written:
         console.print(f"{run / name}  {(run / name).stat().st_size:,} bytes  {time.monotonic() - start:.1f} s")
     spread = "" if result.sd is None else f" ± {100 * result.sd:.2f}"
-    table = Table("protocol", "labels", "top-1 (%)", "seeds", "test images")
+    table = Table("protocol", "labels", "top-1 (%)", "seeds", f"{result.split} images")
     table.add_row(
         result.protocol,
         f"{result.labels:,} ({result.label_fraction:.0%})",
@@ -45,3 +73,5 @@ def probe(
         table.add_row("k=1, Euclidean", "", f"{100 * result.nearest_mean:.2f}", "", "")
     console.print(table)
     console.print(f"{result.protocol}: {result.solver}", highlight=False)
+    if CLASSIFIER_FILE not in written and result.protocol.startswith("linear"):
+        console.print(f"{CLASSIFIER_FILE} is not written: only stage 4, probed on the test split, can be exported")

@@ -1,9 +1,28 @@
 """Features of a frozen encoder."""
 
+from collections.abc import Sequence
+
 import torch
 
 from tinyedge.data.augment import normalise
 from tinyedge.encoders.base import Encoder
+
+FINAL_STAGE = (4,)
+
+
+def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int] = FINAL_STAGE) -> torch.Tensor:
+    """Return the mean over the grid of each stage's map, side by side, (B, sum of C_i).
+
+    Args:
+        encoder: Any encoder.
+        images: (B, 3, H, W) float32, normalised, on the encoder's device.
+        stages: From 1 to 4, ascending; (4,) alone is the encoder's own feature, (B, D).
+    """
+    if tuple(stages) == FINAL_STAGE:
+        features: torch.Tensor = encoder(images)
+        return features
+    maps = encoder.forward_maps(images)
+    return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in stages], dim=1)
 
 
 @torch.inference_mode()
@@ -13,6 +32,7 @@ def extract_features(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     batch_size: int = 256,
+    stages: Sequence[int] = FINAL_STAGE,
 ) -> torch.Tensor:
     """Return the pooled features of images that are not augmented, with batch norm's running statistics.
 
@@ -22,19 +42,25 @@ def extract_features(
         mean: Per channel, for images in [0, 1].
         std: Per channel, for images in [0, 1].
         batch_size: Images a forward pass; the result does not depend on it but for rounding.
+        stages: Whose maps are pooled, see `pooled_features`.
 
     Returns:
         (N, D) float32 on the CPU.
     """
-    parameter = next(encoder.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
+    device = encoder_device(encoder)
     was_training = encoder.training
     encoder.eval()
     try:
-        features = torch.empty(len(images), encoder.feature_dim)
-        for start in range(0, len(images), batch_size):
-            batch = normalise(images[start : start + batch_size].to(device), mean, std)
-            features[start : start + batch_size] = encoder(batch.contiguous(memory_format=torch.channels_last)).float()
+        batches = []
+        for batch in images.split(batch_size):
+            pixels = normalise(batch.to(device), mean, std).contiguous(memory_format=torch.channels_last)
+            batches.append(pooled_features(encoder, pixels, stages).float().cpu())
     finally:
         encoder.train(was_training)
-    return features
+    return torch.cat(batches)
+
+
+def encoder_device(encoder: Encoder) -> torch.device:
+    """Return where the encoder's weights are; the CPU for one without weights."""
+    parameter = next(encoder.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

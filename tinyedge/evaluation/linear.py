@@ -55,12 +55,7 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
     Raises:
         DataError: A class has fewer than two labelled images, so none is left to fit or to choose on.
     """
-    counts = torch.bincount(labels, minlength=num_classes)
-    if int(counts.min()) < 2:
-        raise DataError(
-            f"class {int(counts.argmin())} has {int(counts.min())} labelled image(s) and a linear probe needs 2, one "
-            "to fit and one to choose the penalty: raise --labels or use --protocol knn"
-        )
+    require_two_per_class(labels, num_classes)
     held_out = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     held_out[label_fraction_indices(labels, _HELD_OUT, seed).to(labels.device)] = True
     axes = _principal_axes(features)
@@ -70,6 +65,16 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
         if correct > best_correct:  # the stronger penalty wins a tie
             best, best_correct = classifier.l2, correct
     return _path(features, labels, num_classes, (best,), _FINE_TOLERANCE, axes)[0]
+
+
+def require_two_per_class(labels: torch.Tensor, num_classes: int) -> None:
+    """Raise `DataError` if a class has fewer than two of the labels (M,)."""
+    counts = torch.bincount(labels, minlength=num_classes)
+    if int(counts.min()) < 2:
+        raise DataError(
+            f"class {int(counts.argmin())} has {int(counts.min())} labelled image(s) and a linear probe needs 2, one "
+            "to fit and one to choose the penalty: raise --labels or use --protocol knn"
+        )
 
 
 def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int, l2: float) -> LinearClassifier:

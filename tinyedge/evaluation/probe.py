@@ -1,37 +1,52 @@
-"""How good a run's encoder is: linear probe and nearest neighbours on its frozen features."""
+"""How good a run's encoder is: linear probes and nearest neighbours on its frozen features, and fine-tuning."""
 
 import hashlib
 import json
 import statistics
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tinyedge.atomic import atomic_path, write_json
-from tinyedge.data.dataset import ImageDataset, require_labels
+from tinyedge.data.augment import Augment
+from tinyedge.data.dataset import ImageDataset
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError
-from tinyedge.evaluation.features import extract_features
+from tinyedge.evaluation import finetune, linear_sgd
+from tinyedge.evaluation.features import FINAL_STAGE, extract_features
 from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
+from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 
 if TYPE_CHECKING:
     from tinyedge.training.run import Run
 
-PROTOCOLS = ("linear", "knn")
+PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune")
 PROBE_FILE = "probe.json"
 CLASSIFIER_FILE = "probe.safetensors"
 FEATURES_FILE = "features.safetensors"
+EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"
+DEFAULT_EPOCHS = 100
 
+_TRAINED = ("linear-sgd", "finetune")  # These take passes over images; the others work on features alone.
 _NEIGHBOURS = 20
 _TEMPERATURE = 0.07
 _SOLVERS = {
     "linear": "L-BFGS on standardised features, L2 chosen on a held-out tenth of the labels",
     "knn": f"weighted kNN, k={_NEIGHBOURS}, cosine, T={_TEMPERATURE}",
+    "linear-sgd": (
+        f"SGD m=0.9 on standardised features of crops and flips, batch {linear_sgd.BATCH_SIZE}, cosine, no weight "
+        f"decay, lr of {linear_sgd.LEARNING_RATES} chosen on a held-out tenth of the labels"
+    ),
+    "finetune": (
+        f"all layers, AdamW lr {finetune.LEARNING_RATE}, weight decay {finetune.WEIGHT_DECAY}, label smoothing "
+        f"{finetune.LABEL_SMOOTHING}, batch {finetune.BATCH_SIZE} of crops and flips, {finetune.WARMUP:.0%} "
+        "warm-up, cosine"
+    ),
 }
 
 
@@ -53,13 +68,23 @@ class FrozenFeatures:
     test_labels: torch.Tensor
     num_classes: int
 
+    def to(self, device: torch.device) -> "FrozenFeatures":
+        """Return the same features and labels on a device."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            train_labels=self.train_labels.to(device),
+            test=self.test.to(device),
+            test_labels=self.test_labels.to(device),
+        )
+
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Top-1 accuracy on the test split for each choice of labels.
+    """Top-1 accuracy for each choice of labels.
 
     Attributes:
-        protocol: `linear` or `knn`.
+        protocol: One of `PROTOCOLS`.
         solver: What exactly was run.
         label_fraction: Share of each class's train labels that was used.
         labels: Labelled images used.
@@ -70,6 +95,10 @@ class ProbeResult:
         l2: The penalty that each seed chose; None but for the linear probe.
         nearest_accuracies: The single nearest neighbour by Euclidean distance, one a seed; None but for kNN.
         nearest_mean: Of those.
+        split: `test`, or `held-out`: train images kept from the labels, to choose options without the test images.
+        stages: Whose pooled maps are the features; (4,) is the encoder's own.
+        epochs: Passes over the labelled images; None where nothing is trained by passes.
+        learning_rates: The rate that each seed chose; None but for `linear-sgd`.
     """
 
     protocol: str
@@ -83,77 +112,119 @@ class ProbeResult:
     l2: tuple[float, ...] | None = None
     nearest_accuracies: tuple[float, ...] | None = None
     nearest_mean: float | None = None
+    split: str = TEST
+    stages: tuple[int, ...] = FINAL_STAGE
+    epochs: int | None = None
+    learning_rates: tuple[float, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
         return asdict(self)
 
 
-def probe_run(run: "Run", *, label_fraction: float = 1.0, protocol: str = "linear", seeds: int = 3) -> ProbeResult:
+def probe_run(
+    run: "Run",
+    *,
+    label_fraction: float = 1.0,
+    protocol: str = "linear",
+    seeds: int = 3,
+    epochs: int | None = None,
+    stages: Sequence[int] = FINAL_STAGE,
+    hold_out: int = 0,
+    plots: bool = False,
+) -> ProbeResult:
     """Probe a run's encoder and write the figures into the run.
 
-    `probe.json` keeps one record for each protocol and label fraction of the present encoder. After a linear probe
-    `probe.safetensors` holds the classifier of seed 0: `weight` (C, D) and `bias` (C,), acting on the raw feature.
-    The features are kept in `features.safetensors`, so that further probes of the same encoder take seconds.
+    `probe.json` keeps one record for each protocol, label fraction, split and choice of stages of the present encoder.
+    After a linear probe of stage 4 on the test split, `probe.safetensors` holds the classifier of seed 0: `weight`
+    (C, D) and `bias` (C,), acting on the raw feature; the export reads it. The features are kept in
+    `features*.safetensors`, so that further probes of the same encoder take seconds.
 
     Args:
-        run: A finished training run.
-        label_fraction: Share of each class's train labels to use, in (0, 1].
-        protocol: `linear` or `knn`.
+        run: A finished training run. Its encoder is never written.
+        label_fraction: Share of each class's train labels to use, in (0, 1]; of those not held out.
+        protocol: One of `PROTOCOLS`.
         seeds: The label subsets 0 .. seeds - 1 are probed.
+        epochs: Of `linear-sgd` and `finetune`; None is 100.
+        stages: Ascending, of 1 to 4: the pooled maps that are put side by side. `finetune` takes stage 4 alone.
+        hold_out: Train images that are measured instead of the test split and never labelled, see
+            `tinyedge.evaluation.split.probe_images`; 0 measures the test split.
+        plots: Whether a linear probe draws `plots/embedding.png` and `plots/confusion.png`.
 
     Raises:
         DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
         CheckpointError: The run has no encoder, or its files are corrupt.
-        ConfigError: An unknown protocol, or a fraction or count out of range.
+        ConfigError: An unknown protocol, or a fraction, count or stage out of range.
     """
-    _check_options(label_fraction, protocol, seeds)
+    stages = tuple(stages)
+    _check_options(label_fraction, protocol, seeds, epochs, stages)
     dataset = run.load_dataset()
-    require_labels(dataset)
+    images = probe_images(dataset, hold_out)
     encoder = run.load_encoder()
     digest = _encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
-    features = _cached_features(encoder, dataset, run.path / FEATURES_FILE, digest)
-    result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
-    if classifier is not None:
+    if protocol in _TRAINED:
+        result, classifier = _probe_images(
+            encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
+        )
+    else:
+        features = _cached_features(encoder, dataset, images, stages, run.path, digest)
+        result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
+        result = replace(result, split=images.split, stages=stages)
+        if plots and classifier is not None:
+            _draw(run.path, features, classifier, dataset.classes, result)
+    if classifier is not None and stages == FINAL_STAGE and images.split == TEST:
         _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction)
-    kept = [
-        record
-        for record in records
-        if record.get("encoder_sha256") == digest
-        and (record.get("protocol"), record.get("label_fraction")) != (protocol, label_fraction)
-    ]
-    kept.append({**result.to_json(), "data": dataset.name, "encoder_sha256": digest})
-    write_json(run.path / PROBE_FILE, sorted(kept, key=lambda record: (record["protocol"], record["label_fraction"])))
+    record = {**result.to_json(), "data": dataset.name, "encoder_sha256": digest}
+    kept = [old for old in records if old.get("encoder_sha256") == digest and _record_key(old) != _record_key(record)]
+    write_json(run.path / PROBE_FILE, sorted([*kept, record], key=_record_key))
     return result
 
 
+def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...]]:
+    """Records of earlier versions measured stage 4 on the test split."""
+    split, stages = record.get("split", TEST), tuple(record.get("stages", FINAL_STAGE))
+    return record["protocol"], record["label_fraction"], split, stages
+
+
 def probe_encoder(
-    encoder: Encoder, dataset: ImageDataset, *, label_fraction: float = 1.0, protocol: str = "linear", seeds: int = 3
+    encoder: Encoder,
+    dataset: ImageDataset,
+    *,
+    label_fraction: float = 1.0,
+    protocol: str = "linear",
+    seeds: int = 3,
+    epochs: int | None = None,
+    stages: Sequence[int] = FINAL_STAGE,
+    hold_out: int = 0,
 ) -> ProbeResult:
     """Probe any encoder on any data set; nothing is written. The arguments and errors are those of `probe_run`."""
-    _check_options(label_fraction, protocol, seeds)
-    require_labels(dataset)
-    features = _extract(encoder, dataset)
-    return probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)[0]
+    stages = tuple(stages)
+    _check_options(label_fraction, protocol, seeds, epochs, stages)
+    images = probe_images(dataset, hold_out)
+    if protocol in _TRAINED:
+        return _probe_images(
+            encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
+        )[0]
+    features = _extract(encoder, dataset, images, stages)
+    result, _ = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
+    return replace(result, split=images.split, stages=stages)
 
 
 def probe_features(
     features: FrozenFeatures, *, label_fraction: float, protocol: str, seeds: int
 ) -> tuple[ProbeResult, LinearClassifier | None]:
-    """Probe features; also return the linear classifier of seed 0, None for kNN.
+    """Probe features by `linear` or `knn`; also return the linear classifier of seed 0, None for kNN.
+
+    It runs on the GPU where there is one.
 
     Raises:
         CheckpointError: A feature is NaN or infinite.
     """
-    _check_options(label_fraction, protocol, seeds)
-    for split, values in (("train", features.train), ("test", features.test)):
-        broken = int((~torch.isfinite(values)).any(1).sum())
-        if broken:
-            raise CheckpointError(
-                f"the encoder gives NaN or infinity for {broken} of {len(values)} {split} images: its weights are of "
-                "no use, train again with a lower --lr"
-            )
+    _check_options(label_fraction, protocol, seeds, None, FINAL_STAGE)
+    _require_finite("train", features.train)
+    _require_finite("test", features.test)
+    features = features.to(_device())
     accuracies, nearest, penalties = [], [], []
     first: LinearClassifier | None = None
     labels = 0
@@ -190,49 +261,121 @@ def probe_features(
     return result, first
 
 
-def _check_options(label_fraction: float, protocol: str, seeds: int) -> None:
+def _probe_images(
+    encoder: Encoder,
+    dataset: ImageDataset,
+    images: ProbeImages,
+    label_fraction: float,
+    protocol: str,
+    seeds: int,
+    epochs: int,
+    stages: tuple[int, ...],
+) -> tuple[ProbeResult, LinearClassifier | None]:
+    """Probe by passes over the images; also return the linear classifier of seed 0, None for fine-tuning."""
+    encoder = encoder.to(_device())
+    views = linear_sgd.crops_and_flips(dataset.name, images.train.shape[-1])
+    augment = Augment(views, dataset.mean, dataset.std)
+    num_classes = len(dataset.classes)
+    test = extract_features(encoder, images.test, dataset.mean, dataset.std, stages=stages)
+    _require_finite("test", test)
+    accuracies, rates = [], []
+    first: LinearClassifier | None = None
+    labels = 0
+    for seed in range(seeds):
+        chosen = label_fraction_indices(images.train_labels, label_fraction, seed)
+        train, train_labels = images.train[chosen], images.train_labels[chosen]
+        labels = len(chosen)
+        if protocol == "finetune":
+            model = finetune.fine_tune(encoder, train, train_labels, augment, num_classes, seed=seed, epochs=epochs)
+            predicted = finetune.predict(model, images.test, augment)
+        else:
+            probe = linear_sgd.fit_linear_sgd(
+                encoder, train, train_labels, augment, num_classes, seed=seed, epochs=epochs, stages=stages
+            )
+            first = first or probe.classifier
+            rates.append(probe.learning_rate)
+            predicted = probe.classifier.predict(test)
+        accuracies.append(_accuracy(predicted, images.test_labels))
+    result = ProbeResult(
+        protocol=protocol,
+        solver=_SOLVERS[protocol],
+        label_fraction=label_fraction,
+        labels=labels,
+        test_images=len(images.test),
+        accuracies=tuple(accuracies),
+        mean=statistics.fmean(accuracies),
+        sd=statistics.stdev(accuracies) if seeds > 1 else None,
+        split=images.split,
+        stages=stages,
+        epochs=epochs,
+        learning_rates=tuple(rates) or None,
+    )
+    return result, first
+
+
+def _check_options(
+    label_fraction: float, protocol: str, seeds: int, epochs: int | None, stages: tuple[int, ...]
+) -> None:
     if protocol not in PROTOCOLS:
-        raise ConfigError(f"unknown protocol {protocol!r}: use --protocol {' or '.join(PROTOCOLS)}")
+        known = f"{', '.join(PROTOCOLS[:-1])} or {PROTOCOLS[-1]}"
+        raise ConfigError(f"unknown protocol {protocol!r}: use --protocol {known}")
     if not 0 < label_fraction <= 1:
         raise ConfigError(f"--labels is above 0 and at most 1, not {label_fraction}: 0.2 means 20 % of the labels")
     if seeds < 1:
         raise ConfigError(f"--seeds is at least 1, not {seeds}: 3 is usual")
+    if epochs is not None and protocol not in _TRAINED:
+        raise ConfigError(f"--epochs has no meaning for --protocol {protocol}: leave it out or use linear-sgd")
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"--epochs is at least 1, not {epochs}: {DEFAULT_EPOCHS} is usual")
+    if not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}:
+        given = ",".join(map(str, stages))
+        raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
+    if protocol == "finetune" and stages != FINAL_STAGE:
+        raise ConfigError("--protocol finetune trains on stage 4 alone: leave --stages out or use --protocol linear")
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _require_finite(split: str, values: torch.Tensor) -> None:
+    broken = int((~torch.isfinite(values)).any(1).sum())
+    if broken:
+        raise CheckpointError(
+            f"the encoder gives NaN or infinity for {broken} of {len(values)} {split} images: its weights are of "
+            "no use, train again with a lower --lr"
+        )
 
 
 def _accuracy(predicted: torch.Tensor, labels: torch.Tensor) -> float:
     return int((predicted == labels).sum()) / len(labels)
 
 
-def _extract(encoder: Encoder, dataset: ImageDataset) -> FrozenFeatures:
-    train, train_labels, test, test_labels = _labelled_images(dataset)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = encoder.to(device)
-    train_features, test_features = (
-        extract_features(encoder, images, dataset.mean, dataset.std) for images in (train, test)
+def _extract(encoder: Encoder, dataset: ImageDataset, images: ProbeImages, stages: tuple[int, ...]) -> FrozenFeatures:
+    encoder = encoder.to(_device())
+    train, test = (
+        extract_features(encoder, pixels, dataset.mean, dataset.std, stages=stages)
+        for pixels in (images.train, images.test)
     )
-    return FrozenFeatures(train_features, train_labels, test_features, test_labels, len(dataset.classes))
+    return FrozenFeatures(train, images.train_labels, test, images.test_labels, len(dataset.classes))
 
 
-def _labelled_images(dataset: ImageDataset) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images and labels of the labelled part of each split."""
-    assert dataset.train.labels is not None
-    assert dataset.test is not None
-    assert dataset.test.labels is not None
-    images, labels = dataset.train.images, dataset.train.labels
-    if bool((labels < 0).any()):  # STL-10 has unlabelled images among the others
-        images, labels = images[labels >= 0], labels[labels >= 0]
-    return images, labels, dataset.test.images, dataset.test.labels
-
-
-def _cached_features(encoder: Encoder, dataset: ImageDataset, path: Path, encoder_digest: str) -> FrozenFeatures:
-    """Features from `path` if they are of this encoder and these images, else computed and stored there."""
+def _cached_features(
+    encoder: Encoder,
+    dataset: ImageDataset,
+    images: ProbeImages,
+    stages: tuple[int, ...],
+    folder: Path,
+    encoder_digest: str,
+) -> FrozenFeatures:
+    """Features that the run keeps, if they are of this encoder and these images, else computed and stored there."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import save_file
 
-    train, train_labels, test, test_labels = _labelled_images(dataset)
+    path = folder / _features_name(images.split, stages)
     key = hashlib.sha256(f"{encoder_digest} {dataset.mean} {dataset.std}".encode())
-    for images in (train, test):
-        key.update(images.contiguous().numpy().data)
+    for pixels in (images.train, images.test):
+        key.update(pixels.contiguous().numpy().data)
     wanted = key.hexdigest()
     if path.is_file():
         try:
@@ -240,17 +383,44 @@ def _cached_features(encoder: Encoder, dataset: ImageDataset, path: Path, encode
                 if (stored.metadata() or {}).get("key") == wanted:
                     return FrozenFeatures(
                         stored.get_tensor("train"),
-                        train_labels,
+                        images.train_labels,
                         stored.get_tensor("test"),
-                        test_labels,
+                        images.test_labels,
                         len(dataset.classes),
                     )
         except (SafetensorError, OSError, ValueError):
             pass  # Half a file is as good as none: they are computed again.
-    features = _extract(encoder, dataset)
+    features = _extract(encoder, dataset, images, stages)
     with atomic_path(path) as temporary:
         save_file({"train": features.train, "test": features.test}, temporary, metadata={"key": wanted})
     return features
+
+
+def _features_name(split: str, stages: tuple[int, ...]) -> str:
+    """`features.safetensors` for the usual probe, with the split and the stages in the name for others."""
+    stem, suffix = FEATURES_FILE.split(".")
+    if split == HELD_OUT:
+        stem += f"-{HELD_OUT}"
+    if stages != FINAL_STAGE:
+        stem += "-stages-" + "-".join(map(str, stages))
+    return f"{stem}.{suffix}"
+
+
+def _draw(
+    folder: Path,
+    features: FrozenFeatures,
+    classifier: LinearClassifier,
+    classes: tuple[str, ...],
+    result: ProbeResult,
+) -> None:
+    from tinyedge.report.confusion import plot_confusion
+    from tinyedge.report.embedding import plot_embedding
+
+    labels = features.test_labels.numpy()
+    predicted = classifier.predict(features.test).numpy()
+    title = f"linear probe, {result.labels:,} labels, {result.split} images: {100 * result.accuracies[0]:.2f} %"
+    plot_confusion(predicted, labels, classes, title, folder / CONFUSION_PLOT)
+    plot_embedding(features.test.numpy(), labels, classes, folder / EMBEDDING_PLOT)
 
 
 def _encoder_digest(encoder: Encoder) -> str:

@@ -1,0 +1,74 @@
+"""Features in the plane: which images an encoder puts side by side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.atomic import atomic_path
+
+MOST_POINTS = 2000
+
+_PRINCIPAL_COMPONENTS = 50
+_PERPLEXITY = 30
+_ITERATIONS = 500
+_MOST_NAMES = 20
+
+
+def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
+    """Draw features in the plane as a PNG, a colour a class; the title says which map was used.
+
+    Args:
+        features: (N, D) float; at most 2,000 rows, drawn with a fixed seed, are shown.
+        labels: (N,) int class of each.
+        classes: Names; the legend has them up to 20.
+        path: The PNG.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    if len(features) > MOST_POINTS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(features), MOST_POINTS, replace=False))
+        features, labels = features[chosen], labels[chosen]
+    points, mapping = embed(features)
+    figure, axes = pyplot.subplots(figsize=(8, 6.5))
+    colours = pyplot.get_cmap("tab20" if len(classes) > 10 else "tab10")
+    for index in np.unique(labels):
+        of_class = labels == index
+        # Twenty colours that can be told apart are the most there are: they come round again.
+        axes.scatter(points[of_class, 0], points[of_class, 1], s=7, color=colours(int(index) % colours.N), label=classes[index])
+    if len(classes) <= _MOST_NAMES:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, fontsize=8)
+    axes.set_title(f"{mapping} of {len(features):,} images' features")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    pyplot.close(figure)
+
+
+def embed(features: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return standardised features (N, D) in the plane, (N, 2), and the name of the map.
+
+    UMAP where umap-learn is installed, else t-SNE of the first 50 principal components; for fewer than 10 images the
+    first two components themselves. The seed is fixed.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-12)
+    components = min(_PRINCIPAL_COMPONENTS, *scaled.shape)
+    reduced = PCA(components, random_state=0).fit_transform(scaled)
+    if len(features) < 10:
+        plane = np.zeros((len(features), 2))
+        plane[:, : min(2, components)] = reduced[:, :2]
+        return plane, "PCA"
+    try:
+        from umap import UMAP
+    except ImportError:
+        perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, max_iter=_ITERATIONS, init="pca", random_state=0)
+        return tsne.fit_transform(reduced), f"t-SNE (perplexity {perplexity:.0f}, after PCA)"
+    return UMAP(n_neighbors=15, min_dist=0.1, random_state=0).fit_transform(scaled), "UMAP"

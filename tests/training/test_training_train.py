@@ -74,10 +74,11 @@ def test_the_encoder_is_saved_alone_and_calibrated_on_clean_images(finished):
     }
     dataset = load_run(finished.path).load_dataset()
     features = encoder.forward_maps(normalise(dataset.train.images, dataset.mean, dataset.std))[-1]
-    # The last norm's statistics are those of clean images: its output is standardised but for its affine part.
+    # The last norm's statistics are those of clean images: its output is standardised but for its affine part. They come
+    # from 128 of the 512 images, so 192 means scatter by three to four times 1/sqrt(128) at most.
     standard = (features - encoder.norm.bias[:, None, None]) / encoder.norm.weight[:, None, None]
-    assert standard.mean((0, 2, 3)).abs().max() < 0.2
-    assert standard.std((0, 2, 3)).sub(1).abs().max() < 0.2
+    assert standard.mean((0, 2, 3)).abs().max() < 0.3
+    assert standard.std((0, 2, 3)).sub(1).abs().max() < 0.3
 
 
 def test_a_finished_run_resumes_to_itself(finished):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -41,11 +42,11 @@ class DecodedImages:
     broken: tuple[tuple[int, str], ...]
 
 
-def decode_image(path: Path, image_size: int) -> np.ndarray:
-    """Decode one file to (S, S, 3) uint8 RGB: EXIF orientation applied, short side resized, centre cropped.
+def decode_image(path: Path | BinaryIO, image_size: int) -> np.ndarray:
+    """Decode one file, or its opened content, to (S, S, 3) uint8 RGB.
 
-    Transparent pixels are composited on white. 16-bit greyscale is divided by 257. Only the first frame of an animation
-    is taken.
+    EXIF orientation is applied, the short side resized and the centre cropped. Transparent pixels are composited on
+    white. 16-bit greyscale is divided by 257. Only the first frame of an animation is taken.
 
     Raises:
         OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.

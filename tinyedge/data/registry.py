@@ -8,6 +8,7 @@ from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, require_labels
 from tinyedge.data.digits import load_digits
 from tinyedge.data.folder import load_folder
+from tinyedge.data.shards import is_shard_pattern, load_shard_sample
 from tinyedge.errors import ConfigError, DataError
 
 _PUBLISHED: dict[str, Callable[..., ImageDataset]] = {
@@ -36,7 +37,8 @@ def load_dataset(
 
     Args:
         name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
-            of the name of a registered set is given as `./cifar10`.
+            of the name of a registered set is given as `./cifar10`. Of tar shards (`shards/{000..099}.tar`) the first
+            images are loaded, see `tinyedge.data.shards`.
         image_size: H = W in pixels; None keeps the set's own (a folder: the multiple of 32 nearest to its most common
             short side, from 32 to 96; digits: 32).
         root: Where the published sets lie or are downloaded to; None is `datasets` in the cache folder.
@@ -55,6 +57,8 @@ def load_dataset(
     elif name_or_path in _PUBLISHED:
         place = root or cache_directory() / "datasets"
         dataset = _PUBLISHED[name_or_path](place, image_size=image_size, download=download)
+    elif is_shard_pattern(name_or_path):
+        dataset = load_shard_sample(name_or_path, image_size)
     else:
         folder = Path(name_or_path).expanduser()
         if not folder.exists():

@@ -9,14 +9,14 @@ import torch
 from rich.console import Console
 
 from tinyedge.data.augment import normalise
-from tinyedge.data.dataset import ImageDataset, ImageSplit
+from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.training.batch_norm import batch_statistics, synchronised_batch_norm
-from tinyedge.training.batches import epoch_order, rank_batch, step_seed
+from tinyedge.training.batches import step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.failure import RankFailures
@@ -24,6 +24,7 @@ from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
+from tinyedge.training.source import BatchSource
 from tinyedge.training.views import ViewMaker
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def optimise(
     fabric: "Fabric",
     method: PretrainingMethod,
     dataset: ImageDataset,
-    split: ImageSplit,
+    source: BatchSource,
     config: TrainConfig,
     out: Path,
     console: Console,
@@ -49,7 +50,7 @@ def optimise(
         fabric: Launched; decides devices, precision and strategy.
         method: What to train; ends on the first device of this rank.
         dataset: Gives the normalisation; its test split is not looked at.
-        split: What the method trains on.
+        source: What the method trains on.
         config: Resolved: no choice is open.
         out: Run directory, which receives checkpoints, log and plots.
         console: Where progress is shown.
@@ -63,16 +64,14 @@ def optimise(
     assert config.lr_per_256 is not None
     assert config.warmup_epochs is not None
     assert config.augment is not None
-    rank, world_size, first_rank = fabric.global_rank, fabric.world_size, fabric.is_global_zero
+    world_size, first_rank = fabric.world_size, fabric.is_global_zero
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
-    images = split.images.to(fabric.device)  # uint8, resident
-    labels = split.labels.to(fabric.device) if method.uses_labels and split.labels is not None else None
     make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
     generator = torch.Generator(fabric.device)
 
-    steps_per_epoch = len(images) // config.batch_size
+    steps_per_epoch = source.steps_per_epoch
     total_steps = steps_per_epoch * config.epochs
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     log_every = min(config.log_every_steps, max(total_steps // _LEAST_LOG_LINES, 1))
@@ -85,25 +84,22 @@ def optimise(
     with failures.raised_on_all_ranks():
         log = MetricsLog(out, start.step) if first_rank else None
     began_s = saved_s = time.monotonic()
-    order, order_epoch = torch.empty(0), -1
+    batches = source.batches(start.step)
+    with failures.raised_on_all_ranks():
+        chosen = next(batches)
 
     with failures.raised_on_all_ranks():
-        method.prepare(images, dataset.mean, dataset.std)
+        method.prepare(source.sample, dataset.mean, dataset.std)
     method.train()
     with (
         synchronised_batch_norm(method),
         TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress,
     ):
         for step in range(start.step, total_steps):
-            epoch, position = divmod(step, steps_per_epoch)
-            if epoch != order_epoch:
-                order, order_epoch = epoch_order(len(images), config.seed, epoch), epoch
-            indices = rank_batch(order, position, config.batch_size, rank, world_size).to(fabric.device)
-            chosen = images[indices]
             generator.manual_seed(step_seed(config.seed, step))
             done_share = step / total_steps
-            views = make_views(chosen, generator, method.view_strength(done_share))
-            batch = Batch(views, indices, None if labels is None else labels[indices])
+            views = make_views(chosen.images, generator, method.view_strength(done_share))
+            batch = Batch(views, chosen.indices, chosen.labels)
 
             lr = learning_rate(step, total_steps, warmup_steps, peak=peak_lr, final=peak_lr * config.min_lr_fraction)
             for group in optimizer.param_groups:
@@ -127,7 +123,7 @@ def optimise(
                 progress.update(done, float(window["loss"]) / window_steps)
             if done % log_every == 0 or last:
                 _check_finite(window, done)
-                features = _clean_features(fabric, method, normalise(chosen, dataset.mean, dataset.std))
+                features = _clean_features(fabric, method, normalise(chosen.images, dataset.mean, dataset.std))
                 feature_std = float(mean_feature_std(features))
                 record = {
                     "step": done,
@@ -145,6 +141,9 @@ def optimise(
                         log.append(record)
                 check_collapse(feature_std, method.encoder.feature_dim, done)
                 window, window_steps = {}, 0
+            if not last:
+                with failures.held():
+                    chosen = next(batches, chosen)
             if world_size == 1 or due or done % _LOOK_EVERY_STEPS == 0:
                 failures.raise_on_all_ranks()  # before a checkpoint holds what came of it
                 if first_rank and (due or time.monotonic() - saved_s > config.checkpoint_every_s):

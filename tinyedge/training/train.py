@@ -12,11 +12,13 @@ from safetensors.torch import save as safetensors_bytes
 
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import normalise
-from tinyedge.data.dataset import ImageDataset
+from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.data.registry import dataset_names, load_dataset
+from tinyedge.data.shards import Shards, ShardStream, is_shard_pattern, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.training.batch_norm import recalibrate_batch_norm
@@ -26,6 +28,7 @@ from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.memory import keep_freed_memory
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import absolute_source, load_teacher
 from tinyedge.training.views import AUGMENT_PRESETS
 
@@ -105,7 +108,12 @@ def _train_ranks(
             statistics = {"mean": dataset.mean, "std": dataset.std}
             teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
-        split = method.training_split(dataset.train, config.seed)
+        split: ImageSplit | Shards
+        if is_shard_pattern(config.data):
+            _refuse_shards(method, config)
+            split = open_shards(config.data)
+        else:
+            split = method.training_split(dataset.train, config.seed)
         config = _resolve(config, len(split), encoder)
         _check_batch_size(config, fabric.world_size)
         if resume:
@@ -116,7 +124,9 @@ def _train_ranks(
                 shutil.rmtree(out)
             config.save(out / CONFIG_FILE)
     if method.views:
-        optimise(fabric, method, dataset, split, config, out, console or Console(stderr=True))
+        with failures.raised_on_all_ranks():
+            source = _source(fabric, method, dataset, split, config)
+        optimise(fabric, method, dataset, source, config, out, console or Console(stderr=True))
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
@@ -199,6 +209,27 @@ def _check_batch_size(config: TrainConfig, devices: int) -> None:
             f"batch_size {config.batch_size} does not divide into 2 or more images on each of {devices} devices; "
             f"give a multiple of {devices} to --batch-size"
         )
+
+
+def _refuse_shards(method: PretrainingMethod, config: TrainConfig) -> None:
+    if method.uses_labels:
+        raise ConfigError(f"{config.method} needs labels, which shards do not have; give a labelled folder to --data")
+    if config.method_options.get("cached_views"):
+        raise ConfigError("a teacher's features cannot be cached for shards; leave out --option cached_views")
+
+
+def _source(
+    fabric: "Fabric", method: PretrainingMethod, dataset: ImageDataset, split: ImageSplit | Shards, config: TrainConfig
+) -> BatchSource:
+    assert config.batch_size
+    place = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+    if isinstance(split, ImageSplit):
+        return ResidentSource(
+            split, config.batch_size, config.seed, **place, device=fabric.device, with_labels=method.uses_labels
+        )
+    own_batch = config.batch_size // fabric.world_size
+    stream = ShardStream(split, method.encoder.input_size, own_batch, config.seed, **place)
+    return ShardSource(stream, dataset.train.images, fabric.device)
 
 
 def _require_same_config(path: Path, config: TrainConfig) -> None:

@@ -1,0 +1,262 @@
+"""WebDataset shards: unlabelled images in tar files, streamed, for data that is larger than memory.
+
+A rank reads every world-th shard of an epoch's own order, shuffles the undecoded samples in a buffer, and decodes each
+batch on several threads. Everything follows from (seed, epoch, rank, world size), and a place in the stream is reached
+again by reading up to it without decoding. A broken image leaves its place to another one of its batch, so that the
+order never depends on what is broken.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import random
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tinyedge.atomic import write_json
+from tinyedge.data.cache import cache_directory
+from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
+from tinyedge.data.images import IMAGE_SUFFIXES, decode_image
+from tinyedge.errors import ConfigError, DataError, TinyEdgeError, ToolMissing
+
+_SAMPLE_IMAGES = 2048  # for mean, deviation and batch-norm statistics
+_SHUFFLE_IMAGES = 4096
+_DECODE_THREADS = 8
+_MAX_BROKEN = 0.01
+_LEAST_SEEN = 1000  # before the share of broken images is judged
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The tar files that a pattern names.
+
+    Attributes:
+        pattern: What the user gave, such as `shards/{000..099}.tar`.
+        files: In the order of the pattern.
+        images: How many images each file holds.
+    """
+
+    pattern: str
+    files: tuple[Path, ...]
+    images: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return sum(self.images)
+
+
+def is_shard_pattern(data: str) -> bool:
+    """Tell whether `data` names tar files."""
+    return data.endswith(".tar")
+
+
+def open_shards(pattern: str) -> Shards:
+    """Find the shards and count their images; the counts are kept in `cache_directory()/shards`.
+
+    Args:
+        pattern: Path of a tar file, with ranges or lists in braces.
+
+    Raises:
+        DataError: A shard is missing, no readable tar file, or holds no image.
+        ToolMissing: webdataset is not installed.
+    """
+    files = tuple(Path(name).expanduser() for name in _webdataset().shardlists.expand_urls(pattern))
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise DataError(
+            f"{missing[0]} does not exist ({len(missing)} of {len(files)} shards of {pattern} are missing); "
+            "correct the pattern given to --data, or bring the shards there"
+        )
+    return Shards(pattern, files, tuple(_count_images(file) for file in files))
+
+
+def load_shard_sample(pattern: str, image_size: int | None) -> ImageDataset:
+    """Return the first images of the shards as a data set in memory: what statistics and calibration are taken from.
+
+    Args:
+        pattern: See `open_shards`.
+        image_size: S; see `tinyedge.data.images.decode_image`. None takes the multiple of 32 nearest to the most common
+            short side, from 32 to 96.
+
+    Raises:
+        DataError: See `open_shards`; or no image of the sample can be decoded.
+        ToolMissing: webdataset is not installed.
+    """
+    shards = open_shards(pattern)
+    raw = list(islice(_read(shards.files), _SAMPLE_IMAGES))
+    size = image_size or _most_common_size(raw)
+    decoded = [item for item in _decode_all(raw, size) if isinstance(item, np.ndarray)]
+    if not decoded:
+        raise DataError(f"none of the first {len(raw)} images of {pattern} can be decoded; write the shards again")
+    images = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
+    return build_dataset(Path(pattern).parent.name or "shards", ImageSplit(images, None), None, ())
+
+
+class ShardStream:
+    """The batches of one rank, epoch after epoch.
+
+    Args:
+        shards: What to read; at least one for each rank.
+        image_size: S.
+        batch_size: Images of this rank's batch.
+        seed: Of the order.
+        rank: Of this process.
+        world_size: Ranks.
+
+    Raises:
+        ConfigError: There are fewer shards than ranks.
+    """
+
+    def __init__(self, shards: Shards, image_size: int, batch_size: int, seed: int, rank: int, world_size: int):
+        if len(shards.files) < world_size:
+            raise ConfigError(
+                f"{shards.pattern} has {len(shards.files)} shards for {world_size} devices; "
+                "write more and smaller shards, or give a smaller --devices"
+            )
+        self._shards, self._size, self._batch_size = shards, image_size, batch_size
+        self._seed, self._rank, self._world_size = seed, rank, world_size
+        self.steps_per_epoch = len(shards) // (batch_size * world_size)
+        self.seen = 0
+        self.broken = 0
+
+    def batches(self, first_step: int) -> Iterator[torch.Tensor]:
+        """Yield the batches (B, 3, S, S) uint8 of the steps from `first_step` on, without end.
+
+        Raises:
+            DataError: A shard became unreadable, or too many images are broken.
+        """
+        epoch, position = divmod(first_step, self.steps_per_epoch)
+        with ThreadPoolExecutor(_DECODE_THREADS) as pool:
+            for current in count(epoch):
+                raw = self._epoch(current)
+                for _ in islice(raw, position * self._batch_size):
+                    pass
+                # The next batch is decoded while this one is trained on.
+                ahead: list[Future[np.ndarray | str]] | None = None
+                for _ in range(position, self.steps_per_epoch):
+                    samples = list(islice(raw, self._batch_size))
+                    ready, ahead = ahead, [pool.submit(_decode, sample, self._size) for sample in samples]
+                    if ready is not None:
+                        yield self._stack([future.result() for future in ready])
+                if ahead is not None:
+                    yield self._stack([future.result() for future in ahead])
+                position = 0
+
+    def _epoch(self, epoch: int) -> Iterator[bytes]:
+        """Yield this rank's samples; over again, in another order, if its shards hold fewer than others'."""
+        for turn in count():
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._shards.files))
+            own = [self._shards.files[index] for index in order[self._rank :: self._world_size]]
+            shuffle = random.Random(f"{self._seed} {epoch} {self._rank} {turn}")
+            yield from _webdataset().filters.shuffle(_SHUFFLE_IMAGES, initial=_SHUFFLE_IMAGES, rng=shuffle)(_read(own))
+
+    def _stack(self, items: Sequence[np.ndarray | str]) -> torch.Tensor:
+        good = [item for item in items if isinstance(item, np.ndarray)]
+        for reason in (item for item in items if isinstance(item, str)):
+            self.broken += 1
+            if self.broken <= 3:
+                _log.warning("skipped a broken image in %s: %s", self._shards.pattern, reason)
+        self.seen += len(items)
+        if not good or (self.seen >= _LEAST_SEEN and self.broken > _MAX_BROKEN * self.seen):
+            raise DataError(
+                f"{self.broken} of {self.seen} images in {self._shards.pattern} are broken, more than "
+                f"{_MAX_BROKEN:.0%}; write the shards again"
+            )
+        fill = iter(good * len(items))
+        rows = [item if isinstance(item, np.ndarray) else next(fill) for item in items]
+        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()  # (B, 3, S, S)
+
+
+def _webdataset() -> Any:
+    try:
+        import webdataset
+    except ImportError as error:
+        raise ToolMissing(
+            "webdataset, which reads tar shards, is not installed; run `pip install webdataset`"
+        ) from error
+    return webdataset
+
+
+def _read(files: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the undecoded image of each sample of the shards that has one."""
+    webdataset = _webdataset()
+    stream = webdataset.DataPipeline(
+        webdataset.SimpleShardList([str(file) for file in files]), webdataset.tarfile_to_samples()
+    )
+    try:
+        for sample in stream:
+            found = next((key for key in sample if f".{key.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES), None)
+            if found is not None:
+                yield sample[found]
+    except (tarfile.TarError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"a shard cannot be read ({reason}); bring it there again, then add --resume") from error
+
+
+def _decode(raw: bytes, image_size: int) -> np.ndarray | str:
+    """Return the image (S, S, 3) uint8, or why there is none."""
+    try:
+        return decode_image(io.BytesIO(raw), image_size)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises almost anything on a broken file.
+        return f"{type(error).__name__}: {error}"
+
+
+def _decode_all(raw: Sequence[bytes], image_size: int) -> list[np.ndarray | str]:
+    with ThreadPoolExecutor(_DECODE_THREADS) as pool:
+        return list(pool.map(lambda item: _decode(item, image_size), raw))
+
+
+def _most_common_size(raw: Sequence[bytes]) -> int:
+    sides: dict[int, int] = {}
+    for item in raw[:256]:
+        try:
+            with Image.open(io.BytesIO(item)) as image:
+                side = min(image.size)
+        except Exception:  # the decoder counts the broken ones
+            continue
+        sides[side] = sides.get(side, 0) + 1
+    side = max(sides, key=lambda key: (sides[key], key)) if sides else 32
+    return min(max((side + 16) // 32 * 32, 32), 96)
+
+
+def _count_images(file: Path) -> int:
+    status = file.stat()
+    key = f"{file.absolute()} {status.st_size} {status.st_mtime_ns}"
+    cache = cache_directory() / "shards" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    try:
+        stored = json.loads(cache.read_text(encoding="utf-8"))
+        if stored["shard"] == key:
+            return int(stored["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not counted yet
+    try:
+        with tarfile.open(file, "r:") as archive:
+            names = [member.name for member in archive if member.isfile()]
+            # tarfile takes a file that was cut within a header for one that ends there.
+            with file.open("rb") as stream:
+                stream.seek(archive.offset)
+                if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError("it is cut short")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{file} is no readable tar file ({error}); write the shard again") from error
+    images = len({name.split(".")[0] for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES})  # noqa: PTH122
+    if images == 0:
+        raise DataError(f"{file} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+    try:
+        write_json(cache, {"shard": key, "images": images})
+    except TinyEdgeError as error:
+        _log.warning("the count of a shard's images is not kept: %s", error)
+    return images

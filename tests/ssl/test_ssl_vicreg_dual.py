@@ -243,7 +243,11 @@ def test_a_training_writes_two_runs_that_load_and_probe(tmp_path, method, encode
     for key in ("gate_density", "macs_share", "loss_budget", "loss_bound"):
         assert key in read_metrics(run.path / "metrics.jsonl")[-1]
     for one in (run, branch):
-        assert probe_run(one, protocol="knn", seeds=1).accuracies[0] > 0.3  # of ten digits
+        assert probe_run(one, protocol="knn", seeds=1).accuracies[0] > 0.15  # of ten digits, after five steps
+    images = torch.randn(4, 3, 16, 16)
+    with torch.no_grad():
+        same = torch.allclose(dense(images), gated(images), atol=1e-4, rtol=1e-3)
+    assert same == (method == "vicreg-gating")
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ def test_yaml_and_back(tmp_path):
         ({"enforce_budget": 1}, "enforce_budget is 1"),
         ({"method_options": 3}, "method_options is 3"),
         ({"betas": [0.9]}, "betas has 1 values"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"batch_size": 1}, "batch_size is 1"),
     ],
 )

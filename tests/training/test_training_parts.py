@@ -12,6 +12,7 @@ from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import View
+from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -203,3 +204,23 @@ def test_strength_weakens_only_the_runs_own_augmentation():
     full = make(dataset.train.images, torch.Generator().manual_seed(0), strength=1.0)
     assert torch.equal(full[1], preset)
     assert not torch.equal(full[0], own)
+
+
+def test_the_average_follows_its_formula_and_its_state():
+    torch.manual_seed(0)
+    module = nn.Linear(3, 2)
+    average = WeightAverage(module, 0.6)
+    expected = module.weight.detach().clone()
+    for step in range(12):
+        with torch.no_grad():
+            module.weight.add_(torch.randn(2, 3))
+        average.update(step)
+        kept = min(0.6, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * module.weight.detach()
+    torch.testing.assert_close(average.state_dict()["weight"], expected)
+    other = WeightAverage(module, 0.6)
+    other.load_state_dict(average.state_dict())
+    other.copy_to_module()
+    torch.testing.assert_close(module.weight.detach(), expected)
+    with pytest.raises(KeyError):
+        other.load_state_dict({"weight": expected})

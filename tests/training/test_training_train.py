@@ -13,6 +13,7 @@ from tinyedge.data.augment import normalise
 from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, TrainingError
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.metrics import read_metrics
+from tinyedge.training.optimizer import create_optimizer
 from tinyedge.training.run import load_run
 from tinyedge.training.train import _check_batch_size, train
 
@@ -74,8 +75,8 @@ def test_the_encoder_is_saved_alone_and_calibrated_on_clean_images(finished):
     }
     dataset = load_run(finished.path).load_dataset()
     features = encoder.forward_maps(normalise(dataset.train.images, dataset.mean, dataset.std))[-1]
-    # The last norm's statistics are those of clean images: its output is standardised but for its affine part. They come
-    # from 128 of the 512 images, so 192 means scatter by three to four times 1/sqrt(128) at most.
+    # The last norm's statistics are those of clean images: its output is standardised but for its affine part.
+    # They come from 128 of the 512 images, so 192 means scatter by three to four times 1/sqrt(128) at most.
     standard = (features - encoder.norm.bias[:, None, None]) / encoder.norm.weight[:, None, None]
     assert standard.mean((0, 2, 3)).abs().max() < 0.3
     assert standard.std((0, 2, 3)).sub(1).abs().max() < 0.3
@@ -218,6 +219,45 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, t
     assert all(torch.equal(value, ends[1].method[key]) for key, value in ends[0].method.items())
     for key, moments in ends[0].optimizer["state"].items():
         assert all(torch.equal(moments[name], ends[1].optimizer["state"][key][name]) for name in moments)
+
+
+def test_averaged_weights_are_saved_and_resumed(small_config, tmp_path):
+    config = replace(small_config, epochs=1, method="vicreg", ema_decay=0.9)
+    whole = train(config, tmp_path / "whole")
+    plain = train(replace(config, ema_decay=0.0), tmp_path / "plain")
+    path = "checkpoints/last.ckpt"
+    saved = load_checkpoint(whole.path / path)
+    encoder = whole.load_encoder().state_dict()
+    assert all(torch.equal(value, encoder[key]) for key, value in saved.average.items())
+    assert not torch.equal(encoder["norm.weight"], plain.load_encoder().state_dict()["norm.weight"])
+    assert numbers(whole.path) == numbers(plain.path)
+    # A run that stopped after step 9 of 16.
+    stopped = tmp_path / "stopped"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyedge.training.loop.create_optimizer", stopping_optimizer(10))
+        with pytest.raises(KeyboardInterrupt):
+            train(replace(config, checkpoint_every_steps=1), stopped)
+    assert load_checkpoint(stopped / path).step == 9
+    resumed = train(config, stopped, resume=True)
+    assert resumed.encoder_path.read_bytes() == whole.encoder_path.read_bytes()
+
+
+def stopping_optimizer(stop_at):
+    """AdamW that is interrupted in its step number `stop_at`."""
+    calls = []
+
+    def create(*arguments):
+        optimizer = create_optimizer(*arguments)
+
+        def interrupt(*_):
+            calls.append(None)
+            if len(calls) == stop_at:
+                raise KeyboardInterrupt
+
+        optimizer.register_step_pre_hook(interrupt)
+        return optimizer
+
+    return create
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Checkpoint:
         window: Sums of the metrics since the last line of the log, by name.
         window_steps: Steps in those sums.
         elapsed_s: Training time so far.
+        average: Averaged weights of the encoder, by name; empty where none are kept.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Checkpoint:
     window: dict[str, torch.Tensor]
     window_steps: int
     elapsed_s: float
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -22,6 +22,7 @@ PLACEMENT_KEYS = frozenset(
         "teacher",
         "checkpoint_every_s",
         "checkpoint_every_steps",
+        "compile",
     }
 )
 
@@ -54,6 +55,8 @@ class TrainConfig:
         weight_decay: AdamW weight decay; never on norms, biases and mask tokens.
         betas: AdamW momentum constants.
         grad_clip: Largest gradient norm.
+        ema_decay: Decay of the average of the encoder's weights that is saved in place of the last step's; 0 saves
+            the last step's.
         warmup_epochs: Linear warm-up; None is a tenth of the epochs, at most 10.
         bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
             saved, at most one pass over the train split.
@@ -63,6 +66,7 @@ class TrainConfig:
         devices: Devices a node, or `auto`.
         num_nodes: Machines.
         strategy: `auto`, `ddp`, `fsdp`... (Fabric's names).
+        compile: Whether torch.compile makes the encoder's kernels; None does so on a single CUDA device.
         log_every_steps: Steps between two lines of `metrics.jsonl`; shorter for runs of few steps.
         checkpoint_every_s: Seconds between two checkpoints within an epoch.
         checkpoint_every_steps: Steps between two checkpoints; 0 leaves it to the clock and the end of each epoch.
@@ -87,6 +91,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     betas: tuple[float, ...] = (0.9, 0.95)
     grad_clip: float = 1.0
+    ema_decay: float = 0.0
     warmup_epochs: float | None = None
     bn_recalibration_batches: int = 50
     seed: int = 0
@@ -95,6 +100,7 @@ class TrainConfig:
     devices: int | str = "auto"
     num_nodes: int = 1
     strategy: str = "auto"
+    compile: bool | None = None
     log_every_steps: int = 50
     checkpoint_every_s: float = 60.0
     checkpoint_every_steps: int = 0
@@ -111,6 +117,8 @@ class TrainConfig:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise ConfigError(f"{key} is {value}, but has to be greater than 0; give another {key}")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
         if self.precision not in _PRECISIONS:
             raise ConfigError(unknown_name("precision", self.precision, _PRECISIONS))
         if len(self.betas) != 2:

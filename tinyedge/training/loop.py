@@ -15,6 +15,7 @@ from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows
+from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, synchronised_batch_norm
 from tinyedge.training.batches import step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -68,6 +69,9 @@ def optimise(
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
+    average = WeightAverage(method.encoder, config.ema_decay) if config.ema_decay else None
+    if config.compile or (config.compile is None and fabric.device.type == "cuda" and world_size == 1):
+        method.encoder.compile()
     make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
     generator = torch.Generator(fabric.device)
 
@@ -76,7 +80,7 @@ def optimise(
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     log_every = min(config.log_every_steps, max(total_steps // _LEAST_LOG_LINES, 1))
 
-    start = _restore(out / CHECKPOINT_FILE, method, optimizer)
+    start = _restore(out / CHECKPOINT_FILE, method, optimizer, average)
     window = {key: value.to(fabric.device) for key, value in start.window.items()}
     window_steps = start.window_steps
     failures = RankFailures(fabric)
@@ -109,6 +113,8 @@ def optimise(
             fabric.backward(result.loss)
             norm = fabric.clip_gradients(wrapped, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
             optimizer.step()
+            if average is not None:
+                average.update(step)
             assert norm is not None
             metrics = _mean_over_ranks(fabric, {**result.metrics, "gradient_norm": norm.detach()})
             method.after_step(metrics)
@@ -150,18 +156,28 @@ def optimise(
                     _check_finite(window, done)
                     elapsed_s = start.elapsed_s + time.monotonic() - began_s
                     checkpoint = Checkpoint(
-                        done, method.state_dict(), optimizer.state_dict(), window, window_steps, elapsed_s
+                        done,
+                        method.state_dict(),
+                        optimizer.state_dict(),
+                        window,
+                        window_steps,
+                        elapsed_s,
+                        {} if average is None else average.state_dict(),
                     )
                     with failures.held():
                         save_checkpoint(out / CHECKPOINT_FILE, checkpoint)
                     saved_s = time.monotonic()
+    if average is not None:
+        average.copy_to_module()
     with failures.raised_on_all_ranks():
         if log is not None:
             plot_training(log.close(), out / "plots")
 
 
-def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optimizer) -> Checkpoint:
-    """Load the checkpoint at `path` into both; without one, return the state before the first step."""
+def _restore(
+    path: Path, method: PretrainingMethod, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> Checkpoint:
+    """Load the checkpoint at `path` into all of them; without one, return the state before the first step."""
     for leftover in path.parent.glob(f".{path.name}.*"):  # of a run that was killed while it wrote
         leftover.unlink(missing_ok=True)
     if not path.is_file():
@@ -170,6 +186,8 @@ def _restore(path: Path, method: PretrainingMethod, optimizer: torch.optim.Optim
     try:
         method.load_state_dict(checkpoint.method)
         optimizer.load_state_dict(checkpoint.optimizer)
+        if average is not None:
+            average.load_state_dict(checkpoint.average)
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is of another method or encoder; train again with --overwrite") from error
     return checkpoint
@@ -197,8 +215,11 @@ def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict
 
 def _check_finite(window: dict[str, torch.Tensor], step: int) -> None:
     """Raise before anything that is not finite reaches the log or a checkpoint."""
-    for key, value in window.items():
-        if not math.isfinite(float(value)):
+    if not window:
+        return
+    values = torch.stack([value.float() for value in window.values()]).tolist()  # the device is waited for once
+    for key, value in zip(window, values, strict=True):
+        if not math.isfinite(value):
             raise TrainingError(
                 f"{key} is not finite at step {step}; the last good checkpoint is kept; "
                 "train again with a lower --lr, or with --precision 32-true"

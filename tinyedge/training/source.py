@@ -73,10 +73,9 @@ class ResidentSource:
         """Yield this rank's rows of each step; see `BatchSource.batches`."""
         epoch, position = divmod(first_step, self.steps_per_epoch)
         while True:
-            order = epoch_order(len(self.sample), self._seed, epoch)
+            order = epoch_order(len(self.sample), self._seed, epoch).to(self._device)
             for place in range(position, self.steps_per_epoch):
-                share = rank_batch(order, place, self._batch_size, self._rank, self._world_size)
-                indices = share.to(self._device)
+                indices = rank_batch(order, place, self._batch_size, self._rank, self._world_size)
                 labels = None if self._labels is None else self._labels[indices]
                 yield SourceBatch(self.sample[indices], indices, labels)
             epoch, position = epoch + 1, 0

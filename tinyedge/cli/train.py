@@ -35,6 +35,7 @@ def train(
     """Pretrain an encoder on unlabelled images."""
     from rich.console import Console
 
+    from tinyedge.ssl.distributed import is_first_rank
     from tinyedge.training.config import compose_config
     from tinyedge.training.report import print_run
     from tinyedge.training.run import CONFIG_FILE
@@ -63,4 +64,5 @@ def train(
     run = train_encoder(
         compose_config(base, overrides, option), out, resume=resume, overwrite=overwrite, download=download
     )
-    print_run(run, Console())
+    if is_first_rank():
+        print_run(run, Console())

@@ -18,6 +18,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def is_first_rank() -> bool:
+    """Tell whether this is the process that writes and prints."""
+    return world_size() == 1 or dist.get_rank() == 0
+
+
 def own_rows(x: torch.Tensor) -> torch.Tensor:
     """Return this rank's rows (B, ...) of a tensor over the global batch (B * world size, ...)."""
     size = world_size()

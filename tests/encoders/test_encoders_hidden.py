@@ -9,6 +9,7 @@ from tinyedge.encoders.registry import count_parameters, create_encoder
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.errors import ConfigError
 from tinyedge.export.fold import fold_encoder
+from tinyedge.export.onnx import INPUT_NAME, export_onnx
 
 torch.set_num_threads(1)
 NAMES = ("tinynext_t", "mobilenetv2_035", "resnet18")
@@ -107,6 +108,21 @@ def test_a_narrowed_encoder_folds_for_export(name):
         images = torch.randn(3, 3, 16, 16, dtype=torch.float64)
         folded = fold_encoder(encoder.eval()).double()(images)
         torch.testing.assert_close(folded, encoder.double()(images), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_narrowed_encoder_exports_to_onnx(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    _, hidden = narrowed("tinynext_t")
+    encoder = create_encoder("tinynext_t", input_size=16, hidden=hidden)
+    with torch.no_grad():
+        encoder.train()(torch.randn(32, 3, 16, 16))
+    export_onnx(fold_encoder(encoder.eval()), 16, "feature", tmp_path / "model.onnx")
+    image = torch.randn(1, 3, 16, 16)
+    (feature,) = runtime.InferenceSession(tmp_path / "model.onnx").run(None, {INPUT_NAME: image.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(feature), encoder(image), atol=1e-4, rtol=1e-4)
 
 
 def test_known_counts():

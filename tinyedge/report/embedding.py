@@ -12,6 +12,7 @@ _PRINCIPAL_COMPONENTS = 50
 _PERPLEXITY = 30
 _ITERATIONS = 500
 _MOST_NAMES = 20
+_FEWEST_NEIGHBOURS = 10  # Below, no map of neighbours says anything.
 
 
 def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
@@ -37,7 +38,9 @@ def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str,
     for index in np.unique(labels):
         of_class = labels == index
         # Twenty colours that can be told apart are the most there are: they come round again.
-        axes.scatter(points[of_class, 0], points[of_class, 1], s=7, color=colours(int(index) % colours.N), label=classes[index])
+        axes.scatter(
+            points[of_class, 0], points[of_class, 1], s=7, color=colours(int(index) % colours.N), label=classes[index]
+        )
     if len(classes) <= _MOST_NAMES:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, fontsize=8)
     axes.set_title(f"{mapping} of {len(features):,} images' features")
@@ -59,12 +62,13 @@ def embed(features: np.ndarray) -> tuple[np.ndarray, str]:
     from sklearn.manifold import TSNE
 
     scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-12)
+    if len(features) < _FEWEST_NEIGHBOURS:
+        left, spread, _ = np.linalg.svd(scaled, full_matrices=False)
+        plane = np.zeros((len(features), 2))
+        plane[:, : len(spread)] = (left * spread)[:, :2]
+        return plane, "PCA"
     components = min(_PRINCIPAL_COMPONENTS, *scaled.shape)
     reduced = PCA(components, random_state=0).fit_transform(scaled)
-    if len(features) < 10:
-        plane = np.zeros((len(features), 2))
-        plane[:, : min(2, components)] = reduced[:, :2]
-        return plane, "PCA"
     try:
         from umap import UMAP
     except ImportError:

@@ -19,6 +19,7 @@ def probe(
     hold_out: int = typer.Option(
         0, help="Measure on this many train images, never labelled, instead of the test split: to choose options."
     ),
+    data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     plots: bool = typer.Option(True, help="Draw the embedding and the confusion matrix of a linear probe."),
     json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
 ) -> None:
@@ -38,7 +39,7 @@ def probe(
         raise ConfigError(f"--stages {stages!r} is no list of numbers: write 3,4") from error
     start, started_at = time.monotonic(), time.time()
     result = probe_run(
-        load_run(run),
+        load_run(run, data),
         label_fraction=labels,
         protocol=protocol,
         seeds=seeds,

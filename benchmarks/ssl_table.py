@@ -1,0 +1,344 @@
+"""Every pretraining method on CIFAR-10 (JPEG) and Tiny-ImageNet-32, beside the published figures.
+
+    python benchmarks/ssl_table.py --cifar10 FOLDER --tiny-imagenet FOLDER --plan cpu
+    python benchmarks/ssl_table.py --cifar10 FOLDER --plan gpu --only best simclr --minutes 9
+
+FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg (or val/). Stop it at any time: the next call goes on where this one
+was, down to the training step. Rows that need a teacher wait for the row that gives it. Each step is one command of
+`tinyedge`, printed before it runs.
+
+Writes benchmarks/results/ssl_table.json and the table between the markers in README.md; what nobody trained is left
+empty. `--hold-out 5000` is for choosing hyper-parameters: it probes images held out of the train split instead of the
+test images, prints, and writes neither file.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyedge.atomic import write_json, write_text
+from tinyedge.training.metrics import read_metrics
+from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, load_run
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "ssl_table.json"
+README = ROOT / "README.md"
+MARKERS = ("<!-- ssl-table: written by benchmarks/ssl_table.py -->\n", "<!-- /ssl-table -->\n")
+FRACTIONS = (0.01, 0.1, 0.2, 1.0)
+SEEDS = 3
+DATASETS = {"cifar10": "CIFAR-10 (JPEG)", "tiny-imagenet": "Tiny-ImageNet-32"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a plan.
+
+    Attributes:
+        name: What the line is called; with the plan, the folder of its run.
+        method: Of `tinyedge train`.
+        epochs: Passes over what the method trains on.
+        encoder: Of `tinyedge train`.
+        strides: Of `tinyedge train`; None is the encoder's default.
+        options: `KEY=VALUE` of `--option`.
+        teacher: Name of the row whose run is distilled.
+        arguments: Further arguments of `tinyedge train`.
+    """
+
+    name: str
+    method: str
+    epochs: int
+    encoder: str = "tinynext_t"
+    strides: str | None = None
+    options: tuple[str, ...] = ()
+    teacher: str | None = None
+    arguments: tuple[str, ...] = ()
+
+
+def _cpu(name: str, epochs: int, *options: str, method: str | None = None, teacher: str | None = None) -> Row:
+    return Row(name, method or name, epochs, strides="2,1,2,2,2", options=options, teacher=teacher)
+
+
+def _gpu(name: str, epochs: int, *options: str, method: str | None = None, **settings: Any) -> Row:
+    arguments = ("--precision", "bf16-mixed", "--batch-size", "512")
+    return Row(name, method or name, epochs, options=options, arguments=arguments, **settings)
+
+
+# The CPU plan is minutes a row (hours for s0-plus) on two cores. The GPU plan is hundreds of epochs a row.
+PLANS = {
+    "cpu": (
+        _cpu("random", 1),
+        _cpu("supervised", 20, "label_fraction=0.2"),
+        _cpu("s0-plus", 20, "vicreg_weight=1"),
+        _cpu("s0-literal", 4),
+        _cpu("s0", 4),
+        _cpu("simclr", 4),
+        _cpu("vicreg", 4),
+        _cpu("vicreg-gating", 4),
+        _cpu("vicreg-dual", 4),
+        _cpu("byol", 4),
+        _cpu("emp-ssl", 1),
+        _cpu("cass", 3),
+        _cpu("seed", 4, "cached_views=2", teacher="s0-plus"),
+        _cpu("simdistill", 4, "cached_views=2", teacher="s0-plus"),
+        _cpu("ca-dssl", 4, "cached_views=2", teacher="s0-plus"),
+    ),
+    "gpu": (
+        _gpu("random", 1),
+        _gpu("teacher", 200, method="vicreg", encoder="resnet18"),
+        _gpu("best", 200, teacher="teacher"),
+        _gpu("s0-plus", 150),
+        _gpu("s0", 150),
+        _gpu("s0-literal", 150),
+        _gpu("simclr", 150),
+        _gpu("vicreg", 150),
+        _gpu("vicreg-gating", 150),
+        _gpu("vicreg-dual", 150),
+        _gpu("byol", 150),
+        _gpu("emp-ssl", 20),
+        _gpu("cass", 100),
+        _gpu("seed", 150, teacher="teacher"),
+        _gpu("simdistill", 150, teacher="teacher"),
+        _gpu("ca-dssl", 150, teacher="teacher"),
+        _gpu("supervised", 300, "label_fraction=0.2"),
+        _gpu("mobilenetv2 simclr", 150, method="simclr", encoder="mobilenetv2_035"),
+        _gpu("mobilenetv2 seed", 150, method="seed", encoder="mobilenetv2_035", teacher="teacher"),
+        _gpu("mobilenetv2 ca-dssl", 150, method="ca-dssl", encoder="mobilenetv2_035", teacher="teacher"),
+    ),
+}
+
+CAPTION = f"top-1 in % of the test images, linear probe on the frozen encoder, mean ± sd over {SEEDS} label subsets"
+HEAD = (
+    "| method | 1 % labels | 10 % | **20 %** | 100 % | kNN 100 % "
+    "| encoder (strides), epochs, seconds, device | published, and how its protocol differs |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+# Row name, data set -> linear probe in %, and how the protocol differs from ours.
+PUBLISHED: dict[tuple[str, str], tuple[str, str]] = {
+    ("s0", "cifar10"): ("60.01", "20 % labels, TinyNeXt-T, epochs unknown, original PNG images"),
+    ("s0", "tiny-imagenet"): ("11.23", "20 % labels, TinyNeXt-T, epochs unknown, 64 px"),
+    ("simclr", "cifar10"): ("90.74", "ResNet-18, 1,000 epochs, all labels, online (solo-learn)"),
+    ("vicreg", "cifar10"): ("92.07", "ResNet-18, 1,000 epochs, all labels, online (solo-learn)"),
+    ("byol", "cifar10"): ("92.58", "ResNet-18, 1,000 epochs, all labels, online (solo-learn)"),
+    ("emp-ssl", "cifar10"): ("91.50", "ResNet-18, all labels, 4,096-d features averaged over ~128 patches an image"),
+    ("emp-ssl", "tiny-imagenet"): ("51.50", "ResNet-18, all labels, averaged over ~128 patches an image"),
+    ("vicreg-dual", "cifar10"): ("90.20", "dense branch, ResNet-18, 500 epochs, all labels, t_d 0.5"),
+    ("vicreg-dual/gated", "cifar10"): ("90.40", "gated per image, ResNet-18, 49.02 % fewer FLOPs, t_d 0.5"),
+    ("vicreg-gating", "cifar10"): ("90.70", "gated per image, ResNet-18, 51.62 % fewer FLOPs, t_d 0.5"),
+}
+
+
+class Study:
+    """The runs of one plan on one data set.
+
+    Args:
+        plan: Key of `PLANS`.
+        dataset: Key of `DATASETS`.
+        data: The folder of its images.
+        out: Where the runs are kept.
+        accelerator: Of `tinyedge train`.
+        hold_out: Images of the train split to probe instead of the test split; 0 probes the test split.
+    """
+
+    def __init__(self, plan: str, dataset: str, data: Path, out: Path, accelerator: str, hold_out: int):
+        self.plan, self.dataset, self.data, self.out = plan, dataset, data, out
+        self.accelerator, self.hold_out = accelerator, hold_out
+
+    def run_path(self, name: str) -> Path:
+        """Return where the run of a row is, or of a branch `ROW/BRANCH`."""
+        row, _, branch = name.partition("/")
+        path = self.out / self.plan / self.dataset / row.replace(" ", "_")
+        return path / BRANCHES / branch if branch else path
+
+    def trained(self, name: str) -> bool:
+        """Return whether the run of a row has ended."""
+        return (self.run_path(name) / ENCODER_FILE).is_file()
+
+    def train(self, row: Row) -> None:
+        """Train a row, or go on training it; returns at once where that is done."""
+        if self.trained(row.name):
+            return
+        path = self.run_path(row.name)
+        arguments: list[object] = ["train", "--method", row.method, "--encoder", row.encoder, "--data", self.data]
+        arguments += ["--epochs", row.epochs, "--out", path, "--accelerator", self.accelerator, *row.arguments]
+        if row.strides:
+            arguments += ["--strides", row.strides]
+        for option in row.options:
+            arguments += ["--option", option]
+        if row.teacher:
+            arguments += ["--teacher", self.run_path(row.teacher)]
+        tinyedge(*arguments, *(["--resume"] if (path / "config.yaml").is_file() else []))
+
+    def probes(self, name: str) -> list[dict[str, Any]]:
+        """Probe a run at each label fraction where that is not done, and return the records."""
+        path = self.run_path(name)
+        split = "held-out" if self.hold_out else "test"
+        done = {
+            (record["protocol"], record["label_fraction"])
+            for record in _records(path / "probe.json")
+            if record["split"] == split
+        }
+        # The linear probe with all labels comes last: its classifier is what an export deploys.
+        wanted = [("knn", 0.2), ("knn", 1.0), *(("linear", fraction) for fraction in FRACTIONS)]
+        held: list[object] = []
+        if self.hold_out:
+            wanted, held = [("knn", 0.2), ("linear", 0.2)], ["--hold-out", self.hold_out]
+        for protocol, fraction in wanted:
+            if (protocol, fraction) not in done:
+                tinyedge("probe", path, "--labels", fraction, "--protocol", protocol, "--seeds", SEEDS, *held)
+        return [record for record in _records(path / "probe.json") if record["split"] == split]
+
+    def cells(self, row: Row) -> Iterator[dict[str, Any]]:
+        """Yield what is known of a trained row: a cell for its encoder and one for each further branch."""
+        path = self.run_path(row.name)
+        log = read_metrics(path / METRICS_FILE)
+        names = [row.name, *(f"{row.name}/{branch.name}" for branch in sorted((path / BRANCHES).glob("*")))]
+        for name in names:
+            config = load_run(self.run_path(name)).config
+            yield {
+                "row": name,
+                "plan": self.plan,
+                "data": DATASETS[self.dataset],
+                "dataset": self.dataset,
+                "method": config.method,
+                "encoder": config.encoder,
+                "strides": config.strides,
+                "hidden": config.hidden,
+                "epochs": config.epochs if log else 0,
+                "batch_size": config.batch_size,
+                "lr_per_256": config.lr_per_256,
+                "precision": config.precision,
+                "augment": config.augment,
+                "seed": config.seed,
+                "options": dict(config.method_options),
+                "teacher": row.teacher,
+                "seconds": round(log[-1]["elapsed_s"]) if log else 0,
+                "device": device_name(self.accelerator),
+                "probes": [
+                    {
+                        key: record.get(key)
+                        for key in ("protocol", "label_fraction", "labels", "mean", "sd", "accuracies")
+                    }
+                    for record in self.probes(name)
+                ],
+            }
+
+
+def tinyedge(*arguments: object) -> None:
+    """Run one `tinyedge` command."""
+    command = [str(argument) for argument in arguments]
+    print("$ tinyedge " + " ".join(command), flush=True)
+    subprocess.run([sys.executable, "-m", "tinyedge", *command], check=True)
+
+
+def device_name(accelerator: str) -> str:
+    """Say what the runs are trained on."""
+    if accelerator == "cpu":
+        return f"{len(os.sched_getaffinity(0))} CPU cores"
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def accuracy(cell: dict[str, Any], protocol: str, fraction: float) -> str:
+    """Return a cell's figure in per cent, with its deviation over the label subsets; empty if nobody measured it."""
+    for probe in cell["probes"]:
+        if (probe["protocol"], probe["label_fraction"]) == (protocol, fraction):
+            spread = f" ± {100 * probe['sd']:.1f}" if probe["sd"] is not None else ""
+            return f"{100 * probe['mean']:.1f}{spread}"
+    return ""
+
+
+def markdown(cells: list[dict[str, Any]]) -> str:
+    """Return the table of one data set after the other."""
+    lines = []
+    names = list(dict.fromkeys(row.name for plan in PLANS.values() for row in plan))
+    names += [cell["row"] for cell in cells if cell["row"] not in names]
+    for dataset, title in DATASETS.items():
+        lines += [f"**{title}**, {CAPTION}:", "", *HEAD]
+        for name in sorted(names, key=lambda name: names.index(name.partition("/")[0])):
+            figure, protocol = PUBLISHED.get((name, dataset), ("", ""))
+            published = f"{figure}: {protocol}" if figure else ""
+            own = [cell for cell in cells if (cell["row"], cell["dataset"]) == (name, dataset)]
+            for cell in own:
+                figures = [accuracy(cell, "linear", fraction) for fraction in FRACTIONS]
+                strides = ",".join(str(stride) for stride in cell["strides"])
+                recipe = f"{cell['encoder']} ({strides}), {cell['epochs']}, {cell['seconds']:,}, {cell['device']}"
+                columns = [name, *figures, accuracy(cell, "knn", 1.0), recipe, published]
+                lines.append("| " + " | ".join(columns) + " |")
+            if not own:
+                lines.append(f"| {name} | | | | | | | {published} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def publish(new: list[dict[str, Any]]) -> None:
+    """Put cells into the results and the table into the README."""
+    cells: list[dict[str, Any]] = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
+    replaced = {(cell["row"], cell["dataset"], cell["plan"]) for cell in new}
+    cells = [cell for cell in cells if (cell["row"], cell["dataset"], cell["plan"]) not in replaced] + new
+    cells.sort(key=lambda cell: (cell["dataset"], cell["plan"], cell["row"]))
+    write_json(RESULTS, {"schema": 1, "cells": cells})
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(MARKERS[0])
+    write_text(README, before + MARKERS[0] + markdown(cells) + MARKERS[1] + rest.split(MARKERS[1])[1])
+
+
+def main() -> None:
+    """Train and probe what is not done, and write the results after each row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cifar10", type=Path)
+    parser.add_argument("--tiny-imagenet", type=Path)
+    parser.add_argument("--plan", choices=sorted(PLANS), default="cpu")
+    parser.add_argument("--only", nargs="+", help="names of rows")
+    parser.add_argument("--out", type=Path, default=Path("runs/ssl_table"))
+    parser.add_argument("--minutes", type=float, help="start no further row after this time")
+    parser.add_argument(
+        "--hold-out", type=int, default=0, help="probe this many train images instead of the test images"
+    )
+    options = parser.parse_args()
+
+    start = time.monotonic()
+    accelerator = {"cpu": "cpu", "gpu": "cuda"}[options.plan]
+    for dataset, data in (("cifar10", options.cifar10), ("tiny-imagenet", options.tiny_imagenet)):
+        if data is None:
+            continue
+        study = Study(options.plan, dataset, data, options.out, accelerator, options.hold_out)
+        for row in PLANS[options.plan]:
+            if options.only and row.name not in options.only:
+                continue
+            if row.teacher and not study.trained(row.teacher):
+                print(f"{row.name} waits for its teacher, {row.teacher}")
+                continue
+            if options.minutes and time.monotonic() - start > 60 * options.minutes:
+                return
+            try:
+                study.train(row)
+                cells = list(study.cells(row))
+            except subprocess.CalledProcessError as error:  # a negative control may collapse; the others go on
+                print(f"{row.name} on {dataset} failed: {error}", flush=True)
+                continue
+            for cell in cells:
+                print(
+                    cell["row"],
+                    dataset,
+                    *(f"{fraction:.0%}: {accuracy(cell, 'linear', fraction)}" for fraction in FRACTIONS),
+                )
+            if not options.hold_out:
+                publish(cells)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    return [{"split": "test", **record} for record in records]
+
+
+if __name__ == "__main__":
+    main()

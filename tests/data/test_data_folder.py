@@ -244,9 +244,9 @@ def test_missing_folder_names_the_known_sets(tmp_path: Path) -> None:
 
 
 def test_file_instead_of_folder(tmp_path: Path) -> None:
-    (tmp_path / "images.tar").write_bytes(b"x")
+    (tmp_path / "images.zip").write_bytes(b"x")
     with pytest.raises(DataError, match="unpack it"):
-        load_dataset(str(tmp_path / "images.tar"))
+        load_dataset(str(tmp_path / "images.zip"))
 
 
 def test_one_class_pretrains_but_does_not_probe(tmp_path: Path) -> None:

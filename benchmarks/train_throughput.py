@@ -2,6 +2,7 @@
 
     python benchmarks/train_throughput.py                     CPU: tinyedge and lightly, in turns
     python benchmarks/train_throughput.py --device cuda       also the share of the memory's bandwidth
+    python benchmarks/train_throughput.py --device cuda --compile
 
 lightly is set up as its tutorial does: its SimCLRTransform without blur for 32 pixels, its DataLoader with a worker a
 core, its projection head (of tinyedge's sizes) and NTXentLoss, SGD. Its images are PIL images in memory, so it
@@ -63,13 +64,20 @@ def new_encoder(strides: tuple[int, ...], size: int) -> Encoder:
 class Tinyedge:
     """The steps of `tinyedge train --method simclr`, from the resident images on."""
 
-    def __init__(self, dataset: ImageDataset, strides: tuple[int, ...], batch_size: int, device: torch.device):
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        strides: tuple[int, ...],
+        batch_size: int,
+        device: torch.device,
+        compile_encoder: bool,
+    ):
         self.device, self.batch_size = device, batch_size
         self.images = dataset.train.images.to(device)
         size = self.images.shape[-1]
         self.encoder = new_encoder(strides, size)
         self.method = create_method("simclr", self.encoder).to(device, memory_format=torch.channels_last).train()
-        if device.type == "cuda":
+        if compile_encoder:
             self.encoder.compile()
         self.optimizer = create_optimizer(self.method, 0.05, (0.9, 0.95))
         for group in self.optimizer.param_groups:
@@ -203,6 +211,7 @@ def main() -> None:
     """Measure, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--compile", action="store_true", help="tinyedge's encoder by torch.compile")
     parser.add_argument("--batch-size", type=int, help="256 on a CPU, 512 on a GPU")
     parser.add_argument("--strides", help="2,1,2,2,2 on a CPU, 1,1,2,2,2 on a GPU")
     parser.add_argument("--data", help="data set or folder; generated images without it")
@@ -219,7 +228,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     dataset = load_dataset(options.data, image_size=32) if options.data else generated_images(max(4096, batch_size), 32)
 
-    tinyedge = Tinyedge(dataset, strides, batch_size, device)
+    tinyedge = Tinyedge(dataset, strides, batch_size, device, options.compile)
     sides: dict[str, Tinyedge | Lightly] = {"tinyedge": tinyedge}
     if on_gpu:
         torch.set_float32_matmul_precision("high")

@@ -82,8 +82,8 @@ def require_labels(dataset: ImageDataset) -> None:
     """Raise `DataError` unless both splits have labels of at least two classes."""
     if dataset.train.labels is None:
         raise DataError(
-            f"{dataset.name} has no labels: a probe needs one folder a class below train/ and test/; "
-            "pretraining alone does without them"
+            f"{dataset.name} has no labels: a probe needs one folder a class below train/ and test/; give such a set "
+            "to --data (pretraining alone does without labels)"
         )
     if dataset.test is None:
         raise DataError(

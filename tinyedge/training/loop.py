@@ -70,7 +70,7 @@ def optimise(
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
     average = WeightAverage(method.encoder, config.ema_decay) if config.ema_decay else None
-    if config.compile or (config.compile is None and fabric.device.type == "cuda" and world_size == 1):
+    if config.compile:
         method.encoder.compile()
     make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
     generator = torch.Generator(fabric.device)

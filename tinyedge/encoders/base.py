@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
         The mean of the last map over its grid is the feature.
         """
-        raise NotImplementedError
+        return self._maps(images, corrupt=None)
 
     def forward_tokens(
         self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
@@ -72,12 +72,19 @@ class Encoder(nn.Module):
         Args:
             images: (B, 3, H, W) float32, normalised.
             stage: Where `corrupt` acts: 4 on the returned tokens (after the final norm), 3 on the tokens that enter
-                stage 3, which the rest of the encoder then has to repair.
+                stage 3 (at its resolution), which the rest of the encoder then has to repair.
             corrupt: Maps (B, N, C) tokens to corrupted tokens of the same shape; None leaves them as they are.
 
         Raises:
             ValueError: `stage` is neither 3 nor 4.
         """
+        if stage not in (3, 4):
+            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
+        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
+        return tokens if corrupt is None or stage == 3 else corrupt(tokens)
+
+    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each stage, with `corrupt` applied where stage 3 begins."""
         raise NotImplementedError
 
     def hidden_layers(self) -> tuple[HiddenLayer, ...]:

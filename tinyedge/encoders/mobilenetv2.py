@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map, map_to_tokens
+from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map
 
 # Expansion, channels at width 1, blocks, of each row of the paper's table 2.
 ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
@@ -110,25 +110,10 @@ class MobileNetV2(Encoder):
         self.head = ConvBnRelu6(widths[-1], HEAD_CHANNELS, 1)
         self.apply(_initialise)
 
-    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the map of each of the four stages, (B, C_i, H_i, W_i), the last one after the 1x1 head."""
-        return self._maps(images, corrupt=None)
-
-    def forward_tokens(
-        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
-    ) -> torch.Tensor:
-        """Return the final tokens (B, N, D); see `Encoder.forward_tokens`.
-
-        The tokens that enter stage 3 are those behind its first block, which sets the resolution.
-        """
-        if stage not in (3, 4):
-            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
-        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
-        return tokens if corrupt is None or stage == 3 else corrupt(tokens)
-
     def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         m1 = self.stage1(self.stem(images))
         m2 = self.stage2(m1)
+        # Tokens enter stage 3 behind its first block, which sets the resolution.
         m3 = self.stage3[1:](corrupt_map(self.stage3[0](m2), corrupt))
         m4 = self.head(self.stage4(m3))
         return [m1, m2, m3, m4]

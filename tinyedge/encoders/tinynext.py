@@ -190,19 +190,6 @@ class TinyNext(Encoder):
         self.norm = nn.BatchNorm2d(w4)
         self.apply(_initialise)
 
-    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the map of each of the four stages, (B, C_i, H_i, W_i), the last one after the final norm."""
-        return self._maps(images, corrupt=None)
-
-    def forward_tokens(
-        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
-    ) -> torch.Tensor:
-        """Return the final tokens (B, N, D); see `Encoder.forward_tokens`."""
-        if stage not in (3, 4):
-            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
-        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
-        return tokens if corrupt is None or stage == 3 else corrupt(tokens)
-
     def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         m1 = self.stage1(self.stem(images))
         m2 = self.stage2(self.embed1(m1))

@@ -104,26 +104,13 @@ class Vit(Encoder):
         self.norm = nn.LayerNorm(width)
         self.apply(_initialise)
 
-    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the map after each of the four stages, (B, D, grid, grid), the last one after the final norm."""
-        return [tokens_to_map(tokens, self.grid, self.grid) for tokens in self._tokens(images, corrupt=None)]
-
-    def forward_tokens(
-        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
-    ) -> torch.Tensor:
-        """Return the final tokens (B, N, D); see `Encoder.forward_tokens`."""
-        if stage not in (3, 4):
-            raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
-        tokens = self._tokens(images, corrupt if stage == 3 else None)[-1]
-        return corrupt(tokens) if corrupt is not None and stage == 4 else tokens
-
-    def _tokens(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
-        """Return each stage's tokens (B, N, D); `corrupt` acts on those that enter stage 3."""
+    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         tokens = map_to_tokens(self.patches(images)) + self.position  # (B, N, D)
         t1 = self.stages[0](tokens)
         t2 = self.stages[1](t1)
         t3 = self.stages[2](t2 if corrupt is None else corrupt(t2))
-        return [t1, t2, t3, self.norm(self.stages[3](t3))]
+        t4 = self.norm(self.stages[3](t3))
+        return [tokens_to_map(stage, self.grid, self.grid) for stage in (t1, t2, t3, t4)]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -192,7 +192,8 @@ class Study:
             wanted, held = [("knn", 0.2), ("linear", 0.2)], ["--hold-out", self.hold_out]
         for protocol, fraction in wanted:
             if (protocol, fraction) not in done:
-                tinyedge("probe", path, "--labels", fraction, "--protocol", protocol, "--seeds", SEEDS, *held)
+                plots = "--plots" if fraction == 1.0 else "--no-plots"
+                tinyedge("probe", path, "--labels", fraction, "--protocol", protocol, "--seeds", SEEDS, plots, *held)
         return [record for record in _records(path / "probe.json") if record["split"] == split]
 
     def cells(self, row: Row) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,15 +245,8 @@ def probe_features(
             nearest.append(
                 _accuracy(nearest_neighbour_predict(train, train_labels, features.test), features.test_labels)
             )
-    result = ProbeResult(
-        protocol=protocol,
-        solver=_SOLVERS[protocol],
-        label_fraction=label_fraction,
-        labels=labels,
-        test_images=len(features.test),
-        accuracies=tuple(accuracies),
-        mean=statistics.fmean(accuracies),
-        sd=statistics.stdev(accuracies) if seeds > 1 else None,
+    result = replace(
+        _summary(protocol, label_fraction, labels, len(features.test), accuracies),
         l2=tuple(penalties) or None,
         nearest_accuracies=tuple(nearest) or None,
         nearest_mean=statistics.fmean(nearest) if nearest else None,
@@ -296,21 +289,30 @@ def _probe_images(
             rates.append(probe.learning_rate)
             predicted = probe.classifier.predict(test)
         accuracies.append(_accuracy(predicted, images.test_labels))
-    result = ProbeResult(
-        protocol=protocol,
-        solver=_SOLVERS[protocol],
-        label_fraction=label_fraction,
-        labels=labels,
-        test_images=len(images.test),
-        accuracies=tuple(accuracies),
-        mean=statistics.fmean(accuracies),
-        sd=statistics.stdev(accuracies) if seeds > 1 else None,
+    result = replace(
+        _summary(protocol, label_fraction, labels, len(images.test), accuracies),
         split=images.split,
         stages=stages,
         epochs=epochs,
         learning_rates=tuple(rates) or None,
     )
     return result, first
+
+
+def _summary(
+    protocol: str, label_fraction: float, labels: int, test_images: int, accuracies: list[float]
+) -> ProbeResult:
+    """Return what every protocol reports of its accuracies, one a seed."""
+    return ProbeResult(
+        protocol=protocol,
+        solver=_SOLVERS[protocol],
+        label_fraction=label_fraction,
+        labels=labels,
+        test_images=test_images,
+        accuracies=tuple(accuracies),
+        mean=statistics.fmean(accuracies),
+        sd=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+    )
 
 
 def _check_options(
@@ -426,15 +428,10 @@ def _draw(
 def _encoder_digest(encoder: Encoder) -> str:
     """SHA-256 of all weights and batch-norm statistics, and of the settings that change what they compute."""
     digest = hashlib.sha256(f"{encoder.input_size} {encoder!r}".encode())  # repr() names every stride and activation
-    for name, chunk in _named_bytes(encoder):
-        digest.update(name.encode())
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _named_bytes(encoder: Encoder) -> Iterator[tuple[str, bytes]]:
     for name, tensor in sorted(encoder.state_dict().items()):
-        yield f"{name} {tuple(tensor.shape)} {tensor.dtype}", tensor.detach().cpu().contiguous().numpy().tobytes()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read_records(path: Path) -> list[dict[str, Any]]:

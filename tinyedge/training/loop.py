@@ -14,7 +14,7 @@ from tinyedge.errors import CheckpointError, TrainingError
 from tinyedge.report.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
-from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.distributed import gather_rows, mean_over_ranks
 from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, synchronised_batch_norm
 from tinyedge.training.batches import step_seed
@@ -116,7 +116,9 @@ def optimise(
             if average is not None:
                 average.update(step)
             assert norm is not None
-            metrics = _mean_over_ranks(fabric, {**result.metrics, "gradient_norm": norm.detach()})
+            metrics = {**result.metrics, "gradient_norm": norm.detach()}
+            if world_size > 1:
+                metrics = _mean_metrics(metrics)
             method.after_step(metrics)
 
             done, last = step + 1, step + 1 == total_steps
@@ -205,12 +207,10 @@ def _clean_features(fabric: "Fabric", method: PretrainingMethod, images: torch.T
     return gather_rows(torch.as_tensor(features).float())
 
 
-def _mean_over_ranks(fabric: "Fabric", metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if fabric.world_size == 1:
-        return metrics
-    stacked = fabric.all_reduce(torch.stack([value.float() for value in metrics.values()]), reduce_op="mean")
-    assert isinstance(stacked, torch.Tensor)
-    return dict(zip(metrics, stacked.unbind(), strict=True))
+def _mean_metrics(metrics: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return each metric's mean over all ranks, in one exchange."""
+    means = mean_over_ranks(torch.stack([value.float() for value in metrics.values()]))
+    return dict(zip(metrics, means.unbind(), strict=True))
 
 
 def _check_finite(window: dict[str, torch.Tensor], step: int) -> None:

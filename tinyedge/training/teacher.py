@@ -11,6 +11,7 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.run import load_run
 
@@ -34,11 +35,8 @@ class EncoderTeacher(Teacher):
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval()
         self.feature_dim = encoder.feature_dim
-        size = encoder.input_size
-        with torch.no_grad():
-            maps = encoder.forward_maps(torch.zeros(1, 3, size, size))[-_TAPS:]
-        self.map_channels = tuple(feature_map.shape[1] for feature_map in maps)
-        self.digest = _digest(f"{size} {encoder!r}", encoder)
+        self.map_channels = map_channels(encoder, _TAPS)
+        self.digest = _digest(f"{encoder.input_size} {encoder!r}", encoder)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:

@@ -68,7 +68,7 @@ def make_dataset(size: int) -> ImageDataset:
     """Four classes of striped images, channels of different mean and deviation."""
     return ImageDataset(
         name="stripes",
-        train=_stripes(128, size, seed=1),
+        train=_stripes(512, size, seed=1),
         test=_stripes(48, size, seed=2),
         classes=("vertical", "horizontal", "rising", "falling"),
         mean=(0.49, 0.51, 0.45),

@@ -4,7 +4,7 @@ from export_inputs import make_dataset, normalised_images
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.export.equalise import equalise
-from tinyedge.export.fold import Deployable, fold_classifier, fold_encoder
+from tinyedge.export.fold import Deployable, FoldedResidual, fold_classifier, fold_encoder
 
 torch.set_num_threads(1)
 
@@ -41,6 +41,27 @@ def test_a_stream_of_unlike_channels_becomes_more_even(trained_like):
         before, after = channel_ranges(folded, images), channel_ranges(equalise(folded, images), images)
     assert after.max() / after.median() < 0.5 * before.max() / before.median()
     assert after.max() == pytest.approx(float(before.max()), rel=1e-3)  # The widest channel keeps its range.
+
+
+def test_each_depthwise_filter_starts_a_map_of_its_own(trained_like):
+    encoder = trained_like(create_encoder("tinynext_t", input_size=32, strides=(2, 1, 2, 2, 2)))
+    with torch.no_grad():
+        encoder.stage3[2].local.weight[0] *= 1000  # The first channel is loud from here on, and not before.
+    folded, images = fold_encoder(encoder), normalised_images(make_dataset(32))[:4]
+    equalised = equalise(folded, images)
+    mixers = [n for n, block in enumerate(folded.body) if isinstance(next(block.children()), FoldedResidual)]
+    third = mixers[2]
+
+    def spread(network: Deployable, parts: int) -> torch.Tensor:
+        """Range of the first channel over the median of all, after so many parts of the third mixer block."""
+        ranges = network.body[third][:parts](network.body[:third](images)).abs().amax(dim=(0, 2, 3))
+        return ranges[0] / ranges.median()
+
+    with torch.no_grad():
+        assert spread(folded, 1) < 3
+        assert spread(folded, 2) > 30
+        assert spread(equalised, 1) < 3
+        assert spread(equalised, 2) < spread(folded, 2) ** 0.5
 
 
 def test_a_dead_channel_stays_finite(trained_like):

@@ -23,7 +23,7 @@ def encoder():
     ("images", "message"),
     [
         (15, "15 calibration images are too few; pass --calibration 16 or more"),
-        (512, "stripes has 128 train images, too few to calibrate with 512; pass --calibration 128"),
+        (600, "stripes has 512 train images, too few to calibrate with 600; pass --calibration 512"),
     ],
 )
 def test_too_few_calibration_images(encoder, tmp_path, images, message):

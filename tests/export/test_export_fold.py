@@ -63,6 +63,18 @@ def test_folding_makes_the_network_smaller(trained_like):
     assert len(convolutions) == sum(isinstance(module, nn.Conv2d) for module in encoder.modules()) + 3
 
 
+def test_a_classifier_takes_the_place_of_the_last_projection(trained_like):
+    encoder = trained_like(create_encoder("tinynext_t", input_size=16))
+    hidden = encoder.stage4[-1].mlp[0].out_channels
+    folded = fold_classifier(encoder, torch.randn(5, encoder.feature_dim), torch.randn(5))
+    outputs = [tuple(head.weight.shape[:2]) for head in (folded.head.direct, folded.head.project)]
+    assert outputs == [(5, encoder.feature_dim), (5, hidden)]
+    feature = fold_encoder(encoder)
+    saved = sum(p.numel() for p in feature.parameters()) - sum(p.numel() for p in folded.parameters())
+    # The projection, its bias and the final norm; the zero bias beside the classifier's own comes anew.
+    assert saved == (hidden + 3) * encoder.feature_dim - 5 * (encoder.feature_dim + hidden + 2)
+
+
 def test_what_cannot_be_deployed_is_refused(trained_like):
     with pytest.raises(ConfigError, match=r"act=gelu.*--act relu"):
         fold_encoder(create_encoder("tinynext_t", input_size=16, act="gelu"))

@@ -68,9 +68,9 @@ def test_a_converter_that_gives_up_leaves_nothing(encoder, tmp_path):
     onnx.write_bytes(onnx.read_bytes()[:1000])
     out = tmp_path / "out"
     out.mkdir()
-    calibration = torch.zeros(2, 16, 16, 3).numpy()
+    samples = torch.zeros(2, 16, 16, 3).numpy()
     with pytest.raises(ModelError, match=r"could not convert .*tinyedge doctor"):
-        tflite.convert_onnx(onnx, calibration, True, out)
+        tflite.convert_onnx(onnx, samples, out / tflite.FLOAT_FILE)
     assert list(out.iterdir()) == []
 
 

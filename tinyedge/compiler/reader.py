@@ -1,4 +1,4 @@
-"""Reads a full-INT8 .tflite file into a `Graph`, or says in one sentence why it cannot.
+"""Reads a .tflite file into a `Graph`, or says in one sentence why it cannot.
 
 The file is not trusted: every length and index is checked against the file before it is used, so that a truncated or
 damaged model is an error and never a crash, a hang or a wrong program.
@@ -60,6 +60,22 @@ def read_tflite(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, not TFLite, damaged, or not full INT8.
     """
+    return _read(path, full_int8=True)
+
+
+def read_any_tflite(path: Path) -> Graph:
+    """Read a model of any types: floats, or a mixture.
+
+    Args:
+        path: A .tflite file with one subgraph and static shapes.
+
+    Raises:
+        ModelError: The file is missing, not TFLite or damaged.
+    """
+    return _read(path, full_int8=False)
+
+
+def _read(path: Path, full_int8: bool) -> Graph:
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -72,7 +88,7 @@ def read_tflite(path: Path) -> Graph:
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
     try:
-        return _Reader(path, content).graph()
+        return _Reader(path, content).graph(full_int8)
     except ModelError:
         raise
     except Exception as error:  # A damaged flatbuffer can make its accessors raise anything.
@@ -92,7 +108,7 @@ class _Reader:
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
 
-    def graph(self) -> Graph:
+    def graph(self, full_int8: bool) -> Graph:
         subgraphs = self._length(self._model.SubgraphsLength())
         if subgraphs != 1:
             raise ModelError(
@@ -114,7 +130,8 @@ class _Reader:
         )
         if not inputs or not outputs:
             raise self._damaged("it has no inputs or no outputs")
-        self._check_types(graph)
+        if full_int8:
+            self._check_types(graph)
         self._check_order(graph)
         return graph
 

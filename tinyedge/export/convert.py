@@ -1,8 +1,8 @@
-"""ONNX to TFLite; runs as a program of its own, `python -m tinyedge.export.convert FOLDER`.
+"""ONNX to float TFLite; runs as a program of its own, `python -m tinyedge.export.convert FOLDER`.
 
 TensorFlow logs to standard error from its first import on, and onnx2tf reads files from the working directory. In a
-process of their own both are harmless. FOLDER holds `model.onnx` and `calibration.npy` (n, H, W, 3) float32,
-normalised; it receives `model_float.tflite` and, with `--int8`, `model_int8.tflite`.
+process of their own both are harmless. FOLDER holds `model.onnx` and `samples.npy` (n, H, W, 3) float32, normalised; it
+receives `model_float.tflite`.
 
 onnx2tf turns the channels-first graph into a channels-last one by heuristics. Three things keep it from inserting
 transpositions, of which the model then needs none:
@@ -27,25 +27,14 @@ _TOKENS_TO_MAP = [0, 3, 1, 2]
 _SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
-def convert(folder: Path, int8: bool) -> None:
+def convert(folder: Path) -> None:
     """Convert `folder/model.onnx`; the working directory has to be `folder`."""
-    import numpy as np
     import tensorflow as tf
 
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    calibration = np.load(folder / "calibration.npy")
-    _write_sample_file(folder, calibration)
+    _write_sample_file(folder)
     network = _keras_model(folder)
     (folder / "model_float.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
-    if not int8:
-        return
-    converter = tf.lite.TFLiteConverter.from_keras_model(network)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    (folder / "model_int8.tflite").write_bytes(converter.convert())
 
 
 def _keras_model(folder: Path) -> Any:
@@ -80,15 +69,16 @@ def _keras_model(folder: Path) -> Any:
     )
 
 
-def _write_sample_file(folder: Path, calibration: Any) -> None:
-    """Write the sample images that onnx2tf would otherwise fetch from the web, made from the calibration images."""
+def _write_sample_file(folder: Path) -> None:
+    """Write the sample images that onnx2tf would otherwise fetch from the web."""
     import numpy as np
     import tensorflow as tf
 
-    samples = np.resize(calibration, (20, *calibration.shape[1:]))
+    samples = np.load(folder / "samples.npy")
+    samples = np.resize(samples, (20, *samples.shape[1:]))
     np.save(folder / _SAMPLE_FILE, tf.image.resize(samples, (128, 128)).numpy().astype(np.float32))
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    convert(Path(sys.argv[1]).resolve(), "--int8" in sys.argv[2:])
+    convert(Path(sys.argv[1]).resolve())

@@ -56,11 +56,15 @@ class Calibration:
         dataset: Its name.
         images: How many.
         seed: Of the draw.
+        ranges: What was chosen among the candidates of `tinyedge.export.ranges`.
+        sqnr_db: What each candidate was chosen by.
     """
 
     dataset: str
     images: int
     seed: int
+    ranges: str
+    sqnr_db: dict[str, float]
 
 
 @dataclass(frozen=True)

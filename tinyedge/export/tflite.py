@@ -1,4 +1,4 @@
-"""ONNX to float and full-INT8 TFLite, in a process of its own."""
+"""ONNX to float TFLite, in a process of its own."""
 
 import importlib.util
 import os
@@ -14,7 +14,6 @@ import tinyedge
 from tinyedge.errors import ModelError, ToolMissing
 
 FLOAT_FILE = "model_float.tflite"
-INT8_FILE = "model_int8.tflite"
 
 _PACKAGES = ("tensorflow", "tf_keras", "onnx", "onnx2tf", "onnxscript", "onnxruntime", "ai_edge_litert")
 
@@ -30,14 +29,13 @@ def require_export_packages() -> None:
         raise ToolMissing(f"export needs {', '.join(missing)}; install with `pip install 'tinyedge[export]'`")
 
 
-def convert_onnx(onnx: Path, calibration: np.ndarray, int8: bool, out: Path) -> None:
-    """Convert an ONNX model to TFLite.
+def convert_onnx(onnx: Path, samples: np.ndarray, out: Path) -> None:
+    """Convert an ONNX model to float TFLite.
 
     Args:
         onnx: Batch 1, one image input (1, 3, H, W).
-        calibration: (n, H, W, 3) float32, normalised images, from which the activations' ranges come.
-        int8: Whether to write the full-INT8 model (per-channel weights, int8 input and output) too.
-        out: The folder that receives `FLOAT_FILE` and `INT8_FILE`.
+        samples: (n, H, W, 3) float32, normalised: images for the converter to try the network on.
+        out: The file to write.
 
     Raises:
         ModelError: The converter gave up.
@@ -45,18 +43,17 @@ def convert_onnx(onnx: Path, calibration: np.ndarray, int8: bool, out: Path) -> 
     with tempfile.TemporaryDirectory(prefix="tinyedge-export-") as name:
         folder = Path(name)
         shutil.copyfile(onnx, folder / "model.onnx")
-        np.save(folder / "calibration.npy", calibration.astype(np.float32))
-        command = [sys.executable, "-m", "tinyedge.export.convert", name, *(["--int8"] if int8 else [])]
+        np.save(folder / "samples.npy", samples.astype(np.float32))
+        command = [sys.executable, "-m", "tinyedge.export.convert", name]
         answer = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
-        files = [folder / FLOAT_FILE, *([folder / INT8_FILE] if int8 else [])]
-        if answer.returncode != 0 or not all(file.is_file() for file in files):
+        written = folder / FLOAT_FILE
+        if answer.returncode != 0 or not written.is_file():
             reason = next((line.strip() for line in reversed(answer.stderr.splitlines()) if line.strip()), "no message")
             raise ModelError(
                 f"onnx2tf or TensorFlow could not convert the model (exit code {answer.returncode}: {reason[:300]}); "
                 "check the versions with `tinyedge doctor`"
             )
-        for file in files:
-            shutil.copyfile(file, out / file.name)
+        shutil.copyfile(written, out)
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,54 @@
+"""INT8 in float arithmetic: every value is replaced by the nearest that its codes can say.
+
+The rounding is TFLite's, per channel for weights and per tensor for activations. The sums before it are float here and
+integer there, so that a value is a step off now and then, and what follows from it too: a simulated output has the
+noise of the kernels' outputs, and not their very values.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from tinyedge.compiler.graph import Graph, Quantisation, Tensor
+from tinyedge.export.quantise import CHANNEL_AXIS, Range, activation_quantisations, weight_scales
+
+_LOWEST, _HIGHEST = -128, 127
+
+
+class FakeQuantiser:
+    """A hook of `GraphNetwork` that rounds what INT8 rounds: activations, and weights but not biases.
+
+    Args:
+        graph: Float.
+        ranges: Of every activation.
+    """
+
+    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range]):
+        self._activations = activation_quantisations(graph, ranges)
+        self._axes = {
+            weight: CHANNEL_AXIS[operator.op]
+            for operator in graph.operators
+            if operator.op in CHANNEL_AXIS and (weight := operator.inputs[1]) is not None
+        }
+
+    def __call__(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Return the value of a tensor as INT8 keeps it."""
+        if tensor in self._activations:
+            return round_to_codes(value, self._activations[tensor])
+        if tensor in self._axes:
+            return round_weight(value, self._axes[tensor])
+        return value
+
+
+def round_to_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
+    """Return the nearest values that int8 codes of one scale can say."""
+    scale, zero_point = quantisation.scale, quantisation.zero_point
+    return ((value / scale).round() + zero_point).clamp(_LOWEST, _HIGHEST).sub(zero_point) * scale
+
+
+def round_weight(weight: torch.Tensor, axis: int) -> torch.Tensor:
+    """Return the nearest weight that int8 codes of one scale a channel can say."""
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    scales = torch.from_numpy(weight_scales(weight.detach().numpy(), axis)).reshape(shape)
+    return (weight / scales).round().clamp(-_HIGHEST, _HIGHEST) * scales

@@ -1,0 +1,138 @@
+"""A float graph to full INT8, by TFLite's quantisation specification.
+
+Activations have one scale and zero point a tensor, weights one scale a channel and the zero point 0, biases are int32
+at the product of both scales, which every kernel derives: they are written without. The ranges of the activations are
+given: what finds good ones is `tinyedge.export.ranges`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
+
+Range = tuple[float, float]
+"""The lowest and the highest value of an activation; 0 lies between them."""
+
+_STEPS = 255
+_LOWEST, _HIGHEST = -128, 127
+_LARGEST_BIAS = 2**30
+_FIXED = {
+    "LOGISTIC": Quantisation(np.array([1 / 256], np.float32), np.array([-128], np.int32)),
+    "SOFTMAX": Quantisation(np.array([1 / 256], np.float32), np.array([-128], np.int32)),
+    "TANH": Quantisation(np.array([1 / 128], np.float32), np.array([0], np.int32)),
+}
+"""What the kernels of bounded functions write, whatever the range."""
+
+_SAME_QUANTISATION = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE"})
+"""Operators whose kernels copy integers, so that their inputs and outputs share one quantisation."""
+
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+"""The axis of the output channels in the weights of the operators that have weights."""
+
+_INT8_VERSIONS = {
+    **dict.fromkeys(("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "LOGISTIC"), 2),
+    **dict.fromkeys(("MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RELU6", "SOFTMAX", "SUB", "TANH", "TRANSPOSE"), 2),
+    **{"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 5, "HARD_SWISH": 1, "RESHAPE": 1},
+}
+
+
+def quantise(graph: Graph, ranges: Mapping[Tensor, Range]) -> Graph:
+    """Quantise a graph.
+
+    Args:
+        graph: Float, of the operators that `GraphNetwork` knows; it is not changed.
+        ranges: Of each activation of it.
+
+    Returns:
+        The same operators over int8 tensors.
+    """
+    activations = activation_quantisations(graph, ranges)
+    tensors: dict[Tensor, Tensor] = {}
+    for activation, quantisation in activations.items():
+        tensors[activation] = dataclasses.replace(activation, dtype=np.dtype(np.int8), quantisation=quantisation)
+    operators = []
+    for operator in graph.operators:
+        inputs = list(operator.inputs)
+        if operator.op in CHANNEL_AXIS:
+            inputs[1:] = _weights_and_bias(operator, activations)
+        operators.append(
+            dataclasses.replace(
+                operator,
+                inputs=tuple(None if tensor is None else tensors.get(tensor, tensor) for tensor in inputs),
+                outputs=tuple(tensors[tensor] for tensor in operator.outputs),
+                version=_INT8_VERSIONS[operator.op],
+            )
+        )
+    return dataclasses.replace(
+        graph,
+        operators=operators,
+        inputs=tuple(tensors[tensor] for tensor in graph.inputs),
+        outputs=tuple(tensors[tensor] for tensor in graph.outputs),
+        sha256="",
+    )
+
+
+def activation_quantisations(graph: Graph, ranges: Mapping[Tensor, Range]) -> dict[Tensor, Quantisation]:
+    """Return the quantisation of each activation, the same for those that a copying operator joins."""
+    joined = {tensor: [tensor] for tensor in graph.inputs}
+    fixed: dict[Tensor, Quantisation] = {}
+    for operator in graph.operators:
+        joined[operator.output] = [operator.output]
+        if operator.op in _FIXED:
+            fixed[operator.output] = _FIXED[operator.op]
+        if operator.op in _SAME_QUANTISATION:
+            for tensor in operator.inputs:
+                if tensor is not None and tensor.data is None and joined[tensor] is not joined[operator.output]:
+                    group = joined[tensor] + joined[operator.output]
+                    joined.update(dict.fromkeys(group, group))
+    quantisations = {}
+    for activation, group in joined.items():
+        lows, highs = zip(*(ranges[member] for member in group), strict=True)
+        bounded = [fixed[member] for member in group if member in fixed]
+        quantisations[activation] = bounded[0] if bounded else quantisation_of(min(lows), max(highs))
+    return quantisations
+
+
+def quantisation_of(low: float, high: float) -> Quantisation:
+    """Return the scale and the zero point of a range; 0 is widened into it and represented exactly."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / _STEPS if high > low else 1.0)
+    zero_point = int(np.clip(np.round(_LOWEST - low / float(scale)), _LOWEST, _HIGHEST))
+    return Quantisation(np.array([scale], np.float32), np.array([zero_point], np.int32))
+
+
+def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
+    """Return the scale of each channel, float32: its largest magnitude over 127, or 1 if all of it is 0."""
+    largest = np.abs(weight).max(axis=tuple(other for other in range(weight.ndim) if other != axis))
+    scales: np.ndarray = np.where(largest > 0, largest / np.float32(_HIGHEST), 1).astype(np.float32)
+    return scales
+
+
+def _weights_and_bias(operator: Operator, activations: Mapping[Tensor, Quantisation]) -> list[Tensor | None]:
+    axis = CHANNEL_AXIS[operator.op]
+    source, weight, bias = (*operator.inputs, None)[:3]
+    assert source is not None
+    assert weight is not None
+    assert weight.data is not None
+    scales = weight_scales(weight.data, axis)
+    input_scale = activations[source].scale
+    if bias is not None:
+        assert bias.data is not None
+        # A channel of tiny weights must not take its bias out of int32.
+        scales = np.maximum(scales, (np.abs(bias.data) / (input_scale * _LARGEST_BIAS)).astype(np.float32))
+    shape = [1] * weight.data.ndim
+    shape[axis] = -1
+    codes = np.clip(np.round(weight.data / scales.reshape(shape)), -_HIGHEST, _HIGHEST).astype(np.int8)
+    zero_points = np.zeros(len(scales), np.int32)
+    quantised: list[Tensor | None] = [
+        dataclasses.replace(weight, dtype=codes.dtype, data=codes, quantisation=Quantisation(scales, zero_points, axis))
+    ]
+    if bias is not None:
+        assert bias.data is not None
+        steps = np.round(bias.data / (input_scale * scales.astype(np.float64))).astype(np.int32)
+        quantised.append(dataclasses.replace(bias, dtype=steps.dtype, data=steps))
+    elif len(operator.inputs) > 2:
+        quantised.append(None)
+    return quantised

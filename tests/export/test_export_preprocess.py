@@ -30,7 +30,7 @@ def manifest(scale: float | None = 0.0173, zero_point: int | None = -7) -> Expor
         input=TensorSpec("image", (1, 5, 7, 3), scale, zero_point),
         output=TensorSpec("logits", (1, 2), 0.1, 3),
         preprocessing=Preprocessing(MEAN, STD, "RGB", FORMULA),
-        calibration=Calibration("pets", 512, 0),
+        calibration=Calibration("pets", 512, 0, "min-max", {"min-max": 25.0}),
         operators={"CONV_2D": 3},
         transposes=0,
         files={"model.onnx": FileRecord("00", 12)},

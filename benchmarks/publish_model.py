@@ -2,8 +2,8 @@
 
     python benchmarks/publish_model.py runs/NAME --name tinynext_t_cifar10 --data FOLDER --data-name "CIFAR-10 (JPEG)"
 
-Writes models/NAME/{config.yaml, encoder.safetensors, probe.safetensors, probe.json, model_int8.tflite, export.json,
-parity.json, metrics.json, card.md}. The weights are rounded first: probe, export and bench then measure the rounded
+Writes models/NAME/{config.yaml, teacher.yaml of a distilled run, encoder.safetensors, probe.safetensors, probe.json,
+model_int8.tflite, export.json, parity.json, metrics.json, card.md}. The weights are rounded first: probe, export and bench then measure the rounded
 encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run. Each step is one command of `tinyedge`,
 printed before it runs.
 """
@@ -22,11 +22,13 @@ import torch
 from safetensors.torch import save_file
 
 from tinyedge.atomic import write_json, write_text
+from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
 
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
+TEACHER_FILE = "teacher.yaml"
 BYTES_LIMIT = 2_000_000
 
 
@@ -37,13 +39,18 @@ def tinyedge(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "tinyedge", *command], check=True)
 
 
+def portable(config: TrainConfig) -> TrainConfig:
+    """Return a configuration without this machine's paths of images and teacher."""
+    teacher = None if config.teacher is None else Path(config.teacher).name
+    return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher)
+
+
 def write_encoder(run: Run, out: Path) -> None:
     """Write configuration and weights, the weights and batch-norm statistics rounded to half precision."""
     out.mkdir(parents=True, exist_ok=True)
-    # Where the images and the teacher lie is this machine's own affair.
-    data = run.config.data if not Path(run.config.data).is_absolute() else Path(run.config.data).name
-    teacher = None if run.config.teacher is None else Path(run.config.teacher).name
-    replace(run.config, data=data, data_root=None, teacher=teacher).save(out / CONFIG_FILE)
+    portable(run.config).save(out / CONFIG_FILE)
+    if run.config.teacher is not None and (Path(run.config.teacher) / CONFIG_FILE).is_file():
+        portable(load_run(Path(run.config.teacher)).config).save(out / TEACHER_FILE)
     weights = {
         name: value.half() if value.is_floating_point() else value
         for name, value in run.load_encoder().state_dict().items()
@@ -93,7 +100,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     config = metrics["config"]
     probes = {(probe["protocol"], probe["label_fraction"]): probe for probe in metrics["probes"]}
     linear20, linear, knn = (probes[key] for key in (("linear", 0.2), ("linear", 1.0), ("knn", 1.0)))
-    accuracies = {record["runtime"]: record["accuracy"] for record in metrics["host"] if record.get("accuracy")}
+    accuracies = [record for record in metrics["host"] if record.get("accuracy")]
     strides = ",".join(str(stride) for stride in config["strides"])
     rows = [
         ("encoder", f"{config['encoder']}, strides {strides}, {config['act']}, half precision"),
@@ -106,7 +113,10 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
-        *((f"classifier, {runtime}", f"{100 * value:.2f} %") for runtime, value in accuracies.items()),
+        *(
+            (f"classifier, {record['runtime']}", f"{100 * record['accuracy']:.2f} % of {record['accuracy_images']:,}")
+            for record in accuracies
+        ),
         *((f"SHA-256 of {file}", f"`{value}`") for file, value in metrics["sha256"].items()),
         ("licence", metrics["licence"]),
     ]
@@ -120,8 +130,12 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         "To reproduce:",
         "",
     ]
+    distilled = config["teacher"] is not None
+    if distilled:
+        lines.append(f"    tinyedge train --config models/{name}/{TEACHER_FILE} --data FOLDER --out TEACHER")
     lines += [
-        f"    tinyedge train --config models/{name}/config.yaml --data FOLDER --out RUN",
+        f"    tinyedge train --config models/{name}/config.yaml --data FOLDER --out RUN"
+        + (" --teacher TEACHER" if distilled else ""),
         f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER",
         "",
         "Every figure is in `metrics.json`. To deploy it:",

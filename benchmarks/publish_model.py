@@ -3,9 +3,9 @@
     python benchmarks/publish_model.py runs/NAME --name tinynext_t_cifar10 --data FOLDER --data-name "CIFAR-10 (JPEG)"
 
 Writes models/NAME/{config.yaml, teacher.yaml of a distilled run, encoder.safetensors, probe.safetensors, probe.json,
-model_int8.tflite, export.json, parity.json, metrics.json, card.md}. The weights are rounded first: probe, export and bench then measure the rounded
-encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run. Each step is one command of `tinyedge`,
-printed before it runs.
+model_int8.tflite, export.json, parity.json, metrics.json, card.md}. The weights are rounded first: probe, export and
+bench then measure the rounded encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run. Each step is
+one command of `tinyedge`, printed before it runs.
 """
 
 import argparse

@@ -10,9 +10,14 @@ from collections.abc import Mapping
 import torch
 
 from tinyedge.compiler.graph import Graph, Quantisation, Tensor
-from tinyedge.export.quantise import CHANNEL_AXIS, Range, activation_quantisations, weight_scales
-
-_LOWEST, _HIGHEST = -128, 127
+from tinyedge.export.quantise import (
+    CHANNEL_AXIS,
+    HIGHEST_CODE,
+    LOWEST_CODE,
+    Range,
+    activation_quantisations,
+    weight_scales,
+)
 
 
 class FakeQuantiser:
@@ -43,7 +48,7 @@ class FakeQuantiser:
 def round_to_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
     """Return the nearest values that int8 codes of one scale can say."""
     scale, zero_point = quantisation.scale, quantisation.zero_point
-    return ((value / scale).round() + zero_point).clamp(_LOWEST, _HIGHEST).sub(zero_point) * scale
+    return ((value / scale).round() + zero_point).clamp(LOWEST_CODE, HIGHEST_CODE).sub(zero_point) * scale
 
 
 def round_weight(weight: torch.Tensor, axis: int) -> torch.Tensor:
@@ -51,4 +56,4 @@ def round_weight(weight: torch.Tensor, axis: int) -> torch.Tensor:
     shape = [1] * weight.ndim
     shape[axis] = -1
     scales = torch.from_numpy(weight_scales(weight.detach().numpy(), axis)).reshape(shape)
-    return (weight / scales).round().clamp(-_HIGHEST, _HIGHEST) * scales
+    return (weight / scales).round().clamp(-HIGHEST_CODE, HIGHEST_CODE) * scales

@@ -16,7 +16,7 @@ Range = tuple[float, float]
 """The lowest and the highest value of an activation; 0 lies between them."""
 
 _STEPS = 255
-_LOWEST, _HIGHEST = -128, 127
+LOWEST_CODE, HIGHEST_CODE = -128, 127
 _LARGEST_BIAS = 2**30
 _FIXED = {
     "LOGISTIC": Quantisation(np.array([1 / 256], np.float32), np.array([-128], np.int32)),
@@ -99,14 +99,14 @@ def quantisation_of(low: float, high: float) -> Quantisation:
     """Return the scale and the zero point of a range; 0 is widened into it and represented exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32((high - low) / _STEPS if high > low else 1.0)
-    zero_point = int(np.clip(np.round(_LOWEST - low / float(scale)), _LOWEST, _HIGHEST))
+    zero_point = int(np.clip(np.round(LOWEST_CODE - low / float(scale)), LOWEST_CODE, HIGHEST_CODE))
     return Quantisation(np.array([scale], np.float32), np.array([zero_point], np.int32))
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
     """Return the scale of each channel, float32: its largest magnitude over 127, or 1 if all of it is 0."""
     largest = np.abs(weight).max(axis=tuple(other for other in range(weight.ndim) if other != axis))
-    scales: np.ndarray = np.where(largest > 0, largest / np.float32(_HIGHEST), 1).astype(np.float32)
+    scales: np.ndarray = np.where(largest > 0, largest / np.float32(HIGHEST_CODE), 1).astype(np.float32)
     return scales
 
 
@@ -124,7 +124,7 @@ def _weights_and_bias(operator: Operator, activations: Mapping[Tensor, Quantisat
         scales = np.maximum(scales, (np.abs(bias.data) / (input_scale * _LARGEST_BIAS)).astype(np.float32))
     shape = [1] * weight.data.ndim
     shape[axis] = -1
-    codes = np.clip(np.round(weight.data / scales.reshape(shape)), -_HIGHEST, _HIGHEST).astype(np.int8)
+    codes = np.clip(np.round(weight.data / scales.reshape(shape)), -HIGHEST_CODE, HIGHEST_CODE).astype(np.int8)
     zero_points = np.zeros(len(scales), np.int32)
     quantised: list[Tensor | None] = [
         dataclasses.replace(weight, dtype=codes.dtype, data=codes, quantisation=Quantisation(scales, zero_points, axis))

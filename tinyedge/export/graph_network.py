@@ -37,10 +37,10 @@ class GraphNetwork(nn.Module):
                 "one image in and one vector out"
             )
         for operator in graph.operators:
-            if operator.op not in _OPERATORS:
+            if operator.op not in OPERATORS:
                 raise ModelError(
                     f"operator {operator.index} ({operator.op}) of {graph.name} cannot be quantised; "
-                    f"known are {', '.join(sorted(_OPERATORS))}"
+                    f"known are {', '.join(sorted(OPERATORS))}"
                 )
         self.graph = graph
         self.weights = nn.ParameterList()
@@ -74,7 +74,7 @@ class GraphNetwork(nn.Module):
         values = {self.graph.inputs[0]: seen(self.graph.inputs[0], images)}
         for operator in self.graph.operators:
             inputs = [self._value(tensor, values, seen) for tensor in operator.inputs]
-            values[operator.output] = seen(operator.output, _OPERATORS[operator.op](operator, inputs))
+            values[operator.output] = seen(operator.output, OPERATORS[operator.op](operator, inputs))
         return values[self.graph.outputs[0]]
 
     def _value(self, tensor: Tensor | None, values: dict[Tensor, torch.Tensor], seen: Hook) -> torch.Tensor | None:
@@ -103,7 +103,7 @@ def _activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
     )
 
 
-def _padded(operator: Operator, x: torch.Tensor, kernel: tuple[int, int], value: float = 0.0) -> torch.Tensor:
+def pad_same(operator: Operator, x: torch.Tensor, kernel: tuple[int, int], value: float = 0.0) -> torch.Tensor:
     """Pad (B, C, H, W) as TFLite's `SAME` does: the odd row and column go to the bottom and to the right."""
     if operator.options["padding"] == "VALID":
         return x
@@ -119,7 +119,7 @@ def _padded(operator: Operator, x: torch.Tensor, kernel: tuple[int, int], value:
 def _convolution(operator: Operator, inputs: Inputs, weight: torch.Tensor, groups: int) -> torch.Tensor:
     options, x = operator.options, inputs[0]
     assert x is not None
-    x = _padded(operator, x.permute(0, 3, 1, 2), (weight.shape[2], weight.shape[3]))
+    x = pad_same(operator, x.permute(0, 3, 1, 2), (weight.shape[2], weight.shape[3]))
     y = F.conv2d(
         x,
         weight,
@@ -161,7 +161,7 @@ def _batch_matmul(operator: Operator, inputs: Inputs) -> torch.Tensor:
     return x @ (y.transpose(-1, -2) if operator.options["adj_y"] else y)
 
 
-def _elementwise(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> "_Function":
+def _elementwise(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> "Function":
     def run(operator: Operator, inputs: Inputs) -> torch.Tensor:
         x, y = inputs
         assert x is not None
@@ -171,7 +171,7 @@ def _elementwise(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor])
     return run
 
 
-def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> "_Function":
+def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> "Function":
     def run(operator: Operator, inputs: Inputs) -> torch.Tensor:
         assert inputs[0] is not None
         return function(inputs[0])
@@ -200,10 +200,10 @@ def _pool(operator: Operator, inputs: Inputs) -> torch.Tensor:
     stride = (options["stride_h"], options["stride_w"])
     x = x.permute(0, 3, 1, 2)
     if operator.op == "MAX_POOL_2D":
-        pooled = F.max_pool2d(_padded(operator, x, kernel, float("-inf")), kernel, stride)
+        pooled = F.max_pool2d(pad_same(operator, x, kernel, float("-inf")), kernel, stride)
     else:  # Only the cells inside the image count.
-        inside = F.avg_pool2d(_padded(operator, torch.ones_like(x), kernel), kernel, stride)
-        pooled = F.avg_pool2d(_padded(operator, x, kernel), kernel, stride) / inside
+        inside = F.avg_pool2d(pad_same(operator, torch.ones_like(x), kernel), kernel, stride)
+        pooled = F.avg_pool2d(pad_same(operator, x, kernel), kernel, stride) / inside
     return _activated(operator, pooled).permute(0, 2, 3, 1)
 
 
@@ -225,9 +225,10 @@ def _transpose(operator: Operator, inputs: Inputs) -> torch.Tensor:
     return x.permute([int(axis) for axis in order])
 
 
-_Function = Callable[[Operator, Inputs], torch.Tensor]
+Function = Callable[[Operator, Inputs], torch.Tensor]
+"""Takes an operator and the values of its inputs, batch first, and returns that of its output."""
 
-_OPERATORS: dict[str, _Function] = {
+OPERATORS: dict[str, Function] = {
     "ADD": _elementwise(torch.add),
     "AVERAGE_POOL_2D": _pool,
     "BATCH_MATMUL": _batch_matmul,

@@ -61,9 +61,10 @@ class Row:
     arguments: tuple[str, ...] = ()
 
 
-def _cpu(name: str, epochs: int, *options: str, teacher: str | None = None, batch_size: int = 64) -> Row:
+def _cpu(name: str, epochs: int, *options: str, batch_size: int = 64, **settings: Any) -> Row:
     arguments = ("--batch-size", str(batch_size))
-    return Row(name, name, epochs, strides="2,1,2,2,2", options=options, teacher=teacher, arguments=arguments)
+    settings = {"method": name, "strides": "2,1,2,2,2", **settings}
+    return Row(name, epochs=epochs, options=options, arguments=arguments, **settings)
 
 
 def _gpu(name: str, epochs: int, *options: str, method: str | None = None, **settings: Any) -> Row:
@@ -92,6 +93,15 @@ PLANS = {
         _cpu("vicreg-gating", 1),
         _cpu("emp-ssl", 1, "patches=4"),
         _cpu("vicreg-dual", 1),
+        _cpu(
+            "mobilenetv2 simdistill",
+            4,
+            "cached_views=2",
+            method="simdistill",
+            encoder="mobilenetv2_035",
+            strides=None,
+            teacher="best",
+        ),
     ),
     "gpu": (
         _gpu("random", 1),

@@ -54,6 +54,15 @@ def test_random_networks(seed: int, tmp_path: Path) -> None:
     assert_live_tensors_apart(assert_bit_exact(path, 20).program)
 
 
+@pytest.mark.parametrize("seed", range(3, 15))  # In the first three, values fade.
+def test_random_networks_of_int8_and_int16(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "network.tflite"
+    path.write_bytes(random_network(seed, mixed=True))
+    program = assert_bit_exact(path, 20).program
+    assert_live_tensors_apart(program)
+    assert {tensor.dtype.name for call in program.calls for tensor in call.inputs} == {"int8", "int16"}
+
+
 def assert_live_tensors_apart(program: Program) -> None:
     """Replay the calls: at each one, every tensor that is still needed has its bytes to itself."""
     last_use: dict[Tensor, int] = {}

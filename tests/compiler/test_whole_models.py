@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from random_networks import random_network
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from widen import widen
 
 from tinyedge.compiler.graph import Tensor
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
+from tinyedge.export.flatbuffer import tflite_bytes
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
+ZOO = Path(__file__).resolve().parents[2] / "models"
 PUBLISHED = {"ic_resnet8_int8.tflite": 12_501_632, "vww_mbv1_025_int8.tflite": 7_489_664}
 
 
@@ -61,6 +64,19 @@ def test_random_networks_of_int8_and_int16(seed: int, tmp_path: Path) -> None:
     program = assert_bit_exact(path, 20).program
     assert_live_tensors_apart(program)
     assert {tensor.dtype.name for call in program.calls for tensor in call.inputs} == {"int8", "int16"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "quantizes"), [(0, 132, 2), (35, 46, 2), (107, 130, 3)], ids=["all", "attention", "end"]
+)
+def test_the_zoos_network_in_int16(first: int, last: int, quantizes: int, tmp_path: Path) -> None:
+    int8 = read_tflite(ZOO / "tinynext_t_cifar10" / "model_int8.tflite")
+    path = tmp_path / "mixed.tflite"
+    path.write_bytes(tflite_bytes(widen(int8, lambda operator: first <= operator.index <= last)))
+    program = assert_bit_exact(path, 8).program
+    assert read_tflite(path).histogram()["QUANTIZE"] == quantizes
+    # The fullest layers are among the first.
+    assert program.plan.arena_bytes == (2 if first == 0 else 1) * compile_graph(int8).plan.arena_bytes
 
 
 def assert_live_tensors_apart(program: Program) -> None:

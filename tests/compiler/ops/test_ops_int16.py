@@ -6,6 +6,8 @@ import case_builders as build
 import numpy as np
 import pytest
 from case_builders import ACTIVATIONS
+from kernel_cases import Case
+from tflite_builder import TensorSpec, constant, one_operator
 
 SIZES = (1, 2, 3, 7, 15, 16, 17)
 I16 = np.int16
@@ -38,9 +40,32 @@ def test_conv2d_channels_groups_and_batches(check, bias_type):
         )
         for batch, channels, filters, groups in ((1, 4, 4, 2), (2, 6, 9, 3), (2, 3, 5, 1))
     ]
-    # More products than fit 32 bits.
-    cases += [build.conv2d(rng, (1, 3, 3, 120), 3, (3, 3), dtype=I16, bias_type=bias_type)]
     check(cases)
+
+
+@pytest.mark.parametrize(
+    ("op", "window", "channels"),
+    [("CONV_2D", (1, 1), 1101), ("CONV_2D", (3, 3), 508), ("DEPTHWISE_CONV_2D", (5, 511), 1)],
+)
+def test_sums_beyond_32_bits(check, op, window, channels):
+    """Every product is as large as it can be, and the result far from the end of its range."""
+    shape = (1, *window, channels)
+    sign = np.array([1, -1, 1]).reshape(-1, 1, 1, 1)
+    weights = np.broadcast_to(np.where(sign > 0, 127, -128), (3, *window, channels))
+    if op == "DEPTHWISE_CONV_2D":
+        weights = np.full(shape, -128)
+    outputs = weights.shape[0] if op == "CONV_2D" else 1
+    depth = window[0] * window[1] * channels
+    inputs = [
+        TensorSpec(shape, 1e-4, dtype=I16),
+        constant(weights.astype(np.int8), 0.01),
+        constant(np.full(outputs, 2**40)),
+    ]
+    output = TensorSpec((1, 1, 1, outputs), 1e-6 * (2**22 * depth + 2**40) / 30_000, dtype=I16)
+    options = {"depthMultiplier": 1} if op == "DEPTHWISE_CONV_2D" else {}
+    model = one_operator(op, inputs, output, padding="VALID", strideH=1, strideW=1, **options)
+    feeds = np.stack([np.full(shape, value, I16) for value in (-(2**15), 2**15 - 1)])
+    check([Case(op, model, [feeds])])
 
 
 @pytest.mark.parametrize("bias_type", [np.int64, np.int32])
@@ -237,7 +262,7 @@ def test_under_sanitisers(check_sanitised):
     cases = [
         build.conv2d(rng, (2, 5, 7, 3), 5, (3, 3), (2, 1), (1, 2), gain=2e4, dtype=I16),
         build.conv2d(rng, (1, 3, 1, 4), 4, (5, 5), (2, 2), (2, 2), groups=2, dtype=I16),
-        build.conv2d(rng, (1, 3, 3, 120), 2, (3, 3), gain=1e8, dtype=I16, bias_type=np.int32),
+        build.conv2d(rng, (1, 3, 3, 12), 2, (3, 3), gain=1e8, dtype=I16, bias_type=np.int32),
         build.depthwise_conv2d(rng, (2, 5, 7, 3), 2, (3, 3), (2, 1), (1, 2), gain=5e3, dtype=I16),
         build.depthwise_conv2d(rng, (1, 1, 2, 3), 1, (5, 5), (2, 2), dtype=I16),
         build.fully_connected(rng, (3, 1031), 5, gain=2e4, dtype=I16),

@@ -79,7 +79,7 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
         ("result", "2^-15", operator("SOFTMAX", [WIDE_VECTOR], WIDE_VECTOR)),
         (
             "input_0",
-            "less than 5",
+            "below 5",
             operator("SOFTMAX", [TensorSpec((1, 8), 5.01, dtype=np.int16)], TensorSpec((1, 8), 2**-15, dtype=np.int16)),
         ),
         ("result", "2^-15", operator("LOGISTIC", [WIDE_VECTOR], WIDE_VECTOR)),

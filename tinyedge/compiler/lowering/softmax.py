@@ -19,8 +19,8 @@ _MAX_DEPTH = 4_095
 _INT16_RANGE = 10.0
 _INT16_STEPS = 2**16 - 1
 _INT16_MAX_DEPTH = 65_535
-# So far can the largest difference of int16 values be shifted to the left.
-_INT16_MAX_LEFT_SHIFT = 15
+# By so much can the largest difference of int16 values be multiplied.
+_INT16_MAX_FACTOR = 2**15 - 1
 _TABLE_INTERVALS = 512
 
 
@@ -78,14 +78,16 @@ def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCa
     if abs(np.float32(scale(output)) * 2**15 - 1) > 1e-3:
         raise unsupported(operator, output, f"has scale {scale(output):g}", "int16 shares of scale 2^-15")
     beta = float(operator.options.get("beta", 1.0))
-    multiplier, shift = quantise_multiplier(scale(source) * beta / (_INT16_RANGE / _INT16_STEPS))
-    if shift > _INT16_MAX_LEFT_SHIFT:
+    unit = _INT16_RANGE / _INT16_STEPS
+    factor = scale(source) * beta / unit
+    if not 0 < factor < _INT16_MAX_FACTOR:
         raise unsupported(
             operator,
             source,
             f"has beta * scale {beta * scale(source):g}",
-            f"less than {2**_INT16_MAX_LEFT_SHIFT * _INT16_RANGE / _INT16_STEPS:.3g} in int16",
+            f"values above 0 and below {_INT16_MAX_FACTOR * unit:.3g} in int16",
         )
+    multiplier, shift = quantise_multiplier(factor)
     depth = source.shape[-1]
     return KernelCall(
         function="te_softmax_s16",

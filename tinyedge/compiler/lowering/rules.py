@@ -47,22 +47,13 @@ def tensor_input(operator: Operator, position: int, meaning: str) -> Tensor:
     return tensor
 
 
-def int8_input(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
-    """The input at a position, an int8 activation or constant with one scale.
-
-    Raises:
-        UnsupportedOpError: It is absent, of another type or quantised otherwise.
-    """
-    return _require_int8(operator, tensor_input(operator, position, meaning))
-
-
 def int8_activation(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
     """The input at a position, an int8 activation with one scale.
 
     Raises:
         UnsupportedOpError: It is absent, constant, of another type or quantised otherwise.
     """
-    return _require_activation(operator, int8_input(operator, position, meaning))
+    return _require_activation(operator, _require_int8(operator, tensor_input(operator, position, meaning)))
 
 
 def int8_output(operator: Operator) -> Tensor:

@@ -48,4 +48,31 @@ static inline int32_t te_dot(const int8_t *a, const int8_t *b, int32_t count, in
     return sum;
 }
 
+/** So many products of an int16 and an int8 value fit 32 bits; a multiple of the unrolling. */
+#define TE_DOT_S16_RUN 508
+
+/** sum of a[i] * b[i]. */
+static inline int64_t te_dot_s16(const int16_t *a, const int8_t *b, int32_t count) {
+    int64_t sum = 0;
+    while (count > 0) {
+        const int32_t run = count < TE_DOT_S16_RUN ? count : TE_DOT_S16_RUN;
+        int32_t part = 0;
+        int32_t i = 0;
+        for (; i + 4 <= run; i += 4) {
+            part += a[i] * b[i];
+            part += a[i + 1] * b[i + 1];
+            part += a[i + 2] * b[i + 2];
+            part += a[i + 3] * b[i + 3];
+        }
+        for (; i < run; ++i) {
+            part += a[i] * b[i];
+        }
+        sum += part;
+        a += run;
+        b += run;
+        count -= run;
+    }
+    return sum;
+}
+
 #endif /* TE_DOT_H */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_kernels.h
- *  INT8 kernels: one function and one struct of constants an operator.
+ *  The kernels: one function and one struct of constants an operator.
  *
- *  Every kernel is called as `kernel(&params, inputs..., output, scratch)`. Tensors are int8_t, dense, row-major with
- *  the channel last (NHWC for images). Everything that is known at compile time is in the params, which the compiler
+ *  Every kernel is called as `kernel(&params, inputs..., output, scratch)`. Tensors are dense, row-major with the
+ *  channel last (NHWC for images). Everything that is known at compile time is in the params, which the compiler
  *  prints as `static const` data; the kernels keep no state. Inputs, output and scratch do not overlap unless a kernel
  *  says that they may. `scratch` is NULL for kernels that document no use of it.
  *
- *  Zero points are in [-128, 127]; -128 <= output_min <= output_max <= 127. A factor is a pair of a multiplier in
- *  [0, 2^31) and a shift in [-31, 31], applied as te_requantise.h says. */
+ *  The activations of an `_s8` kernel are int8_t: zero points are in [-128, 127] and
+ *  -128 <= output_min <= output_max <= 127. Those of an `_s16` kernel are int16_t, without zero points:
+ *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A factor is a pair of a multiplier in
+ *  [0, 2^31) and a shift in [-31, 31], applied as te_requantise.h says; where an _s16 kernel has sums of 64 bits, the
+ *  multiplier is in [0, 2^15), the shift in [-31, 7], and every sum, bias included, below 2^47 in magnitude. */
 #ifndef TE_KERNELS_H
 #define TE_KERNELS_H
 
@@ -50,6 +53,40 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, out_c) */
 void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** Convolution of int16 values. FULLY_CONNECTED is one of 1x1 filters over an image of one row. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_c;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t group_c; /**< Input channels that one filter sees; divides in_c, and in_c / group_c divides out_c. */
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;      /**< (out_c, kernel_h, kernel_w, group_c), symmetric. */
+    const int64_t *bias;        /**< (out_c) or NULL. */
+    const int32_t *multipliers; /**< (out_c) */
+    const int8_t *shifts;       /**< (out_c) */
+} te_conv2d_s16_params;
+
+/** With sums of 64 bits.
+ *  @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, out_c) */
+void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_conv2d_s16() with sums modulo 2^32 and factors of 31 bits, for models with int32 biases. */
+void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** Convolution of each input channel with its own multiplier_c filters. */
 typedef struct {
     int32_t batches;
@@ -81,6 +118,36 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch);
+
+/** Convolution of each input channel of int16 values with its own multiplier_c filters, with sums of 64 bits. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t multiplier_c; /**< Output channels that one input channel makes. */
+    int32_t kernel_h;
+    int32_t kernel_w; /**< At most 511, so that the sum of a row fits 32 bits. */
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;      /**< (kernel_h, kernel_w, in_c * multiplier_c), symmetric. */
+    const int64_t *bias;        /**< (in_c * multiplier_c) or NULL. */
+    const int32_t *multipliers; /**< (in_c * multiplier_c) */
+    const int8_t *shifts;       /**< (in_c * multiplier_c) */
+} te_depthwise_conv2d_s16_params;
+
+/** @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
+void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const int16_t *input, int16_t *output,
+                             void *scratch);
 
 /** Matrix product with constant weights. */
 typedef struct {
@@ -132,6 +199,30 @@ typedef struct {
 void te_batch_matmul_s8(const te_batch_matmul_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
                         void *scratch);
 
+/** The same product of int16 values, with sums of 64 bits. */
+typedef struct {
+    int32_t batch_dims[3];
+    int32_t lhs_batch_strides[3];
+    int32_t rhs_batch_strides[3];
+    int32_t rows;
+    int32_t depth;
+    int32_t cols;
+    int32_t lhs_row_stride;
+    int32_t lhs_depth_stride;
+    int32_t rhs_depth_stride;
+    int32_t rhs_col_stride;
+    int32_t multiplier;
+    int32_t shift;
+    const int16_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
+    const int16_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+} te_batch_matmul_s16_params;
+
+/** @param lhs     Left factor; ignored where params->lhs_constant is not NULL.
+ *  @param rhs     Right factor; ignored where params->rhs_constant is not NULL.
+ *  @param output  (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols) */
+void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
+                         int16_t *output, void *scratch);
+
 /** Sum or difference of two tensors, either of which may be broadcast or constant.
  *
  *  Each operand, less its zero point and times 2^20, is multiplied by its factor, and their sum by the output's.
@@ -165,6 +256,36 @@ void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                void *scratch);
 
+/** Sum or difference of two int16 tensors, either of which may be broadcast or constant.
+ *
+ *  Each operand, times 2^15, is multiplied by its factor, and their sum by the output's. Strides are in elements; a
+ *  stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_multiplier;
+    int32_t input1_shift; /**< [-31, 0] */
+    int32_t input2_multiplier;
+    int32_t input2_shift; /**< [-31, 0] */
+    int32_t output_multiplier;
+    int32_t output_shift; /**< [-31, 0] */
+    int32_t output_min;
+    int32_t output_max;
+    const int16_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int16_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_add_s16_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  input1 + input2, (dims); may be the very memory of an operand that is not broadcast. */
+void te_add_s16(const te_add_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
+                void *scratch);
+
+/** te_add_s16() for input1 - input2. */
+void te_sub_s16(const te_add_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
+                void *scratch);
+
 /** Product of two tensors, either of which may be broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */
@@ -189,6 +310,27 @@ typedef struct {
 void te_mul_s8(const te_mul_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                void *scratch);
 
+/** Product of two int16 tensors, either of which may be broadcast or constant.
+ *
+ *  Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_min;
+    int32_t output_max;
+    const int16_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int16_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_mul_s16_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  input1 * input2, (dims); may be the very memory of an operand that is not broadcast. */
+void te_mul_s16(const te_mul_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
+                void *scratch);
+
 /** Mean over some axes of a tensor. Strides are in elements of the input. */
 typedef struct {
     int32_t kept_dims[3];
@@ -197,12 +339,15 @@ typedef struct {
     int32_t reduced_strides[3];
     int32_t input_zero_point;
     int32_t output_zero_point;
-    int32_t multiplier; /**< Holds the division by the number of values, which is at most 2^23. */
+    int32_t multiplier; /**< Holds the division by the number of values, at most 2^23, of int16 ones 65,535. */
     int32_t shift;
 } te_mean_params;
 
 /** @param output  (kept_dims) */
 void te_mean_s8(const te_mean_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_mean_s8() of int16 values, whose zero points are 0. */
+void te_mean_s16(const te_mean_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Pooling; padded positions do not count. */
 typedef struct {
@@ -213,7 +358,7 @@ typedef struct {
     int32_t out_h;
     int32_t out_w;
     int32_t kernel_h;
-    int32_t kernel_w; /**< Every window covers at least one position of the input and at most 2^23. */
+    int32_t kernel_w; /**< A window covers one position of the input at least, at most 2^23, of int16 ones 65,534. */
     int32_t stride_h;
     int32_t stride_w;
     int32_t pad_top;
@@ -226,9 +371,15 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, channels), the means rounded half away from zero. */
 void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_average_pool_s8() of int16 values. */
+void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** @param input   (batches, in_h, in_w, channels)
  *  @param output  (batches, out_h, out_w, channels), the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_max_pool_s8() of int16 values. */
+void te_max_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Softmax over rows; the output has scale 1/256 and zero point -128. */
 typedef struct {
@@ -242,6 +393,22 @@ typedef struct {
  *  @param output  (rows, depth); may be the very memory of the input. */
 void te_softmax_s8(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** Softmax over rows of int16 values; the output has scale 2^-15.
+ *
+ *  A table holds a function at 513 points, 128 apart, of an argument x in [-2^15, 2^15]. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;              /**< Values in a row, at most 65,535. */
+    int32_t multiplier;         /**< From input steps to steps of 10 / 65535. */
+    int32_t shift;              /**< At most 15. */
+    const int16_t *exps;        /**< (513) exp((x - 32767) * 10 / 65535) as a fraction of 2^15. */
+    const int16_t *reciprocals; /**< (513) 1 / (1 + (x + 32768) / 65535) as a fraction of 2^15. */
+} te_softmax_s16_params;
+
+/** @param input   (rows, depth)
+ *  @param output  (rows, depth); may be the very memory of the input. */
+void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** Any function of one value. */
 typedef struct {
     int32_t count;
@@ -251,6 +418,45 @@ typedef struct {
 /** @param input   (count)
  *  @param output  (count); may be the very memory of the input. */
 void te_table_s8(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Another quantisation of the same values, within limits. */
+typedef struct {
+    int32_t count;
+    int32_t input_zero_point;  /**< 0 where the input is int16. */
+    int32_t output_zero_point; /**< 0 where the output is int16. */
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_min;
+    int32_t output_max;
+} te_rescale_params;
+
+/** @param input   (count)
+ *  @param output  (count); may be the very memory of the input. */
+void te_rescale_s16(const te_rescale_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** @param input   (count)
+ *  @param output  (count) */
+void te_rescale_s8_s16(const te_rescale_params *params, const int8_t *input, int16_t *output, void *scratch);
+
+/** @param input   (count)
+ *  @param output  (count) */
+void te_rescale_s16_s8(const te_rescale_params *params, const int16_t *input, int8_t *output, void *scratch);
+
+/** A sigmoid or a hyperbolic tangent of int16 values; the output has scale 2^-15. */
+typedef struct {
+    int32_t count;
+    int32_t multiplier;    /**< [1, 32767]; the argument, times it and 2^-shift, is in steps of 1 / 12288. */
+    int32_t shift;         /**< [0, 30] */
+    const uint16_t *table; /**< (256) The sigmoid of about 0, 1/24, 2/24, ... as a fraction of 2^16. */
+} te_sigmoid_s16_params;
+
+/** @param input   (count)
+ *  @param output  (count); may be the very memory of the input. */
+void te_logistic_s16(const te_sigmoid_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** @param input   (count)
+ *  @param output  (count); may be the very memory of the input. */
+void te_tanh_s16(const te_sigmoid_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** A copy in another order: transposition, strided slices. Strides are in elements of the input. */
 typedef struct {
@@ -262,18 +468,24 @@ typedef struct {
 /** @param output  (dims) */
 void te_strided_copy_s8(const te_strided_copy_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_strided_copy_s8() of int16 values. */
+void te_strided_copy_s16(const te_strided_copy_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** A copy into a larger tensor that is filled with one value. Strides are in elements of the output. */
 typedef struct {
     int32_t dims[5];
     int32_t strides[5]; /**< The last is 1. */
     int32_t start;      /**< Index in the output of the first element. */
     int32_t count;      /**< Elements of the output. */
-    int32_t value;      /**< [-128, 127] */
+    int32_t value;      /**< Of the elements' type. */
 } te_pad_params;
 
 /** @param input   (dims)
  *  @param output  (count) */
 void te_pad_s8(const te_pad_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_pad_s8() of int16 values. */
+void te_pad_s16(const te_pad_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Several tensors side by side along an axis. */
 typedef struct {
@@ -286,6 +498,10 @@ typedef struct {
  *  @param output  (outer, sum of inner) */
 void te_concatenation_s8(const te_concatenation_params *params, const int8_t *const *inputs, int8_t *output,
                          void *scratch);
+
+/** te_concatenation_s8() of int16 values. */
+void te_concatenation_s16(const te_concatenation_params *params, const int16_t *const *inputs, int16_t *output,
+                          void *scratch);
 
 #ifdef __cplusplus
 }

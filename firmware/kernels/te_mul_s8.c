@@ -5,9 +5,12 @@
 #include "te_kernels.h"
 #include "te_requantise.h"
 
-static void mul_row(const void *opaque, const int8_t *a, int32_t step_a, const int8_t *b, int32_t step_b,
-                    int8_t *output, int32_t count) {
+static void mul_row(const void *opaque, const void *opaque_a, int32_t step_a, const void *opaque_b, int32_t step_b,
+                    void *opaque_output, int32_t count) {
     const te_mul_params *params = opaque;
+    const int8_t *a = opaque_a;
+    const int8_t *b = opaque_b;
+    int8_t *output = opaque_output;
     for (int32_t i = 0; i < count; ++i) {
         const int32_t product = (*a - params->input1_zero_point) * (*b - params->input2_zero_point);
         const int32_t scaled = te_requantise(product, params->multiplier, params->shift);
@@ -23,5 +26,5 @@ void te_mul_s8(const te_mul_params *params, const int8_t *input1, const int8_t *
     const int8_t *a = params->constant1 != NULL ? params->constant1 : input1;
     const int8_t *b = params->constant2 != NULL ? params->constant2 : input2;
     (void)scratch;
-    te_for_each_row(mul_row, params, params->dims, a, params->strides1, b, params->strides2, output);
+    te_for_each_row(mul_row, params, sizeof *output, params->dims, a, params->strides1, b, params->strides2, output);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_requantise.h
- *  The fixed-point steps that every INT8 kernel shares.
+ *  The fixed-point steps that the kernels share.
  *
  *  A positive real factor is held as multiplier * 2^(shift - 31) with multiplier in [2^30, 2^31) (or 0), and applied
  *  with two roundings: the high half of the doubled product, then the right shift. Where a left shift or a sum leaves
- *  the 32-bit range it wraps, as the reference interpreter's code does on every machine it runs on. */
+ *  the 32-bit range it wraps, as the reference interpreter's code does on every machine it runs on.
+ *
+ *  Sums of 64 bits, which int16 activations need, take a factor of 15 bits, multiplier * 2^(shift - 15), with one
+ *  rounding. */
 #ifndef TE_REQUANTISE_H
 #define TE_REQUANTISE_H
 
@@ -46,10 +49,30 @@ static inline int32_t te_requantise(int32_t x, int32_t multiplier, int32_t shift
     return te_rounding_shift(product, right);
 }
 
+/** te_requantise() of x modulo 2^32. */
+static inline int32_t te_requantise_low(int64_t x, int32_t multiplier, int32_t shift) {
+    return te_requantise((int32_t)(uint32_t)x, multiplier, shift);
+}
+
+/** round(x * multiplier * 2^(shift - 15)) modulo 2^32, halves towards plus infinity.
+ *  @param x           Below 2^47 in magnitude.
+ *  @param multiplier  [0, 2^15)
+ *  @param shift       [-31, 7] */
+static inline int32_t te_requantise_wide(int64_t x, int32_t multiplier, int32_t shift) {
+    const int32_t right = 15 - shift;
+    return (int32_t)(uint32_t)((x * multiplier + ((int64_t)1 << (right - 1))) >> right);
+}
+
 /** x limited to [low, high], which lies within [-128, 127]. */
 static inline int8_t te_clamp(int32_t x, int32_t low, int32_t high) {
     const int32_t floored = x < low ? low : x;
     return (int8_t)(floored > high ? high : floored);
+}
+
+/** x limited to [low, high], which lies within [-32768, 32767]. */
+static inline int16_t te_clamp_s16(int32_t x, int32_t low, int32_t high) {
+    const int32_t floored = x < low ? low : x;
+    return (int16_t)(floored > high ? high : floored);
 }
 
 #endif /* TE_REQUANTISE_H */

@@ -8,9 +8,12 @@
 /* Keeps the bits below one step of the output while the operands are brought to a common scale. */
 #define HEADROOM 1048576
 
-static void sub_row(const void *opaque, const int8_t *a, int32_t step_a, const int8_t *b, int32_t step_b,
-                    int8_t *output, int32_t count) {
+static void sub_row(const void *opaque, const void *opaque_a, int32_t step_a, const void *opaque_b, int32_t step_b,
+                    void *opaque_output, int32_t count) {
     const te_add_params *params = opaque;
+    const int8_t *a = opaque_a;
+    const int8_t *b = opaque_b;
+    int8_t *output = opaque_output;
     for (int32_t i = 0; i < count; ++i) {
         const int32_t shifted_a = (*a - params->input1_zero_point) * HEADROOM;
         const int32_t shifted_b = (*b - params->input2_zero_point) * HEADROOM;
@@ -28,5 +31,5 @@ void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *
     const int8_t *a = params->constant1 != NULL ? params->constant1 : input1;
     const int8_t *b = params->constant2 != NULL ? params->constant2 : input2;
     (void)scratch;
-    te_for_each_row(sub_row, params, params->dims, a, params->strides1, b, params->strides2, output);
+    te_for_each_row(sub_row, params, sizeof *output, params->dims, a, params->strides1, b, params->strides2, output);
 }

@@ -6,20 +6,28 @@ Their scales are calibrated with TFLite Micro layer by layer, so that the values
 import functools
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from tflite_micro.python.tflite_micro import runtime
 
+# The largest value, and between which standard deviations values spread well.
+_SPREADS = {np.dtype(np.int8): (127, 25, 80), np.dtype(np.int16): (32_767, 6_000, 20_000)}
+
 
 @functools.cache
-def random_network(seed: int, layers: int = 14) -> bytes:
-    """The .tflite file of a network from a small image to class scores; the same for the same seed."""
-    return _Network(seed).build(layers)
+def random_network(seed: int, layers: int = 14, mixed: bool = False) -> bytes:
+    """The .tflite file of a network from a small image to class scores; the same for the same arguments.
+
+    A mixed network changes between int8 and int16 on the way.
+    """
+    return _Network(seed, mixed).build(layers)
 
 
 class _Network:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, mixed: bool) -> None:
+        self._mixed = mixed
         self._rng = random.Random(seed)
         self._numbers = np.random.default_rng(seed)
         self._operators: list[OperatorSpec] = []
@@ -49,9 +57,14 @@ class _Network:
         ]
         image = self._convolution(source)
         self._images.append(image)
+        if self._mixed:
+            kinds += [self._change_type] * 3
+            image = self._change_type(image)
         for kind in [*self._rng.sample(kinds, len(kinds)), *self._rng.choices(kinds, k=layers)][:layers]:
             image = kind(image)
             self._images.append(image)
+        if image.dtype == np.int16:
+            image = self._change_type(image)
         return build_model(self._operators, [source], [self._classifier(image)])
 
     def _add(self, op: str, inputs: Sequence[TensorSpec | None], output: TensorSpec, **options: object) -> TensorSpec:
@@ -62,6 +75,8 @@ class _Network:
 
     def _calibrate(self, output: TensorSpec) -> None:
         """Choose the scale of the last operator's output so that its values spread over int8."""
+        _, least, most = _SPREADS[np.dtype(output.dtype)]
+        wanted = np.sqrt(least * most)
         for _ in range(8):
             interpreter = runtime.Interpreter.from_bytes(
                 build_model(self._operators, [self._source], [output]), arena_size=1_000_000
@@ -72,26 +87,34 @@ class _Network:
                 interpreter.invoke()
                 values.append(np.array(interpreter.get_output(0), dtype=np.float64))
             spread = float(np.std(values))
-            if 25 < spread < 80:
+            if least < spread < most:
                 return
             # A difference of equals never spreads, and TFLite Micro takes no scale far below its operands'.
-            output.scales = max(float(output.scales) * min(max(spread / 50, 1 / 16), 4), 1e-3)
+            output.scales = max(float(output.scales) * min(max(spread / wanted, 1 / 16), 4), 0.05 / wanted)
 
-    def _like(self, shape: Sequence[int]) -> TensorSpec:
+    def _like(self, shape: Sequence[int], dtype: Any = np.int8) -> TensorSpec:
         """An activation of random zero point, whose scale is chosen when it is computed."""
-        output = TensorSpec(shape, 0.05, self._rng.randrange(-20, 21))
+        zero_point = 0 if dtype == np.int16 else self._rng.randrange(-20, 21)
+        output = TensorSpec(shape, 6.35 / _SPREADS[np.dtype(dtype)][0], zero_point, dtype)
         self._free.add(output)
         return output
 
     def _same(self, source: TensorSpec, shape: Sequence[int]) -> TensorSpec:
         """An activation with the quantisation of another."""
-        return TensorSpec(shape, source.scales, source.zero_points)
+        return TensorSpec(shape, source.scales, source.zero_points, source.dtype)
+
+    def _constant(self, shape: Sequence[int], scale: float, zero_point: int, dtype: Any) -> TensorSpec:
+        largest = _SPREADS[np.dtype(dtype)][0]
+        values = self._numbers.integers(-largest - 1, largest + 1, shape).astype(dtype)
+        return constant(values, scale * 127 / largest, 0 if dtype == np.int16 else zero_point)
 
     def _weights(self, shape: Sequence[int], channels: int, axis: int) -> TensorSpec:
         values = self._numbers.integers(-127, 128, shape).astype(np.int8)
         return constant(values, self._numbers.uniform(0.002, 0.01, channels).astype(np.float32), axis=axis)
 
-    def _bias(self, channels: int) -> TensorSpec:
+    def _bias(self, channels: int, dtype: Any) -> TensorSpec:
+        if dtype == np.int16:
+            return constant(self._numbers.integers(-500_000, 500_001, channels), 1e-6)
         return constant(self._numbers.integers(-2000, 2001, channels).astype(np.int32))
 
     def _convolution(self, source: TensorSpec, padding: str | None = None) -> TensorSpec:
@@ -102,16 +125,16 @@ class _Network:
         covered = 0 if padding == "SAME" else size - 1
         filters = self._rng.choice([2, 5, 8])
         shape = (1, -(-(height - covered) // stride), -(-(width - covered) // stride), filters)
-        output = self._like(shape)
-        inputs = [source, self._weights((filters, size, size, channels), filters, 0), self._bias(filters)]
+        output = self._like(shape, source.dtype)
+        inputs = [source, self._weights((filters, size, size, channels), filters, 0), self._bias(filters, source.dtype)]
         activation = self._rng.choice(["NONE", "RELU", "RELU6"])
         steps = {"strideH": stride, "strideW": stride, "dilationHFactor": 1, "dilationWFactor": 1}
         return self._add("CONV_2D", inputs, output, padding=padding, fusedActivationFunction=activation, **steps)
 
     def _depthwise(self, source: TensorSpec) -> TensorSpec:
         channels = source.shape[3]
-        output = self._like(source.shape)
-        inputs = [source, self._weights((1, 3, 3, channels), channels, 3), self._bias(channels)]
+        output = self._like(source.shape, source.dtype)
+        inputs = [source, self._weights((1, 3, 3, channels), channels, 3), self._bias(channels, source.dtype)]
         steps = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "depthMultiplier": 1}
         return self._add("DEPTHWISE_CONV_2D", inputs, output, padding="SAME", **steps)
 
@@ -125,24 +148,30 @@ class _Network:
     def _residual(self, source: TensorSpec) -> TensorSpec:
         """Add a transformed copy; the source lives as long as the branch."""
         branch = self._depthwise(source)
-        return self._add("ADD", [source, branch], self._like(source.shape))
+        return self._add("ADD", [source, branch], self._like(source.shape, source.dtype))
 
     def _arithmetic(self, source: TensorSpec) -> TensorSpec:
         """With an earlier tensor of the same shape where there is one, else with a constant of each channel."""
         op = self._rng.choice(["ADD", "SUB", "MUL"])
-        earlier = [image for image in self._images[:-1] if tuple(image.shape) == tuple(source.shape)]
-        values = self._numbers.integers(-128, 128, (source.shape[3],)).astype(np.int8)
-        other = self._rng.choice(earlier) if earlier else constant(values, 0.02, 3)
+        earlier = [
+            image
+            for image in self._images[:-1]
+            if tuple(image.shape) == tuple(source.shape) and image.dtype == source.dtype
+        ]
+        channel_values = self._constant((source.shape[3],), 0.02, 3, source.dtype)
+        other = self._rng.choice(earlier) if earlier else channel_values
         if op == "SUB":
             other = self._depthwise(source)  # An earlier tensor may be a copy, and the difference nothing.
-        return self._add(op, [source, other], self._like(source.shape))
+        return self._add(op, [source, other], self._like(source.shape, source.dtype))
 
     def _gate(self, source: TensorSpec) -> TensorSpec:
         scale = float(source.scales)
         gates = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0), "HARD_SWISH": (scale, -5), "RELU": (scale, -128)}
+        if source.dtype == np.int16:
+            gates = {"LOGISTIC": (2**-15, 0), "TANH": (2**-15, 0), "RELU6": (scale, 0), "RELU": (scale, 0)}
         op = self._rng.choice(list(gates))
-        gate = self._add(op, [source], TensorSpec(source.shape, *gates[op]))
-        return self._add("MUL", [source, gate], self._like(source.shape))
+        gate = self._add(op, [source], TensorSpec(source.shape, *gates[op], source.dtype))
+        return self._add("MUL", [source, gate], self._like(source.shape, source.dtype))
 
     def _pool(self, source: TensorSpec) -> TensorSpec:
         _, height, width, channels = source.shape
@@ -156,7 +185,7 @@ class _Network:
     def _concatenation(self, source: TensorSpec) -> TensorSpec:
         _, height, width, channels = source.shape
         other = self._same(source, source.shape)
-        one = constant(np.array([self._rng.randrange(-128, 128)], dtype=np.int8), 0.03, 1)
+        one = self._constant((1,), 0.03, 1, source.dtype)
         self._add("ADD", [source, one], other)
         joined = self._same(source, (1, height, width, 2 * channels))
         return self._convolution(self._add("CONCATENATION", [source, other], joined, axis=3))
@@ -167,19 +196,20 @@ class _Network:
         tokens = (1, height * width, channels)
         rows = self._add("RESHAPE", [source, self._shape(tokens)], self._same(source, tokens))
         query = self._dense(rows)
-        scores = self._like((1, tokens[1], tokens[1]))
+        scores = self._like((1, tokens[1], tokens[1]), source.dtype)
         self._add("BATCH_MATMUL", [query, rows], scores, adjX=False, adjY=True)
-        weights = self._add("SOFTMAX", [scores], TensorSpec(scores.shape, 1 / 256, -128), beta=1.0)
-        mixed = self._like(tokens)
+        shares = (1 / 256, -128) if source.dtype == np.int8 else (2**-15, 0)
+        weights = self._add("SOFTMAX", [scores], TensorSpec(scores.shape, *shares, source.dtype), beta=1.0)
+        mixed = self._like(tokens, source.dtype)
         self._add("BATCH_MATMUL", [weights, rows], mixed, adjX=False, adjY=False)
         back = self._add("RESHAPE", [mixed, self._shape(source.shape)], self._same(mixed, source.shape))
-        return self._add("ADD", [source, back], self._like(source.shape))
+        return self._add("ADD", [source, back], self._like(source.shape, source.dtype))
 
     def _dense(self, source: TensorSpec, units: int | None = None) -> TensorSpec:
         channels = source.shape[-1]
         units = units or channels
-        output = self._like((*source.shape[:-1], units))
-        inputs = [source, self._weights((units, channels), units, 0), self._bias(units)]
+        output = self._like((*source.shape[:-1], units), source.dtype)
+        inputs = [source, self._weights((units, channels), units, 0), self._bias(units, source.dtype)]
         return self._add("FULLY_CONNECTED", inputs, output, keepNumDims=len(source.shape) > 2)
 
     def _transpose(self, source: TensorSpec) -> TensorSpec:
@@ -196,7 +226,11 @@ class _Network:
         return self._add("STRIDED_SLICE", [source, *inputs], self._same(source, (1, height - 1, width - 1, channels)))
 
     def _requantise(self, source: TensorSpec) -> TensorSpec:
-        return self._add("QUANTIZE", [source], self._like(source.shape))
+        return self._add("QUANTIZE", [source], self._like(source.shape, source.dtype))
+
+    def _change_type(self, source: TensorSpec) -> TensorSpec:
+        other = np.int16 if source.dtype == np.int8 else np.int8
+        return self._add("QUANTIZE", [source], self._like(source.shape, other))
 
     def _shape(self, shape: Sequence[int]) -> TensorSpec:
         return constant(np.array(shape, dtype=np.int32))

@@ -41,10 +41,10 @@ int main(void) {
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["int8", "mixed"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "network.tflite"
-    path.write_bytes(random_network(0))
+    path.write_bytes(random_network(3, mixed=request.param))
     return path
 
 

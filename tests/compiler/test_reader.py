@@ -134,7 +134,7 @@ def _all_float(model: Any) -> None:
     [
         (_all_float, "is a float32 model: export full INT8 with `tinyedge export RUN --int8`"),
         (_set("type", schema.TensorType.UINT8), "input 'image' .* is uint8"),
-        (_set("type", schema.TensorType.INT16), "input 'image' .* is int16"),
+        (_set("type", schema.TensorType.INT16), "input 'image' .* is int16.* between a QUANTIZE from int8 and one"),
         (_set("type", schema.TensorType.FLOAT32), "input 'image' .* is float32"),
         (_set("type", schema.TensorType.FLOAT32, 8), "output 'scores' .* is float32"),
         (

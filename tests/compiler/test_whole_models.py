@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from random_networks import random_network
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from widen import widen
 
 from tinyedge.compiler.graph import Tensor
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
+from tinyedge.export.flatbuffer import tflite_bytes
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
+ZOO = Path(__file__).resolve().parents[2] / "models"
 PUBLISHED = {"ic_resnet8_int8.tflite": 12_501_632, "vww_mbv1_025_int8.tflite": 7_489_664}
 
 
@@ -52,6 +55,28 @@ def test_random_networks(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     path.write_bytes(random_network(seed))
     assert_live_tensors_apart(assert_bit_exact(path, 20).program)
+
+
+@pytest.mark.parametrize("seed", range(3, 15))  # In the first three, values fade.
+def test_random_networks_of_int8_and_int16(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "network.tflite"
+    path.write_bytes(random_network(seed, mixed=True))
+    program = assert_bit_exact(path, 20).program
+    assert_live_tensors_apart(program)
+    assert {tensor.dtype.name for call in program.calls for tensor in call.inputs} == {"int8", "int16"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "quantizes"), [(0, 132, 2), (35, 46, 2), (107, 130, 3)], ids=["all", "attention", "end"]
+)
+def test_the_zoos_network_in_int16(first: int, last: int, quantizes: int, tmp_path: Path) -> None:
+    int8 = read_tflite(ZOO / "tinynext_t_cifar10" / "model_int8.tflite")
+    path = tmp_path / "mixed.tflite"
+    path.write_bytes(tflite_bytes(widen(int8, lambda operator: first <= operator.index <= last)))
+    program = assert_bit_exact(path, 8).program
+    assert read_tflite(path).histogram()["QUANTIZE"] == quantizes
+    # The fullest layers are among the first.
+    assert program.plan.arena_bytes == (2 if first == 0 else 1) * compile_graph(int8).plan.arena_bytes
 
 
 def assert_live_tensors_apart(program: Program) -> None:
@@ -92,7 +117,7 @@ def test_damaged_networks_compile_or_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     compiled = refused = 0
     for _ in range(400):
-        damaged = bytearray(random_network(rng.randrange(3)))
+        damaged = bytearray(random_network(rng.randrange(3), mixed=rng.random() < 0.5))
         for _ in range(rng.choice([1, 1, 2, 4])):
             damaged[rng.randrange(len(damaged))] = rng.choice([0, 1, 0x7F, 0x80, 0xFF])
         path.write_bytes(damaged)

@@ -172,7 +172,7 @@ def _source(program: Program) -> str:
     )
 
 
-# A union aligns the arena for any access of a kernel without a compiler extension.
+# A union aligns the arena for any access of a kernel without a compiler extension, and shows it as int8 and as int16.
 _ARENA = """\
 /* Define it to place the arena, for example as __attribute__((section(".dtcm"))). */
 #ifndef TE_MODEL_ARENA_ATTRIBUTE
@@ -182,6 +182,7 @@ _ARENA = """\
 static union {
     int64_t alignment;
     int8_t bytes[TE_MODEL_ARENA_BYTES];
+    int16_t halfwords[TE_MODEL_ARENA_BYTES / 2];
 } arena TE_MODEL_ARENA_ATTRIBUTE;
 
 """
@@ -244,20 +245,26 @@ def _literal(value: int, in_macro: bool = False) -> str:
     value = int(value)
     if value == -(2**31):
         return "(-2147483647 - 1)"
-    if value >= 2**31:
-        return f"{value}u"
+    if not -(2**31) < value < 2**31:
+        return f"{value}ll"
     return f"({value})" if in_macro and value < 0 else str(value)
 
 
 def _functions(program: Program) -> str:
     offsets = program.plan.offsets
+
+    def address(tensor: Tensor) -> str:
+        if tensor.dtype == np.int16:
+            return f"arena.halfwords + {offsets[tensor] // 2}"
+        return f"arena.bytes + {offsets[tensor]}"
+
     lines = []
     for index, (call, scratch) in enumerate(zip(program.calls, program.plan.scratch_offsets, strict=True)):
-        inputs = ", ".join(f"arena.bytes + {offsets[tensor]}" for tensor in call.inputs)
+        inputs = ", ".join(address(tensor) for tensor in call.inputs)
         if call.inputs_as_array:
-            inputs = f"(const int8_t *const[]){{{inputs}}}"
-        output = f"arena.bytes + {offsets[call.output]}"
-        arguments = [f"&layer_{index}", inputs, output, "NULL" if scratch is None else f"arena.bytes + {scratch}"]
+            inputs = f"(const {call.output.dtype.name}_t *const[]){{{inputs}}}"
+        work = "NULL" if scratch is None else f"arena.bytes + {scratch}"
+        arguments = [f"&layer_{index}", inputs, address(call.output), work]
         lines.append(f"    /* {index}: {_comment_safe(call.op)} {call.name} */")
         lines.append(f"    {call.function}({', '.join(arguments)});")
         lines.append(f"    layer_done(hook, context, {index});")
@@ -270,11 +277,11 @@ static void layer_done(te_model_hook hook, void *context, int32_t layer) {{
 }}
 
 int8_t *te_model_input(void) {{
-    return arena.bytes + {offsets[program.input]};
+    return {address(program.input)};
 }}
 
 const int8_t *te_model_output(void) {{
-    return arena.bytes + {offsets[program.output]};
+    return {address(program.output)};
 }}
 
 void te_model_invoke(te_model_hook hook, void *context) {{

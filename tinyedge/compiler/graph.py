@@ -47,7 +47,8 @@ class Tensor:
     Attributes:
         name: As in the file.
         shape: All dimensions, the batch of 1 included; NHWC for images.
-        dtype: int8 for activations and weights, int32 for biases and shape-like constants.
+        dtype: int8 or int16 for activations, int8 for weights, int32 or int64 for biases, int32 for shape-like
+            constants.
         quantisation: None for tensors that have none.
         data: The value of a constant, of `shape` and `dtype`; None for an activation.
         base: For a view, the activation whose memory it shares byte for byte; None for a tensor with its own.

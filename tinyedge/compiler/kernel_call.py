@@ -12,10 +12,15 @@ class ConstantArray:
     """Read-only data of a layer; it becomes one `static const` array in flash.
 
     Attributes:
-        values: Of dtype int8, uint8, int16, int32; printed flat in C order.
+        values: Integers of 8 to 64 bits; printed flat in C order.
     """
 
     values: np.ndarray
+
+
+# The members of a kernel's struct by name. A ConstantArray is printed as an array and passed as a pointer; None is a
+# null pointer; a tuple is an array member inside the struct.
+Fields = dict[str, int | ConstantArray | tuple[int, ...] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,7 @@ class KernelCall:
     Attributes:
         function: The kernel, which is also its source file's stem: "te_conv2d_s8".
         struct: The type of its parameters: "te_conv2d_params".
-        fields: The members of that struct by name, in the struct's order. A ConstantArray is printed as an array and
-            passed as a pointer; None is a null pointer; a tuple is an array member inside the struct.
+        fields: The members of that struct.
         inputs: Activations, passed as pointers in this order.
         output: The activation written.
         op: TFLite's name of the operator it came from, for profiles.
@@ -37,12 +41,12 @@ class KernelCall:
         macs: Multiply-accumulates it stands for.
         scratch_bytes: Working memory it needs while it runs, 4-byte aligned; 0 passes a null pointer.
         inputs_as_array: Whether the inputs are passed as one array of pointers, for kernels of any number of inputs:
-            `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`.
+            `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`, or int16_t.
     """
 
     function: str
     struct: str
-    fields: dict[str, "int | ConstantArray | tuple[int, ...] | None"]
+    fields: Fields
     inputs: tuple[Tensor, ...]
     output: Tensor
     op: str

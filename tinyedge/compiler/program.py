@@ -151,13 +151,15 @@ def check_interface(graph: Graph) -> None:
 
 
 def _count_parameters(graph: Graph) -> int:
-    """Values of the constants that are multiplied or added: int8 weights and int32 biases of weighted operators."""
+    """Values of the constants that are multiplied or added: weights, biases of weighted operators, operands."""
     weighted = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
     constants = {
         tensor
         for operator in graph.operators
         for tensor in operator.inputs
-        if tensor is not None and tensor.is_constant and (operator.op in weighted or tensor.dtype == np.int8)
+        if tensor is not None
+        and tensor.is_constant
+        and (operator.op in weighted or tensor.dtype in (np.int8, np.int16))
     }
     return sum(tensor.elements for tensor in constants)
 

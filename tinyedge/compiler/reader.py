@@ -31,6 +31,13 @@ _DTYPES: dict[str, np.dtype] = {
 }
 
 
+_INT8_ADVICE = (
+    "export with `tinyedge export RUN --int8`, or set the converter's inference_input_type and inference_output_type "
+    "to int8"
+)
+_INT16_ADVICE = "keep int16 inside the model, between a QUANTIZE from int8 and one to int8"
+
+
 def _enum_names(enumeration: type) -> dict[int, str]:
     return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
 
@@ -52,10 +59,10 @@ def read_tflite(path: Path) -> Graph:
     """Read a full-INT8 model.
 
     Args:
-        path: A .tflite file with one subgraph, static shapes, and int8 inputs and outputs.
+        path: A .tflite file with one subgraph, static shapes, and int8 inputs and outputs; int16 is fine inside.
 
     Returns:
-        Its operators in execution order. Constants hold their values; every int8 tensor has its quantisation.
+        Its operators in execution order. Constants hold their values; every int8 or int16 tensor has its quantisation.
 
     Raises:
         ModelError: The file is missing, not TFLite, damaged, or not full INT8.
@@ -239,7 +246,10 @@ class _Reader:
         return Quantisation(scales, zero_points.astype(np.int32), axis)
 
     def _check_types(self, graph: Graph) -> None:
-        """Full INT8 means: int8 activations with one scale each, zero points within int8, int8 weights with scales."""
+        """Full INT8: int8 activations with one scale each, zero points within int8, int8 weights with scales.
+
+        Activations inside the model may be int16 with zero point 0.
+        """
         activations = [tensor for tensor in self._tensors.values() if not tensor.is_constant]
         floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
         if floats and not any(tensor.dtype == np.int8 for tensor in activations):
@@ -251,28 +261,33 @@ class _Reader:
                 if tensor.dtype != np.int8:
                     raise ModelError(
                         f"{role} '{tensor.name}' of {self._path} is {tensor.dtype.name}: tinyedge takes int8 inputs "
-                        "and outputs; export with `tinyedge export RUN --int8`, or set the converter's "
-                        "inference_input_type and inference_output_type to int8"
+                        f"and outputs; {_INT16_ADVICE if tensor.dtype == np.int16 else _INT8_ADVICE}"
                     )
         for operator in graph.operators:
             for tensor in operator.outputs:
-                if tensor.dtype.kind == "f" or tensor.dtype in (np.int16, np.uint8):
+                if tensor.dtype.kind == "f" or tensor.dtype == np.uint8:
                     raise ModelError(
                         f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} "
                         f"tensor '{tensor.name}', and tinyedge takes full INT8: run `tinyedge export RUN --int8`"
                     )
         for tensor in self._tensors.values():
-            if tensor.dtype != np.int8 or tensor.elements == 0:
+            if tensor.dtype not in (np.int8, np.int16) or tensor.elements == 0:
                 continue
             quantisation = tensor.quantisation
             if quantisation is None:
                 raise ModelError(
-                    f"int8 tensor '{tensor.name}' of {self._path} has no scale: export it with full INT8 quantisation"
+                    f"{tensor.dtype.name} tensor '{tensor.name}' of {self._path} has no scale: "
+                    "export it with full INT8 quantisation"
                 )
             if not tensor.is_constant and quantisation.scales.size != 1:
                 raise ModelError(
                     f"activation '{tensor.name}' of {self._path} has {quantisation.scales.size} scales: "
                     "tinyedge takes one scale for an activation"
+                )
+            if tensor.dtype == np.int16 and np.any(quantisation.zero_points):
+                raise ModelError(
+                    f"int16 tensor '{tensor.name}' of {self._path} has the zero point {quantisation.zero_point}: "
+                    "tinyedge takes int16 with zero point 0, as TFLite Micro does"
                 )
             if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
                 raise self._damaged(f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")

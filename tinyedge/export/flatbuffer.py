@@ -33,6 +33,7 @@ _OPTIONS = {
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
     "PAD": "PadOptions",
+    "QUANTIZE": "QuantizeOptions",
     "RELU": "NONE",
     "RELU6": "NONE",
     "RESHAPE": "ReshapeOptions",

@@ -1,11 +1,22 @@
-"""One function an operator that makes a random one-operator model and inputs for it."""
+"""One function an operator that makes a random one-operator model and inputs for it.
+
+In int16 the zero points are 0, whatever the arguments say.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
-from kernel_cases import Case, int8_values
+from kernel_cases import Case, int8_values, int16_values
 from tflite_builder import TensorSpec, constant, one_operator
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 RUNS = 2
+
+_VALUES = {np.dtype(np.int8): int8_values, np.dtype(np.int16): int16_values}
+# About the standard deviation of such values, and that of results that fill the range without clipping much.
+_SPREADS = {np.dtype(np.int8): (75.0, 50.0), np.dtype(np.int16): (11_000.0, 8_000.0)}
+# Of biases: (largest, type).
+_BIASES = {np.dtype(np.int8): (20_000, np.int32), np.dtype(np.int16): (3_000_000, np.int64)}
 
 
 def _label(op: str, **values: object) -> str:
@@ -13,7 +24,23 @@ def _label(op: str, **values: object) -> str:
 
 
 def _inputs(rng: np.random.Generator, *specs: TensorSpec) -> list[np.ndarray]:
-    return [int8_values(rng, RUNS, *spec.shape) for spec in dict.fromkeys(specs) if spec.data is None]
+    return [_values(rng, spec.dtype, RUNS, *spec.shape) for spec in dict.fromkeys(specs) if spec.data is None]
+
+
+def _values(rng: np.random.Generator, dtype: type, *shape: int) -> np.ndarray:
+    return _VALUES[np.dtype(dtype)](rng, *shape)
+
+
+def _tensor(shape: Sequence[int], scale: float, zero_point: int, dtype: type) -> TensorSpec:
+    return TensorSpec(shape, scale, 0 if dtype == np.int16 else zero_point, dtype)
+
+
+def _bias(
+    rng: np.random.Generator, scales: np.ndarray, channels: int, dtype: type, bias_type: type | None
+) -> TensorSpec:
+    largest, usual_type = _BIASES[np.dtype(dtype)]
+    values = rng.integers(-largest, largest, channels).astype(bias_type or usual_type)
+    return constant(values, scales.astype(np.float32))
 
 
 def _windowed(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
@@ -22,12 +49,13 @@ def _windowed(size: int, kernel: int, stride: int, dilation: int, padding: str) 
 
 
 def weighted_scales(
-    rng: np.random.Generator, channels: int, per_channel: bool, depth: int, gain: float
+    rng: np.random.Generator, channels: int, per_channel: bool, depth: int, gain: float, dtype: type
 ) -> tuple[float, np.ndarray, float]:
-    """Scales of input, weights and output; gain 1 makes outputs fill the int8 range without clipping much."""
+    """Scales of input, weights and output; gain 1 makes outputs fill their range without clipping much."""
     source = float(np.exp(rng.uniform(-6, 2)))
     weights = np.exp(rng.uniform(-8, -4, size=channels if per_channel else 1)).astype(np.float32)
-    output = source * float(weights.max()) * 75.0 * np.sqrt(depth) * 75.0 / 50.0 / gain
+    spread, wanted = _SPREADS[np.dtype(dtype)]
+    output = source * float(weights.max()) * 75.0 * np.sqrt(depth) * spread / wanted / gain
     return source, weights, output
 
 
@@ -45,9 +73,13 @@ def conv2d(
     bias: bool = True,
     gain: float = 1.0,
     zero_points: tuple[int, int] = (3, -4),
+    dtype: type = np.int8,
+    bias_type: type | None = None,
 ) -> Case:
     label = _label(
         "CONV_2D",
+        dtype=dtype.__name__,
+        bias_type=bias_type,
         shape=shape,
         filters=filters,
         kernel=kernel,
@@ -62,15 +94,14 @@ def conv2d(
         zero_points=zero_points,
     )
     depth = kernel[0] * kernel[1] * shape[3] // groups
-    source_scale, weight_scales, output_scale = weighted_scales(rng, filters, per_channel, depth, gain)
-    source = TensorSpec(shape, source_scale, zero_points[0])
+    source_scale, weight_scales, output_scale = weighted_scales(rng, filters, per_channel, depth, gain, dtype)
+    source = _tensor(shape, source_scale, zero_points[0], dtype)
     weights = constant(int8_values(rng, filters, *kernel, shape[3] // groups), weight_scales)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
-        values = rng.integers(-20_000, 20_000, filters).astype(np.int32)
-        inputs.append(constant(values, (source_scale * weight_scales).astype(np.float32)))
+        inputs.append(_bias(rng, source_scale * weight_scales, filters, dtype, bias_type))
     out_h, out_w = (_windowed(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in (0, 1))
-    output = TensorSpec((shape[0], out_h, out_w, filters), output_scale, zero_points[1])
+    output = _tensor((shape[0], out_h, out_w, filters), output_scale, zero_points[1], dtype)
     model = one_operator(
         "CONV_2D",
         inputs,
@@ -98,9 +129,11 @@ def depthwise_conv2d(
     bias: bool = True,
     gain: float = 1.0,
     zero_points: tuple[int, int] = (3, -4),
+    dtype: type = np.int8,
 ) -> Case:
     label = _label(
         "DEPTHWISE_CONV_2D",
+        dtype=dtype.__name__,
         shape=shape,
         multiplier=multiplier,
         kernel=kernel,
@@ -114,15 +147,16 @@ def depthwise_conv2d(
         zero_points=zero_points,
     )
     channels = shape[3] * multiplier
-    source_scale, weight_scales, output_scale = weighted_scales(rng, channels, per_channel, kernel[0] * kernel[1], gain)
-    source = TensorSpec(shape, source_scale, zero_points[0])
+    source_scale, weight_scales, output_scale = weighted_scales(
+        rng, channels, per_channel, kernel[0] * kernel[1], gain, dtype
+    )
+    source = _tensor(shape, source_scale, zero_points[0], dtype)
     weights = constant(int8_values(rng, 1, *kernel, channels), weight_scales, axis=3)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
-        values = rng.integers(-20_000, 20_000, channels).astype(np.int32)
-        inputs.append(constant(values, (source_scale * weight_scales).astype(np.float32)))
+        inputs.append(_bias(rng, source_scale * weight_scales, channels, dtype, None))
     out_h, out_w = (_windowed(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in (0, 1))
-    output = TensorSpec((shape[0], out_h, out_w, channels), output_scale, zero_points[1])
+    output = _tensor((shape[0], out_h, out_w, channels), output_scale, zero_points[1], dtype)
     model = one_operator(
         "DEPTHWISE_CONV_2D",
         inputs,
@@ -149,9 +183,13 @@ def fully_connected(
     zero_points: tuple[int, int] = (3, -4),
     weights_zero_point: int = 0,
     keep_num_dims: bool = False,
+    dtype: type = np.int8,
+    bias_type: type | None = None,
 ) -> Case:
     label = _label(
         "FULLY_CONNECTED",
+        dtype=dtype.__name__,
+        bias_type=bias_type,
         shape=shape,
         outputs=outputs,
         activation=activation,
@@ -163,16 +201,15 @@ def fully_connected(
         keep_num_dims=keep_num_dims,
     )
     depth = shape[-1]
-    source_scale, weight_scales, output_scale = weighted_scales(rng, outputs, per_channel, depth, gain)
-    source = TensorSpec(shape, source_scale, zero_points[0])
+    source_scale, weight_scales, output_scale = weighted_scales(rng, outputs, per_channel, depth, gain, dtype)
+    source = _tensor(shape, source_scale, zero_points[0], dtype)
     weights = constant(int8_values(rng, outputs, depth), weight_scales, weights_zero_point)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
-        values = rng.integers(-20_000, 20_000, outputs).astype(np.int32)
-        inputs.append(constant(values, (source_scale * weight_scales).astype(np.float32)))
+        inputs.append(_bias(rng, source_scale * weight_scales, outputs, dtype, bias_type))
     rows = int(np.prod(shape)) // depth
     output_shape = (*shape[:-1], outputs) if keep_num_dims else (rows, outputs)
-    output = TensorSpec(output_shape, output_scale, zero_points[1])
+    output = _tensor(output_shape, output_scale, zero_points[1], dtype)
     model = one_operator(
         "FULLY_CONNECTED", inputs, output, fusedActivationFunction=activation, keepNumDims=keep_num_dims
     )
@@ -188,10 +225,12 @@ def elementwise(
     ratio: float = 1.0,
     gain: float = 1.0,
     zero_points: tuple[int, int, int] = (3, -7, 11),
+    dtype: type = np.int8,
 ) -> Case:
     """ratio: scale of the second operand over that of the first."""
     label = _label(
         op,
+        dtype=dtype.__name__,
         shapes=shapes,
         constant_operand=constant_operand,
         activation=activation,
@@ -201,11 +240,15 @@ def elementwise(
     )
     first_scale = float(np.exp(rng.uniform(-5, 1)))
     second_scale = first_scale * ratio
-    output_scale = first_scale * second_scale * 80 if op == "MUL" else max(first_scale, second_scale)
-    operands = [TensorSpec(shapes[0], first_scale, zero_points[0]), TensorSpec(shapes[1], second_scale, zero_points[1])]
+    spread, _ = _SPREADS[np.dtype(dtype)]
+    output_scale = first_scale * second_scale * spread if op == "MUL" else max(first_scale, second_scale)
+    operands = [
+        _tensor(shapes[0], first_scale, zero_points[0], dtype),
+        _tensor(shapes[1], second_scale, zero_points[1], dtype),
+    ]
     if constant_operand is not None:
-        operands[constant_operand].data = int8_values(rng, *shapes[constant_operand])
-    output = TensorSpec(np.broadcast_shapes(*shapes), output_scale / gain, zero_points[2])
+        operands[constant_operand].data = _values(rng, dtype, *shapes[constant_operand])
+    output = _tensor(np.broadcast_shapes(*shapes), output_scale / gain, zero_points[2], dtype)
     model = one_operator(op, operands, output, fusedActivationFunction=activation)
     return Case(label, model, _inputs(rng, *operands))
 
@@ -219,14 +262,22 @@ def pool(
     padding: str = "SAME",
     activation: str = "NONE",
     zero_point: int = -3,
+    dtype: type = np.int8,
 ) -> Case:
     label = _label(
-        op, shape=shape, kernel=kernel, stride=stride, padding=padding, activation=activation, zero_point=zero_point
+        op,
+        dtype=dtype.__name__,
+        shape=shape,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        activation=activation,
+        zero_point=zero_point,
     )
     scale = float(np.exp(rng.uniform(-5, 1)))
     out_h, out_w = (_windowed(shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1))
-    source = TensorSpec(shape, scale, zero_point)
-    output = TensorSpec((shape[0], out_h, out_w, shape[3]), scale, zero_point)
+    source = _tensor(shape, scale, zero_point, dtype)
+    output = _tensor((shape[0], out_h, out_w, shape[3]), scale, zero_point, dtype)
     model = one_operator(
         op,
         [source],
@@ -247,13 +298,16 @@ def softmax(
     scale: float = 0.1,
     beta: float = 1.0,
     zero_point: int = 4,
+    dtype: type = np.int8,
 ) -> Case:
-    source = TensorSpec(shape, scale, zero_point)
-    model = one_operator("SOFTMAX", [source], TensorSpec(shape, 1 / 256, -128), beta=beta)
+    source = _tensor(shape, scale, zero_point, dtype)
+    output = TensorSpec(shape, 2**-15, 0, dtype) if dtype == np.int16 else TensorSpec(shape, 1 / 256, -128)
+    model = one_operator("SOFTMAX", [source], output, beta=beta)
     inputs = _inputs(rng, source)
-    if shape[-1] < 512:  # TFLite Micro ends the process where a row of more values adds up to 512.
+    if shape[-1] < 512:  # TFLite Micro ends the process where a row of more int8 values adds up to 512.
         inputs[0][0] = 17
-    return Case(_label("SOFTMAX", shape=shape, scale=scale, beta=beta, zero_point=zero_point), model, inputs)
+    label = _label("SOFTMAX", dtype=dtype.__name__, shape=shape, scale=scale, beta=beta, zero_point=zero_point)
+    return Case(label, model, inputs)
 
 
 def table(
@@ -261,12 +315,16 @@ def table(
     op: str = "LOGISTIC",
     scales: tuple[float, float] = (0.05, 1 / 256),
     zero_points: tuple[int, int] = (3, -128),
+    dtypes: tuple[type, type] = (np.int8, np.int8),
 ) -> Case:
-    """Every int8 value goes through the function."""
-    source = TensorSpec((1, 256), scales[0], zero_points[0])
-    model = one_operator(op, [source], TensorSpec((1, 256), scales[1], zero_points[1]))
-    values = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
-    return Case(_label(op, scales=scales, zero_points=zero_points), model, [rng.permuted(values, axis=2)])
+    """Every value goes through the function."""
+    least, most = np.iinfo(dtypes[0]).min, np.iinfo(dtypes[0]).max
+    shape = (1, most - least + 1)
+    source = _tensor(shape, scales[0], zero_points[0], dtypes[0])
+    model = one_operator(op, [source], _tensor(shape, scales[1], zero_points[1], dtypes[1]))
+    values = np.arange(least, most + 1).astype(dtypes[0]).reshape(1, *shape)
+    names = [dtype.__name__ for dtype in dtypes]
+    return Case(_label(op, dtypes=names, scales=scales, zero_points=zero_points), model, [rng.permuted(values, axis=2)])
 
 
 def mean(
@@ -276,15 +334,18 @@ def mean(
     keep_dims: bool = True,
     gain: float = 2.0,
     zero_points: tuple[int, int] = (3, -4),
+    dtype: type = np.int8,
 ) -> Case:
-    label = _label("MEAN", shape=shape, axes=axes, keep_dims=keep_dims, gain=gain, zero_points=zero_points)
+    label = _label(
+        "MEAN", dtype=dtype.__name__, shape=shape, axes=axes, keep_dims=keep_dims, gain=gain, zero_points=zero_points
+    )
     scale = float(np.exp(rng.uniform(-5, 1)))
     reduced = {axis % len(shape) for axis in axes}
     output_shape = [
         1 if axis in reduced else size for axis, size in enumerate(shape) if keep_dims or axis not in reduced
     ]
-    source = TensorSpec(shape, scale, zero_points[0])
-    output = TensorSpec(output_shape, scale / gain, zero_points[1])
+    source = _tensor(shape, scale, zero_points[0], dtype)
+    output = _tensor(output_shape, scale / gain, zero_points[1], dtype)
     model = one_operator("MEAN", [source, constant(np.array(axes, dtype=np.int32))], output, keepDims=keep_dims)
     return Case(label, model, _inputs(rng, source))
 
@@ -298,9 +359,11 @@ def batch_matmul(
     constant_operand: int | None = None,
     gain: float = 1.0,
     zero_points: tuple[int, int, int] = (3, -7, 11),
+    dtype: type = np.int8,
 ) -> Case:
     label = _label(
         "BATCH_MATMUL",
+        dtype=dtype.__name__,
         batches=batches,
         sizes=sizes,
         adj_x=adj_x,
@@ -311,22 +374,27 @@ def batch_matmul(
     )
     rows, depth, cols = sizes
     lhs_scale, rhs_scale = np.exp(rng.uniform(-5, 1, size=2))
-    lhs = TensorSpec((*batches[0], *((depth, rows) if adj_x else (rows, depth))), lhs_scale, zero_points[0])
-    rhs = TensorSpec((*batches[1], *((cols, depth) if adj_y else (depth, cols))), rhs_scale, zero_points[1])
+    lhs = _tensor((*batches[0], *((depth, rows) if adj_x else (rows, depth))), lhs_scale, zero_points[0], dtype)
+    rhs = _tensor((*batches[1], *((cols, depth) if adj_y else (depth, cols))), rhs_scale, zero_points[1], dtype)
     operands = [lhs, rhs]
     if constant_operand is not None:
-        operands[constant_operand].data = int8_values(rng, *operands[constant_operand].shape)
-    output_scale = lhs_scale * rhs_scale * 75 * 75 * np.sqrt(depth) / 50 / gain
-    output = TensorSpec((*np.broadcast_shapes(*batches), rows, cols), output_scale, zero_points[2])
+        operands[constant_operand].data = _values(rng, dtype, *operands[constant_operand].shape)
+    spread, wanted = _SPREADS[np.dtype(dtype)]
+    output_scale = lhs_scale * rhs_scale * spread * spread * np.sqrt(depth) / wanted / gain
+    output = _tensor((*np.broadcast_shapes(*batches), rows, cols), output_scale, zero_points[2], dtype)
     model = one_operator("BATCH_MATMUL", operands, output, adjX=adj_x, adjY=adj_y)
     return Case(label, model, _inputs(rng, lhs, rhs))
 
 
-def transpose(rng: np.random.Generator, shape: tuple[int, ...], permutation: tuple[int, ...]) -> Case:
-    source = TensorSpec(shape, 0.1, 3)
-    output = TensorSpec([shape[axis] for axis in permutation], 0.1, 3)
+def transpose(
+    rng: np.random.Generator, shape: tuple[int, ...], permutation: tuple[int, ...], dtype: type = np.int8
+) -> Case:
+    source = _tensor(shape, 0.1, 3, dtype)
+    output = _tensor([shape[axis] for axis in permutation], 0.1, 3, dtype)
     model = one_operator("TRANSPOSE", [source, constant(np.array(permutation, dtype=np.int32))], output)
-    return Case(_label("TRANSPOSE", shape=shape, permutation=permutation), model, _inputs(rng, source))
+    return Case(
+        _label("TRANSPOSE", dtype=dtype.__name__, shape=shape, permutation=permutation), model, _inputs(rng, source)
+    )
 
 
 def strided_slice(
@@ -336,10 +404,12 @@ def strided_slice(
     begin_mask: int = 0,
     end_mask: int = 0,
     shrink_axis_mask: int = 0,
+    dtype: type = np.int8,
 ) -> Case:
     """The masks override what the slices say along an axis."""
     label = _label(
         "STRIDED_SLICE",
+        dtype=dtype.__name__,
         shape=shape,
         slices=slices,
         begin_mask=begin_mask,
@@ -352,7 +422,7 @@ def strided_slice(
         stop = None if end_mask >> axis & 1 else part.stop
         if not shrink_axis_mask >> axis & 1:
             output_shape.append(len(range(size)[start : stop : part.step]))
-    source = TensorSpec(shape, 0.1, 3)
+    source = _tensor(shape, 0.1, 3, dtype)
     bounds = [
         constant(np.array([getattr(part, name) for part in slices], dtype=np.int32))
         for name in ("start", "stop", "step")
@@ -360,7 +430,7 @@ def strided_slice(
     model = one_operator(
         "STRIDED_SLICE",
         [source, *bounds],
-        TensorSpec(output_shape, 0.1, 3),
+        _tensor(output_shape, 0.1, 3, dtype),
         beginMask=begin_mask,
         endMask=end_mask,
         shrinkAxisMask=shrink_axis_mask,
@@ -374,32 +444,37 @@ def pad(
     paddings: tuple[tuple[int, int], ...],
     value: int | None = None,
     zero_point: int = -5,
+    dtype: type = np.int8,
 ) -> Case:
     """PADV2 where there is a value, else PAD."""
-    source = TensorSpec(shape, 0.1, zero_point)
-    output = TensorSpec([size + sum(amount) for size, amount in zip(shape, paddings, strict=True)], 0.1, zero_point)
+    source = _tensor(shape, 0.1, zero_point, dtype)
+    output = _tensor([size + sum(amount) for size, amount in zip(shape, paddings, strict=True)], 0.1, zero_point, dtype)
     inputs = [source, constant(np.array(paddings, dtype=np.int32))]
     if value is not None:
-        inputs.append(constant(np.array([value], dtype=np.int8), 0.1, zero_point))
+        inputs.append(constant(np.array([value], dtype=dtype), 0.1, output.zero_points))
     model = one_operator("PAD" if value is None else "PADV2", inputs, output)
-    label = _label("PAD", shape=shape, paddings=paddings, value=value, zero_point=zero_point)
+    label = _label("PAD", dtype=dtype.__name__, shape=shape, paddings=paddings, value=value, zero_point=zero_point)
     return Case(label, model, _inputs(rng, source))
 
 
-def concatenation(rng: np.random.Generator, shapes: tuple[tuple[int, ...], ...], axis: int) -> Case:
-    sources = [TensorSpec(shape, 0.1, 3) for shape in shapes]
+def concatenation(
+    rng: np.random.Generator, shapes: tuple[tuple[int, ...], ...], axis: int, dtype: type = np.int8
+) -> Case:
+    sources = [_tensor(shape, 0.1, 3, dtype) for shape in shapes]
     output_shape = list(shapes[0])
     output_shape[axis] = sum(shape[axis] for shape in shapes)
-    model = one_operator("CONCATENATION", sources, TensorSpec(output_shape, 0.1, 3), axis=axis)
-    return Case(_label("CONCATENATION", shapes=shapes, axis=axis), model, _inputs(rng, *sources))
+    model = one_operator("CONCATENATION", sources, _tensor(output_shape, 0.1, 3, dtype), axis=axis)
+    return Case(_label("CONCATENATION", dtype=dtype.__name__, shapes=shapes, axis=axis), model, _inputs(rng, *sources))
 
 
-def reshape(rng: np.random.Generator, shape: tuple[int, ...], new_shape: tuple[int, ...]) -> Case:
-    source = TensorSpec(shape, 0.1, 3)
+def reshape(
+    rng: np.random.Generator, shape: tuple[int, ...], new_shape: tuple[int, ...], dtype: type = np.int8
+) -> Case:
+    source = _tensor(shape, 0.1, 3, dtype)
     model = one_operator(
         "RESHAPE",
         [source, constant(np.array(new_shape, dtype=np.int32))],
-        TensorSpec(new_shape, 0.1, 3),
+        _tensor(new_shape, 0.1, 3, dtype),
         newShape=list(new_shape),
     )
-    return Case(_label("RESHAPE", shape=shape, new_shape=new_shape), model, _inputs(rng, source))
+    return Case(_label("RESHAPE", dtype=dtype.__name__, shape=shape, new_shape=new_shape), model, _inputs(rng, source))

@@ -11,7 +11,7 @@ import numpy as np
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering import lower
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.compiler.reader import read_any_tflite
 
 KERNELS = Path(__file__).resolve().parents[3] / "firmware" / "kernels"
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]
@@ -25,7 +25,7 @@ class Case:
     Attributes:
         label: Says which case it is.
         model: The .tflite file.
-        inputs: One array an input of the model, each (runs, *shape) int8.
+        inputs: One array an input of the model, each (runs, *shape) of its type.
     """
 
     label: str
@@ -40,16 +40,23 @@ def int8_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return np.where(rng.random(shape) < 0.1, extremes, values).astype(np.int8)
 
 
+def int16_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random int16, with small values, -32768 and 32767 over-represented."""
+    values = rng.integers(-(2**15), 2**15, size=shape) >> rng.integers(0, 12, size=shape)
+    extremes = rng.choice([-(2**15), 2**15 - 1], size=shape)
+    return np.where(rng.random(shape) < 0.1, extremes, values).astype(np.int16)
+
+
 def read_operator(model: bytes, folder: Path) -> Operator:
     """The only operator of a model."""
     path = folder / "case.tflite"
     path.write_bytes(model)
-    (operator,) = read_tflite(path).operators
+    (operator,) = read_any_tflite(path).operators  # Alone, an operator may take int16.
     return operator
 
 
 def tflite_micro_outputs(case: Case) -> np.ndarray:
-    """(runs, *output shape) int8 from TFLite Micro's interpreter."""
+    """(runs, *output shape) from TFLite Micro's interpreter."""
     from tflite_micro.python.tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(case.model, arena_size=4 * len(case.model) + 500_000)
@@ -75,7 +82,7 @@ def build_kernel_objects(folder: Path, flags: Sequence[str]) -> list[Path]:
 def kernel_outputs(
     cases: Sequence[Case], folder: Path, objects: Iterable[Path], flags: Sequence[str]
 ) -> list[np.ndarray]:
-    """(runs, *output shape) int8 of each case from the C kernels."""
+    """(runs, *output shape) of each case from the C kernels."""
     calls = [lower(read_operator(case.model, folder)) for case in cases]
     source, program, fed, got = (folder / name for name in ("cases.c", "cases", "cases.in", "cases.out"))
     source.write_text(_source(cases, calls))
@@ -89,13 +96,14 @@ def kernel_outputs(
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     subprocess.run([str(program), str(fed), str(got)], check=True, env=environment)
     results = []
-    flat = np.fromfile(got, dtype=np.int8)
+    content = got.read_bytes()
     start = 0
     for case, call in zip(cases, calls, strict=True):
         count = len(case.inputs[0]) * call.output.elements
-        results.append(flat[start : start + count].reshape(-1, *call.output.shape))
-        start += count
-    assert start == flat.size
+        values = np.frombuffer(content, call.output.dtype, count, start)
+        results.append(values.reshape(-1, *call.output.shape))
+        start += values.nbytes
+    assert start == len(content)
     return results
 
 
@@ -104,7 +112,7 @@ def assert_bit_exact(cases: Sequence[Case], folder: Path, objects: Iterable[Path
     outputs = kernel_outputs(cases, folder, objects, flags)
     for case, output in zip(cases, outputs, strict=True):
         expected = tflite_micro_outputs(case)
-        assert output.shape == expected.shape, case.label
+        assert (output.shape, output.dtype) == (expected.shape, expected.dtype), case.label
         wrong = np.flatnonzero((output != expected).reshape(-1))
         if wrong.size:
             first = wrong[0]
@@ -125,15 +133,15 @@ int main(int argc, char **argv) {
     const size_t count = sizeof(cases) / sizeof(cases[0]);
     for (size_t i = 0; i < count; ++i) {
         for (int run = 0; run < cases[i].runs; ++run) {
-            int8_t *inputs[16];
+            void *inputs[16];
             /* Buffers of the exact size, so that the address sanitiser sees one byte too far. */
             for (int k = 0; k < cases[i].inputs; ++k) {
                 inputs[k] = malloc(cases[i].input_bytes[k]);
                 if (!read_bytes(fed, inputs[k], cases[i].input_bytes[k])) return 2;
             }
-            int8_t *output = malloc(cases[i].output_bytes);
+            void *output = malloc(cases[i].output_bytes);
             void *scratch = cases[i].scratch_bytes ? malloc(cases[i].scratch_bytes) : NULL;
-            cases[i].run((const int8_t *const *)inputs, output, scratch);
+            cases[i].run(inputs, output, scratch);
             fwrite(output, 1, cases[i].output_bytes, got);
             for (int k = 0; k < cases[i].inputs; ++k) free(inputs[k]);
             free(output);
@@ -162,10 +170,10 @@ def _source(cases: Sequence[Case], calls: Sequence[KernelCall]) -> str:
         unique = list(dict.fromkeys(call.inputs))
         pointers = [f"inputs[{unique.index(tensor)}]" for tensor in call.inputs]
         if call.inputs_as_array:
-            pointers = [f"(const int8_t *const[]){{{', '.join(pointers)}}}"]
+            pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]
         arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch"])
         parts.append(
-            f"static void run{index}(const int8_t *const *inputs, int8_t *output, void *scratch) "
+            f"static void run{index}(void *const *inputs, void *output, void *scratch) "
             f"{{ {call.function}({arguments}); }}\n"
         )
         sizes = ", ".join(str(tensor.bytes) for tensor in unique)
@@ -174,7 +182,7 @@ def _source(cases: Sequence[Case], calls: Sequence[KernelCall]) -> str:
     parts.append(
         "static const struct {\n"
         "    int runs; int inputs; size_t input_bytes[16]; size_t output_bytes; size_t scratch_bytes;\n"
-        "    void (*run)(const int8_t *const *, int8_t *, void *); } cases[] = {\n"
+        "    void (*run)(void *const *, void *, void *); } cases[] = {\n"
     )
     return "".join([*parts, *rows, "};\n", _MAIN])
 

@@ -32,13 +32,67 @@ WEIGHTS = constant(np.ones((3, 1, 1, 2), np.int8), 0.01)
 WIDE = constant(np.ones((3, 1, 3, 2), np.int8), 0.01)
 EMPTY = constant(np.ones((3, 0), np.int8), 0.01)
 MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
+WIDE_IMAGE = TensorSpec((1, 4, 4, 2), 0.001, dtype=np.int16)
+WIDE_VECTOR = TensorSpec((1, 8), 0.001, dtype=np.int16)
+WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
 
 
 @pytest.mark.parametrize(
     ("named", "fragment", "broken"),
     [
         ("result", "no kernel", operator("GELU", [IMAGE], IMAGE)),
-        ("input_0", "int16", operator("RELU", [TensorSpec((1, 8), 0.1, dtype=np.int16)], VECTOR)),
+        ("result", "int8 from int16", operator("RELU", [WIDE_VECTOR], VECTOR)),
+        ("result", "int16 from int8", operator("CONV_2D", [IMAGE, WEIGHTS], WIDE_RESULT)),
+        ("input_0", "int32", operator("QUANTIZE", [TensorSpec((1, 8), 0.1, dtype=np.int32)], VECTOR)),
+        ("input_1", "int16 beside int8", operator("ADD", [VECTOR, WIDE_VECTOR], VECTOR)),
+        ("input_0", "zero point 3", operator("RELU", [TensorSpec((1, 8), 0.1, 3, np.int16)], WIDE_VECTOR)),
+        ("input_0", "int16", operator("HARD_SWISH", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_2",
+            "3 int64 or int32 values",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS, constant(np.ones(3, np.int16))], WIDE_RESULT),
+        ),
+        (
+            "input_2",
+            "2 int64 values",
+            operator(
+                "DEPTHWISE_CONV_2D",
+                [WIDE_IMAGE, constant(np.ones((1, 1, 1, 2), np.int8), 0.01), integers(1, 2)],
+                WIDE_IMAGE,
+            ),
+        ),
+        (
+            "input_1",
+            "bias of up to 140737488355328",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS, constant(np.full(3, -(2**47)))], WIDE_RESULT),
+        ),
+        (
+            "input_1",
+            "511 wide",
+            operator("DEPTHWISE_CONV_2D", [WIDE_IMAGE, constant(np.ones((1, 1, 512, 2), np.int8), 0.01)], WIDE_IMAGE),
+        ),
+        (
+            "result",
+            "less than 2^7",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 7e-8, dtype=np.int16)),
+        ),
+        ("result", "2^-15", operator("SOFTMAX", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_0",
+            "below 5",
+            operator("SOFTMAX", [TensorSpec((1, 8), 5.01, dtype=np.int16)], TensorSpec((1, 8), 2**-15, dtype=np.int16)),
+        ),
+        ("result", "2^-15", operator("LOGISTIC", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_0",
+            "2^-29",
+            operator("TANH", [TensorSpec((1, 8), 2.7, dtype=np.int16)], TensorSpec((1, 8), 2**-15, dtype=np.int16)),
+        ),
+        (
+            "input_0",
+            "65535 values",
+            operator("MEAN", [TensorSpec((1, 2**16), 0.1, dtype=np.int16), integers(1)], WIDE_VECTOR),
+        ),
         ("result", "float32", operator("RELU", [VECTOR], TensorSpec((1, 8), dtype=np.float32))),
         ("input_0", "single scale", operator("RELU", [TensorSpec((1, 2), [0.1, 0.2])], TensorSpec((1, 2), 0.1))),
         ("input_1", "computed", operator("CONV_2D", [IMAGE, TensorSpec((3, 1, 1, 2), 0.1)], IMAGE)),

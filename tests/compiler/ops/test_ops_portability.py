@@ -36,5 +36,5 @@ def test_kernel_compiles_without_warnings_and_without_float(compiler, source, tm
 
 def test_every_kernel_is_declared_once():
     header = (KERNELS / "te_kernels.h").read_text()
-    declared = re.findall(r"^void (te_\w+_s8)\(", header, re.MULTILINE)
+    declared = re.findall(r"^void (te_\w+_s(?:8|16))\(", header, re.MULTILINE)
     assert sorted(declared) == [path.stem for path in SOURCES]

@@ -48,17 +48,19 @@ def _weighted(rng: np.random.Generator) -> dict:
 
 def random_case(rng: np.random.Generator) -> build.Case:
     kind = rng.integers(9)
+    dtype = (np.int8, np.int16)[rng.integers(2)]
     if kind == 0:
         window = _window(rng)
         groups = _size(rng, 3)
         shape = (*window.pop("shape"), groups * _size(rng, 6))
-        return build.conv2d(rng, shape, groups * _size(rng, 5), groups=groups, **window, **_weighted(rng))
+        return build.conv2d(rng, shape, groups * _size(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng))
     if kind == 1:
         window = _window(rng)
         shape = (*window.pop("shape"), _size(rng, 6))
-        return build.depthwise_conv2d(rng, shape, _size(rng, 3), **window, **_weighted(rng))
+        return build.depthwise_conv2d(rng, shape, _size(rng, 3), dtype=dtype, **window, **_weighted(rng))
     if kind == 2:
-        return build.fully_connected(rng, (_size(rng, 3), _size(rng, 70)), _size(rng, 20), **_weighted(rng))
+        shape = (_size(rng, 3), _size(rng, 70))
+        return build.fully_connected(rng, shape, _size(rng, 20), dtype=dtype, **_weighted(rng))
     if kind == 3:
         shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
         first = tuple(size if rng.random() < 0.7 else 1 for size in shape)
@@ -72,6 +74,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
             float(np.exp(rng.normal(0, 1))),
             _gain(rng),
             _zero_points(rng, 3),
+            dtype,
         )
     if kind == 4:
         window = _window(rng)
@@ -79,7 +82,8 @@ def random_case(rng: np.random.Generator) -> build.Case:
         del window["dilation"]
         op = str(rng.choice(["AVERAGE_POOL_2D", "MAX_POOL_2D"]))
         activation = str(rng.choice(build.ACTIVATIONS))
-        return build.pool(rng, op, shape, activation=activation, zero_point=_zero_points(rng, 1)[0], **window)
+        zero_point = _zero_points(rng, 1)[0]
+        return build.pool(rng, op, shape, activation=activation, zero_point=zero_point, dtype=dtype, **window)
     if kind == 5:
         scale, beta = float(np.exp(rng.uniform(-8, 2))), float(rng.uniform(0.5, 2))
         return build.softmax(rng, (_size(rng, 3), _size(rng, 40)), scale, beta, _zero_points(rng, 1)[0])
@@ -94,7 +98,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         shape = tuple(_size(rng, 7) for _ in range(rng.integers(1, 5)))
         axes = tuple(int(axis) for axis in rng.integers(-len(shape), len(shape), size=rng.integers(1, 4)))
         keep_dims = len({axis % len(shape) for axis in axes}) == len(shape) or bool(rng.integers(2))
-        return build.mean(rng, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2))
+        return build.mean(rng, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2), dtype)
     batches = [_size(rng, 3) for _ in range(rng.integers(0, 3))]
     sides = [tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2)]
     sizes = (_size(rng), _size(rng, 40), _size(rng))
@@ -107,6 +111,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         [None, 0, 1][rng.integers(3)],
         _gain(rng),
         _zero_points(rng, 3),
+        dtype,
     )
 
 

@@ -7,11 +7,13 @@ from tinyedge.compiler.lowering import (  # noqa: F401 - they register themselve
     conv,
     elementwise,
     fully_connected,
+    hard_swish,
     mean,
     movement,
     pool,
+    rescale,
+    sigmoid,
     softmax,
-    table,
 )
 from tinyedge.compiler.lowering.registry import LOWERINGS
 from tinyedge.errors import UnsupportedOpError
@@ -26,7 +28,7 @@ def lower(operator: Operator) -> KernelCall:
     """Choose the kernel for an operator and compute its parameters.
 
     Args:
-        operator: Int8 activations with one scale each; weights and shape-like inputs constant.
+        operator: Int8 or int16 activations with one scale each; weights and shape-like inputs constant.
 
     Returns:
         The call. Its `inputs` name the activations in the kernel's order; where a kernel of two inputs takes a

@@ -3,20 +3,32 @@
 import numpy as np
 
 from tinyedge.compiler.graph import Operator
-from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.kernel_call import Fields, KernelCall
 from tinyedge.compiler.lowering.elementwise import dense_strides
 from tinyedge.compiler.lowering.operands import two_operands
 from tinyedge.compiler.lowering.registry import lowers
-from tinyedge.compiler.lowering.rules import MAX_DEPTH_TWO_OFFSETS, factor, int8_output, scale, unsupported, zero_point
+from tinyedge.compiler.lowering.rules import (
+    MAX_DEPTH_TWO_OFFSETS,
+    MAX_WIDE_SUM,
+    element,
+    factor,
+    output_like,
+    scale,
+    unsupported,
+    wide_factor,
+    zero_point,
+)
 
 _MAX_RANK = 5
+_MAX_DEPTHS = {np.dtype(np.int8): MAX_DEPTH_TWO_OFFSETS, np.dtype(np.int16): MAX_WIDE_SUM // 2**30 - 1}
 
 
 @lowers("BATCH_MATMUL")
 def lower_batch_matmul(operator: Operator) -> KernelCall:
     """Lower BATCH_MATMUL; transposition and broadcasting become strides, so that nothing is moved."""
-    operands, output = two_operands(operator), int8_output(operator)
+    operands = two_operands(operator)
     lhs, rhs = operands.tensors
+    output = output_like(operator, lhs)
     if not all(2 <= len(tensor.shape) <= _MAX_RANK for tensor in (lhs, rhs)):
         raise unsupported(
             operator, lhs, f"has shape {list(lhs.shape)} times {list(rhs.shape)}", f"matrices of rank 2 to {_MAX_RANK}"
@@ -35,12 +47,18 @@ def lower_batch_matmul(operator: Operator) -> KernelCall:
             f"has shape {list(output.shape)} for {list(lhs.shape)} times {list(rhs.shape)}",
             "factors that match each other and the output",
         )
-    if depth > MAX_DEPTH_TWO_OFFSETS:
-        raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {MAX_DEPTH_TWO_OFFSETS}")
-    multiplier, shift = factor(operator, scale(lhs) * scale(rhs) / scale(output))
+    if depth > _MAX_DEPTHS[lhs.dtype]:
+        raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {_MAX_DEPTHS[lhs.dtype]}")
+    is_int8 = lhs.dtype == np.int8
+    multiplier, shift = (factor if is_int8 else wide_factor)(operator, scale(lhs) * scale(rhs) / scale(output))
+    zero_points: Fields = {
+        "lhs_zero_point": zero_point(lhs),
+        "rhs_zero_point": zero_point(rhs),
+        "output_zero_point": zero_point(output),
+    }
     return KernelCall(
-        function="te_batch_matmul_s8",
-        struct="te_batch_matmul_params",
+        function=f"te_batch_matmul_{element(lhs)}",
+        struct="te_batch_matmul_params" if is_int8 else "te_batch_matmul_s16_params",
         fields={
             "batch_dims": batches,
             "lhs_batch_strides": tuple(0 if lhs_shape[axis] == 1 else lhs_strides[axis] for axis in range(3)),
@@ -52,9 +70,7 @@ def lower_batch_matmul(operator: Operator) -> KernelCall:
             "lhs_depth_stride": lhs_strides[lhs_depth],
             "rhs_depth_stride": rhs_strides[rhs_depth],
             "rhs_col_stride": rhs_strides[rhs_col],
-            "lhs_zero_point": zero_point(lhs),
-            "rhs_zero_point": zero_point(rhs),
-            "output_zero_point": zero_point(output),
+            **(zero_points if is_int8 else {}),
             "multiplier": multiplier,
             "shift": shift,
             "lhs_constant": operands.constants[0],

@@ -1,22 +1,23 @@
 """CONV_2D and DEPTHWISE_CONV_2D."""
 
+import numpy as np
+
 from tinyedge.compiler.graph import Operator, Tensor
-from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
-    MAX_DEPTH,
-    activation_range,
-    bias_array,
     channel_scales,
-    factor_arrays,
-    int8_activation,
-    int8_output,
+    output_like,
+    quantised_activation,
     scale,
     unsupported,
     weights_input,
-    zero_point,
 )
+from tinyedge.compiler.lowering.sums import weighted_sums
 from tinyedge.compiler.lowering.window import windows
+
+# Products of int16 and int8 values whose sum fits 32 bits.
+_MAX_INT16_ROW = 511
 
 
 def _channel_factors(operator: Operator, source: Tensor, weights: Tensor, axis: int) -> list[float]:
@@ -28,7 +29,8 @@ def _channel_factors(operator: Operator, source: Tensor, weights: Tensor, axis: 
 @lowers("CONV_2D")
 def lower_conv2d(operator: Operator) -> KernelCall:
     """Lower CONV_2D, in groups where a filter sees a divisor of the input's channels."""
-    source, weights, output = int8_activation(operator), weights_input(operator), int8_output(operator)
+    source, weights = quantised_activation(operator), weights_input(operator)
+    output = output_like(operator, source)
     if len(weights.shape) != 4:
         raise unsupported(operator, weights, f"has shape {list(weights.shape)}", "weights as (filters, h, w, channels)")
     filters, kernel_h, kernel_w, group_c = weights.shape
@@ -41,16 +43,11 @@ def lower_conv2d(operator: Operator) -> KernelCall:
             f"has shape {list(weights.shape)} for {in_c} input and {output.shape[3]} output channels",
             "as many filters as output channels, on all or equal groups of the input channels",
         )
-    if kernel_h * kernel_w * group_c > MAX_DEPTH:
-        raise unsupported(
-            operator, weights, f"has shape {list(weights.shape)}", f"filters of at most {MAX_DEPTH} weights"
-        )
-    multipliers, shifts = factor_arrays(operator, _channel_factors(operator, source, weights, 0))
-    output_min, output_max = activation_range(operator)
-    assert weights.data is not None
+    depth = kernel_h * kernel_w * group_c
+    sums = weighted_sums(operator, source, weights, _channel_factors(operator, source, weights, 0), depth)
     return KernelCall(
-        function="te_conv2d_s8",
-        struct="te_conv2d_params",
+        function=f"te_conv2d_{sums.kernel}",
+        struct=f"te_conv2d{sums.params}_params",
         fields={
             "batches": batches,
             "in_h": in_h,
@@ -68,27 +65,21 @@ def lower_conv2d(operator: Operator) -> KernelCall:
             "pad_top": vertical.pad_before,
             "pad_left": horizontal.pad_before,
             "group_c": group_c,
-            "input_zero_point": zero_point(source),
-            "output_zero_point": zero_point(output),
-            "output_min": output_min,
-            "output_max": output_max,
-            "weights": ConstantArray(weights.data),
-            "bias": bias_array(operator, 2, filters),
-            "multipliers": multipliers,
-            "shifts": shifts,
+            **sums.fields,
         },
         inputs=(source,),
         output=output,
         op=operator.op,
         name=output.name,
-        macs=output.elements * kernel_h * kernel_w * group_c,
+        macs=output.elements * depth,
     )
 
 
 @lowers("DEPTHWISE_CONV_2D")
 def lower_depthwise_conv2d(operator: Operator) -> KernelCall:
     """Lower DEPTHWISE_CONV_2D with any channel multiplier."""
-    source, weights, output = int8_activation(operator), weights_input(operator), int8_output(operator)
+    source, weights = quantised_activation(operator), weights_input(operator)
+    output = output_like(operator, source)
     if len(weights.shape) != 4 or weights.shape[0] != 1:
         raise unsupported(operator, weights, f"has shape {list(weights.shape)}", "weights as (1, h, w, channels)")
     _, kernel_h, kernel_w, out_c = weights.shape
@@ -101,16 +92,15 @@ def lower_depthwise_conv2d(operator: Operator) -> KernelCall:
             f"has {out_c} channels for {in_c} input and {output.shape[3]} output channels",
             "a whole number of filters for each input channel",
         )
-    if kernel_h * kernel_w > MAX_DEPTH:
+    if source.dtype == np.int16 and kernel_w > _MAX_INT16_ROW:
         raise unsupported(
-            operator, weights, f"has shape {list(weights.shape)}", f"filters of at most {MAX_DEPTH} weights"
+            operator, weights, f"has shape {list(weights.shape)}", f"int16 windows at most {_MAX_INT16_ROW} wide"
         )
-    multipliers, shifts = factor_arrays(operator, _channel_factors(operator, source, weights, 3))
-    output_min, output_max = activation_range(operator)
-    assert weights.data is not None
+    depth = kernel_h * kernel_w
+    sums = weighted_sums(operator, source, weights, _channel_factors(operator, source, weights, 3), depth)
     return KernelCall(
-        function="te_depthwise_conv2d_s8",
-        struct="te_depthwise_conv2d_params",
+        function=f"te_depthwise_conv2d_{sums.kernel}",
+        struct=f"te_depthwise_conv2d{sums.params}_params",
         fields={
             "batches": batches,
             "in_h": in_h,
@@ -127,18 +117,11 @@ def lower_depthwise_conv2d(operator: Operator) -> KernelCall:
             "dilation_w": horizontal.dilation,
             "pad_top": vertical.pad_before,
             "pad_left": horizontal.pad_before,
-            "input_zero_point": zero_point(source),
-            "output_zero_point": zero_point(output),
-            "output_min": output_min,
-            "output_max": output_max,
-            "weights": ConstantArray(weights.data),
-            "bias": bias_array(operator, 2, out_c),
-            "multipliers": multipliers,
-            "shifts": shifts,
+            **sums.fields,
         },
         inputs=(source,),
         output=output,
         op=operator.op,
         name=output.name,
-        macs=output.elements * kernel_h * kernel_w,
+        macs=output.elements * depth,
     )

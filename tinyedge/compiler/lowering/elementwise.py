@@ -2,13 +2,25 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tinyedge.compiler.graph import Operator, Tensor
-from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.kernel_call import Fields, KernelCall
 from tinyedge.compiler.lowering.operands import Operands, two_operands
 from tinyedge.compiler.lowering.registry import lowers
-from tinyedge.compiler.lowering.rules import activation_range, factor, int8_output, scale, unsupported, zero_point
+from tinyedge.compiler.lowering.rules import (
+    activation_range,
+    element,
+    factor,
+    output_like,
+    scale,
+    unsupported,
+    zero_point,
+)
 
 _LOOPS = 4
+# Bits below one step of the output that the operands of a sum are given on their way to a common scale.
+_HEADROOM_BITS = {np.dtype(np.int8): 20, np.dtype(np.int16): 15}
 
 
 def dense_strides(shape: Sequence[int]) -> list[int]:
@@ -55,22 +67,28 @@ def _broadcast_loops(operator: Operator, operands: Operands) -> dict[str, tuple[
     }
 
 
-def _call(operator: Operator, kernel: str, struct: str, operands: Operands, own: dict[str, int]) -> KernelCall:
+def _call(operator: Operator, kernel: str, params: str, operands: Operands, own: dict[str, int]) -> KernelCall:
     first, second = operands.tensors
     output = operator.output
     output_min, output_max = activation_range(operator)
-    fields: dict[str, int | ConstantArray | tuple[int, ...] | None] = {
-        **_broadcast_loops(operator, operands),
+    zero_points: Fields = {
         "input1_zero_point": zero_point(first),
         "input2_zero_point": zero_point(second),
         "output_zero_point": zero_point(output),
+    }
+    is_int8 = output.dtype == np.int8
+    fields: Fields = {
+        **_broadcast_loops(operator, operands),
+        **(zero_points if is_int8 else {}),
         **own,
         "output_min": output_min,
         "output_max": output_max,
         "constant1": operands.constants[0],
         "constant2": operands.constants[1],
     }
-    return KernelCall(kernel, struct, fields, operands.activations, output, operator.op, output.name)
+    struct = f"te_{params}_params" if is_int8 else f"te_{params}_s16_params"
+    function = f"te_{kernel}_{element(output)}"
+    return KernelCall(function, struct, fields, operands.activations, output, operator.op, output.name)
 
 
 def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
@@ -95,29 +113,31 @@ def _sum_fields(operator: Operator, factors: tuple[float, float, float], operand
 
 def _lower_sum(operator: Operator, kernel: str) -> KernelCall:
     """Bring both operands to twice the larger scale, add or subtract, and rescale to the output's."""
-    operands, output_scale = two_operands(operator), scale(int8_output(operator))
+    operands = two_operands(operator)
+    output = output_like(operator, operands.tensors[0])
     first, second = (scale(tensor) for tensor in operands.tensors)
     common = 2 * max(first, second)
-    factors = (first / common, second / common, common / (2**20 * output_scale))
-    return _call(operator, kernel, "te_add_params", operands, _sum_fields(operator, factors, operands))
+    factors = (first / common, second / common, common / (2 ** _HEADROOM_BITS[output.dtype] * scale(output)))
+    return _call(operator, kernel, "add", operands, _sum_fields(operator, factors, operands))
 
 
 @lowers("ADD")
 def lower_add(operator: Operator) -> KernelCall:
     """Lower ADD."""
-    return _lower_sum(operator, "te_add_s8")
+    return _lower_sum(operator, "add")
 
 
 @lowers("SUB")
 def lower_sub(operator: Operator) -> KernelCall:
     """Lower SUB."""
-    return _lower_sum(operator, "te_sub_s8")
+    return _lower_sum(operator, "sub")
 
 
 @lowers("MUL")
 def lower_mul(operator: Operator) -> KernelCall:
     """Lower MUL."""
-    operands, output_scale = two_operands(operator), scale(int8_output(operator))
+    operands = two_operands(operator)
     first, second = operands.tensors
-    multiplier, shift = factor(operator, scale(first) * scale(second) / output_scale)
-    return _call(operator, "te_mul_s8", "te_mul_params", operands, {"multiplier": multiplier, "shift": shift})
+    output = output_like(operator, first)
+    multiplier, shift = factor(operator, scale(first) * scale(second) / scale(output))
+    return _call(operator, "mul", "mul", operands, {"multiplier": multiplier, "shift": shift})

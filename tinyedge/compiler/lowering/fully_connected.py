@@ -1,6 +1,8 @@
 """FULLY_CONNECTED."""
 
-from tinyedge.compiler.graph import Operator
+import numpy as np
+
+from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
@@ -10,19 +12,21 @@ from tinyedge.compiler.lowering.rules import (
     bias_array,
     channel_scales,
     factor_arrays,
-    int8_activation,
-    int8_output,
+    output_like,
+    quantised_activation,
     scale,
     unsupported,
     weights_input,
     zero_point,
 )
+from tinyedge.compiler.lowering.sums import weighted_sums
 
 
 @lowers("FULLY_CONNECTED")
 def lower_fully_connected(operator: Operator) -> KernelCall:
     """Lower FULLY_CONNECTED with constant weights, over all rows of its input."""
-    source, weights, output = int8_activation(operator), weights_input(operator), int8_output(operator)
+    source, weights = quantised_activation(operator), weights_input(operator)
+    output = output_like(operator, source)
     weights_format = operator.options.get("weights_format", "DEFAULT")
     if len(weights.shape) != 2 or weights_format != "DEFAULT":
         raise unsupported(
@@ -39,6 +43,8 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
             f"has shape {list(weights.shape)} for the input {list(source.shape)} and the output {list(output.shape)}",
             "weights that match both",
         )
+    if source.dtype == np.int16:
+        return _convolution_of_rows(operator, source, weights)
     quantisation = weights.quantisation
     assert quantisation is not None
     assert weights.data is not None
@@ -70,6 +76,43 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
             "bias": bias_array(operator, 2, out_c),
             "multipliers": multipliers,
             "shifts": shifts,
+        },
+        inputs=(source,),
+        output=output,
+        op=operator.op,
+        name=output.name,
+        macs=output.elements * in_c,
+    )
+
+
+def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) -> KernelCall:
+    """The same sums as a convolution of 1x1 filters over an image of one row."""
+    output = operator.output
+    out_c, in_c = weights.shape
+    rows = source.elements // in_c
+    factors = [scale(source) * value / scale(output) for value in channel_scales(operator, weights, 0)]
+    sums = weighted_sums(operator, source, weights, factors, in_c)
+    return KernelCall(
+        function=f"te_conv2d_{sums.kernel}",
+        struct=f"te_conv2d{sums.params}_params",
+        fields={
+            "batches": 1,
+            "in_h": 1,
+            "in_w": rows,
+            "in_c": in_c,
+            "out_h": 1,
+            "out_w": rows,
+            "out_c": out_c,
+            "kernel_h": 1,
+            "kernel_w": 1,
+            "stride_h": 1,
+            "stride_w": 1,
+            "dilation_h": 1,
+            "dilation_w": 1,
+            "pad_top": 0,
+            "pad_left": 0,
+            "group_c": in_c,
+            **sums.fields,
         },
         inputs=(source,),
         output=output,

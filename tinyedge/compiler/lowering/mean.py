@@ -1,28 +1,33 @@
 """MEAN."""
 
+import numpy as np
+
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.compiler.lowering.elementwise import dense_strides
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     constant_integers,
+    element,
     factor,
-    int8_activation,
-    int8_output,
+    output_like,
+    quantised_activation,
     scale,
     unsupported,
     zero_point,
 )
 
 _LOOPS = 3
-# The sum of as many differences of int8 values fits 32 bits.
-_MAX_COUNT = 2**23
+# The sum of as many differences of int8 values, or of int16 values, fits 32 bits.
+_MAX_COUNTS = {np.dtype(np.int8): 2**23, np.dtype(np.int16): 2**16 - 1}
 
 
 @lowers("MEAN")
 def lower_mean(operator: Operator) -> KernelCall:
     """Lower MEAN over any axes."""
-    source, output = int8_activation(operator), int8_output(operator)
+    source = quantised_activation(operator)
+    output = output_like(operator, source)
+    max_count = _MAX_COUNTS[source.dtype]
     rank = len(source.shape)
     axes = {axis + rank if axis < 0 else axis for axis in constant_integers(operator, 1, "axes")}
     if not axes <= set(range(rank)):
@@ -41,12 +46,12 @@ def lower_mean(operator: Operator) -> KernelCall:
     count = 1
     for size, _ in loops[True]:
         count *= size
-    if max(len(loops[True]), len(loops[False])) > _LOOPS or count > _MAX_COUNT:
+    if max(len(loops[True]), len(loops[False])) > _LOOPS or count > max_count:
         raise unsupported(
             operator,
             source,
             f"has shape {list(source.shape)} reduced along {sorted(axes)}",
-            f"means of at most {_MAX_COUNT} values in {_LOOPS} groups of axes",
+            f"means of at most {max_count} values in {_LOOPS} groups of axes",
         )
     if output.elements * count != source.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", "the shape that is left of the input's")
@@ -56,7 +61,7 @@ def lower_mean(operator: Operator) -> KernelCall:
     multiplier, shift = (multiplier << bits) // count, shift - bits
     padded = {reduced: [[1, 0]] * (_LOOPS - len(group)) + group for reduced, group in loops.items()}
     return KernelCall(
-        function="te_mean_s8",
+        function=f"te_mean_{element(source)}",
         struct="te_mean_params",
         fields={
             "kept_dims": tuple(size for size, _ in padded[False]),

@@ -8,9 +8,11 @@ from tinyedge.compiler.lowering.elementwise import dense_strides
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     constant_integers,
-    int8_activation,
-    int8_input,
-    int8_output,
+    element,
+    output_like,
+    quantised_activation,
+    quantised_input,
+    quantised_output,
     same_quantisation,
     tensor_input,
     unsupported,
@@ -36,7 +38,7 @@ def _strided_copy(
         raise unsupported(operator, source, f"needs {len(loops)} nested loops", f"at most {_LOOPS}")
     loops = [(1, 0)] * (_LOOPS - len(loops)) + loops
     return KernelCall(
-        function="te_strided_copy_s8",
+        function=f"te_strided_copy_{element(source)}",
         struct="te_strided_copy_params",
         fields={
             "dims": tuple(size for size, _ in loops),
@@ -53,7 +55,8 @@ def _strided_copy(
 @lowers("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def lower_reshape(operator: Operator) -> KernelCall:
     """Lower a reshape to a copy, for where its output cannot be a view of its input."""
-    source, output = int8_activation(operator), int8_output(operator)
+    source = quantised_activation(operator)
+    output = output_like(operator, source)
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"{source.elements} elements")
     return _strided_copy(operator, source, [source.elements], [1])
@@ -62,7 +65,8 @@ def lower_reshape(operator: Operator) -> KernelCall:
 @lowers("TRANSPOSE")
 def lower_transpose(operator: Operator) -> KernelCall:
     """Lower TRANSPOSE."""
-    source, output = int8_activation(operator), int8_output(operator)
+    source = quantised_activation(operator)
+    output = output_like(operator, source)
     permutation = constant_integers(operator, 1, "permutation")
     if sorted(permutation) != list(range(len(source.shape))):
         raise unsupported(
@@ -89,7 +93,8 @@ def _slice_of_axis(operator: Operator, axis: int, size: int, begin: int, end: in
 @lowers("STRIDED_SLICE")
 def lower_strided_slice(operator: Operator) -> KernelCall:
     """Lower STRIDED_SLICE with constant bounds and strides of either sign."""
-    source, output = int8_activation(operator), int8_output(operator)
+    source = quantised_activation(operator)
+    output = output_like(operator, source)
     begins, ends, steps = (
         constant_integers(operator, i, meaning) for i, meaning in ((1, "begin"), (2, "end"), (3, "strides"))
     )
@@ -114,7 +119,8 @@ def lower_strided_slice(operator: Operator) -> KernelCall:
 @lowers("PAD", "PADV2")
 def lower_pad(operator: Operator) -> KernelCall:
     """Lower PAD with the output's zero point, or PADV2 with its constant."""
-    source, output = int8_activation(operator), int8_output(operator)
+    source = quantised_activation(operator)
+    output = output_like(operator, source)
     rank = len(source.shape)
     amounts = constant_integers(operator, 1, "paddings")
     if rank > _LOOPS or len(amounts) != 2 * rank or min(amounts, default=0) < 0:
@@ -126,7 +132,7 @@ def lower_pad(operator: Operator) -> KernelCall:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", "the input's shape with its paddings")
     value = zero_point(output)
     if len(operator.inputs) > 2:
-        fill = int8_input(operator, 2, "padding value")
+        fill = quantised_input(operator, 2, "padding value")
         if fill.data is None or fill.elements != 1 or not same_quantisation(fill, output):
             raise unsupported(
                 operator,
@@ -146,7 +152,7 @@ def lower_pad(operator: Operator) -> KernelCall:
             loops.append((size, stride))
     loops = [(1, 0)] * (_LOOPS - len(loops)) + loops
     return KernelCall(
-        function="te_pad_s8",
+        function=f"te_pad_{element(source)}",
         struct="te_pad_params",
         fields={
             "dims": tuple(size for size, _ in loops),
@@ -165,8 +171,8 @@ def lower_pad(operator: Operator) -> KernelCall:
 @lowers("CONCATENATION")
 def lower_concatenation(operator: Operator) -> KernelCall:
     """Lower CONCATENATION of activations in one quantisation."""
-    output = int8_output(operator)
-    sources = tuple(int8_activation(operator, position) for position in range(len(operator.inputs)))
+    output = quantised_output(operator)
+    sources = tuple(quantised_activation(operator, position) for position in range(len(operator.inputs)))
     first = tensor_input(operator, 0, "input")
     rank = len(first.shape)
     axis = operator.options.get("axis", 0)
@@ -189,7 +195,7 @@ def lower_concatenation(operator: Operator) -> KernelCall:
     outer = int(np.prod(first.shape[:axis], dtype=np.int64))
     inner = np.array([source.elements // outer for source in sources], dtype=np.int32)
     return KernelCall(
-        function="te_concatenation_s8",
+        function=f"te_concatenation_{element(output)}",
         struct="te_concatenation_params",
         fields={"inputs": len(sources), "outer": outer, "inner": ConstantArray(inner)},
         inputs=sources,

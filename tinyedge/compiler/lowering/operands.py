@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray
-from tinyedge.compiler.lowering.rules import int8_input, unsupported
+from tinyedge.compiler.lowering.rules import quantised_input, unsupported
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +23,14 @@ class Operands:
 
 
 def two_operands(operator: Operator) -> Operands:
-    """The first two inputs, int8 with one scale each.
+    """The first two inputs, int8 or int16 with one scale each.
 
     Raises:
-        UnsupportedOpError: Both are constant, or one is of another type.
+        UnsupportedOpError: Both are constant, one is of another type, or they differ in it.
     """
-    first, second = int8_input(operator, 0, "first operand"), int8_input(operator, 1, "second operand")
+    first, second = quantised_input(operator, 0, "first operand"), quantised_input(operator, 1, "second operand")
+    if first.dtype != second.dtype:
+        raise unsupported(operator, second, f"is {second.dtype} beside {first.dtype}", "operands of one type")
     if first.is_constant and second.is_constant:
         raise unsupported(operator, operator.output, "is computed from constants only", "at least one activation")
     return Operands(

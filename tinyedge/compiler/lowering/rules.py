@@ -13,8 +13,11 @@ from tinyedge.errors import UnsupportedOpError
 MAX_DEPTH = 65_535
 # Beyond this, the same with a zero point in both factors.
 MAX_DEPTH_TWO_OFFSETS = 33_025
+# A sum of 64 bits is multiplied by a factor of 15 bits, so it may take this many.
+MAX_WIDE_SUM = 2**47
 
 _MAX_LEFT_SHIFT = 30
+_MAX_WIDE_LEFT_SHIFT = 7
 
 
 def unsupported(operator: Operator, tensor: Tensor, problem: str, supported: str) -> UnsupportedOpError:
@@ -44,25 +47,13 @@ def tensor_input(operator: Operator, position: int, meaning: str) -> Tensor:
     return tensor
 
 
-def int8_input(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
-    """The input at a position, an int8 activation or constant with one scale.
-
-    Raises:
-        UnsupportedOpError: It is absent, of another type or quantised otherwise.
-    """
-    return _require_int8(operator, tensor_input(operator, position, meaning))
-
-
 def int8_activation(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
     """The input at a position, an int8 activation with one scale.
 
     Raises:
         UnsupportedOpError: It is absent, constant, of another type or quantised otherwise.
     """
-    tensor = int8_input(operator, position, meaning)
-    if tensor.is_constant:
-        raise unsupported(operator, tensor, "is constant", f"{operator.op} of an activation")
-    return tensor
+    return _require_activation(operator, _require_int8(operator, tensor_input(operator, position, meaning)))
 
 
 def int8_output(operator: Operator) -> Tensor:
@@ -71,25 +62,91 @@ def int8_output(operator: Operator) -> Tensor:
     Raises:
         UnsupportedOpError: There are several, or it is of another type or quantised otherwise.
     """
-    if len(operator.outputs) != 1:
-        raise unsupported(
-            operator, operator.outputs[0], f"is one of {len(operator.outputs)} outputs", f"{operator.op} with one"
-        )
-    return _require_int8(operator, operator.output)
+    return _require_int8(operator, _only_output(operator))
 
 
 def _require_int8(operator: Operator, tensor: Tensor) -> Tensor:
     if tensor.dtype != np.int8:
-        raise unsupported(operator, tensor, f"is {tensor.dtype}", "int8 activations")
+        raise unsupported(operator, tensor, f"is {tensor.dtype}", f"{operator.op} of int8 activations")
+    return _require_quantised(operator, tensor)
+
+
+def quantised_input(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
+    """The input at a position, an int8 or int16 activation or constant with one scale.
+
+    Raises:
+        UnsupportedOpError: It is absent, of another type or quantised otherwise.
+    """
+    return _require_quantised(operator, tensor_input(operator, position, meaning))
+
+
+def quantised_activation(operator: Operator, position: int = 0, meaning: str = "input") -> Tensor:
+    """The input at a position, an int8 or int16 activation with one scale.
+
+    Raises:
+        UnsupportedOpError: It is absent, constant, of another type or quantised otherwise.
+    """
+    return _require_activation(operator, quantised_input(operator, position, meaning))
+
+
+def quantised_output(operator: Operator) -> Tensor:
+    """The only output, int8 or int16 with one scale.
+
+    Raises:
+        UnsupportedOpError: There are several, or it is of another type or quantised otherwise.
+    """
+    return _require_quantised(operator, _only_output(operator))
+
+
+def output_like(operator: Operator, source: Tensor) -> Tensor:
+    """The only output, quantised and of the type of an input.
+
+    Raises:
+        UnsupportedOpError: There are several, or it is of another type or quantised otherwise.
+    """
+    output = quantised_output(operator)
+    if output.dtype != source.dtype:
+        raise unsupported(
+            operator, output, f"is {output.dtype} from {source.dtype}", f"{operator.op} without a change of type"
+        )
+    return output
+
+
+def element(tensor: Tensor) -> str:
+    """What the names of kernels call the tensor's type: "s8" or "s16"."""
+    return f"s{8 * tensor.dtype.itemsize}"
+
+
+def limits(tensor: Tensor) -> tuple[int, int]:
+    """The smallest and the largest value of the tensor's type."""
+    info = np.iinfo(tensor.dtype)
+    return int(info.min), int(info.max)
+
+
+def _only_output(operator: Operator) -> Tensor:
+    if len(operator.outputs) != 1:
+        raise unsupported(
+            operator, operator.outputs[0], f"is one of {len(operator.outputs)} outputs", f"{operator.op} with one"
+        )
+    return operator.output
+
+
+def _require_activation(operator: Operator, tensor: Tensor) -> Tensor:
+    if tensor.is_constant:
+        raise unsupported(operator, tensor, "is constant", f"{operator.op} of an activation")
+    return tensor
+
+
+def _require_quantised(operator: Operator, tensor: Tensor) -> Tensor:
+    if tensor.dtype not in (np.dtype(np.int8), np.dtype(np.int16)):
+        raise unsupported(operator, tensor, f"is {tensor.dtype}", "int8 and int16 activations")
     if tensor.quantisation is None or tensor.quantisation.scales.size != 1:
         raise unsupported(operator, tensor, "has no single scale", "activations with one scale and zero point")
-    if not -128 <= tensor.quantisation.zero_point <= 127:
-        raise unsupported(
-            operator,
-            tensor,
-            f"has zero point {tensor.quantisation.zero_point}",
-            "zero points of int8 tensors from -128 to 127",
-        )
+    zero = tensor.quantisation.zero_point
+    if tensor.dtype == np.int16 and zero != 0:
+        raise unsupported(operator, tensor, f"has zero point {zero}", "int16 tensors with zero point 0")
+    if not -128 <= zero <= 127:
+        raise unsupported(operator, tensor, f"has zero point {zero}", "zero points of int8 tensors from -128 to 127")
     return tensor
 
 
@@ -118,8 +175,8 @@ def zero_point(tensor: Tensor) -> int:
 
 
 def same_quantisation(a: Tensor, b: Tensor) -> bool:
-    """Whether equal integers of both tensors mean equal reals."""
-    return scale(a) == scale(b) and zero_point(a) == zero_point(b)
+    """Whether both tensors are of one type in which equal integers mean equal reals."""
+    return a.dtype == b.dtype and scale(a) == scale(b) and zero_point(a) == zero_point(b)
 
 
 def factor(operator: Operator, value: float) -> tuple[int, int]:
@@ -139,16 +196,64 @@ def factor(operator: Operator, value: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def wide_factor(operator: Operator, value: float) -> tuple[int, int]:
+    """The 15-bit multiplier and the shift of a factor of 64-bit sums: multiplier * 2^(shift - 15).
+
+    Raises:
+        UnsupportedOpError: The factor is 2^7 or more.
+    """
+    multiplier, shift = quantise_multiplier(value)
+    if shift > _MAX_WIDE_LEFT_SHIFT:
+        raise unsupported(
+            operator,
+            operator.outputs[0],
+            f"is rescaled by {value:g}",
+            f"scales that rescale int16 sums by less than 2^{_MAX_WIDE_LEFT_SHIFT}",
+        )
+    return min((multiplier + (1 << 15)) >> 16, 2**15 - 1), shift
+
+
 def factor_arrays(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
     """Multipliers (int32) and shifts (int8), one of each a channel.
 
     Raises:
         UnsupportedOpError: A factor is beyond 2^30.
     """
-    pairs = [factor(operator, value) for value in values]
+    return _arrays([factor(operator, value) for value in values])
+
+
+def wide_factor_arrays(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
+    """The same for 64-bit sums.
+
+    Raises:
+        UnsupportedOpError: A factor is 2^7 or more.
+    """
+    return _arrays([wide_factor(operator, value) for value in values])
+
+
+def _arrays(pairs: list[tuple[int, int]]) -> tuple[ConstantArray, ConstantArray]:
     multipliers = np.array([multiplier for multiplier, _ in pairs], dtype=np.int32)
     shifts = np.array([shift for _, shift in pairs], dtype=np.int8)
     return ConstantArray(multipliers), ConstantArray(shifts)
+
+
+def bias_values(operator: Operator, position: int, channels: int, dtypes: Sequence[np.dtype]) -> np.ndarray | None:
+    """The values of the optional constant bias, one a channel.
+
+    Raises:
+        UnsupportedOpError: It is an activation, of none of the types or of another length.
+    """
+    tensor = operator.inputs[position] if position < len(operator.inputs) else None
+    if tensor is None:
+        return None
+    if tensor.data is None or tensor.dtype not in dtypes or tensor.elements != channels:
+        raise unsupported(
+            operator,
+            tensor,
+            f"is a bias of {tensor.elements} {tensor.dtype} {'values' if tensor.is_constant else 'computed values'}",
+            f"a constant bias of {channels} {' or '.join(dtype.name for dtype in dtypes)} values",
+        )
+    return tensor.data.reshape(-1)
 
 
 def bias_array(operator: Operator, position: int, channels: int) -> ConstantArray | None:
@@ -157,17 +262,8 @@ def bias_array(operator: Operator, position: int, channels: int) -> ConstantArra
     Raises:
         UnsupportedOpError: It is an activation, of another type or of another length.
     """
-    tensor = operator.inputs[position] if position < len(operator.inputs) else None
-    if tensor is None:
-        return None
-    if tensor.data is None or tensor.dtype != np.int32 or tensor.elements != channels:
-        raise unsupported(
-            operator,
-            tensor,
-            f"is a bias of {tensor.elements} {tensor.dtype} {'values' if tensor.is_constant else 'computed values'}",
-            f"a constant bias of {channels} int32 values",
-        )
-    return ConstantArray(tensor.data.reshape(-1))
+    values = bias_values(operator, position, channels, (np.dtype(np.int32),))
+    return None if values is None else ConstantArray(values)
 
 
 def weights_input(operator: Operator) -> Tensor:
@@ -209,7 +305,7 @@ def channel_scales(operator: Operator, weights: Tensor, axis: int) -> list[float
 
 
 def activation_range(operator: Operator) -> tuple[int, int]:
-    """The smallest and largest int8 that the fused activation lets through.
+    """The smallest and largest value of the output's type that the fused activation lets through.
 
     The bounds are rounded in single precision, as the reference interpreter does.
 
@@ -229,13 +325,14 @@ def activation_range(operator: Operator) -> tuple[int, int]:
             operator, output, f"has the fused activation {activation}", "the fused activations " + ", ".join(bounds)
         )
     low, high = bounds[activation]
-    quantised_low = -128 if low is None else max(-128, quantise(operator, output, low))
-    quantised_high = 127 if high is None else min(127, quantise(operator, output, high))
+    lowest, highest = limits(output)
+    quantised_low = lowest if low is None else max(lowest, quantise(operator, output, low))
+    quantised_high = highest if high is None else min(highest, quantise(operator, output, high))
     return quantised_low, quantised_high
 
 
 def quantise(operator: Operator, tensor: Tensor, real: float) -> int:
-    """The integer of a real in the tensor's quantisation, not limited to int8.
+    """The integer of a real in the tensor's quantisation, not limited to its type.
 
     The quotient is rounded in single precision, as the reference interpreter does.
 

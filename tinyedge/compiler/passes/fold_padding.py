@@ -43,7 +43,7 @@ def _spatial_padding(operator: Operator) -> tuple[int, int, int, int] | None:
         return None
     if len(source.shape) != 4 or paddings.shape != (4, 2) or source.quantisation is None:
         return None
-    if source.dtype != np.int8 or not source.quantisation.equals(output.quantisation):
+    if source.dtype not in (np.int8, np.int16) or not source.quantisation.equals(output.quantisation):
         return None
     if len(operator.inputs) > 2:
         value = operator.inputs[2]

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+
+#include "te_dot.h"
+#include "te_kernels.h"
+#include "te_requantise.h"
+
+/** The part of a window that lies on the input. */
+typedef struct {
+    int32_t height;
+    int32_t width;
+    int32_t input_row;   /**< Elements of the input from one row of taps to the next. */
+    int32_t input_step;  /**< Elements of the input from one tap to the next. */
+    int32_t weights_row; /**< The same in the weights. */
+    int32_t weights_step;
+} tap_grid;
+
+static int64_t window_sum(const tap_grid *grid, const int16_t *input, const int8_t *weights) {
+    const int32_t input_step = grid->input_step;
+    const int32_t weights_step = grid->weights_step;
+    int64_t sum = 0;
+    for (int32_t y = 0; y < grid->height; ++y) {
+        const int16_t *at = input;
+        const int8_t *tap = weights;
+        int32_t row_sum = 0;
+        for (int32_t x = grid->width; x > 0; --x) {
+            row_sum += *at * *tap;
+            at += input_step;
+            tap += weights_step;
+        }
+        sum += row_sum;
+        input += grid->input_row;
+        weights += grid->weights_row;
+    }
+    return sum;
+}
+
+void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const int16_t *input, int16_t *output,
+                             void *scratch) {
+    const int32_t in_c = params->in_c;
+    const int32_t out_c = in_c * params->multiplier_c;
+    const int32_t row = params->in_w * in_c;
+    tap_grid grid;
+    (void)scratch;
+
+    grid.input_row = params->dilation_h * row;
+    grid.input_step = params->dilation_w * in_c;
+    grid.weights_row = params->kernel_w * out_c;
+    grid.weights_step = out_c;
+    for (int32_t batch = 0; batch < params->batches; ++batch) {
+        for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
+            const int32_t origin_y = out_y * params->stride_h - params->pad_top;
+            const te_taps taps_y = te_taps_inside(origin_y, params->in_h, params->kernel_h, params->dilation_h);
+            const int32_t first_y = origin_y + taps_y.begin * params->dilation_h;
+            grid.height = taps_y.end - taps_y.begin;
+            for (int32_t out_x = 0; out_x < params->out_w; ++out_x) {
+                const int32_t origin_x = out_x * params->stride_w - params->pad_left;
+                const te_taps taps_x = te_taps_inside(origin_x, params->in_w, params->kernel_w, params->dilation_w);
+                const int32_t first_x = origin_x + taps_x.begin * params->dilation_w;
+                const int32_t corner = first_y * row + first_x * in_c;
+                const int32_t tap = (taps_y.begin * params->kernel_w + taps_x.begin) * out_c;
+                int32_t channel = 0;
+                grid.width = taps_x.end - taps_x.begin;
+                for (int32_t source = 0; source < in_c; ++source) {
+                    for (int32_t copy = 0; copy < params->multiplier_c; ++copy, ++channel) {
+                        int64_t sum = params->bias != NULL ? params->bias[channel] : 0;
+                        if (grid.height > 0 && grid.width > 0) {
+                            sum += window_sum(&grid, input + corner + source, params->weights + tap + channel);
+                        }
+                        *output++ =
+                            te_clamp_s16(te_requantise_wide(sum, params->multipliers[channel], params->shifts[channel]),
+                                         params->output_min, params->output_max);
+                    }
+                }
+            }
+        }
+        input += params->in_h * row;
+    }
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_kernels.h"
+#include "te_requantise.h"
+
+void te_rescale_s16_s8(const te_rescale_params *params, const int16_t *input, int8_t *output, void *scratch) {
+    (void)scratch;
+    for (int32_t i = 0; i < params->count; ++i) {
+        const int32_t scaled = te_requantise(input[i], params->multiplier, params->shift);
+        output[i] = te_clamp(te_add_wrapping(scaled, params->output_zero_point), params->output_min,
+                             params->output_max);
+    }
+}

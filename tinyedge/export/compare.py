@@ -42,9 +42,9 @@ _FAULT_IMAGES = 8
 _NEIGHBOUR_IMAGES = 1000
 _NEIGHBOURS = 10
 # Multiply-accumulates, so that a report takes about as long for any network and has the same images on any machine:
-# some nine seconds of one core for each of PyTorch and LiteRT, two for each other runtime.
+# some nine seconds of one core for each of PyTorch and LiteRT, one to three for each other runtime.
 _TOP1_MACS = 170e9
-_FLOAT_MACS = 34e9
+_FLOAT_MACS = 17e9
 _MICRO_MACS = 5.2e9
 _MOST_IMAGES = 10_000
 _RUNTIMES = ("onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8")

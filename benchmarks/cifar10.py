@@ -94,7 +94,7 @@ def main() -> None:
     }
     run("export", pretrained)
     run("build", pretrained, "--out", pretrained / "firmware")
-    results["parity"] = json.loads((pretrained / "export" / "parity.json").read_text())
+    results["parity"] = json.loads((pretrained / "export" / "export.json").read_text())["parity"]
     results["host"] = bench(pretrained, "--target", "host", "--runtime", "all")
     results["emulator"] = bench(pretrained, "--target", "emulator", "--board", "stm32f405")
     write_json(RESULTS / f"cifar10_{options.encoder}.json", results)

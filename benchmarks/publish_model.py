@@ -90,7 +90,7 @@ def summarise(run: Run, out: Path, data_name: str, bench: dict[str, Any]) -> dic
         "sha256": hashes,
         "config": load_run(out).config.to_dict(),
         "probes": json.loads((out / "probe.json").read_text()),
-        "parity": json.loads((out / "parity.json").read_text()),
+        "parity": json.loads((out / "export.json").read_text())["parity"],
         "host": bench["results"],
     }
 

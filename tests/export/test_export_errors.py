@@ -11,6 +11,7 @@ from tinyedge.export import tflite
 from tinyedge.export.export import ExportOptions, Probe, export_model, load_probe
 from tinyedge.export.fold import fold_encoder
 from tinyedge.export.onnx import export_onnx
+from tinyedge.export.parity import Gates
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +70,17 @@ def test_a_converter_that_gives_up_leaves_nothing(encoder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     samples = torch.zeros(2, 16, 16, 3).numpy()
-    with pytest.raises(ModelError, match=r"could not convert .*tinyedge doctor"):
-        tflite.convert_onnx(onnx, samples, out / tflite.FLOAT_FILE)
+    with pytest.raises(ModelError, match=r"could not convert .*tinyedge doctor"), tflite.Converter() as converter:
+        converter.convert(onnx, samples, out / tflite.FLOAT_FILE)
     assert list(out.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_failed_gate_comes_after_everything_is_written(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr("tinyedge.export.parity.FLOAT_LIMIT", 0.0)
-    with pytest.raises(GateFailed, match="over the limit") as caught:
-        options = ExportOptions(int8=False, calibration_images=16)
+def test_a_failed_gate_comes_after_everything_is_written(encoder, tmp_path):
+    with pytest.raises(
+        GateFailed, match=r"PyTorch and ONNX differ by .* first in layer stem, over the limit"
+    ) as caught:
+        options = ExportOptions(int8=False, calibration_images=16, gates=Gates(float_difference=0.0))
         export_model(encoder, make_dataset(16), None, tmp_path / "export", options)
     assert caught.value.exit_code == 3
     assert {path.name for path in (tmp_path / "export").iterdir()} == {

@@ -13,6 +13,7 @@ from tinyedge.export.gates import TFLM_INT8_OPERATORS, check_deployable
 from tinyedge.export.manifest import read_manifest
 from tinyedge.export.parity import dequantise, run_onnx, run_tflite
 from tinyedge.export.preprocess import normalise_images, quantise_images
+from tinyedge.export.quantise import CHANNEL_AXIS
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -30,7 +31,8 @@ def exported(request):
 
 
 def test_every_file_is_there_with_its_hash(exported):
-    assert {path.name for path in exported.folder.iterdir()} == FILES
+    assert {path.name for path in exported.folder.iterdir()} == FILES | {"plots"}
+    assert {path.name for path in (exported.folder / "plots").iterdir()} == {"layers.png", "outputs.png"}
     assert read_manifest(exported.folder) == exported.manifest
     for name, record in exported.manifest.files.items():
         content = (exported.folder / name).read_bytes()
@@ -135,8 +137,51 @@ def test_int8_keeps_the_accuracy(tinynext_export):
 def test_the_same_inputs_give_the_same_bytes(mobilenetv2_export, tmp_path):
     options = ExportOptions(calibration_images=64, seed=3)
     export_model(mobilenetv2_export.encoder, mobilenetv2_export.dataset, None, tmp_path / "again", options)
-    for name in sorted(FILES):
+    for name in sorted(FILES | {"plots/layers.png", "plots/outputs.png"}):
         assert (tmp_path / "again" / name).read_bytes() == (mobilenetv2_export.folder / name).read_bytes(), name
+
+
+def test_the_report_names_every_layer_with_weights(tinynext_export, mobilenetv2_export):
+    for exported, expected in (
+        (
+            tinynext_export,
+            {"stem.0", "stage1.2 depthwise", "stage3.5 mixer query", "stage4.1 mixer affine", "head direct"},
+        ),
+        (mobilenetv2_export, {"stem", "stage1.0 depthwise", "stage4.3 project", "head"}),
+    ):
+        layers = json.loads((exported.folder / "parity.json").read_text())["layers"]
+        graph = read_tflite(exported.folder / "model_int8.tflite")
+        assert [(layer["index"], layer["op"]) for layer in layers] == [(op.index, op.op) for op in graph.operators]
+        weighted = [layer["name"] for layer in layers if layer["op"] in CHANNEL_AXIS]
+        assert len(set(weighted)) == len(weighted)
+        assert expected <= set(weighted)
+        assert all(layer["name"] for layer in layers)
+    names = {layer["name"] for layer in exported.manifest.parity["worst_layers"]}
+    assert len(exported.manifest.parity["worst_layers"]) == 5
+    assert names <= {layer["name"] for layer in layers}
+    softmax = [layer["name"] for layer in _layers(tinynext_export) if layer["op"] == "SOFTMAX"]
+    assert softmax == [f"stage3.{block} mixer" for block in range(6)]
+
+
+def _layers(exported) -> list[dict]:
+    return json.loads((exported.folder / "parity.json").read_text())["layers"]
+
+
+def test_the_report_compares_every_runtime(tinynext_export, mobilenetv2_export):
+    parity = tinynext_export.manifest.parity
+    rows = {row["runtime"]: row for row in parity["runtimes"]}
+    assert list(rows) == ["pytorch", "onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8"]
+    assert {row["images"] for row in rows.values()} == {48}
+    assert rows["onnx"]["agreement"] == rows["tflite"]["agreement"] == 100
+    assert rows["pytorch"]["top1"] == rows["aot-int8"]["pytorch_top1"] == parity["top1"]["float_top1"]
+    assert rows["litert-int8"]["top1"] == parity["top1"]["int8_top1"]
+    assert rows["tflm-int8"]["top1"] == rows["aot-int8"]["top1"]
+    for exported, of in ((tinynext_export, "logits"), (mobilenetv2_export, "feature")):
+        assert exported.manifest.parity["bit_exact"] == {"images": 48, "differing_values": 0, "first_image": None}
+        neighbours = exported.manifest.parity["neighbours"]
+        assert (neighbours["of"], neighbours["images"]) == (of, 48)
+        assert neighbours["chance"] < neighbours["overlap"] < 100
+    assert mobilenetv2_export.manifest.parity["runtimes"] == []
 
 
 def test_no_path_of_this_machine_is_in_the_files(exported):

@@ -14,24 +14,48 @@ def export(
     encoder_only: bool = typer.Option(
         False, "--encoder-only", help="Leave the classifier out; the feature is the output."
     ),
+    max_float_difference: float = typer.Option(
+        1e-3, help="Gate: the most that PyTorch, ONNX and float TFLite may differ, relative to the largest output."
+    ),
+    max_drop: float = typer.Option(1.0, help="Gate: points of top-1 that INT8 may lose on the test images."),
     json: bool = typer.Option(False, "--json", help="Print the manifest as JSON."),
 ) -> None:
-    """Fold, convert and quantise a trained encoder with its classifier, and prove that the stages agree."""
+    """Fold, convert and quantise a trained encoder with its classifier, and prove that the stages agree.
+
+    A gate that does not hold is exit code 3; the files and the report are there all the same.
+    """
     import time
 
     from rich.console import Console
 
-    from tinyedge.export.export import export_run
+    from tinyedge.errors import GateFailed
+    from tinyedge.export.export import EXPORT_FOLDER, export_run
+    from tinyedge.export.manifest import MANIFEST_FILE, read_manifest
+    from tinyedge.export.parity import Gates
+    from tinyedge.export.progress import ExportProgress
     from tinyedge.export.report import print_export
     from tinyedge.training.run import load_run
 
     console = Console(stderr=json)
     start = time.perf_counter()
-    with console.status("exporting (about half a minute)"):
-        manifest = export_run(
-            load_run(run, data), int8=int8, calibration_images=calibration, seed=seed, classifier=not encoder_only
-        )
+    failed = None
+    with ExportProgress(console) as progress:
+        try:
+            export_run(
+                load_run(run, data),
+                int8=int8,
+                calibration_images=calibration,
+                seed=seed,
+                classifier=not encoder_only,
+                gates=Gates(max_float_difference, max_drop),
+                announce=progress.begin,
+            )
+        except GateFailed as error:
+            failed = error
+    folder = run / EXPORT_FOLDER
     if json:
-        typer.echo((run / "export" / "export.json").read_text(encoding="utf-8"), nl=False)
-        return
-    print_export(manifest, run / "export", time.perf_counter() - start, console)
+        typer.echo((folder / MANIFEST_FILE).read_text(encoding="utf-8"), nl=False)
+    else:
+        print_export(read_manifest(folder), folder, time.perf_counter() - start, console)
+    if failed is not None:
+        raise failed

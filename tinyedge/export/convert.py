@@ -1,8 +1,8 @@
 """ONNX to float TFLite; runs as a program of its own, `python -m tinyedge.export.convert FOLDER`.
 
 TensorFlow logs to standard error from its first import on, and onnx2tf reads files from the working directory. In a
-process of their own both are harmless. FOLDER holds `model.onnx` and `samples.npy` (n, H, W, 3) float32, normalised; it
-receives `model_float.tflite`.
+process of their own both are harmless. FOLDER holds `model.onnx` and `samples.npy` (n, H, W, 3) float32, normalised, as
+soon as a line comes in on standard input; until then the packages are loaded. It receives `model_float.tflite`.
 
 onnx2tf turns the channels-first graph into a channels-last one by heuristics. Three things keep it from inserting
 transpositions, of which the model then needs none:
@@ -28,10 +28,13 @@ _SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 def convert(folder: Path) -> None:
-    """Convert `folder/model.onnx`; the working directory has to be `folder`."""
+    """Convert `folder/model.onnx` as soon as it is there; the working directory has to be `folder`."""
+    import onnx2tf  # noqa: F401 - loaded while there is time.
     import tensorflow as tf
 
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    if not sys.stdin.readline():  # Whoever wanted a conversion is gone.
+        return
     _write_sample_file(folder)
     network = _keras_model(folder)
     (folder / "model_float.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())

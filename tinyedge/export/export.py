@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.compiler.reader import read_any_tflite
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
 from tinyedge.export.bias_correction import correct_output_bias
+from tinyedge.export.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.export.equalise import equalise
 from tinyedge.export.flatbuffer import tflite_bytes
 from tinyedge.export.fold import fold_classifier, fold_encoder
@@ -34,22 +37,11 @@ from tinyedge.export.manifest import (
     write_manifest,
 )
 from tinyedge.export.onnx import INPUT_NAME, export_onnx
-from tinyedge.export.parity import (
-    TOP1_DROP_LIMIT,
-    ParityReport,
-    Top1Parity,
-    compare_float,
-    compare_int8,
-    compare_top1,
-    run_onnx,
-    run_tflite,
-    run_tflm,
-    run_torch,
-)
-from tinyedge.export.preprocess import FORMULA, normalise_images, quantise_images
+from tinyedge.export.parity import Gates, run_torch
+from tinyedge.export.preprocess import FORMULA, normalise_images
 from tinyedge.export.quantise import quantise
 from tinyedge.export.ranges import RangeChoice, choose_ranges
-from tinyedge.export.tflite import FLOAT_FILE, convert_onnx, require_export_packages
+from tinyedge.export.tflite import FLOAT_FILE, Converter, require_export_packages
 
 if TYPE_CHECKING:
     from tinyedge.training.run import Run
@@ -58,14 +50,11 @@ EXPORT_FOLDER = "export"
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
+PLOTS_FOLDER = "plots"
 PROBE_FILE = "probe.safetensors"
 FEWEST_CALIBRATION_IMAGES = 16
 
 _MOST_UNSEEN_IMAGES = 256
-_PARITY_IMAGES = 64
-_TFLM_IMAGES = 8
-# Milliseconds an image; 2,000 images tell accuracies apart by about a point, 10,000 by half of one.
-_TOP1_IMAGES = (2000, 10000)
 _VERSIONED_PACKAGES = ("tinyedge", "torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
 
 
@@ -90,11 +79,13 @@ class ExportOptions:
         int8: Whether to write the INT8 model, or the float ones alone.
         calibration_images: How many train images set the activations' ranges.
         seed: Of their draw.
+        gates: What the export has to hold.
     """
 
     int8: bool = True
     calibration_images: int = 512
     seed: int = 0
+    gates: Gates = field(default_factory=Gates)
 
 
 class _Classifier(nn.Module):
@@ -111,10 +102,21 @@ class _Classifier(nn.Module):
         return out
 
 
+def _silent(step: str) -> None:
+    """Announce a step to nobody."""
+
+
 def export_run(
-    run: "Run", *, int8: bool = True, calibration_images: int = 512, seed: int = 0, classifier: bool = True
+    run: "Run",
+    *,
+    int8: bool = True,
+    calibration_images: int = 512,
+    seed: int = 0,
+    classifier: bool = True,
+    gates: Gates | None = None,
+    announce: Callable[[str], None] = _silent,
 ) -> ExportManifest:
-    """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json.
+    """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
 
     Args:
         run: A trained run; it has to be probed if `classifier` is asked for.
@@ -122,6 +124,8 @@ def export_run(
         calibration_images: How many of the run's own train images set the activations' ranges.
         seed: Of their draw.
         classifier: Encoder and linear probe in one graph, or the encoder alone.
+        gates: What the export has to hold; None is the defaults.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
@@ -130,14 +134,20 @@ def export_run(
         GateFailed: Everything was written, but a gate does not hold.
     """
     require_export_packages()
-    options = ExportOptions(int8, calibration_images, seed)
+    options = ExportOptions(int8, calibration_images, seed, gates or Gates())
+    announce("loading")
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
-    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options)
+    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options, announce)
 
 
 def export_model(
-    encoder: Encoder, dataset: ImageDataset, probe: Probe | None, out: Path, options: ExportOptions
+    encoder: Encoder,
+    dataset: ImageDataset,
+    probe: Probe | None,
+    out: Path,
+    options: ExportOptions,
+    announce: Callable[[str], None] = _silent,
 ) -> ExportManifest:
     """Export an encoder, with or without a classifier, to a folder.
 
@@ -149,6 +159,7 @@ def export_model(
         probe: The classifier; None exports the feature.
         out: The folder, replaced as a whole when everything in it is there.
         options: What to write.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         DataError: The train split is too small.
@@ -161,31 +172,48 @@ def export_model(
             f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
             "run `tinyedge probe` on this run again"
         )
+    announce("folding")
     calibration, unseen = _draw_images(dataset, options)
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
-    network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
-    with atomic_directory(out) as folder:
+    with atomic_directory(out) as folder, Converter() as converter, ThreadPoolExecutor(1) as beside:
+        network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
+        announce("ONNX")
         output_name = "feature" if probe is None else "logits"
         export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE)
-        convert_onnx(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
-        choice = _quantise(folder, calibration, unseen) if options.int8 else None
+        announce("float TFLite")
+        images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
+        reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
+        converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
+        choice = None
+        if options.int8:
+            announce("activation ranges")
+            graph = read_any_tflite(folder / FLOAT_FILE)
+            choice = choose_ranges(GraphNetwork(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
+            announce("INT8 TFLite")
+            corrected = correct_output_bias(graph, choice.ranges, torch.from_numpy(calibration))
+            (folder / INT8_FILE).write_bytes(tflite_bytes(quantise(corrected, choice.ranges)))
+        announce("parity")
         manifest = _describe(encoder, dataset, probe, folder, options, choice)
-        report = _compare(trained, dataset, manifest, folder)
+        files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, folder / INT8_FILE if options.int8 else None)
+        report, int8_outputs = compare_stages(files, manifest, network, images, reference.result(), options.gates)
         check = check_deployable(folder / INT8_FILE) if options.int8 else DeployableCheck({}, 0, ())
         failures = [*check.failures, *report.failures()]
-        figures = dataclasses.asdict(report)
-        write_json(folder / PARITY_FILE, {"schema": 1, **figures, "failures": failures})
+        write_json(folder / PARITY_FILE, {**report.to_json(), "failures": failures})
         manifest = dataclasses.replace(
-            manifest, operators=check.operators, transposes=check.transposes, parity=figures, files=_files(folder)
+            manifest,
+            operators=check.operators,
+            transposes=check.transposes,
+            parity=report.summary(),
+            files=_files(folder),
         )
         write_manifest(folder, manifest)
+        if int8_outputs is not None:
+            announce("plots")
+            plot_report(report, reference.result(), int8_outputs, folder / PLOTS_FOLDER)
     if failures:
-        raise GateFailed(
-            f"the export is in {out}, but {'; '.join(failures)}; see {out / PARITY_FILE}, "
-            "and try more --calibration images"
-        )
+        raise GateFailed(f"the export is in {out}, but {'; '.join(failures)}; see {out / PARITY_FILE}")
     return manifest
 
 
@@ -240,15 +268,6 @@ def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndar
     return calibration, unseen
 
 
-def _quantise(folder: Path, calibration: np.ndarray, unseen: np.ndarray) -> RangeChoice:
-    """Write the INT8 model of the float one in a folder."""
-    graph = read_any_tflite(folder / FLOAT_FILE)
-    choice = choose_ranges(GraphNetwork(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
-    corrected = correct_output_bias(graph, choice.ranges, torch.from_numpy(calibration))
-    (folder / INT8_FILE).write_bytes(tflite_bytes(quantise(corrected, choice.ranges)))
-    return choice
-
-
 def _describe(
     encoder: Encoder,
     dataset: ImageDataset,
@@ -286,48 +305,6 @@ def _describe(
         parity={},
         versions=_versions(),
     )
-
-
-def _compare(trained: nn.Module, dataset: ImageDataset, manifest: ExportManifest, folder: Path) -> ParityReport:
-    """Run every stage on the same images: test images where there are some."""
-    split = dataset.train if dataset.test is None else dataset.test
-    chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:_PARITY_IMAGES])
-    pixels = split.images[torch.from_numpy(chosen)].numpy()
-    few = normalise_images(pixels, dataset.mean, dataset.std)
-    onnx_outputs = run_onnx(folder / ONNX_FILE, few)
-    float_outputs = run_torch(trained, few)
-    float_int8 = top1 = None
-    if manifest.input.scale is not None:
-        codes = quantise_images(pixels, manifest)
-        int8_outputs = run_tflite(folder / INT8_FILE, codes)
-        float_int8 = compare_int8(
-            float_outputs, int8_outputs, manifest.output, run_tflm(folder / INT8_FILE, codes[:_TFLM_IMAGES])
-        )
-        if manifest.kind == "classifier" and dataset.test is not None and dataset.test.labels is not None:
-            top1 = _compare_top1(trained, dataset, manifest, folder)
-    return ParityReport(
-        images=len(few),
-        torch_onnx=compare_float(float_outputs, onnx_outputs),
-        onnx_tflite=compare_float(onnx_outputs, run_tflite(folder / FLOAT_FILE, few)),
-        float_int8=float_int8,
-        top1=top1,
-    )
-
-
-def _compare_top1(trained: nn.Module, dataset: ImageDataset, manifest: ExportManifest, folder: Path) -> Top1Parity:
-    """Compare accuracies on some test images, and on five times as many if some say that the gate does not hold."""
-    test = dataset.test
-    assert test is not None
-    assert test.labels is not None
-    for most in _TOP1_IMAGES:
-        chosen = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(test))[:most]))
-        pixels = test.images[chosen].numpy()
-        outputs = run_torch(trained, normalise_images(pixels, dataset.mean, dataset.std))
-        codes = run_tflite(folder / INT8_FILE, quantise_images(pixels, manifest))
-        top1 = compare_top1(outputs, codes, test.labels[chosen].numpy())
-        if top1.drop <= TOP1_DROP_LIMIT:
-            break
-    return top1
 
 
 def _quantisation(model: Path) -> tuple[tuple[float, int], tuple[float, int]]:

@@ -17,6 +17,7 @@ shifted input, its sixth taken by the norm that it gates. TFLite Micro runs all 
 nor hard-sigmoid.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -38,7 +39,8 @@ class Deployable(nn.Module):
     """What is exported: convolutions, matrix products and softmax, without a batch norm.
 
     Args:
-        body: Normalised images (B, 3, H, W) to the map (B, D, h, w) that the head takes.
+        body: Normalised images (B, 3, H, W) to the map (B, D, h, w) that the head takes. Its parts have the encoder's
+            names, `stage3_0.mixer`: reports and ONNX show them.
         head: What pools it to the output.
     """
 
@@ -220,22 +222,22 @@ def _fold_tinynext(encoder: TinyNext) -> tuple[nn.Module, _Tail | None]:
             f"{encoder.name} was trained with act={encoder.act}, which TFLite Micro lacks; "
             "train it with --act relu to deploy it"
         )
-    stages = (encoder.stem, encoder.stage1, encoder.embed1, encoder.stage2, encoder.embed2, encoder.stage3)
-    blocks = [_fold_block(block) for stage in (*stages, encoder.embed3, encoder.stage4) for block in _blocks(stage)]
-    last = blocks[-1]
+    stages = ("stem", "stage1", "embed1", "stage2", "embed2", "stage3", "embed3", "stage4")
+    blocks = _fold_stages(encoder, stages)
+    name, last = blocks.popitem()
     assert isinstance(last, nn.Sequential)
     mixer, local, mlp = last
     assert isinstance(mlp, FoldedResidual)
     assert isinstance(mlp.body, nn.Sequential)
     expand, activation, project = mlp.body
     assert isinstance(project, nn.Conv2d)
-    body = nn.Sequential(*blocks[:-1], nn.Sequential(mixer, local))
+    body = _sequential({**blocks, name: _sequential({"mixer": mixer, "local": local})})
     return body, _Tail(nn.Sequential(expand, activation), project, _affine(encoder.norm))
 
 
 def _fold_mobilenetv2(encoder: MobileNetV2) -> tuple[nn.Module, _Tail | None]:
-    stages = (encoder.stem, encoder.stage1, encoder.stage2, encoder.stage3, encoder.stage4, encoder.head)
-    return nn.Sequential(*(_fold_block(block) for stage in stages for block in _blocks(stage))), None
+    stages = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
+    return _sequential(_fold_stages(encoder, stages)), None
 
 
 _BODIES: dict[type[Encoder], Callable[..., tuple[nn.Module, _Tail | None]]] = {
@@ -244,17 +246,28 @@ _BODIES: dict[type[Encoder], Callable[..., tuple[nn.Module, _Tail | None]]] = {
 }
 
 
-def _blocks(stage: nn.Module) -> list[nn.Module]:
-    """Split a stage into its blocks; a block, or a convolution with its norm, is one itself."""
-    if isinstance(stage, nn.Sequential) and not isinstance(stage[0], nn.Conv2d):
-        return list(stage)
-    return [stage]
+def _fold_stages(encoder: Encoder, stages: tuple[str, ...]) -> dict[str, nn.Module]:
+    """Fold the blocks of some stages, in order; the key is `stage3_0`, or the stage's name if it is one block."""
+    blocks: dict[str, nn.Module] = {}
+    for name in stages:
+        stage = encoder.get_submodule(name)
+        if isinstance(stage, nn.Sequential) and not isinstance(stage[0], nn.Conv2d):
+            blocks.update({f"{name}_{index}": _fold_block(block) for index, block in enumerate(stage)})
+        else:  # A block, or a convolution with its norm.
+            blocks[name] = _fold_block(stage)
+    return blocks
+
+
+def _sequential(parts: dict[str, nn.Module]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(parts))
 
 
 def _fold_block(block: nn.Module) -> nn.Module:
     if isinstance(block, MobileBlock | InvertedResidual):
-        parts = [part for part in (block.expand, block.depthwise, block.project) if not isinstance(part, nn.Identity)]
-        body = nn.Sequential(*(_fold_conv_bn(part) for part in parts))
+        parts = {"expand": block.expand, "depthwise": block.depthwise, "project": block.project}
+        body = _sequential(
+            {name: _fold_conv_bn(part) for name, part in parts.items() if not isinstance(part, nn.Identity)}
+        )
         return FoldedResidual(body) if block.residual else body
     if isinstance(block, MixerBlock):
         return _fold_mixer_block(block)
@@ -279,8 +292,9 @@ def _fold_mixer_block(block: MixerBlock) -> nn.Module:
         mixer = _fold_excite(block.mixer, *affine)
     expand, activation, project = block.mlp
     assert isinstance(expand, nn.Conv2d)
-    mlp = nn.Sequential(_conv_of_affine(expand, *_affine(block.mlp_norm)), activation, project)
-    return nn.Sequential(mixer, _with_identity(block.local), FoldedResidual(mlp))
+    expand = _conv_of_affine(expand, *_affine(block.mlp_norm))
+    mlp = _sequential({"expand": expand, "activation": activation, "project": project})
+    return _sequential({"mixer": mixer, "local": _with_identity(block.local), "mlp": FoldedResidual(mlp)})
 
 
 def _fold_attention(attention: LeanAttention, scale: torch.Tensor, shift: torch.Tensor) -> FoldedAttention:
@@ -294,11 +308,11 @@ def _fold_excite(excite: SqueezeExcite, scale: torch.Tensor, shift: torch.Tensor
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     reduce = _conv_of_affine(_scaled_conv(conv, *_affine(norm)), scale, shift)
-    expand = excite.expand.weight.detach().double()
+    weight = excite.expand.weight.detach().double()
     # hard-sigmoid(z) is ReLU6(z + 3) / 6.
-    six_gates = nn.Sequential(reduce, activation, _conv(excite.expand, expand, expand.new_full((len(expand),), 3.0)))
-    six_gates.append(nn.ReLU6())
-    return FoldedExcite(six_gates, _depthwise_1x1(scale / 6, shift / 6))
+    expand = _conv(excite.expand, weight, weight.new_full((len(weight),), 3.0))
+    six_gates = {"reduce": reduce, "activation": activation, "expand": expand, "gate": nn.ReLU6()}
+    return FoldedExcite(_sequential(six_gates), _depthwise_1x1(scale / 6, shift / 6))
 
 
 def _with_identity(conv: nn.Conv2d) -> nn.Conv2d:

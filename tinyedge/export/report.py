@@ -1,6 +1,7 @@
 """What `tinyedge export` prints."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,12 +20,18 @@ def print_export(manifest: ExportManifest, folder: Path, seconds: float, console
     """
     for name, record in manifest.files.items():
         console.print(f"{folder / name}  {record.bytes:,} bytes", highlight=False, soft_wrap=True)
+    for plot in sorted(folder.glob("*/*.png")):
+        console.print(f"{plot}  {plot.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
     size = (folder / MANIFEST_FILE).stat().st_size
     console.print(f"{folder / MANIFEST_FILE}  {size:,} bytes  {seconds:.1f} s", highlight=False, soft_wrap=True)
     table = Table("what", "value")
     for what, value in _rows(manifest):
         table.add_row(what, value)
     console.print(table)
+    if manifest.parity["runtimes"]:
+        console.print(_runtimes(manifest.parity["runtimes"]))
+    if manifest.parity["worst_layers"]:
+        console.print(_layers(manifest.parity))
 
 
 def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
@@ -33,24 +40,59 @@ def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
         ("model", f"{manifest.encoder} {manifest.kind}, strides {','.join(map(str, manifest.strides))}"),
         ("input", _tensor(manifest.input.shape, manifest.input.scale, manifest.input.zero_point)),
         ("output", _tensor(manifest.output.shape, manifest.output.scale, manifest.output.zero_point)),
-        ("PyTorch - ONNX", f"max {parity['torch_onnx']['max_abs']:.1e}"),
-        ("ONNX - float TFLite", f"max {parity['onnx_tflite']['max_abs']:.1e}"),
     ]
+    for stages, figures in (("PyTorch - ONNX", parity["torch_onnx"]), ("ONNX - float TFLite", parity["onnx_tflite"])):
+        rows.append((stages, f"max {figures['max_abs']:.1e}, cosine {figures['cosine']:.7f}"))
     if manifest.operators:
         rows.append(("operators", ", ".join(f"{count} {op}" for op, count in manifest.operators.items())))
         rows.append(("TRANSPOSE", str(manifest.transposes)))
-    int8 = parity["float_int8"]
+    int8, bits, neighbours = parity["float_int8"], parity["bit_exact"], parity["neighbours"]
     if int8:
         rows.append(("float - INT8", f"cosine {int8['cosine']:.4f}, SQNR {int8['sqnr_db']:.1f} dB"))
-    top1 = parity["top1"]
-    if top1:
+    if neighbours:
         rows.append(
             (
-                "top-1",
-                f"float {top1['float_top1']:.2f} %, INT8 {top1['int8_top1']:.2f} % on {top1['images']} test images",
+                f"{neighbours['neighbours']} nearest by {neighbours['of']}",
+                f"{neighbours['overlap']:.1f} % in common, float and INT8, among {neighbours['images']:,} images",
             )
         )
+    if bits:
+        rows.append(("TFLite Micro - our C", _bits(bits)))
     return rows
+
+
+def _bits(bits: dict[str, Any]) -> str:
+    if bits["differing_values"] is None:
+        return "not compared: one of them did not run"
+    if bits["differing_values"] == 0:
+        return f"every output byte equal on {bits['images']} images"
+    return f"[red]{bits['differing_values']} values differ[/red] on {bits['images']} images"
+
+
+def _runtimes(rows: list[dict[str, Any]]) -> Table:
+    table = Table("runtime", "images", "top-1 (%)", "PyTorch's on these", "same class (%)")
+    for row in rows:
+        if row["missing"]:
+            table.add_row(row["runtime"], "not run", row["missing"])
+            continue
+        top1, pytorch = ("" if row[key] is None else f"{row[key]:.2f}" for key in ("top1", "pytorch_top1"))
+        table.add_row(row["runtime"], f"{row['images']:,}", top1, pytorch, f"{row['agreement']:.2f}")
+    return table
+
+
+def _layers(parity: dict[str, Any]) -> Table:
+    title = f"the {len(parity['worst_layers'])} worst layers, then the one that makes most noise itself"
+    table = Table("layer", "operator", "SQNR in (dB)", "out", "own", title=title)
+    for layer in parity["worst_layers"]:
+        table.add_row(*_layer(layer))
+    table.add_section()
+    table.add_row(*_layer(parity["culprit"]))
+    return table
+
+
+def _layer(layer: dict[str, Any]) -> tuple[str, ...]:
+    ratios = (layer["input_sqnr_db"], layer["sqnr_db"], layer["own_sqnr_db"])
+    return (f"{layer['index']} {layer['name']}".strip(), layer["op"], *(f"{ratio:.1f}" for ratio in ratios))
 
 
 def _tensor(shape: tuple[int, ...], scale: float | None, zero_point: int | None) -> str:

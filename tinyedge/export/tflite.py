@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -29,29 +30,53 @@ def require_export_packages() -> None:
         raise ToolMissing(f"export needs {', '.join(missing)}; install with `pip install 'tinyedge[export]'`")
 
 
-def convert_onnx(onnx: Path, samples: np.ndarray, out: Path) -> None:
-    """Convert an ONNX model to float TFLite.
+class Converter:
+    """TensorFlow in a process of its own, which loads it from the start of the `with` block on.
 
-    Args:
-        onnx: Batch 1, one image input (1, 3, H, W).
-        samples: (n, H, W, 3) float32, normalised: images for the converter to try the network on.
-        out: The file to write.
-
-    Raises:
-        ModelError: The converter gave up.
+    That takes seconds, in which the ONNX file can be made.
     """
-    with tempfile.TemporaryDirectory(prefix="tinyedge-export-") as name:
-        folder = Path(name)
-        shutil.copyfile(onnx, folder / "model.onnx")
-        np.save(folder / "samples.npy", samples.astype(np.float32))
-        command = [sys.executable, "-m", "tinyedge.export.convert", name]
-        answer = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
-        written = folder / FLOAT_FILE
-        if answer.returncode != 0 or not written.is_file():
-            reason = next((line.strip() for line in reversed(answer.stderr.splitlines()) if line.strip()), "no message")
+
+    def __enter__(self) -> "Converter":
+        self._scratch = tempfile.TemporaryDirectory(prefix="tinyedge-export-")
+        self._folder = Path(self._scratch.name)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tinyedge.export.convert", str(self._folder)],
+            cwd=self._folder,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._process:  # Its end closes the pipes and waits.
+            self._process.kill()
+        self._scratch.cleanup()
+
+    def convert(self, onnx: Path, samples: np.ndarray, out: Path) -> None:
+        """Convert an ONNX model to float TFLite, once.
+
+        Args:
+            onnx: Batch 1, one image input (1, 3, H, W).
+            samples: (n, H, W, 3) float32, normalised: images for the converter to try the network on.
+            out: The file to write.
+
+        Raises:
+            ModelError: The converter gave up.
+        """
+        shutil.copyfile(onnx, self._folder / "model.onnx")
+        np.save(self._folder / "samples.npy", samples.astype(np.float32))
+        _, said = self._process.communicate("convert\n")
+        written = self._folder / FLOAT_FILE
+        if self._process.returncode != 0 or not written.is_file():
+            reason = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no message")
             raise ModelError(
-                f"onnx2tf or TensorFlow could not convert the model (exit code {answer.returncode}: {reason[:300]}); "
-                "check the versions with `tinyedge doctor`"
+                f"onnx2tf or TensorFlow could not convert the model (exit code {self._process.returncode}: "
+                f"{reason[:300]}); check the versions with `tinyedge doctor`"
             )
         shutil.copyfile(written, out)
 

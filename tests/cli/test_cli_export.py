@@ -1,0 +1,37 @@
+"""`tinyedge export` as a program: what goes where, and with which exit code."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.train import train
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+STEPS = ["loading", "folding", "ONNX", "float TFLite", "activation ranges", "INT8 TFLite", "parity", "plots"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "random"
+    config = TrainConfig(method="random", encoder="mobilenetv2_035", data="digits", image_size=16, accelerator="cpu")
+    return train(config, folder).path
+
+
+def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run):
+    command = [sys.executable, "-m", "tinyedge", "export", str(run), "--encoder-only", "--calibration", "32"]
+    answer = subprocess.run(
+        [*command, "--max-float-difference", "0", "--json"], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 3, answer.stderr
+    manifest = json.loads(answer.stdout)  # Nothing else is there.
+    assert manifest == json.loads((run / "export" / "export.json").read_text())
+    assert manifest["parity"]["gates"] == {"float_difference": 0.0, "top1_drop": 1.0}
+    *steps, error = answer.stderr.strip().splitlines()
+    assert [line.rpartition("  ")[0] for line in steps] == STEPS
+    assert all(line.endswith(" s") for line in steps)
+    assert error.startswith(f"error: the export is in {run / 'export'}, but PyTorch and ONNX differ by ")
+    assert "first in layer stem, over the limit of 0e+00" in error
+    assert json.loads((run / "export" / "parity.json").read_text())["failures"][0] in error

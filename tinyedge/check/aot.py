@@ -34,9 +34,15 @@ def judge_aot(survey: Survey) -> tuple[RuntimeVerdict, Program | None]:
     return RuntimeVerdict("aot", False, "compiled", in_order(refusals)), None
 
 
+def run_passes(graph: Graph) -> None:
+    """Run the compiler's passes; a graph with an operator without outputs, which they do not expect, stays as it is."""
+    if all(operator.outputs for operator in graph.operators):
+        simplify(graph)
+
+
 def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Refusal]:
     """Lower each operator by itself, but for those that are refused already."""
-    simplify(graph)
+    run_passes(graph)
     found = []
     for operator in graph.operators:
         if operator.index in known:

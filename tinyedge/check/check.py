@@ -63,7 +63,7 @@ class CheckReport:
     """What is to be known of a model before it is deployed.
 
     Attributes:
-        model: The file.
+        model: The file, or the name of an encoder.
         sha256: Of that file.
         file_bytes: Its size.
         inputs: In order.
@@ -76,7 +76,7 @@ class CheckReport:
         arena_bytes: The compiler's arena; None if it did not compile the model.
     """
 
-    model: Path
+    model: str
     sha256: str
     file_bytes: int
     inputs: tuple[Port, ...]
@@ -154,7 +154,7 @@ class CheckReport:
         return {
             "schema": SCHEMA,
             "model": {
-                "path": str(self.model),
+                "path": self.model,
                 "sha256": self.sha256,
                 "bytes": self.file_bytes,
                 "macs": self.macs,
@@ -207,7 +207,7 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
         for budget in board_budgets(board, on_board, program, layers, survey.bytes, input_bytes)
     ]
     return CheckReport(
-        model=Path(model),
+        model=str(model),
         sha256=graph.sha256,
         file_bytes=survey.bytes,
         inputs=ports[0],

@@ -65,7 +65,7 @@ def judge_by_list(graph: Graph) -> RuntimeVerdict:
         lack = what_tflm_lacks(operator)
         if lack is not None:
             refusals.append(_refusal(operator, lack))
-    return RuntimeVerdict("tflm", not refusals, "list of operators", in_order(refusals))
+    return RuntimeVerdict("tflm", not refusals, "by its list", in_order(refusals))
 
 
 def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
@@ -106,7 +106,7 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
 def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> RuntimeVerdict:
     whole = answers[_WHOLE_MODEL]
     if whole["complaint"] is None:
-        return RuntimeVerdict(runtime, True, "loaded and run", (), whole["arena_bytes"])
+        return RuntimeVerdict(runtime, True, "ran", (), whole["arena_bytes"])
     refusals = [
         _refusal(operator, _reason(runtime, operator, answers[operator.index]["complaint"]))
         for operator in graph.operators
@@ -114,7 +114,7 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     ]
     if not refusals:
         refusals = [Refusal(f"{TITLES[runtime]} refuses the model ({_clean(whole['complaint'])})")]
-    return RuntimeVerdict(runtime, False, "loaded and run", in_order(refusals))
+    return RuntimeVerdict(runtime, False, "ran", in_order(refusals))
 
 
 def _reason(runtime: str, operator: Operator, complaint: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -11,6 +12,9 @@ from tinyedge.bench.budget import PARAMETER_LIMIT
 from tinyedge.check.budgets import parameters_fit
 from tinyedge.check.check import CheckReport, Port
 from tinyedge.check.verdict import TITLES, RuntimeVerdict
+
+if TYPE_CHECKING:  # It needs torch, and a .tflite file does not.
+    from tinyedge.check.encoder import EncoderReport
 
 _MOST_SENTENCES = 6
 _WHERE = re.compile(r"operator \d+ |'[^']*'")
@@ -34,14 +38,34 @@ def print_check(report: CheckReport, console: Console | None = None) -> None:
     _print_deployments(report, console)
 
 
+def print_encoder(report: "EncoderReport", console: Console | None = None) -> None:
+    """Print what an encoder is while it trains, then what becomes of it on a board."""
+    console = console or Console()
+    size = f"{report.input_size}x{report.input_size}"
+    strides = ",".join(str(stride) for stride in report.strides)
+    console.print(f"[bold]{report.encoder}[/bold]  {size}, strides {strides}, act {report.act}", highlight=False)
+    console.print(
+        f"{report.parameters:,} parameters (below {PARAMETER_LIMIT:,}: {_fits(parameters_fit(report.parameters))}) "
+        f"and {report.macs:,} MACs while it trains",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.deployed is not None:
+        twin = "" if report.refusal is None else ", with act relu in place of its own"
+        console.print(f"on a board, with random weights{twin}:", highlight=False)
+        print_check(report.deployed, console)
+
+
 def _port(port: Port) -> str:
     quantisation = "" if port.scale is None else f", scale {port.scale:g}, zero point {port.zero_point}"
     return f"'{port.name}' {list(port.shape)} {port.type.lower()}{quantisation}"
 
 
 def _print_layers(report: CheckReport, console: Console) -> None:
-    table = Table("", "operator", box=box.SIMPLE_HEAD)
-    for title in ("output", "MACs", "parameters", "weights B", "alive B"):
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("operator", no_wrap=True)
+    for title in ("output", "MACs", "params", "weights B", "alive B"):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in report.layers:
         costs = (_count(value) for value in (layer.macs, layer.parameters, layer.weight_bytes))
@@ -49,9 +73,12 @@ def _print_layers(report: CheckReport, console: Console) -> None:
         table.add_row(str(layer.index), layer.op, "x".join(str(size) for size in layer.output_shape), *costs, alive)
     table.add_section()
     weights = sum(layer.weight_bytes for layer in report.layers)
-    highest = "" if report.peak is None else f"{report.peak.alive_bytes:,}"
-    table.add_row("", "all (alive: most)", "", f"{report.macs:,}", f"{report.parameters:,}", f"{weights:,}", highest)
+    table.add_row("", "all", "", f"{report.macs:,}", f"{report.parameters:,}", f"{weights:,}", "")
     console.print(table)
+    if report.peak is not None:
+        peak = f"operator {report.peak.index} ({report.peak.op}) with {report.peak.alive_bytes or 0:,} bytes alive"
+        arena = "" if report.arena_bytes is None else f"; the arena of tinyedge compile is {report.arena_bytes:,} bytes"
+        console.print(f"peak {peak}{arena}", highlight=False, soft_wrap=True)
 
 
 def _count(value: int) -> str:
@@ -99,7 +126,7 @@ def _print_budgets(report: CheckReport, console: Console) -> None:
     table.add_column("")
     table.add_column("from")
     fits = parameters_fit(report.parameters)
-    table.add_row("", "", "parameters", f"{report.parameters:,}", f"below {PARAMETER_LIMIT:,}", _fits(fits), "file")
+    table.add_row("", "", "params", f"{report.parameters:,}", f"<{PARAMETER_LIMIT:,}", _fits(fits), "file")
     for row in report.budgets:
         used, limit, title = f"{row.used:,}", f"{row.limit:,}", _SHORT.get(row.runtime, row.runtime)
         table.add_row(row.board, title, row.memory, used, limit, _fits(row.fits), row.basis)

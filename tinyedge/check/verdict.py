@@ -17,7 +17,7 @@ class RuntimeVerdict:
     Attributes:
         runtime: "aot", "tflm" or "litert".
         takes: Whether it does; None where nobody could be asked.
-        proof: How that is known: "compiled", "loaded and run", "list of operators", "not installed".
+        proof: How that is known: "compiled"; "ran", loaded and run once; "by its list" of operators; "not installed".
         refusals: Everything that stands against it, in the order of the operators; those of no operator come first.
         arena_bytes: RAM for activations and the interpreter's own; None where it is not known.
     """

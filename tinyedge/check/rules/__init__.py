@@ -3,11 +3,12 @@
 from tinyedge.check.finding import Finding
 from tinyedge.check.rules.interface import check_interface
 from tinyedge.check.rules.layout import check_layout
+from tinyedge.check.rules.moves import check_moves
 from tinyedge.check.rules.types import check_types
 from tinyedge.check.rules.weights import check_weights
 from tinyedge.compiler.reader import Survey
 
-_RULES = (check_interface, check_types, check_layout, check_weights)
+_RULES = (check_interface, check_types, check_layout, check_moves, check_weights)
 
 
 def find(survey: Survey) -> tuple[Finding, ...]:

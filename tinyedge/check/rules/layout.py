@@ -1,4 +1,4 @@
-"""Layout of images, and operators that only move data."""
+"""Layout of images."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,10 @@ from tinyedge.compiler.reader import Survey
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 _CHANNELS = (1, 3, 4)
 _TO_NHWC, _TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
-# So many of a kind are a pattern and no accident; such a share of the activations' traffic is felt.
-_MANY = 3
-_SHARE = 0.1
 
 
 def check_layout(survey: Survey) -> Iterator[Finding]:
-    """Find channels-first images, and moves that the network could do without."""
+    """Find channels-first images, and what is left of them inside."""
     graph = survey.graphs[0]
     for tensor in graph.inputs:
         shape = tensor.shape
@@ -25,7 +22,7 @@ def check_layout(survey: Survey) -> Iterator[Finding]:
                 f"input '{tensor.name}' has the shape {list(shape)}, channels first (NCHW), and TFLite's images are "
                 f"channels last: convert it to {[shape[0], *shape[2:], shape[1]]}, for example with onnx2tf",
             )
-    around = _transposes_around_convolutions(graph)
+    around = transposes_around_convolutions(graph)
     if around:
         yield about(
             "nchw-transposes",
@@ -33,27 +30,10 @@ def check_layout(survey: Survey) -> Iterator[Finding]:
             "change between channels first and channels last beside a convolution, a whole copy each: convert with a "
             "tool that moves the layout through the network (onnx2tf)",
         )
-    traffic = sum(_moved_bytes(operator) for operator in graph.operators)
-    for op, remedy in (
-        ("TRANSPOSE", "keep one layout through the network"),
-        ("RESHAPE", "keep images 4-D (TFLite Micro copies each of them, `tinyedge compile` none)"),
-        ("PAD", "let the convolution pad (TFLite Micro copies each of them, `tinyedge compile` folds what it can)"),
-    ):
-        movers = [operator for operator in graph.operators if operator.op == op and operator not in around]
-        moved = sum(_moved_bytes(operator) for operator in movers)
-        if len(movers) >= _MANY and moved >= _SHARE * traffic:
-            yield Finding(
-                f"many-{op.lower()}",
-                f"{len(movers)} {op} operators move {moved:,} bytes and compute nothing: {remedy}",
-                tuple(operator.index for operator in movers),
-            )
 
 
-def _moved_bytes(operator: Operator) -> int:
-    return sum(t.bytes for t in (*operator.inputs, *operator.outputs) if t is not None and not t.is_constant)
-
-
-def _transposes_around_convolutions(graph: Graph) -> list[Operator]:
+def transposes_around_convolutions(graph: Graph) -> list[Operator]:
+    """Return the TRANSPOSEs between channels first and channels last beside a convolution."""
     convolved = {
         tensor
         for operator in graph.operators

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from tflite_micro.python.tflite_micro import runtime
 
 

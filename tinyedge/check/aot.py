@@ -1,6 +1,6 @@
 """What tinyedge's own compiler says of a model: the reader, the lowerings and the planner themselves are asked."""
 
-from tinyedge.check.remedies import GENERIC_REMEDY, remedy_for
+from tinyedge.check.remedies import remedy_for
 from tinyedge.check.verdict import RuntimeVerdict, in_order
 from tinyedge.compiler.graph import Graph, Operator
 from tinyedge.compiler.lowering import lower, supported_operators
@@ -45,8 +45,10 @@ def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Refusal]
     run_passes(graph)
     found = []
     for operator in graph.operators:
-        if operator.index in known:
-            continue
+        if operator.index in known or any(
+            tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs
+        ):
+            continue  # The reader has refused it, or a tensor of a type that only the file has.
         try:
             lower(operator)
         except ModelError as error:
@@ -58,5 +60,5 @@ def _sentence(operator: Operator, error: ModelError) -> str:
     if operator.op in supported_operators():
         return str(error)
     tensor = operator.outputs[0].name if operator.outputs else ""
-    remedy = remedy_for(operator.op) or GENERIC_REMEDY
-    return f"operator {operator.index} ({operator.op}), tensor '{tensor}', has no kernel in tinyedge: {remedy}"
+    where = f"operator {operator.index} ({operator.op}), tensor '{tensor}',"
+    return f"{where} has no kernel in tinyedge: {remedy_for(operator)}"

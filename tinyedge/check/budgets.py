@@ -10,7 +10,7 @@ from tinyedge.compiler.program import Program
 from tinyedge.targets.board import Board
 
 # Measured on images that `tinyedge build` made for Cortex-M4 with GCC 12.2 at -O2. The sum stays a little above them.
-_FIRMWARE_CODE_BYTES = 10_500
+_FIRMWARE_CODE_BYTES = 11_000
 _KERNEL_CODE_BYTES = 700
 _LAYER_BYTES = 184
 _VARIABLES_BYTES = 192

@@ -32,6 +32,6 @@ def named(operators: Sequence[Operator]) -> str:
     return f"operator{'s' if len(operators) > 1 else ''} {listed}"
 
 
-def about(code: str, operators: Sequence[Operator], rest: str) -> Finding:
-    """Make a finding whose sentence begins with its operators."""
-    return Finding(code, f"{named(operators)} {rest}", tuple(operator.index for operator in operators))
+def about(code: str, operators: Sequence[Operator], problem: str, remedy: str) -> Finding:
+    """Make a finding: the problem, the operators that have it, the remedy."""
+    return Finding(code, f"{problem}, in {named(operators)}: {remedy}", tuple(o.index for o in operators))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tinyedge.check.remedies import GENERIC_REMEDY, remedy_for
+from tinyedge.check.remedies import remedy_for
 from tinyedge.check.tflm_operators import what_tflm_lacks
 from tinyedge.check.verdict import TITLES, RuntimeVerdict, in_order
 from tinyedge.compiler.graph import Graph, Operator
@@ -29,8 +29,8 @@ _NOISE = (
     re.compile(r"Failed to get registration from op code \S+"),
     re.compile(r"Node \S+ \(number \d+\w?\) failed to (?:prepare|invoke) with status \d+"),
     re.compile(r"Node number \d+ \(\S+\) failed to (?:prepare|invoke)\."),
-    re.compile(r"TFLM failed to (?:allocate tensors|invoke)"),
-    re.compile(r"\S*/(?=\w+\.(?:cc|h):\d+)"),
+    re.compile(r"TFLM failed to (?:allocate tensors|invoke)|Interpreter invocation failed\."),
+    re.compile(r"\S*/(?=\w+\.(?:cc|h)\b)"),
 )
 
 
@@ -64,7 +64,7 @@ def judge_by_list(graph: Graph) -> RuntimeVerdict:
     for operator in graph.operators:
         lack = what_tflm_lacks(operator)
         if lack is not None:
-            refusals.append(_refusal(operator, lack))
+            refusals.append(_refusal(operator, lack, remedy_for(operator)))
     return RuntimeVerdict("tflm", not refusals, "by its list", in_order(refusals))
 
 
@@ -108,7 +108,7 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     if whole["complaint"] is None:
         return RuntimeVerdict(runtime, True, "ran", (), whole["arena_bytes"])
     refusals = [
-        _refusal(operator, _reason(runtime, operator, answers[operator.index]["complaint"]))
+        _refusal(operator, *_reason_and_remedy(runtime, operator, answers[operator.index]["complaint"]))
         for operator in graph.operators
         if answers.get(operator.index, {}).get("complaint") is not None
     ]
@@ -117,15 +117,16 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     return RuntimeVerdict(runtime, False, "ran", in_order(refusals))
 
 
-def _reason(runtime: str, operator: Operator, complaint: str) -> str:
-    title = TITLES[runtime]
+def _reason_and_remedy(runtime: str, operator: Operator, complaint: str) -> tuple[str, str]:
+    title, remedy = TITLES[runtime], remedy_for(operator)
     if "Didn't find op for builtin opcode" in complaint:
         if "older version" in complaint:
-            return f"has version {operator.version}, which is newer than the installed {title}"
-        return f"is not in {title}"
+            newer = f"has version {operator.version}, which is newer than the installed {title}"
+            return newer, f"convert with an older TensorFlow, or install a newer {title}"
+        return f"is not in {title}", remedy
     if "unresolved custom op" in complaint or "Select TensorFlow op" in complaint or "CUSTOM" in complaint:
-        return f"is not in {title}"
-    return f"is refused by {title} ({_clean(complaint)})"
+        return f"is not in {title}", remedy
+    return f"is refused by {title} ({_clean(complaint)})", remedy
 
 
 def _clean(complaint: str) -> str:
@@ -135,8 +136,8 @@ def _clean(complaint: str) -> str:
     return words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS - 3] + "..."
 
 
-def _refusal(operator: Operator, reason: str) -> Refusal:
+def _refusal(operator: Operator, reason: str, remedy: str) -> Refusal:
     where = f"operator {operator.index} ({operator.op})"
     if operator.outputs:
         where += f", tensor '{operator.outputs[0].name}',"
-    return Refusal(f"{where} {reason}: {remedy_for(operator.op) or GENERIC_REMEDY}", operator.index)
+    return Refusal(f"{where} {reason}: {remedy}", operator.index)

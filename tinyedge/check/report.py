@@ -12,6 +12,7 @@ from tinyedge.bench.budget import PARAMETER_LIMIT
 from tinyedge.check.budgets import parameters_fit
 from tinyedge.check.check import CheckReport, Port
 from tinyedge.check.verdict import TITLES, RuntimeVerdict
+from tinyedge.compiler.reader import Refusal
 
 if TYPE_CHECKING:  # It needs torch, and a .tflite file does not.
     from tinyedge.check.encoder import EncoderReport
@@ -108,13 +109,13 @@ def _mark(verdicts: Sequence[RuntimeVerdict], runtime: str) -> str:
 
 def _print_refusals(verdicts: Sequence[RuntimeVerdict], console: Console) -> None:
     for verdict in verdicts:
-        alike: dict[str, list[str]] = {}
+        alike: dict[str, list[Refusal]] = {}
         for refusal in verdict.refusals:
-            alike.setdefault(_WHERE.sub("", refusal.sentence), []).append(refusal.sentence)
-        for sentences in list(alike.values())[:_MOST_SENTENCES]:
-            more = f" (and {len(sentences) - 1} more like it)" if len(sentences) > 1 else ""
+            alike.setdefault(_WHERE.sub("", refusal.sentence), []).append(refusal)
+        for first, *others in list(alike.values())[:_MOST_SENTENCES]:
+            more = ", ".join(str(other.operator) for other in others if other.operator is not None)
             console.print(f"[red]{TITLES[verdict.runtime]}[/red]", end=" ", highlight=False)
-            console.print(f"{sentences[0]}{more}", highlight=False, markup=False)
+            console.print(first.sentence + (f" (likewise {more})" if more else ""), highlight=False, markup=False)
         if len(alike) > _MOST_SENTENCES:
             console.print(f"... and {len(alike) - _MOST_SENTENCES} other reasons; --json has them all")
 

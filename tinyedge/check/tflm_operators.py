@@ -6,6 +6,7 @@ kernel in `micro/kernels` tells apart. A test asks the installed interpreter for
 
 import numpy as np
 
+from tinyedge.check.remedies import is_hybrid
 from tinyedge.compiler.graph import Operator
 
 # ruff: noqa: SIM905 - as words they are read at a glance.
@@ -37,6 +38,8 @@ def what_tflm_lacks(operator: Operator) -> str | None:
     """Return why TFLite Micro cannot run an operator, as the end of a sentence; None if nothing is known against it."""
     if operator.op not in OPERATORS | CUSTOM_OPERATORS:
         return "is not in TFLite Micro"
+    if is_hybrid(operator):
+        return "multiplies floats by int8 weights, for which TFLite Micro has no kernel"
     types = {t.dtype for t in (*operator.inputs[:1], *operator.outputs) if t is not None}
     if np.dtype(np.uint8) in types and operator.op not in _CONVERSIONS:
         return "is uint8, for which TFLite Micro has no kernels"

@@ -65,7 +65,6 @@ class _Recorder(TorchFunctionMode):
         self.operators: list[Operator] = []
         # The tensors are kept, or another one could get the identity of one that is gone.
         self._values: dict[int, tuple[torch.Tensor, _Value]] = {id(image): (image, _Value(self.input, _NCHW))}
-        self._constants: dict[int, Tensor] = {}
 
     def __torch_function__(
         self,
@@ -95,6 +94,10 @@ class _Recorder(TorchFunctionMode):
         """A constant of the graph."""
         data = np.ascontiguousarray(values.detach().numpy())
         return Tensor(f"constant_{id(values)}", data.shape, data.dtype, data=data)
+
+    def constants(self, *values: torch.Tensor | None) -> list[Tensor]:
+        """The same for those that are there."""
+        return [self.constant(value) for value in values if value is not None]
 
     def integers(self, *values: Any) -> Tensor:
         """A constant of integers: a shape, axes, paddings."""
@@ -177,7 +180,7 @@ def _conv2d(
         options["depth_multiplier"] = len(weight) // groups
     else:
         op, weights = "CONV_2D", weight.permute(0, 2, 3, 1)
-    inputs = [source, recorder.constant(weights), None if bias is None else recorder.constant(bias)]
+    inputs = [source, recorder.constant(weights), *recorder.constants(bias)]
     batch, channels, height, width = out.shape
     return _Value(recorder.emit(op, inputs, (batch, height, width, channels), options), _NCHW)
 
@@ -188,7 +191,7 @@ def _linear(
     axes = tuple(range(x.ndim))
     source = recorder.value(x, "a linear layer's input", axes).tensor
     options = {**_NO_ACTIVATION, "keep_num_dims": x.ndim > 2}
-    inputs = [source, recorder.constant(weight), None if bias is None else recorder.constant(bias)]
+    inputs = [source, recorder.constant(weight), *recorder.constants(bias)]
     return _Value(recorder.emit("FULLY_CONNECTED", inputs, tuple(out.shape), options), axes)
 
 

@@ -27,8 +27,8 @@ def check_layout(survey: Survey) -> Iterator[Finding]:
         yield about(
             "nchw-transposes",
             around,
-            "change between channels first and channels last beside a convolution, a whole copy each: convert with a "
-            "tool that moves the layout through the network (onnx2tf)",
+            "changes between channels first and channels last beside a convolution, a copy of the image each",
+            "convert with a tool that moves the layout through the network (onnx2tf)",
         )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinyedge.check.finding import Finding, about
+from tinyedge.check.layers import WEIGHTED
+from tinyedge.check.remedies import is_custom, is_flex, is_hybrid
 from tinyedge.compiler.graph import Graph, Operator, Tensor
 from tinyedge.compiler.reader import Survey
 
@@ -21,18 +23,18 @@ def check_types(survey: Survey) -> Iterator[Finding]:
     types = {tensor.dtype for tensor in activations}
     quantised = bool(types & {*_QUANTISED})
     yield from _custom(graph)
-    hybrid = [operator for operator in graph.operators if _is_hybrid(operator)]
+    hybrid = [operator for operator in graph.operators if is_hybrid(operator)]
     if hybrid:
         yield about(
             "hybrid",
             hybrid,
-            "multiply float activations by int8 weights (dynamic-range quantisation), which saves flash but neither "
-            "RAM nor time, and which microcontrollers' kernels lack: quantise the activations too, with a "
-            "representative data set",
+            "float activations with int8 weights (dynamic-range quantisation), which save flash but neither RAM nor "
+            "time and which microcontrollers lack",
+            "quantise the activations too, with a representative data set",
         )
     half = [o for o in graph.operators if o.op == "DEQUANTIZE" and o.inputs and _is_half(o.inputs[0])]
     if half:
-        yield about("float16", half, "unpack float16 weights into RAM: quantise to int8 instead")
+        yield about("float16", half, "float16 weights that are unpacked into RAM", "quantise to int8 instead")
     if not quantised and np.dtype(np.float32) in types and not hybrid:
         yield Finding(
             "float-model",
@@ -47,8 +49,8 @@ def check_types(survey: Survey) -> Iterator[Finding]:
             yield about(
                 "uint8",
                 touched,
-                "compute in uint8, the quantisation of before 2020, for which microcontrollers' kernels are gone: "
-                "convert the network again to int8",
+                "uint8, the quantisation of before 2020, for which microcontrollers' kernels are gone,",
+                "convert the network again, to int8",
             )
         else:
             name = next(tensor.name for tensor in graph.inputs if tensor.dtype == np.uint8)
@@ -60,45 +62,42 @@ def check_types(survey: Survey) -> Iterator[Finding]:
         yield about(
             "int16",
             wide,
-            "make int16 activations (16x8 quantisation), which take twice the RAM and have fewer kernels: use int8 "
-            "where the accuracy allows it",
+            "int16 activations (16x8 quantisation), which take twice the RAM of int8 and have fewer kernels",
+            "use int8 where the accuracy allows it",
         )
-    long = [o for o in graph.operators if any(t.dtype == np.int64 for t in (*o.inputs, *o.outputs) if t is not None)]
+    long = [operator for operator in graph.operators if _has_int64(operator)]
     if long:
         yield about(
             "int64",
             long,
-            "read or write int64 tensors, which most kernels for microcontrollers lack: cast shapes and indices to "
-            "int32 before the conversion",
+            "int64 tensors, for which microcontrollers have few kernels",
+            "cast shapes and indices to int32 before the conversion",
         )
 
 
 def _custom(graph: Graph) -> Iterator[Finding]:
-    flex = [operator for operator in graph.operators if operator.op.startswith("Flex")]
+    flex = [operator for operator in graph.operators if is_flex(operator)]
     if flex:
         yield about(
             "flex",
             flex,
-            "need TensorFlow itself on the device: replace them in the network and convert without SELECT_TF_OPS",
+            "operators that need TensorFlow itself",
+            "replace them in the network and convert without SELECT_TF_OPS",
         )
-    custom = [operator for operator in graph.operators if not operator.op.isupper() and operator not in flex]
+    custom = [operator for operator in graph.operators if is_custom(operator)]
     if custom:
         yield about(
-            "custom", custom, "are custom operators, which need the kernel of whoever made them: leave them outside"
+            "custom",
+            custom,
+            "custom operators, whose kernels only their maker has",
+            "leave them outside the model, or use builtin ones",
         )
 
 
-def _is_hybrid(operator: Operator) -> bool:
-    if len(operator.inputs) < 2 or operator.op in ("DEQUANTIZE", "QUANTIZE"):
-        return False
-    first, weights = operator.inputs[:2]
-    return (
-        first is not None
-        and weights is not None
-        and first.dtype == np.float32
-        and weights.is_constant
-        and weights.dtype in (np.dtype(np.int8), np.dtype(np.uint8))
-    )
+def _has_int64(operator: Operator) -> bool:
+    # The biases of int16 convolutions are int64 by TFLite's own specification.
+    inputs = operator.inputs[:1] if operator.op in WEIGHTED else operator.inputs
+    return any(tensor is not None and tensor.dtype == np.int64 for tensor in (*inputs, *operator.outputs))
 
 
 def _is_half(tensor: Tensor | None) -> bool:
@@ -119,8 +118,8 @@ def _floats_among_integers(graph: Graph) -> Iterator[Finding]:
         yield about(
             "float-island",
             island,
-            "compute in float32 between quantised operators, because the converter has no integer kernel for one of "
-            "them: replace that operator in the network, or quantise with TFLITE_BUILTINS_INT8 alone, which names it",
+            "a float32 island among quantised operators",
+            "replace what has no integer kernel in it, or convert with TFLITE_BUILTINS_INT8 alone, which names it",
         )
 
 

@@ -25,7 +25,7 @@ def check_weights(survey: Survey) -> Iterator[Finding]:
         yield about(
             "per-tensor-weights",
             per_tensor,
-            "have one scale for all channels of their weights, which costs accuracy, most in depthwise convolutions: "
+            "one scale for all channels of the weights, which costs accuracy",
             "quantise per channel (TensorFlow's default since 2.4)",
         )
     spread = [(o, _spread(o)) for o in convolutions if o.op == "DEPTHWISE_CONV_2D"]
@@ -35,9 +35,9 @@ def check_weights(survey: Survey) -> Iterator[Finding]:
         yield about(
             "depthwise-range",
             [operator for operator, _ in wide],
-            f"have channels of very different ranges (the largest is {ratio:,.0f} times the median in operator "
-            f"{worst.index}), and the activation between has one scale for all: equalise the channels before "
-            "quantising, as `tinyedge export` does",
+            f"channels of very different ranges (the largest is {ratio:,.0f} times the median in operator "
+            f"{worst.index}), of which one scale of the activation keeps the large ones only",
+            "equalise the channels before quantising, as `tinyedge export` does",
         )
     odd = [o for o in convolutions if o.outputs and _input_channels(o) > _SIMD_LANES and _is_odd(o)]
     macs = {operator: count_macs(operator) for operator in survey.graphs[0].operators}
@@ -45,8 +45,8 @@ def check_weights(survey: Survey) -> Iterator[Finding]:
         yield about(
             "channels",
             odd,
-            f"have channels in numbers that are no multiple of {_SIMD_LANES}, which SIMD kernels run slower: round "
-            f"the widths of the network up to multiples of {_SIMD_LANES}",
+            f"channels in numbers that are no multiple of {_SIMD_LANES}, which SIMD kernels run slower",
+            f"round the widths of the network up to multiples of {_SIMD_LANES}",
         )
 
 

@@ -129,7 +129,8 @@ class CheckReport:
             refusals = verdicts[-1].refusals
             more = f"; and {len(refusals) - 1} more reasons" if len(refusals) > 1 else ""
             return f"no microcontroller's runtime takes {self.model}: {refusals[0].sentence}{more}"
-        return f"{self.model} does not fit: {'; '.join(dict.fromkeys(self._excesses()))}"
+        excesses = "; ".join(self._excesses())
+        return f"{self.model} does not fit: {excesses}: make that layer smaller or choose another --board"
 
     def _excesses(self) -> list[str]:
         layers = {layer.index: layer for layer in self.layers}

@@ -63,7 +63,8 @@ class EncoderReport:
                 f"{self.encoder} has {self.parameters:,} parameters and the budget is under {PARAMETER_LIMIT:,}: "
                 "choose a smaller encoder"
             )
-        return None if self.deployed is None else self.deployed.failure()
+        failure = None if self.deployed is None else self.deployed.failure()
+        return None if failure is None else f"{failure}, or give --strides more of 2"
 
     def to_json(self) -> dict[str, Any]:
         """As the documented JSON object: that of a model, and `encoder`."""

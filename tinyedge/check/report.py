@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tinyedge.bench.budget import PARAMETER_LIMIT
 from tinyedge.check.budgets import parameters_fit
@@ -25,7 +26,7 @@ _SHORT = {"aot": "tinyedge", "tflm": "TFLM", "litert": "LiteRT"}
 def print_check(report: CheckReport, console: Console | None = None) -> None:
     """Print a report, the layers first and the verdict last, where the terminal stops."""
     console = console or Console()
-    console.print(f"[bold]{report.model}[/bold]  {report.file_bytes:,} bytes", highlight=False, soft_wrap=True)
+    console.print(Text.assemble((report.model, "bold"), f"  {report.file_bytes:,} bytes"), soft_wrap=True)
     for role, ports in (("input", report.inputs), ("output", report.outputs)):
         for port in ports:
             console.print(f"{role} {_port(port)}", highlight=False, markup=False)
@@ -34,8 +35,7 @@ def print_check(report: CheckReport, console: Console | None = None) -> None:
     _print_refusals(report.verdicts, console)
     _print_budgets(report, console)
     for finding in report.findings:
-        console.print("[yellow]warning[/yellow]", end=" ")
-        console.print(finding.sentence, highlight=False, markup=False)
+        console.print(Text.assemble(("warning: ", "yellow"), finding.sentence))
     _print_deployments(report, console)
 
 
@@ -114,10 +114,10 @@ def _print_refusals(verdicts: Sequence[RuntimeVerdict], console: Console) -> Non
             alike.setdefault(_WHERE.sub("", refusal.sentence), []).append(refusal)
         for first, *others in list(alike.values())[:_MOST_SENTENCES]:
             more = ", ".join(str(other.operator) for other in others if other.operator is not None)
-            console.print(f"[red]{TITLES[verdict.runtime]}[/red]", end=" ", highlight=False)
-            console.print(first.sentence + (f" (likewise {more})" if more else ""), highlight=False, markup=False)
+            sentence = first.sentence + (f" (likewise {more})" if more else "")
+            console.print(Text.assemble((f"{TITLES[verdict.runtime]}: ", "red"), sentence))
         if len(alike) > _MOST_SENTENCES:
-            console.print(f"... and {len(alike) - _MOST_SENTENCES} other reasons; --json has them all")
+            console.print(f"... and {len(alike) - _MOST_SENTENCES} other reasons, which --json has", highlight=False)
 
 
 def _print_budgets(report: CheckReport, console: Console) -> None:

@@ -119,6 +119,17 @@ def test_the_list_refuses_the_operators_that_the_interpreter_refuses(name, tmp_p
     assert by_list.takes == asked.takes
 
 
+def test_without_the_interpreters_a_list_answers_for_tflite_micro(tmp_path, monkeypatch):
+    for package in ("tflite_micro", "ai_edge_litert"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path)
+    survey = survey_tflite(write(tmp_path, foreign_models.unsupported_operators()))
+    tflm, litert = judge_interpreters(survey)
+    assert (tflm.takes, tflm.proof, tflm.refused_operators) == (False, "by its list", {1, 2, 3})
+    assert (litert.takes, litert.proof) == (None, "not installed")
+
+
 def test_a_model_that_crashes_an_interpreter_is_refused_and_no_more(tmp_path):
     survey = survey_tflite(write(tmp_path, foreign_models.crash()))
     tflm, litert = judge_interpreters(survey)

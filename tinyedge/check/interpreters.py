@@ -1,6 +1,5 @@
 """What TFLite Micro's and LiteRT's own interpreters say of a model, each asked in a process that may crash."""
 
-import importlib.util
 import json
 import os
 import re
@@ -11,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tinyedge.check.probe import NOT_INSTALLED, WHOLE_MODEL
 from tinyedge.check.remedies import remedy_for
 from tinyedge.check.tflm_operators import what_tflm_lacks
 from tinyedge.check.verdict import TITLES, RuntimeVerdict, in_order
 from tinyedge.compiler.graph import Graph, Operator
 from tinyedge.compiler.reader import Refusal, Survey
 
-_PACKAGES = {"tflm": "tflite_micro", "litert": "ai_edge_litert"}
-_WHOLE_MODEL = -1
 _TIMEOUT_S = 120
 _MOST_CRASHES = 8
 _MOST_WORDS = 160
@@ -47,15 +45,12 @@ def judge_interpreters(survey: Survey) -> tuple[RuntimeVerdict, RuntimeVerdict]:
     """
     graph = survey.graphs[0]
     with ThreadPoolExecutor() as pool:
-        running = {
-            runtime: pool.submit(_ask, runtime, survey.path)
-            for runtime, package in _PACKAGES.items()
-            if importlib.util.find_spec(package) is not None
-        }
-        answers = {runtime: future.result() for runtime, future in running.items()}
-    tflm = _verdict("tflm", graph, answers["tflm"]) if "tflm" in answers else judge_by_list(graph)
-    litert = _verdict("litert", graph, answers["litert"]) if "litert" in answers else None
-    return tflm, litert or RuntimeVerdict("litert", None, "not installed")
+        running = [pool.submit(_ask, runtime, survey.path) for runtime in ("tflm", "litert")]
+        tflm, litert = (future.result() for future in running)
+    return (
+        judge_by_list(graph) if tflm is None else _verdict("tflm", graph, tflm),
+        RuntimeVerdict("litert", None, "not installed") if litert is None else _verdict("litert", graph, litert),
+    )
 
 
 def judge_by_list(graph: Graph) -> RuntimeVerdict:
@@ -68,12 +63,16 @@ def judge_by_list(graph: Graph) -> RuntimeVerdict:
     return RuntimeVerdict("tflm", not refusals, "by its list", in_order(refusals))
 
 
-def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
-    """Ask an interpreter in a process of its own, again after each crash; returns its answers by operator."""
+def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]] | None:
+    """Ask an interpreter in a process of its own, again after each crash.
+
+    Returns:
+        Its answers by operator; None if it is not installed.
+    """
     answers: dict[int, dict[str, Any]] = {}
     package_folder = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *sys.path])}
-    start = _WHOLE_MODEL
+    start = WHOLE_MODEL
     with tempfile.TemporaryDirectory(prefix="tinyedge-check-") as folder:
         for attempt in range(_MOST_CRASHES):
             path = Path(folder) / f"answers{attempt}"
@@ -83,6 +82,8 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
                 done = subprocess.run(
                     [*command, str(start)], capture_output=True, env=environment, timeout=_TIMEOUT_S, check=False
                 )
+                if done.returncode == NOT_INSTALLED:
+                    return None
                 end = "" if done.returncode == 0 else "it crashes"
             except subprocess.TimeoutExpired:
                 end = f"it takes more than {_TIMEOUT_S} s"
@@ -96,7 +97,7 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
             if not end:
                 break
             if asked is None or asked in answers:  # It failed outside any model.
-                answers.setdefault(_WHOLE_MODEL, {"complaint": end, "arena_bytes": None})
+                answers.setdefault(WHOLE_MODEL, {"complaint": end, "arena_bytes": None})
                 break
             answers[asked] = {"complaint": end, "arena_bytes": None}
             start = asked + 1
@@ -104,7 +105,7 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]]:
 
 
 def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> RuntimeVerdict:
-    whole = answers[_WHOLE_MODEL]
+    whole = answers[WHOLE_MODEL]
     if whole["complaint"] is None:
         return RuntimeVerdict(runtime, True, "ran", (), whole["arena_bytes"])
     refusals = [

@@ -17,6 +17,8 @@ from tinyedge.check.one_operator import only_operator
 from tinyedge.runtimes.tflm import captured_stderr, open_interpreter, used_arena_bytes
 
 WHOLE_MODEL = -1
+NOT_INSTALLED = 4
+"""The exit code where the runtime's package is missing."""
 
 
 def _run_tflm(schema: Any, content: bytes) -> int | None:
@@ -45,13 +47,14 @@ def _run_litert(schema: Any, content: bytes) -> None:
 
 
 def _tflm_schema() -> Any:
+    from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - now, or it is not installed.
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
 
     return schema_py_generated
 
 
 def _litert_schema() -> Any:
-    from ai_edge_litert import schema_py_generated
+    from ai_edge_litert import interpreter, schema_py_generated  # noqa: F401
 
     return schema_py_generated
 
@@ -65,7 +68,11 @@ _RUNTIMES: dict[str, tuple[Callable[[], Any], Callable[[Any, bytes], int | None]
 def main(runtime: str, model: Path, answers: Path, start: int) -> None:
     """Ask a runtime about a model from operator `start` on; see the module's description."""
     find_schema, run = _RUNTIMES[runtime]
-    schema, content = find_schema(), model.read_bytes()
+    try:
+        schema = find_schema()
+    except ImportError:
+        sys.exit(NOT_INSTALLED)
+    content = model.read_bytes()
     with answers.open("a", encoding="utf-8") as stream:
 
         def note(**fields: Any) -> None:

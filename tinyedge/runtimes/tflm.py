@@ -42,7 +42,7 @@ class TflmRuntime:
             ToolMissing: The package is not installed or there is none for this platform.
         """
         try:
-            import tflite_micro  # noqa: F401
+            from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - before the model is read.
         except ImportError as error:
             raise ToolMissing(
                 "the Python package tflite-micro is missing: `pip install --pre tflite-micro` (x86-64 Linux only)"

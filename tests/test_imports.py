@@ -22,6 +22,8 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.compiler.program, tinyedge.compiler.reader, tinyedge.compiler.emitter", HEAVY),
         ("import tinyedge.targets.firmware, tinyedge.targets.emulator, tinyedge.targets.serial", HEAVY),
         ("import tinyedge.bench.measure", HEAVY),
+        ("import tinyedge.check.check, tinyedge.check.report, tinyedge.check.probe", HEAVY),
+        ("import tinyedge.check.encoder", {"tensorflow", "onnx"}),
         ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
         ("import tinyedge.training.train, tinyedge.export.export, tinyedge.bench.bench", {"tinyedge.cli"}),
     ],

@@ -40,7 +40,7 @@ class BudgetExceeded(TinyEdgeError):  # noqa: N818 - the budget is the news, not
 
 
 class GateFailed(TinyEdgeError):  # noqa: N818
-    """An export ran to its end, but a parity or accuracy gate did not hold."""
+    """A command ran to its end, but a gate did not hold: parity, accuracy, or that a model can be deployed."""
 
     exit_code = 3
 

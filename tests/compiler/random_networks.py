@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from tflite_micro.python.tflite_micro import runtime
 
 # The largest value, and between which standard deviations values spread well.

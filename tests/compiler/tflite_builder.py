@@ -15,6 +15,7 @@ _OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DEQUANTIZE": "DequantizeOptions",
     "EXPAND_DIMS": "ExpandDimsOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "HARD_SWISH": "HardSwishOptions",
@@ -33,11 +34,13 @@ _OPTIONS = {
 }
 
 _TYPES = {
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
 }
 
 
@@ -62,7 +65,7 @@ def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points
 
 @dataclass(eq=False)
 class OperatorSpec:
-    """An operator; option names are the schema's: {"strideH": 2, "padding": "SAME"}."""
+    """An operator, custom if the schema lacks it; option names are the schema's: {"strideH": 2, "padding": "SAME"}."""
 
     op: str
     inputs: Sequence[TensorSpec | None]
@@ -99,7 +102,9 @@ def build_model(
         if key not in codes:
             codes[key] = len(codes)
             code = schema.OperatorCodeT()
-            code.builtinCode = getattr(schema.BuiltinOperator, spec.op)
+            code.builtinCode = getattr(schema.BuiltinOperator, spec.op, schema.BuiltinOperator.CUSTOM)
+            if code.builtinCode == schema.BuiltinOperator.CUSTOM:
+                code.customCode = spec.op.encode()
             code.deprecatedBuiltinCode = min(code.builtinCode, 127)
             code.version = spec.version
             model.operatorCodes.append(code)

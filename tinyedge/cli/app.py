@@ -18,7 +18,18 @@ app = typer.Typer(
 )
 
 # In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
-_COMMANDS: tuple[str, ...] = ("train", "probe", "detect", "export", "compile", "build", "bench", "doctor", "demo")
+_COMMANDS: tuple[str, ...] = (
+    "train",
+    "probe",
+    "detect",
+    "export",
+    "check",
+    "compile",
+    "build",
+    "bench",
+    "doctor",
+    "demo",
+)
 
 
 def _print_version(requested: bool) -> None:

@@ -54,6 +54,10 @@ class MemoryPlan:
     arena_bytes: int
     lower_bound_bytes: int
 
+    def alive_bytes(self, step: int) -> int:
+        """What the tensors take that are needed while a layer runs, before alignment."""
+        return sum(tensor.bytes for tensor in self.tensors if tensor.first <= step <= tensor.last)
+
 
 @dataclass(frozen=True, eq=False)
 class Program:

@@ -8,8 +8,9 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import tflite
@@ -18,6 +19,8 @@ from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.errors import ModelError
 
 _MAX_TENSOR_BYTES = 2**31 - 1
+# Stands for the types that NumPy lacks, in a survey; the reader has refused them by then.
+_OPAQUE = np.dtype("V1")
 
 _DTYPES: dict[str, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
@@ -55,6 +58,41 @@ _OPTION_ENUMS: dict[str, dict[int, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a model is not taken.
+
+    Attributes:
+        sentence: What, where, and what to do.
+        operator: The operator's index in the file; None where no single operator is at fault.
+    """
+
+    sentence: str
+    operator: int | None = None
+
+
+@dataclass(eq=False)
+class Survey:
+    """Any model, as far as it can be read.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        graphs: A graph a subgraph; the first is the one that runs. A size that is only known at run time is 1 here,
+            and a constant of a type that NumPy lacks has no values.
+        refusals: Everything that `read_tflite` has against the model; empty if it takes it.
+        type_names: TFLite's name of each tensor's type: "INT8".
+        signatures: The declared shape of each tensor that has sizes known only at run time, which are -1 there.
+    """
+
+    path: Path
+    bytes: int
+    graphs: tuple[Graph, ...] = ()
+    refusals: list[Refusal] = field(default_factory=list)
+    type_names: dict[Tensor, str] = field(default_factory=dict)
+    signatures: dict[Tensor, tuple[int, ...]] = field(default_factory=dict)
+
+
 def read_tflite(path: Path) -> Graph:
     """Read a full-INT8 model.
 
@@ -67,7 +105,8 @@ def read_tflite(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, not TFLite, damaged, or not full INT8.
     """
-    return _read(path, full_int8=True)
+    path = Path(path)
+    return _whole(path, lambda content: _Reader(path, content, _raise).graph(full_int8=True))
 
 
 def read_any_tflite(path: Path) -> Graph:
@@ -79,11 +118,46 @@ def read_any_tflite(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, not TFLite or damaged.
     """
-    return _read(path, full_int8=False)
-
-
-def _read(path: Path, full_int8: bool) -> Graph:
     path = Path(path)
+    return _whole(path, lambda content: _Reader(path, content, _raise).graph(full_int8=False))
+
+
+def survey_tflite(path: Path) -> Survey:
+    """Read any model, and note what `read_tflite` refuses it for instead of stopping there.
+
+    Args:
+        path: A .tflite file, whatever is in it.
+
+    Raises:
+        ModelError: The file is missing, not TFLite or damaged.
+    """
+    path = Path(path)
+    return _whole(path, lambda content: _survey(path, content))
+
+
+def _survey(path: Path, content: bytes) -> Survey:
+    survey = Survey(path, len(content))
+
+    def note(sentence: str, operator: int | None = None) -> None:
+        refusal = Refusal(sentence, operator)
+        if refusal not in survey.refusals:
+            survey.refusals.append(refusal)
+
+    reader = _Reader(path, content, note)
+    survey.graphs = reader.graphs()
+    survey.type_names, survey.signatures = reader.type_names, reader.signatures
+    return survey
+
+
+def _raise(sentence: str, operator: int | None = None) -> None:
+    raise ModelError(sentence)
+
+
+_Result = TypeVar("_Result")
+
+
+def _whole(path: Path, read: Callable[[bytes], _Result]) -> _Result:
+    """Read a file's content, and turn whatever its damage raises into a sentence."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -95,7 +169,7 @@ def _read(path: Path, full_int8: bool) -> Graph:
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
     try:
-        return _Reader(path, content).graph(full_int8)
+        return read(content)
     except ModelError:
         raise
     except Exception as error:  # A damaged flatbuffer can make its accessors raise anything.
@@ -105,42 +179,66 @@ def _read(path: Path, full_int8: bool) -> Graph:
         ) from error
 
 
-class _Reader:
-    """One pass over one file; tensors are read when an operator names them."""
+class _Refuse(Protocol):
+    def __call__(self, sentence: str, operator: int | None = None) -> None: ...
 
-    def __init__(self, path: Path, content: bytes) -> None:
+
+class _Reader:
+    """One pass over one file; tensors are read when an operator names them.
+
+    Args:
+        path: Of the file, for messages.
+        content: Of the file.
+        refuse: Told of each thing that tinyedge does not take. It raises, or the reader goes on as well as it can;
+            for damage it always stops.
+    """
+
+    def __init__(self, path: Path, content: bytes, refuse: _Refuse) -> None:
+        self.type_names: dict[Tensor, str] = {}
+        self.signatures: dict[Tensor, tuple[int, ...]] = {}
         self._path = path
         self._content = content
+        self._refuse = refuse
         self._model = tflite.Model.GetRootAs(content, 0)
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
 
     def graph(self, full_int8: bool) -> Graph:
+        """Read the model's only subgraph."""
         subgraphs = self._length(self._model.SubgraphsLength())
         if subgraphs != 1:
-            raise ModelError(
+            self._refuse(
                 f"{self._path} has {subgraphs} subgraphs: tinyedge takes models with one; export without control flow"
             )
-        self._subgraph = self._model.Subgraphs(0)
-        operators = [
-            self._operator(self._subgraph.Operators(index), index)
-            for index in range(self._length(self._subgraph.OperatorsLength()))
-        ]
-        inputs = tuple(self._tensor(index) for index in self._indices(self._subgraph.InputsAsNumpy()))
-        outputs = tuple(self._tensor(index) for index in self._indices(self._subgraph.OutputsAsNumpy()))
-        graph = Graph(
-            name=self._path.stem,
-            operators=operators,
-            inputs=inputs,
-            outputs=outputs,
-            sha256=hashlib.sha256(self._content).hexdigest(),
-        )
-        if not inputs or not outputs:
-            raise self._damaged("it has no inputs or no outputs")
+        if not subgraphs:
+            raise self._damaged("it has no subgraph")
+        graph = self._graph(0)
+        if not graph.inputs or not graph.outputs:
+            self._refuse(str(self._damaged("it has no inputs or no outputs")))
         if full_int8:
             self._check_types(graph)
         self._check_order(graph)
         return graph
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Read all subgraphs; only the first is checked, which `read_tflite` would read."""
+        first = self.graph(full_int8=True)
+        return (first, *(self._graph(index) for index in range(1, self._model.SubgraphsLength())))
+
+    def _graph(self, index: int) -> Graph:
+        self._subgraph = self._model.Subgraphs(index)
+        self._tensors = {}
+        operators = [
+            self._operator(self._subgraph.Operators(index), index)
+            for index in range(self._length(self._subgraph.OperatorsLength()))
+        ]
+        return Graph(
+            name=self._path.stem,
+            operators=operators,
+            inputs=tuple(self._tensor(index) for index in self._indices(self._subgraph.InputsAsNumpy())),
+            outputs=tuple(self._tensor(index) for index in self._indices(self._subgraph.OutputsAsNumpy())),
+            sha256=hashlib.sha256(self._content).hexdigest(),
+        )
 
     def _damaged(self, reason: str) -> ModelError:
         return ModelError(f"{self._path} is truncated or damaged ({reason}): copy or export it again")
@@ -162,15 +260,17 @@ class _Reader:
         code = self._model.OperatorCodes(code_index)
         # Files from before 2020 have only the 8-bit deprecated field; later ones saturate it at 127.
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        op = _OPERATORS.get(builtin)
-        if op is None:
-            raise self._damaged(f"operator {index} has the unknown builtin code {builtin}")
+        op = _OPERATORS.get(builtin, f"BUILTIN_{builtin}")
+        if builtin not in _OPERATORS:
+            self._refuse(str(self._damaged(f"operator {index} has the unknown builtin code {builtin}")), index)
         if op == "CUSTOM":
             op = _text(code.CustomCode()) or "CUSTOM"
         inputs = tuple(None if i == -1 else self._tensor(i) for i in self._indices(source.InputsAsNumpy()))
         outputs = tuple(self._tensor(i) for i in self._indices(source.OutputsAsNumpy()))
         if not outputs:
-            raise self._damaged(f"operator {index} ({op}) has no output")
+            self._refuse(
+                f"operator {index} ({op}) of {self._path} has no output: tinyedge takes models without state", index
+            )
         return Operator(op, inputs, outputs, self._options(source), max(code.Version(), 1), index)
 
     def _options(self, source: Any) -> dict[str, Any]:
@@ -196,25 +296,35 @@ class _Reader:
         type_name = _TENSOR_TYPES.get(source.Type(), f"type {source.Type()}")
         dtype = _DTYPES.get(type_name)
         if dtype is None:
-            raise ModelError(f"tensor '{name}' of {self._path} is {type_name}: tinyedge takes full-INT8 models")
-        if source.Sparsity() is not None or source.IsVariable():
-            raise ModelError(
+            self._refuse(f"tensor '{name}' of {self._path} is {type_name}: tinyedge takes full-INT8 models")
+            dtype = _OPAQUE
+        sparse = source.Sparsity() is not None
+        if sparse or source.IsVariable():
+            self._refuse(
                 f"tensor '{name}' of {self._path} is sparse or variable: tinyedge takes dense, stateless models"
             )
         shape = tuple(self._indices(source.ShapeAsNumpy()))
         signature = self._indices(source.ShapeSignatureAsNumpy())
         # A batch of unknown size is stored as 1 and run as 1; any other unknown size is no static plan.
         if any(size < 0 for size in shape) or any(size < 0 for size in signature[1:]):
-            raise ModelError(
+            self._refuse(
                 f"tensor '{name}' of {self._path} has the dynamic shape {signature or list(shape)}: "
                 "export it with static shapes"
             )
+            signature = signature or list(shape)
+            shape = tuple(max(size, 1) for size in shape)
         if math.prod(shape) * dtype.itemsize > _MAX_TENSOR_BYTES:
             raise self._damaged(f"tensor '{name}' has the shape {list(shape)}")
-        data = self._buffer(source.Buffer(), name, shape, dtype)
-        return Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape), data)
+        data = self._buffer(source.Buffer(), name, shape, dtype, sparse)
+        tensor = Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape), data)
+        self.type_names[tensor] = type_name
+        if any(size < 0 for size in signature):
+            self.signatures[tensor] = tuple(signature)
+        return tensor
 
-    def _buffer(self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
+    def _buffer(
+        self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype, sparse: bool
+    ) -> np.ndarray | None:
         if index >= self._length(self._model.BuffersLength()):
             raise self._damaged(f"tensor '{name}' has the unknown buffer {index}")
         buffer = self._model.Buffers(index)
@@ -223,6 +333,8 @@ class _Reader:
         content = buffer.DataAsNumpy()
         if isinstance(content, int) or content.size == 0:
             return np.zeros(shape, dtype) if 0 in shape else None
+        if sparse or dtype == _OPAQUE:
+            return np.zeros(shape, dtype)
         if content.size != math.prod(shape) * dtype.itemsize:
             raise self._damaged(f"tensor '{name}' of shape {list(shape)} has {content.size} bytes")
         values = np.frombuffer(content.tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
@@ -238,11 +350,13 @@ class _Reader:
         axis = source.QuantizedDimension() if scales.size > 1 else 0
         channels_fit = scales.size == 1 or (0 <= axis < len(shape) and shape[axis] == scales.size)
         if not channels_fit or zero_points.size != scales.size:
-            raise self._damaged(
-                f"tensor '{name}' of shape {list(shape)} has {scales.size} scales and {zero_points.size} zero points"
-            )
+            sizes = f"{scales.size} scales and {zero_points.size} zero points"
+            self._refuse(str(self._damaged(f"tensor '{name}' of shape {list(shape)} has {sizes}")))
+            return None
         if not np.all(np.isfinite(scales)) or np.any(scales <= 0) or np.any(np.abs(zero_points) > 2**31 - 1):
-            raise self._damaged(f"tensor '{name}' has a scale that is not positive or a zero point out of range")
+            problem = "a scale that is not positive or a zero point out of range"
+            self._refuse(str(self._damaged(f"tensor '{name}' has {problem}")))
+            return None
         return Quantisation(scales, zero_points.astype(np.int32), axis)
 
     def _check_types(self, graph: Graph) -> None:
@@ -253,66 +367,69 @@ class _Reader:
         activations = [tensor for tensor in self._tensors.values() if not tensor.is_constant]
         floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
         if floats and not any(tensor.dtype == np.int8 for tensor in activations):
-            raise ModelError(
+            self._refuse(
                 f"{self._path} is a {floats[0].dtype.name} model: export full INT8 with `tinyedge export RUN --int8`"
             )
+            return
         for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
             for tensor in tensors:
                 if tensor.dtype != np.int8:
-                    raise ModelError(
+                    self._refuse(
                         f"{role} '{tensor.name}' of {self._path} is {tensor.dtype.name}: tinyedge takes int8 inputs "
                         f"and outputs; {_INT16_ADVICE if tensor.dtype == np.int16 else _INT8_ADVICE}"
                     )
         for operator in graph.operators:
             for tensor in operator.outputs:
                 if tensor.dtype.kind == "f" or tensor.dtype == np.uint8:
-                    raise ModelError(
+                    self._refuse(
                         f"operator {operator.index} ({operator.op}) of {self._path} makes the {tensor.dtype.name} "
-                        f"tensor '{tensor.name}', and tinyedge takes full INT8: run `tinyedge export RUN --int8`"
+                        f"tensor '{tensor.name}', and tinyedge takes full INT8: run `tinyedge export RUN --int8`",
+                        operator.index,
                     )
         for tensor in self._tensors.values():
             if tensor.dtype not in (np.int8, np.int16) or tensor.elements == 0:
                 continue
             quantisation = tensor.quantisation
             if quantisation is None:
-                raise ModelError(
+                self._refuse(
                     f"{tensor.dtype.name} tensor '{tensor.name}' of {self._path} has no scale: "
                     "export it with full INT8 quantisation"
                 )
+                continue
             if not tensor.is_constant and quantisation.scales.size != 1:
-                raise ModelError(
+                self._refuse(
                     f"activation '{tensor.name}' of {self._path} has {quantisation.scales.size} scales: "
                     "tinyedge takes one scale for an activation"
                 )
             if tensor.dtype == np.int16 and np.any(quantisation.zero_points):
-                raise ModelError(
+                self._refuse(
                     f"int16 tensor '{tensor.name}' of {self._path} has the zero point {quantisation.zero_point}: "
                     "tinyedge takes int16 with zero point 0, as TFLite Micro does"
                 )
             if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
-                raise self._damaged(f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")
+                self._refuse(str(self._damaged(f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")))
 
     def _check_order(self, graph: Graph) -> None:
         """Every activation is written once, before it is read, and holds something."""
         written = set(graph.inputs)
         if any(tensor.is_constant for tensor in graph.inputs):
-            raise self._damaged("an input is a constant")
+            self._refuse(str(self._damaged("an input is a constant")))
         for operator in graph.operators:
             for tensor in operator.inputs:
                 if tensor is not None and not tensor.is_constant and tensor not in written:
-                    raise self._damaged(
-                        f"operator {operator.index} ({operator.op}) reads '{tensor.name}' before it is written"
-                    )
+                    problem = f"operator {operator.index} ({operator.op}) reads '{tensor.name}' before it is written"
+                    self._refuse(str(self._damaged(problem)), operator.index)
             for tensor in operator.outputs:
                 if tensor in written or tensor.is_constant:
-                    raise self._damaged(f"operator {operator.index} ({operator.op}) writes '{tensor.name}' again")
+                    problem = f"operator {operator.index} ({operator.op}) writes '{tensor.name}' again"
+                    self._refuse(str(self._damaged(problem)), operator.index)
                 written.add(tensor)
         for tensor in graph.outputs:
             if tensor not in written:
-                raise self._damaged(f"no operator writes the output '{tensor.name}'")
+                self._refuse(str(self._damaged(f"no operator writes the output '{tensor.name}'")))
         for tensor in written:
             if tensor.elements == 0:
-                raise self._damaged(f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")
+                self._refuse(str(self._damaged(f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")))
 
 
 def _text(value: bytes | None) -> str:

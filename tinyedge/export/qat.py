@@ -85,7 +85,9 @@ def finish(
             wanted = teacher(views)
         noise = (student_output(student, views) - wanted).square().mean() / wanted.square().mean()
         if not torch.isfinite(noise):
-            raise TrainingError(f"the INT8 network gave a loss of {float(noise.detach())} at step {step}; export without --qat")
+            raise TrainingError(
+                f"the INT8 network gave a loss of {float(noise.detach())} at step {step}; export without --qat"
+            )
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, int(_WARMUP * steps), peak=_PEAK_RATE, final=0.0)
         optimizer.zero_grad(set_to_none=True)

@@ -42,7 +42,7 @@ class TflmRuntime:
             ToolMissing: The package is not installed or there is none for this platform.
         """
         try:
-            from tflite_micro.python.tflite_micro import runtime
+            from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - before the model is read.
         except ImportError as error:
             raise ToolMissing(
                 "the Python package tflite-micro is missing: `pip install --pre tflite-micro` (x86-64 Linux only)"
@@ -51,8 +51,8 @@ class TflmRuntime:
         check_interface(graph)
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
-        self._interpreter = _allocate(runtime, Path(model), graph.histogram())
-        self.arena_bytes: int | None = _used_arena_bytes(self._interpreter)
+        self._interpreter = _open_model(Path(model), graph.histogram())
+        self.arena_bytes: int | None = used_arena_bytes(self._interpreter)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
@@ -65,29 +65,53 @@ class TflmRuntime:
         return outputs
 
 
-def _allocate(runtime: Any, model: Path, histogram: dict[str, int]) -> Any:
-    """Make an interpreter, in a larger arena each time until the model fits."""
+def open_interpreter(content: bytes) -> Any:
+    """Make an interpreter of a model's bytes, in a larger arena each time until the model fits.
+
+    Raises:
+        ImportError: The package is not installed.
+        RuntimeError: It refuses the model; the message is all that it said.
+    """
+    from tflite_micro.python.tflite_micro import runtime
+
     arena_bytes = _FIRST_ARENA_BYTES
-    message = ""
-    while arena_bytes <= _LARGEST_ARENA_BYTES:
-        with _captured_stderr() as captured:
+    while True:
+        with captured_stderr() as captured:
             try:
-                return runtime.Interpreter.from_bytes(model.read_bytes(), arena_size=arena_bytes)
+                return runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
             except RuntimeError as error:
                 message = str(error)
         # It says what is wrong on standard error only.
         message = " ".join([*captured, message])
-        missing = re.search(r"Didn't find op for builtin opcode '(\w+)'", message)
-        if missing:
-            raise UnsupportedOpError(f"TFLite Micro has no operator {missing.group(1)}, which {model} needs")
-        if "resize buffer" not in message and "allocate" not in message.lower():
-            break
         arena_bytes *= 4
+        if not _wants_memory(message) or arena_bytes > _LARGEST_ARENA_BYTES:
+            raise RuntimeError(message)
+
+
+def missing_operator(message: str) -> str | None:
+    """The operator that the interpreter's message says it lacks."""
+    missing = re.search(r"Didn't find op for builtin opcode '(\w+)'", message)
+    return missing.group(1) if missing else None
+
+
+def _wants_memory(message: str) -> bool:
+    return missing_operator(message) is None and ("resize buffer" in message or "allocate" in message.lower())
+
+
+def _open_model(model: Path, histogram: dict[str, int]) -> Any:
+    try:
+        return open_interpreter(model.read_bytes())
+    except RuntimeError as error:
+        message = str(error)
+    missing = missing_operator(message)
+    if missing is not None:
+        raise UnsupportedOpError(f"TFLite Micro has no operator {missing}, which {model} needs")
     raise ModelError(f"TFLite Micro refuses {model} ({message[:300]}); its operators are {', '.join(histogram)}")
 
 
-def _used_arena_bytes(interpreter: Any) -> int | None:
-    with _captured_stderr() as captured:
+def used_arena_bytes(interpreter: Any) -> int | None:
+    """What an interpreter used of its arena; None where it does not say."""
+    with captured_stderr() as captured:
         interpreter.print_allocations()
     for line in captured:
         total = re.search(r"Arena allocation total (\d+) bytes", line)
@@ -97,7 +121,7 @@ def _used_arena_bytes(interpreter: Any) -> int | None:
 
 
 @contextlib.contextmanager
-def _captured_stderr() -> Iterator[list[str]]:
+def captured_stderr() -> Iterator[list[str]]:
     """Collect the lines that C++ code writes to standard error inside the block."""
     lines: list[str] = []
     sys.stderr.flush()

@@ -13,7 +13,7 @@ from tinyedge import __version__
 from tinyedge.atomic import atomic_path
 from tinyedge.compiler.emitter import emit
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
-from tinyedge.compiler.program import MemoryPlan, Program, compile_graph
+from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.targets.board import Board
@@ -273,17 +273,13 @@ def _heaviest_layer(program: Program, region: str) -> str:
     if region == "flash":
         sizes = [_constant_bytes(call) for call in calls]
     else:
-        sizes = [_alive_bytes(program.plan, step) for step in range(len(calls))]
+        sizes = [program.plan.alive_bytes(step) for step in range(len(calls))]
     layer = max(range(len(calls)), key=sizes.__getitem__)
     return f"the most {region} goes to layer {layer} ({calls[layer].op} {calls[layer].name}, {sizes[layer]:,} bytes)"
 
 
 def _constant_bytes(call: KernelCall) -> int:
     return sum(value.values.nbytes for value in call.fields.values() if isinstance(value, ConstantArray))
-
-
-def _alive_bytes(plan: MemoryPlan, step: int) -> int:
-    return sum(tensor.bytes for tensor in plan.tensors if tensor.first <= step <= tensor.last)
 
 
 def _measure(build: Path, board: Board) -> FirmwareSizes:

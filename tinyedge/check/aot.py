@@ -1,0 +1,64 @@
+"""What tinyedge's own compiler says of a model: the reader, the lowerings and the planner themselves are asked."""
+
+from tinyedge.check.remedies import remedy_for
+from tinyedge.check.verdict import RuntimeVerdict, in_order
+from tinyedge.compiler.graph import Graph, Operator
+from tinyedge.compiler.lowering import lower, supported_operators
+from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.program import Program, check_interface, compile_graph
+from tinyedge.compiler.reader import Refusal, Survey
+from tinyedge.errors import ModelError, UnsupportedOpError
+
+
+def judge_aot(survey: Survey) -> tuple[RuntimeVerdict, Program | None]:
+    """Compile a model, or say everything that hinders it.
+
+    Args:
+        survey: Its first graph is changed by the compiler's passes.
+
+    Returns:
+        The verdict, and the program if there is one.
+    """
+    graph = survey.graphs[0]
+    refusals = list(survey.refusals)
+    try:
+        check_interface(graph)
+        if not refusals:
+            program = compile_graph(graph)
+            return RuntimeVerdict("aot", True, "compiled", (), program.plan.arena_bytes), program
+    except UnsupportedOpError:
+        pass  # All operators are asked below, not the first alone.
+    except ModelError as error:
+        refusals.append(Refusal(str(error)))
+    refusals += _refusals_of_operators(graph, frozenset(r.operator for r in refusals if r.operator is not None))
+    return RuntimeVerdict("aot", False, "compiled", in_order(refusals)), None
+
+
+def run_passes(graph: Graph) -> None:
+    """Run the compiler's passes; a graph with an operator without outputs, which they do not expect, stays as it is."""
+    if all(operator.outputs for operator in graph.operators):
+        simplify(graph)
+
+
+def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Refusal]:
+    """Lower each operator by itself, but for those that are refused already."""
+    run_passes(graph)
+    found = []
+    for operator in graph.operators:
+        if operator.index in known or any(
+            tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs
+        ):
+            continue  # The reader has refused it, or a tensor of a type that only the file has.
+        try:
+            lower(operator)
+        except ModelError as error:
+            found.append(Refusal(_sentence(operator, error), operator.index))
+    return found
+
+
+def _sentence(operator: Operator, error: ModelError) -> str:
+    if operator.op in supported_operators():
+        return str(error)
+    tensor = operator.outputs[0].name if operator.outputs else ""
+    where = f"operator {operator.index} ({operator.op}), tensor '{tensor}',"
+    return f"{where} has no kernel in tinyedge: {remedy_for(operator)}"

@@ -1,0 +1,58 @@
+"""`tinyedge check`: what is to be known of a model, or of an encoder before it is trained, ahead of any board."""
+
+import json as json_module
+from pathlib import Path
+
+import typer
+
+
+def check(
+    model: Path = typer.Argument(None, metavar="RUN|MODEL.tflite", help="Any .tflite file, or a run directory."),
+    board: str = typer.Option(None, help="What it has to fit. [default: any board]"),
+    encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
+    input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels. [default: 32]"),
+    strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
+    act: str = typer.Option(None, help="The encoder's activation: relu (default; deploys) or gelu (the paper's)."),
+    classes: int = typer.Option(None, min=1, help="Classes of a classifier behind the encoder; by default none."),
+    json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+) -> None:
+    """Check operators, budgets and layers of a model before anybody flashes it; exit code 3 if it cannot run."""
+    from tinyedge.check.check import CheckReport, check_model
+    from tinyedge.check.report import print_check, print_encoder
+    from tinyedge.errors import ConfigError, GateFailed, ToolMissing
+    from tinyedge.targets.board import board_names, load_board
+    from tinyedge.targets.model_path import resolve_model
+
+    if (model is None) == (encoder is None):
+        raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
+    if encoder is None and (input, strides, act, classes) != (None, None, None, None):
+        raise ConfigError("--input, --strides, --act and --classes describe an encoder: give --encoder NAME with them")
+    boards = [load_board(name) for name in ([board] if board else board_names())]
+    if encoder is None:
+        report = check_model(resolve_model(model), boards)
+    else:
+        try:
+            from tinyedge.check.encoder import check_encoder
+        except ModuleNotFoundError as error:
+            raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error
+        report = check_encoder(
+            encoder, boards, input_size=input or 32, strides=_strides(strides), act=act or "relu", classes=classes
+        )
+    if json:
+        typer.echo(json_module.dumps(report.to_json(), indent=2))
+    elif isinstance(report, CheckReport):
+        print_check(report)
+    else:
+        print_encoder(report)
+    failure = report.failure()
+    if failure is not None:
+        raise GateFailed(failure)
+
+
+def _strides(text: str | None) -> tuple[int, ...] | None:
+    from tinyedge.errors import ConfigError
+
+    try:
+        return tuple(int(stride) for stride in text.split(",")) if text else None
+    except ValueError:
+        raise ConfigError(f"--strides {text} is no list of integers: give it as 2,1,2,2,2") from None

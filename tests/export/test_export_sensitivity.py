@@ -11,7 +11,7 @@ from tinyedge.export.fake_quant import FakeQuantiser
 from tinyedge.export.graph_network import GraphNetwork
 from tinyedge.export.precision import mix_precision
 from tinyedge.export.quantise import quantise
-from tinyedge.export.ranges import min_max, observe, sqnr_db
+from tinyedge.export.ranges import image_sqnr_db, min_max, observe
 from tinyedge.export.sensitivity import (
     SensitivityReport,
     choose_wide,
@@ -40,7 +40,7 @@ def simulated_db(graph: Graph, ranges: dict, wide) -> float:
     network = GraphNetwork(mixed.graph)
     with torch.no_grad():
         found = network(images, FakeQuantiser(mixed.graph, mixed.ranges, mixed.wide))
-        return float(sqnr_db(network(images), found).mean())
+        return float(image_sqnr_db(network(images), found).mean())
 
 
 def planted() -> tuple[Graph, Tensor]:
@@ -95,7 +95,7 @@ def test_an_operator_alone_is_quantised_alone():
         return value
 
     with torch.no_grad():
-        expected = sqnr_db(network(images), network(images, naive))
+        expected = image_sqnr_db(network(images), network(images, naive))
     assert row.int8_sqnr_db == pytest.approx(float(expected.mean()), abs=0.05)
 
 

@@ -7,12 +7,16 @@ the power that goes. Measuring that gain in the quantised network itself would n
 upstream draws all roundings downstream anew, which on 64 images moves the ratio by half a decibel either way.
 """
 
+import dataclasses
+import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from tinyedge.atomic import write_json
 from tinyedge.compiler.graph import Graph, Operator, Tensor
 from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.planner import Buffer, lower_bound
@@ -20,8 +24,9 @@ from tinyedge.export.fake_quant import FakeQuantiser
 from tinyedge.export.graph_network import GraphNetwork, Hook
 from tinyedge.export.precision import can_be_wide, mix_precision
 from tinyedge.export.quantise import CHANNEL_AXIS, SAME_QUANTISATION, Range, quantise
-from tinyedge.export.ranges import sqnr_db
+from tinyedge.export.ranges import image_sqnr_db
 
+SENSITIVITY_FILE = "sensitivity.json"
 LARGEST_MACS_SHARE = 0.1
 """How much of the multiply-accumulates `choose_wide` moves to 16x8."""
 
@@ -38,7 +43,8 @@ class OperatorSensitivity:
 
     Attributes:
         position: Among the operators of the float graph.
-        op: TFLite's name.
+        name: Of the layer, `stage3.2 mixer query`; "" where that is not known.
+        op: TFLite's name of the operator.
         shape: Of its output.
         int8_sqnr_db: Of the network's output with this operator alone in INT8.
         wide_sqnr_db: Likewise in 16x8; None where its output cannot be int16 for all that read it.
@@ -49,6 +55,7 @@ class OperatorSensitivity:
     """
 
     position: int
+    name: str
     op: str
     shape: tuple[int, ...]
     int8_sqnr_db: float
@@ -89,7 +96,11 @@ class SensitivityReport:
 
 
 def measure_sensitivity(
-    network: GraphNetwork, ranges: Mapping[Tensor, Range], limits: Mapping[Tensor, Range], images: torch.Tensor
+    network: GraphNetwork,
+    ranges: Mapping[Tensor, Range],
+    limits: Mapping[Tensor, Range],
+    images: torch.Tensor,
+    names: Sequence[str] = (),
 ) -> SensitivityReport:
     """Measure how much each operator's quantisation costs the output, and what 16x8 would change.
 
@@ -98,6 +109,7 @@ def measure_sensitivity(
         ranges: Of each activation, for int8.
         limits: Likewise for int16, as for `mix_precision`.
         images: (n, H, W, 3) float32, normalised.
+        names: Of the graph's operators; none are known if it is empty.
     """
     graph = network.graph
     int8, int16 = FakeQuantiser(graph, ranges), FakeQuantiser(graph, limits, frozenset(limits))
@@ -118,7 +130,7 @@ def measure_sensitivity(
                     alone = _only(graph.operators[position], quantiser)
                     found[position, quantiser] = network.resume(dict(values), position, alone)
             for trial, output in found.items():
-                ratios.setdefault(trial, []).append(sqnr_db(wanted, output))
+                ratios.setdefault(trial, []).append(image_sqnr_db(wanted, output))
     figures = {trial: float(torch.cat(batches).mean()) for trial, batches in ratios.items()}
     added = noise(figures["input"]) + sum(noise(figures[position, int8]) for position in around)
     arena_bytes = _live_bytes(graph, ranges, limits, frozenset())
@@ -127,6 +139,7 @@ def measure_sensitivity(
         alone_db, wide_db = figures[position, int8], figures.get((position, int16))
         row = OperatorSensitivity(
             position=position,
+            name=names[position] if names else "",
             op=graph.operators[position].op,
             shape=graph.operators[position].output.shape,
             int8_sqnr_db=alone_db,
@@ -183,6 +196,22 @@ def choose_wide(
         if best is None:
             return wide
         wide, left = best, left - best_removed
+
+
+def write_sensitivity(folder: Path, report: SensitivityReport) -> None:
+    """Write `sensitivity.json` into a folder."""
+    write_json(folder / SENSITIVITY_FILE, {"schema": 1, **dataclasses.asdict(report)})
+
+
+def read_sensitivity(folder: Path) -> SensitivityReport | None:
+    """Read the `sensitivity.json` of a folder; None if nothing was measured."""
+    path = folder / SENSITIVITY_FILE
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["schema"]
+    rows = (OperatorSensitivity(**{**row, "shape": tuple(row["shape"])}) for row in content.pop("operators"))
+    return SensitivityReport(**content, operators=tuple(rows))
 
 
 def operators_around(graph: Graph, operator: Operator) -> frozenset[Operator]:

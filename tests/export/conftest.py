@@ -21,3 +21,10 @@ def mobilenetv2_export(tmp_path_factory) -> Exported:
     """A MobileNetV2 encoder without a classifier at 24 pixels."""
     folder = tmp_path_factory.mktemp("mobilenetv2") / "export"
     return export_trained_like("mobilenetv2_035", 24, (2, 1, 1, 2, 2, 1, 1, 1), False, folder)
+
+
+@pytest.fixture(scope="session")
+def mixed_export(tmp_path_factory) -> Exported:
+    """A MobileNetV2 classifier at 16 pixels, 16x8 where it is worth it."""
+    folder = tmp_path_factory.mktemp("mixed") / "export"
+    return export_trained_like("mobilenetv2_035", 16, (2, 1, 1, 2, 2, 1, 1, 1), True, folder, "mixed")

@@ -94,10 +94,12 @@ def fit_probe(encoder: Encoder, dataset: ImageDataset) -> Probe:
     return Probe(weight.float(), (-(weight @ centre)).float())
 
 
-def export_trained_like(name: str, size: int, strides: tuple[int, ...], with_probe: bool, folder: Path) -> Exported:
+def export_trained_like(
+    name: str, size: int, strides: tuple[int, ...], with_probe: bool, folder: Path, precision: str = "int8"
+) -> Exported:
     torch.manual_seed(0)
     encoder = make_trained_like(create_encoder(name, input_size=size, strides=strides))
     dataset = make_dataset(size)
     probe = fit_probe(encoder, dataset) if with_probe else None
-    options = ExportOptions(calibration_images=CALIBRATION_IMAGES, seed=3)
+    options = ExportOptions(calibration_images=CALIBRATION_IMAGES, seed=3, precision=precision)
     return Exported(encoder, dataset, probe, folder, export_model(encoder, dataset, probe, folder, options))

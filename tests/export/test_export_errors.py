@@ -39,6 +39,20 @@ def test_a_probe_of_other_classes(encoder, tmp_path):
         export_model(encoder, make_dataset(16), probe, tmp_path / "export", ExportOptions())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ExportOptions(precision="int4"), "no such precision: int4; choose --precision int8, mixed, 16x8"),
+        (ExportOptions(int8=False, precision="mixed"), "--float quantises nothing"),
+        (ExportOptions(int8=False, sensitivity=True), "--float quantises nothing"),
+    ],
+)
+def test_precisions_that_do_not_exist(encoder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", options)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_and_corrupt_probes(tmp_path):
     with pytest.raises(CheckpointError, match=r"run `tinyedge probe .*` first, or pass --encoder-only"):
         load_probe(tmp_path)

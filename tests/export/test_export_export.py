@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.compiler.reader import read_any_tflite, read_tflite
 from tinyedge.export.export import ExportOptions, export_model
 from tinyedge.export.gates import TFLM_INT8_OPERATORS, check_deployable
 from tinyedge.export.manifest import read_manifest
 from tinyedge.export.parity import dequantise, run_onnx, run_tflite
 from tinyedge.export.preprocess import normalise_images, quantise_images
 from tinyedge.export.quantise import CHANNEL_AXIS
+from tinyedge.export.sensitivity import LARGEST_MACS_SHARE, read_sensitivity
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.targets.model_path import resolve_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FILES = {"model.onnx", "model_float.tflite", "model_int8.tflite", "export.json", "parity.json"}
@@ -182,6 +184,29 @@ def test_the_report_compares_every_runtime(tinynext_export, mobilenetv2_export):
         assert (neighbours["of"], neighbours["images"]) == (of, 48)
         assert neighbours["chance"] < neighbours["overlap"] < 100
     assert mobilenetv2_export.manifest.parity["runtimes"] == []
+
+
+def test_a_mixed_export_is_int8_and_16x8(mixed_export):
+    folder, manifest = mixed_export.folder, mixed_export.manifest
+    written = {path.name for path in folder.iterdir()}
+    assert written == FILES - {"model_int8.tflite"} | {"model_mixed.tflite", "sensitivity.json", "plots"}
+    assert read_manifest(folder) == manifest
+    assert (manifest.model, manifest.precision.name) == ("model_mixed.tflite", "mixed")
+    assert resolve_model(folder.parent) == folder / "model_mixed.tflite"
+    float_graph, graph = read_any_tflite(folder / "model_float.tflite"), read_tflite(folder / "model_mixed.tflite")
+    wide = [operator for operator in graph.operators if operator.output.dtype == np.int16]
+    assert [operator.op for operator in wide if operator.op != "QUANTIZE"] == [
+        one.op for one in manifest.precision.wide
+    ]
+    assert {graph.inputs[0].dtype.name, graph.outputs[0].dtype.name} == {"int8"}
+    assert 0 < manifest.precision.macs_share <= LARGEST_MACS_SHARE
+    assert all(one.op == float_graph.operators[one.position].op and one.name for one in manifest.precision.wide)
+    report = read_sensitivity(folder)
+    assert len(report.operators) == sum(operator.op != "PAD" for operator in float_graph.operators)
+    assert report.operators[0].position in {one.position for one in manifest.precision.wide}
+    parity = json.loads((folder / "parity.json").read_text())
+    assert parity["bit_exact"]["differing_values"] == 0
+    assert len(parity["layers"]) == len(float_graph.operators)
 
 
 def test_no_path_of_this_machine_is_in_the_files(exported):

@@ -1,4 +1,4 @@
-"""`tinyedge export`: a trained run to ONNX and INT8 TFLite."""
+"""`tinyedge export`: a trained run to ONNX and quantised TFLite."""
 
 from pathlib import Path
 
@@ -7,7 +7,13 @@ import typer
 
 def export(
     run: Path = typer.Argument(..., metavar="RUN", help="A run directory that `tinyedge train` wrote."),
-    int8: bool = typer.Option(True, "--int8/--float", help="Write the INT8 model too, or the float models alone."),
+    int8: bool = typer.Option(True, "--int8/--float", help="Write a quantised model too, or the float models alone."),
+    precision: str = typer.Option(
+        "int8", help="int8; mixed: 16x8 (int16 activations) where it is worth its cost; 16x8 wherever it exists."
+    ),
+    sensitivity: bool = typer.Option(
+        False, "--sensitivity", help="Measure what each operator's INT8 costs, as mixed does (half a minute more)."
+    ),
     calibration: int = typer.Option(512, help="How many of the run's train images set the activations' ranges."),
     seed: int = typer.Option(0, help="Of the draw of those images."),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
@@ -33,7 +39,8 @@ def export(
     from tinyedge.export.manifest import MANIFEST_FILE, read_manifest
     from tinyedge.export.parity import Gates
     from tinyedge.export.progress import ExportProgress
-    from tinyedge.export.report import print_export
+    from tinyedge.export.report import print_export, print_sensitivity
+    from tinyedge.export.sensitivity import read_sensitivity
     from tinyedge.training.run import load_run
 
     console = Console(stderr=json)
@@ -48,6 +55,8 @@ def export(
                 seed=seed,
                 classifier=not encoder_only,
                 gates=Gates(max_float_difference, max_drop),
+                precision=precision,
+                sensitivity=sensitivity,
                 announce=progress.begin,
             )
         except GateFailed as error:
@@ -56,6 +65,9 @@ def export(
     if json:
         typer.echo((folder / MANIFEST_FILE).read_text(encoding="utf-8"), nl=False)
     else:
-        print_export(read_manifest(folder), folder, time.perf_counter() - start, console)
+        manifest, sensitivities = read_manifest(folder), read_sensitivity(folder)
+        print_export(manifest, folder, time.perf_counter() - start, console)
+        if sensitivities is not None:
+            print_sensitivity(sensitivities, manifest.precision, console)
     if failed is not None:
         raise failed

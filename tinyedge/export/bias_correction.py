@@ -7,7 +7,7 @@ of the output of TinyNeXt-T.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
@@ -17,18 +17,20 @@ from tinyedge.export.graph_network import GraphNetwork
 from tinyedge.export.quantise import CHANNEL_AXIS, Range
 
 _BATCH = 64
-_MEAN_KEEPING = frozenset({"ADD", "MEAN", "RESHAPE"})
+_MEAN_KEEPING = frozenset({"ADD", "MEAN", "QUANTIZE", "RESHAPE"})
 
 
-def correct_output_bias(graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor) -> Graph:
+def correct_output_bias(
+    graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor, wide: Collection[Tensor] = frozenset()
+) -> Graph:
     """Return a graph whose quantised output has, on images (n, H, W, 3), the mean of its float output.
 
-    The graph itself comes back where no bias shifts the output as a whole.
+    The arguments are those of `quantise`. The graph itself comes back where no bias shifts the output as a whole.
     """
     bias = _output_bias(graph)
     if bias is None:
         return graph
-    network, quantiser = GraphNetwork(graph), FakeQuantiser(graph, ranges)
+    network, quantiser = GraphNetwork(graph), FakeQuantiser(graph, ranges, wide)
     with torch.no_grad():
         errors = [network(batch, quantiser) - network(batch) for batch in images.split(_BATCH)]
     mean = torch.cat(errors).flatten(1).mean(dim=0)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from tinyedge.atomic import atomic_directory, write_json
+from tinyedge.compiler.graph import Graph, Operator
 from tinyedge.compiler.reader import read_any_tflite
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
@@ -24,23 +25,28 @@ from tinyedge.export.bias_correction import correct_output_bias
 from tinyedge.export.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.export.equalise import equalise
 from tinyedge.export.flatbuffer import tflite_bytes
-from tinyedge.export.fold import fold_classifier, fold_encoder
+from tinyedge.export.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.export.gates import DeployableCheck, check_deployable
 from tinyedge.export.graph_network import GraphNetwork
+from tinyedge.export.layer_names import name_layers
 from tinyedge.export.manifest import (
     Calibration,
     ExportManifest,
     FileRecord,
+    Precision,
     Preprocessing,
     TensorSpec,
+    WideOperator,
     record_file,
     write_manifest,
 )
 from tinyedge.export.onnx import INPUT_NAME, export_onnx
 from tinyedge.export.parity import Gates, run_torch
+from tinyedge.export.precision import can_be_wide, mix_precision
 from tinyedge.export.preprocess import FORMULA, normalise_images
 from tinyedge.export.quantise import quantise
 from tinyedge.export.ranges import RangeChoice, choose_ranges
+from tinyedge.export.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
 from tinyedge.export.tflite import FLOAT_FILE, Converter, require_export_packages
 
 if TYPE_CHECKING:
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
 
 EXPORT_FOLDER = "export"
 ONNX_FILE = "model.onnx"
+PRECISIONS = ("int8", "mixed", "16x8")
 INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
@@ -55,6 +62,7 @@ PROBE_FILE = "probe.safetensors"
 FEWEST_CALIBRATION_IMAGES = 16
 
 _MOST_UNSEEN_IMAGES = 256
+_SENSITIVITY_IMAGES = 64
 _VERSIONED_PACKAGES = ("tinyedge", "torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
 
 
@@ -76,16 +84,26 @@ class ExportOptions:
     """How to export.
 
     Attributes:
-        int8: Whether to write the INT8 model, or the float ones alone.
+        int8: Whether to write a quantised model, or the float ones alone.
         calibration_images: How many train images set the activations' ranges.
         seed: Of their draw.
         gates: What the export has to hold.
+        precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
+            `choose_wide` finds it worth its cost.
+        sensitivity: Whether to write `sensitivity.json`, which "mixed" always does.
     """
 
     int8: bool = True
     calibration_images: int = 512
     seed: int = 0
     gates: Gates = field(default_factory=Gates)
+    precision: str = "int8"
+    sensitivity: bool = False
+
+    @property
+    def model_file(self) -> str | None:
+        """The name of the quantised model."""
+        return f"model_{self.precision}.tflite" if self.int8 else None
 
 
 class _Classifier(nn.Module):
@@ -114,17 +132,21 @@ def export_run(
     seed: int = 0,
     classifier: bool = True,
     gates: Gates | None = None,
+    precision: str = "int8",
+    sensitivity: bool = False,
     announce: Callable[[str], None] = _silent,
 ) -> ExportManifest:
     """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
 
     Args:
         run: A trained run; it has to be probed if `classifier` is asked for.
-        int8: Whether to write the INT8 model.
+        int8: Whether to write a quantised model.
         calibration_images: How many of the run's own train images set the activations' ranges.
         seed: Of their draw.
         classifier: Encoder and linear probe in one graph, or the encoder alone.
         gates: What the export has to hold; None is the defaults.
+        precision: Of the quantised model, see `ExportOptions`.
+        sensitivity: Whether to write `sensitivity.json`.
         announce: Called with the name of each step when it begins.
 
     Raises:
@@ -134,7 +156,7 @@ def export_run(
         GateFailed: Everything was written, but a gate does not hold.
     """
     require_export_packages()
-    options = ExportOptions(int8, calibration_images, seed, gates or Gates())
+    options = ExportOptions(int8, calibration_images, seed, gates or Gates(), precision, sensitivity)
     announce("loading")
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
@@ -163,10 +185,12 @@ def export_model(
 
     Raises:
         DataError: The train split is too small.
-        ConfigError: The encoder, its images and the probe do not fit each other, or the encoder cannot be deployed.
+        ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, or
+            the options contradict each other.
         GateFailed: Everything was written, but a gate does not hold.
     """
     require_export_packages()
+    _check_precision(options)
     if probe is not None and len(probe.weight) != len(dataset.classes):
         raise ConfigError(
             f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
@@ -186,19 +210,24 @@ def export_model(
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
         converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
-        choice = None
-        if options.int8:
+        model = folder / options.model_file if options.model_file else None
+        choice, precision = None, Precision()
+        if model is not None:
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)
             choice = choose_ranges(GraphNetwork(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
-            announce("INT8 TFLite")
-            corrected = correct_output_bias(graph, choice.ranges, torch.from_numpy(calibration))
-            (folder / INT8_FILE).write_bytes(tflite_bytes(quantise(corrected, choice.ranges)))
+            wide = _choose_wide(graph, choice, unseen, network, options, folder, announce)
+            announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
+            mixed = mix_precision(graph, choice.ranges, choice.limits, wide)
+            corrected = correct_output_bias(mixed.graph, mixed.ranges, torch.from_numpy(calibration), mixed.wide)
+            model.write_bytes(tflite_bytes(quantise(corrected, mixed.ranges, mixed.wide)))
+            precision = _describe_precision(graph, network, options.precision, wide)
         announce("parity")
-        manifest = _describe(encoder, dataset, probe, folder, options, choice)
-        files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, folder / INT8_FILE if options.int8 else None)
+        manifest = _describe(encoder, dataset, probe, model, options, choice)
+        manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision)
+        files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, model)
         report, int8_outputs = compare_stages(files, manifest, network, images, reference.result(), options.gates)
-        check = check_deployable(folder / INT8_FILE) if options.int8 else DeployableCheck({}, 0, ())
+        check = DeployableCheck({}, 0, ()) if model is None else check_deployable(model)
         failures = [*check.failures, *report.failures()]
         write_json(folder / PARITY_FILE, {**report.to_json(), "failures": failures})
         manifest = dataclasses.replace(
@@ -268,21 +297,61 @@ def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndar
     return calibration, unseen
 
 
+def _check_precision(options: ExportOptions) -> None:
+    if options.precision not in PRECISIONS:
+        raise ConfigError(f"no such precision: {options.precision}; choose --precision {', '.join(PRECISIONS)}")
+    if not options.int8 and (options.precision != "int8" or options.sensitivity):
+        raise ConfigError("--float quantises nothing; leave it out, or leave --precision and --sensitivity out")
+
+
+def _choose_wide(
+    graph: Graph,
+    choice: RangeChoice,
+    unseen: np.ndarray,
+    network: Deployable,
+    options: ExportOptions,
+    folder: Path,
+    announce: Callable[[str], None],
+) -> frozenset[Operator]:
+    """Return the operators that run in 16x8; what that is chosen by, or what was asked for, goes into the folder."""
+    if options.sensitivity or options.precision == "mixed":
+        announce("sensitivity")
+        # Every fourth or so, as they are in the order of the data set, which may be that of the classes.
+        images = torch.from_numpy(unseen[:: -(-len(unseen) // _SENSITIVITY_IMAGES)])
+        names = name_layers(graph, network)
+        report = measure_sensitivity(GraphNetwork(graph), choice.ranges, choice.limits, images, names)
+        write_sensitivity(folder, report)
+        if options.precision == "mixed":
+            return choose_wide(graph, report)
+    return frozenset(filter(can_be_wide, graph.operators)) if options.precision == "16x8" else frozenset()
+
+
+def _describe_precision(graph: Graph, network: Deployable, name: str, wide: frozenset[Operator]) -> Precision:
+    share = sum(map(macs_of, wide)) / max(sum(map(macs_of, graph.operators)), 1)
+    names = name_layers(graph, network)
+    described = tuple(
+        WideOperator(position, names[position], operator.op)
+        for position, operator in enumerate(graph.operators)
+        if operator in wide
+    )
+    return Precision(name, round(share, 4), described)
+
+
 def _describe(
     encoder: Encoder,
     dataset: ImageDataset,
     probe: Probe | None,
-    folder: Path,
+    model: Path | None,
     options: ExportOptions,
     choice: RangeChoice | None,
 ) -> ExportManifest:
-    """Make the manifest of what is in the folder so far."""
+    """Make the manifest of what is there so far."""
     size = encoder.input_size
     outputs = encoder.feature_dim if probe is None else len(probe.weight)
     weights: dict[str, torch.Tensor] = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     if probe is not None:
         weights.update({"probe.weight": probe.weight, "probe.bias": probe.bias})
-    scales = ((None, None), (None, None)) if choice is None else _quantisation(folder / INT8_FILE)
+    scales = ((None, None), (None, None)) if model is None else _quantisation(model)
     calibration = None
     if choice is not None:
         figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
@@ -309,12 +378,11 @@ def _describe(
 
 def _quantisation(model: Path) -> tuple[tuple[float, int], tuple[float, int]]:
     """Return scale and zero point of the model's input and output."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(model))
-    details = (interpreter.get_input_details()[0], interpreter.get_output_details()[0])
-    (input_scale, input_zero), (output_scale, output_zero) = (detail["quantization"] for detail in details)
-    return (float(input_scale), int(input_zero)), (float(output_scale), int(output_zero))
+    graph = read_any_tflite(model)
+    source, output = graph.inputs[0].quantisation, graph.outputs[0].quantisation
+    assert source is not None
+    assert output is not None
+    return (source.scale, source.zero_point), (output.scale, output.zero_point)
 
 
 def _files(folder: Path) -> dict[str, FileRecord]:

@@ -1,11 +1,11 @@
-"""INT8 in float arithmetic: every value is replaced by the nearest that its codes can say.
+"""INT8 and 16x8 in float arithmetic: every value is replaced by the nearest that its codes can say.
 
 The rounding is TFLite's, per channel for weights and per tensor for activations. The sums before it are float here and
 integer there, so that a value is a step off now and then, and what follows from it too: a simulated output has the
 noise of the kernels' outputs, and not their very values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
@@ -13,6 +13,7 @@ from tinyedge.compiler.graph import Graph, Quantisation, Tensor
 from tinyedge.export.quantise import (
     CHANNEL_AXIS,
     HIGHEST_CODE,
+    LARGEST_INT16_CODE,
     LOWEST_CODE,
     Range,
     activation_quantisations,
@@ -21,15 +22,17 @@ from tinyedge.export.quantise import (
 
 
 class FakeQuantiser:
-    """A hook of `GraphNetwork` that rounds what INT8 rounds: activations, and weights but not biases.
+    """A hook of `GraphNetwork` that rounds what the kernels round: activations, and weights but not biases.
 
     Args:
         graph: Float.
         ranges: Of every activation.
+        wide: The activations that are int16, as for `quantise`.
     """
 
-    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range]):
-        self._activations = activation_quantisations(graph, ranges)
+    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()):
+        self._activations = activation_quantisations(graph, ranges, wide)
+        self._wide = wide
         self._axes = {
             weight: CHANNEL_AXIS[operator.op]
             for operator in graph.operators
@@ -37,7 +40,9 @@ class FakeQuantiser:
         }
 
     def __call__(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Return the value of a tensor as INT8 keeps it."""
+        """Return the value of a tensor as its type keeps it."""
+        if tensor in self._wide:
+            return round_to_int16_codes(value, self._activations[tensor])
         if tensor in self._activations:
             return round_to_codes(value, self._activations[tensor])
         if tensor in self._axes:
@@ -49,6 +54,11 @@ def round_to_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Ten
     """Return the nearest values that int8 codes of one scale can say."""
     scale, zero_point = quantisation.scale, quantisation.zero_point
     return ((value / scale).round() + zero_point).clamp(LOWEST_CODE, HIGHEST_CODE).sub(zero_point) * scale
+
+
+def round_to_int16_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
+    """Return the nearest values that int16 codes of one scale can say."""
+    return (value / quantisation.scale).round().clamp(-LARGEST_INT16_CODE - 1, LARGEST_INT16_CODE) * quantisation.scale
 
 
 def round_weight(weight: torch.Tensor, axis: int) -> torch.Tensor:

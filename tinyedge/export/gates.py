@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tinyedge.compiler.graph import Graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError
@@ -15,6 +17,14 @@ TFLM_INT8_OPERATORS = frozenset(
         *("HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD", "PRELU"),
         *("QUANTIZE", "REDUCE_MAX", "RELU", "RESHAPE", "SLICE", "SOFTMAX", "SPLIT", "SQUARED_DIFFERENCE"),
         *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
+    }
+)
+
+# Those of them that also have a kernel of int16 activations. HARD_SWISH has none.
+TFLM_INT16_OPERATORS = frozenset(
+    {
+        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC"),
+        *("MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RESHAPE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE"),
     }
 )
 
@@ -49,9 +59,12 @@ def check_deployable(model: Path) -> DeployableCheck:
 
 
 def _operator_failures(graph: Graph) -> list[str]:
-    return [
-        f"operator {operator.index} ({operator.op}), which makes '{operator.output.name}', has no int8 kernel in "
-        "TFLite Micro"
-        for operator in graph.operators
-        if operator.op not in TFLM_INT8_OPERATORS
-    ]
+    failures = []
+    for operator in graph.operators:
+        dtype = operator.output.dtype
+        if operator.op not in (TFLM_INT16_OPERATORS if dtype == np.int16 else TFLM_INT8_OPERATORS):
+            failures.append(
+                f"operator {operator.index} ({operator.op}), which makes '{operator.output.name}', has no "
+                f"{dtype.name} kernel in TFLite Micro"
+            )
+    return failures

@@ -67,12 +67,25 @@ class GraphNetwork(nn.Module):
         Returns:
             The output, (B, K) float32.
         """
+        values = {self.graph.inputs[0]: images if hook is None else hook(self.graph.inputs[0], images)}
+        return self.resume(values, 0, hook)
+
+    def resume(self, values: dict[Tensor, torch.Tensor], start: int, hook: Hook | None = None) -> torch.Tensor:
+        """Run the operators from a position on.
+
+        Args:
+            values: Of the activations before that; the others are added.
+            start: The position of the first operator to run.
+            hook: As for `forward`.
+
+        Returns:
+            The output, (B, K) float32.
+        """
 
         def seen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
             return value if hook is None else hook(tensor, value)
 
-        values = {self.graph.inputs[0]: seen(self.graph.inputs[0], images)}
-        for operator in self.graph.operators:
+        for operator in self.graph.operators[start:]:
             inputs = [self._value(tensor, values, seen) for tensor in operator.inputs]
             values[operator.output] = seen(operator.output, OPERATORS[operator.op](operator, inputs))
         return values[self.graph.outputs[0]]
@@ -241,6 +254,7 @@ OPERATORS: dict[str, Function] = {
     "MEAN": _mean,
     "MUL": _elementwise(torch.mul),
     "PAD": _pad,
+    "QUANTIZE": _unary(lambda x: x),
     "RELU": _unary(F.relu),
     "RELU6": _unary(lambda x: x.clamp(0, 6)),
     "RESHAPE": _reshape,

@@ -15,6 +15,7 @@ from tinyedge.errors import ModelError
 from tinyedge.export.distance import cosine, relative_difference, sqnr_db
 from tinyedge.export.graph_network import GraphNetwork
 from tinyedge.export.layer_names import layer_name, match_layers
+from tinyedge.export.litert import litert_content
 from tinyedge.export.onnx import INPUT_NAME
 
 
@@ -146,8 +147,9 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # Without XNNPACK, which merges operators and whose tensors cannot be read.
+    content = litert_content(model)
     interpreter = Interpreter(
-        str(model),
+        model_content=content,
         num_threads=1,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
@@ -155,8 +157,12 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     interpreter.allocate_tensors()
     input_index = interpreter.get_input_details()[0]["index"]
     # Our own files name no tensor inside the graph, so tensors are found by their position in the file.
-    subgraph = tflite.Model.GetRootAs(model.read_bytes(), 0).Subgraphs(0)
-    positions = [int(subgraph.Operators(index).Outputs(0)) for index in range(subgraph.OperatorsLength())]
+    written = tflite.Model.GetRootAs(content, 0)
+    operators = map(written.Subgraphs(0).Operators, range(written.Subgraphs(0).OperatorsLength()))
+    # DEQUANTIZE is only where LiteRT needs it, and no operator of the file itself.
+    codes = (written.OperatorCodes(index).BuiltinCode() for index in range(written.OperatorCodesLength()))
+    own = [code != tflite.BuiltinOperator.DEQUANTIZE for code in codes]
+    positions = [int(operator.Outputs(0)) for operator in operators if own[operator.OpcodeIndex()]]
     outputs: list[list[np.ndarray]] = [[] for _ in positions]
     for image in images:
         interpreter.set_tensor(input_index, image[np.newaxis])

@@ -76,6 +76,36 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class WideOperator:
+    """An operator that runs in 16x8.
+
+    Attributes:
+        position: Among the operators of the float TFLite model.
+        name: Of the layer, `stage3.2 mixer query`; "" where that is not known.
+        op: TFLite's name of the operator.
+    """
+
+    position: int
+    name: str
+    op: str
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the deployed model computes in.
+
+    Attributes:
+        name: "int8", "mixed" or "16x8".
+        macs_share: Of the multiply-accumulates, how many run in 16x8.
+        wide: The operators that do; all others run in INT8.
+    """
+
+    name: str = "int8"
+    macs_share: float = 0.0
+    wide: tuple[WideOperator, ...] = ()
+
+
+@dataclass(frozen=True)
 class ExportManifest:
     """The contents of `export.json`.
 
@@ -96,6 +126,8 @@ class ExportManifest:
         files: The exported files by name.
         parity: The figures of `parity.json`.
         versions: Of the packages that made it.
+        model: The name of the quantised file, which is the one to deploy; None without one.
+        precision: Of that file.
         schema: Of this file.
     """
 
@@ -115,6 +147,8 @@ class ExportManifest:
     files: dict[str, FileRecord]
     parity: dict[str, Any]
     versions: dict[str, str]
+    model: str | None = "model_int8.tflite"  # The only one there was when manifests did not say.
+    precision: Precision = field(default_factory=Precision)
     schema: int = field(default=SCHEMA)
 
 
@@ -150,6 +184,7 @@ def read_manifest(directory: Path) -> ExportManifest:
                 "output": _tensor_spec(content["output"]),
                 "preprocessing": _preprocessing(content["preprocessing"]),
                 "calibration": None if calibration is None else Calibration(**calibration),
+                "precision": _precision(content.get("precision", {})),
                 "files": {name: FileRecord(**record) for name, record in content["files"].items()},
             }
         )
@@ -159,6 +194,10 @@ def read_manifest(directory: Path) -> ExportManifest:
 
 def _tensor_spec(content: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**content, "shape": tuple(content["shape"])})
+
+
+def _precision(content: dict[str, Any]) -> Precision:
+    return Precision(**{**content, "wide": tuple(WideOperator(**one) for one in content.get("wide", ()))})
 
 
 def _preprocessing(content: dict[str, Any]) -> Preprocessing:

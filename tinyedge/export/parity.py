@@ -13,6 +13,7 @@ from torch import nn
 
 from tinyedge.export.distance import EXACT_DB, cosine, relative_difference, sqnr_db
 from tinyedge.export.layers import LayerParity
+from tinyedge.export.litert import litert_content
 from tinyedge.export.manifest import TensorSpec
 from tinyedge.export.onnx import INPUT_NAME
 
@@ -357,7 +358,9 @@ def run_tflite(model: Path, images: np.ndarray) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
-        str(model), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        model_content=litert_content(model),
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
     input_index = interpreter.get_input_details()[0]["index"]

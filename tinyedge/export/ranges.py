@@ -52,11 +52,13 @@ class RangeChoice:
     Attributes:
         name: Of the candidate.
         ranges: Of every activation.
+        limits: The lowest and the highest value of every activation, for what is kept more finely than in INT8.
         sqnr_db: Of each candidate, on the images that the choice was made on.
     """
 
     name: str
     ranges: dict[Tensor, Range]
+    limits: dict[Tensor, Range]
     sqnr_db: dict[str, float]
 
 
@@ -75,7 +77,7 @@ def choose_ranges(network: GraphNetwork, calibration: torch.Tensor, unseen: torc
     }
     figures = {name: simulated_sqnr(network, ranges, unseen) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
-    return RangeChoice(best, candidates[best], figures)
+    return RangeChoice(best, candidates[best], candidates["min-max"], figures)
 
 
 @torch.no_grad()
@@ -134,18 +136,22 @@ def least_squares(histogram: Histogram) -> Range:
 
 
 def simulated_sqnr(network: GraphNetwork, ranges: dict[Tensor, Range], images: torch.Tensor) -> float:
-    """Return the signal-to-noise ratio in decibels of the quantised output: the mean over images (m, H, W, 3).
-
-    The mean of the logarithms, because a few images beyond every range would decide the logarithm of the mean.
-    """
+    """Return the signal-to-noise ratio in decibels of the output in INT8: the mean over images (m, H, W, 3)."""
     quantiser = FakeQuantiser(network.graph, ranges)
-    ratios = []
     with torch.no_grad():
-        for batch in images.split(_BATCH):
-            wanted = network(batch).flatten(1).double()
-            error = (network(batch, quantiser).flatten(1).double() - wanted).square().sum(1)
-            ratios.append(10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / error.clamp(min=1e-30)))
+        ratios = [image_sqnr_db(network(batch), network(batch, quantiser)) for batch in images.split(_BATCH)]
     return float(torch.cat(ratios).mean())
+
+
+def image_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """Return the signal-to-noise ratio in decibels of each output (B, ...), float64.
+
+    To be averaged as it is, because a few images beyond every range would decide the logarithm of the mean.
+    """
+    wanted = wanted.flatten(1).double()
+    error = (found.flatten(1).double() - wanted).square().sum(1)
+    ratio: torch.Tensor = 10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / error.clamp(min=1e-30))
+    return ratio
 
 
 def _shrunk(histogram: Histogram) -> Iterator[Range]:

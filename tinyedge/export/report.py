@@ -6,7 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tinyedge.export.manifest import MANIFEST_FILE, ExportManifest
+from tinyedge.export.manifest import MANIFEST_FILE, ExportManifest, Precision
+from tinyedge.export.sensitivity import SensitivityReport
+
+_MOST_SENSITIVE = 12
 
 
 def print_export(manifest: ExportManifest, folder: Path, seconds: float, console: Console) -> None:
@@ -34,6 +37,39 @@ def print_export(manifest: ExportManifest, folder: Path, seconds: float, console
         console.print(_layers(manifest.parity))
 
 
+def print_sensitivity(report: SensitivityReport, precision: Precision, console: Console) -> None:
+    """Print the operators that INT8 hurts most.
+
+    Args:
+        report: From `measure_sensitivity`.
+        precision: Of the exported model: its operators in 16x8 are marked.
+        console: Where to print.
+    """
+    wide = {operator.position for operator in precision.wide}
+    table = Table(
+        *("layer", "operator", "INT8\ndB", "16x8\ndB", "gain\ndB", "MACs\n%", "arena\nB"),
+        title=f"What INT8 costs most: {min(_MOST_SENSITIVE, len(report.operators))} of {len(report.operators)} "
+        f"operators, each alone, on {report.images} train images; all of them together: {report.int8_sqnr_db:.1f} dB",
+        caption="gain of the INT8 model from one output in int16, and what runs in 16x8 and is alive at once then"
+        + ("; * is in 16x8 here" if wide else ""),
+    )
+    for row in report.operators[:_MOST_SENSITIVE]:
+        table.add_row(
+            f"{row.position}{'*' if row.position in wide else ''} {row.name}",
+            row.op,
+            f"{row.int8_sqnr_db:.1f}",
+            "-" if row.wide_sqnr_db is None else f"{row.wide_sqnr_db:.1f}",
+            f"{row.gain_db:.2f}",
+            f"{100 * row.macs / max(report.macs, 1):.2f}",
+            f"+{row.extra_arena_bytes:,}",
+        )
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for column in table.columns[2:]:
+        column.justify = "right"
+    console.print(table)
+
+
 def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
     parity = manifest.parity
     rows = [
@@ -46,14 +82,19 @@ def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
     if manifest.operators:
         rows.append(("operators", ", ".join(f"{count} {op}" for op, count in manifest.operators.items())))
         rows.append(("TRANSPOSE", str(manifest.transposes)))
+    precision = manifest.precision
+    name = "INT8" if precision.name == "int8" else precision.name
+    if precision.wide:
+        share = f"{100 * precision.macs_share:.1f} % of the multiply-accumulates"
+        rows.append(("16x8", f"{len(precision.wide)} operators, {share}"))
     int8, bits, neighbours = parity["float_int8"], parity["bit_exact"], parity["neighbours"]
     if int8:
-        rows.append(("float - INT8", f"cosine {int8['cosine']:.4f}, SQNR {int8['sqnr_db']:.1f} dB"))
+        rows.append((f"float - {name}", f"cosine {int8['cosine']:.4f}, SQNR {int8['sqnr_db']:.1f} dB"))
     if neighbours:
         rows.append(
             (
                 f"{neighbours['neighbours']} nearest by {neighbours['of']}",
-                f"{neighbours['overlap']:.1f} % in common, float and INT8, among {neighbours['images']:,} images",
+                f"{neighbours['overlap']:.1f} % in common, float and {name}, among {neighbours['images']:,} images",
             )
         )
     if bits:

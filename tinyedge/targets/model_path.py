@@ -4,24 +4,29 @@ from pathlib import Path
 
 from tinyedge.errors import ModelError
 
-EXPORTED_MODEL = Path("export") / "model_int8.tflite"
+_EXPORT_FOLDER = "export"
 
 
 def resolve_model(source: Path) -> Path:
-    """Return the INT8 .tflite file of a run directory, or the file itself.
+    """Return the quantised .tflite file that a run's manifest names, or the file itself.
 
     Args:
-        source: A run directory with an INT8 export, or a .tflite file.
+        source: A run directory with a quantised export, or a .tflite file.
 
     Raises:
-        ModelError: There is no such file, or the run has no INT8 export.
+        ModelError: There is no such file, or the run has no quantised export.
     """
+    from tinyedge.export.manifest import read_manifest
+
     source = Path(source)
     if source.is_dir():
-        model = source / EXPORTED_MODEL
-        if not model.is_file():
-            raise ModelError(f"{source} has no {EXPORTED_MODEL}: run `tinyedge export {source} --int8` first")
-        return model
+        folder = source / _EXPORT_FOLDER
+        name = read_manifest(folder).model
+        if name is None or not (folder / name).is_file():
+            raise ModelError(
+                f"{folder} has no {name or 'quantised model'}: run `tinyedge export {source} --int8` first"
+            )
+        return folder / name
     if not source.is_file():
         raise ModelError(f"no such file or run: {source}; give a .tflite file or a run directory of `tinyedge train`")
     return source

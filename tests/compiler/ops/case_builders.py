@@ -261,12 +261,13 @@ def table(
     op: str = "LOGISTIC",
     scales: tuple[float, float] = (0.05, 1 / 256),
     zero_points: tuple[int, int] = (3, -128),
+    **options: object,
 ) -> Case:
     """Every int8 value goes through the function."""
     source = TensorSpec((1, 256), scales[0], zero_points[0])
-    model = one_operator(op, [source], TensorSpec((1, 256), scales[1], zero_points[1]))
+    model = one_operator(op, [source], TensorSpec((1, 256), scales[1], zero_points[1]), **options)
     values = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
-    return Case(_label(op, scales=scales, zero_points=zero_points), model, [rng.permuted(values, axis=2)])
+    return Case(_label(op, scales=scales, zero_points=zero_points, **options), model, [rng.permuted(values, axis=2)])
 
 
 def mean(

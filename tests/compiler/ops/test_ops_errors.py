@@ -37,7 +37,7 @@ MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
 @pytest.mark.parametrize(
     ("named", "fragment", "broken"),
     [
-        ("result", "no kernel", operator("GELU", [IMAGE], IMAGE)),
+        ("result", "no kernel", operator("FLOOR", [IMAGE], IMAGE)),
         ("input_0", "int16", operator("RELU", [TensorSpec((1, 8), 0.1, dtype=np.int16)], VECTOR)),
         ("result", "float32", operator("RELU", [VECTOR], TensorSpec((1, 8), dtype=np.float32))),
         ("input_0", "single scale", operator("RELU", [TensorSpec((1, 2), [0.1, 0.2])], TensorSpec((1, 2), 0.1))),

@@ -1,8 +1,9 @@
-"""Functions of one int8 value: RELU, RELU6, HARD_SWISH, LOGISTIC, TANH and the rescaling QUANTIZE.
+"""Functions of one int8 value: RELU and its kin, HARD_SWISH, LOGISTIC, TANH, GELU and the rescaling QUANTIZE.
 
 Each becomes a table of its 256 results. What a function returns for a value is computed as the reference interpreter
 computes it, quirks included: its RELU6 clamps without rescaling, and LOGISTIC and TANH take the output's scale for
-granted.
+granted. TFLite Micro has no GELU; LiteRT has, and is the reference there. TABLE is no operator of TFLite: the pass
+`fuse_tables` makes it of several.
 """
 
 import math
@@ -19,6 +20,7 @@ from tinyedge.compiler.fixed_point import (
     rounding_shift,
     tanh,
 )
+from tinyedge.compiler.gelu import gelu_codes
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering.registry import lowers
@@ -36,10 +38,13 @@ _INT16_MIN, _INT16_MAX = -(2**15), 2**15 - 1
 
 
 def _table_call(operator: Operator, function: Callable[[int], int]) -> KernelCall:
+    return _lookup(operator, np.array([function(value) for value in range(-128, 128)], dtype=np.int8))
+
+
+def _lookup(operator: Operator, table: np.ndarray) -> KernelCall:
     source, output = int8_activation(operator), int8_output(operator)
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
-    table = np.array([function(value) for value in range(-128, 128)], dtype=np.int8)
     return KernelCall(
         function="te_table_s8",
         struct="te_table_params",
@@ -74,6 +79,18 @@ def lower_relu(operator: Operator) -> KernelCall:
     """Lower a RELU that stands alone."""
     source, output = int8_activation(operator), int8_output(operator)
     return _table_call(operator, _rescaling(operator, scale(source) / scale(output), max(-128, zero_point(output))))
+
+
+@lowers("LEAKY_RELU")
+def lower_leaky_relu(operator: Operator) -> KernelCall:
+    """Lower LEAKY_RELU with a slope that is not negative."""
+    source, output = int8_activation(operator), int8_output(operator)
+    slope = float(operator.options.get("alpha", 0.0))
+    if not slope >= 0:
+        raise unsupported(operator, output, f"has the slope {slope:g}", "slopes that are not negative")
+    above = _rescaling(operator, scale(source) / scale(output), -128)
+    below = _rescaling(operator, scale(source) * slope / scale(output), -128)
+    return _table_call(operator, lambda value: above(value) if value >= zero_point(source) else below(value))
 
 
 @lowers("RELU6")
@@ -184,3 +201,22 @@ def lower_hard_swish(operator: Operator) -> KernelCall:
         return clamp(_wrap_int16(result + zero_point(output)), -128, 127)
 
     return _table_call(operator, evaluate)
+
+
+@lowers("GELU")
+def lower_gelu(operator: Operator) -> KernelCall:
+    """Lower GELU, by the error function or by the hyperbolic tangent."""
+    source, output = int8_activation(operator), int8_output(operator)
+    assert source.quantisation is not None
+    assert output.quantisation is not None
+    approximate = bool(operator.options.get("approximate", False))
+    return _lookup(operator, gelu_codes(source.quantisation, output.quantisation, approximate))
+
+
+@lowers("TABLE")
+def lower_table(operator: Operator) -> KernelCall:
+    """Lower what `fuse_tables` made; a file's own custom operator of this name has no table."""
+    table = operator.options.get("table")
+    if not isinstance(table, np.ndarray):
+        raise unsupported(operator, operator.outputs[0], "is custom", "TFLite's own operators")
+    return _lookup(operator, table)

@@ -49,6 +49,7 @@ from tinyedge.export.parity import (
 from tinyedge.export.preprocess import FORMULA, normalise_images, quantise_images
 from tinyedge.export.quantise import quantise
 from tinyedge.export.ranges import RangeChoice, choose_ranges
+from tinyedge.export.stand_in import convert_with_gelu, has_gelu
 from tinyedge.export.tflite import FLOAT_FILE, convert_onnx, require_export_packages
 
 if TYPE_CHECKING:
@@ -169,7 +170,10 @@ def export_model(
     with atomic_directory(out) as folder:
         output_name = "feature" if probe is None else "logits"
         export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE)
-        convert_onnx(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
+        if has_gelu(network):
+            convert_with_gelu(network, encoder.input_size, output_name, calibration, folder / FLOAT_FILE)
+        else:
+            convert_onnx(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
         choice = _quantise(folder, calibration, unseen) if options.int8 else None
         manifest = _describe(encoder, dataset, probe, folder, options, choice)
         report = _compare(trained, dataset, manifest, folder)

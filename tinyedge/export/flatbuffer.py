@@ -24,9 +24,12 @@ _OPTIONS = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
+    "CAST": "CastOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GATHER": "GatherOptions",
+    "GELU": "GeluOptions",
     "HARD_SWISH": "HardSwishOptions",
     "LOGISTIC": "NONE",
     "MAX_POOL_2D": "Pool2DOptions",
@@ -48,6 +51,8 @@ _ENUMS = {
     "fused_activation_function": tflite.ActivationFunctionType,
     "weights_format": tflite.FullyConnectedOptionsWeightsFormat,
     "quantized_bias_type": tflite.TensorType,
+    "in_data_type": tflite.TensorType,
+    "out_data_type": tflite.TensorType,
 }
 
 

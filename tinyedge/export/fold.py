@@ -215,11 +215,6 @@ def _fold_body(encoder: Encoder) -> tuple[nn.Module, _Tail | None]:
 
 
 def _fold_tinynext(encoder: TinyNext) -> tuple[nn.Module, _Tail | None]:
-    if encoder.act != "relu":
-        raise ConfigError(
-            f"{encoder.name} was trained with act={encoder.act}, which TFLite Micro lacks; "
-            "train it with --act relu to deploy it"
-        )
     stages = (encoder.stem, encoder.stage1, encoder.embed1, encoder.stage2, encoder.embed2, encoder.stage3)
     blocks = [_fold_block(block) for stage in (*stages, encoder.embed3, encoder.stage4) for block in _blocks(stage)]
     last = blocks[-1]

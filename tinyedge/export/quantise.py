@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.export.gelu_lookup import gelu_lookup
 
 Range = tuple[float, float]
 """The lowest and the highest value of an activation; 0 lies between them."""
@@ -46,7 +47,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range]) -> Graph:
         ranges: Of each activation of it.
 
     Returns:
-        The same operators over int8 tensors.
+        The same operators over int8 tensors, but for GELU, which becomes a lookup.
     """
     activations = activation_quantisations(graph, ranges)
     tensors: dict[Tensor, Tensor] = {}
@@ -54,6 +55,9 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range]) -> Graph:
         tensors[activation] = dataclasses.replace(activation, dtype=np.dtype(np.int8), quantisation=quantisation)
     operators = []
     for operator in graph.operators:
+        if operator.op == "GELU":
+            operators.extend(gelu_lookup(operator, tensors))
+            continue
         inputs = list(operator.inputs)
         if operator.op in CHANNEL_AXIS:
             inputs[1:] = _weights_and_bias(operator, activations)

@@ -4,12 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from tinyedge.compiler.reader import read_any_tflite
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, load_run
 
 MODELS = Path(__file__).parent.parent / "models"
+TINYNEXT_T = MODELS / "tinynext_t_cifar10" / "model_int8.tflite"
 ENTRIES = sorted(path.parent for path in MODELS.glob(f"*/{CONFIG_FILE}"))
 
 
@@ -29,3 +32,30 @@ def test_an_entry_holds_the_files_that_its_figures_are_of(entry):
         assert hashlib.sha256((entry / name).read_bytes()).hexdigest() == digest
     assert all(path.stat().st_size <= 2_000_000 for path in entry.iterdir())
     assert (entry / "card.md").is_file()
+
+
+def test_tinynext_t_is_safe_for_a_microcontroller():
+    graph = read_any_tflite(TINYNEXT_T)
+    operators = graph.histogram()
+    assert set(operators) <= {
+        *("ADD", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "MUL", "PAD", "RESHAPE"),
+        *("SOFTMAX", "TRANSPOSE"),
+    }  # So there is no FLEX, GELU, HARD_SWISH, RELU_0_TO_1, POW, QUANTIZE and no float island.
+    assert operators.get("TRANSPOSE", 0) <= 2
+    assert operators["RESHAPE"] <= 14
+    # One before each convolution that steps by two, for PyTorch pads both sides and SAME one.
+    assert operators["PAD"] <= 4
+    activations = {tensor for operator in graph.operators for tensor in operator.outputs}
+    assert {tensor.dtype.name for tensor in (*graph.inputs, *activations)} == {"int8"}
+
+
+def test_tinynext_t_is_little_more_than_its_parameters():
+    layers = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    weights: dict = {}
+    for operator in read_any_tflite(TINYNEXT_T).operators:
+        if operator.op in layers:
+            weights.update(dict.fromkeys(tensor for tensor in operator.inputs[1:] if tensor is not None))
+    parameters = sum(tensor.elements for tensor in weights)
+    assert parameters > 750_000
+    assert all(tensor.dtype == np.int8 for tensor in weights if tensor.data.ndim > 1)
+    assert TINYNEXT_T.stat().st_size <= 1.15 * parameters  # A byte each.

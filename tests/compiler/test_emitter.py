@@ -130,7 +130,11 @@ def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
 def test_every_layer_has_a_name_of_its_own(tmp_path: Path) -> None:
     names = ["x", "a", "a.2", "f;a", "a b", "a_b", "-"]
     x, *layers = (TensorSpec((1, 8), 0.1 + 0.01 * i, 3, name=name) for i, name in enumerate(names))
-    operators = [OperatorSpec("QUANTIZE", [before], after) for before, after in zip([x, *layers], layers, strict=False)]
+    weights = constant(np.eye(8, dtype=np.int8), 0.9)
+    operators = [
+        OperatorSpec("FULLY_CONNECTED", [before, weights, None], after)
+        for before, after in zip([x, *layers], layers, strict=False)
+    ]
     path = tmp_path / "names.tflite"
     path.write_bytes(build_model(operators, [x], [layers[-1]]))
     program = compile_graph(read_tflite(path))

@@ -13,6 +13,7 @@ from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
 from tinyedge.compiler.passes.alias_transposes import alias_transposes
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_padding import fold_padding
+from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import UnsupportedOpError
@@ -253,3 +254,137 @@ def test_dead_operators_are_removed(rewrite: Callable) -> None:
     before, after = rewrite(remove_dead, operators, x, z)
     assert before == {"ADD": 1, "CONV_2D": 1, "RESHAPE": 1}
     assert after == {"CONV_2D": 1, "RESHAPE": 1}
+
+
+SHAPE = (1, 3, 5, 7)
+
+
+def number(value: int, scale: float = 0.05, zero_point: int = 0) -> TensorSpec:
+    return constant(np.array([value], dtype=np.int8), scale, zero_point)
+
+
+def wide() -> TensorSpec:
+    return TensorSpec(SHAPE, dtype=np.int32)
+
+
+def activation_function(name: str, x: TensorSpec) -> list[OperatorSpec]:
+    """What converters write an activation as."""
+    a, b, y = image(*SHAPE, scale=0.04), image(*SHAPE, scale=0.05), image(*SHAPE, scale=0.3, zero_point=-90)
+    gate = TensorSpec(SHAPE, 1 / 256, -128)
+    if name == "silu":
+        return [OperatorSpec("LOGISTIC", [x], gate), OperatorSpec("MUL", [gate, x], y)]
+    if name == "gelu by the logistic function":
+        scaled = image(*SHAPE, scale=0.5 * 1.702)
+        gating = OperatorSpec("LOGISTIC", [scaled], gate)
+        return [OperatorSpec("MUL", [x, number(1, 1.702)], scaled), gating, OperatorSpec("MUL", [x, gate], y)]
+    if name == "hard sigmoid":
+        b.zero_points, a.scales, a.zero_points = -128, 0.05, -128
+        operators = [OperatorSpec("ADD", [x, number(100, 0.03)], b), OperatorSpec("RELU6", [b], a)]
+        return [*operators, OperatorSpec("MUL", [a, number(127, 1 / 762)], image(*SHAPE, scale=1 / 200))]
+    if name == "hard swish":
+        add = OperatorSpec("ADD", [number(100, 0.03), x], b, {"fusedActivationFunction": "RELU6"})
+        return [add, OperatorSpec("MUL", [x, b], a), OperatorSpec("MUL", [a, number(50, 1 / 300)], y)]
+    if name == "square of a difference":
+        return [OperatorSpec("SUB", [number(-60, 0.2, 9), x], a), OperatorSpec("MUL", [a, a], y)]
+    if name == "one sum":
+        return [OperatorSpec("ADD", [x, number(55)], y)]
+    if name == "residual":
+        tanh = TensorSpec(SHAPE, 1 / 128, 0)
+        return [OperatorSpec("TANH", [x], tanh), OperatorSpec("ADD", [tanh, x], y)]
+    assert name == "lookup"
+    table = constant(np.random.default_rng(7).integers(-128, 128, 256).astype(np.int8), 0.3, -90)
+    codes, indices = wide(), wide()
+    return [
+        OperatorSpec("CAST", [x], codes, {"inDataType": "INT8", "outDataType": "INT32"}),
+        OperatorSpec("ADD", [codes, int32(128)], indices),
+        OperatorSpec("GATHER", [table, indices], y),
+    ]
+
+
+FUNCTIONS = (
+    *("silu", "gelu by the logistic function", "hard sigmoid", "hard swish", "square of a difference", "one sum"),
+    *("residual", "lookup"),
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_one_tensor_becomes_a_table(rewrite: Callable, name: str) -> None:
+    x = image(*SHAPE)
+    function = activation_function(name, x)
+    before, after = rewrite(fuse_tables, function, x, function[-1].output)
+    assert sum(before.values()) == len(function)
+    assert after == {"TABLE": 1}
+
+
+def test_tables_between_layers(rewrite: Callable) -> None:
+    x, y, z = image(1, 5, 7, 2), image(*SHAPE, scale=2.0), image(1, 1, 3, 7, scale=4.0)
+    function = activation_function("silu", y)
+    operators = [convolution(x, y), *function, convolution(function[-1].output, z)]
+    before, after = rewrite(fuse_tables, operators, x, z)
+    assert before == {"CONV_2D": 2, "LOGISTIC": 1, "MUL": 1}
+    assert after == {"CONV_2D": 2, "TABLE": 1}
+
+
+def test_what_something_else_reads_stays(rewrite: Callable) -> None:
+    x, gate, y, z = image(*SHAPE), TensorSpec(SHAPE, 1 / 256, -128), image(*SHAPE), image(*SHAPE, scale=0.6)
+    channels = constant(np.arange(7, dtype=np.int8), 0.1)
+    operators = [
+        OperatorSpec("LOGISTIC", [x], gate),
+        OperatorSpec("MUL", [x, gate], y),
+        OperatorSpec("MUL", [gate, channels], image(*SHAPE, scale=0.01)),
+    ]
+    operators.append(OperatorSpec("ADD", [y, operators[-1].output], z))
+    before, after = rewrite(fuse_tables, operators, x, z)
+    assert before == after == {"ADD": 1, "LOGISTIC": 1, "MUL": 2}
+
+
+def test_a_chain_starts_where_its_tensors_join(rewrite: Callable) -> None:
+    x, a, b, y = image(1, 5, 7, 2), image(*SHAPE, scale=2.0), image(*SHAPE, scale=1.9), image(*SHAPE, scale=2.5)
+    function = activation_function("silu", y)
+    operators = [convolution(x, a), OperatorSpec("RELU", [a], b), convolution(x, image(*SHAPE, scale=2.0))]
+    operators += [OperatorSpec("ADD", [b, operators[-1].output], y), *function]
+    before, after = rewrite(fuse_tables, operators, x, function[-1].output)
+    assert before == {"ADD": 1, "CONV_2D": 2, "LOGISTIC": 1, "MUL": 1, "RELU": 1}
+    assert after == {"ADD": 1, "CONV_2D": 2, "RELU": 1, "TABLE": 1}
+
+
+def test_a_lookup_beyond_its_table_is_refused(tmp_path: Path) -> None:
+    x = image(*SHAPE)
+    operators = activation_function("lookup", x)
+    operators[1].inputs[1].data[:] = 127
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators, [x], [operators[-1].output]))
+    with pytest.raises(UnsupportedOpError, match="CAST"):
+        AotRuntime(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_functions(seed: int, tmp_path: Path) -> None:
+    """Operators on the results of earlier ones, all of one tensor: each of the 256 results is TFLite Micro's."""
+    rng = np.random.default_rng(seed)
+    shape, operators = (1, 256), []
+    x = TensorSpec(shape, 0.03, int(rng.integers(-128, 128)))
+    known = [x]
+    for _ in range(6):
+        op = str(rng.choice(["ADD", "SUB", "MUL", "LOGISTIC", "TANH", "HARD_SWISH", "RELU", "QUANTIZE"]))
+        first, second = known[-1], known[int(rng.integers(len(known)))]
+        if rng.random() < 0.3:
+            second = number(int(rng.integers(-128, 128)), float(rng.uniform(0.01, 0.1)), int(rng.integers(-128, 128)))
+        if op in ("ADD", "SUB", "MUL"):
+            pair = [first, second] if rng.random() < 0.5 else [second, first]
+            scale = float(rng.uniform(0.02, 0.2))
+            fused = str(rng.choice(["NONE", "RELU", "RELU6"]))
+            y = TensorSpec(shape, scale, int(rng.integers(-128, 128)))
+            operators.append(OperatorSpec(op, pair, y, {"fusedActivationFunction": fused}))
+        else:
+            fixed = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
+            y = TensorSpec(shape, *fixed.get(op, (float(rng.uniform(0.02, 0.2)), int(rng.integers(-128, 128)))))
+            operators.append(OperatorSpec(op, [first], y))
+        known.append(y)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators, [x], [known[-1]]))
+    graph = read_tflite(path)
+    fuse_tables(graph)
+    (table,) = graph.operators
+    codes = np.arange(-128, 128, dtype=np.int8)
+    np.testing.assert_array_equal(table.options["table"], TflmRuntime(path).run(codes[None])[0])

@@ -12,13 +12,17 @@ _OPTIONS = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
+    "CAST": "CastOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "DEQUANTIZE": "DequantizeOptions",
     "EXPAND_DIMS": "ExpandDimsOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GATHER": "GatherOptions",
+    "GELU": "GeluOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
@@ -153,7 +157,12 @@ def _tensor(model: Any, spec: TensorSpec, index: int) -> Any:
 
 
 def _options(name: str, values: Mapping[str, Any]) -> Any:
-    enumerations = {"padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType}
+    enumerations = {
+        "padding": schema.Padding,
+        "fusedActivationFunction": schema.ActivationFunctionType,
+        "inDataType": schema.TensorType,
+        "outDataType": schema.TensorType,
+    }
     options = getattr(schema, f"{name}T")()
     for key, value in values.items():
         if not hasattr(options, key):

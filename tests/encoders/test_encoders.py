@@ -140,6 +140,12 @@ def test_initialisation_follows_the_seed(name):
     assert not torch.equal(weights(1), weights(2))
 
 
+@pytest.mark.parametrize(("act", "kind"), [("gelu", nn.GELU), ("silu", nn.SiLU), ("hard_swish", nn.Hardswish)])
+def test_an_activation_is_the_mlps(act, kind):
+    encoder = create_encoder("tinynext_t", input_size=32, act=act)
+    assert [type(block.mlp[1]) for block in (*encoder.stage3, *encoder.stage4)] == [kind] * 8
+
+
 def test_tinynext_starts_as_its_paper_says():
     torch.manual_seed(0)
     encoder = create_encoder("tinynext_t", input_size=32, act="gelu")
@@ -172,8 +178,8 @@ def test_wrong_choices_name_the_right_ones():
         create_encoder("tinynext_t", input_size=32, strides=(2, 2, 2, 2))
     with pytest.raises(ConfigError, match="strides"):
         create_encoder("tinynext_t", input_size=32, strides=(2, 3, 2, 2, 2))
-    with pytest.raises(ConfigError, match="silu"):
-        create_encoder("tinynext_t", input_size=32, act="silu")
+    with pytest.raises(ConfigError, match=r"'elu' is not available .* relu, gelu, silu, hard_swish"):
+        create_encoder("tinynext_t", input_size=32, act="elu")
     with pytest.raises(ConfigError, match="gelu"):
         create_encoder("mobilenetv2_035", input_size=32, act="gelu")
     with pytest.raises(ConfigError, match="input size 4"):

@@ -78,6 +78,8 @@ def others():
     yield one_operator("ADD", x, (x,), (1, 5, 6), fused_activation_function="RELU6")
     for op in ("RELU", "RELU6", "LOGISTIC", "TANH", "HARD_SWISH"):
         yield one_operator(op, x, (), (1, 5, 6))
+    for approximate in (False, True):
+        yield one_operator("GELU", x, (), (1, 5, 6), approximate=approximate)
     image = activation(1, 3, 5, 2)
     yield one_operator("MEAN", image, (integers(1, 2),), (1, 2), keep_dims=False)
     yield one_operator("MEAN", image, (integers(1, 2),), (1, 1, 1, 2), keep_dims=True)

@@ -16,7 +16,7 @@ def train(
     epochs: int | None = typer.Option(None, help="Passes over the train split; by default 100."),
     image_size: int | None = typer.Option(None, help="H = W in pixels; by default the data set's own."),
     strides: str | None = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
-    act: str | None = typer.Option(None, help="relu (default; deploys) or gelu (the paper's)."),
+    act: str | None = typer.Option(None, help="relu (default), gelu (the paper's), silu or hard_swish."),
     batch_size: int | None = typer.Option(None, help="Images a step over all devices."),
     lr: float | None = typer.Option(None, help="Peak learning rate for 256 images a step."),
     seed: int | None = typer.Option(None, help="Of weights, data order and augmentation; by default 0."),

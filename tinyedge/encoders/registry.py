@@ -110,7 +110,7 @@ def create_encoder(
         name: One of `encoder_names()`.
         input_size: H = W of the images, in pixels.
         strides: Each 1 or 2, first layer first; None takes the encoder's default for the input size.
-        act: Activation of the MLPs: "relu", or "gelu" as in TinyNeXt's paper, which TFLite Micro cannot run.
+        act: Activation of TinyNeXt's MLPs: "relu", "gelu" as in its paper, "silu" or "hard_swish".
         hidden: Hidden channels of the blocks as pruning left them, first block first; None is the encoder's own.
         enforce_budget: Whether a deployable encoder of 1,000,000 parameters or more is refused.
 

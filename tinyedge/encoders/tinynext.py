@@ -13,7 +13,7 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
 
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "hard_swish": nn.Hardswish}
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class TinyNext(Encoder):
         config: Widths and depths.
         input_size: H = W of the images, in pixels.
         strides: Of the two stem convolutions and of the three embeddings between the stages, each 1 or 2.
-        act: Of the MLPs, a key of `ACTIVATIONS`. The paper has GELU; ReLU is what a microcontroller runs.
+        act: Of the MLPs, a key of `ACTIVATIONS`. The paper has GELU; ReLU costs a microcontroller nothing.
         hidden: Expanded channels of the `MobileBlock`s and of the MLPs, in the order of the layers; None is the
             config's own.
     """

@@ -47,6 +47,7 @@ from tinyedge.export.preprocess import FORMULA, normalise_images
 from tinyedge.export.quantise import quantise
 from tinyedge.export.ranges import RangeChoice, choose_ranges
 from tinyedge.export.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
+from tinyedge.export.stand_in import convert_with_gelu, has_gelu
 from tinyedge.export.tflite import FLOAT_FILE, Converter, require_export_packages
 
 if TYPE_CHECKING:
@@ -209,7 +210,10 @@ def export_model(
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
-        converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
+        if has_gelu(network):
+            convert_with_gelu(converter, network, encoder.input_size, output_name, calibration, folder / FLOAT_FILE)
+        else:
+            converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
         model = folder / options.model_file if options.model_file else None
         choice, precision = None, Precision()
         if model is not None:

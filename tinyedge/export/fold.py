@@ -217,10 +217,6 @@ def _fold_body(encoder: Encoder) -> tuple[nn.Module, _Tail | None]:
 
 
 def _fold_tinynext(encoder: TinyNext) -> tuple[nn.Module, _Tail | None]:
-    if encoder.act != "relu":
-        raise ConfigError(
-            f"{encoder.name} has act={encoder.act}, which TFLite Micro lacks; train it with --act relu to deploy it"
-        )
     stages = ("stem", "stage1", "embed1", "stage2", "embed2", "stage3", "embed3", "stage4")
     blocks = _fold_stages(encoder, stages)
     name, last = blocks.popitem()

@@ -13,8 +13,21 @@ from tinyedge.errors import ModelError
 # it clamps without rescaling; fused into a convolution it is fine and no operator.
 TFLM_INT8_OPERATORS = frozenset(
     {
-        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
-        *("HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD", "PRELU"),
+        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D"),
+        *(
+            "FULLY_CONNECTED",
+            "GATHER",
+            "HARD_SWISH",
+            "LEAKY_RELU",
+            "LOGISTIC",
+            "MAXIMUM",
+            "MAX_POOL_2D",
+            "MEAN",
+            "MINIMUM",
+            "MUL",
+            "PAD",
+            "PRELU",
+        ),
         *("QUANTIZE", "REDUCE_MAX", "RELU", "RESHAPE", "SLICE", "SOFTMAX", "SPLIT", "SQUARED_DIFFERENCE"),
         *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
     }

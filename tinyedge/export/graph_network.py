@@ -192,6 +192,11 @@ def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> "Function":
     return run
 
 
+def _gelu(operator: Operator, inputs: Inputs) -> torch.Tensor:
+    assert inputs[0] is not None
+    return F.gelu(inputs[0], approximate="tanh" if operator.options.get("approximate", False) else "none")
+
+
 def _mean(operator: Operator, inputs: Inputs) -> torch.Tensor:
     x, axes = inputs
     assert x is not None
@@ -248,6 +253,7 @@ OPERATORS: dict[str, Function] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
+    "GELU": _gelu,
     "HARD_SWISH": _unary(F.hardswish),
     "LOGISTIC": _unary(torch.sigmoid),
     "MAX_POOL_2D": _pool,

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.errors import ModelError
+from tinyedge.export.gelu_lookup import gelu_lookup
 
 Range = tuple[float, float]
 """The lowest and the highest value of an activation; 0 lies between them."""
@@ -59,7 +60,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
         wide: The activations that become int16; those of one operator have one type, as `mix_precision` leaves them.
 
     Returns:
-        The same operators over int8 and int16 tensors.
+        The same operators over int8 and int16 tensors, but for GELU, which becomes a lookup.
 
     Raises:
         ModelError: An operator other than QUANTIZE has activations of both types.
@@ -71,6 +72,9 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
         tensors[activation] = dataclasses.replace(activation, dtype=dtype, quantisation=quantisation)
     operators = []
     for operator in graph.operators:
+        if operator.op == "GELU":
+            operators.extend(gelu_lookup(operator, tensors))
+            continue
         is_wide = _is_wide(operator, wide)
         inputs = list(operator.inputs)
         if operator.op in CHANNEL_AXIS:

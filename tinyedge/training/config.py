@@ -42,7 +42,7 @@ class TrainConfig:
         data_root: Folder that registered data sets are read from and downloaded to.
         image_size: H = W in pixels; None takes the data set's own.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
-        act: Activation of the encoder: `relu` deploys on TFLite Micro, `gelu` is the paper's.
+        act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
         hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
         teacher: Run of the frozen encoder that the method distils; None for a method without a teacher.
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.

@@ -316,15 +316,17 @@ def table(
     scales: tuple[float, float] = (0.05, 1 / 256),
     zero_points: tuple[int, int] = (3, -128),
     dtypes: tuple[type, type] = (np.int8, np.int8),
+    **options: object,
 ) -> Case:
     """Every value goes through the function."""
     least, most = np.iinfo(dtypes[0]).min, np.iinfo(dtypes[0]).max
     shape = (1, most - least + 1)
     source = _tensor(shape, scales[0], zero_points[0], dtypes[0])
-    model = one_operator(op, [source], _tensor(shape, scales[1], zero_points[1], dtypes[1]))
+    model = one_operator(op, [source], _tensor(shape, scales[1], zero_points[1], dtypes[1]), **options)
     values = np.arange(least, most + 1).astype(dtypes[0]).reshape(1, *shape)
     names = [dtype.__name__ for dtype in dtypes]
-    return Case(_label(op, dtypes=names, scales=scales, zero_points=zero_points), model, [rng.permuted(values, axis=2)])
+    label = _label(op, dtypes=names, scales=scales, zero_points=zero_points, **options)
+    return Case(label, model, [rng.permuted(values, axis=2)])
 
 
 def mean(

@@ -40,7 +40,7 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
 @pytest.mark.parametrize(
     ("named", "fragment", "broken"),
     [
-        ("result", "no kernel", operator("GELU", [IMAGE], IMAGE)),
+        ("result", "no kernel", operator("FLOOR", [IMAGE], IMAGE)),
         ("result", "int8 from int16", operator("RELU", [WIDE_VECTOR], VECTOR)),
         ("result", "int16 from int8", operator("CONV_2D", [IMAGE, WEIGHTS], WIDE_RESULT)),
         ("input_0", "int32", operator("QUANTIZE", [TensorSpec((1, 8), 0.1, dtype=np.int32)], VECTOR)),

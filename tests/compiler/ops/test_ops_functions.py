@@ -1,10 +1,14 @@
-"""Softmax and the functions that become tables."""
+"""Softmax and the functions that become tables: the bits of TFLite Micro, and for GELU, which it lacks, of LiteRT."""
 
 import itertools
 
 import numpy as np
 import pytest
 from case_builders import softmax, table
+from kernel_cases import read_operator
+
+from tinyedge.compiler.lowering import lower
+from tinyedge.runtimes.litert import LitertRuntime
 
 SCALES = (1e-7, 0.0009, 0.0123, 0.05, 1 / 16, 0.3, 1.0, 7.7, 100.0)
 
@@ -60,6 +64,28 @@ def test_rescaling_functions(check, op):
         for zero_points in ((-128, 127), (127, -128), (0, -4))
     ]
     check(cases)
+
+
+def test_leaky_relu(check):
+    rng = np.random.default_rng(7)
+    cases = [
+        table(rng, "LEAKY_RELU", (scale, scale / gain), zero_points, alpha=alpha)
+        for scale, gain in itertools.product(SCALES, (1.0, 0.37, 3.0, 1e-6, 1e6))
+        for zero_points, alpha in (((-128, 127), 0.1), ((127, -128), 0.0), ((0, -4), 0.3), ((5, 5), 1.7))
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+def test_gelu(tmp_path, approximate):
+    rng = np.random.default_rng(8)
+    for scale, ratio in itertools.product(SCALES, (1 / 64, 0.37, 1.0, 5.0)):
+        for zero_points in ((-128, 127), (127, -128), (0, -4), (17, -121)):
+            case = table(rng, "GELU", (scale, scale * ratio), zero_points, approximate=approximate)
+            call = lower(read_operator(case.model, tmp_path))
+            expected = LitertRuntime(tmp_path / "case.tflite").run(case.inputs[0][0])
+            found = call.fields["table"].values[case.inputs[0][0].astype(int) + 128]
+            np.testing.assert_array_equal(found, expected, err_msg=case.label)
 
 
 def test_table_under_sanitisers(check_sanitised):

@@ -7,13 +7,16 @@ from tinyedge.compiler.lowering import (  # noqa: F401 - they register themselve
     conv,
     elementwise,
     fully_connected,
+    gelu,
     hard_swish,
+    leaky_relu,
     mean,
     movement,
     pool,
     rescale,
     sigmoid,
     softmax,
+    table,
 )
 from tinyedge.compiler.lowering.registry import LOWERINGS
 from tinyedge.errors import UnsupportedOpError

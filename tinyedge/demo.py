@@ -9,7 +9,7 @@ from tinyedge.atomic import write_json
 from tinyedge.bench.bench import run_bench
 from tinyedge.bench.record import BenchReport
 from tinyedge.evaluation.probe import ProbeResult, probe_run
-from tinyedge.export.export import export_run
+from tinyedge.export.export import ExportOptions, export_run
 from tinyedge.targets.board import load_board
 from tinyedge.targets.firmware import build_firmware
 from tinyedge.targets.model_path import resolve_model
@@ -83,7 +83,7 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
     announce(f"tinyedge probe {pretrained}")
     float_probe = probe_run(run)
     announce(f"tinyedge export {pretrained} --int8")
-    export_run(run)
+    export_run(run, ExportOptions())
     announce(f"tinyedge build {pretrained} --board {_BOARD} --out {out / 'firmware'}")
     build_firmware(resolve_model(pretrained), load_board(_BOARD), out / "firmware")
     announce(f"tinyedge bench {pretrained} --target host --runtime all")

@@ -35,3 +35,15 @@ def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run):
     assert error.startswith(f"error: the export is in {run / 'export'}, but PyTorch and ONNX differ by ")
     assert "first in layer stem, over the limit of 0e+00" in error
     assert json.loads((run / "export" / "parity.json").read_text())["failures"][0] in error
+
+
+def test_a_finish_is_a_step_and_in_the_manifest(run):
+    command = [sys.executable, "-m", "tinyedge", "export", str(run), "--encoder-only", "--calibration", "32"]
+    answer = subprocess.run([*command, "--qat", "0.3", "--json"], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    qat = json.loads(answer.stdout)["qat"]
+    assert qat["epochs"] == 0.3
+    assert 0 < qat["sqnr_before_db"] < 60
+    assert 0 < qat["sqnr_after_db"] < 60
+    steps = [line.rpartition("  ")[0] for line in answer.stderr.strip().splitlines()]
+    assert steps == [*STEPS[:6], "QAT", *STEPS[6:]]

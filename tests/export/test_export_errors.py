@@ -45,6 +45,9 @@ def test_a_probe_of_other_classes(encoder, tmp_path):
         (ExportOptions(precision="int4"), "no such precision: int4; choose --precision int8, mixed, 16x8"),
         (ExportOptions(int8=False, precision="mixed"), "--float quantises nothing"),
         (ExportOptions(int8=False, sensitivity=True), "--float quantises nothing"),
+        (ExportOptions(precision="16x8", qat_epochs=1.0), "--qat 1 does not fit"),
+        (ExportOptions(int8=False, qat_epochs=0.5), "--qat 0.5 does not fit"),
+        (ExportOptions(qat_epochs=-1.0), "--qat -1 does not fit"),
     ],
 )
 def test_precisions_that_do_not_exist(encoder, tmp_path, options, message):

@@ -11,6 +11,7 @@ from tinyedge.compiler import fixed_point
 from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.errors import ModelError
 from tinyedge.export.flatbuffer import tflite_bytes
+from tinyedge.export.gelu_lookup import gelu_lookup
 from tinyedge.export.integer_network import IntegerNetwork, requantise
 from tinyedge.runtimes.aot import AotRuntime
 
@@ -51,6 +52,14 @@ def integers(*values) -> Tensor:
 
 def one_operator(op: str, source: Tensor, others, output: Tensor, **options) -> Graph:
     return Graph(op.lower(), [Operator(op, (source, *others), (output,), options)], (source,), (output,))
+
+
+def gelu_graph(source: Tensor, output: Tensor) -> Graph:
+    """The lookup that an export writes for GELU."""
+    real_source, real_output = (dataclasses.replace(tensor, dtype=np.dtype(np.float32)) for tensor in (source, output))
+    gelu = Operator("GELU", (real_source,), (real_output,), {"approximate": False})
+    lookup = gelu_lookup(gelu, {real_source: source, real_output: output})
+    return Graph("gelu", lookup, (source,), (output,))
 
 
 def graphs():
@@ -94,6 +103,7 @@ def graphs():
         yield op, one_operator(op, x, (), activation(1, 5, 3, 4, scale=0.06, zero_point=-30))
     yield "LOGISTIC", one_operator("LOGISTIC", x, (), activation(1, 5, 3, 4, scale=1 / 256, zero_point=-128))
     yield "TANH", one_operator("TANH", x, (), activation(1, 5, 3, 4, scale=1 / 128, zero_point=0))
+    yield "GELU", gelu_graph(x, activation(1, 5, 3, 4, scale=0.06, zero_point=-100))
     yield "PAD", one_operator("PAD", x, (integers([0, 0], [1, 2], [0, 3], [0, 0]),), activation(1, 8, 6, 4))
     rows, result = activation(1, 15, 4), activation(1, 15, 4, scale=0.08)
     steps = [Operator("RESHAPE", (x, integers(1, 15, 4)), (rows,)), Operator("RELU", (rows,), (result,))]

@@ -14,6 +14,12 @@ def export(
     sensitivity: bool = typer.Option(
         False, "--sensitivity", help="Measure what each operator's INT8 costs, as mixed does (half a minute more)."
     ),
+    qat: float = typer.Option(
+        0.0,
+        "--qat",
+        metavar="EPOCHS",
+        help="Finish by training the INT8 codes, without labels, towards the float output.",
+    ),
     calibration: int = typer.Option(512, help="How many of the run's train images set the activations' ranges."),
     seed: int = typer.Option(0, help="Of the draw of those images."),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
@@ -35,7 +41,7 @@ def export(
     from rich.console import Console
 
     from tinyedge.errors import GateFailed
-    from tinyedge.export.export import EXPORT_FOLDER, export_run
+    from tinyedge.export.export import EXPORT_FOLDER, ExportOptions, export_run
     from tinyedge.export.manifest import MANIFEST_FILE, read_manifest
     from tinyedge.export.parity import Gates
     from tinyedge.export.progress import ExportProgress
@@ -50,14 +56,18 @@ def export(
         try:
             export_run(
                 load_run(run, data),
-                int8=int8,
-                calibration_images=calibration,
-                seed=seed,
+                ExportOptions(
+                    int8=int8,
+                    calibration_images=calibration,
+                    seed=seed,
+                    gates=Gates(max_float_difference, max_drop),
+                    precision=precision,
+                    sensitivity=sensitivity,
+                    qat_epochs=qat,
+                ),
                 classifier=not encoder_only,
-                gates=Gates(max_float_difference, max_drop),
-                precision=precision,
-                sensitivity=sensitivity,
                 announce=progress.begin,
+                detail=progress.detail,
             )
         except GateFailed as error:
             failed = error

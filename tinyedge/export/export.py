@@ -16,6 +16,7 @@ from torch import nn
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.compiler.graph import Graph, Operator
 from tinyedge.compiler.reader import read_any_tflite
+from tinyedge.data.augment import Augment, default_augment
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
@@ -35,6 +36,7 @@ from tinyedge.export.manifest import (
     FileRecord,
     Precision,
     Preprocessing,
+    Qat,
     TensorSpec,
     WideOperator,
     record_file,
@@ -44,6 +46,7 @@ from tinyedge.export.onnx import INPUT_NAME, export_onnx
 from tinyedge.export.parity import Gates, run_torch
 from tinyedge.export.precision import can_be_wide, mix_precision
 from tinyedge.export.preprocess import FORMULA, normalise_images
+from tinyedge.export.qat import finish
 from tinyedge.export.quantise import quantise
 from tinyedge.export.ranges import RangeChoice, choose_ranges
 from tinyedge.export.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
@@ -63,6 +66,7 @@ PROBE_FILE = "probe.safetensors"
 FEWEST_CALIBRATION_IMAGES = 16
 
 _MOST_UNSEEN_IMAGES = 256
+_QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
 _VERSIONED_PACKAGES = ("tinyedge", "torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
 
@@ -92,6 +96,7 @@ class ExportOptions:
         precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
             `choose_wide` finds it worth its cost.
         sensitivity: Whether to write `sensitivity.json`, which "mixed" always does.
+        qat_epochs: Passes over the train images of the quantisation-aware finish, of "int8" alone; 0 is none.
     """
 
     int8: bool = True
@@ -100,6 +105,7 @@ class ExportOptions:
     gates: Gates = field(default_factory=Gates)
     precision: str = "int8"
     sensitivity: bool = False
+    qat_epochs: float = 0.0
 
     @property
     def model_file(self) -> str | None:
@@ -127,28 +133,20 @@ def _silent(step: str) -> None:
 
 def export_run(
     run: "Run",
+    options: ExportOptions,
     *,
-    int8: bool = True,
-    calibration_images: int = 512,
-    seed: int = 0,
     classifier: bool = True,
-    gates: Gates | None = None,
-    precision: str = "int8",
-    sensitivity: bool = False,
     announce: Callable[[str], None] = _silent,
+    detail: Callable[[str], None] = _silent,
 ) -> ExportManifest:
     """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
 
     Args:
         run: A trained run; it has to be probed if `classifier` is asked for.
-        int8: Whether to write a quantised model.
-        calibration_images: How many of the run's own train images set the activations' ranges.
-        seed: Of their draw.
+        options: What to write.
         classifier: Encoder and linear probe in one graph, or the encoder alone.
-        gates: What the export has to hold; None is the defaults.
-        precision: Of the quantised model, see `ExportOptions`.
-        sensitivity: Whether to write `sensitivity.json`.
         announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
 
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
@@ -157,11 +155,10 @@ def export_run(
         GateFailed: Everything was written, but a gate does not hold.
     """
     require_export_packages()
-    options = ExportOptions(int8, calibration_images, seed, gates or Gates(), precision, sensitivity)
     announce("loading")
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
-    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options, announce)
+    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options, announce, detail)
 
 
 def export_model(
@@ -171,6 +168,7 @@ def export_model(
     out: Path,
     options: ExportOptions,
     announce: Callable[[str], None] = _silent,
+    detail: Callable[[str], None] = _silent,
 ) -> ExportManifest:
     """Export an encoder, with or without a classifier, to a folder.
 
@@ -183,6 +181,7 @@ def export_model(
         out: The folder, replaced as a whole when everything in it is there.
         options: What to write.
         announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
 
     Raises:
         DataError: The train split is too small.
@@ -198,7 +197,7 @@ def export_model(
             "run `tinyedge probe` on this run again"
         )
     announce("folding")
-    calibration, unseen = _draw_images(dataset, options)
+    calibration, unseen, others = _draw_images(dataset, options)
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
@@ -215,7 +214,7 @@ def export_model(
         else:
             converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
         model = folder / options.model_file if options.model_file else None
-        choice, precision = None, Precision()
+        choice, precision, qat = None, Precision(), None
         if model is not None:
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)
@@ -224,11 +223,15 @@ def export_model(
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
             mixed = mix_precision(graph, choice.ranges, choice.limits, wide)
             corrected = correct_output_bias(mixed.graph, mixed.ranges, torch.from_numpy(calibration), mixed.wide)
-            model.write_bytes(tflite_bytes(quantise(corrected, mixed.ranges, mixed.wide)))
+            quantised = quantise(corrected, mixed.ranges, mixed.wide)
+            if options.qat_epochs > 0:
+                announce("QAT")
+                quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
+            model.write_bytes(tflite_bytes(quantised))
             precision = _describe_precision(graph, network, options.precision, wide)
         announce("parity")
         manifest = _describe(encoder, dataset, probe, model, options, choice)
-        manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision)
+        manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
         files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, model)
         report, int8_outputs = compare_stages(files, manifest, network, images, reference.result(), options.gates)
         check = DeployableCheck({}, 0, ()) if model is None else check_deployable(model)
@@ -272,11 +275,12 @@ def load_probe(run_path: Path) -> Probe:
         raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {run_path}` again") from error
 
 
-def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Draw images from the train split: to calibrate on, and others to choose the ranges on.
+def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Draw images from the train split: to calibrate on, and unseen ones to choose the ranges on.
 
     Returns:
-        (n, H, W, 3) and (m, H, W, 3) float32, normalised. Where all are calibrated on, the others are these.
+        (n, H, W, 3) and (m, H, W, 3) float32, normalised, and the indices (k,) int64 of all but the unseen ones. Where
+        all are calibrated on, the unseen ones are these.
     """
     wanted, available = options.calibration_images, len(dataset.train)
     if wanted < FEWEST_CALIBRATION_IMAGES:
@@ -292,16 +296,44 @@ def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndar
         raise DataError(f"{dataset.name} has {available} train images, too few to calibrate with {wanted}; {advice}")
     order = np.random.default_rng(options.seed).permutation(available)
     unseen = order[wanted : wanted + _MOST_UNSEEN_IMAGES]
+    others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + _MOST_UNSEEN_IMAGES :]])))
     if len(unseen) < FEWEST_CALIBRATION_IMAGES:
         unseen = order[:wanted]
     calibration, unseen = (
         normalise_images(dataset.train.images[torch.from_numpy(np.sort(chosen))].numpy(), dataset.mean, dataset.std)
         for chosen in (order[:wanted], unseen)
     )
-    return calibration, unseen
+    return calibration, unseen, others
+
+
+def _finish(
+    quantised: Graph,
+    graph: Graph,
+    dataset: ImageDataset,
+    others: torch.Tensor,
+    unseen: np.ndarray,
+    options: ExportOptions,
+    detail: Callable[[str], None],
+) -> tuple[Graph, Qat]:
+    """Train the codes of an INT8 graph towards the float graph's output."""
+    size = dataset.train.images.shape[-1]
+    finished = finish(
+        quantised,
+        GraphNetwork(graph),
+        dataset.train.images[others],
+        torch.from_numpy(unseen),
+        Augment(default_augment(dataset.name, size).scaled(_QAT_STRENGTH), dataset.mean, dataset.std),
+        epochs=options.qat_epochs,
+        seed=options.seed,
+        progress=lambda step, steps, sqnr_db: detail(f"step {step}/{steps}, {sqnr_db:.1f} dB"),
+    )
+    before, after = (round(figure, 2) for figure in finished.sqnr_db)
+    return finished.graph, Qat(options.qat_epochs, before, after)
 
 
 def _check_precision(options: ExportOptions) -> None:
+    if options.qat_epochs < 0 or (options.qat_epochs > 0 and (not options.int8 or options.precision != "int8")):
+        raise ConfigError(f"--qat {options.qat_epochs:g} does not fit: it takes epochs above 0, and --precision int8")
     if options.precision not in PRECISIONS:
         raise ConfigError(f"no such precision: {options.precision}; choose --precision {', '.join(PRECISIONS)}")
     if not options.int8 and (options.precision != "int8" or options.sensitivity):

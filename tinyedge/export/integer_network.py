@@ -196,6 +196,8 @@ def _factors(operator: Operator) -> torch.Tensor:
 
 def _sum_of_two(operator: Operator) -> Layer:
     """Make ADD or SUB: both operands on a scale twice the larger one's, with 20 bits below a step."""
+    if operator.output.dtype == np.int32:
+        return _index(operator)
     call, sign = lower(operator), 1 if operator.op == "ADD" else -1
     first, second = (
         requantise(differences * _HEADROOM, _constants(call, f"{name}_multiplier"), _constants(call, f"{name}_shift"))
@@ -204,6 +206,29 @@ def _sum_of_two(operator: Operator) -> Layer:
     sums = requantise(first + sign * second, _constants(call, "output_multiplier"), _constants(call, "output_shift"))
     left, right = (float(_scales(tensor) / _scales(operator.output)) for tensor in operator.inputs[:2])
     return _of_two(operator, call, sums, lambda x, y: x * left + y * (sign * right))
+
+
+def _index(operator: Operator) -> Layer:
+    """Make the int32 steps of a lookup: CAST, and ADD or SUB of a constant."""
+    constants = [tensor.data for tensor in operator.inputs if tensor is not None and tensor.data is not None]
+    sign = -1 if operator.op == "SUB" else 1
+    offset = sign * torch.from_numpy(constants[0].astype(np.float32)) if constants else torch.zeros(1)
+    return lambda inputs: inputs[0] + offset
+
+
+def _gather(operator: Operator) -> Layer:
+    """Make the reading of a lookup's table, whose gradient is the slope between an entry's neighbours."""
+    table = operator.inputs[0]
+    assert table is not None
+    assert table.data is not None
+    values = torch.from_numpy(table.data.astype(np.float32))
+    slopes = torch.from_numpy(np.gradient(table.data.astype(np.float32)))
+
+    def run(inputs: list[torch.Tensor]) -> torch.Tensor:
+        indices = inputs[0].detach().int()
+        return _straight_through(values[indices], inputs[0] * slopes[indices], LOWEST_CODE, HIGHEST_CODE)
+
+    return run
 
 
 def _product_of_two(operator: Operator) -> Layer:
@@ -402,6 +427,8 @@ _LAYERS: dict[str, Callable[[Operator], Layer]] = {
     "ADD": _sum_of_two,
     "AVERAGE_POOL_2D": _average_pool,
     "BATCH_MATMUL": _batch_matmul,
+    "CAST": _index,
+    "GATHER": _gather,
     "HARD_SWISH": _table,
     "LOGISTIC": _table,
     "MAX_POOL_2D": _max_pool,

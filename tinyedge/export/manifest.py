@@ -106,6 +106,21 @@ class Precision:
 
 
 @dataclass(frozen=True)
+class Qat:
+    """The quantisation-aware finish.
+
+    Attributes:
+        epochs: Passes over the train images.
+        sqnr_before_db: Signal-to-noise ratio of the output on images that it was not trained on, before it.
+        sqnr_after_db: After it; where this is lower, what was before is what was exported.
+    """
+
+    epochs: float
+    sqnr_before_db: float
+    sqnr_after_db: float
+
+
+@dataclass(frozen=True)
 class ExportManifest:
     """The contents of `export.json`.
 
@@ -128,6 +143,7 @@ class ExportManifest:
         versions: Of the packages that made it.
         model: The name of the quantised file, which is the one to deploy; None without one.
         precision: Of that file.
+        qat: How it was finished; None if it was not.
         schema: Of this file.
     """
 
@@ -149,6 +165,7 @@ class ExportManifest:
     versions: dict[str, str]
     model: str | None = "model_int8.tflite"  # The only one there was when manifests did not say.
     precision: Precision = field(default_factory=Precision)
+    qat: Qat | None = None
     schema: int = field(default=SCHEMA)
 
 
@@ -185,6 +202,7 @@ def read_manifest(directory: Path) -> ExportManifest:
                 "preprocessing": _preprocessing(content["preprocessing"]),
                 "calibration": None if calibration is None else Calibration(**calibration),
                 "precision": _precision(content.get("precision", {})),
+                "qat": Qat(**content["qat"]) if content.get("qat") else None,
                 "files": {name: FileRecord(**record) for name, record in content["files"].items()},
             }
         )

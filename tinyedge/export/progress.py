@@ -6,6 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+_SECONDS_A_LINE = 30.0
+
 
 class ExportProgress:
     """Shows steps: each with its clock on a terminal, a line when it is done elsewhere.
@@ -18,6 +20,7 @@ class ExportProgress:
         self._console = console
         self._step = ""
         self._start_s = 0.0
+        self._detailed_s = time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
@@ -41,6 +44,14 @@ class ExportProgress:
         self._step, self._start_s = step, time.monotonic()
         if self._bar is not None:
             self._task = self._bar.add_task(step, total=1)
+
+    def detail(self, text: str) -> None:
+        """Show how far the step is, and nothing off a terminal but a line every half a minute."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self._step}: {text}")
+        elif time.monotonic() - self._detailed_s >= _SECONDS_A_LINE:
+            self._detailed_s = time.monotonic()
+            self._console.print(f"{self._step}: {text}", highlight=False)
 
     def _finish(self) -> None:
         if not self._step:

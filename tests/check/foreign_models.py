@@ -218,6 +218,22 @@ def second_subgraph() -> bytes:
     return changed(clean(), twice)
 
 
+def second_subgraph_of_others() -> bytes:
+    """Two subgraphs: what is wrong in the second is no fault of the first."""
+
+    def append(model: Any) -> None:
+        other = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flex_operator(), 0))
+        for code in other.operatorCodes:
+            model.operatorCodes.append(code)
+        for operator in other.subgraphs[0].operators:
+            operator.opcodeIndex += len(model.operatorCodes) - len(other.operatorCodes)
+        for tensor in other.subgraphs[0].tensors:
+            tensor.buffer = 0
+        model.subgraphs.append(other.subgraphs[0])
+
+    return changed(unsupported_operators(), append)
+
+
 def stateful() -> bytes:
     """A variable: VAR_HANDLE, and ASSIGN_VARIABLE, which has no output."""
     x, y, handle = image(), image(name="y"), TensorSpec((), dtype=np.int32, name="handle")

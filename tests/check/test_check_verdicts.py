@@ -130,6 +130,12 @@ def test_without_the_interpreters_a_list_answers_for_tflite_micro(tmp_path, monk
     assert (litert.takes, litert.proof) == (None, "not installed")
 
 
+def test_operators_are_not_blamed_for_another_subgraph(tmp_path):
+    survey = survey_tflite(write(tmp_path, foreign_models.second_subgraph_of_others()))
+    tflm, _ = judge_interpreters(survey)
+    assert tflm.refused_operators == {1, 2, 3}
+
+
 def test_a_model_that_crashes_an_interpreter_is_refused_and_no_more(tmp_path):
     survey = survey_tflite(write(tmp_path, foreign_models.crash()))
     tflm, litert = judge_interpreters(survey)

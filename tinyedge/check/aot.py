@@ -45,15 +45,18 @@ def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Refusal]
     run_passes(graph)
     found = []
     for operator in graph.operators:
-        if operator.index in known or any(
-            tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs
-        ):
-            continue  # The reader has refused it, or a tensor of a type that only the file has.
+        if operator.index in known or (operator.op in supported_operators() and _reads_opaque(operator)):
+            continue
         try:
             lower(operator)
         except ModelError as error:
             found.append(Refusal(_sentence(operator, error), operator.index))
     return found
+
+
+def _reads_opaque(operator: Operator) -> bool:
+    """Whether an input is of a type that NumPy lacks, for which the reader has refused the tensor already."""
+    return any(tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs)
 
 
 def _sentence(operator: Operator, error: ModelError) -> str:

@@ -127,7 +127,7 @@ class CheckReport:
         if not any(verdict.takes for verdict in verdicts):
             # The last is TFLite Micro, which takes the most; the report has the reasons of both.
             refusals = verdicts[-1].refusals
-            more = f"; and {len(refusals) - 1} more reasons" if len(refusals) > 1 else ""
+            more = f"; and {len(refusals) - 1} more" if len(refusals) > 1 else ""
             return f"no microcontroller's runtime takes {self.model}: {refusals[0].sentence}{more}"
         excesses = "; ".join(self._excesses())
         return f"{self.model} does not fit: {excesses}: make that layer smaller or choose another --board"

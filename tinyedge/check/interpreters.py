@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.check.probe import NOT_INSTALLED, WHOLE_MODEL
-from tinyedge.check.remedies import remedy_for
+from tinyedge.check.remedies import is_custom, is_flex, remedy_for
 from tinyedge.check.tflm_operators import what_tflm_lacks
 from tinyedge.check.verdict import TITLES, RuntimeVerdict, in_order
 from tinyedge.compiler.graph import Graph, Operator
 from tinyedge.compiler.reader import Refusal, Survey
+from tinyedge.runtimes.tflm import missing_operator
 
 _TIMEOUT_S = 120
 _MOST_CRASHES = 8
@@ -120,20 +121,22 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
 
 def _reason_and_remedy(runtime: str, operator: Operator, complaint: str) -> tuple[str, str]:
     title, remedy = TITLES[runtime], remedy_for(operator)
-    if "Didn't find op for builtin opcode" in complaint:
+    # Of an operator that calls a subgraph, the complaint can be about another one in there.
+    if missing_operator(complaint) == operator.op:
         if "older version" in complaint:
             newer = f"has version {operator.version}, which is newer than the installed {title}"
             return newer, f"convert with an older TensorFlow, or install a newer {title}"
         return f"is not in {title}", remedy
-    if "unresolved custom op" in complaint or "Select TensorFlow op" in complaint or "CUSTOM" in complaint:
+    if is_flex(operator) or is_custom(operator):
         return f"is not in {title}", remedy
     return f"is refused by {title} ({_clean(complaint)})", remedy
 
 
 def _clean(complaint: str) -> str:
+    words = complaint
     for pattern in _NOISE:
-        complaint = pattern.sub(" ", complaint)
-    words = " ".join(complaint.split()) or "it does not say why"
+        words = pattern.sub(" ", words)
+    words = " ".join((words if words.strip() else complaint).split())
     return words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS - 3] + "..."
 
 

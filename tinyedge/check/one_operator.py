@@ -8,8 +8,8 @@ import flatbuffers
 def only_operator(schema: Any, content: bytes, index: int) -> bytes:
     """Make the model of one operator of the first subgraph.
 
-    Its activations become the inputs, its results the outputs; constants, versions and options stay. Subgraphs that it
-    may call stay too.
+    Its activations become the inputs, its results the outputs; constants, versions and options stay. Other subgraphs
+    stay only if it calls one.
 
     Args:
         schema: The `schema_py_generated` module of the runtime's package.
@@ -22,7 +22,8 @@ def only_operator(schema: Any, content: bytes, index: int) -> bytes:
     inputs = [int(position) for position in _present(operator.inputs) if position >= 0]
     outputs = [int(position) for position in _present(operator.outputs)]
     used = list(dict.fromkeys([*inputs, *outputs, *(int(position) for position in _present(operator.intermediates))]))
-    if len(model.subgraphs) == 1:
+    if not _calls_subgraphs(operator):
+        model.subgraphs = [main]
         new = {position: number for number, position in enumerate(used)}
         tensors = [main.tensors[position] for position in used]
         buffers = list(dict.fromkeys([0, *(tensor.buffer for tensor in tensors)]))
@@ -43,6 +44,11 @@ def only_operator(schema: Any, content: bytes, index: int) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _calls_subgraphs(operator: Any) -> bool:
+    options = operator.builtinOptions
+    return options is not None and any(name.lower().endswith("subgraphindex") for name in vars(options))
 
 
 def _present(vector: Any) -> Any:

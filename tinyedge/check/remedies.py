@@ -24,12 +24,21 @@ _REMEDIES = {
     "TOPK_V2": "take the largest scores after the network",
     "WHILE": "export the network without control flow",
 }
-_REMEDIES.update(
-    dict.fromkeys(
-        ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"),
-        "make the state an input and an output of the network",
-    )
-)
+_SHARED = {
+    "make the state an input and an output of the network": (
+        "ASSIGN_VARIABLE",
+        "CALL_ONCE",
+        "READ_VARIABLE",
+        "VAR_HANDLE",
+    ),
+    "if it is LayerNormalization's, use batch norm, which folds into convolutions": (
+        "NEG",
+        "RSQRT",
+        "SQUARED_DIFFERENCE",
+    ),
+    "export with a fixed batch and size, which makes shapes constant": ("BROADCAST_ARGS", "FILL", "PACK", "SHAPE"),
+}
+_REMEDIES.update({op: remedy for remedy, ops in _SHARED.items() for op in ops})
 _FLEX = "Flex"
 _OTHERWISE = "replace it in the network before the conversion"
 

@@ -1,5 +1,6 @@
 """What a runtime says of a model."""
 
+import re
 from dataclasses import dataclass
 
 from tinyedge.compiler.reader import Refusal
@@ -34,6 +35,13 @@ class RuntimeVerdict:
         return frozenset(refusal.operator for refusal in self.refusals if refusal.operator is not None)
 
 
+_JOINED_NAMES = re.compile(r"'[^'\s]*;([^'\s;]+)'")
+
+
 def in_order(refusals: list[Refusal]) -> tuple[Refusal, ...]:
-    """Sort refusals by operator, those of none first, and drop repetitions."""
-    return tuple(sorted(dict.fromkeys(refusals), key=lambda r: -1 if r.operator is None else r.operator))
+    """Sort refusals by operator, those of none first, and drop repetitions.
+
+    Converters join the names of all that they fused with semicolons; the last, the operator's own, is kept.
+    """
+    told = dict.fromkeys(Refusal(_JOINED_NAMES.sub(r"'\1'", r.sentence), r.operator) for r in refusals)
+    return tuple(sorted(told, key=lambda refusal: -1 if refusal.operator is None else refusal.operator))

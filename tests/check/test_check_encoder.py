@@ -89,11 +89,9 @@ class _Calls(nn.Module):
     ("arguments", "exit_code", "sentence"),
     [
         (("--encoder", "mobilenetv2_035", "--input", "32"), 0, ""),
-        (
-            ("--encoder", "tinynext_t", "--act", "gelu"),
-            3,
-            "act=gelu, which TFLite Micro lacks; train it with --act relu",
-        ),
+        (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "gelu", "--board", "stm32f405"), 0, ""),
+        (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "silu", "--board", "stm32f405"), 0, ""),
+        (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "hard_swish", "--board", "stm32f405"), 0, ""),
         (("--encoder", "resnet18"), 3, "only trains other encoders"),
         (("--encoder", "tinynext_s"), 3, "1,118,928 parameters and the budget is under 1,000,000"),
         (("--encoder", "tinynext_t", "--board", "stm32f405"), 3, "bytes of RAM and stm32f405 has 131,072"),

@@ -41,8 +41,7 @@ class EncoderReport:
         parameters: Of the encoder while it trains: batch norms counted, a classifier not.
         macs: Of the encoder while it trains.
         refusal: Why the export refuses it; None if it does not.
-        deployed: What becomes of it on a board; with `act` relu where its own is what the export refuses, and None
-            where it refuses the encoder.
+        deployed: What becomes of it on a board; None where the export refuses it.
     """
 
     encoder: str
@@ -109,9 +108,6 @@ def check_encoder(
         deployable = _fold(encoder, classes)
     except ConfigError as error:
         refusal = str(error)
-        if act == "gelu":
-            twin = create_encoder(name, input_size=input_size, strides=strides, enforce_budget=False).eval()
-            deployable = _fold_or_none(twin, classes)
     return EncoderReport(
         encoder=name,
         input_size=input_size,
@@ -128,13 +124,6 @@ def _fold(encoder: Encoder, classes: int | None) -> Deployable:
     if classes is None:
         return fold_encoder(encoder)
     return fold_classifier(encoder, torch.zeros(classes, encoder.feature_dim), torch.zeros(classes))
-
-
-def _fold_or_none(encoder: Encoder, classes: int | None) -> Deployable | None:
-    try:
-        return _fold(encoder, classes)
-    except ConfigError:
-        return None
 
 
 def _check_deployable(network: Deployable, name: str, input_size: int, boards: Sequence[Board]) -> CheckReport:

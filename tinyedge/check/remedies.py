@@ -10,7 +10,7 @@ _REMEDIES = {
     "CONV_3D": "use 2-D convolutions",
     "ELU": "use RELU, RELU6 or HARD_SWISH as the activation",
     "EXP": "use LOGISTIC, TANH or SOFTMAX, which have integer kernels",
-    "GELU": "train with --act relu, or use RELU or HARD_SWISH as the activation",
+    "GELU": "export it with `tinyedge export`, which writes a lookup, or use RELU or HARD_SWISH",
     "IF": "export the network without control flow",
     "LSTM": "use 1-D convolutions, or the unrolled cell",
     "POW": "use MUL",
@@ -46,7 +46,7 @@ _OTHERWISE = "replace it in the network before the conversion"
 def remedy_for(operator: Operator) -> str:
     """Return what to do, starting with a verb."""
     if operator.op == "FlexErf":
-        return "train with --act relu (Erf is GELU's), or use RELU or HARD_SWISH, and convert without SELECT_TF_OPS"
+        return "Erf is GELU's: export with `tinyedge export`, or use RELU or HARD_SWISH, without SELECT_TF_OPS"
     if is_flex(operator):
         return f"replace TensorFlow's {operator.op.removeprefix(_FLEX)} and convert without SELECT_TF_OPS"
     if is_custom(operator):

@@ -52,8 +52,7 @@ def print_encoder(report: "EncoderReport", console: Console | None = None) -> No
         soft_wrap=True,
     )
     if report.deployed is not None:
-        twin = "" if report.refusal is None else ", with act relu in place of its own"
-        console.print(f"on a board, with random weights{twin}:", highlight=False)
+        console.print("on a board, with random weights:", highlight=False)
         print_check(report.deployed, console)
 
 

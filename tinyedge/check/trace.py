@@ -223,6 +223,12 @@ def _unary(op: str, options: Mapping[str, Any]) -> Callable[..., _Value]:
     return record
 
 
+def _silu(recorder: _Recorder, out: torch.Tensor, x: torch.Tensor, *_: Any, **__: Any) -> _Value:
+    source = recorder.value(x, "SiLU's input")
+    gate = recorder.emit("LOGISTIC", (source.tensor,), source.tensor.shape, {})
+    return _Value(recorder.emit("MUL", (source.tensor, gate), source.tensor.shape, _NO_ACTIVATION), source.axes)
+
+
 def _hardtanh(
     recorder: _Recorder, out: torch.Tensor, x: torch.Tensor, min_val: float, max_val: float, **_: Any
 ) -> _Value:
@@ -279,7 +285,10 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., _Value]] = {
     torch.conv2d: _conv2d,
     F.linear: _linear,
     F.relu: _unary("RELU", {}),
+    F.gelu: _unary("GELU", {"approximate": False}),
+    F.hardswish: _unary("HARD_SWISH", {}),
     F.hardtanh: _hardtanh,
+    F.silu: _silu,
     torch.matmul: _matmul,
     torch.Tensor.matmul: _matmul,
     torch.Tensor.__matmul__: _matmul,

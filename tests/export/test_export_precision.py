@@ -235,6 +235,27 @@ def test_both_interpreters_have_the_noise_of_the_simulation(kind, runtime, tmp_p
     assert read_tflite(path).histogram() == quantised.histogram()
 
 
+@pytest.mark.parametrize("runtime", [LitertRuntime, TflmRuntime])
+def test_gelu_stays_an_int8_lookup_among_16x8(runtime, tmp_path):
+    build = GraphBuilder(1, 3, 4)
+    hidden = build.add("GELU", (build.dense(build.input, 16),), (1, 3, 16), approximate=False)
+    graph = build.graph(build.dense(build.residual(hidden, hidden), 5))
+    images = images_for(graph, 64)
+    ranges = ranges_of(graph, images)
+    mixed = mix_precision(graph, ranges, ranges, list(filter(can_be_wide, graph.operators)))
+    network = GraphNetwork(mixed.graph)
+    with torch.no_grad():
+        wanted = network(images)
+        simulated = network(images, FakeQuantiser(mixed.graph, mixed.ranges, mixed.wide))
+    path = tmp_path / "model.tflite"
+    quantised = quantise(mixed.graph, mixed.ranges, mixed.wide)
+    found = run_quantised(lambda path, codes: runtime(path).run(codes), quantised, images, path)
+    assert float(image_sqnr_db(wanted, found).mean()) == pytest.approx(
+        float(image_sqnr_db(wanted, simulated).mean()), abs=1.0
+    )
+    assert {operator.output.dtype.name for operator in quantised.operators if operator.op == "GATHER"} == {"int8"}
+
+
 def test_16x8_has_less_noise_than_int8():
     graph = attention_network()
     images = images_for(graph, 64)

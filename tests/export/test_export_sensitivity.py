@@ -132,10 +132,11 @@ def test_the_models_output_stays_int8_and_copies_belong_to_their_source():
     assert [operator.op for operator in graph.operators if operator in first] == ["CONV_2D", "PAD", "CONV_2D", "ADD"]
 
 
-def test_an_operator_without_a_16x8_kernel_keeps_its_neighbours_in_int8():
+@pytest.mark.parametrize("op", ["GELU", "HARD_SWISH"])
+def test_an_operator_without_a_16x8_kernel_keeps_its_neighbours_in_int8(op):
     build = GraphBuilder(1, 3, 4)
     x = build.dense(build.input, 4)
-    graph = build.graph(build.dense(build.add("HARD_SWISH", (x,), (1, 3, 4)), 4))
+    graph = build.graph(build.dense(build.add(op, (x,), (1, 3, 4)), 4))
     report, _ = measured(graph, 8)
     assert all(row.wide_sqnr_db is None and row.gain_db == 0 for row in report.operators)
     assert choose_wide(graph, report, 1.0) == frozenset()

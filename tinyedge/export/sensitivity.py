@@ -2,7 +2,7 @@
 
 Each operator is quantised alone, its weights and its output, with everything else in float: once to INT8 and once to
 16x8. The noises that the operators add to the network's output are nearly independent, so their powers add up to the
-noise of the quantised network (for TinyNeXt-T on CIFAR-10 to within 0.1 dB), and what an operator gains the network is
+noise of the quantised network (for TinyNeXt-T on CIFAR-10 to within 0.4 dB), and what an operator gains the network is
 the power that goes. Measuring that gain in the quantised network itself would need thousands of images: any change
 upstream draws all roundings downstream anew, which on 64 images moves the ratio by half a decibel either way.
 """

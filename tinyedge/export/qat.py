@@ -16,6 +16,7 @@ from tinyedge.data.augment import Augment
 from tinyedge.errors import TrainingError
 from tinyedge.export.graph_network import GraphNetwork
 from tinyedge.export.integer_network import IntegerNetwork
+from tinyedge.export.ranges import image_sqnr_db
 from tinyedge.training.batches import epoch_order, step_seed
 from tinyedge.training.optimizer import learning_rate
 
@@ -112,10 +113,6 @@ def student_output(student: IntegerNetwork, images: torch.Tensor) -> torch.Tenso
 
 def integer_sqnr(student: IntegerNetwork, teacher: GraphNetwork, images: torch.Tensor) -> float:
     """Return the output's signal-to-noise ratio in decibels, the mean over images (M, H, W, 3) float32, normalised."""
-    ratios = []
     with torch.no_grad():
-        for batch in images.split(_BATCH):
-            wanted = teacher(batch).flatten(1).double()
-            noise = (student_output(student, batch).flatten(1).double() - wanted).square().sum(1)
-            ratios.append(10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / noise.clamp(min=1e-30)))
+        ratios = [image_sqnr_db(teacher(batch), student_output(student, batch)) for batch in images.split(_BATCH)]
     return float(torch.cat(ratios).mean())

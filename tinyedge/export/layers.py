@@ -18,6 +18,9 @@ from tinyedge.export.layer_names import layer_name, match_layers
 from tinyedge.export.litert import litert_content
 from tinyedge.export.onnx import INPUT_NAME
 
+_LOOKED_UP = {"GATHER": "GELU"}
+"""What an operator of the INT8 file is in the float file, where `tinyedge.export.gelu_lookup` wrote it."""
+
 
 @dataclass(frozen=True)
 class LayerParity:
@@ -55,7 +58,7 @@ def compare_layers(
 
     Args:
         float_model: What was quantised.
-        int8_model: The same operators in the same order; QUANTIZE may stand between them.
+        int8_model: The same operators in the same order; QUANTIZE may stand between them, and a lookup be a GELU.
         images: (n, H, W, 3) float32, normalised.
         codes: (n, H, W, 3): the same images as the INT8 file takes them.
         names: Of the float file's operators.
@@ -64,8 +67,9 @@ def compare_layers(
         ModelError: The files do not have the same operators.
     """
     graph, quantised = read_any_tflite(float_model), read_any_tflite(int8_model)
-    operators = [operator for operator in quantised.operators if operator.op != "QUANTIZE"]
-    if [operator.op for operator in operators] != [operator.op for operator in graph.operators]:
+    # A lookup counts by its last operator: its indices are int32, and no values.
+    operators = [o for o in quantised.operators if o.op != "QUANTIZE" and o.output.dtype != np.int32]
+    if [_LOOKED_UP.get(o.op, o.op) for o in operators] != [o.op for o in graph.operators]:
         raise ModelError(f"{int8_model} does not have the operators of {float_model}: no layer can be compared")
     outputs = run_operators(int8_model, codes)
     real = {graph.inputs[0]: _dequantise(codes, quantised.inputs[0])}
@@ -95,7 +99,7 @@ def compare_layers(
         LayerParity(
             index=operator.index,
             name=name,
-            op=operator.op,
+            op=source.op,
             sqnr_db=round(total_db[source.output], 2),
             cosine=round(cosines[source.output], 6),
             input_sqnr_db=round(min(total_db[tensor] for tensor in source.inputs if tensor in total_db), 2),

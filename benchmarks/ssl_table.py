@@ -86,7 +86,7 @@ PLANS = {
         _cpu("seed", 2, "cached_views=2", teacher="s0-plus"),
         _cpu("vicreg", 2),
         _cpu("byol", 4),
-        _cpu("cass", 1, "views=2", "guard=vicreg"),
+        _cpu("cass", 1, "views=2"),
         _cpu("ca-dssl", 2, "cached_views=2", teacher="best"),
         _cpu("simdistill", 2, "cached_views=2", teacher="s0-plus"),
         _cpu("supervised", 10, "label_fraction=0.2"),

@@ -14,20 +14,8 @@ from tinyedge.errors import ModelError
 TFLM_INT8_OPERATORS = frozenset(
     {
         *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D"),
-        *(
-            "FULLY_CONNECTED",
-            "GATHER",
-            "HARD_SWISH",
-            "LEAKY_RELU",
-            "LOGISTIC",
-            "MAXIMUM",
-            "MAX_POOL_2D",
-            "MEAN",
-            "MINIMUM",
-            "MUL",
-            "PAD",
-            "PRELU",
-        ),
+        *("FULLY_CONNECTED", "GATHER", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN"),
+        *("MINIMUM", "MUL", "PAD", "PRELU"),
         *("QUANTIZE", "REDUCE_MAX", "RELU", "RESHAPE", "SLICE", "SOFTMAX", "SPLIT", "SQUARED_DIFFERENCE"),
         *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
     }

@@ -16,6 +16,7 @@ from tinyedge.data.augment import Augment
 from tinyedge.errors import TrainingError
 from tinyedge.export.graph_network import GraphNetwork
 from tinyedge.export.integer_network import IntegerNetwork
+from tinyedge.export.quantise import HIGHEST_CODE, LOWEST_CODE
 from tinyedge.export.ranges import image_sqnr_db
 from tinyedge.training.batches import epoch_order, step_seed
 from tinyedge.training.optimizer import learning_rate
@@ -106,7 +107,7 @@ def student_output(student: IntegerNetwork, images: torch.Tensor) -> torch.Tenso
     source, output = student.graph.inputs[0].quantisation, student.graph.outputs[0].quantisation
     assert source is not None
     assert output is not None
-    codes = (torch.floor(images / source.scale + 0.5) + source.zero_point).clamp(-128, 127)
+    codes = (torch.floor(images / source.scale + 0.5) + source.zero_point).clamp(LOWEST_CODE, HIGHEST_CODE)
     out: torch.Tensor = (student(codes) - output.zero_point) * output.scale
     return out
 

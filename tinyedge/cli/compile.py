@@ -9,6 +9,9 @@ import typer
 def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
+    instruction_set: str = typer.Option(
+        "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7 and M33."
+    ),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
@@ -17,7 +20,7 @@ def compile(
 
     from tinyedge.compiler.compile import compile_model
 
-    report = compile_model(model, out)
+    report = compile_model(model, out, instruction_set)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
@@ -29,6 +32,7 @@ def compile(
         operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))
     console.print(operators)
     costs = Table("cost", "value")
+    costs.add_row("instruction set", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("parameters", f"{report.parameters:,}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.instruction_sets import PORTABLE
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 
@@ -18,6 +19,7 @@ class CompileReport:
         model: The .tflite file.
         sha256: Of that file.
         directory: Holds the C sources.
+        instruction_set: What they are written for.
         files: Name and size in bytes of each.
         seconds: From reading the model to the last file.
         arena_bytes: RAM for all activations.
@@ -32,6 +34,7 @@ class CompileReport:
     model: Path
     sha256: str
     directory: Path
+    instruction_set: str
     files: dict[str, int]
     seconds: float
     arena_bytes: int
@@ -47,26 +50,28 @@ class CompileReport:
         return {"schema": 1, **vars(self), "model": str(self.model), "directory": str(self.directory)}
 
 
-def compile_model(model: Path, directory: Path) -> CompileReport:
+def compile_model(model: Path, directory: Path, instruction_set: str = PORTABLE) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
     Args:
         model: The file.
         directory: For the sources; created, or replaced if it holds an earlier output.
+        instruction_set: What the C may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `directory` holds something else.
+        ConfigError: `directory` holds something else, or there is no such instruction set.
     """
     started = time.perf_counter()
     graph = read_tflite(model)
     operators_before = graph.histogram()
-    program = compile_graph(graph)
+    program = compile_graph(graph, instruction_set)
     emit(program, directory)
     return CompileReport(
         model=Path(model),
         sha256=graph.sha256,
         directory=Path(directory),
+        instruction_set=instruction_set,
         files={path.name: path.stat().st_size for path in sorted(Path(directory).iterdir())},
         seconds=time.perf_counter() - started,
         arena_bytes=program.plan.arena_bytes,

@@ -113,6 +113,7 @@ extern "C" {{
 
 #define TE_MODEL_NAME "{_comment_safe(program.graph.name)}"
 #define TE_MODEL_SHA256 "{program.graph.sha256}"
+#define TE_MODEL_INSTRUCTION_SET "{program.instruction_set}"
 #define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}
 #define TE_MODEL_CONSTANT_BYTES {program.constant_bytes}
 
@@ -228,10 +229,12 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
 
 def _array(name: str, values: np.ndarray) -> str:
     flat = values.reshape(-1).tolist()
+    # Packed words are bit patterns, whatever they hold.
+    literal = "0x{:08x}u".format if values.dtype == np.uint32 else _literal
     lines = []
     line = "   "
     for value in flat:
-        entry = f" {_literal(value)},"
+        entry = f" {literal(value)},"
         if len(line) + len(entry) > _COLUMNS:
             lines.append(line)
             line = "   "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyedge.compiler.graph import Graph, Tensor
+from tinyedge.compiler.instruction_sets import PORTABLE, specialise
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering import lower
 from tinyedge.compiler.passes import simplify
@@ -65,6 +66,7 @@ class Program:
 
     Attributes:
         graph: After the passes.
+        instruction_set: What its kernels are written for, see `tinyedge.compiler.instruction_sets`.
         calls: One a layer, in execution order, with short unique names.
         plan: Of the arena.
         macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
@@ -73,6 +75,7 @@ class Program:
     """
 
     graph: Graph
+    instruction_set: str
     calls: tuple[KernelCall, ...]
     plan: MemoryPlan
     macs: int
@@ -90,16 +93,18 @@ class Program:
         return self.graph.outputs[0]
 
 
-def compile_graph(graph: Graph) -> Program:
+def compile_graph(graph: Graph, instruction_set: str = PORTABLE) -> Program:
     """Simplify the graph, lower each operator to a kernel call, and plan the arena.
 
     Args:
         graph: As read; its operators and tensors may be changed.
+        instruction_set: What the kernels may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
 
     Raises:
+        ConfigError: There is no such instruction set.
         UnsupportedOpError: No lowering takes an operator or its form.
         ModelError: The model has several inputs or outputs, or a batch other than 1.
     """
@@ -108,9 +113,10 @@ def compile_graph(graph: Graph) -> Program:
     simplify(graph)
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
-    calls = _with_unique_names([lower(operator) for operator in graph.operators])
+    calls = _with_unique_names(specialise([lower(operator) for operator in graph.operators], instruction_set))
     return Program(
         graph=graph,
+        instruction_set=instruction_set,
         calls=tuple(calls),
         plan=_plan(graph, calls),
         macs=sum(call.macs for call in calls),

@@ -58,6 +58,7 @@ class Board:
         description: One line for people.
         cpu: GCC's name of the core: "cortex-m4".
         cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
+        instruction_set: Of the kernels, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         source: Its C file in firmware/boards/.
         clock_hz: The processor's clock that its C file sets.
         baud: Of the serial port.
@@ -72,6 +73,7 @@ class Board:
     description: str
     cpu: str
     cpu_flags: str
+    instruction_set: str
     source: str
     clock_hz: int
     baud: int

@@ -1,0 +1,112 @@
+"""The DSP extension of Armv7E-M and Armv8-M: two 16-bit multiply-accumulates an instruction."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyedge.compiler.instruction_sets.dsp_packing import PackedFilters, pack_filters
+from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+
+# Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
+_PIXELS = 4
+
+
+def use_dsp(call: KernelCall) -> KernelCall:
+    """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
+    specialised = _KERNELS.get(call.function)
+    return call if specialised is None else specialised(call)
+
+
+def _conv2d(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    window = _integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    in_h, in_w, in_c, out_h, out_w = _integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = _integers(fields, "batches", "out_c", "group_c")
+    filters = _values(fields, "weights").reshape(out_c, -1)
+    groups = in_c // group_c
+    packed = _pack(fields, filters, groups)
+    if packed is None:
+        return call
+    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+        return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
+    depth = 4 * packed.words
+    at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
+    kernel_w = window[1]
+    spare = kernel_w * group_c if group_c % 4 == 0 else depth * at_once
+    kept = {name: value for name, value in fields.items() if name not in ("weights", "bias", "multipliers", "shifts")}
+    return dataclasses.replace(
+        call,
+        function="te_conv2d_s8_dsp",
+        struct="te_conv2d_dsp_params",
+        fields={
+            **kept,
+            "plain": int(packed.plain),
+            "group_words": packed.stream.size // groups,
+            "packed": ConstantArray(packed.stream),
+        },
+        scratch_bytes=2 * depth * at_once + spare,
+    )
+
+
+def _fully_connected(call: KernelCall) -> KernelCall:
+    batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return call
+    packed = _pack(call.fields, _values(call.fields, "weights").reshape(out_c, in_c), 1)
+    return call if packed is None else _rows(call, packed, batches, in_c, out_c)
+
+
+def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
+    at_once = _PIXELS if rows >= _PIXELS else 1
+    return dataclasses.replace(
+        call,
+        function="te_fully_connected_s8_dsp",
+        struct="te_fully_connected_dsp_params",
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
+            "plain": int(packed.plain),
+            "packed": ConstantArray(packed.stream),
+        },
+        scratch_bytes=8 * packed.words * at_once,
+    )
+
+
+def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | None:
+    bias = fields["bias"]
+    input_zero_point, output_zero_point, output_min, output_max = _integers(
+        fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
+    )
+    return pack_filters(
+        filters,
+        np.zeros(len(filters), np.int64) if bias is None else _values(fields, "bias"),
+        _values(fields, "multipliers"),
+        _values(fields, "shifts"),
+        groups=groups,
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+        full_range=(output_min, output_max) == (-128, 127),
+    )
+
+
+def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
+    found = tuple(fields[name] for name in names)
+    assert all(isinstance(value, int) for value in found)
+    return found  # type: ignore[return-value]
+
+
+def _values(fields: Fields, name: str) -> np.ndarray:
+    array = fields[name]
+    assert isinstance(array, ConstantArray)
+    return array.values
+
+
+_KERNELS: dict[str, Callable[[KernelCall], KernelCall]] = {
+    "te_conv2d_s8": _conv2d,
+    "te_fully_connected_s8": _fully_connected,
+}

@@ -1,0 +1,171 @@
+"""Filters in the order in which the DSP kernels read them; firmware/kernels/te_gemm_s8_dsp.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Sums, and half a unit on top of them, have to stay within 32 bits.
+_MAX_SUM = 2**30
+# SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
+_STEP_ORDER = (0, 2, 1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFilters:
+    """The streams of all pairs of channels.
+
+    Attributes:
+        stream: uint32 words, group by group.
+        plain: Whether a channel's factor takes three words; see the header.
+        words: The depth in units of four values.
+    """
+
+    stream: np.ndarray
+    plain: bool
+    words: int
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """How the sums of each channel become outputs, one entry a channel.
+
+    Attributes:
+        filters: (channels, depth), those with a factor of 0 made 0.
+        biases: Their sums start here: the bias less what the input's zero point adds.
+        multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
+        roundings: Half a unit of the right shift and, where `plain`, the output's zero point above it.
+        right_shifts: In [0, 31].
+        left_shifts: All 0 where `plain`.
+        plain: Whether every right shift is at least 1, no left shift is needed and the limits are those of 8 bits.
+    """
+
+    filters: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    roundings: np.ndarray
+    right_shifts: np.ndarray
+    left_shifts: np.ndarray
+    plain: bool
+
+
+def prepare_factors(
+    filters: np.ndarray,
+    bias: np.ndarray,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    input_zero_point: int,
+    output_zero_point: int,
+    full_range: bool,
+) -> Factors | None:
+    """Work out the constants of requantisation.
+
+    Args:
+        filters: (channels, depth) int8.
+        bias: (channels).
+        multipliers: (channels), in [0, 2^31).
+        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        input_zero_point: What a padded input is.
+        output_zero_point: Added to every output.
+        full_range: Whether outputs are limited to [-128, 127].
+
+    Returns:
+        The constants, or None where a sum may leave the range in which the instructions give the reference's bits.
+    """
+    # Where the factor is 0 every output is the zero point, and so it is where all weights are 0.
+    dead = multipliers == 0
+    filters = np.where(dead[:, None], 0, filters).astype(np.int8)
+    weights = filters.astype(np.int64)
+    biases = np.where(dead, 0, bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
+    multipliers = np.where(dead, 2**30, multipliers)
+    shifts = np.where(dead, -1, shifts)
+    right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
+    if np.any(largest * 2.0**left >= _MAX_SUM):
+        return None
+    half = np.where(right > 0, 2 ** np.maximum(right - 1, 0), 0)
+    with_zero_point = half + output_zero_point * 2**right
+    plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < _MAX_SUM))
+    return Factors(
+        filters=filters,
+        biases=biases,
+        multipliers=2 * multipliers - 2**32,
+        roundings=with_zero_point if plain else half,
+        right_shifts=right,
+        left_shifts=left,
+        plain=plain,
+    )
+
+
+def pack_filters(
+    filters: np.ndarray,
+    bias: np.ndarray,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    groups: int,
+    input_zero_point: int,
+    output_zero_point: int,
+    full_range: bool,
+) -> PackedFilters | None:
+    """Pack filters, biases and factors of `te_gemm_s8_dsp`.
+
+    Args:
+        filters: (channels, depth) int8; the channels of each group follow those of the group before.
+        bias: See `prepare_factors`, as the others.
+        multipliers: (channels).
+        shifts: (channels).
+        groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
+        input_zero_point: Of the input.
+        output_zero_point: Of the output.
+        full_range: Whether outputs are limited to [-128, 127].
+
+    Returns:
+        The streams, or None where the kernel would not give the reference's bits.
+    """
+    factors = prepare_factors(
+        filters,
+        bias,
+        multipliers,
+        shifts,
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+        full_range=full_range,
+    )
+    if factors is None:
+        return None
+    channels, depth = filters.shape
+    words = -(-depth // 4)
+    parts = [factors.multipliers, factors.roundings, factors.right_shifts]
+    if not factors.plain:
+        parts.append(factors.left_shifts)
+    constants = np.stack(parts, axis=1)  # (channels, 3 or 4)
+    streams = []
+    for first in range(0, channels, channels // groups):
+        members = slice(first, first + channels // groups)
+        streams.append(_stream(_padded(factors.filters[members], words), factors.biases[members], constants[members]))
+    return PackedFilters(np.concatenate(streams), factors.plain, words)
+
+
+def _padded(filters: np.ndarray, words: int) -> np.ndarray:
+    """Return (channels, 4 * words): weights of 0 where the depth ends."""
+    return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
+
+
+def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> np.ndarray:
+    """Return the words of one group of channels."""
+    if len(filters) % 2:
+        filters, biases, constants = (
+            np.concatenate([values, np.zeros_like(values[:1])]) for values in (filters, biases, constants)
+        )
+    steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
+    bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
+    weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
+    return np.concatenate(
+        [_words(biases).reshape(-1, 2), weights, _words(constants).reshape(len(steps), -1)], axis=1
+    ).ravel()
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    return (values % 2**32).astype(np.uint32)

@@ -168,4 +168,5 @@ def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> n
 
 
 def _words(values: np.ndarray) -> np.ndarray:
-    return (values % 2**32).astype(np.uint32)
+    words: np.ndarray = (values % 2**32).astype(np.uint32)
+    return words

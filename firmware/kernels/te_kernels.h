@@ -204,6 +204,40 @@ typedef struct {
  *                  4, else depth * n. */
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_depthwise_conv2d_params of one filter a channel for processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t plain;   /**< As in te_gemm_s8_dsp.h. */
+    int32_t plane_w; /**< Values of a padded input row, and 3 more, at least; even. */
+    const uint32_t *packed; /**< A channel after the other: bias, multiplier - 2^32, rounding, right shift, left shift, then
+                                 kernel_h * kernel_w bytes of weights, rounded up to whole words. */
+} te_depthwise_conv2d_dsp_params;
+
+/** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
+ *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  160 bytes, and 8 * plane_w for each of (kernel_h - 1) * dilation_h + 1 rows. */
+void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
 /** te_fully_connected_params for processors with the DSP extension; 1x1 convolutions are the same over their pixels. */
 typedef struct {
     int32_t batches;

@@ -5,11 +5,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyedge.compiler.instruction_sets.dsp_packing import PackedFilters, pack_filters
+from tinyedge.compiler.instruction_sets.dsp_packing import (
+    Factors,
+    PackedFilters,
+    pack_depthwise,
+    pack_filters,
+    prepare_factors,
+)
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
 _PIXELS = 4
+# Four te_depthwise3_channel.
+_DEPTHWISE_CONSTANT_BYTES = 160
 
 
 def use_dsp(call: KernelCall) -> KernelCall:
@@ -51,6 +59,38 @@ def _conv2d(call: KernelCall) -> KernelCall:
     )
 
 
+def _depthwise_conv2d(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    in_w, in_c, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_h, dilation_w, pad_left = _integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_h", "dilation_w", "pad_left"
+    )
+    weights = _values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        as_convolution = {name: value for name, value in fields.items() if name != "multiplier_c"}
+        filters = ConstantArray(np.ascontiguousarray(weights.T))
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
+        return _conv2d(dataclasses.replace(call, fields={**as_convolution, **extra}))
+    factors = _factors(fields, np.ascontiguousarray(weights.T))
+    if multiplier_c != 1 or factors is None:
+        return call
+    padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
+    plane_w = (padded_w + 4) // 2 * 2
+    dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
+    return dataclasses.replace(
+        call,
+        function="te_depthwise_conv2d_s8_dsp",
+        struct="te_depthwise_conv2d_dsp_params",
+        fields={
+            **{name: value for name, value in fields.items() if name not in dropped},
+            "plain": int(factors.plain),
+            "plane_w": plane_w,
+            "packed": ConstantArray(pack_depthwise(factors)),
+        },
+        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * ((kernel_h - 1) * dilation_h + 1),
+    )
+
+
 def _fully_connected(call: KernelCall) -> KernelCall:
     batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
@@ -78,16 +118,20 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
 
 
 def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | None:
+    factors = _factors(fields, filters)
+    return None if factors is None else pack_filters(factors, groups)
+
+
+def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
     bias = fields["bias"]
     input_zero_point, output_zero_point, output_min, output_max = _integers(
         fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
     )
-    return pack_filters(
+    return prepare_factors(
         filters,
         np.zeros(len(filters), np.int64) if bias is None else _values(fields, "bias"),
         _values(fields, "multipliers"),
         _values(fields, "shifts"),
-        groups=groups,
         input_zero_point=input_zero_point,
         output_zero_point=output_zero_point,
         full_range=(output_min, output_max) == (-128, 127),
@@ -108,5 +152,6 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall]] = {
     "te_conv2d_s8": _conv2d,
+    "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,
 }

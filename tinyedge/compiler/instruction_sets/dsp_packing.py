@@ -98,43 +98,14 @@ def prepare_factors(
     )
 
 
-def pack_filters(
-    filters: np.ndarray,
-    bias: np.ndarray,
-    multipliers: np.ndarray,
-    shifts: np.ndarray,
-    *,
-    groups: int,
-    input_zero_point: int,
-    output_zero_point: int,
-    full_range: bool,
-) -> PackedFilters | None:
-    """Pack filters, biases and factors of `te_gemm_s8_dsp`.
+def pack_filters(factors: Factors, groups: int) -> PackedFilters:
+    """Pack filters, biases and factors as `te_gemm_s8_dsp` reads them.
 
     Args:
-        filters: (channels, depth) int8; the channels of each group follow those of the group before.
-        bias: See `prepare_factors`, as the others.
-        multipliers: (channels).
-        shifts: (channels).
+        factors: Of filters (channels, depth); the channels of each group follow those of the group before.
         groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
-        input_zero_point: Of the input.
-        output_zero_point: Of the output.
-        full_range: Whether outputs are limited to [-128, 127].
-
-    Returns:
-        The streams, or None where the kernel would not give the reference's bits.
     """
-    factors = prepare_factors(
-        filters,
-        bias,
-        multipliers,
-        shifts,
-        input_zero_point=input_zero_point,
-        output_zero_point=output_zero_point,
-        full_range=full_range,
-    )
-    if factors is None:
-        return None
+    filters = factors.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
     parts = [factors.multipliers, factors.roundings, factors.right_shifts]
@@ -144,7 +115,7 @@ def pack_filters(
     streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
-        streams.append(_stream(_padded(factors.filters[members], words), factors.biases[members], constants[members]))
+        streams.append(_stream(_padded(filters[members], words), factors.biases[members], constants[members]))
     return PackedFilters(np.concatenate(streams), factors.plain, words)
 
 
@@ -162,9 +133,25 @@ def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> n
     steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
     bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
     weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
-    return np.concatenate(
+    stream: np.ndarray = np.concatenate(
         [_words(biases).reshape(-1, 2), weights, _words(constants).reshape(len(steps), -1)], axis=1
-    ).ravel()
+    )
+    return stream.ravel()
+
+
+def pack_depthwise(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel: its constants, then its weights.
+
+    Args:
+        factors: Of filters (channels, kernel_h * kernel_w).
+
+    Returns:
+        uint32 words, (channels, 5 + words of weights).
+    """
+    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts, factors.left_shifts)
+    weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
+    return packed
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.fixed_point import requantise, wrap_int32
+
 # Sums, and half a unit on top of them, have to stay within 32 bits.
 _MAX_SUM = 2**30
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
@@ -30,7 +32,7 @@ class Factors:
     """How the sums of each channel become outputs, one entry a channel.
 
     Attributes:
-        filters: (channels, depth), those with a factor of 0 made 0.
+        filters: (channels, depth), those of channels with a factor of 0 made 0.
         biases: Their sums start here: the bias less what the input's zero point adds.
         multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
         roundings: Half a unit of the right shift and, where `plain`, the output's zero point above it.
@@ -72,15 +74,16 @@ def prepare_factors(
     Returns:
         The constants, or None where a sum may leave the range in which the instructions give the reference's bits.
     """
-    # Where the factor is 0 every output is the zero point, and so it is where all weights are 0.
-    dead = multipliers == 0
-    filters = np.where(dead[:, None], 0, filters).astype(np.int8)
-    weights = filters.astype(np.int64)
-    biases = np.where(dead, 0, bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
-    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    filters, bias = filters.copy(), bias.astype(np.int64)
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
-    multipliers = np.where(dead, 2**30, multipliers)
-    shifts = np.where(dead, -1, shifts)
+    # Pruned channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
+    for channel in np.flatnonzero((multipliers == 0) | ~filters.any(axis=1)):
+        above = requantise(int(bias[channel]), int(multipliers[channel]), int(shifts[channel]))
+        above = min(max(wrap_int32(above + output_zero_point), -128), 127) - output_zero_point
+        filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+    weights = filters.astype(np.int64)
+    biases = bias - input_zero_point * weights.sum(axis=1)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
     right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
     if np.any(largest * 2.0**left >= _MAX_SUM):
         return None

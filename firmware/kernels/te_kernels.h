@@ -309,6 +309,39 @@ typedef struct {
 void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                          int16_t *output, void *scratch);
 
+/** te_batch_matmul_params for processors with the DSP extension. */
+typedef struct {
+    int32_t batch_dims[3];
+    int32_t lhs_batch_strides[3];
+    int32_t rhs_batch_strides[3];
+    int32_t rows;
+    int32_t depth; /**< At most 255, so that a row's sum fits 16 bits. */
+    int32_t cols;
+    int32_t lhs_row_stride;
+    int32_t lhs_depth_stride;
+    int32_t rhs_depth_stride;
+    int32_t rhs_col_stride;
+    int32_t lhs_zero_point;
+    int32_t rhs_zero_point;
+    int32_t output_zero_point;
+    int32_t steps; /**< Half of depth + 4, rounded up to fours. */
+    int32_t plain; /**< As in te_gemm_s8_dsp.h, like the next four. */
+    int32_t multiplier;
+    int32_t rounding;
+    int32_t right_shift;
+    int32_t left_shift;
+    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+} te_batch_matmul_dsp_params;
+
+/** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
+ *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
+ *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
+ *  @param scratch  4 * (steps + 8, or 10 where not `plain`) bytes a pair of cols, and 4 * steps for each of 4 rows, or of 1
+ *                  where there are fewer. */
+void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs,
+                            int8_t *output, void *scratch);
+
 /** Sum or difference of two tensors, either of which may be broadcast or constant.
  *
  *  Each operand, less its zero point and times 2^20, is multiplied by its factor, and their sum by the output's.
@@ -341,6 +374,25 @@ void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 /** te_add_s8() for input1 - input2. */
 void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                void *scratch);
+
+/** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_zero_point; /**< Times 2^21. */
+    int32_t scaled_multiplier;
+    int32_t scaled_rounding;
+    int32_t scaled_right_shift; /**< 0 where both scales are the same. */
+    int32_t exact_zero_point;   /**< Times 2^19; that of both, added up, where both scales are the same. */
+    int32_t output_multiplier;  /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
+    int32_t output_rounding;
+    int32_t output_right_shift;
+} te_add_dsp_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
+                   void *scratch);
 
 /** Sum or difference of two int16 tensors, either of which may be broadcast or constant.
  *

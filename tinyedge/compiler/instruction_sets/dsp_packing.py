@@ -50,6 +50,39 @@ class Factors:
     plain: bool
 
 
+@dataclass(frozen=True)
+class Factor:
+    """How sums become outputs where all have one factor; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+    left_shift: int
+    plain: bool
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of one factor for outputs of the full range.
+
+    Args:
+        multiplier: In [0, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: No sum is larger in magnitude.
+
+    Returns:
+        The constants, or None where the instructions may not give the reference's bits.
+    """
+    right, left = max(-shift, 0), max(shift, 0)
+    if multiplier == 0 or largest << left >= _MAX_SUM:
+        return None
+    half = 1 << right >> 1
+    with_zero_point = half + output_zero_point * 2**right
+    plain = right >= 1 and abs(with_zero_point) < _MAX_SUM
+    # As an int32 that holds the lower 32 bits.
+    return Factor(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
+
+
 def prepare_factors(
     filters: np.ndarray,
     bias: np.ndarray,

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from kernel_cases import KERNELS, WARNINGS
+from case_machines import KERNELS, WARNINGS
 
 SOURCES = sorted(KERNELS.glob("*.c"))
 

@@ -7,6 +7,11 @@
  *  prints as `static const` data; the kernels keep no state. Inputs, output and scratch do not overlap unless a kernel
  *  says that they may. `scratch` is NULL for kernels that document no use of it.
  *
+ *  A kernel "in rows" writes its output row after row. While it writes row y of an image, it may still read, in any
+ *  order, the input rows that row y or a later one needs, and no others; so its output may begin far enough below its
+ *  input to run over it. A kernel "in pixels" reads at most four pixels and writes these four before it reads the next.
+ *  Both hold for a batch of 1 (tinyedge/compiler/lowering/overlap.py computes how far is enough).
+ *
  *  The activations of an `_s8` kernel are int8_t: zero points are in [-128, 127] and
  *  -128 <= output_min <= output_max <= 127. Those of an `_s16` kernel are int16_t, without zero points:
  *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A factor is a pair of a multiplier in
@@ -50,7 +55,7 @@ typedef struct {
 } te_conv2d_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, out_c) */
+ *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** Convolution of int16 values. FULLY_CONNECTED is one of 1x1 filters over an image of one row. */
@@ -81,7 +86,7 @@ typedef struct {
 
 /** With sums of 64 bits.
  *  @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, out_c) */
+ *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** te_conv2d_s16() with sums modulo 2^32 and factors of 31 bits, for models with int32 biases. */
@@ -115,7 +120,7 @@ typedef struct {
 } te_depthwise_conv2d_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
+ *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch);
 
@@ -145,7 +150,7 @@ typedef struct {
 } te_depthwise_conv2d_s16_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
+ *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const int16_t *input, int16_t *output,
                              void *scratch);
 
@@ -166,7 +171,7 @@ typedef struct {
 } te_fully_connected_params;
 
 /** @param input   (batches, in_c)
- *  @param output  (batches, out_c) */
+ *  @param output  (batches, out_c), in pixels, which are the rows of the matrix here. */
 void te_fully_connected_s8(const te_fully_connected_params *params, const int8_t *input, int8_t *output,
                            void *scratch);
 
@@ -506,14 +511,14 @@ typedef struct {
 } te_pool_params;
 
 /** @param input   (batches, in_h, in_w, channels)
- *  @param output  (batches, out_h, out_w, channels), the means rounded half away from zero. */
+ *  @param output  (batches, out_h, out_w, channels), in rows: the means rounded half away from zero. */
 void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_average_pool_s8() of int16 values. */
 void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** @param input   (batches, in_h, in_w, channels)
- *  @param output  (batches, out_h, out_w, channels), the largest values. */
+ *  @param output  (batches, out_h, out_w, channels), in rows: the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_max_pool_s8() of int16 values. */

@@ -37,7 +37,7 @@ def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Pat
     for index, case in enumerate(cases):
         path = folder / f"model_{index}.tflite"
         path.write_bytes(case.model)
-        program = compile_graph(read_tflite(path))
+        program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
         sources = folder / f"model_{index}"
         emit(program, sources)
         # Each model has functions of its own names; the kernels are shared.

@@ -14,6 +14,8 @@ from tinyedge.compiler.instruction_sets.dsp_packing import (
     prepare_factors,
 )
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place, in_place_by_channels
+from tinyedge.compiler.lowering.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
 _PIXELS = 4
@@ -60,6 +62,8 @@ def _conv2d(call: KernelCall) -> KernelCall:
             "group_words": packed.stream.size // groups,
             "packed": ConstantArray(packed.stream),
         },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * depth * at_once + spare,
     )
 
@@ -79,6 +83,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall:
     factors = _factors(fields, np.ascontiguousarray(weights.T))
     if multiplier_c != 1 or factors is None:
         return call
+    vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
     plane_w = (padded_w + 4) // 2 * 2
     dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
@@ -92,6 +97,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall:
             "plane_w": plane_w,
             "packed": ConstantArray(pack_depthwise(factors)),
         },
+        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
         scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * ((kernel_h - 1) * dilation_h + 1),
     )
 
@@ -171,6 +177,7 @@ def _add(call: KernelCall) -> KernelCall:
             "output_right_shift": factor.right_shift,
         },
         inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
     )
 
 

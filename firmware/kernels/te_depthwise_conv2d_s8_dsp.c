@@ -86,28 +86,35 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int
     }
 }
 
-/** One output row of one channel, for any kernel and factor.
- *  @param values  The channel's first row under the output row. */
-static void convolve_row(const te_depthwise_conv2d_dsp_params *params, const int16_t *values, int32_t width,
-                         const uint32_t *packed, int8_t *output) {
+/** Output rows of one channel, for any kernel and factor.
+ *  @param values  The channel's first row under the first output row. */
+static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int16_t *values, int32_t width,
+                         const uint32_t *packed, int8_t *output, int32_t rows) {
     const int32_t multiplier = (int32_t)packed[1];
     const int32_t rounding = (int32_t)packed[2];
     const int32_t sign = rounding != 0 ? -1 : 0;
-    for (int32_t x = 0; x < params->out_w; ++x) {
-        const int8_t *taps = (const int8_t *)(packed + 5);
-        int32_t sum = (int32_t)packed[0];
-        for (int32_t y = 0; y < params->kernel_h; ++y) {
-            const int16_t *at = values + y * params->dilation_h * width + x * params->stride_w;
-            for (int32_t tap = params->kernel_w; tap > 0; --tap) {
-                sum += *at * *taps++;
-                at += params->dilation_w;
+    const int32_t right_shift = (int32_t)packed[3];
+    const uint32_t left_shift = packed[4];
+    const int32_t zero_point = params->plain ? 0 : params->output_zero_point;
+    for (; rows > 0; --rows) {
+        const int16_t *window = values;
+        for (int32_t x = params->out_w; x > 0; --x) {
+            const int8_t *taps = (const int8_t *)(packed + 5);
+            int32_t sum = (int32_t)packed[0];
+            for (int32_t y = 0; y < params->kernel_h; ++y) {
+                const int16_t *at = window + y * params->dilation_h * width;
+                for (int32_t tap = params->kernel_w; tap > 0; --tap) {
+                    sum += *at * *taps++;
+                    at += params->dilation_w;
+                }
             }
+            sum = te_rounded_high_plus((int32_t)((uint32_t)sum << left_shift), multiplier);
+            sum += (sum < 0 ? sign : 0) + rounding;
+            *output = te_clamp((sum >> right_shift) + zero_point, params->output_min, params->output_max);
+            output += params->in_c;
+            window += params->stride_w;
         }
-        sum = te_rounded_high_plus((int32_t)((uint32_t)sum << packed[4]), multiplier);
-        sum += (sum < 0 ? sign : 0) + rounding;
-        sum = (sum >> packed[3]) + (params->plain ? 0 : params->output_zero_point);
-        *output = te_clamp(sum, params->output_min, params->output_max);
-        output += params->in_c;
+        values += params->stride_h * width;
     }
 }
 
@@ -146,16 +153,13 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
                                         count,
                                         channels};
             (params->stride_w == 1 ? te_depthwise3_stride1_dsp : te_depthwise3_stride2_dsp)(&three);
-            output += count * params->out_w * params->in_c;
-            continue;
-        }
-        for (int32_t y = 0; y < count; ++y) {
+        } else {
             for (int32_t c = 0; c < channels; ++c) {
-                convolve_row(params, rows->values + c * rows->plane + y * params->stride_h * rows->width, rows->width,
-                             packed + c * of->words, output + c);
+                convolve_any(params, rows->values + c * rows->plane, rows->width, packed + c * of->words, output + c,
+                             count);
             }
-            output += params->out_w * params->in_c;
         }
+        output += count * params->out_w * params->in_c;
     }
 }
 

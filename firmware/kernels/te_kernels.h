@@ -388,19 +388,19 @@ void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 /** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
 typedef struct {
     int32_t count;
-    int32_t scaled_zero_point; /**< Times 2^21. */
+    int32_t scaled_zero_point;
     int32_t scaled_multiplier;
-    int32_t scaled_rounding;
-    int32_t scaled_right_shift; /**< 0 where both scales are the same. */
-    int32_t exact_zero_point;   /**< Times 2^19; that of both, added up, where both scales are the same. */
-    int32_t output_multiplier;  /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
+    int32_t scaled_shift; /**< [-31, 0] */
+    int32_t exact_zero_point;
+    int32_t output_multiplier; /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
     int32_t output_rounding;
     int32_t output_right_shift;
 } te_add_dsp_params;
 
-/** @param scaled  (count), the operand of the smaller scale.
- *  @param exact   (count), that of the larger one.
- *  @param output  (count), which may be the very memory of an operand. */
+/** @param scaled   (count), the operand of the smaller scale.
+ *  @param exact    (count), that of the larger one, whose factor is 1/2.
+ *  @param output   (count), which may be the very memory of an operand.
+ *  @param scratch  1,024 bytes. */
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch);
 

@@ -26,6 +26,9 @@ _DEPTHWISE_CONSTANT_BYTES = 160
 _STRIP_BYTES = 3072
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
+_ADD_TABLE_BYTES = 1024
+# Fewer are not worth a table.
+_MIN_ADD_ELEMENTS = 128
 # (multiplier, shift) of the factor 1/2.
 _HALF = (2**30, 0)
 
@@ -162,7 +165,7 @@ def _add(call: KernelCall) -> KernelCall:
     limits = _integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or limits != (-128, 127):
+    if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
         return call
     operands = [
         (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
@@ -177,24 +180,23 @@ def _add(call: KernelCall) -> KernelCall:
     factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
     if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
         return call
-    is_equal = (multiplier, shift) == _HALF
     return dataclasses.replace(
         call,
         function="te_add_s8_dsp",
         struct="te_add_dsp_params",
         fields={
             "count": call.output.elements,
-            "scaled_zero_point": zero_point * 2**21,
+            "scaled_zero_point": zero_point,
             "scaled_multiplier": multiplier,
-            "scaled_rounding": 0 if is_equal else 2 ** (-shift - 1),
-            "scaled_right_shift": 0 if is_equal else -shift,
-            "exact_zero_point": (exact_zero_point + (zero_point if is_equal else 0)) * 2**19,
+            "scaled_shift": shift,
+            "exact_zero_point": exact_zero_point,
             "output_multiplier": factor.multiplier,
             "output_rounding": factor.rounding,
             "output_right_shift": factor.right_shift,
         },
         inputs=call.inputs if position == 1 else call.inputs[::-1],
         overlaps=in_place(call.output, *call.inputs),
+        scratch_bytes=_ADD_TABLE_BYTES,
     )
 
 

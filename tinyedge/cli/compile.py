@@ -2,13 +2,18 @@
 
 import json as json_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from tinyedge.compiler.memory_plan import MemoryPlan
 
 
 def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
+    plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
@@ -18,6 +23,8 @@ def compile(
     from tinyedge.compiler.compile import compile_model
 
     report = compile_model(model, out)
+    if plan is not None:
+        _draw(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
@@ -34,3 +41,15 @@ def compile(
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")
     console.print(costs)
+    if plan is not None:
+        console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
+
+
+def _draw(plan: "MemoryPlan", name: str, path: Path) -> None:
+    from tinyedge.errors import ToolMissing
+    from tinyedge.report.memory import plot_plan
+
+    try:
+        plot_plan(plan, name, path)
+    except ModuleNotFoundError as error:
+        raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error

@@ -222,6 +222,52 @@ typedef struct {
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
+/** te_conv2d_params for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_c;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t group_words;    /**< Words from a group's filters to the next one's. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  2 * (kernel_h * kernel_w * group_c rounded up to sixteens) bytes. */
+void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_min;
+    int32_t output_max;
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_fully_connected_mve_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c)
+ *  @param scratch  in_c bytes rounded up to sixteens; not used where in_c is a multiple of 16. */
+void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */

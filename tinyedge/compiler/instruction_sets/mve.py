@@ -1,0 +1,106 @@
+"""The vector extension of Armv8.1-M (MVE, "Helium"): sixteen 8-bit multiply-accumulates an instruction."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyedge.compiler.instruction_sets.dsp import use_dsp
+from tinyedge.compiler.instruction_sets.mve_packing import CHUNK, Factors, pack_filters, prepare_factors
+from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+
+
+def use_mve(call: KernelCall) -> KernelCall:
+    """Return the call of the `_mve` kernel with the same result, else of the `_dsp` one, or the call itself."""
+    specialise = _KERNELS.get(call.function)
+    specialised = None if specialise is None else specialise(call)
+    return use_dsp(call) if specialised is None else specialised
+
+
+def _conv2d(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    window = _integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    in_h, in_w, in_c, out_h, out_w = _integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = _integers(fields, "batches", "out_c", "group_c")
+    groups = in_c // group_c
+    factors = _factors(fields, _values(fields, "weights").reshape(out_c, -1))
+    if factors is None:
+        return None
+    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+        return _rows(call, factors, batches * in_h * in_w, in_c, out_c)
+    packed = pack_filters(factors, groups)
+    return dataclasses.replace(
+        call,
+        function="te_conv2d_s8_mve",
+        struct="te_conv2d_mve_params",
+        fields={
+            **_without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            "group_words": packed.size // groups,
+            "packed": ConstantArray(packed),
+        },
+        scratch_bytes=2 * _whole_chunks(factors.filters.shape[1]),
+    )
+
+
+def _fully_connected(call: KernelCall) -> KernelCall | None:
+    batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return None
+    factors = _factors(call.fields, _values(call.fields, "weights").reshape(out_c, in_c))
+    return None if factors is None else _rows(call, factors, batches, in_c, out_c)
+
+
+def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) -> KernelCall:
+    return dataclasses.replace(
+        call,
+        function="te_fully_connected_s8_mve",
+        struct="te_fully_connected_mve_params",
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: call.fields[name] for name in ("output_min", "output_max")},
+            "packed": ConstantArray(pack_filters(factors)),
+        },
+        scratch_bytes=0 if in_c % CHUNK == 0 else _whole_chunks(in_c),
+    )
+
+
+def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
+    input_zero_point, output_zero_point = _integers(fields, "input_zero_point", "output_zero_point")
+    return prepare_factors(
+        filters,
+        None if fields["bias"] is None else _values(fields, "bias"),
+        _values(fields, "multipliers"),
+        _values(fields, "shifts"),
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+    )
+
+
+def _whole_chunks(depth: int) -> int:
+    return -(-depth // CHUNK) * CHUNK
+
+
+def _without(fields: Fields, *names: str) -> Fields:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
+    found = tuple(fields[name] for name in names)
+    assert all(isinstance(value, int) for value in found)
+    return found  # type: ignore[return-value]
+
+
+def _values(fields: Fields, name: str) -> np.ndarray:
+    array = fields[name]
+    assert isinstance(array, ConstantArray)
+    return array.values
+
+
+_KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
+    "te_conv2d_s8": _conv2d,
+    "te_fully_connected_s8": _fully_connected,
+}

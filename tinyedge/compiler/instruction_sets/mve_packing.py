@@ -1,0 +1,114 @@
+"""Filters in the order in which the MVE kernels read them; firmware/kernels/te_gemm_s8_mve.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CHUNK = 16
+"""Values of the depth that one instruction multiplies."""
+
+# Sums, and half a unit on top of them, have to stay within 32 bits.
+_MAX_SUM = 2**30
+# Channels whose sums are turned into outputs together.
+_LANES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """How the sums of each channel become outputs, one entry a channel.
+
+    Attributes:
+        filters: (channels, depth) int8, made 0 where the output is the zero point whatever comes in.
+        biases: Their sums start here: the bias less what the input's zero point adds.
+        multipliers: In [0, 2^31).
+        roundings: Half a unit of the right shift, and the output's zero point above it.
+        right_shifts: In [1, 31].
+    """
+
+    filters: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    roundings: np.ndarray
+    right_shifts: np.ndarray
+
+
+def prepare_factors(
+    filters: np.ndarray,
+    bias: np.ndarray | None,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    input_zero_point: int,
+    output_zero_point: int,
+) -> Factors | None:
+    """Work out the constants of requantisation.
+
+    Args:
+        filters: (channels, depth) int8.
+        bias: (channels) or None for zeros.
+        multipliers: (channels), in [0, 2^31).
+        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        input_zero_point: What a padded input is.
+        output_zero_point: Added to every output.
+
+    Returns:
+        The constants, or None where the instructions would not give the reference's bits: a factor of 1/2 or more, or
+        sums that may leave their range.
+    """
+    weights = filters.astype(np.int64)
+    biases = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
+    multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    # The largest product, which rounding may raise by a half, is below half a unit of the output.
+    dead = (multipliers == 0) | (largest * (multipliers / 2**31) * 2.0**shifts < 0.5 - 2.0 ** (shifts - 1))
+    right = np.where(dead, 1, -shifts)
+    roundings = 2 ** np.maximum(right - 1, 0) + output_zero_point * 2 ** np.maximum(right, 0)
+    if np.any(right < 1) or np.any(~dead & (largest >= _MAX_SUM)) or np.any(np.abs(roundings) >= _MAX_SUM):
+        return None
+    return Factors(
+        filters=np.where(dead[:, None], 0, filters).astype(np.int8),
+        biases=np.where(dead, 0, biases),
+        multipliers=np.where(dead, 0, multipliers),
+        roundings=roundings,
+        right_shifts=right,
+    )
+
+
+def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
+    """Pack filters, biases and factors of `te_gemm2_full_s8_mve` and its kin.
+
+    Args:
+        factors: The channels of each group follow those of the group before.
+        groups: Each is packed by itself, so that what it lacks to fours of channels is zeros.
+
+    Returns:
+        uint32 words, group by group.
+    """
+    channels, depth = factors.filters.shape
+    depth_padding = -depth % CHUNK
+    streams = []
+    for first in range(0, channels, channels // groups):
+        members = slice(first, first + channels // groups)
+        lanes = -len(factors.biases[members]) % _LANES
+        filters = np.pad(factors.filters[members], ((0, lanes), (0, depth_padding)))
+        constants = np.stack(
+            [
+                factors.biases[members],
+                factors.multipliers[members],
+                factors.roundings[members],
+                24 - factors.right_shifts[members],
+            ]
+        )
+        constants = np.pad(constants, ((0, 0), (0, lanes)))
+        fours = len(filters) // _LANES
+        weights = filters.reshape(fours, _LANES, -1, CHUNK).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, CHUNK)
+        words = np.ascontiguousarray(weights).view(np.uint8).reshape(fours, -1).view("<u4")
+        factor_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
+        streams.append(np.concatenate([words, factor_words], axis=1).ravel())
+    return np.concatenate(streams)
+
+
+def as_words(values: np.ndarray) -> np.ndarray:
+    """Integers modulo 2^32."""
+    words: np.ndarray = (values % 2**32).astype(np.uint32)
+    return words

@@ -7,6 +7,10 @@ import pytest
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--board", help="run the tests of operators on this emulated board in place of the host")
+
+
 @pytest.fixture(scope="session")
 def shared_model():
     """A function that finds a published model by its file name, or skips the test where there is none."""

@@ -36,6 +36,7 @@ int main(void) {
         .put = te_board_putc,
         .microseconds = te_board_microseconds,
         .count = te_board_count,
+        .wait = te_board_wait,
         .stack_used_bytes = te_board_stack_used_bytes,
     };
     te_protocol_init(&te_the_protocol, &config);

@@ -30,6 +30,10 @@ uint64_t te_board_count(void);
  *  number of instructions, which tinyedge's description of the board states. */
 const char *te_board_count_unit(void);
 
+/** Waits until the counter has risen `counts` times.
+ *  @return How often it was looked at on the way, at a steady pace: this measures parts of a count. */
+uint32_t te_board_wait(uint32_t counts);
+
 /** Microseconds since te_board_init(), by te_board_clock_hz(). */
 uint64_t te_board_microseconds(void);
 

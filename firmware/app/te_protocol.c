@@ -10,6 +10,9 @@
 #define TE_DEFAULT_WARMUPS 10u
 #define TE_BYTES_PER_PRINTED_LINE 8u
 #define TE_SHA256_SHOWN 16
+#define TE_THOUSAND 1000u
+#define TE_CALIBRATION_COUNTS 16u
+#define TE_NO_LAYER (-1)
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
@@ -227,7 +230,7 @@ static void te_on_help(te_protocol *protocol, char *rest) {
         "te raw         the last output's int8 bytes as hex",
         "te crc         CRC-32 of the loaded input and of the last output",
         "te count       what the last inference of infer took, in the unit of te info",
-        "te layers      one inference, with what each layer took",
+        "te layers      one inference, with what each layer took, in an image built with --layers",
         "help           this list",
     };
     (void)rest;
@@ -448,27 +451,68 @@ static void te_on_count(const te_protocol *protocol) {
     te_say_line(protocol, "]");
 }
 
-/* Prints each layer as soon as it is done, so no table of counts is kept; the printing is not counted. */
+#ifdef TE_LAYERS /* Names and hooks cost flash, so an image has them only when it was built for profiles. */
+
+/* A layer may take less than a count of an emulator's clock, which is many instructions. So a layer starts right after
+ * a count, and what is left of the count in which it ends is measured by looks at the clock. Thousandths of a count. */
+typedef struct {
+    uint64_t reached; /* When the question came. */
+    uint64_t now;     /* When it was answered: right after a count. */
+} te_moment;
+
+static te_moment te_look(const te_protocol *protocol) {
+    const uint64_t looks = protocol->config.wait(1);
+    const uint64_t now = protocol->config.count() * TE_THOUSAND;
+    const uint32_t calibrated = protocol->calibrated_looks;
+    const uint64_t waited = calibrated > 0u ? looks * TE_CALIBRATION_COUNTS * TE_THOUSAND / calibrated : 0u;
+    return (te_moment){now - waited, now};
+}
+
+static void te_put_thousandths(te_put put, uint64_t value) {
+    te_put_unsigned(put, value / TE_THOUSAND);
+    put('.');
+    for (uint32_t unit = 100u; unit > 0u; unit /= 10u) {
+        put((char)('0' + value / unit % 10u));
+    }
+}
+
+static void te_say_layer(const te_protocol *protocol, int32_t layer, uint64_t spent) {
+    const te_layer_info *info = &te_runtime_info()->layers[layer];
+    const te_put put = protocol->config.put;
+    te_say(protocol, "te-layer-[");
+    te_put_signed(put, layer);
+    te_say(protocol, ",");
+    te_say(protocol, info->op);
+    te_say(protocol, ",");
+    te_say(protocol, info->kernel);
+    te_say(protocol, ",");
+    te_put_unsigned(put, info->macs);
+    te_say(protocol, ",");
+    te_put_thousandths(put, spent);
+    te_say(protocol, ",");
+    te_put_printable(put, info->name); /* Last, because a name may hold commas. */
+    te_say_line(protocol, "]");
+}
+
+/* Prints each layer as soon as it is done, so no table of counts is kept; the printing is not counted. TE_NO_LAYER is
+ * nothing at all: what it takes is what measuring takes. */
 static void te_on_layer_done(void *context, int32_t layer) {
     te_protocol *protocol = (te_protocol *)context;
-    const uint64_t spent = protocol->config.count() - protocol->layer_start;
-    const te_model_info *model = te_runtime_info();
-    const te_put put = protocol->config.put;
-    if (layer >= 0 && layer < model->layer_count) {
-        const te_layer_info *info = &model->layers[layer];
-        te_say(protocol, "te-layer-[");
-        te_put_signed(put, layer);
-        te_say(protocol, ",");
-        te_say(protocol, info->op);
-        te_say(protocol, ",");
-        te_put_unsigned(put, info->macs);
-        te_say(protocol, ",");
-        te_put_unsigned(put, spent > protocol->count_overhead ? spent - protocol->count_overhead : 0u);
-        te_say(protocol, ",");
-        te_put_printable(put, info->name); /* Last, because a name may hold commas. */
-        te_say_line(protocol, "]");
+    const uint64_t spent = te_look(protocol).reached - protocol->layer_start;
+    if (layer == TE_NO_LAYER) {
+        protocol->layer_overhead = spent;
+    } else if (layer >= 0 && layer < te_runtime_info()->layer_count) {
+        te_say_layer(protocol, layer, spent > protocol->layer_overhead ? spent - protocol->layer_overhead : 0u);
     }
-    protocol->layer_start = protocol->config.count();
+    protocol->layer_start = te_look(protocol).now;
+}
+
+static void te_calibrate_layers(te_protocol *protocol) {
+    void (*volatile done)(void *, int32_t) = te_on_layer_done; /* Volatile: called, as the model calls it. */
+    (void)protocol->config.wait(1);
+    protocol->calibrated_looks = protocol->config.wait(TE_CALIBRATION_COUNTS);
+    done(protocol, TE_NO_LAYER);
+    done(protocol, TE_NO_LAYER);
 }
 
 static void te_on_layers(te_protocol *protocol) {
@@ -476,13 +520,21 @@ static void te_on_layers(te_protocol *protocol) {
         return;
     }
     te_fill_input(protocol);
-    protocol->layer_start = protocol->config.count();
+    te_calibrate_layers(protocol);
     const te_status status = te_runtime_invoke(te_on_layer_done, protocol);
     protocol->has_output = status == TE_OK;
     if (status != TE_OK) {
         te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
     }
 }
+
+#else
+
+static void te_on_layers(te_protocol *protocol) {
+    te_say_error(protocol, "this image tells of no layers: build it with --layers");
+}
+
+#endif
 
 static void te_say_unknown(const te_protocol *protocol, const char *prefix, const char *word) {
     te_say(protocol, "e-[Unknown command: ");

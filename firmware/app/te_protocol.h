@@ -36,6 +36,7 @@ typedef struct {
     void (*put)(char byte);  /**< Sends one byte. */
     uint64_t (*microseconds)(void);
     uint64_t (*count)(void); /**< Rises by `count_unit`. */
+    uint32_t (*wait)(uint32_t counts); /**< Until it has risen so often; returns how many looks at it that took. */
     uint32_t (*stack_used_bytes)(void);
 } te_protocol_config;
 
@@ -52,7 +53,9 @@ typedef struct {
     bool has_count;
     uint64_t count;          /**< Of the last inference of `infer`. */
     uint64_t count_overhead; /**< What measuring nothing counts. */
-    uint64_t layer_start;
+    uint32_t calibrated_looks; /**< How many looks TE_CALIBRATION_COUNTS counts take. */
+    uint64_t layer_overhead;  /**< What measuring no layer takes, in thousandths of a count. */
+    uint64_t layer_start;     /**< In thousandths of a count. */
 } te_protocol;
 
 /** Prepares the state. te_runtime_init() has succeeded before. */

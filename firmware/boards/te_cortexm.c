@@ -41,6 +41,7 @@
 
 #define TE_STACK_PAINT 0xA5A5A5A5u
 #define TE_ZERO_TRIES 1000u
+#define TE_LOOKS 1000u
 
 /* Set by the linker script; their addresses are the values. */
 extern uint32_t te_stack_bottom[], te_stack_top[];
@@ -207,6 +208,17 @@ uint64_t te_board_count(void) {
     }
     __asm__ volatile("msr primask, %0" ::"r"(primask) : "memory");
     return (wraps << TE_SYST_BITS) + ((0u - value) & TE_SYST_MASK);
+}
+
+/* The inner loop is five instructions on every core. */
+uint32_t te_board_wait(uint32_t counts) {
+    uint32_t left = TE_LOOKS;
+    for (; counts > 0u && left > 0u; counts--) {
+        const uint32_t value = TE_SYST_CVR;
+        while (TE_SYST_CVR == value && --left > 0u) {
+        }
+    }
+    return TE_LOOKS - left;
 }
 
 /* SysTick runs on the processor's clock, so on silicon its counts are cycles, the very ones that DWT counts. An

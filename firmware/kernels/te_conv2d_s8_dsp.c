@@ -18,18 +18,19 @@ typedef struct {
     int32_t count;
     int32_t origin_y[TE_GEMM_PIXELS];
     int32_t origin_x[TE_GEMM_PIXELS];
-    int32_t inside; /**< Whether no window reaches over the left or right border. */
+    int32_t inside; /**< Whether all windows lie within the input, and their rows are runs of bytes. */
 } pixels;
 
 static void place(pixels *at, const te_conv2d_dsp_params *params, int32_t out_y, int32_t out_x) {
-    const int32_t reach = (params->kernel_w - 1) * params->dilation_w;
-    at->inside = 1;
+    const int32_t last_y = params->in_h - 1 - (params->kernel_h - 1) * params->dilation_h;
+    const int32_t last_x = params->in_w - 1 - (params->kernel_w - 1) * params->dilation_w;
+    at->inside = params->dilation_w == 1 && params->group_c == params->in_c;
     for (int32_t i = 0; i < at->count; ++i) {
-        at->origin_y[i] = out_y * params->stride_h - params->pad_top;
-        at->origin_x[i] = out_x * params->stride_w - params->pad_left;
-        if (at->origin_x[i] < 0 || at->origin_x[i] + reach >= params->in_w) {
-            at->inside = 0;
-        }
+        const int32_t y = out_y * params->stride_h - params->pad_top;
+        const int32_t x = out_x * params->stride_w - params->pad_left;
+        at->origin_y[i] = y;
+        at->origin_x[i] = x;
+        at->inside &= (y >= 0) & (y <= last_y) & (x >= 0) & (x <= last_x);
         if (++out_x == params->out_w) {
             out_x = 0;
             ++out_y;
@@ -48,52 +49,101 @@ static const int8_t *tap_of(const layer *of, const pixels *at, int32_t i, int32_
     return of->input + y * of->row + x * params->in_c;
 }
 
+static uint32_t *widen(const pixels *at, const int8_t *const *sources, uint32_t *columns, int32_t words) {
+    return at->count == TE_GEMM_PIXELS ? te_widen4_dsp(columns, sources, words)
+                                       : te_widen1_dsp(columns, sources[0], words);
+}
+
 /** Channels in fours: the windows are widened where they lie, in runs of whole kernel rows or of single taps. */
 static void widen_in_place(const layer *of, const pixels *at, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    const int32_t whole_rows = at->inside && params->dilation_w == 1 && params->group_c == params->in_c;
-    const int32_t runs = whole_rows ? 1 : params->kernel_w;
-    const int32_t words = (whole_rows ? params->kernel_w : 1) * params->group_c / 4;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        for (int32_t run = 0; run < runs; ++run) {
-            const int8_t *sources[TE_GEMM_PIXELS];
+    const int8_t *sources[TE_GEMM_PIXELS];
+    if (at->inside) {
+        const int32_t words = params->kernel_w * params->group_c / 4;
+        for (int32_t i = 0; i < at->count; ++i) {
+            sources[i] = tap_of(of, at, i, 0, 0);
+        }
+        for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+            columns = widen(at, sources, columns, words);
             for (int32_t i = 0; i < at->count; ++i) {
-                const int8_t *tap = tap_of(of, at, i, tap_y, run);
+                sources[i] += params->dilation_h * of->row;
+            }
+        }
+        return;
+    }
+    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+        for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
+            for (int32_t i = 0; i < at->count; ++i) {
+                const int8_t *tap = tap_of(of, at, i, tap_y, tap_x);
                 sources[i] = tap != NULL ? tap : of->spare;
             }
-            columns = at->count == TE_GEMM_PIXELS ? te_widen4_dsp(columns, sources, words)
-                                                  : te_widen1_dsp(columns, sources[0], words);
+            columns = widen(at, sources, columns, params->group_c / 4);
+        }
+    }
+}
+
+/** Runs are a few bytes long, too short for a call of memcpy(). */
+static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes) {
+    for (; bytes >= 4; bytes -= 4) {
+        te_store4(to, te_load4(from));
+        to += 4;
+        from += 4;
+    }
+    for (; bytes > 0; --bytes) {
+        *to++ = *from++;
+    }
+    return to;
+}
+
+static inline int8_t *pad(int8_t *to, int32_t value, int32_t bytes) {
+    for (; bytes > 0; --bytes) {
+        *to++ = (int8_t)value;
+    }
+    return to;
+}
+
+/** A window without dilation or groups: each of its rows is padding, a run of the input, and padding. */
+static void gather_runs(const layer *of, const pixels *at, int32_t i, int8_t *window) {
+    const te_conv2d_dsp_params *params = of->params;
+    const int32_t x = at->origin_x[i];
+    const int32_t past = x + params->kernel_w - params->in_w;
+    const int32_t before = (x < 0 ? -x : 0) * params->in_c;
+    const int32_t after = (past > 0 ? past : 0) * params->in_c;
+    const int32_t run = params->kernel_w * params->in_c - before - after;
+    int32_t y = at->origin_y[i];
+    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+        if (y >= 0 && y < params->in_h && run > 0) {
+            window = pad(window, params->input_zero_point, before);
+            window = copy(window, of->input + y * of->row + (x > 0 ? x : 0) * params->in_c, run);
+            window = pad(window, params->input_zero_point, after);
+        } else {
+            window = pad(window, params->input_zero_point, params->kernel_w * params->in_c);
+        }
+        y += params->dilation_h;
+    }
+}
+
+static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *window) {
+    const te_conv2d_dsp_params *params = of->params;
+    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+        for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
+            const int8_t *tap = tap_of(of, at, i, tap_y, tap_x);
+            window = tap != NULL ? copy(window, tap, params->group_c)
+                                 : pad(window, params->input_zero_point, params->group_c);
         }
     }
 }
 
 /** Any number of channels: the windows are gathered first. */
 static void gather_and_widen(const layer *of, const pixels *at, uint32_t *columns) {
-    const te_conv2d_dsp_params *params = of->params;
-    const int32_t whole_rows = at->inside && params->dilation_w == 1 && params->group_c == params->in_c;
-    const int32_t runs = whole_rows ? 1 : params->kernel_w;
-    const size_t bytes = (size_t)((whole_rows ? params->kernel_w : 1) * params->group_c);
+    const int32_t is_plain = of->params->dilation_w == 1 && of->params->group_c == of->params->in_c;
     const int8_t *sources[TE_GEMM_PIXELS];
     for (int32_t i = 0; i < at->count; ++i) {
         int8_t *window = of->spare + 4 * i * of->words;
+        (is_plain ? gather_runs : gather_taps)(of, at, i, window);
         sources[i] = window;
-        for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-            for (int32_t run = 0; run < runs; ++run) {
-                const int8_t *tap = tap_of(of, at, i, tap_y, run);
-                if (tap != NULL) {
-                    memcpy(window, tap, bytes);
-                } else {
-                    memset(window, params->input_zero_point, bytes);
-                }
-                window += bytes;
-            }
-        }
     }
-    if (at->count == TE_GEMM_PIXELS) {
-        te_widen4_dsp(columns, sources, of->words);
-    } else {
-        te_widen1_dsp(columns, sources[0], of->words);
-    }
+    widen(at, sources, columns, of->words);
 }
 
 static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output, uint32_t *columns) {

@@ -58,10 +58,11 @@ static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *
     const te_conv2d_mve_params *params = of->params;
     const int32_t read = TE_MVE_CHUNK * gemm->chunks;
     const int32_t runs = params->dilation_w == 1 && params->group_c == params->in_c;
-    /* A window of one pixel of whole chunks is read where it lies. */
+    /* A window of one pixel of whole chunks is read where it lies; the pixels of a pair then have to be in one row, for
+     * the output may follow the input's rows in its memory. */
     const int32_t direct = params->kernel_h == 1 && params->kernel_w == 1 && read == params->group_c &&
-                           params->pad_top == 0 && params->pad_left == 0 &&
-                           (params->out_h - 1) * params->stride_h < params->in_h &&
+                           params->out_w % 2 == 0 && params->pad_top == 0 &&
+                           params->pad_left == 0 && (params->out_h - 1) * params->stride_h < params->in_h &&
                            (params->out_w - 1) * params->stride_w < params->in_w;
     int32_t waiting = 0;
     const int8_t *pixels[2];

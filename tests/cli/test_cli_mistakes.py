@@ -122,6 +122,7 @@ def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
         (("bench", "m.tflite", "--target", "moon"), "--target"),
         (("bench", "m.tflite", "--board", "stm32f406"), "stm32f405"),
         (("bench", "m.tflite", "--runtime", "tvm"), "tvm"),
+        (("bench", "m.tflite", "--layers"), "--target emulator"),
         (("bench", "m.tflite", "--runtime", "onnx"), "model.onnx"),
         (("bench", "m.tflite", "--target", "emulator", "--runtime", "litert"), "aot"),
         (("bench", "m.tflite", "--runtime", "all", "--outputs", "y.npy"), "--runtime"),

@@ -48,6 +48,16 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+def test_without_te_layers_no_hook_is_called(model: Path, tmp_path: Path) -> None:
+    compile_model(model, tmp_path / "c")
+    (tmp_path / "c" / "main.c").write_text(MAIN)
+    program = tmp_path / "program"
+    sources = sorted(str(path) for path in (tmp_path / "c").glob("*.c"))
+    subprocess.run(["gcc", *WARNINGS, *sources, "-o", str(program)], check=True)
+    image = bytes(read_tflite(model).inputs[0].bytes)
+    assert subprocess.run([str(program)], input=image, capture_output=True, check=True).stderr == b"0"
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
@@ -59,7 +69,7 @@ def test_the_folder_alone_gives_tflite_micros_bits(model: Path, tmp_path: Path, 
     (tmp_path / "elsewhere" / "main.c").write_text(MAIN)
     sources = sorted(str(path) for path in (tmp_path / "elsewhere").glob("*.c"))
     program = tmp_path / "program"
-    subprocess.run(["gcc", *WARNINGS, *flags, *sources, "-o", str(program)], check=True)
+    subprocess.run(["gcc", *WARNINGS, "-DTE_LAYERS", *flags, *sources, "-o", str(program)], check=True)
     golden = TflmRuntime(model)
     shape = read_tflite(model).inputs[0].shape
     inputs = np.random.default_rng(1).integers(-128, 128, (5, *shape[1:])).astype(np.int8)

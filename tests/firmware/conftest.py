@@ -22,7 +22,7 @@ def host_protocol(tmp_path_factory) -> Path:
     sources += [root / "app" / f"{name}.c" for name in ("te_protocol", "te_text", "te_crc32")]
     includes = [model, root / "app", root / "runtime", root / "kernels"]
     subprocess.run(
-        ["gcc", *WARNINGS, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        ["gcc", *WARNINGS, "-g", "-O1", "-DTE_LAYERS", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         + [f"-I{folder}" for folder in includes]
         + [str(source) for source in sources]
         + ["-o", str(program)],
@@ -36,10 +36,12 @@ def image(tmp_path_factory):
     """A function that builds the fixture model for a board, once."""
     built = {}
 
-    def build(name: str, mlperf_id: str = ""):
-        if (name, mlperf_id) not in built:
+    def build(name: str, mlperf_id: str = "", layers: bool = False):
+        key = (name, mlperf_id, layers)
+        if key not in built:
             out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
-            built[name, mlperf_id] = build_image(FIXTURES / "countdown", load_board(name), out, mlperf_id=mlperf_id)
-        return built[name, mlperf_id]
+            model = FIXTURES / "countdown"
+            built[key] = build_image(model, load_board(name), out, mlperf_id=mlperf_id, layers=layers)
+        return built[key]
 
     return build

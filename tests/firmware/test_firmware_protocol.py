@@ -216,7 +216,10 @@ def test_info_is_json_of_the_model(talk):
 
 def test_layers_come_in_order_with_safe_names(talk):
     answers = talk(load_commands(SAMPLE) + "te layers%te raw%")
-    assert answers[-2] == ["te-layer-[0,COUNTDOWN,0,0,count, down]", "te-layer-[1,REVERSE,24,0,reverse?]"]
+    assert answers[-2] == [
+        "te-layer-[0,COUNTDOWN,count_down,0,0.000,count, down]",
+        "te-layer-[1,REVERSE,reverse_s8,24,0.000,reverse?]",
+    ]
     assert answers[-1] == [f"te-raw-[{int8_backwards(SAMPLE).tobytes().hex().upper()}]"]
 
 

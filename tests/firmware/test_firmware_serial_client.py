@@ -48,9 +48,9 @@ def test_a_whole_session_over_a_port(client):
     assert client.crc() == (zlib.crc32(DATA), zlib.crc32(DATA[::-1]))
     assert client.results()[:2] == [pytest.approx(0.13 * 20, abs=5e-4), pytest.approx(0.13 * 19, abs=5e-4)]
     assert client.count() == (0, "ticks")
-    assert [(layer.name, layer.op, layer.macs) for layer in client.layers()] == [
-        ("count, down", "COUNTDOWN", 0),
-        ("reverse?", "REVERSE", 24),
+    assert [(layer.name, layer.op, layer.kernel, layer.macs) for layer in client.layers()] == [
+        ("count, down", "COUNTDOWN", "count_down", 0),
+        ("reverse?", "REVERSE", "reverse_s8", 24),
     ]
     with pytest.raises(TargetError, match="only an emulator counts instructions"):
         client.instructions()

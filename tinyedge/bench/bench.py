@@ -29,6 +29,7 @@ def run_bench(
     outputs_path: Path | None = None,
     accuracy_images: int | None = None,
     data: str | None = None,
+    layers: bool = False,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -43,6 +44,7 @@ def run_bench(
         outputs_path: Where the int8 outputs go, as .npy.
         accuracy_images: Test images for the accuracy; None is all on the host and 20 on the emulator.
         data: Data set in place of the one that a run names.
+        layers: Whether to measure each layer; emulator only.
 
     Returns:
         The report, and the budgets that it is held against.
@@ -51,12 +53,12 @@ def run_bench(
     subject = open_subject(source, data)
     if target == "host":
         names = _host_runtimes(runtime, subject)
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers)
         report = bench_host(subject, options)
     elif target == "emulator":
         names = ("aot",) if runtime in (None, "all") else (runtime,)
         images = _EMULATOR_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers)
         report = bench_emulator(subject, board, options)
     else:
         raise ConfigError(f"no such target: {target}; choose --target host or --target emulator")

@@ -8,10 +8,19 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """One layer's share of an inference."""
+    """One layer's share of an inference.
+
+    Attributes:
+        name: The layer's.
+        op: TFLite's name of its operator.
+        kernel: The C function that runs it.
+        macs: Its multiply-accumulates.
+        instructions: Executed, to within some ten.
+    """
 
     name: str
     op: str
+    kernel: str
     macs: int
     instructions: int
 
@@ -38,7 +47,7 @@ class BenchRecord:
         inputs: How many inputs were run.
         accuracy: Top-1 in [0, 1] on `accuracy_images` test images; None without labels.
         accuracy_images: How many test images that was.
-        layers: Each layer's share, where the target tells.
+        layers: Each layer's share, where it was asked for.
     """
 
     runtime: str

@@ -21,7 +21,7 @@ def bench(
         None, min=0, help="Test images for the accuracy. [default: all on the host, 20 on a board]"
     ),
     data: str = typer.Option(None, help="Data set in place of a run's own, which may lie elsewhere on this machine."),
-    layers: bool = typer.Option(False, "--layers", help="Print each layer's share."),
+    layers: bool = typer.Option(False, "--layers", help="Measure each layer; emulator only."),
     json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
 ) -> None:
     """Measure size, speed, accuracy and bit-exactness of a model."""
@@ -39,13 +39,13 @@ def bench(
         outputs_path=outputs,
         accuracy_images=accuracy_images,
         data=data,
+        layers=layers,
     )
     if json is not None and str(json) == "-":
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
     print_bench(report, budgets)
-    if layers:
-        print_layers(report)
+    print_layers(report)
     if json is not None:
         from tinyedge.atomic import write_json
 

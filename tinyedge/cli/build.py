@@ -13,6 +13,7 @@ def build(
     runtime: str = typer.Option("aot", help="What runs the model: aot."),
     out: Path = typer.Option(None, help="The folder for the image. [default: RUN/firmware/BOARD or MODEL-BOARD]"),
     mlperf: str = typer.Option("", help="Answer as ic01, vww01, kws01 or ad01 of MLPerf Tiny, with its input format."),
+    layers: bool = typer.Option(False, "--layers", help="Let the image answer te layers; its names take flash."),
     json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
@@ -22,7 +23,7 @@ def build(
 
     start = time.perf_counter()
     folder = default_firmware_folder(model, board) if out is None else out
-    image = build_firmware(resolve_model(model), load_board(board), folder, runtime, mlperf_id=mlperf)
+    image = build_firmware(resolve_model(model), load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers)
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

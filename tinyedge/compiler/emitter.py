@@ -94,7 +94,8 @@ def _banner(program: Program) -> str:
 
 def _header(program: Program) -> str:
     layers = " \\\n".join(
-        f'    LAYER("{call.name}", "{_comment_safe(call.op)}", {call.macs}u)' for call in program.calls
+        f'    LAYER("{call.name}", "{_comment_safe(call.op)}", "{call.function}", {call.macs}u)'
+        for call in program.calls
     )
     return f"""\
 {_banner(program)}\
@@ -120,19 +121,19 @@ extern "C" {{
 /* real = SCALE * (value - ZERO_POINT); the first dimension is the batch of 1. */
 {_io_macros("INPUT", program.input)}\
 {_io_macros("OUTPUT", program.output)}
-/* LAYER(name, operator, multiply-accumulates) for each layer in execution order. */
+/* LAYER(name, operator, kernel, multiply-accumulates) for each layer in execution order. */
 #define TE_MODEL_LAYER_COUNT {len(program.calls)}
 #define TE_MODEL_LAYERS(LAYER) \\
 {layers}
 
-/** Called after each layer with the layer's index, for profiles. */
+/** Called after each layer with the layer's index, for profiles: where TE_LAYERS is defined, else never. */
 typedef void (*te_model_hook)(void *context, int32_t layer);
 
 /** TE_MODEL_INPUT_BYTES values to fill before each inference. */
 int8_t *te_model_input(void);
 
 /** Runs one inference.
- *  @param hook     Called after each layer; NULL for none.
+ *  @param hook     Called after each layer if TE_LAYERS is defined; NULL for none.
  *  @param context  Passed to the hook. */
 void te_model_invoke(te_model_hook hook, void *context);
 
@@ -273,10 +274,14 @@ def _functions(program: Program) -> str:
         lines.append(f"    layer_done(hook, context, {index});")
     calls = "\n".join(lines)
     return f"""\
-static void layer_done(te_model_hook hook, void *context, int32_t layer) {{
+static inline void layer_done(te_model_hook hook, void *context, int32_t layer) {{
+#ifdef TE_LAYERS
     if (hook != NULL) {{
         hook(context, layer);
     }}
+#else
+    (void)hook, (void)context, (void)layer;
+#endif
 }}
 
 int8_t *te_model_input(void) {{

@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tinyedge.bench.budget import BudgetRow
-from tinyedge.bench.record import BenchRecord, BenchReport
+from tinyedge.bench.record import BenchRecord, BenchReport, LayerRecord
+
+_WIDEST_PROFILE = 200
 
 
 def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
@@ -43,20 +45,41 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
 
 
 def print_layers(report: BenchReport, console: Console | None = None) -> None:
-    """Print each layer's MACs and instructions, for the records that have them."""
+    """Print each layer's MACs and instructions, the slowest in bold, for the records that have them."""
     console = console or Console()
     for record in report.results:
         if not record.layers:
             continue
         total = sum(layer.instructions for layer in record.layers)
-        table = Table(
-            "layer", "operator", "MACs", "instructions", "a MAC", "%", title=f"{record.runtime} {record.board}"
-        )
+        slowest = max(record.layers, key=lambda layer: layer.instructions)
+        table = Table("layer", "operator", "kernel", title=f"{record.runtime} {record.board}", box=box.SIMPLE_HEAD)
+        for figure in ("MACs", "instructions", "a MAC", "%"):
+            table.add_column(figure, justify="right")
         for layer in record.layers:
             per_mac = f"{layer.instructions / layer.macs:.2f}" if layer.macs else ""
-            share = f"{100 * layer.instructions / total:.1f}" if total else ""
-            table.add_row(layer.name, layer.op, f"{layer.macs:,}", f"{layer.instructions:,}", per_mac, share)
+            table.add_row(
+                layer.name,
+                layer.op,
+                layer.kernel,
+                f"{layer.macs:,}",
+                f"{layer.instructions:,}",
+                per_mac,
+                _share(layer, total),
+                style="bold" if layer is slowest else None,
+            )
+        # A profile is read by its figures: a narrow terminal wraps its lines, and no cell is cut.
+        wide = console.options.update(width=_WIDEST_PROFILE)
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
         console.print(table)
+        console.print(
+            f"slowest: {slowest.name} ({slowest.kernel}), {_share(slowest, total)} % of {total:,} instructions",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _share(layer: LayerRecord, total: int) -> str:
+    return f"{100 * layer.instructions / total:.1f}" if total else ""
 
 
 def _count(value: int | None) -> str:

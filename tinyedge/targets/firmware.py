@@ -128,7 +128,9 @@ class FirmwareImage:
         }
 
 
-def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "") -> FirmwareImage:
+def build_firmware(
+    model: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "", layers: bool = False
+) -> FirmwareImage:
     """Compile a model to C and build the firmware around it.
 
     Args:
@@ -137,6 +139,7 @@ def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *
         out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
         runtime: One of `RUNTIMES`.
         mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
+        layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
 
     Raises:
         BudgetExceeded: The image does not fit the board.
@@ -152,16 +155,16 @@ def build_firmware(model: Path, board: Board, out: Path, runtime: str = "aot", *
         sources = Path(folder) / "model"
         emit(program, sources)
         try:
-            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id)
+            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers)
         except _RegionsOverflowed as error:
-            layers = " and ".join(_heaviest_layer(program, region) for region in error.regions)
+            heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
-                f"{model} does not fit: {error}; {layers}: make it smaller or choose another --board"
+                f"{model} does not fit: {error}; {heaviest}: make it smaller or choose another --board"
             ) from error
 
 
 def build_image(
-    model_dir: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = ""
+    model_dir: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "", layers: bool = False
 ) -> FirmwareImage:
     """Build the firmware around a model that is C already.
 
@@ -171,6 +174,7 @@ def build_image(
         out: As for `build_firmware`.
         runtime: As for `build_firmware`.
         mlperf_id: As for `build_firmware`.
+        layers: As for `build_firmware`.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
@@ -188,6 +192,7 @@ def build_image(
             "MODEL_DIR": Path(model_dir).resolve(),
             "RUNTIME": runtime,
             "MLPERF_ID": mlperf_id,
+            "LAYERS": "ON" if layers else "OFF",
             "TE_VERSION": __version__,
             "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
             # Another version of GCC may find something new to warn of; a user's build does not stop for it.

@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
 
@@ -187,12 +187,14 @@ class LayerCount:
     Attributes:
         name: The layer's.
         op: TFLite's name of its operator.
+        kernel: The C function that runs it.
         macs: Its multiply-accumulates.
-        count: Cycles on silicon; instructions in an emulator, to within one tick of its board.
+        count: Cycles on silicon; instructions in an emulator, to within some ten.
     """
 
     name: str
     op: str
+    kernel: str
     macs: int
     count: int
 
@@ -333,19 +335,26 @@ class DeviceClient:
         count, unit = self.count()
         if self._instructions_per_tick is None or unit != "ticks":
             raise TargetError(f"the device counts {unit}, and only an emulator counts instructions")
-        return self._to_instructions(count)
+        return self._to_instructions(Fraction(count))
 
     def layers(self) -> list[LayerCount]:
-        """Run an inference on the loaded input and return what each layer took."""
-        layers = []
-        for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
-            layer = _within_brackets(line, "te-layer", "te layers", _parse_layer)
-            layers.append(replace(layer, count=self._to_instructions(layer.count)))
-        return layers
+        """Run an inference on the loaded input and return what each layer took.
 
-    def _to_instructions(self, count: int) -> int:
+        Raises:
+            TargetError: The image was built without `layers`.
+        """
+        return [
+            _within_brackets(line, "te-layer", "te layers", self._parse_layer)
+            for line in self.command("te layers", _INFERENCE_TIMEOUT_S)
+        ]
+
+    def _parse_layer(self, text: str) -> LayerCount:
+        _, op, kernel, macs, count, name = text.split(",", 5)
+        return LayerCount(name, op, kernel, int(macs), self._to_instructions(Fraction(count)))
+
+    def _to_instructions(self, count: Fraction) -> int:
         """A count of ticks as instructions; a count of cycles as it is."""
-        return count if self._instructions_per_tick is None else round(count * self._instructions_per_tick)
+        return round(count if self._instructions_per_tick is None else count * self._instructions_per_tick)
 
     def _ask(self, command: str, prefix: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         lines = self.command(command)
@@ -402,8 +411,3 @@ def _parse_crcs(text: str) -> tuple[int, int]:
 def _parse_count(text: str) -> tuple[int, str]:
     count, unit = text.split(",")
     return int(count), unit
-
-
-def _parse_layer(text: str) -> LayerCount:
-    _, op, macs, count, name = text.split(",", 4)
-    return LayerCount(name, op, int(macs), int(count))

@@ -4,10 +4,12 @@
 #include "model.h"
 #include "te_runtime.h"
 
-#define LAYER_INFO(layer_name, operator_name, multiply_accumulates) \
-    {.name = layer_name, .op = operator_name, .macs = multiply_accumulates},
+#ifdef TE_LAYERS
+#define LAYER_INFO(layer_name, operator_name, kernel_name, multiply_accumulates) \
+    {.name = layer_name, .op = operator_name, .kernel = kernel_name, .macs = multiply_accumulates},
 
 static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER_INFO)};
+#endif
 
 static const te_model_info info = {
     .name = TE_MODEL_NAME,
@@ -32,7 +34,9 @@ static const te_model_info info = {
             .zero_point = TE_MODEL_OUTPUT_ZERO_POINT,
         },
     .layer_count = TE_MODEL_LAYER_COUNT,
+#ifdef TE_LAYERS
     .layers = layers,
+#endif
 };
 
 te_status te_runtime_init(void) {

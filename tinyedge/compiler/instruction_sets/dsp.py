@@ -5,11 +5,26 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyedge.compiler.instruction_sets.dsp_packing import PackedFilters, pack_filters
+from tinyedge.compiler.instruction_sets.dsp_packing import (
+    Factors,
+    PackedFilters,
+    pack_depthwise,
+    pack_filters,
+    prepare_factor,
+    prepare_factors,
+)
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place, in_place_by_channels
+from tinyedge.compiler.lowering.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
 _PIXELS = 4
+# Four te_depthwise3_channel.
+_DEPTHWISE_CONSTANT_BYTES = 160
+# Then the sum of a row of int8 values fits 16 bits.
+_MAX_BATCH_MATMUL_DEPTH = 255
+# (multiplier, shift) of the factor 1/2.
+_HALF = (2**30, 0)
 
 
 def use_dsp(call: KernelCall) -> KernelCall:
@@ -47,7 +62,43 @@ def _conv2d(call: KernelCall) -> KernelCall:
             "group_words": packed.stream.size // groups,
             "packed": ConstantArray(packed.stream),
         },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * depth * at_once + spare,
+    )
+
+
+def _depthwise_conv2d(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    in_w, in_c, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_h, dilation_w, pad_left = _integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_h", "dilation_w", "pad_left"
+    )
+    weights = _values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        as_convolution = {name: value for name, value in fields.items() if name != "multiplier_c"}
+        filters = ConstantArray(np.ascontiguousarray(weights.T))
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
+        return _conv2d(dataclasses.replace(call, fields={**as_convolution, **extra}))
+    factors = _factors(fields, np.ascontiguousarray(weights.T))
+    if multiplier_c != 1 or factors is None:
+        return call
+    vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
+    padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
+    plane_w = (padded_w + 4) // 2 * 2
+    dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
+    return dataclasses.replace(
+        call,
+        function="te_depthwise_conv2d_s8_dsp",
+        struct="te_depthwise_conv2d_dsp_params",
+        fields={
+            **{name: value for name, value in fields.items() if name not in dropped},
+            "plain": int(factors.plain),
+            "plane_w": plane_w,
+            "packed": ConstantArray(pack_depthwise(factors)),
+        },
+        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
+        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * ((kernel_h - 1) * dilation_h + 1),
     )
 
 
@@ -57,6 +108,77 @@ def _fully_connected(call: KernelCall) -> KernelCall:
         return call
     packed = _pack(call.fields, _values(call.fields, "weights").reshape(out_c, in_c), 1)
     return call if packed is None else _rows(call, packed, batches, in_c, out_c)
+
+
+def _batch_matmul(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    depth, rows, cols, multiplier, shift, output_zero_point = _integers(
+        fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
+    )
+    largest = depth * 255 * 255
+    factor = prepare_factor(multiplier, shift, output_zero_point, largest=largest)
+    if depth > _MAX_BATCH_MATMUL_DEPTH or factor is None:
+        return call
+    steps = 2 * (-(-depth // 4) + 1)
+    kept = {name: value for name, value in fields.items() if name not in ("multiplier", "shift")}
+    factor_words = 6 if factor.plain else 8
+    at_once = _PIXELS if rows >= _PIXELS else 1
+    return dataclasses.replace(
+        call,
+        function="te_batch_matmul_s8_dsp",
+        struct="te_batch_matmul_dsp_params",
+        fields={
+            **kept,
+            "steps": steps,
+            "plain": int(factor.plain),
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "right_shift": factor.right_shift,
+            "left_shift": factor.left_shift,
+        },
+        scratch_bytes=4 * ((2 + steps + factor_words) * -(-cols // 2) + steps * at_once),
+    )
+
+
+def _add(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    limits = _integers(fields, "output_min", "output_max")
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    constant = fields["constant1"] is not None or fields["constant2"] is not None
+    if repeats or constant or limits != (-128, 127):
+        return call
+    operands = [
+        (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
+        for position in (1, 2)
+    ]
+    # The operand of the larger scale comes last: it has the factor 1/2.
+    operands.sort(key=lambda operand: operand[1:3] == _HALF)
+    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
+    output_multiplier, output_shift, output_zero_point = _integers(
+        fields, "output_multiplier", "output_shift", "output_zero_point"
+    )
+    factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
+    if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
+        return call
+    is_equal = (multiplier, shift) == _HALF
+    return dataclasses.replace(
+        call,
+        function="te_add_s8_dsp",
+        struct="te_add_dsp_params",
+        fields={
+            "count": call.output.elements,
+            "scaled_zero_point": zero_point * 2**21,
+            "scaled_multiplier": multiplier,
+            "scaled_rounding": 0 if is_equal else 2 ** (-shift - 1),
+            "scaled_right_shift": 0 if is_equal else -shift,
+            "exact_zero_point": (exact_zero_point + (zero_point if is_equal else 0)) * 2**19,
+            "output_multiplier": factor.multiplier,
+            "output_rounding": factor.rounding,
+            "output_right_shift": factor.right_shift,
+        },
+        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
+    )
 
 
 def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
@@ -78,16 +200,20 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
 
 
 def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | None:
+    factors = _factors(fields, filters)
+    return None if factors is None else pack_filters(factors, groups)
+
+
+def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
     bias = fields["bias"]
     input_zero_point, output_zero_point, output_min, output_max = _integers(
         fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
     )
-    return pack_filters(
+    return prepare_factors(
         filters,
         np.zeros(len(filters), np.int64) if bias is None else _values(fields, "bias"),
         _values(fields, "multipliers"),
         _values(fields, "shifts"),
-        groups=groups,
         input_zero_point=input_zero_point,
         output_zero_point=output_zero_point,
         full_range=(output_min, output_max) == (-128, 127),
@@ -107,6 +233,9 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall]] = {
+    "te_add_s8": _add,
+    "te_batch_matmul_s8": _batch_matmul,
     "te_conv2d_s8": _conv2d,
+    "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,
 }

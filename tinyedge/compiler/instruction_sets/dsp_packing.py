@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.fixed_point import requantise, wrap_int32
+
 # Sums, and half a unit on top of them, have to stay within 32 bits.
 _MAX_SUM = 2**30
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
@@ -30,7 +32,7 @@ class Factors:
     """How the sums of each channel become outputs, one entry a channel.
 
     Attributes:
-        filters: (channels, depth), those with a factor of 0 made 0.
+        filters: (channels, depth), those of channels with a factor of 0 made 0.
         biases: Their sums start here: the bias less what the input's zero point adds.
         multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
         roundings: Half a unit of the right shift and, where `plain`, the output's zero point above it.
@@ -46,6 +48,39 @@ class Factors:
     right_shifts: np.ndarray
     left_shifts: np.ndarray
     plain: bool
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How sums become outputs where all have one factor; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+    left_shift: int
+    plain: bool
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of one factor for outputs of the full range.
+
+    Args:
+        multiplier: In [0, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: No sum is larger in magnitude.
+
+    Returns:
+        The constants, or None where the instructions may not give the reference's bits.
+    """
+    right, left = max(-shift, 0), max(shift, 0)
+    if multiplier == 0 or largest << left >= _MAX_SUM:
+        return None
+    half = 1 << right >> 1
+    with_zero_point = half + output_zero_point * 2**right
+    plain = right >= 1 and abs(with_zero_point) < _MAX_SUM
+    # As an int32 that holds the lower 32 bits.
+    return Factor(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
 
 
 def prepare_factors(
@@ -72,15 +107,16 @@ def prepare_factors(
     Returns:
         The constants, or None where a sum may leave the range in which the instructions give the reference's bits.
     """
-    # Where the factor is 0 every output is the zero point, and so it is where all weights are 0.
-    dead = multipliers == 0
-    filters = np.where(dead[:, None], 0, filters).astype(np.int8)
-    weights = filters.astype(np.int64)
-    biases = np.where(dead, 0, bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
-    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    filters, bias = filters.copy(), bias.astype(np.int64)
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
-    multipliers = np.where(dead, 2**30, multipliers)
-    shifts = np.where(dead, -1, shifts)
+    # Pruned channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
+    for channel in np.flatnonzero((multipliers == 0) | ~filters.any(axis=1)):
+        above = requantise(int(bias[channel]), int(multipliers[channel]), int(shifts[channel]))
+        above = min(max(wrap_int32(above + output_zero_point), -128), 127) - output_zero_point
+        filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+    weights = filters.astype(np.int64)
+    biases = bias - input_zero_point * weights.sum(axis=1)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
     right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
     if np.any(largest * 2.0**left >= _MAX_SUM):
         return None
@@ -98,43 +134,14 @@ def prepare_factors(
     )
 
 
-def pack_filters(
-    filters: np.ndarray,
-    bias: np.ndarray,
-    multipliers: np.ndarray,
-    shifts: np.ndarray,
-    *,
-    groups: int,
-    input_zero_point: int,
-    output_zero_point: int,
-    full_range: bool,
-) -> PackedFilters | None:
-    """Pack filters, biases and factors of `te_gemm_s8_dsp`.
+def pack_filters(factors: Factors, groups: int) -> PackedFilters:
+    """Pack filters, biases and factors as `te_gemm_s8_dsp` reads them.
 
     Args:
-        filters: (channels, depth) int8; the channels of each group follow those of the group before.
-        bias: See `prepare_factors`, as the others.
-        multipliers: (channels).
-        shifts: (channels).
+        factors: Of filters (channels, depth); the channels of each group follow those of the group before.
         groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
-        input_zero_point: Of the input.
-        output_zero_point: Of the output.
-        full_range: Whether outputs are limited to [-128, 127].
-
-    Returns:
-        The streams, or None where the kernel would not give the reference's bits.
     """
-    factors = prepare_factors(
-        filters,
-        bias,
-        multipliers,
-        shifts,
-        input_zero_point=input_zero_point,
-        output_zero_point=output_zero_point,
-        full_range=full_range,
-    )
-    if factors is None:
-        return None
+    filters = factors.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
     parts = [factors.multipliers, factors.roundings, factors.right_shifts]
@@ -144,7 +151,7 @@ def pack_filters(
     streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
-        streams.append(_stream(_padded(factors.filters[members], words), factors.biases[members], constants[members]))
+        streams.append(_stream(_padded(filters[members], words), factors.biases[members], constants[members]))
     return PackedFilters(np.concatenate(streams), factors.plain, words)
 
 
@@ -162,9 +169,25 @@ def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> n
     steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
     bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
     weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
-    return np.concatenate(
+    stream: np.ndarray = np.concatenate(
         [_words(biases).reshape(-1, 2), weights, _words(constants).reshape(len(steps), -1)], axis=1
-    ).ravel()
+    )
+    return stream.ravel()
+
+
+def pack_depthwise(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel: its constants, then its weights.
+
+    Args:
+        factors: Of filters (channels, kernel_h * kernel_w).
+
+    Returns:
+        uint32 words, (channels, 5 + words of weights).
+    """
+    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts, factors.left_shifts)
+    weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
+    return packed
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -40,6 +40,8 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
             "group_words": packed.size // groups,
             "packed": ConstantArray(packed),
         },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * _whole_chunks(factors.filters.shape[1]),
     )
 

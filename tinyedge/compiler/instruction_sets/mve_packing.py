@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.fixed_point import INT32_MAX, INT32_MIN, clamp, requantise
+
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
 
@@ -18,10 +20,10 @@ class Factors:
     """How the sums of each channel become outputs, one entry a channel.
 
     Attributes:
-        filters: (channels, depth) int8, made 0 where the output is the zero point whatever comes in.
+        filters: (channels, depth) int8, made 0 where the output is the same whatever comes in.
         biases: Their sums start here: the bias less what the input's zero point adds.
         multipliers: In [0, 2^31).
-        roundings: Half a unit of the right shift, and the output's zero point above it.
+        roundings: Half a unit of the right shift, and above it the output's zero point, or the only output.
         right_shifts: In [1, 31].
     """
 
@@ -57,21 +59,36 @@ def prepare_factors(
     """
     weights = filters.astype(np.int64)
     biases = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
+    reach = 128 * np.abs(weights).sum(axis=1)
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
-    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
-    # The largest product, which rounding may raise by a half, is below half a unit of the output.
-    dead = (multipliers == 0) | (largest * (multipliers / 2**31) * 2.0**shifts < 0.5 - 2.0 ** (shifts - 1))
-    right = np.where(dead, 1, -shifts)
-    roundings = 2 ** np.maximum(right - 1, 0) + output_zero_point * 2 ** np.maximum(right, 0)
-    if np.any(right < 1) or np.any(~dead & (largest >= _MAX_SUM)) or np.any(np.abs(roundings) >= _MAX_SUM):
+    # Converters write channels of weights 0 with biases that no sum should be added to.
+    constants = [
+        _only_output(int(low), int(high), int(multiplier), int(shift), output_zero_point)
+        for low, high, multiplier, shift in zip(biases - reach, biases + reach, multipliers, shifts, strict=True)
+    ]
+    is_constant = np.array([value is not None for value in constants])
+    if np.any(~is_constant & (np.abs(biases) + reach >= _MAX_SUM)):
+        return None
+    right = np.where(is_constant, 1, -shifts)
+    zero_points = np.array([output_zero_point if value is None else value for value in constants])
+    roundings = 2 ** np.maximum(right - 1, 0) + zero_points * 2 ** np.maximum(right, 0)
+    if np.any(right < 1) or np.any(np.abs(roundings) >= _MAX_SUM):
         return None
     return Factors(
-        filters=np.where(dead[:, None], 0, filters).astype(np.int8),
-        biases=np.where(dead, 0, biases),
-        multipliers=np.where(dead, 0, multipliers),
+        filters=np.where(is_constant[:, None], 0, filters).astype(np.int8),
+        biases=np.where(is_constant, 0, biases),
+        multipliers=np.where(is_constant, 0, multipliers),
         roundings=roundings,
         right_shifts=right,
     )
+
+
+def _only_output(low: int, high: int, multiplier: int, shift: int, zero_point: int) -> int | None:
+    """The output, within 8 bits, that all sums from `low` to `high` have; None where there are several."""
+    if low < INT32_MIN or high > INT32_MAX or max(-low, high) << max(shift, 0) > INT32_MAX:
+        return None
+    ends = [clamp(requantise(end, multiplier, shift) + zero_point, -128, 127) for end in (low, high)]
+    return ends[0] if ends[0] == ends[1] else None
 
 
 def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:

@@ -1,0 +1,77 @@
+"""Runs whole compiled models, many in one program, on this machine or on an emulated board."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from case_machines import KernelBuild
+from case_programs import CaseEntry, CaseOutcome, run_entries
+
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.runtimes.tflm import TflmRuntime
+
+_FUNCTIONS = ("input", "invoke", "output")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCase:
+    """A model and what to feed it.
+
+    Attributes:
+        label: Says which case it is.
+        model: The .tflite file.
+        inputs: (runs, *input shape[1:]) int8.
+    """
+
+    label: str
+    model: bytes
+    inputs: np.ndarray
+
+
+def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
+    """What the compiled models give, and in how many instructions where the machine counts."""
+    objects, entries = [], []
+    for index, case in enumerate(cases):
+        path = folder / f"model_{index}.tflite"
+        path.write_bytes(case.model)
+        program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
+        sources = folder / f"model_{index}"
+        emit(program, sources)
+        # Each model has functions of its own names; the kernels are shared.
+        names = {name: f"te_model_{index}_{name}" for name in _FUNCTIONS}
+        renamed = [f"-Dte_model_{name}={own}" for name, own in names.items()]
+        objects.append(kernels.machine.compile(sources / "model.c", folder / f"model_{index}.o", renamed))
+        entries.append(
+            CaseEntry(
+                label=case.label,
+                declarations=(
+                    f"int8_t *{names['input']}(void);\n"
+                    f"void {names['invoke']}(void (*hook)(void *, int32_t), void *context);\n"
+                    f"const int8_t *{names['output']}(void);\n"
+                ),
+                body=(
+                    f"    memcpy({names['input']}(), inputs[0], {program.input.bytes});\n"
+                    f"    {names['invoke']}(NULL, NULL);\n"
+                    f"    memcpy(output, {names['output']}(), {program.output.bytes});\n"
+                ),
+                inputs=[case.inputs],
+                output_shape=program.output.shape[1:],
+                output_dtype=np.int8,
+            )
+        )
+    return run_entries(entries, kernels, folder, objects)
+
+
+def assert_models_bit_exact(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
+    """Fail, naming the case, unless every output byte of every run equals TFLite Micro's."""
+    outcomes = model_outcomes(cases, kernels, folder)
+    for index, (case, outcome) in enumerate(zip(cases, outcomes, strict=True)):
+        expected = TflmRuntime(folder / f"model_{index}.tflite").run(case.inputs)
+        differing = int((outcome.outputs != expected).sum())
+        assert differing == 0, (
+            f"{case.label} on {kernels.machine.name}: {differing} of {expected.size} output values differ"
+        )
+    return outcomes

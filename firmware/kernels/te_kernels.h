@@ -291,6 +291,32 @@ typedef struct {
  *  @param scratch  2 * (kernel_h * kernel_w * group_c rounded up to sixteens) bytes. */
 void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_depthwise_conv2d_params of one filter a channel, of up to 4x4 taps, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t two_rows;       /**< Whether output rows are made in twos: filters of up to 3x3 taps and strides of 1. */
+    int32_t columns;        /**< Under all outputs, their number rounded up to 4, or for two rows to 2; padding included. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_depthwise_s8_mve.h. */
+} te_depthwise_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  64 * columns + 16 bytes. */
+void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
 /** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
 typedef struct {
     int32_t batches;

@@ -6,8 +6,19 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyedge.compiler.instruction_sets.dsp import use_dsp
-from tinyedge.compiler.instruction_sets.mve_packing import CHUNK, Factors, pack_filters, prepare_factors
+from tinyedge.compiler.instruction_sets.mve_packing import (
+    CHUNK,
+    Factors,
+    pack_depthwise,
+    pack_filters,
+    prepare_factors,
+)
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.compiler.lowering.overlap import row_lag
+from tinyedge.compiler.lowering.window import Window
+
+# Rows and columns of an image that one vector holds of a channel.
+_WINDOW = 4
 
 
 def use_mve(call: KernelCall) -> KernelCall:
@@ -42,7 +53,45 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
         },
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=2 * _whole_chunks(factors.filters.shape[1]),
+        scratch_bytes=2 * _round_up(factors.filters.shape[1], CHUNK),
+    )
+
+
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    in_w, in_c, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
+    kernel = kernel_h, kernel_w = _integers(fields, "kernel_h", "kernel_w")
+    stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left = _integers(
+        fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    weights = np.ascontiguousarray(_values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
+        return _conv2d(dataclasses.replace(call, fields={**_without(fields, "multiplier_c"), **extra}))
+    dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
+    if multiplier_c != 1 or max(kernel) > _WINDOW or dilated:
+        return None
+    factors = _factors(fields, weights)
+    if factors is None:
+        return None
+    two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
+    outputs_at_once = 2 if two_rows else 4
+    last = _round_up(out_w, outputs_at_once) - (2 if two_rows else 1)
+    columns = max(pad_left + in_w, last * stride_w + _WINDOW)
+    vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
+    dropped = ("multiplier_c", "kernel_h", "kernel_w", "dilation_h", "dilation_w")
+    return dataclasses.replace(
+        call,
+        function="te_depthwise_conv2d_s8_mve",
+        struct="te_depthwise_conv2d_mve_params",
+        fields={
+            **_without(fields, *dropped, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            "two_rows": int(two_rows),
+            "columns": columns,
+            "packed": ConstantArray(pack_depthwise(factors, (kernel_h, kernel_w))),
+        },
+        overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
+        scratch_bytes=64 * columns + 16,
     )
 
 
@@ -66,7 +115,7 @@ def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) 
             **{name: call.fields[name] for name in ("output_min", "output_max")},
             "packed": ConstantArray(pack_filters(factors)),
         },
-        scratch_bytes=0 if in_c % CHUNK == 0 else _whole_chunks(in_c),
+        scratch_bytes=0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK),
     )
 
 
@@ -82,8 +131,8 @@ def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
     )
 
 
-def _whole_chunks(depth: int) -> int:
-    return -(-depth // CHUNK) * CHUNK
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
 
 
 def _without(fields: Fields, *names: str) -> Fields:
@@ -104,5 +153,6 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
     "te_conv2d_s8": _conv2d,
+    "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,
 }

@@ -125,6 +125,26 @@ def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
     return np.concatenate(streams)
 
 
+def pack_depthwise(factors: Factors, kernel: tuple[int, int]) -> np.ndarray:
+    """Pack filters, biases and factors of `te_depthwise2_full_s8_mve` and its kin.
+
+    Args:
+        factors: The depth is the taps, row by row.
+        kernel: (height, width), up to 4 each.
+
+    Returns:
+        uint32 words, channel by channel.
+    """
+    channels = len(factors.filters)
+    by_columns = np.zeros((channels, 4, 4), np.int8)
+    by_columns[:, : kernel[1], : kernel[0]] = factors.filters.reshape(channels, *kernel).transpose(0, 2, 1)
+    taps = by_columns.view(np.uint8).reshape(channels, 16).view("<u4")
+    constants = [factors.biases, factors.multipliers, factors.roundings, 24 - factors.right_shifts]
+    zero = np.zeros((channels, 1), np.uint32)
+    packed: np.ndarray = np.concatenate([zero, taps, as_words(np.stack(constants, axis=1))], axis=1).ravel()
+    return packed
+
+
 def as_words(values: np.ndarray) -> np.ndarray:
     """Integers modulo 2^32."""
     words: np.ndarray = (values % 2**32).astype(np.uint32)

@@ -471,6 +471,26 @@ typedef struct {
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch);
 
+/** Sum of two tensors of one shape for processors with MVE: 2^19 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_unit;       /**< 2^20, or 2^21 where both scales are the same. */
+    int32_t scaled_offset;     /**< Less the zero point, in these units. */
+    int32_t scaled_rounding;   /**< Half a unit of the right shift. */
+    int32_t scaled_multiplier;
+    int32_t scaled_left_shift; /**< [-31, -1] */
+    int32_t exact_offset;      /**< Less the zero point, times 2^19. */
+    int32_t output_rounding;   /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_multiplier;
+    int32_t output_left_shift;
+} te_add_mve_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
+                   void *scratch);
+
 /** Sum or difference of two int16 tensors, either of which may be broadcast or constant.
  *
  *  Each operand, times 2^15, is multiplied by its factor, and their sum by the output's. Strides are in elements; a

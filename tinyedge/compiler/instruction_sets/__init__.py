@@ -16,8 +16,8 @@ PORTABLE = "portable"
 _SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
 
 INSTRUCTION_SETS = tuple(_SETS)
-"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33). `mve`: Armv8.1-M
-with the integer vector extension (Cortex-M55, M85)."""
+"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33).
+`mve`: Armv8.1-M with the vector extension (Cortex-M55, M85)."""
 
 
 def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:

@@ -11,14 +11,17 @@ from tinyedge.compiler.instruction_sets.mve_packing import (
     Factors,
     pack_depthwise,
     pack_filters,
+    prepare_factor,
     prepare_factors,
 )
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
-from tinyedge.compiler.lowering.overlap import row_lag
+from tinyedge.compiler.lowering.overlap import in_place, row_lag
 from tinyedge.compiler.lowering.window import Window
 
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
+# (multiplier, shift) of the factor 1/2.
+_HALF = (2**30, 0)
 
 
 def use_mve(call: KernelCall) -> KernelCall:
@@ -103,6 +106,46 @@ def _fully_connected(call: KernelCall) -> KernelCall | None:
     return None if factors is None else _rows(call, factors, batches, in_c, out_c)
 
 
+def _add(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    constant = fields["constant1"] is not None or fields["constant2"] is not None
+    if repeats or constant or _integers(fields, "output_min", "output_max") != (-128, 127):
+        return None
+    names = ("multiplier", "shift", "zero_point")
+    operands = [(position, *_integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
+    # The operand of the larger scale comes last: it has the factor 1/2.
+    operands.sort(key=lambda operand: operand[1:3] == _HALF)
+    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
+    factor = prepare_factor(
+        *_integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
+    )
+    is_equal = (multiplier, shift) == _HALF
+    if tuple(exact_factor) != _HALF or factor is None or not (shift < 0 or is_equal):
+        return None
+    # A factor of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
+    unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
+    return dataclasses.replace(
+        call,
+        function="te_add_s8_mve",
+        struct="te_add_mve_params",
+        fields={
+            "count": call.output.elements,
+            "scaled_unit": unit,
+            "scaled_offset": -zero_point * unit,
+            "scaled_rounding": 2 ** (right_shift - 1),
+            "scaled_multiplier": multiplier,
+            "scaled_left_shift": -right_shift,
+            "exact_offset": -exact_zero_point * 2**19,
+            "output_rounding": factor.rounding,
+            "output_multiplier": factor.multiplier,
+            "output_left_shift": 24 - factor.right_shift,
+        },
+        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
+    )
+
+
 def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) -> KernelCall:
     return dataclasses.replace(
         call,
@@ -152,6 +195,7 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
+    "te_add_s8": _add,
     "te_conv2d_s8": _conv2d,
     "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,

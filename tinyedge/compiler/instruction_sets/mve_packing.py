@@ -34,6 +34,33 @@ class Factors:
     right_shifts: np.ndarray
 
 
+@dataclass(frozen=True)
+class Factor:
+    """How every sum becomes an output; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of a requantisation that all channels share.
+
+    Args:
+        multiplier: In [0, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: The largest sum.
+
+    Returns:
+        The constants, or None as `prepare_factors` does.
+    """
+    if shift > -1 or largest >= _MAX_SUM:
+        return None
+    rounding = 2 ** (-shift - 1) + output_zero_point * 2**-shift
+    return Factor(multiplier, rounding, -shift) if abs(rounding) < _MAX_SUM else None
+
+
 def prepare_factors(
     filters: np.ndarray,
     bias: np.ndarray | None,

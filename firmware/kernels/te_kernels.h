@@ -266,6 +266,78 @@ typedef struct {
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
+/** te_conv2d_params for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_c;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t group_words;    /**< Words from a group's filters to the next one's. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  2 * (kernel_h * kernel_w * group_c rounded up to sixteens) bytes. */
+void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_depthwise_conv2d_params of one filter a channel, of up to 4x4 taps, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t two_rows;       /**< Whether output rows are made in twos: filters of up to 3x3 taps and strides of 1. */
+    int32_t columns;        /**< Under all outputs, their number rounded up to 4, or for two rows to 2; padding included. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_depthwise_s8_mve.h. */
+} te_depthwise_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  64 * columns + 16 bytes. */
+void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_min;
+    int32_t output_max;
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_fully_connected_mve_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c)
+ *  @param scratch  in_c bytes rounded up to sixteens; not used where in_c is a multiple of 16. */
+void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */
@@ -402,6 +474,26 @@ typedef struct {
  *  @param output   (count), which may be the very memory of an operand.
  *  @param scratch  1,024 bytes. */
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
+                   void *scratch);
+
+/** Sum of two tensors of one shape for processors with MVE: 2^19 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_unit;       /**< 2^20, or 2^21 where both scales are the same. */
+    int32_t scaled_offset;     /**< Less the zero point, in these units. */
+    int32_t scaled_rounding;   /**< Half a unit of the right shift. */
+    int32_t scaled_multiplier;
+    int32_t scaled_left_shift; /**< [-31, -1] */
+    int32_t exact_offset;      /**< Less the zero point, times 2^19. */
+    int32_t output_rounding;   /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_multiplier;
+    int32_t output_left_shift;
+} te_add_mve_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch);
 
 /** Sum or difference of two int16 tensors, either of which may be broadcast or constant.

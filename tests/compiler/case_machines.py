@@ -220,7 +220,7 @@ def _call(*command: object) -> None:
 @functools.cache
 def _linker_script(board: Board) -> str:
     """The firmware's, with the numbers that CMake would fill in from the board's file."""
-    values: Mapping[str, str] = _flat_toml(board.file)
+    values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
     template = (firmware_root() / "boards" / "te_link.ld.in").read_text()
     return re.sub(r"@TE_BOARD_(\w+)@", lambda match: values[match.group(1)], template)
 

@@ -65,6 +65,7 @@ class Board:
         stack_bytes: RAM that is set aside for the stack.
         flash: Where code and constants go.
         sram: Where the arena, all other variables and the stack go.
+        boot: Where the processor finds its first vectors; None where they are the flash's first words.
         emulator: How QEMU runs it; None for a board that it does not have.
     """
 
@@ -80,6 +81,7 @@ class Board:
     stack_bytes: int
     flash: Memory
     sram: Memory
+    boot: Memory | None
     emulator: EmulatorModel | None
 
     @property
@@ -126,5 +128,6 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
-    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "emulator")}
-    return Board(name=path.stem, file=path, flash=flash, sram=sram, emulator=emulator, **plain)
+    boot = Memory(**table["boot"]) if "boot" in table else None
+    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "boot", "emulator")}
+    return Board(name=path.stem, file=path, flash=flash, sram=sram, boot=boot, emulator=emulator, **plain)

@@ -7,15 +7,17 @@ processor, and the planner and the emitter take either.
 from collections.abc import Callable
 
 from tinyedge.compiler.instruction_sets.dsp import use_dsp
+from tinyedge.compiler.instruction_sets.mve import use_mve
 from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.errors import ConfigError
 
 PORTABLE = "portable"
 
-_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp}
+_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
 
 INSTRUCTION_SETS = tuple(_SETS)
-"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33)."""
+"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33).
+`mve`: Armv8.1-M with the vector extension (Cortex-M55, M85)."""
 
 
 def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:

@@ -26,8 +26,8 @@ def in_place(output: Tensor, *inputs: Tensor) -> tuple[Overlap, ...]:
     )
 
 
-def row_lag(source: Tensor, output: Tensor, vertical: Window) -> tuple[Overlap, ...]:
-    """Of a sliding window over an image (NHWC): it writes row after row.
+def row_lag(source: Tensor, output: Tensor, vertical: Window, rows_at_once: int = 1) -> tuple[Overlap, ...]:
+    """Of a sliding window over an image (NHWC): it writes row after row, or a few rows after a few.
 
     While it writes row y, it reads the rows under row y in any order; afterwards it reads only those that later rows
     need.
@@ -36,6 +36,7 @@ def row_lag(source: Tensor, output: Tensor, vertical: Window) -> tuple[Overlap, 
         source: The input image.
         output: The output image.
         vertical: The window's height and steps.
+        rows_at_once: So many rows from the first on are read for and written together, then as many again.
     """
     if source.shape[0] != 1:
         return ()
@@ -46,7 +47,8 @@ def row_lag(source: Tensor, output: Tensor, vertical: Window) -> tuple[Overlap, 
         if rows:
             needed = rows.start if needed is None else min(needed, rows.start)
         if needed is not None:
-            lead = max(lead, (y + 1) * out_row - needed * in_row)
+            written = min(y // rows_at_once * rows_at_once + rows_at_once, output.shape[1])
+            lead = max(lead, written * out_row - needed * in_row)
     return (Overlap(0, min(lead, output.bytes)),)
 
 

@@ -405,6 +405,7 @@ static void te_on_info(te_protocol *protocol) {
     te_say_string_field(protocol, "board", config->device);
     te_say_string_field(protocol, "cpu", config->cpu);
     te_say_string_field(protocol, "runtime", model->runtime);
+    te_say_string_field(protocol, "instruction_set", model->instruction_set);
     te_say_string_field(protocol, "sha256", sha256);
     te_say_tensor(protocol, "input", &model->input);
     te_say_tensor(protocol, "output", &model->output);

@@ -7,6 +7,11 @@
  *  prints as `static const` data; the kernels keep no state. Inputs, output and scratch do not overlap unless a kernel
  *  says that they may. `scratch` is NULL for kernels that document no use of it.
  *
+ *  A kernel "in rows" writes its output row after row. While it writes row y of an image, it may still read, in any
+ *  order, the input rows that row y or a later one needs, and no others; so its output may begin far enough below its
+ *  input to run over it. A kernel "in pixels" reads at most four pixels and writes these four before it reads the next.
+ *  Both hold for a batch of 1 (tinyedge/compiler/lowering/overlap.py computes how far is enough).
+ *
  *  The activations of an `_s8` kernel are int8_t: zero points are in [-128, 127] and
  *  -128 <= output_min <= output_max <= 127. Those of an `_s16` kernel are int16_t, without zero points:
  *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A factor is a pair of a multiplier in
@@ -50,7 +55,7 @@ typedef struct {
 } te_conv2d_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, out_c) */
+ *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** Convolution of int16 values. FULLY_CONNECTED is one of 1x1 filters over an image of one row. */
@@ -81,7 +86,7 @@ typedef struct {
 
 /** With sums of 64 bits.
  *  @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, out_c) */
+ *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** te_conv2d_s16() with sums modulo 2^32 and factors of 31 bits, for models with int32 biases. */
@@ -115,7 +120,7 @@ typedef struct {
 } te_depthwise_conv2d_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
+ *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch);
 
@@ -145,7 +150,7 @@ typedef struct {
 } te_depthwise_conv2d_s16_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
- *  @param output  (batches, out_h, out_w, in_c * multiplier_c) */
+ *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const int16_t *input, int16_t *output,
                              void *scratch);
 
@@ -166,9 +171,172 @@ typedef struct {
 } te_fully_connected_params;
 
 /** @param input   (batches, in_c)
- *  @param output  (batches, out_c) */
+ *  @param output  (batches, out_c), in pixels, which are the rows of the matrix here. */
 void te_fully_connected_s8(const te_fully_connected_params *params, const int8_t *input, int8_t *output,
                            void *scratch);
+
+/** te_conv2d_params for processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_c;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t plain;       /**< Whether the factors are packed in three words a channel, see te_gemm_s8_dsp.h. */
+    int32_t group_words; /**< Words from a group's filters to the next one's. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
+} te_conv2d_dsp_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  With depth = kernel_h * kernel_w * group_c rounded up to fours and n = 4 pixels, or 1 where the output
+ *                  has fewer than 4: 2 * depth * n bytes, and then kernel_w * group_c bytes if group_c is a multiple of
+ *                  4, else depth * n. */
+void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_depthwise_conv2d_params of one filter a channel for processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t plain;   /**< As in te_gemm_s8_dsp.h. */
+    int32_t three;   /**< Whether the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2, out_w at least 2,
+                          and `plain`. */
+    int32_t plane_w; /**< Values of a padded input row, and 3 more, at least; even. */
+    int32_t strip_h; /**< Output rows whose input is widened at once. */
+    const uint32_t *packed; /**< A channel after the other: bias, multiplier - 2^32, rounding, right shift; then, where
+                                 `three`, for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first;
+                                 else a left shift and kernel_h * kernel_w bytes, rounded up to whole words. */
+} te_depthwise_conv2d_dsp_params;
+
+/** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
+ *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  160 bytes, and 8 * plane_w for each row under strip_h output rows:
+ *                  (strip_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
+void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_fully_connected_params for processors with the DSP extension; 1x1 convolutions are the same over their pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t plain;          /**< Whether the factors are packed in three words a channel, see te_gemm_s8_dsp.h. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
+} te_fully_connected_dsp_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c)
+ *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4, or 1 where there are fewer than 4 rows. */
+void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
+/** te_conv2d_params for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_c;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t group_words;    /**< Words from a group's filters to the next one's. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  2 * (kernel_h * kernel_w * group_c rounded up to sixteens) bytes. */
+void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_depthwise_conv2d_params of one filter a channel, of up to 4x4 taps, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_c;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t two_rows;       /**< Whether output rows are made in twos: filters of up to 3x3 taps and strides of 1. */
+    int32_t columns;        /**< Under all outputs, their number rounded up to 4, or for two rows to 2; padding included. */
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_depthwise_s8_mve.h. */
+} te_depthwise_conv2d_mve_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  64 * columns + 16 bytes. */
+void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_min;
+    int32_t output_max;
+    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+} te_fully_connected_mve_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c)
+ *  @param scratch  in_c bytes rounded up to sixteens; not used where in_c is a multiple of 16. */
+void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
 
 /** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
  *
@@ -223,6 +391,39 @@ typedef struct {
 void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                          int16_t *output, void *scratch);
 
+/** te_batch_matmul_params for processors with the DSP extension. */
+typedef struct {
+    int32_t batch_dims[3];
+    int32_t lhs_batch_strides[3];
+    int32_t rhs_batch_strides[3];
+    int32_t rows;
+    int32_t depth; /**< At most 255, so that a row's sum fits 16 bits. */
+    int32_t cols;
+    int32_t lhs_row_stride;
+    int32_t lhs_depth_stride;
+    int32_t rhs_depth_stride;
+    int32_t rhs_col_stride;
+    int32_t lhs_zero_point;
+    int32_t rhs_zero_point;
+    int32_t output_zero_point;
+    int32_t steps; /**< Half of depth + 4, rounded up to fours. */
+    int32_t plain; /**< As in te_gemm_s8_dsp.h, like the next four. */
+    int32_t multiplier;
+    int32_t rounding;
+    int32_t right_shift;
+    int32_t left_shift;
+    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+} te_batch_matmul_dsp_params;
+
+/** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
+ *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
+ *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
+ *  @param scratch  4 * (steps + 8, or 10 where not `plain`) bytes a pair of cols, and 4 * steps for each of 4 rows, or of 1
+ *                  where there are fewer. */
+void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs,
+                            int8_t *output, void *scratch);
+
 /** Sum or difference of two tensors, either of which may be broadcast or constant.
  *
  *  Each operand, less its zero point and times 2^20, is multiplied by its factor, and their sum by the output's.
@@ -255,6 +456,45 @@ void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 /** te_add_s8() for input1 - input2. */
 void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                void *scratch);
+
+/** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_zero_point;
+    int32_t scaled_multiplier;
+    int32_t scaled_shift; /**< [-31, 0] */
+    int32_t exact_zero_point;
+    int32_t output_multiplier; /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
+    int32_t output_rounding;
+    int32_t output_right_shift;
+} te_add_dsp_params;
+
+/** @param scaled   (count), the operand of the smaller scale.
+ *  @param exact    (count), that of the larger one, whose factor is 1/2.
+ *  @param output   (count), which may be the very memory of an operand.
+ *  @param scratch  1,024 bytes. */
+void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
+                   void *scratch);
+
+/** Sum of two tensors of one shape for processors with MVE: 2^19 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_unit;       /**< 2^20, or 2^21 where both scales are the same. */
+    int32_t scaled_offset;     /**< Less the zero point, in these units. */
+    int32_t scaled_rounding;   /**< Half a unit of the right shift. */
+    int32_t scaled_multiplier;
+    int32_t scaled_left_shift; /**< [-31, -1] */
+    int32_t exact_offset;      /**< Less the zero point, times 2^19. */
+    int32_t output_rounding;   /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_multiplier;
+    int32_t output_left_shift;
+} te_add_mve_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
+                   void *scratch);
 
 /** Sum or difference of two int16 tensors, either of which may be broadcast or constant.
  *
@@ -368,14 +608,14 @@ typedef struct {
 } te_pool_params;
 
 /** @param input   (batches, in_h, in_w, channels)
- *  @param output  (batches, out_h, out_w, channels), the means rounded half away from zero. */
+ *  @param output  (batches, out_h, out_w, channels), in rows: the means rounded half away from zero. */
 void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_average_pool_s8() of int16 values. */
 void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** @param input   (batches, in_h, in_w, channels)
- *  @param output  (batches, out_h, out_w, channels), the largest values. */
+ *  @param output  (batches, out_h, out_w, channels), in rows: the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_max_pool_s8() of int16 values. */

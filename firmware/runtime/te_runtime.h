@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     const char *name;
     const char *runtime; /**< "aot" or "tflm" */
+    const char *instruction_set; /**< Of the kernels, as `tinyedge compile --instruction-set` has it. */
     const char *sha256;  /**< Of the .tflite file, 64 hex digits. */
     uint32_t arena_bytes;
     te_tensor_info input;

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import pytest
 
+from tinyedge.compiler.instruction_sets import PORTABLE
 from tinyedge.targets.board import Board, load_board
 from tinyedge.targets.sources import firmware_root
 
@@ -38,10 +39,12 @@ class Machine(Protocol):
 
     Attributes:
         name: "host", or the board's.
+        instruction_set: Of the kernels that run there, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         instructions_per_tick: Of the counter; None where there is none.
     """
 
     name: str
+    instruction_set: str
     instructions_per_tick: Fraction | None
 
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
@@ -64,9 +67,10 @@ class Machine(Protocol):
 
 @dataclass(frozen=True)
 class HostMachine:
-    """GCC on this machine."""
+    """GCC on this machine; kernels of processors that it is not run as what stands in for them in C."""
 
     flags: Sequence[str] = ("-O1",)
+    instruction_set: str = PORTABLE
     name: str = "host"
     instructions_per_tick: Fraction | None = None
 
@@ -102,6 +106,11 @@ class EmulatedMachine:
     def board(self) -> Board:
         """Its description."""
         return load_board(self.board_name)
+
+    @property
+    def instruction_set(self) -> str:
+        """The board's."""
+        return self.board.instruction_set
 
     @property
     def instructions_per_tick(self) -> Fraction | None:
@@ -211,7 +220,7 @@ def _call(*command: object) -> None:
 @functools.cache
 def _linker_script(board: Board) -> str:
     """The firmware's, with the numbers that CMake would fill in from the board's file."""
-    values: Mapping[str, str] = _flat_toml(board.file)
+    values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
     template = (firmware_root() / "boards" / "te_link.ld.in").read_text()
     return re.sub(r"@TE_BOARD_(\w+)@", lambda match: values[match.group(1)], template)
 

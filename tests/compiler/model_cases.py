@@ -39,7 +39,7 @@ def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Pat
         path = folder / f"model_{index}.tflite"
         path.write_bytes(case.model)
         try:
-            program = compile_graph(read_tflite(path))
+            program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
         except TinyEdgeError as error:
             raise AssertionError(f"{case.label}: {error}") from error
         sources = folder / f"model_{index}"

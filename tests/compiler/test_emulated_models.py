@@ -20,7 +20,7 @@ except ToolMissing as error:
     pytest.skip(str(error), allow_module_level=True)
 
 
-@pytest.mark.parametrize("board_name", ["stm32f405", "mps2_an500"])  # A Cortex-M4 and a Cortex-M7.
+@pytest.mark.parametrize("board_name", ["stm32f405", "mps2_an500", "mps3_an547"])  # Cortex-M4, M7, M55.
 def test_int8_and_int16_on_a_board(tmp_path: Path, board_name: str) -> None:
     path = tmp_path / "mixed.tflite"
     path.write_bytes(random_network(3, mixed=True))

@@ -1,6 +1,5 @@
 """Whole models through the compiler: the bits of TFLite Micro on every input."""
 
-import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_networks import random_network
+from replay import assert_nothing_is_lost
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from widen import widen
 
-from tinyedge.compiler.graph import Tensor
-from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
 from tinyedge.export.flatbuffer import tflite_bytes
@@ -54,7 +53,7 @@ def test_published_models(name: str, shared_model: Callable[[str], Path]) -> Non
 def test_random_networks(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     path.write_bytes(random_network(seed))
-    assert_live_tensors_apart(assert_bit_exact(path, 20).program)
+    assert_nothing_is_lost(assert_bit_exact(path, 20).program)
 
 
 @pytest.mark.parametrize("seed", range(3, 15))  # In the first three, values fade.
@@ -62,7 +61,7 @@ def test_random_networks_of_int8_and_int16(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     path.write_bytes(random_network(seed, mixed=True))
     program = assert_bit_exact(path, 20).program
-    assert_live_tensors_apart(program)
+    assert_nothing_is_lost(program)
     assert {tensor.dtype.name for call in program.calls for tensor in call.inputs} == {"int8", "int16"}
 
 
@@ -77,26 +76,6 @@ def test_the_zoos_network_in_int16(first: int, last: int, quantizes: int, tmp_pa
     assert read_tflite(path).histogram()["QUANTIZE"] == quantizes
     # The fullest layers are among the first.
     assert program.plan.arena_bytes == (2 if first == 0 else 1) * compile_graph(int8).plan.arena_bytes
-
-
-def assert_live_tensors_apart(program: Program) -> None:
-    """Replay the calls: at each one, every tensor that is still needed has its bytes to itself."""
-    last_use: dict[Tensor, int] = {}
-    for step, call in enumerate(program.calls):
-        last_use.update({tensor.storage: step for tensor in call.inputs})
-    last_use[program.output.storage] = len(program.calls)
-    live = {program.input.storage}
-    for step, call in enumerate(program.calls):
-        live.add(call.output.storage)
-        spans = [(program.plan.offsets[tensor], tensor.bytes) for tensor in live]
-        scratch = program.plan.scratch_offsets[step]
-        if scratch is not None:
-            spans.append((scratch, call.scratch_bytes))
-        spans.sort()
-        for (start, size), (following, _) in itertools.pairwise(spans):
-            assert start + size <= following
-        assert spans[-1][0] + spans[-1][1] <= program.plan.arena_bytes
-        live = {tensor for tensor in live if last_use.get(tensor, -1) > step}
 
 
 def test_random_networks_hold_every_operator(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_graphs import GraphBuilder, attention_network
 
+from tinyedge.compiler.arena import aligned
 from tinyedge.compiler.graph import Graph, Tensor
 from tinyedge.compiler.program import compile_graph
 from tinyedge.export.fake_quant import FakeQuantiser
@@ -115,7 +116,10 @@ def test_counts_equal_those_of_the_compiler():
     report, ranges = measured(graph, 8)
     program = compile_graph(quantise(graph, ranges))
     assert report.macs == program.macs
-    assert report.arena_bytes == program.plan.lower_bound_bytes
+    # What is alive at once, before the compiler lets outputs lie over inputs.
+    tensors = program.plan.tensors
+    alive = [sum(aligned(t.bytes) for t in tensors if t.first <= step <= t.last) for step in range(len(program.calls))]
+    assert report.arena_bytes == max(alive) >= program.plan.arena_bytes
     assert sum(map(macs_of, graph.operators)) == program.macs
 
 

@@ -204,6 +204,7 @@ def test_info_is_json_of_the_model(talk):
     assert info["board"] == "host"
     assert info["cpu"] == 'any "quoted\\cpu"'
     assert info["runtime"] == "aot"
+    assert info["instruction_set"] == "portable"
     assert info["sha256"] == "c0dec0dec0dec0de"
     assert info["input"]["shape"] == [1, 2, 3, 4]
     assert np.float32(info["input"]["scale"]) == np.float32(3.92156886e-03)

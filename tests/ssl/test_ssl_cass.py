@@ -6,6 +6,7 @@ from tinyedge.errors import TrainingError
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.byol import direction_loss
 from tinyedge.ssl.registry import create_method
+from tinyedge.ssl.vicreg import covariance_loss
 
 
 def build(encoder, **options):
@@ -69,7 +70,26 @@ def test_the_batch_norm_guard_compares_standardised_embeddings(toy_encoder):
     assert float(loss.detach()) == pytest.approx(float((2 - 2 * cosine).mean()), rel=1e-3)
 
 
-@pytest.mark.parametrize("guard", ["batch-norm", "vicreg", "none"])
+def test_the_decorrelating_guard_adds_the_covariances_of_the_standardised_embeddings(toy_encoder):
+    method = build(toy_encoder, guard="decorrelate", covariance_weight=0.3)
+    images = torch.randn(12, 3, 16, 16)
+    result = method(Batch((images,), torch.arange(12), None), torch.Generator(), 0.0)
+    total = 0.0
+    for z in (method.project(method.encoder(images)), method.project_partner(method.partner(images))):
+        z = z.detach().double()
+        covariance = torch.cov(((z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt()).T)
+        total += float((covariance - covariance.diag().diag()).square().sum()) / len(covariance)
+    assert float((result.loss - result.metrics["loss_agreement"]).detach()) == pytest.approx(0.3 * total, rel=1e-3)
+
+
+def test_one_direction_for_all_dimensions_costs_more_than_agreement_brings(toy_encoder):
+    method = build(toy_encoder)
+    one = torch.randn(64, 1).expand(64, 256)
+    standardised = (one - one.mean(0)) / one.std(0)
+    assert method.options.covariance_weight * 2 * float(covariance_loss(standardised)) > 4
+
+
+@pytest.mark.parametrize("guard", ["decorrelate", "batch-norm", "none"])
 def test_a_healthy_step_passes_and_a_constant_arm_stops_the_run(guard, toy_encoder):
     method = build(toy_encoder, guard=guard)
     healthy = step(method).metrics

@@ -16,7 +16,7 @@ CASES = {
     "byol": ("byol", {"projector_hidden": 64}),
     "emp-ssl": ("emp-ssl", {"patches": 3, "projector_hidden": 64}),
     "cass": ("cass", {"partner": "mobilenetv2_035"}),
-    "cass of two views": ("cass", {"partner": "mobilenetv2_035", "views": 2, "guard": "vicreg"}),
+    "cass of two views": ("cass", {"partner": "mobilenetv2_035", "views": 2, "guard": "decorrelate"}),
     "supervised": ("supervised", {}),
 }
 

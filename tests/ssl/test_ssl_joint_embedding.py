@@ -16,7 +16,7 @@ METHODS = [
     ("byol", {"projector_hidden": 64}),
     ("emp-ssl", {"patches": 3, "projector_hidden": 64}),
     ("cass", {}),
-    ("cass", {"views": 2, "guard": "vicreg"}),
+    ("cass", {"views": 2, "guard": "decorrelate"}),
     ("supervised", {}),
 ]
 CLASSES = 3
@@ -146,7 +146,7 @@ def test_methods_are_registered_with_sane_defaults(name, options):
         ("cass", {"guard": "batchnorm"}),
         ("cass", {"views": 3}),
         ("cass", {"partner": "vit"}),
-        ("cass", {"variance_weight": -1}),
+        ("cass", {"covariance_weight": -1}),
         ("supervised", {"label_fraction": 0}),
         ("supervised", {"label_subset_seed": -1}),
         ("supervised", {"label_smoothing": 1}),

@@ -9,7 +9,7 @@ from tinyedge.targets.sources import firmware_root
 
 
 def test_the_boards_of_the_design_are_there():
-    assert {"stm32f405", "mps2_an386", "mps2_an500"} <= set(board_names())
+    assert {"stm32f405", "mps2_an386", "mps2_an500", "mps3_an547"} <= set(board_names())
 
 
 def test_stm32f405_is_the_chip_of_its_data_sheet():

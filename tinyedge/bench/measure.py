@@ -130,7 +130,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     """
     if options.runtimes != ("aot",):
         raise ConfigError("the emulator runs the aot runtime; leave --runtime out or pass --runtime aot")
-    program = compile_graph(read_tflite(subject.model))
+    program = compile_graph(read_tflite(subject.model), board.instruction_set)
     inputs = _choose_inputs(subject, program, options)
     golden = _golden_outputs(subject.model, inputs)
     output_shape = program.output.shape[1:]

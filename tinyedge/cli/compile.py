@@ -2,13 +2,21 @@
 
 import json as json_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from tinyedge.compiler.memory_plan import MemoryPlan
 
 
 def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
+    instruction_set: str = typer.Option(
+        "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7 and M33."
+    ),
+    plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
@@ -17,7 +25,9 @@ def compile(
 
     from tinyedge.compiler.compile import compile_model
 
-    report = compile_model(model, out)
+    report = compile_model(model, out, instruction_set)
+    if plan is not None:
+        _draw(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
@@ -29,8 +39,21 @@ def compile(
         operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))
     console.print(operators)
     costs = Table("cost", "value")
+    costs.add_row("instruction set", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")
     console.print(costs)
+    if plan is not None:
+        console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
+
+
+def _draw(plan: "MemoryPlan", name: str, path: Path) -> None:
+    from tinyedge.errors import ToolMissing
+    from tinyedge.report.memory import plot_plan
+
+    try:
+        plot_plan(plan, name, path)
+    except ModuleNotFoundError as error:
+        raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.instruction_sets import PORTABLE
+from tinyedge.compiler.memory_plan import MemoryPlan
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 
@@ -18,10 +20,12 @@ class CompileReport:
         model: The .tflite file.
         sha256: Of that file.
         directory: Holds the C sources.
+        instruction_set: What they are written for.
         files: Name and size in bytes of each.
         seconds: From reading the model to the last file.
+        plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
-        lower_bound_bytes: The largest set of activations alive at once; no plan of the arena needs less.
+        lower_bound_bytes: No plan of the arena needs less.
         constant_bytes: Read-only data of all layers.
         macs: Multiply-accumulates of one inference.
         parameters: Weights and biases.
@@ -32,8 +36,10 @@ class CompileReport:
     model: Path
     sha256: str
     directory: Path
+    instruction_set: str
     files: dict[str, int]
     seconds: float
+    plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
     constant_bytes: int
@@ -44,31 +50,35 @@ class CompileReport:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {"schema": 1, **vars(self), "model": str(self.model), "directory": str(self.directory)}
+        own = {"model": str(self.model), "directory": str(self.directory), "plan": [vars(t) for t in self.plan.tensors]}
+        return {"schema": 1, **vars(self), **own}
 
 
-def compile_model(model: Path, directory: Path) -> CompileReport:
+def compile_model(model: Path, directory: Path, instruction_set: str = PORTABLE) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
     Args:
         model: The file.
         directory: For the sources; created, or replaced if it holds an earlier output.
+        instruction_set: What the C may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `directory` holds something else.
+        ConfigError: `directory` holds something else, or there is no such instruction set.
     """
     started = time.perf_counter()
     graph = read_tflite(model)
     operators_before = graph.histogram()
-    program = compile_graph(graph)
+    program = compile_graph(graph, instruction_set)
     emit(program, directory)
     return CompileReport(
         model=Path(model),
         sha256=graph.sha256,
         directory=Path(directory),
+        instruction_set=instruction_set,
         files={path.name: path.stat().st_size for path in sorted(Path(directory).iterdir())},
         seconds=time.perf_counter() - started,
+        plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,
         constant_bytes=program.constant_bytes,

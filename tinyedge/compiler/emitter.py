@@ -114,6 +114,7 @@ extern "C" {{
 
 #define TE_MODEL_NAME "{_comment_safe(program.graph.name)}"
 #define TE_MODEL_SHA256 "{program.graph.sha256}"
+#define TE_MODEL_INSTRUCTION_SET "{program.instruction_set}"
 #define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}
 #define TE_MODEL_CONSTANT_BYTES {program.constant_bytes}
 
@@ -192,7 +193,8 @@ static union {
 def _plan_table(program: Program) -> str:
     plan = program.plan
     lines = [
-        "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input).",
+        "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input). An",
+        " * output may lie over an input that its layer is the last to read.",
         " *",
         f" * {'offset':>8} {'bytes':>8} {'from':>5} {'to':>5}  tensor",
     ]
@@ -203,7 +205,7 @@ def _plan_table(program: Program) -> str:
     ]
     lines += [
         " *",
-        f" * {plan.arena_bytes} bytes in all; {plan.lower_bound_bytes} are alive at once in the fullest layer. */",
+        f" * {plan.arena_bytes} bytes in all; no plan of these layers needs less than {plan.lower_bound_bytes}. */",
     ]
     return "\n".join(lines) + "\n"
 
@@ -229,10 +231,12 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
 
 def _array(name: str, values: np.ndarray) -> str:
     flat = values.reshape(-1).tolist()
+    # Packed words are bit patterns, whatever they hold.
+    literal = "0x{:08x}u".format if values.dtype == np.uint32 else _literal
     lines = []
     line = "   "
     for value in flat:
-        entry = f" {_literal(value)},"
+        entry = f" {literal(value)},"
         if len(line) + len(entry) > _COLUMNS:
             lines.append(line)
             line = "   "

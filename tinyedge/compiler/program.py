@@ -8,55 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyedge.compiler.graph import Graph, Tensor
+from tinyedge.compiler.instruction_sets import PORTABLE, specialise
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering import lower
+from tinyedge.compiler.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.planner import Buffer, place
 from tinyedge.errors import ModelError
 
 _LAYER_NAME_LENGTH = 48
-
-
-@dataclass(frozen=True)
-class PlannedTensor:
-    """One line of the arena plan.
-
-    Attributes:
-        name: Of the tensor, or "scratch of NAME" for a layer's working memory.
-        offset: In bytes from the start of the arena.
-        bytes: How much it holds, before alignment.
-        first: The step that writes it; -1 for the model's input.
-        last: The last step that reads it; the number of layers for the model's output.
-    """
-
-    name: str
-    offset: int
-    bytes: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryPlan:
-    """Where every activation lives in the arena.
-
-    Attributes:
-        offsets: Byte offset by tensor; views are listed with the offset of the tensor whose memory they share.
-        scratch_offsets: Byte offset of each call's working memory; None where a call needs none.
-        tensors: The same as a table, in the order of first use.
-        arena_bytes: The size of the arena.
-        lower_bound_bytes: The largest sum of buffers alive at one step; no plan of this order of layers needs less.
-    """
-
-    offsets: dict[Tensor, int]
-    scratch_offsets: tuple[int | None, ...]
-    tensors: tuple[PlannedTensor, ...]
-    arena_bytes: int
-    lower_bound_bytes: int
-
-    def alive_bytes(self, step: int) -> int:
-        """What the tensors take that are needed while a layer runs, before alignment."""
-        return sum(tensor.bytes for tensor in self.tensors if tensor.first <= step <= tensor.last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +24,7 @@ class Program:
 
     Attributes:
         graph: After the passes.
+        instruction_set: What its kernels are written for, see `tinyedge.compiler.instruction_sets`.
         calls: One a layer, in execution order, with short unique names.
         plan: Of the arena.
         macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
@@ -73,6 +33,7 @@ class Program:
     """
 
     graph: Graph
+    instruction_set: str
     calls: tuple[KernelCall, ...]
     plan: MemoryPlan
     macs: int
@@ -90,16 +51,18 @@ class Program:
         return self.graph.outputs[0]
 
 
-def compile_graph(graph: Graph) -> Program:
+def compile_graph(graph: Graph, instruction_set: str = PORTABLE) -> Program:
     """Simplify the graph, lower each operator to a kernel call, and plan the arena.
 
     Args:
         graph: As read; its operators and tensors may be changed.
+        instruction_set: What the kernels may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
 
     Raises:
+        ConfigError: There is no such instruction set.
         UnsupportedOpError: No lowering takes an operator or its form.
         ModelError: The model has several inputs or outputs, or a batch other than 1.
     """
@@ -108,11 +71,12 @@ def compile_graph(graph: Graph) -> Program:
     simplify(graph)
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
-    calls = _with_unique_names([lower(operator) for operator in graph.operators])
+    calls = _with_unique_names(specialise([lower(operator) for operator in graph.operators], instruction_set))
     return Program(
         graph=graph,
+        instruction_set=instruction_set,
         calls=tuple(calls),
-        plan=_plan(graph, calls),
+        plan=plan_memory(graph, calls),
         macs=sum(call.macs for call in calls),
         parameters=parameters,
         constant_bytes=sum(array.values.nbytes for array in unique_constants(calls)),
@@ -182,37 +146,3 @@ def _with_unique_names(calls: list[KernelCall]) -> list[KernelCall]:
         taken.add(name)
         named.append(dataclasses.replace(call, name=name))
     return named
-
-
-def _plan(graph: Graph, calls: list[KernelCall]) -> MemoryPlan:
-    lifetimes: dict[Tensor, tuple[int, int]] = {tensor.storage: (-1, -1) for tensor in graph.inputs}
-    for step, call in enumerate(calls):
-        for tensor in call.inputs:
-            first, _ = lifetimes[tensor.storage]
-            lifetimes[tensor.storage] = (first, step)
-        lifetimes[call.output.storage] = (step, step)
-    for tensor in graph.outputs:
-        first, _ = lifetimes[tensor.storage]
-        lifetimes[tensor.storage] = (first, len(calls))
-
-    names = [tensor.name for tensor in lifetimes]
-    buffers = [Buffer(tensor.bytes, first, last) for tensor, (first, last) in lifetimes.items()]
-    scratch_steps = [step for step, call in enumerate(calls) if call.scratch_bytes]
-    names += [f"scratch of {calls[step].name}" for step in scratch_steps]
-    buffers += [Buffer(calls[step].scratch_bytes, step, step) for step in scratch_steps]
-
-    placement = place(buffers)
-    offset_of = dict(zip(lifetimes, placement.offsets, strict=False))
-    scratch = dict(zip(scratch_steps, placement.offsets[len(lifetimes) :], strict=True))
-    used = {tensor for call in calls for tensor in (*call.inputs, call.output)} | {*graph.inputs, *graph.outputs}
-    table = [
-        PlannedTensor(name, offset, buffer.bytes, buffer.first, buffer.last)
-        for name, offset, buffer in zip(names, placement.offsets, buffers, strict=True)
-    ]
-    return MemoryPlan(
-        offsets={tensor: offset_of[tensor.storage] for tensor in used},
-        scratch_offsets=tuple(scratch.get(step) for step in range(len(calls))),
-        tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
-        arena_bytes=placement.arena_bytes,
-        lower_bound_bytes=placement.lower_bound_bytes,
-    )

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from tinyedge.atomic import write_json
+from tinyedge.compiler.arena import Buffer, lower_bound
 from tinyedge.compiler.graph import Graph, Operator, Tensor
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.planner import Buffer, lower_bound
 from tinyedge.export.fake_quant import FakeQuantiser
 from tinyedge.export.graph_network import GraphNetwork, Hook
 from tinyedge.export.precision import can_be_wide, mix_precision

@@ -7,8 +7,9 @@ arms see the identical tensor, and there are no negatives, no momentum and no st
 Deviations from the notebook:
 
 * Both arms start from random weights, not from supervised ImageNet weights. Nothing in the loss then forbids a constant
-  output, so `guard` does: a batch norm without parameters before the comparison, or VICReg's variance and covariance
-  terms; `none` is the notebook's loss, and training stops when an arm has collapsed.
+  output, so `guard` does: `batch-norm` compares embeddings of mean 0 and deviation 1 in each dimension, and
+  `decorrelate` also takes their covariances off the diagonal into the loss, without which all dimensions may become the
+  same one; `none` is the notebook's loss, and training stops when an arm has collapsed.
 * Embeddings are compared after one linear layer of 256 an arm, not as 1,000 class logits.
 * Gradients are zeroed before each step. The notebook accumulates them over all steps, as nothing zeroes them.
 * All images train. The notebook's loader for pretraining reads the images of the labelled tenth alone.
@@ -34,9 +35,9 @@ from tinyedge.ssl.byol import direction_loss
 from tinyedge.ssl.collapse import check_collapse, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.options import unknown_name
-from tinyedge.ssl.vicreg import covariance_loss, variance_loss
+from tinyedge.ssl.vicreg import covariance_loss
 
-_GUARDS = ("batch-norm", "vicreg", "none")
+_GUARDS = ("decorrelate", "batch-norm", "none")
 # How often the arms' deviations are read: waiting for them on each step would idle a GPU.
 _LOOK_EVERY_STEPS = 10
 
@@ -51,17 +52,15 @@ class CassOptions:
         views: 1 as published, where both arms see the same tensor; 2, where each arm matches the other arm's output
             for the other view.
         embedding_dim: Length of the embeddings that are compared.
-        guard: What forbids a collapse: `batch-norm`, `vicreg` or `none`.
-        variance_weight: Of the guard `vicreg`'s hinges.
-        covariance_weight: Of the guard `vicreg`'s off-diagonal covariances.
+        guard: What forbids a collapse: `decorrelate`, `batch-norm` or `none`.
+        covariance_weight: Of the guard `decorrelate`'s off-diagonal covariances.
     """
 
     partner: str = "vit_ti"
     partner_act: str = "relu"
     views: int = 1
     embedding_dim: int = 256
-    guard: str = "batch-norm"
-    variance_weight: float = 1.0
+    guard: str = "decorrelate"
     covariance_weight: float = 0.04
 
     def __post_init__(self) -> None:
@@ -71,9 +70,10 @@ class CassOptions:
             raise ConfigError(f"views is {self.views}, but has to be 1 or 2; correct views")
         if self.embedding_dim < 2:
             raise ConfigError(f"embedding_dim is {self.embedding_dim}, but has to be at least 2; correct embedding_dim")
-        for key in ("variance_weight", "covariance_weight"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+        if self.covariance_weight < 0:
+            raise ConfigError(
+                f"covariance_weight is {self.covariance_weight}, but has to be 0 or more; correct covariance_weight"
+            )
 
 
 class Cass(PretrainingMethod):
@@ -108,17 +108,14 @@ class Cass(PretrainingMethod):
         embeddings = (self.project(self.encoder(images)), self.project_partner(self.partner(images)))
         with torch.autocast(images.device.type, enabled=False):
             own, other = (gather_rows(z.float()) for z in embeddings)  # (V B, D): first all first views
-            if self.options.guard == "batch-norm":
+            if self.options.guard != "none":
                 own, other = _standardise(own), _standardise(other)
             spreads = self._spread(own), self._spread(other)
-            if self.options.guard == "vicreg":  # a common offset would make all directions agree, and no term sees it
-                own, other = own - own.mean(dim=0), other - other.mean(dim=0)
             # Rolling by B puts the other arm's embedding of the other view beside each one.
             shift = len(own) // 2 if len(batch.views) == 2 else 0
             agreement = direction_loss(own, other.roll(shift, dims=0))
             loss = agreement
-            if self.options.guard == "vicreg":
-                loss = loss + self.options.variance_weight * (variance_loss(own) + variance_loss(other))
+            if self.options.guard == "decorrelate":
                 loss = loss + self.options.covariance_weight * (covariance_loss(own) + covariance_loss(other))
         metrics = {
             "loss": loss,
@@ -149,7 +146,7 @@ class Cass(PretrainingMethod):
     def _spread(self, z: torch.Tensor) -> torch.Tensor:
         """Return the mean deviation a dimension at unit length: 1/sqrt(D) when healthy, 0 when collapsed."""
         # After a batch norm a constant leaves rounding noise, which a normalisation would blow up to full length.
-        if self.options.guard == "batch-norm":
+        if self.options.guard != "none":
             return z.std(dim=0).mean() / math.sqrt(z.shape[1])
         return mean_feature_std(z)
 

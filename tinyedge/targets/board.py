@@ -58,12 +58,14 @@ class Board:
         description: One line for people.
         cpu: GCC's name of the core: "cortex-m4".
         cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
+        instruction_set: Of the kernels, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         source: Its C file in firmware/boards/.
         clock_hz: The processor's clock that its C file sets.
         baud: Of the serial port.
         stack_bytes: RAM that is set aside for the stack.
         flash: Where code and constants go.
         sram: Where the arena, all other variables and the stack go.
+        boot: Where the processor finds its first vectors; None where they are the flash's first words.
         emulator: How QEMU runs it; None for a board that it does not have.
     """
 
@@ -72,12 +74,14 @@ class Board:
     description: str
     cpu: str
     cpu_flags: str
+    instruction_set: str
     source: str
     clock_hz: int
     baud: int
     stack_bytes: int
     flash: Memory
     sram: Memory
+    boot: Memory | None
     emulator: EmulatorModel | None
 
     @property
@@ -124,5 +128,6 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
-    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "emulator")}
-    return Board(name=path.stem, file=path, flash=flash, sram=sram, emulator=emulator, **plain)
+    boot = Memory(**table["boot"]) if "boot" in table else None
+    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "boot", "emulator")}
+    return Board(name=path.stem, file=path, flash=flash, sram=sram, boot=boot, emulator=emulator, **plain)

@@ -152,7 +152,7 @@ def build_firmware(
     """
     _check_options(runtime, mlperf_id)
     find_build_tools()  # Before the work, not after it.
-    program = compile_graph(read_tflite(Path(model)))
+    program = compile_graph(read_tflite(Path(model)), board.instruction_set)
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
         emit(program, sources)

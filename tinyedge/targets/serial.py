@@ -160,6 +160,7 @@ class DeviceInfo:
         board: As in `--board`.
         cpu: GCC's name of the core.
         runtime: "aot" or "tflm".
+        instruction_set: Of the kernels, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         sha256: The first 16 hex digits of the model file's hash.
         input: The model's input.
         output: The model's output.
@@ -178,6 +179,7 @@ class DeviceInfo:
     board: str
     cpu: str
     runtime: str
+    instruction_set: str
     sha256: str
     input: TensorInfo
     output: TensorInfo

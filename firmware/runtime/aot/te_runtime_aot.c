@@ -14,6 +14,7 @@ static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER
 static const te_model_info info = {
     .name = TE_MODEL_NAME,
     .runtime = "aot",
+    .instruction_set = TE_MODEL_INSTRUCTION_SET,
     .sha256 = TE_MODEL_SHA256,
     .arena_bytes = TE_MODEL_ARENA_BYTES,
     .input =

@@ -8,7 +8,8 @@ import numpy as np
 from case_machines import KernelBuild
 from case_programs import CaseEntry, CaseOutcome, run_entries
 
-from tinyedge.compiler.graph import Operator
+from tinyedge.compiler.graph import Operator, Tensor
+from tinyedge.compiler.instruction_sets import specialise
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering import lower
 from tinyedge.compiler.reader import read_any_tflite
@@ -67,29 +68,37 @@ def tflite_micro_outputs(case: Case) -> np.ndarray:
 
 def kernel_outcomes(cases: Sequence[Case], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
     """What the C kernels give for each case, and in how many instructions where the machine counts."""
-    entries = [_entry(index, case, lower(read_operator(case.model, folder))) for index, case in enumerate(cases)]
+    lowered = [lower(read_operator(case.model, folder)) for case in cases]
+    calls = specialise(lowered, kernels.machine.instruction_set)
+    entries = [
+        _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
+        for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))
+    ]
     return run_entries(entries, kernels, folder)
 
 
-def assert_bit_exact(cases: Sequence[Case], kernels: KernelBuild, folder: Path) -> None:
-    """Fail, naming the case, unless every element of every run equals TFLite Micro's."""
-    outcomes = kernel_outcomes(cases, kernels, folder)
-    for case, outcome in zip(cases, outcomes, strict=True):
-        expected = tflite_micro_outputs(case)
-        output = outcome.outputs
-        assert (output.shape, output.dtype) == (expected.shape, expected.dtype), case.label
-        wrong = np.flatnonzero((output != expected).reshape(-1))
-        if wrong.size:
-            first = wrong[0]
-            where = f"{case.label} on {kernels.machine.name}"
-            raise AssertionError(
-                f"{where}: {wrong.size} of {output.size} elements differ, the first at {first}: "
-                f"{output.reshape(-1)[first]} instead of {expected.reshape(-1)[first]}"
-            )
+def assert_bit_exact(cases: Sequence[Case], builds: Sequence[KernelBuild], folder: Path) -> None:
+    """Fail, naming the case, unless every element of every run equals TFLite Micro's, for each build of the kernels."""
+    expected = [tflite_micro_outputs(case) for case in cases]
+    for kernels in builds:
+        for case, outcome, values in zip(cases, kernel_outcomes(cases, kernels, folder), expected, strict=True):
+            where = f"{case.label} on {kernels.machine.name} ({kernels.machine.instruction_set})"
+            _assert_equal(outcome.outputs, values, where)
 
 
-def _entry(index: int, case: Case, call: KernelCall) -> CaseEntry:
-    """The call of the kernel with its parameters as file-scope constants."""
+def _assert_equal(output: np.ndarray, expected: np.ndarray, where: str) -> None:
+    assert (output.shape, output.dtype) == (expected.shape, expected.dtype), where
+    wrong = np.flatnonzero((output != expected).reshape(-1))
+    if wrong.size:
+        first = wrong[0]
+        raise AssertionError(
+            f"{where}: {wrong.size} of {output.size} elements differ, the first at {first}: "
+            f"{output.reshape(-1)[first]} instead of {expected.reshape(-1)[first]}"
+        )
+
+
+def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) -> CaseEntry:
+    """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
     declarations, members = [], []
     for name, value in call.fields.items():
         if isinstance(value, ConstantArray):
@@ -100,8 +109,7 @@ def _entry(index: int, case: Case, call: KernelCall) -> CaseEntry:
         else:
             members.append(f".{name} = {'NULL' if value is None else value}")
     declarations.append(f"static const {call.struct} p{index} = {{{', '.join(members)}}};\n")
-    unique = list(dict.fromkeys(call.inputs))
-    pointers = [f"inputs[{unique.index(tensor)}]" for tensor in call.inputs]
+    pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:
         pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]
     arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch"])

@@ -19,7 +19,7 @@ def test_random_cases_on_a_board(board_kernels, board_name, seed, tmp_path):
     seed = secrets.randbits(32) if seed is None else seed
     rng = np.random.default_rng(seed)
     try:
-        assert_bit_exact([random_case(rng) for _ in range(120)], board_kernels(board_name), tmp_path)
+        assert_bit_exact([random_case(rng) for _ in range(120)], [board_kernels(board_name)], tmp_path)
     except BaseException:
         print(f"seed {seed}")
         raise

@@ -171,6 +171,6 @@ EXACT = ("ADD", "SUB", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "REL
 @pytest.mark.parametrize("op", [*TOLERANCES, *EXACT])
 def test_results_are_those_of_real_arithmetic(op, host_kernels, tmp_path):
     cases = cases_of(op)
-    for case, outcome in zip(cases, kernel_outcomes(cases, host_kernels, tmp_path), strict=True):
+    for case, outcome in zip(cases, kernel_outcomes(cases, host_kernels[0], tmp_path), strict=True):
         assert len(np.unique(outcome.outputs)) > 5, case.label
         assert steps_off(case, outcome.outputs, tmp_path) <= TOLERANCES.get(op, 0.51), case.label

@@ -30,11 +30,13 @@ def test_kernel_compiles_without_warnings_and_without_float(compiler, source, tm
     assert result.returncode == 0, result.stderr
     if "-mfloat-abi=soft" in compiler:
         # Soft floating point, 64-bit division and the heap are all calls of library functions.
-        calls = set(re.findall(r"\bbl\s+(\w+)", assembly.read_text()))
-        assert calls <= {"memcpy", "memset", *re.findall(r"^(\w+):$", assembly.read_text(), re.MULTILINE)}
+        calls = set(re.findall(r"\bbl\s+([\w.]+)", assembly.read_text()))
+        kernels = {call for call in calls if call.startswith("te_")}
+        assert calls <= {"memcpy", "memset", *kernels, *re.findall(r"^([\w.]+):$", assembly.read_text(), re.MULTILINE)}
 
 
 def test_every_kernel_is_declared_once():
     header = (KERNELS / "te_kernels.h").read_text()
-    declared = re.findall(r"^void (te_\w+_s(?:8|16))\(", header, re.MULTILINE)
-    assert sorted(declared) == [path.stem for path in SOURCES]
+    declared = re.findall(r"^void (te_\w+)\(", header, re.MULTILINE)
+    # A file with a header of its own is a part of several kernels.
+    assert sorted(declared) == [path.stem for path in SOURCES if not path.with_suffix(".h").exists()]

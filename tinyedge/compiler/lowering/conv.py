@@ -4,6 +4,7 @@ import numpy as np
 
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.lowering.overlap import pixel_lag, row_lag
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     channel_scales,
@@ -14,7 +15,7 @@ from tinyedge.compiler.lowering.rules import (
     weights_input,
 )
 from tinyedge.compiler.lowering.sums import weighted_sums
-from tinyedge.compiler.lowering.window import windows
+from tinyedge.compiler.lowering.window import PIXEL, windows
 
 # Products of int16 and int8 values whose sum fits 32 bits.
 _MAX_INT16_ROW = 511
@@ -44,6 +45,7 @@ def lower_conv2d(operator: Operator) -> KernelCall:
             "as many filters as output channels, on all or equal groups of the input channels",
         )
     depth = kernel_h * kernel_w * group_c
+    of_pixels = vertical == horizontal == PIXEL and source.shape[:3] == output.shape[:3]
     sums = weighted_sums(operator, source, weights, _channel_factors(operator, source, weights, 0), depth)
     return KernelCall(
         function=f"te_conv2d_{sums.kernel}",
@@ -72,6 +74,7 @@ def lower_conv2d(operator: Operator) -> KernelCall:
         op=operator.op,
         name=output.name,
         macs=output.elements * depth,
+        overlaps=pixel_lag(source, output, batches * in_h * in_w) if of_pixels else row_lag(source, output, vertical),
     )
 
 
@@ -124,4 +127,5 @@ def lower_depthwise_conv2d(operator: Operator) -> KernelCall:
         op=operator.op,
         name=output.name,
         macs=output.elements * depth,
+        overlaps=row_lag(source, output, vertical),
     )

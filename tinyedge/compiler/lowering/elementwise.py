@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import Fields, KernelCall
 from tinyedge.compiler.lowering.operands import Operands, two_operands
+from tinyedge.compiler.lowering.overlap import in_place
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     activation_range,
@@ -88,7 +89,16 @@ def _call(operator: Operator, kernel: str, params: str, operands: Operands, own:
     }
     struct = f"te_{params}_params" if is_int8 else f"te_{params}_s16_params"
     function = f"te_{kernel}_{element(output)}"
-    return KernelCall(function, struct, fields, operands.activations, output, operator.op, output.name)
+    return KernelCall(
+        function=function,
+        struct=struct,
+        fields=fields,
+        inputs=operands.activations,
+        output=output,
+        op=operator.op,
+        name=output.name,
+        overlaps=in_place(output, *operands.activations),
+    )
 
 
 def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.overlap import pixel_lag
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     MAX_DEPTH,
@@ -82,6 +83,7 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
         op=operator.op,
         name=output.name,
         macs=output.elements * in_c,
+        overlaps=pixel_lag(source, output, source.elements // in_c),
     )
 
 
@@ -119,4 +121,5 @@ def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) ->
         op=operator.op,
         name=output.name,
         macs=output.elements * in_c,
+        overlaps=pixel_lag(source, output, source.elements // in_c),
     )

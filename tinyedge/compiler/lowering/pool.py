@@ -4,6 +4,7 @@ import numpy as np
 
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.lowering.overlap import row_lag
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     activation_range,
@@ -63,4 +64,5 @@ def lower_pool(operator: Operator) -> KernelCall:
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=row_lag(source, output, vertical),
     )

@@ -5,6 +5,7 @@ import numpy as np
 from tinyedge.compiler.fixed_point import clamp, requantise
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.lowering.overlap import in_place
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import (
     element,
@@ -78,4 +79,5 @@ def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> Ker
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=in_place(output, source),
     )

@@ -16,6 +16,7 @@ from tinyedge.compiler.fixed_point import (
 )
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import output_like, quantised_activation, scale, unsupported, zero_point
 from tinyedge.compiler.lowering.table import table_call
@@ -121,6 +122,7 @@ def _int16_sigmoid(operator: Operator, function: str, exponents: tuple[int, ...]
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=in_place(output, source),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.compiler.fixed_point import INT32_MAX, exp_of_negative, high_mul, quantise_multiplier
 from tinyedge.compiler.graph import Operator, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import output_like, quantised_activation, scale, unsupported, zero_point
 
@@ -71,6 +72,7 @@ def _lower_int8(operator: Operator, source: Tensor, output: Tensor) -> KernelCal
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=in_place(output, source),
     )
 
 
@@ -104,6 +106,7 @@ def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCa
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=in_place(output, source),
     )
 
 

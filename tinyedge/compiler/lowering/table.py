@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyedge.compiler.graph import Operator
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place
 from tinyedge.compiler.lowering.registry import lowers
 from tinyedge.compiler.lowering.rules import int8_activation, int8_output, unsupported
 
@@ -43,6 +44,7 @@ def lookup(operator: Operator, table: np.ndarray) -> KernelCall:
         output=output,
         op=operator.op,
         name=output.name,
+        overlaps=in_place(output, source),
     )
 
 

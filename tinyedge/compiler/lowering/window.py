@@ -16,11 +16,17 @@ class Window:
         stride: Input positions from one output to the next.
         dilation: Input positions from one tap to the next.
         pad_before: Positions of padding before the first input.
+        taps: Of the kernel.
     """
 
     stride: int
     dilation: int
     pad_before: int
+    taps: int
+
+
+PIXEL = Window(stride=1, dilation=1, pad_before=0, taps=1)
+"""The window of a 1x1 convolution that visits every position."""
 
 
 def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tuple[Window, Window]:
@@ -77,5 +83,5 @@ def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tupl
             )
         if padding == "SAME":
             pad_before = max((out_size - 1) * stride + reach - in_size, 0) // 2
-        found.append(Window(stride, dilation, pad_before))
+        found.append(Window(stride, dilation, pad_before, taps))
     return found[0], found[1]

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_dsp.h
+ *  The instructions of Armv7E-M and Armv8-M with DSP that the `_dsp` kernels use, and the same in C for any other
+ *  machine, so that all that surrounds the assembly runs and is tested there. Little-endian, like every Cortex-M that
+ *  is made. */
+#ifndef TE_DSP_H
+#define TE_DSP_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+/** 1 where the assembly is compiled, 0 where its C stand-in is. */
+#define TE_DSP_ASSEMBLY 1
+#else
+#define TE_DSP_ASSEMBLY 0
+#endif
+
+/** Four bytes at any address as one word. */
+static inline uint32_t te_load4(const void *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/** Two bytes at any address as the low half of a word. */
+static inline uint32_t te_load2(const void *at) {
+    uint16_t halfword;
+    memcpy(&halfword, at, sizeof halfword);
+    return halfword;
+}
+
+static inline void te_store4(void *at, uint32_t word) {
+    memcpy(at, &word, sizeof word);
+}
+
+/** The low half of x as a signed number. */
+static inline int32_t te_low(uint32_t x) {
+    return (int16_t)(uint16_t)(x & 0xffffu);
+}
+
+/** The high half of x as a signed number. */
+static inline int32_t te_high(uint32_t x) {
+    return (int16_t)(uint16_t)(x >> 16);
+}
+
+/** Two halves as one word. */
+static inline uint32_t te_pack(int32_t low, int32_t high) {
+    return ((uint32_t)low & 0xffffu) | ((uint32_t)high << 16);
+}
+
+/** Bytes 0 and 2 of x, sign-extended to halves (SXTB16). */
+static inline uint32_t te_even_bytes(uint32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return te_pack((int8_t)(uint8_t)(x & 0xffu), (int8_t)(uint8_t)((x >> 16) & 0xffu));
+#endif
+}
+
+/** Bytes 1 and 3 of x, sign-extended to halves (SXTB16 with a rotation). */
+static inline uint32_t te_odd_bytes(uint32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return te_even_bytes((x >> 8) | (x << 24));
+#endif
+}
+
+/** sum + low(a) * low(b) + high(a) * high(b) modulo 2^32 (SMLAD). */
+static inline int32_t te_dual_mac(uint32_t a, uint32_t b, int32_t sum) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return (int32_t)((uint32_t)sum + (uint32_t)(te_low(a) * te_low(b)) + (uint32_t)(te_high(a) * te_high(b)));
+#endif
+}
+
+/** The high word of the rounded product: round(a * b / 2^32), halves towards plus infinity (SMMULR). */
+static inline int32_t te_rounded_high(int32_t a, int32_t b) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
+/** a modulo 2^32 plus te_rounded_high(a, b): the product of a with b + 2^32 (SMMLAR). */
+static inline int32_t te_rounded_high_plus(int32_t a, int32_t b) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %1" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (int32_t)((uint32_t)a + (uint32_t)te_rounded_high(a, b));
+#endif
+}
+
+/** x limited to [-128, 127] (SSAT). */
+static inline int32_t te_saturate8(int32_t x) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return x < -128 ? -128 : (x > 127 ? 127 : x);
+#endif
+}
+
+#endif /* TE_DSP_H */

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_gemm_s8_dsp.h"
+
+#include "te_dsp.h"
+#include "te_requantise.h"
+
+#if TE_DSP_ASSEMBLY
+
+/* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
+ * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
+ * stack: 0 end of the columns, 4 their begin, 8 output, 12 its stride, 16 channels left, 20 where the unrolled loop is
+ * entered, 24 the struct. A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power
+ * of two, and is entered where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
+__asm__(
+    ".syntax unified\n"
+    ".macro te_step4\n"
+    "    ldr.w r14, [r0], #4\n"
+    "    ldrd r10, r11, [r1], #8\n"
+    "    sxtb16 r12, r14\n"
+    "    sxtb16 r14, r14, ror #8\n"
+    "    smlad r2, r12, r10, r2\n"
+    "    smlad r3, r12, r11, r3\n"
+    "    smlad r6, r14, r10, r6\n"
+    "    smlad r7, r14, r11, r7\n"
+    "    ldrd r10, r11, [r1], #8\n"
+    "    smlad r4, r12, r10, r4\n"
+    "    smlad r5, r12, r11, r5\n"
+    "    smlad r8, r14, r10, r8\n"
+    "    smlad r9, r14, r11, r9\n"
+    ".endm\n"
+
+    /* One channel's sums to outputs, the factor's words read from the stream. */
+    ".macro te_finish_plain first:req, more:vararg\n"
+    "    ldm r0!, {r10, r11, r12}\n"
+    "    .irp sum, \\first, \\more\n"
+    "    smmlar \\sum, \\sum, r10, \\sum\n"
+    "    add \\sum, \\sum, \\sum, asr #31\n"
+    "    add \\sum, \\sum, r11\n"
+    "    asr \\sum, \\sum, r12\n"
+    "    ssat \\sum, #8, \\sum\n"
+    "    .endr\n"
+    ".endm\n"
+    ".macro te_finish_general first:req, more:vararg\n"
+    "    ldm r0!, {r10, r11, r12, r14}\n"
+    "    cmp r11, #0\n"
+    "    .irp sum, \\first, \\more\n"
+    "    lsl \\sum, \\sum, r14\n"
+    "    smmlar \\sum, \\sum, r10, \\sum\n"
+    "    it ne\n"
+    "    addne \\sum, \\sum, \\sum, asr #31\n"
+    "    add \\sum, \\sum, r11\n"
+    "    asr \\sum, \\sum, r12\n"
+    "    .endr\n"
+    "    ldr r14, [sp, #24]\n"
+    "    ldrd r10, r11, [r14, #16]\n"
+    "    ldr r12, [r14, #24]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, r10\n"
+    "    cmp \\sum, r11\n"
+    "    it lt\n"
+    "    movlt \\sum, r11\n"
+    "    cmp \\sum, r12\n"
+    "    it gt\n"
+    "    movgt \\sum, r12\n"
+    "    .endr\n"
+    ".endm\n"
+
+    ".macro te_gemm4 name:req, finish:req, unroll:req\n"
+    "    .section .text.\\name, \"ax\", %progbits\n"
+    "    .balign 4\n"
+    "    .thumb\n"
+    "    .thumb_func\n"
+    "    .type \\name, %function\n"
+    "    .global \\name\n"
+    "\\name:\n"
+    "    push {r4-r11, lr}\n"
+    "    sub sp, sp, #28\n"
+    "    ldr r3, [r0, #4]\n"
+    "    add r4, r1, r3, lsl #4\n"
+    "    strd r4, r1, [sp, #0]\n"
+    "    ldrd r6, r5, [r0, #8]\n"
+    "    strd r2, r5, [sp, #8]\n"
+    "    str r6, [sp, #16]\n"
+    "    subs r3, r3, #1\n"
+    "    and r3, r3, #\\unroll - 1\n"
+    "    adds r3, r3, #1\n"
+    "    movs r4, #52\n"
+    "    adr r5, 3f\n"
+    "    mls r5, r3, r4, r5\n"
+    "    orr r5, r5, #1\n"
+    "    strd r5, r0, [sp, #20]\n"
+    "    ldr r0, [r0]\n"
+    "1:\n"
+    "    ldrd r2, r6, [r0], #8\n"
+    "    ldr r1, [sp, #4]\n"
+    "    mov r3, r2\n"
+    "    mov r4, r2\n"
+    "    mov r5, r2\n"
+    "    mov r7, r6\n"
+    "    mov r8, r6\n"
+    "    mov r9, r6\n"
+    "    ldr r10, [sp, #20]\n"
+    "    bx r10\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept \\unroll\n"
+    "    te_step4\n"
+    "    .endr\n"
+    "3:\n"
+    "    ldr r10, [sp, #0]\n"
+    "    cmp r1, r10\n"
+    "    bne 2b\n"
+    "    \\finish r2, r3, r4, r5\n"
+    "    \\finish r6, r7, r8, r9\n"
+    "    ldrd r10, r11, [sp, #8]\n"
+    "    ldr r12, [sp, #16]\n"
+    "    add r1, r10, r11\n"
+    "    subs r12, r12, #2\n"
+    "    blt 4f\n"
+    "    bfi r2, r6, #8, #8\n"
+    "    bfi r3, r7, #8, #8\n"
+    "    bfi r4, r8, #8, #8\n"
+    "    bfi r5, r9, #8, #8\n"
+    "    strh r2, [r10], #2\n"
+    "    strh r3, [r1]\n"
+    "    strh r4, [r1, r11]\n"
+    "    strh r5, [r1, r11, lsl #1]\n"
+    "    str r10, [sp, #8]\n"
+    "    str r12, [sp, #16]\n"
+    "    bgt 1b\n"
+    "    b 5f\n"
+    "4:\n" /* The last channel is alone. */
+    "    strb r2, [r10]\n"
+    "    strb r3, [r1]\n"
+    "    strb r4, [r1, r11]\n"
+    "    add r1, r1, r11\n"
+    "    strb r5, [r1, r11]\n"
+    "5:\n"
+    "    add sp, sp, #28\n"
+    "    pop {r4-r11, pc}\n"
+    "    .size \\name, . - \\name\n"
+    ".endm\n"
+
+    /* One pixel: r2 and r3 sums, r10 end of the columns, r11 their begin, r14 output; the rest as above. Two steps are
+     * 10 instructions and 40 bytes. */
+    ".macro te_gemm1 name:req, finish:req\n"
+    "    .section .text.\\name, \"ax\", %progbits\n"
+    "    .balign 4\n"
+    "    .thumb\n"
+    "    .thumb_func\n"
+    "    .type \\name, %function\n"
+    "    .global \\name\n"
+    "\\name:\n"
+    "    push {r4-r11, lr}\n"
+    "    sub sp, sp, #28\n"
+    "    ldr r3, [r0, #4]\n"
+    "    add r4, r1, r3, lsl #2\n"
+    "    strd r4, r1, [sp, #0]\n"
+    "    str r2, [sp, #8]\n"
+    "    ldr r6, [r0, #8]\n"
+    "    str r6, [sp, #16]\n"
+    "    lsrs r3, r3, #1\n"
+    "    subs r3, r3, #1\n"
+    "    and r3, r3, #7\n"
+    "    adds r3, r3, #1\n"
+    "    movs r4, #40\n"
+    "    adr r5, 3f\n"
+    "    mls r5, r3, r4, r5\n"
+    "    orr r5, r5, #1\n"
+    "    strd r5, r0, [sp, #20]\n"
+    "    ldr r0, [r0]\n"
+    "1:\n"
+    "    ldrd r2, r3, [r0], #8\n"
+    "    ldrd r10, r1, [sp, #0]\n"
+    "    ldr r11, [sp, #20]\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept 8\n"
+    "    ldrd r4, r5, [r0], #8\n"
+    "    ldrd r6, r7, [r1], #8\n"
+    "    sxtb16 r8, r4\n"
+    "    sxtb16 r4, r4, ror #8\n"
+    "    sxtb16 r9, r5\n"
+    "    sxtb16 r5, r5, ror #8\n"
+    "    smlad r2, r8, r6, r2\n"
+    "    smlad r3, r4, r6, r3\n"
+    "    smlad r2, r9, r7, r2\n"
+    "    smlad r3, r5, r7, r3\n"
+    "    .endr\n"
+    "3:\n"
+    "    cmp r1, r10\n"
+    "    bne 2b\n"
+    "    \\finish r2\n"
+    "    \\finish r3\n"
+    "    ldr r14, [sp, #8]\n"
+    "    ldr r12, [sp, #16]\n"
+    "    strb r2, [r14], #1\n"
+    "    subs r12, r12, #2\n"
+    "    blt 4f\n"
+    "    strb r3, [r14], #1\n"
+    "    str r14, [sp, #8]\n"
+    "    str r12, [sp, #16]\n"
+    "    bgt 1b\n"
+    "4:\n"
+    "    add sp, sp, #28\n"
+    "    pop {r4-r11, pc}\n"
+    "    .size \\name, . - \\name\n"
+    ".endm\n"
+
+    "te_gemm4 te_gemm4_plain_s8_dsp, te_finish_plain, 16\n"
+    "te_gemm4 te_gemm4_general_s8_dsp, te_finish_general, 4\n"
+    "te_gemm1 te_gemm1_plain_s8_dsp, te_finish_plain\n"
+    "te_gemm1 te_gemm1_general_s8_dsp, te_finish_general\n"
+
+    /* Stores of four registers go in ascending order, so r1, r11, r12 and r14 hold the four runs' values. */
+    "    .section .text.te_widen4_dsp, \"ax\", %progbits\n"
+    "    .balign 4\n"
+    "    .thumb\n"
+    "    .thumb_func\n"
+    "    .type te_widen4_dsp, %function\n"
+    "    .global te_widen4_dsp\n"
+    "te_widen4_dsp:\n"
+    "    push {r4-r11, lr}\n"
+    "    ldm r1, {r3, r8, r9, r10}\n"
+    "1:\n"
+    "    ldr r4, [r3], #4\n"
+    "    ldr r5, [r8], #4\n"
+    "    ldr r6, [r9], #4\n"
+    "    ldr r7, [r10], #4\n"
+    "    sxtb16 r1, r4\n"
+    "    sxtb16 r11, r5\n"
+    "    sxtb16 r12, r6\n"
+    "    sxtb16 r14, r7\n"
+    "    stm r0!, {r1, r11, r12, r14}\n"
+    "    sxtb16 r1, r4, ror #8\n"
+    "    sxtb16 r11, r5, ror #8\n"
+    "    sxtb16 r12, r6, ror #8\n"
+    "    sxtb16 r14, r7, ror #8\n"
+    "    stm r0!, {r1, r11, r12, r14}\n"
+    "    subs r2, r2, #1\n"
+    "    bne 1b\n"
+    "    pop {r4-r11, pc}\n"
+    "    .size te_widen4_dsp, . - te_widen4_dsp\n"
+    "    .text\n");
+
+#else /* The same in C, one channel and pixel at a time. */
+
+static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, const uint32_t *words) {
+    (void)gemm;
+    sum = te_rounded_high_plus(sum, (int32_t)words[0]);
+    sum += (sum < 0 ? -1 : 0) + (int32_t)words[1];
+    return te_saturate8(sum >> words[2]);
+}
+
+static int32_t finish_general(const te_gemm_s8_dsp *gemm, int32_t sum, const uint32_t *words) {
+    sum = te_rounded_high_plus((int32_t)((uint32_t)sum << words[3]), (int32_t)words[0]);
+    sum += (words[1] != 0 && sum < 0 ? -1 : 0) + (int32_t)words[1];
+    return te_clamp(te_add_wrapping(sum >> words[2], gemm->output_zero_point), gemm->output_min, gemm->output_max);
+}
+
+static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels,
+                     int32_t factor_words, int32_t (*finish)(const te_gemm_s8_dsp *, int32_t, const uint32_t *)) {
+    const uint32_t *stream = gemm->packed;
+    for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
+        const int32_t second = channel & 1;
+        for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+            int32_t sum = (int32_t)stream[second];
+            for (int32_t step = 0; step < gemm->steps; ++step) {
+                const uint32_t bytes = stream[2 + step];
+                const uint32_t weights = second ? te_odd_bytes(bytes) : te_even_bytes(bytes);
+                sum = te_dual_mac(weights, columns[step * pixels + pixel], sum);
+            }
+            output[pixel * gemm->out_stride + channel] =
+                (int8_t)finish(gemm, sum, stream + 2 + gemm->steps + second * factor_words);
+        }
+        if (second) {
+            stream += 2 + gemm->steps + 2 * factor_words;
+        }
+    }
+}
+
+void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, TE_GEMM_PIXELS, 3, finish_plain);
+}
+
+void te_gemm4_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, TE_GEMM_PIXELS, 4, finish_general);
+}
+
+void te_gemm1_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, 1, 3, finish_plain);
+}
+
+void te_gemm1_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, 1, 4, finish_general);
+}
+
+uint32_t *te_widen4_dsp(uint32_t *columns, const int8_t *const sources[4], int32_t words) {
+    for (int32_t word = 0; word < words; ++word) {
+        for (int32_t pixel = 0; pixel < TE_GEMM_PIXELS; ++pixel) {
+            const uint32_t bytes = te_load4(sources[pixel] + 4 * word);
+            columns[8 * word + pixel] = te_even_bytes(bytes);
+            columns[8 * word + 4 + pixel] = te_odd_bytes(bytes);
+        }
+    }
+    return columns + 8 * words;
+}
+
+#endif

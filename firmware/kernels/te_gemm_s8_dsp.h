@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_gemm_s8_dsp.h
+ *  The matrix product that convolutions and fully connected layers share: columns of activations, widened to int16,
+ *  times filters that are packed at compile time.
+ *
+ *  Depth goes by steps of two values, in the order in which SXTB16 takes a word of four bytes apart: values 0 and 2, then
+ *  1 and 3. The depth is a multiple of four; what is missing has weights of 0. The zero point of the input is in the
+ *  biases, so that padding is a column value like any other.
+ *
+ *  The stream of a pair of channels is in words: two biases; a word a step, whose bytes are the first value of the first
+ *  channel, that of the second channel, then their second values; and per channel how its sum becomes an output. That is
+ *  three words where `plain`: multiplier - 2^32, rounding, right shift; the sum is
+ *  ((sum * multiplier / 2^32, rounded) - (1 if negative) + rounding) >> shift, limited to 8 bits, where `rounding` holds
+ *  half a unit and the output's zero point. Else it is four words, the last one a left shift, and the zero point and the
+ *  limits come from the struct. An odd number of channels ends with a pair of which the second channel is 0. */
+#ifndef TE_GEMM_S8_DSP_H
+#define TE_GEMM_S8_DSP_H
+
+#include <stdint.h>
+
+#include "te_dsp.h"
+
+/** The pixels that one pass over the filters computes. */
+#define TE_GEMM_PIXELS 4
+
+typedef struct {
+    const uint32_t *packed; /**< The streams of all pairs of channels. */
+    int32_t steps;          /**< Half the depth; even. */
+    int32_t out_c;
+    int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+} te_gemm_s8_dsp;
+
+/** Four pixels, every right shift in [1, 31], no left shift, limits of 8 bits.
+ *  @param columns  (steps, 4) words of two values: the four pixels' first step, their second, ...
+ *  @param output   out_c values a pixel, at `out_stride` from one to the next. */
+void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+
+/** Four pixels, any factors and limits. */
+void te_gemm4_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+
+/** te_gemm4_plain_s8_dsp() of one pixel.
+ *  @param columns  (steps) words. */
+void te_gemm1_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+
+/** te_gemm4_general_s8_dsp() of one pixel. */
+void te_gemm1_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+
+/** Widens four runs of bytes and interleaves them.
+ *  @param columns  Receives (2 * words, 4) words.
+ *  @param sources  The runs, at any addresses.
+ *  @param words    Their length in units of 4 bytes, at least 1.
+ *  @return One past the last word written. */
+uint32_t *te_widen4_dsp(uint32_t *columns, const int8_t *const sources[4], int32_t words);
+
+/** Widens one run of bytes: (2 * words) words. */
+static inline uint32_t *te_widen1_dsp(uint32_t *columns, const int8_t *source, int32_t words) {
+    for (; words > 0; --words) {
+        const uint32_t bytes = te_load4(source);
+        *columns++ = te_even_bytes(bytes);
+        *columns++ = te_odd_bytes(bytes);
+        source += 4;
+    }
+    return columns;
+}
+
+#endif /* TE_GEMM_S8_DSP_H */

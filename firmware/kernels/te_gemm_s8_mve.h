@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_gemm_s8_mve.h
+ *  The matrix product that convolutions and fully connected layers share, for processors with MVE (Cortex-M55, M85):
+ *  pixels, which are runs of bytes, times filters that are packed at compile time.
+ *
+ *  Depth goes by chunks of 16 values. What the depth lacks has weights of 0, so that whatever bytes follow a pixel do not
+ *  matter; but they are read. The zero point of the input is in the biases.
+ *
+ *  The stream of four channels is in words: per chunk 16 weights of the first channel, of the second, ...; then four
+ *  words, one a channel, of each of: bias, multiplier, rounding, 24 - right shift. With r = round(sum * multiplier /
+ *  2^31), an output is (r - (1 if the sum is negative) + rounding) >> right shift, limited to 8 bits; `rounding` holds
+ *  half a unit and the output's zero point. The right shift is in [1, 31]: the sum is shifted left instead, saturating,
+ *  until the output is its highest byte. The last stream holds channels of zeros where there are no more. */
+#ifndef TE_GEMM_S8_MVE_H
+#define TE_GEMM_S8_MVE_H
+
+#include <stdint.h>
+
+#include "te_mve.h"
+
+/** Values of the depth that one instruction multiplies. */
+#define TE_MVE_CHUNK 16
+
+typedef struct {
+    const uint32_t *packed; /**< The streams of all fours of channels. */
+    int32_t chunks;         /**< At least 1. */
+    int32_t out_c;
+    int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */
+    int32_t output_min;
+    int32_t output_max;
+} te_gemm_s8_mve;
+
+/** Two pixels, limits of 8 bits.
+ *  @param first   16 * chunks bytes are read of it, and of the second.
+ *  @param output  out_c values, and as many at `out_stride`. */
+void te_gemm2_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+
+/** Two pixels, any limits. */
+void te_gemm2_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+
+/** One pixel, limits of 8 bits. */
+void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
+
+/** One pixel, any limits. */
+void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
+
+static inline void te_gemm2_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second,
+                                   int8_t *output) {
+    const int full = gemm->output_min == -128 && gemm->output_max == 127;
+    (full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve)(gemm, first, second, output);
+}
+
+static inline void te_gemm1_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+    const int full = gemm->output_min == -128 && gemm->output_max == 127;
+    (full ? te_gemm1_full_s8_mve : te_gemm1_limited_s8_mve)(gemm, pixel, output);
+}
+
+#endif /* TE_GEMM_S8_MVE_H */

@@ -1,0 +1,141 @@
+"""Runs a memory plan with names in place of values: each byte of the arena knows which byte of which tensor it holds.
+
+Written from the kernels' documentation, not from the compiler's: windows are walked tap by tap. Each kernel is given
+the worst order of reads and writes that its promise allows.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyedge.compiler.graph import Tensor
+from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.program import Program
+
+ELEMENTWISE = (
+    *("te_add_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
+    *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16"),
+)
+WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_average_pool_", "te_max_pool_")
+SCRATCH = -1
+
+
+def assert_nothing_is_lost(program: Program) -> None:
+    """Every byte that a kernel reads has to be the one that its writer wrote."""
+    _Replay(program).run()
+
+
+class _Replay:
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._numbers: dict[Tensor, int] = {}
+        self._held = np.full((program.plan.arena_bytes, 2), SCRATCH, dtype=np.int64)
+
+    def run(self) -> None:
+        self._write(self._program.input)
+        for step, call in enumerate(self._program.calls):
+            for position in range(len(call.inputs)):
+                self._read(call, position)
+            scratch = self._program.plan.scratch_offsets[step]
+            if call.function == "te_depthwise_conv2d_s8_dsp":
+                self._run_by_channels(call)
+                continue
+            for reads, writes in _moments(call):
+                # Scratch is written at any time.
+                if scratch is not None:
+                    self._held[scratch : scratch + call.scratch_bytes] = SCRATCH
+                self._write(call.output, *writes)
+                for position in reads:
+                    self._read(call, position, *reads[position])
+            self._read_bytes(call.output, 0, call.output.bytes, call)
+        self._read_bytes(self._program.output, 0, self._program.output.bytes, self._program.calls[-1])
+
+    def _run_by_channels(self, call: KernelCall) -> None:
+        """A row of a channel is read once, before the first output row that needs it is written."""
+        fields, source, output = call.fields, call.inputs[0], call.output
+        channels = np.arange(fields["in_c"])
+        for group in np.split(channels, range(4, len(channels), 4)):
+            unread = set(range(fields["in_h"]))
+            for y in range(fields["out_h"]):
+                for row in sorted(unread.intersection(_rows(fields, y))):
+                    self._read_at(source, _row_bytes(source, row, group), call)
+                    unread.remove(row)
+                self._write_at(output, _row_bytes(output, y, group))
+        self._read_bytes(output, 0, output.bytes, call)
+
+    def _write(self, tensor: Tensor, begin: int = 0, end: int | None = None) -> None:
+        end = tensor.bytes if end is None else end
+        at = self._program.plan.offsets[tensor]
+        assert at >= 0, tensor.name
+        assert at + tensor.bytes <= len(self._held), tensor.name
+        self._write_at(tensor, np.arange(begin, end))
+
+    def _write_at(self, tensor: Tensor, which: np.ndarray) -> None:
+        at = self._program.plan.offsets[tensor]
+        self._held[at + which, 0] = self._numbers.setdefault(tensor.storage, len(self._numbers))
+        self._held[at + which, 1] = which
+
+    def _read(self, call: KernelCall, position: int, begin: int = 0, end: int | None = None) -> None:
+        tensor = call.inputs[position]
+        self._read_bytes(tensor, begin, tensor.bytes if end is None else end, call)
+
+    def _read_bytes(self, tensor: Tensor, begin: int, end: int, call: KernelCall) -> None:
+        self._read_at(tensor, np.arange(begin, end), call)
+
+    def _read_at(self, tensor: Tensor, which: np.ndarray, call: KernelCall) -> None:
+        held = self._held[self._program.plan.offsets[tensor] + which]
+        intact = (held[:, 0] == self._numbers[tensor.storage]) & (held[:, 1] == which)
+        assert intact.all(), f"{call.op} {call.name} finds {np.sum(~intact)} bytes of {tensor.name} overwritten"
+
+
+def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:
+    """Where a row of an int8 image holds some channels."""
+    _, _, width, depth = image.shape
+    pixels = row * width + np.arange(width)
+    return (pixels[:, None] * depth + channels).reshape(-1)
+
+
+def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tuple[int, int]]]:
+    """What a kernel still has to read of each input (begin, end), after it has written a part of its output."""
+    source, output = call.inputs[0], call.output
+    fields = call.fields
+    if call.function.startswith(ELEMENTWISE):
+        # Value i of every operand is read before value i is written; a broadcast operand is read throughout.
+        size = output.dtype.itemsize
+        for value in range(output.elements):
+            later = {
+                position: ((value + 1) * size, tensor.bytes)
+                if tensor.elements == output.elements
+                else (0, tensor.bytes)
+                for position, tensor in enumerate(call.inputs)
+            }
+            yield later, (value * size, (value + 1) * size)
+    elif call.function.startswith("te_fully_connected_") or _is_of_pixels(call):
+        pixels = fields["batches"] if "out_w" not in fields else fields["in_h"] * fields["in_w"]
+        read, written = source.bytes // pixels, output.bytes // pixels
+        for pixel in range(pixels):
+            # Groups of four may begin anywhere.
+            yield {0: (pixel * read, source.bytes)}, (pixel * written, min(pixel + 4, pixels) * written)
+    elif call.function.startswith(WINDOWS) and fields["batches"] == 1:
+        in_row, out_row = source.bytes // fields["in_h"], output.bytes // fields["out_h"]
+        under = [set(_rows(fields, y)) for y in range(fields["out_h"])]
+        for y in range(fields["out_h"]):
+            yield {}, (y * out_row, (y + 1) * out_row)  # Where only padding is left under the windows.
+            later = set().union(*under[y:])
+            for row in sorted(later):
+                yield {0: (row * in_row, (row + 1) * in_row)}, (y * out_row, (y + 1) * out_row)
+    else:
+        yield {position: (0, tensor.bytes) for position, tensor in enumerate(call.inputs)}, (0, output.bytes)
+
+
+def _is_of_pixels(call: KernelCall) -> bool:
+    shape = [call.fields.get(name) for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left")]
+    same = all(call.fields.get(f"in_{axis}") == call.fields.get(f"out_{axis}") for axis in "hw")
+    return call.function.startswith("te_conv2d_") and shape == [1, 1, 1, 1, 0, 0] and same
+
+
+def _rows(fields: dict[str, int], y: int) -> Iterator[int]:
+    for tap in range(fields["kernel_h"]):
+        row = y * fields["stride_h"] - fields["pad_top"] + tap * fields.get("dilation_h", 1)
+        if 0 <= row < fields["in_h"]:
+            yield row

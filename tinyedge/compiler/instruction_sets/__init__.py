@@ -1,0 +1,35 @@
+"""From portable kernel calls to those that use a processor's instructions: one file an instruction set.
+
+A set maps a call to a faster one with the same bits, or returns it as it is where it has none. The lowerings know no
+processor, and the planner and the emitter take either.
+"""
+
+from collections.abc import Callable
+
+from tinyedge.compiler.instruction_sets.dsp import use_dsp
+from tinyedge.compiler.instruction_sets.mve import use_mve
+from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.errors import ConfigError
+
+PORTABLE = "portable"
+
+_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
+
+INSTRUCTION_SETS = tuple(_SETS)
+"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33).
+`mve`: Armv8.1-M with the vector extension (Cortex-M55, M85)."""
+
+
+def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:
+    """Choose the fastest kernels that an instruction set has.
+
+    Args:
+        calls: As lowered.
+        instruction_set: One of `INSTRUCTION_SETS`.
+
+    Raises:
+        ConfigError: There is no such set.
+    """
+    if instruction_set not in _SETS:
+        raise ConfigError(f"no instruction set {instruction_set}: give one of {', '.join(INSTRUCTION_SETS)}")
+    return [_SETS[instruction_set](call) for call in calls]

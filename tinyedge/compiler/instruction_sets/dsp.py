@@ -1,0 +1,260 @@
+"""The DSP extension of Armv7E-M and Armv8-M: two 16-bit multiply-accumulates an instruction."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyedge.compiler.instruction_sets.dsp_packing import (
+    Factors,
+    PackedFilters,
+    pack_depthwise,
+    pack_depthwise3,
+    pack_filters,
+    prepare_factor,
+    prepare_factors,
+)
+from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.compiler.lowering.overlap import in_place, in_place_by_channels
+from tinyedge.compiler.lowering.window import Window
+
+# Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
+_PIXELS = 4
+# Four te_depthwise3_channel.
+_DEPTHWISE_CONSTANT_BYTES = 160
+# What the widened input of some output rows may take where a single one does not take more.
+_STRIP_BYTES = 3072
+# Then the sum of a row of int8 values fits 16 bits.
+_MAX_BATCH_MATMUL_DEPTH = 255
+_ADD_TABLE_BYTES = 1024
+# Fewer are not worth a table.
+_MIN_ADD_ELEMENTS = 128
+# (multiplier, shift) of the factor 1/2.
+_HALF = (2**30, 0)
+
+
+def use_dsp(call: KernelCall) -> KernelCall:
+    """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
+    specialised = _KERNELS.get(call.function)
+    return call if specialised is None else specialised(call)
+
+
+def _conv2d(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    window = _integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    in_h, in_w, in_c, out_h, out_w = _integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = _integers(fields, "batches", "out_c", "group_c")
+    filters = _values(fields, "weights").reshape(out_c, -1)
+    groups = in_c // group_c
+    packed = _pack(fields, filters, groups)
+    if packed is None:
+        return call
+    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+        return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
+    depth = 4 * packed.words
+    at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
+    kernel_w = window[1]
+    spare = kernel_w * group_c if group_c % 4 == 0 else depth * at_once
+    kept = {name: value for name, value in fields.items() if name not in ("weights", "bias", "multipliers", "shifts")}
+    return dataclasses.replace(
+        call,
+        function="te_conv2d_s8_dsp",
+        struct="te_conv2d_dsp_params",
+        fields={
+            **kept,
+            "plain": int(packed.plain),
+            "group_words": packed.stream.size // groups,
+            "packed": ConstantArray(packed.stream),
+        },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
+        scratch_bytes=2 * depth * at_once + spare,
+    )
+
+
+def _depthwise_conv2d(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    in_w, in_c, out_h, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_w, pad_left = _integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_w", "pad_left"
+    )
+    weights = _values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        as_convolution = {name: value for name, value in fields.items() if name != "multiplier_c"}
+        filters = ConstantArray(np.ascontiguousarray(weights.T))
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
+        return _conv2d(dataclasses.replace(call, fields={**as_convolution, **extra}))
+    factors = _factors(fields, np.ascontiguousarray(weights.T))
+    if multiplier_c != 1 or factors is None:
+        return call
+    vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
+    padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
+    plane_w = (padded_w + 4) // 2 * 2
+    three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
+    strip_h = _strip_rows(vertical, out_h, 8 * plane_w)
+    dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
+    return dataclasses.replace(
+        call,
+        function="te_depthwise_conv2d_s8_dsp",
+        struct="te_depthwise_conv2d_dsp_params",
+        fields={
+            **{name: value for name, value in fields.items() if name not in dropped},
+            "plain": int(factors.plain),
+            "three": int(three),
+            "plane_w": plane_w,
+            "strip_h": strip_h,
+            "packed": ConstantArray((pack_depthwise3 if three else pack_depthwise)(factors)),
+        },
+        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
+        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * _rows_under(vertical, strip_h),
+    )
+
+
+def _rows_under(vertical: Window, out_rows: int) -> int:
+    return (out_rows - 1) * vertical.stride + (vertical.taps - 1) * vertical.dilation + 1
+
+
+def _strip_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
+    """Return how many output rows to compute at once: enough to forget what a strip costs, few enough to stay small."""
+    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _rows_under(vertical, rows) <= _STRIP_BYTES)
+    return next(fitting, 1)
+
+
+def _fully_connected(call: KernelCall) -> KernelCall:
+    batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return call
+    packed = _pack(call.fields, _values(call.fields, "weights").reshape(out_c, in_c), 1)
+    return call if packed is None else _rows(call, packed, batches, in_c, out_c)
+
+
+def _batch_matmul(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    depth, rows, cols, multiplier, shift, output_zero_point = _integers(
+        fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
+    )
+    largest = depth * 255 * 255
+    factor = prepare_factor(multiplier, shift, output_zero_point, largest=largest)
+    if depth > _MAX_BATCH_MATMUL_DEPTH or factor is None:
+        return call
+    steps = 2 * (-(-depth // 4) + 1)
+    kept = {name: value for name, value in fields.items() if name not in ("multiplier", "shift")}
+    factor_words = 6 if factor.plain else 8
+    at_once = _PIXELS if rows >= _PIXELS else 1
+    return dataclasses.replace(
+        call,
+        function="te_batch_matmul_s8_dsp",
+        struct="te_batch_matmul_dsp_params",
+        fields={
+            **kept,
+            "steps": steps,
+            "plain": int(factor.plain),
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "right_shift": factor.right_shift,
+            "left_shift": factor.left_shift,
+        },
+        scratch_bytes=4 * ((2 + steps + factor_words) * -(-cols // 2) + steps * at_once),
+    )
+
+
+def _add(call: KernelCall) -> KernelCall:
+    fields = call.fields
+    limits = _integers(fields, "output_min", "output_max")
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    constant = fields["constant1"] is not None or fields["constant2"] is not None
+    if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
+        return call
+    operands = [
+        (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
+        for position in (1, 2)
+    ]
+    # The operand of the larger scale comes last: it has the factor 1/2.
+    operands.sort(key=lambda operand: operand[1:3] == _HALF)
+    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
+    output_multiplier, output_shift, output_zero_point = _integers(
+        fields, "output_multiplier", "output_shift", "output_zero_point"
+    )
+    factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
+    if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
+        return call
+    return dataclasses.replace(
+        call,
+        function="te_add_s8_dsp",
+        struct="te_add_dsp_params",
+        fields={
+            "count": call.output.elements,
+            "scaled_zero_point": zero_point,
+            "scaled_multiplier": multiplier,
+            "scaled_shift": shift,
+            "exact_zero_point": exact_zero_point,
+            "output_multiplier": factor.multiplier,
+            "output_rounding": factor.rounding,
+            "output_right_shift": factor.right_shift,
+        },
+        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
+        scratch_bytes=_ADD_TABLE_BYTES,
+    )
+
+
+def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
+    at_once = _PIXELS if rows >= _PIXELS else 1
+    return dataclasses.replace(
+        call,
+        function="te_fully_connected_s8_dsp",
+        struct="te_fully_connected_dsp_params",
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
+            "plain": int(packed.plain),
+            "packed": ConstantArray(packed.stream),
+        },
+        scratch_bytes=8 * packed.words * at_once,
+    )
+
+
+def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | None:
+    factors = _factors(fields, filters)
+    return None if factors is None else pack_filters(factors, groups)
+
+
+def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
+    bias = fields["bias"]
+    input_zero_point, output_zero_point, output_min, output_max = _integers(
+        fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
+    )
+    return prepare_factors(
+        filters,
+        np.zeros(len(filters), np.int64) if bias is None else _values(fields, "bias"),
+        _values(fields, "multipliers"),
+        _values(fields, "shifts"),
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+        full_range=(output_min, output_max) == (-128, 127),
+    )
+
+
+def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
+    found = tuple(fields[name] for name in names)
+    assert all(isinstance(value, int) for value in found)
+    return found  # type: ignore[return-value]
+
+
+def _values(fields: Fields, name: str) -> np.ndarray:
+    array = fields[name]
+    assert isinstance(array, ConstantArray)
+    return array.values
+
+
+_KERNELS: dict[str, Callable[[KernelCall], KernelCall]] = {
+    "te_add_s8": _add,
+    "te_batch_matmul_s8": _batch_matmul,
+    "te_conv2d_s8": _conv2d,
+    "te_depthwise_conv2d_s8": _depthwise_conv2d,
+    "te_fully_connected_s8": _fully_connected,
+}

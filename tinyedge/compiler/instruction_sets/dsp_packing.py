@@ -1,0 +1,211 @@
+"""Filters in the order in which the DSP kernels read them; firmware/kernels/te_gemm_s8_dsp.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.compiler.fixed_point import requantise, wrap_int32
+
+# Sums, and half a unit on top of them, have to stay within 32 bits.
+_MAX_SUM = 2**30
+# SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
+_STEP_ORDER = (0, 2, 1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFilters:
+    """The streams of all pairs of channels.
+
+    Attributes:
+        stream: uint32 words, group by group.
+        plain: Whether a channel's factor takes three words; see the header.
+        words: The depth in units of four values.
+    """
+
+    stream: np.ndarray
+    plain: bool
+    words: int
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """How the sums of each channel become outputs, one entry a channel.
+
+    Attributes:
+        filters: (channels, depth), those of channels with a factor of 0 made 0.
+        biases: Their sums start here: the bias less what the input's zero point adds.
+        multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
+        roundings: Half a unit of the right shift and, where `plain`, the output's zero point above it.
+        right_shifts: In [0, 31].
+        left_shifts: All 0 where `plain`.
+        plain: Whether every right shift is at least 1, no left shift is needed and the limits are those of 8 bits.
+    """
+
+    filters: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    roundings: np.ndarray
+    right_shifts: np.ndarray
+    left_shifts: np.ndarray
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How sums become outputs where all have one factor; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+    left_shift: int
+    plain: bool
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of one factor for outputs of the full range.
+
+    Args:
+        multiplier: In [0, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: No sum is larger in magnitude.
+
+    Returns:
+        The constants, or None where the instructions may not give the reference's bits.
+    """
+    right, left = max(-shift, 0), max(shift, 0)
+    if multiplier == 0 or largest << left >= _MAX_SUM:
+        return None
+    half = 1 << right >> 1
+    with_zero_point = half + output_zero_point * 2**right
+    plain = right >= 1 and abs(with_zero_point) < _MAX_SUM
+    # As an int32 that holds the lower 32 bits.
+    return Factor(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
+
+
+def prepare_factors(
+    filters: np.ndarray,
+    bias: np.ndarray,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    input_zero_point: int,
+    output_zero_point: int,
+    full_range: bool,
+) -> Factors | None:
+    """Work out the constants of requantisation.
+
+    Args:
+        filters: (channels, depth) int8.
+        bias: (channels).
+        multipliers: (channels), in [0, 2^31).
+        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        input_zero_point: What a padded input is.
+        output_zero_point: Added to every output.
+        full_range: Whether outputs are limited to [-128, 127].
+
+    Returns:
+        The constants, or None where a sum may leave the range in which the instructions give the reference's bits.
+    """
+    filters, bias = filters.copy(), bias.astype(np.int64)
+    multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
+    # Pruned channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
+    for channel in np.flatnonzero((multipliers == 0) | ~filters.any(axis=1)):
+        above = requantise(int(bias[channel]), int(multipliers[channel]), int(shifts[channel]))
+        above = min(max(wrap_int32(above + output_zero_point), -128), 127) - output_zero_point
+        filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+    weights = filters.astype(np.int64)
+    biases = bias - input_zero_point * weights.sum(axis=1)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
+    if np.any(largest * 2.0**left >= _MAX_SUM):
+        return None
+    half = np.where(right > 0, 2 ** np.maximum(right - 1, 0), 0)
+    with_zero_point = half + output_zero_point * 2**right
+    plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < _MAX_SUM))
+    return Factors(
+        filters=filters,
+        biases=biases,
+        multipliers=2 * multipliers - 2**32,
+        roundings=with_zero_point if plain else half,
+        right_shifts=right,
+        left_shifts=left,
+        plain=plain,
+    )
+
+
+def pack_filters(factors: Factors, groups: int) -> PackedFilters:
+    """Pack filters, biases and factors as `te_gemm_s8_dsp` reads them.
+
+    Args:
+        factors: Of filters (channels, depth); the channels of each group follow those of the group before.
+        groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
+    """
+    filters = factors.filters
+    channels, depth = filters.shape
+    words = -(-depth // 4)
+    parts = [factors.multipliers, factors.roundings, factors.right_shifts]
+    if not factors.plain:
+        parts.append(factors.left_shifts)
+    constants = np.stack(parts, axis=1)  # (channels, 3 or 4)
+    streams = []
+    for first in range(0, channels, channels // groups):
+        members = slice(first, first + channels // groups)
+        streams.append(_stream(_padded(filters[members], words), factors.biases[members], constants[members]))
+    return PackedFilters(np.concatenate(streams), factors.plain, words)
+
+
+def pack_depthwise3(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of a 3x3 kernel.
+
+    Args:
+        factors: Of filters (channels, 9), `plain`.
+
+    Returns:
+        uint32 words, (channels, 7).
+    """
+    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts)
+    rows = np.ascontiguousarray(factors.filters.reshape(-1, 3, 3)[..., (0, 1, 1, 2)])  # (channels, kernel_h, 4)
+    weights = rows.view("<u4").reshape(-1, 3)
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights], axis=1)
+    return packed
+
+
+def _padded(filters: np.ndarray, words: int) -> np.ndarray:
+    """Return (channels, 4 * words): weights of 0 where the depth ends."""
+    return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
+
+
+def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> np.ndarray:
+    """Return the words of one group of channels."""
+    if len(filters) % 2:
+        filters, biases, constants = (
+            np.concatenate([values, np.zeros_like(values[:1])]) for values in (filters, biases, constants)
+        )
+    steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
+    bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
+    weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
+    stream: np.ndarray = np.concatenate(
+        [_words(biases).reshape(-1, 2), weights, _words(constants).reshape(len(steps), -1)], axis=1
+    )
+    return stream.ravel()
+
+
+def pack_depthwise(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of any kernel.
+
+    Args:
+        factors: Of filters (channels, kernel_h * kernel_w).
+
+    Returns:
+        uint32 words, (channels, 5 + words of weights).
+    """
+    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts, factors.left_shifts)
+    weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
+    return packed
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    words: np.ndarray = (values % 2**32).astype(np.uint32)
+    return words

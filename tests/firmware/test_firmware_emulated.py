@@ -212,6 +212,7 @@ def test_the_sizes_add_up(image, name):
     assert sizes.flash_code_bytes == sizes.flash_bytes - 256
     assert sizes.arena_bytes == 48
     assert sizes.flash_code_bytes < 16_384  # Start-up, protocol and C library.
+    assert 64 < sizes.flash_kernel_bytes < 1024  # The fixture has no other kernels.
 
 
 def test_the_hex_file_is_the_bin_file(image):

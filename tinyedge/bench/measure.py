@@ -170,6 +170,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         accuracy_images=images,
         layers=_profile(subject.model, board, inputs[-1]) if options.layers else (),
         stack_used_bytes=stack_used_bytes,
+        flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         **_compare(outputs, golden),
     )
     _write_outputs(outputs, options)

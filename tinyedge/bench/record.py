@@ -49,6 +49,7 @@ class BenchRecord:
         accuracy_images: How many test images that was.
         layers: Each layer's share, where it was asked for.
         stack_used_bytes: The most of the firmware's stack that was in use; None on the host.
+        flash_kernel_bytes: Of `flash_code_bytes`, instructions and tables of the model's calls and of the kernels.
     """
 
     runtime: str
@@ -70,6 +71,7 @@ class BenchRecord:
     accuracy_images: int = 0
     layers: tuple[LayerRecord, ...] = ()
     stack_used_bytes: int | None = None
+    flash_kernel_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class FirmwareSizes:
         flash_bytes: Everything that is written into the flash.
         flash_model_bytes: Of it weights, per-channel data and layer parameters.
         flash_code_bytes: Of it everything else.
+        flash_kernel_bytes: Of that, instructions and tables of the model's calls and of the kernels.
         ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
         arena_bytes: Of it what the runtime and the model need.
         stack_bytes: RAM that is set aside for the stack.
@@ -49,6 +50,7 @@ class FirmwareSizes:
     flash_bytes: int
     flash_model_bytes: int
     flash_code_bytes: int
+    flash_kernel_bytes: int
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int
@@ -291,6 +293,7 @@ def _measure(build: Path, board: Board) -> FirmwareSizes:
     linked = read_link_map(build / "tinyedge.map")
     flash_bytes = (build / "tinyedge.bin").stat().st_size
     model_bytes = linked.input_bytes("libte_model.a(model.c.obj)", ".rodata")
+    kernel_bytes = sum(linked.input_bytes("libte_model.a", kind) for kind in (".text", ".rodata"))
     runtime_ram = [
         linked.input_bytes(archive, kind)
         for archive in ("libte_model.a", "libte_runtime.a")
@@ -300,6 +303,7 @@ def _measure(build: Path, board: Board) -> FirmwareSizes:
         flash_bytes=flash_bytes,
         flash_model_bytes=model_bytes,
         flash_code_bytes=flash_bytes - model_bytes,
+        flash_kernel_bytes=kernel_bytes - model_bytes,
         ram_bytes=linked.output_bytes(".data") + linked.output_bytes(".bss"),
         arena_bytes=sum(runtime_ram),
         stack_bytes=board.stack_bytes,

@@ -1,0 +1,60 @@
+"""What other engines need for the same models: measured once, with the counter read the same way, and kept here.
+
+Executed instructions of one inference in QEMU 7.2 with `-icount shift=0`: the last of 5 random inputs, 3 on the M55.
+
+* TFLite Micro 90b983c with CMSIS-NN 4ab83cc3, arm-none-eabi-gcc 12.2.1, every run equal to the host interpreter. The
+  better of -O2 and -O3 for the M4; -O3 elsewhere. Flash is code and tables without the model, with the registrations of
+  int8 operators only; None where only another build was measured.
+* TinyEngine 47bb283, -Ofast, without the softmax. Its outputs are not TFLite's. RAM is its buffers.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PeerFigures:
+    """One engine, model and core.
+
+    Attributes:
+        engine: Its name.
+        instructions: Of one inference.
+        ram_bytes: The arena or buffers, without the stack.
+        flash_bytes: Code and tables, without the model.
+    """
+
+    engine: str
+    instructions: int
+    ram_bytes: int
+    flash_bytes: int | None
+
+
+TFLM = "TFLM + CMSIS-NN"
+TINY_ENGINE = "TinyEngine"
+
+# By model and by GCC's name of the core.
+PEERS: dict[tuple[str, str], tuple[PeerFigures, ...]] = {
+    ("IC ResNet-8", "cortex-m4"): (PeerFigures(TFLM, 29_863_600, 54_996, 56_124),),
+    ("IC ResNet-8", "cortex-m7"): (PeerFigures(TFLM, 29_938_010, 54_996, 54_028),),
+    ("IC ResNet-8", "cortex-m55"): (PeerFigures(TFLM, 4_812_667, 55_028, 46_388),),
+    ("VWW MobileNetV1-0.25", "cortex-m4"): (
+        PeerFigures(TFLM, 24_101_960, 100_708, 56_912),
+        PeerFigures(TINY_ENGINE, 19_711_664, 60_728, 13_400),
+    ),
+    ("VWW MobileNetV1-0.25", "cortex-m7"): (
+        PeerFigures(TFLM, 24_483_935, 100_708, 55_068),
+        PeerFigures(TINY_ENGINE, 19_720_948, 60_728, 13_444),
+    ),
+    ("VWW MobileNetV1-0.25", "cortex-m55"): (PeerFigures(TFLM, 6_433_632, 100_772, 47_916),),
+    ("KWS DS-CNN", "cortex-m4"): (PeerFigures(TFLM, 7_696_920, 22_820, 56_912),),
+    ("KWS DS-CNN", "cortex-m7"): (PeerFigures(TFLM, 7_760_298, 22_820, 55_068),),
+    ("KWS DS-CNN", "cortex-m55"): (PeerFigures(TFLM, 1_786_400, 27_348, 47_916),),
+    ("AD autoencoder", "cortex-m4"): (
+        PeerFigures(TFLM, 582_360, 2_580, 30_240),
+        PeerFigures(TINY_ENGINE, 771_924, 3_328, 3_496),
+    ),
+    ("AD autoencoder", "cortex-m7"): (PeerFigures(TFLM, 582_667, 2_580, 27_712),),
+    ("AD autoencoder", "cortex-m55"): (PeerFigures(TFLM, 150_015, 9_268, 22_332),),
+    ("TinyNeXt-T (2,1,2,2,2)", "cortex-m4"): (PeerFigures(TFLM, 56_605_480, 159_508, None),),
+    ("TinyNeXt-T (1,1,2,2,2)", "cortex-m4"): (PeerFigures(TFLM, 235_276_240, 362_164, None),),
+    ("MobileNetV2-0.35", "cortex-m4"): (PeerFigures(TFLM, 63_090_040, 173_236, None),),
+}

@@ -35,11 +35,11 @@ _HALF = (2**30, 0)
 
 def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
-    specialised = _KERNELS.get(call.function)
-    return call if specialised is None else specialised(call)
+    specialise = _KERNELS.get(call.function)
+    return call if specialise is None else specialise(call) or call
 
 
-def _conv2d(call: KernelCall) -> KernelCall:
+def _conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     window = _integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
@@ -50,7 +50,7 @@ def _conv2d(call: KernelCall) -> KernelCall:
     groups = in_c // group_c
     packed = _pack(fields, filters, groups)
     if packed is None:
-        return call
+        return None
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
         return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
     depth = 4 * packed.words
@@ -74,7 +74,7 @@ def _conv2d(call: KernelCall) -> KernelCall:
     )
 
 
-def _depthwise_conv2d(call: KernelCall) -> KernelCall:
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     in_w, in_c, out_h, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
     kernel_h, kernel_w, stride_w, dilation_w, pad_left = _integers(
@@ -88,7 +88,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall:
         return _conv2d(dataclasses.replace(call, fields={**as_convolution, **extra}))
     factors = _factors(fields, np.ascontiguousarray(weights.T))
     if multiplier_c != 1 or factors is None:
-        return call
+        return None
     vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
     plane_w = (padded_w + 4) // 2 * 2
@@ -122,15 +122,15 @@ def _strip_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
     return next(fitting, 1)
 
 
-def _fully_connected(call: KernelCall) -> KernelCall:
+def _fully_connected(call: KernelCall) -> KernelCall | None:
     batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
-        return call
+        return None
     packed = _pack(call.fields, _values(call.fields, "weights").reshape(out_c, in_c), 1)
-    return call if packed is None else _rows(call, packed, batches, in_c, out_c)
+    return None if packed is None else _rows(call, packed, batches, in_c, out_c)
 
 
-def _batch_matmul(call: KernelCall) -> KernelCall:
+def _batch_matmul(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     depth, rows, cols, multiplier, shift, output_zero_point = _integers(
         fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
@@ -138,7 +138,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall:
     largest = depth * 255 * 255
     factor = prepare_factor(multiplier, shift, output_zero_point, largest=largest)
     if depth > _MAX_BATCH_MATMUL_DEPTH or factor is None:
-        return call
+        return None
     steps = 2 * (-(-depth // 4) + 1)
     kept = {name: value for name, value in fields.items() if name not in ("multiplier", "shift")}
     factor_words = 6 if factor.plain else 8
@@ -160,13 +160,13 @@ def _batch_matmul(call: KernelCall) -> KernelCall:
     )
 
 
-def _add(call: KernelCall) -> KernelCall:
+def _add(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     limits = _integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
     if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
-        return call
+        return None
     operands = [
         (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
         for position in (1, 2)
@@ -179,7 +179,7 @@ def _add(call: KernelCall) -> KernelCall:
     )
     factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
     if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
-        return call
+        return None
     return dataclasses.replace(
         call,
         function="te_add_s8_dsp",
@@ -251,7 +251,7 @@ def _values(fields: Fields, name: str) -> np.ndarray:
     return array.values
 
 
-_KERNELS: dict[str, Callable[[KernelCall], KernelCall]] = {
+_KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
     "te_add_s8": _add,
     "te_batch_matmul_s8": _batch_matmul,
     "te_conv2d_s8": _conv2d,

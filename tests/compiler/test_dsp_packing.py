@@ -1,0 +1,155 @@
+"""What the DSP kernels are given: filters in their order, and constants that end in the reference's bits."""
+
+import numpy as np
+import pytest
+
+from tinyedge.compiler.fixed_point import clamp, requantise
+from tinyedge.compiler.instruction_sets.dsp_packing import (
+    pack_depthwise,
+    pack_depthwise3,
+    pack_filters,
+    prepare_factor,
+    prepare_factors,
+)
+
+INPUT_ZERO_POINT, OUTPUT_ZERO_POINT = -7, 19
+
+
+def factors_of(filters, bias=None, multipliers=None, shifts=None, full_range=True):
+    channels = len(filters)
+    return prepare_factors(
+        filters,
+        np.arange(channels) * 1000 - 500 if bias is None else np.asarray(bias),
+        np.full(channels, 2**30 + 12345) if multipliers is None else np.asarray(multipliers),
+        np.full(channels, -6) if shifts is None else np.asarray(shifts),
+        input_zero_point=INPUT_ZERO_POINT,
+        output_zero_point=OUTPUT_ZERO_POINT,
+        full_range=full_range,
+    )
+
+
+def signed(word: int) -> int:
+    return (int(word) + 2**31) % 2**32 - 2**31
+
+
+def byte(word: int, index: int) -> int:
+    return (int(word) >> 8 * index & 0xFF) - 2 * (int(word) >> 8 * index & 0x80)
+
+
+def finish(sum_: int, multiplier: int, rounding: int, right: int, left: int) -> int:
+    """As the instructions: SMMLAR, an addition of the sign, an addition, a shift; without the limits."""
+    sum_ <<= left
+    sum_ += (sum_ * multiplier + 2**31) >> 32
+    assert -(2**31) <= sum_ + rounding < 2**31
+    return (sum_ + (-1 if sum_ < 0 and rounding else 0) + rounding) >> right
+
+
+def random_filters(rng, channels, depth):
+    return rng.integers(-127, 128, (channels, depth)).astype(np.int8)
+
+
+@pytest.mark.parametrize(("channels", "depth", "groups"), [(4, 8, 1), (5, 9, 1), (6, 3, 2), (1, 1, 1)])
+@pytest.mark.parametrize("full_range", [True, False])
+def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full_range):
+    rng = np.random.default_rng(0)
+    filters = random_filters(rng, channels, depth)
+    factors = factors_of(filters, full_range=full_range)
+    packed = pack_filters(factors, groups)
+    assert packed.plain == full_range
+    assert packed.words == -(-depth // 4)
+    words = iter(packed.stream.tolist())
+    for group in np.split(np.arange(channels), groups):
+        for first in group[::2]:
+            pair = [channel if channel in group else None for channel in (first, first + 1)]
+            for channel in pair:
+                assert signed(next(words)) == (0 if channel is None else factors.biases[channel])
+            found = np.zeros((2, 4 * packed.words), int)
+            for four in range(packed.words):
+                for order in ((0, 2), (1, 3)):
+                    word = next(words)
+                    for member in range(2):
+                        found[member, 4 * four + order[0]] = byte(word, member)
+                        found[member, 4 * four + order[1]] = byte(word, 2 + member)
+            for member, channel in enumerate(pair):
+                expected = np.zeros(depth, int) if channel is None else filters[channel]
+                np.testing.assert_array_equal(found[member, :depth], expected)
+                assert not found[member, depth:].any()
+                constants = [signed(next(words)) for _ in range(3 if full_range else 4)]
+                if channel is not None:
+                    assert constants[:3] == [
+                        factors.multipliers[channel],
+                        factors.roundings[channel],
+                        factors.right_shifts[channel],
+                    ]
+    assert next(words, None) is None
+
+
+def test_depthwise_words_hold_every_weight():
+    filters = random_filters(np.random.default_rng(1), 3, 9)
+    factors = factors_of(filters)
+    for row, weights in zip(pack_depthwise3(factors), filters.reshape(3, 3, 3), strict=True):
+        assert [[byte(word, index) for index in (0, 1, 3)] for word in row[4:]] == weights.tolist()
+        assert [byte(word, 2) for word in row[4:]] == weights[:, 1].tolist()
+    for row, weights in zip(pack_depthwise(factors), filters, strict=True):
+        assert [byte(row[5 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
+
+
+@pytest.mark.parametrize("full_range", [True, False])
+def test_constants_give_the_references_bits(full_range):
+    rng = np.random.default_rng(2)
+    channels = 400
+    multipliers = rng.integers(2**30, 2**31, channels)
+    multipliers[:2] = 2**30, 2**31 - 1
+    shifts = rng.integers(-31, 1 if full_range else 4, channels)
+    bias = rng.integers(-(2**20), 2**20, channels)
+    filters = random_filters(rng, channels, 5)
+    factors = factors_of(filters, bias, multipliers, shifts, full_range)
+    assert factors is not None
+    for channel in range(channels):
+        for values in (rng.integers(-128, 128, 5), np.full(5, -128), np.full(5, 127)):
+            reference = int(bias[channel] + filters[channel].astype(int) @ (values - INPUT_ZERO_POINT))
+            expected = requantise(reference, int(multipliers[channel]), int(shifts[channel])) + OUTPUT_ZERO_POINT
+            got = finish(
+                int(factors.biases[channel] + filters[channel].astype(int) @ values),
+                int(factors.multipliers[channel]),
+                int(factors.roundings[channel]),
+                int(factors.right_shifts[channel]),
+                int(factors.left_shifts[channel]),
+            ) + (0 if factors.plain else OUTPUT_ZERO_POINT)
+            assert clamp(got, -128, 127) == clamp(expected, -128, 127)
+
+
+def test_halves_are_rounded_away_from_zero():
+    factors = factors_of(np.array([[1]], np.int8), bias=[INPUT_ZERO_POINT], multipliers=[2**30], shifts=[-2])
+    constants = [int(getattr(factors, name)[0]) for name in ("multipliers", "roundings", "right_shifts", "left_shifts")]
+    sums = [-20, -12, -4, 4, 12, 20]  # Times 1/8.
+    assert [finish(value, *constants) - OUTPUT_ZERO_POINT for value in sums] == [-3, -2, -1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("bias", "multiplier", "shift"), [(2**30 + 128, 1569364972, -26), (77, 0, 0), (-(2**31), 2**30, -31)]
+)
+@pytest.mark.parametrize("full_range", [True, False])
+def test_pruned_channels_keep_their_constant(bias, multiplier, shift, full_range):
+    weights = np.array([[0, 0]] if multiplier else [[3, -4]], np.int8)
+    factors = factors_of(weights, [bias], [multiplier], [shift], full_range)
+    assert not factors.filters.any()
+    expected = clamp(requantise(bias, multiplier, shift) + OUTPUT_ZERO_POINT, -128, 127)
+    constants = [int(getattr(factors, name)[0]) for name in ("multipliers", "roundings", "right_shifts", "left_shifts")]
+    got = finish(int(factors.biases[0]), *constants) + (0 if factors.plain else OUTPUT_ZERO_POINT)
+    assert clamp(got, -128, 127) == expected
+
+
+def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
+    weights = np.array([[1]], np.int8)
+    assert factors_of(weights, bias=[2**30]) is None
+    assert factors_of(weights, bias=[2**20], shifts=[11]) is None
+    assert factors_of(weights, bias=[2**20], shifts=[9]) is not None
+    assert prepare_factor(2**30, 0, 0, largest=2**30) is None
+    assert prepare_factor(0, 0, 0, largest=1) is None
+
+
+def test_factors_of_a_half_and_more_are_not_plain():
+    weights = np.array([[1], [1]], np.int8)
+    assert factors_of(weights, shifts=[-1, -1]).plain
+    assert not factors_of(weights, shifts=[-1, 0]).plain

@@ -12,6 +12,7 @@ from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from widen import widen
 
 from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS, PORTABLE
+from tinyedge.compiler.passes import PASSES
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
@@ -80,6 +81,20 @@ def test_the_zoos_network_in_int16(first: int, last: int, quantizes: int, tmp_pa
     assert read_tflite(path).histogram()["QUANTIZE"] == quantizes
     # The fullest layers are among the first.
     assert program.plan.arena_bytes == (2 if first == 0 else 1) * compile_graph(int8).plan.arena_bytes
+
+
+@pytest.mark.parametrize("name", [rewrite.__name__ for rewrite in PASSES])
+def test_any_pass_can_be_left_out(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.tflite"
+    changed = 0
+    for seed in range(3):
+        path.write_bytes(random_network(seed))
+        aot = AotRuntime(path, without=[name])
+        inputs = int8_inputs(aot.program.input.shape, 5)
+        np.testing.assert_array_equal(aot.run(inputs), TflmRuntime(path).run(inputs))
+        changed += aot.program.graph.histogram() != compile_graph(read_tflite(path)).graph.histogram()
+    # These networks have no identities, nothing dead, and move no constants.
+    assert changed or name in ("alias_identities", "fold_constants", "remove_dead")
 
 
 def test_random_networks_hold_every_operator(tmp_path: Path) -> None:

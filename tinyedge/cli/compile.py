@@ -16,6 +16,7 @@ def compile(
     instruction_set: str = typer.Option(
         "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7 and M33."
     ),
+    without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
@@ -25,7 +26,7 @@ def compile(
 
     from tinyedge.compiler.compile import compile_model
 
-    report = compile_model(model, out, instruction_set)
+    report = compile_model(model, out, instruction_set, without)
     if plan is not None:
         _draw(report.plan, model.name, plan)
     if json:

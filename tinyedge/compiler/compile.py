@@ -1,6 +1,7 @@
 """`tinyedge compile` as a function: a model file in, a folder of C out."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,22 +55,25 @@ class CompileReport:
         return {"schema": 1, **vars(self), **own}
 
 
-def compile_model(model: Path, directory: Path, instruction_set: str = PORTABLE) -> CompileReport:
+def compile_model(
+    model: Path, directory: Path, instruction_set: str = PORTABLE, without: Collection[str] = ()
+) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
     Args:
         model: The file.
         directory: For the sources; created, or replaced if it holds an earlier output.
         instruction_set: What the C may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
+        without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `directory` holds something else, or there is no such instruction set.
+        ConfigError: `directory` holds something else, or there is no such instruction set or pass.
     """
     started = time.perf_counter()
     graph = read_tflite(model)
     operators_before = graph.histogram()
-    program = compile_graph(graph, instruction_set)
+    program = compile_graph(graph, instruction_set, without)
     emit(program, directory)
     return CompileReport(
         model=Path(model),

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,24 +52,25 @@ class Program:
         return self.graph.outputs[0]
 
 
-def compile_graph(graph: Graph, instruction_set: str = PORTABLE) -> Program:
+def compile_graph(graph: Graph, instruction_set: str = PORTABLE, without: Collection[str] = ()) -> Program:
     """Simplify the graph, lower each operator to a kernel call, and plan the arena.
 
     Args:
         graph: As read; its operators and tensors may be changed.
         instruction_set: What the kernels may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
+        without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
 
     Raises:
-        ConfigError: There is no such instruction set.
+        ConfigError: There is no such instruction set or pass.
         UnsupportedOpError: No lowering takes an operator or its form.
         ModelError: The model has several inputs or outputs, or a batch other than 1.
     """
     check_interface(graph)
     parameters = _count_parameters(graph)
-    simplify(graph)
+    simplify(graph, without)
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
     calls = _with_unique_names(specialise([lower(operator) for operator in graph.operators], instruction_set))

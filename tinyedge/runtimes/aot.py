@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +49,19 @@ class AotRuntime:
 
     name = "aot"
 
-    def __init__(self, model: Path, instruction_set: str = PORTABLE) -> None:
+    def __init__(self, model: Path, instruction_set: str = PORTABLE, without: Collection[str] = ()) -> None:
         """Compile the model and load it.
 
         Args:
             model: A full-INT8 .tflite file.
             instruction_set: Of the kernels; this machine runs what stands in for those of another processor in C.
+            without: Passes to leave out, see `tinyedge.compiler.passes.simplify`.
 
         Raises:
             ModelError: The model cannot be read or compiled.
             ToolMissing: There is no working C compiler.
         """
-        self.program = compile_graph(read_tflite(Path(model)), instruction_set)
+        self.program = compile_graph(read_tflite(Path(model)), instruction_set, without)
         self.arena_bytes: int | None = self.program.plan.arena_bytes
         # The library is loaded for as long as the process lives; the folder is needed only until then.
         with tempfile.TemporaryDirectory(prefix="tinyedge-aot-") as folder:

@@ -1,5 +1,7 @@
 """Rewrites of the graph that keep every output bit of TFLite Micro: one file a pass."""
 
+from collections.abc import Collection
+
 from tinyedge.compiler.graph import Graph
 from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
@@ -8,12 +10,27 @@ from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.errors import ConfigError
 
 # Views come after the passes that ask who reads a tensor: a view reads its base without an operator.
 PASSES = (fold_constants, fold_padding, fuse_tables, alias_identities, alias_transposes, alias_reshapes, remove_dead)
 
 
-def simplify(graph: Graph) -> None:
-    """Run all passes on the graph, in place and in order."""
+def simplify(graph: Graph, without: Collection[str] = ()) -> None:
+    """Run the passes on the graph, in place and in order.
+
+    Args:
+        graph: Is changed.
+        without: Names of passes to leave out, to see what they are worth. The bits stay the same; an operator that a
+            pass would have removed may have no kernel.
+
+    Raises:
+        ConfigError: There is no such pass.
+    """
+    names = [rewrite.__name__ for rewrite in PASSES]
+    for name in without:
+        if name not in names:
+            raise ConfigError(f"no pass {name} to leave out: give one of {', '.join(names)}")
     for rewrite in PASSES:
-        rewrite(graph)
+        if rewrite.__name__ not in without:
+            rewrite(graph)

@@ -8,10 +8,10 @@
 
 /* Sums of products of vectors go to general registers of even number. Two pixels and four channels take all eight:
  * r0, r2, r4, r6 the first pixel's, r8, r10, r12, r14 the second's. r1 is the stream, r3 and r5 the pixels, r7 the output,
- * r9 rounds of the loop left. On the stack: 0 and 4 the pixels' begin, 8 rounds, 12 where the loop is entered,
- * 16 bytes to the second pixel's outputs, 20 channels left, 24 and 28 the limits. A chunk is 14 instructions for 128
- * multiply-accumulates, all of 4 bytes; the first one sets the sums, the loop of four is entered where the others leave a
- * remainder. r14 holds a sum, so that it cannot be a low-overhead loop. */
+ * r9 the end of the first pixel, r11 channels left. On the stack: 0 and 4 the pixels' begin, 12 where the loop is entered,
+ * 16 bytes to the second pixel's outputs, 24 and 28 the limits. A chunk is 14 instructions for 128 multiply-accumulates,
+ * all of 4 bytes; the first one sets the sums, the loop of four is entered where the others leave a remainder. r14 holds a
+ * sum, so that it cannot be a low-overhead loop. */
 __asm__(
     ".syntax unified\n"
     ".macro te_mve_chunk2 mac:req\n"
@@ -75,13 +75,13 @@ __asm__(
     "    sub sp, sp, #36\n"
     "    mov r7, r3\n"
     "    strd r1, r2, [sp, #0]\n"
-    "    ldrd r1, r4, [r0, #0]\n"
-    "    ldrd r5, r6, [r0, #8]\n"
-    "    strd r6, r5, [sp, #16]\n"
+    "    ldrd r3, r4, [r0, #0]\n"
+    "    ldrd r11, r6, [r0, #8]\n"
+    "    str r6, [sp, #16]\n"
     "    ldrd r5, r6, [r0, #16]\n"
     "    strd r5, r6, [sp, #24]\n"
-    "    add r9, r4, #2\n"
-    "    lsr r9, r9, #2\n"
+    "    add r9, r1, r4, lsl #4\n"
+    "    mov r1, r3\n"
     "    adr.w r6, 3f\n"
     "    orr r6, r6, #1\n"
     "    subs r4, r4, #2\n"
@@ -90,22 +90,19 @@ __asm__(
     "    add r4, r4, #1\n"
     "    mov r5, #56\n"
     "    mls r6, r4, r5, r6\n"
-    "    sub r6, r6, #6\n"
+    "    sub r6, r6, #4\n"
     "1:\n"
-    "    strd r9, r6, [sp, #8]\n"
-    "    b 1f\n"
-    "    .balign 4\n"
+    "    str r6, [sp, #12]\n"
     "1:\n"
     "    ldrd r3, r5, [sp, #0]\n"
-    "    ldrd r9, r11, [sp, #8]\n"
     "    te_mve_chunk2 vmladav.s8\n"
-    "    bx r11\n"
+    "    ldr.w pc, [sp, #12]\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 4\n"
     "    te_mve_chunk2 vmladava.s8\n"
     "    .endr\n"
-    "    subs.w r9, r9, #1\n"
+    "    cmp.n r3, r9\n"
     "    bne.n 2b\n"
     "3:\n"
     "    vldrw.u32 q2, [r1], #16\n"
@@ -119,18 +116,17 @@ __asm__(
     "    te_mve_finish q0\n"
     "    te_mve_finish q1\n"
     "    \\limits second\n"
-    "    ldrd r3, r0, [sp, #16]\n"
+    "    ldr r3, [sp, #16]\n"
     "    add r3, r3, r7\n"
-    "    subs r0, r0, #4\n"
-    "    str r0, [sp, #20]\n"
+    "    subs r11, r11, #4\n"
     "    blt 4f\n"
     "    vstrb.32 q0, [r7], #4\n"
     "    vstrb.32 q1, [r3]\n"
     "    bgt 1b\n"
     "    b 5f\n"
     "4:\n" /* Fewer than four channels are left. */
-    "    add r0, r0, #4\n"
-    "    vctp.32 r0\n"
+    "    add r11, r11, #4\n"
+    "    vctp.32 r11\n"
     "    vpstt\n"
     "    vstrbt.32 q0, [r7]\n"
     "    vstrbt.32 q1, [r3]\n"

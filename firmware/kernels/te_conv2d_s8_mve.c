@@ -146,7 +146,7 @@ void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, i
     const int32_t filters = params->out_c / groups;
     const int32_t depth = params->kernel_h * params->kernel_w * params->group_c;
     te_gemm_s8_mve gemm = {params->packed, (depth + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK, filters, params->out_c,
-                           params->output_min, params->output_max};
+                           params->output_min, params->output_max, 0, 0};
     layer of = {params, input, params->in_w * params->in_c};
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         gemm.packed = params->packed;

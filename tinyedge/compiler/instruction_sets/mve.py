@@ -22,6 +22,8 @@ from tinyedge.compiler.lowering.window import Window
 _WINDOW = 4
 # (multiplier, shift) of the factor 1/2.
 _HALF = (2**30, 0)
+# Offsets of eight values have 16 bits.
+_MAX_GATHER_STRIDE = (2**16 - 1) // 7
 
 
 def use_mve(call: KernelCall) -> KernelCall:
@@ -104,6 +106,30 @@ def _fully_connected(call: KernelCall) -> KernelCall | None:
         return None
     factors = _factors(call.fields, _values(call.fields, "weights").reshape(out_c, in_c))
     return None if factors is None else _rows(call, factors, batches, in_c, out_c)
+
+
+def _batch_matmul(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    depth, cols, lhs_step, rhs_step = _integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    factor = prepare_factor(
+        *_integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255
+    )
+    if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
+        return None
+    whole = _round_up(depth, CHUNK)
+    return dataclasses.replace(
+        call,
+        function="te_batch_matmul_s8_mve",
+        struct="te_batch_matmul_mve_params",
+        fields={
+            **_without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+        scratch_bytes=_round_up(cols, 4) * (whole + 16) + 2 * whole,
+    )
 
 
 def _add(call: KernelCall) -> KernelCall | None:
@@ -196,6 +222,7 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
     "te_add_s8": _add,
+    "te_batch_matmul_s8": _batch_matmul,
     "te_conv2d_s8": _conv2d,
     "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,

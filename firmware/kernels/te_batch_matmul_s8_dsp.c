@@ -21,6 +21,26 @@ static uint32_t four_values(const te_batch_matmul_dsp_params *params, const int8
     return word;
 }
 
+/** Two neighbouring columns from row `k` on, as two words of a stream.
+ *  @param pair  The columns' first values, side by side. */
+static inline void interleave_rows(const te_batch_matmul_dsp_params *params, const int8_t *pair, int32_t k,
+                                   uint32_t words[2]) {
+    const int32_t stride = params->rhs_depth_stride;
+    const int8_t *at = pair + k * stride;
+    words[0] = te_load2(at) | te_load2(at + 2 * stride) << 16;
+    words[1] = te_load2(at + stride) | te_load2(at + 3 * stride) << 16;
+}
+
+/** Two columns from row `k` on, wherever they are; zeros past their end, and for no second column.
+ *  @param second  NULL for none. */
+static void interleave(const te_batch_matmul_dsp_params *params, const int8_t *first, const int8_t *second, int32_t k,
+                       uint32_t words[2]) {
+    const uint32_t a = four_values(params, first, k);
+    const uint32_t b = second != NULL ? four_values(params, second, k) : 0u;
+    words[0] = (a & 0x00ff00ffu) | (b & 0x00ff00ffu) << 8;
+    words[1] = (a >> 8 & 0x00ff00ffu) | (b & 0xff00ff00u);
+}
+
 /** The stream of all columns, in pairs, the last one of an odd number beside zeros. */
 static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t *rhs, uint32_t *stream) {
     const uint32_t ones = te_pack(1, 1);
@@ -34,12 +54,16 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
         int32_t first_sum = 0;
         int32_t second_sum = 0;
         for (int32_t k = 0; k < params->depth; k += 4) {
-            const uint32_t a = four_values(params, first, k);
-            const uint32_t b = second != NULL ? four_values(params, second, k) : 0u;
-            first_sum = te_dual_mac(te_even_bytes(a), ones, te_dual_mac(te_odd_bytes(a), ones, first_sum));
-            second_sum = te_dual_mac(te_even_bytes(b), ones, te_dual_mac(te_odd_bytes(b), ones, second_sum));
-            *words++ = (a & 0x00ff00ffu) | (b & 0x00ff00ffu) << 8;
-            *words++ = (a >> 8 & 0x00ff00ffu) | (b & 0xff00ff00u);
+            if (params->rhs_col_stride == 1 && second != NULL && k + 4 <= params->depth) {
+                interleave_rows(params, first, k, words);
+            } else {
+                interleave(params, first, second, k, words);
+            }
+            first_sum = te_dual_mac(te_even_bytes(words[0]), ones, first_sum);
+            first_sum = te_dual_mac(te_even_bytes(words[1]), ones, first_sum);
+            second_sum = te_dual_mac(te_odd_bytes(words[0]), ones, second_sum);
+            second_sum = te_dual_mac(te_odd_bytes(words[1]), ones, second_sum);
+            words += 2;
         }
         *words++ = offsets;
         *words++ = 0;

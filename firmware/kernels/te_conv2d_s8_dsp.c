@@ -10,6 +10,7 @@ typedef struct {
     const int8_t *input; /**< The group's first channel of the image. */
     int32_t row;         /**< Bytes from an input row to the next. */
     int32_t words;       /**< Depth in units of 4 bytes, the last one maybe in part. */
+    int32_t has_runs;    /**< Whether a row of a window is a run of bytes. */
     int8_t *spare;       /**< A row of padding, or the gathered windows of all pixels. */
 } layer;
 
@@ -18,19 +19,12 @@ typedef struct {
     int32_t count;
     int32_t origin_y[TE_GEMM_PIXELS];
     int32_t origin_x[TE_GEMM_PIXELS];
-    int32_t inside; /**< Whether all windows lie within the input, and their rows are runs of bytes. */
 } pixels;
 
 static void place(pixels *at, const te_conv2d_dsp_params *params, int32_t out_y, int32_t out_x) {
-    const int32_t last_y = params->in_h - 1 - (params->kernel_h - 1) * params->dilation_h;
-    const int32_t last_x = params->in_w - 1 - (params->kernel_w - 1) * params->dilation_w;
-    at->inside = params->dilation_w == 1 && params->group_c == params->in_c;
     for (int32_t i = 0; i < at->count; ++i) {
-        const int32_t y = out_y * params->stride_h - params->pad_top;
-        const int32_t x = out_x * params->stride_w - params->pad_left;
-        at->origin_y[i] = y;
-        at->origin_x[i] = x;
-        at->inside &= (y >= 0) & (y <= last_y) & (x >= 0) & (x <= last_x);
+        at->origin_y[i] = out_y * params->stride_h - params->pad_top;
+        at->origin_x[i] = out_x * params->stride_w - params->pad_left;
         if (++out_x == params->out_w) {
             out_x = 0;
             ++out_y;
@@ -38,61 +32,76 @@ static void place(pixels *at, const te_conv2d_dsp_params *params, int32_t out_y,
     }
 }
 
-/** Where a tap of a pixel's window is; NULL outside of the input. */
-static const int8_t *tap_of(const layer *of, const pixels *at, int32_t i, int32_t tap_y, int32_t tap_x) {
-    const te_conv2d_dsp_params *params = of->params;
-    const int32_t y = at->origin_y[i] + tap_y * params->dilation_h;
-    const int32_t x = at->origin_x[i] + tap_x * params->dilation_w;
-    if (y < 0 || y >= params->in_h || x < 0 || x >= params->in_w) {
-        return NULL;
-    }
-    return of->input + y * of->row + x * params->in_c;
+static uint32_t *widen(int32_t count, const int8_t *const *sources, uint32_t *columns, int32_t words) {
+    return count == TE_GEMM_PIXELS ? te_widen4_dsp(columns, sources, words)
+                                   : te_widen1_dsp(columns, sources[0], words);
 }
 
-static uint32_t *widen(const pixels *at, const int8_t *const *sources, uint32_t *columns, int32_t words) {
-    return at->count == TE_GEMM_PIXELS ? te_widen4_dsp(columns, sources, words)
-                                       : te_widen1_dsp(columns, sources[0], words);
+/** Channels in fours, four neighbouring windows within the input: their rows are widened where they lie.
+ *  @param window  The first one. */
+static void widen_rows(const layer *of, const int8_t *window, uint32_t *columns) {
+    const te_conv2d_dsp_params *params = of->params;
+    const int32_t words = params->kernel_w * params->group_c / 4;
+    const int32_t step = params->stride_w * params->in_c;
+    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+        const int8_t *const sources[TE_GEMM_PIXELS] = {window, window + step, window + 2 * step, window + 3 * step};
+        columns = te_widen4_dsp(columns, sources, words);
+        window += params->dilation_h * of->row;
+    }
 }
 
-/** Channels in fours: the windows are widened where they lie, in runs of whole kernel rows or of single taps. */
-static void widen_in_place(const layer *of, const pixels *at, uint32_t *columns) {
+/** Channels in fours, windows anywhere: their taps are widened where they lie, or padding in their place. */
+static void widen_taps(const layer *of, const pixels *at, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    const int8_t *sources[TE_GEMM_PIXELS];
-    if (at->inside) {
-        const int32_t words = params->kernel_w * params->group_c / 4;
-        for (int32_t i = 0; i < at->count; ++i) {
-            sources[i] = tap_of(of, at, i, 0, 0);
-        }
-        for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-            columns = widen(at, sources, columns, words);
-            for (int32_t i = 0; i < at->count; ++i) {
-                sources[i] += params->dilation_h * of->row;
-            }
-        }
-        return;
-    }
     for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
         for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
+            const int8_t *sources[TE_GEMM_PIXELS];
             for (int32_t i = 0; i < at->count; ++i) {
-                const int8_t *tap = tap_of(of, at, i, tap_y, tap_x);
-                sources[i] = tap != NULL ? tap : of->spare;
+                const int32_t y = at->origin_y[i] + tap_y * params->dilation_h;
+                const int32_t x = at->origin_x[i] + tap_x * params->dilation_w;
+                /* Below 0 is above all as an unsigned number. */
+                const int32_t inside = (uint32_t)y < (uint32_t)params->in_h && (uint32_t)x < (uint32_t)params->in_w;
+                sources[i] = inside ? of->input + y * of->row + x * params->in_c : of->spare;
             }
-            columns = widen(at, sources, columns, params->group_c / 4);
+            columns = widen(at->count, sources, columns, params->group_c / 4);
         }
     }
 }
 
-/** Runs are a few bytes long, too short for a call of memcpy(). */
+/** Runs are a few bytes long, too short for a call of memcpy(). The last word may repeat bytes of the one before. */
 static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes) {
-    for (; bytes >= 4; bytes -= 4) {
-        te_store4(to, te_load4(from));
-        to += 4;
-        from += 4;
+    int32_t at = 0;
+    if (bytes < 4) {
+        for (; at < bytes; ++at) {
+            to[at] = from[at];
+        }
+        return to + bytes;
     }
-    for (; bytes > 0; --bytes) {
-        *to++ = *from++;
+    for (; at < bytes - 4; at += 4) {
+        te_store4(to + at, te_load4(from + at));
     }
-    return to;
+    te_store4(to + bytes - 4, te_load4(from + bytes - 4));
+    return to + bytes;
+}
+
+/** Any number of channels, four neighbouring windows within the input: their rows are gathered, then widened.
+ *  @param window  The first one. */
+static void gather_rows(const layer *of, const int8_t *window, uint32_t *columns) {
+    const te_conv2d_dsp_params *params = of->params;
+    const int32_t bytes = params->kernel_w * params->group_c;
+    const int32_t row = params->dilation_h * of->row;
+    const int8_t *sources[TE_GEMM_PIXELS];
+    for (int32_t i = 0; i < TE_GEMM_PIXELS; ++i) {
+        const int8_t *run = window;
+        int8_t *to = of->spare + 4 * i * of->words;
+        sources[i] = to;
+        for (int32_t tap_y = params->kernel_h; tap_y > 0; --tap_y) {
+            to = copy(to, run, bytes);
+            run += row;
+        }
+        window += params->stride_w * params->in_c;
+    }
+    te_widen4_dsp(columns, sources, of->words);
 }
 
 static inline int8_t *pad(int8_t *to, int32_t value, int32_t bytes) {
@@ -127,35 +136,46 @@ static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *wi
     const te_conv2d_dsp_params *params = of->params;
     for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
         for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
-            const int8_t *tap = tap_of(of, at, i, tap_y, tap_x);
-            window = tap != NULL ? copy(window, tap, params->group_c)
-                                 : pad(window, params->input_zero_point, params->group_c);
+            const int32_t y = at->origin_y[i] + tap_y * params->dilation_h;
+            const int32_t x = at->origin_x[i] + tap_x * params->dilation_w;
+            const int32_t inside = y >= 0 && y < params->in_h && x >= 0 && x < params->in_w;
+            window = inside ? copy(window, of->input + y * of->row + x * params->in_c, params->group_c)
+                            : pad(window, params->input_zero_point, params->group_c);
         }
     }
 }
 
 /** Any number of channels: the windows are gathered first. */
 static void gather_and_widen(const layer *of, const pixels *at, uint32_t *columns) {
-    const int32_t is_plain = of->params->dilation_w == 1 && of->params->group_c == of->params->in_c;
     const int8_t *sources[TE_GEMM_PIXELS];
     for (int32_t i = 0; i < at->count; ++i) {
         int8_t *window = of->spare + 4 * i * of->words;
-        (is_plain ? gather_runs : gather_taps)(of, at, i, window);
+        (of->has_runs ? gather_runs : gather_taps)(of, at, i, window);
         sources[i] = window;
     }
-    widen(at, sources, columns, of->words);
+    widen(at->count, sources, columns, of->words);
 }
 
 static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
     const int32_t total = params->out_h * params->out_w;
+    const int32_t in_fours = params->group_c % 4 == 0;
+    const int32_t last_y = params->in_h - 1 - (params->kernel_h - 1) * params->dilation_h;
+    const int32_t last_x = params->in_w - params->kernel_w - (TE_GEMM_PIXELS - 1) * params->stride_w;
     pixels at;
     int32_t out_y = 0;
     int32_t out_x = 0;
     for (int32_t pixel = 0; pixel < total; pixel += at.count) {
+        const int32_t y = out_y * params->stride_h - params->pad_top;
+        const int32_t x = out_x * params->stride_w - params->pad_left;
         at.count = total - pixel >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
-        place(&at, params, out_y, out_x);
-        (params->group_c % 4 == 0 ? widen_in_place : gather_and_widen)(of, &at, columns);
+        if (of->has_runs && at.count == TE_GEMM_PIXELS && out_x + TE_GEMM_PIXELS <= params->out_w &&
+            y >= 0 && y <= last_y && x >= 0 && x <= last_x) {
+            (in_fours ? widen_rows : gather_rows)(of, of->input + y * of->row + x * params->in_c, columns);
+        } else {
+            place(&at, params, out_y, out_x);
+            (in_fours ? widen_taps : gather_and_widen)(of, &at, columns);
+        }
         if (at.count == TE_GEMM_PIXELS) {
             (params->plain ? te_gemm4_plain_s8_dsp : te_gemm4_general_s8_dsp)(gemm, columns, output);
         } else {
@@ -180,7 +200,8 @@ void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, i
     uint32_t *columns = scratch;
     te_gemm_s8_dsp gemm = {params->packed,     2 * words,          filters,           params->out_c, params->output_zero_point,
                            params->output_min, params->output_max};
-    layer of = {params, input, params->in_w * params->in_c, words, (int8_t *)(columns + 2 * words * at_once)};
+    const int32_t has_runs = params->dilation_w == 1 && groups == 1;
+    layer of = {params, input, params->in_w * params->in_c, words, has_runs, (int8_t *)(columns + 2 * words * at_once)};
     if (params->group_c % 4 == 0) {
         memset(of.spare, params->input_zero_point, (size_t)(params->kernel_w * params->group_c));
     } else {

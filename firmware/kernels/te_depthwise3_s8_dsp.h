@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_depthwise3_s8_dsp.h
- *  One output row of a depthwise convolution with 3x3 kernels, for up to four channels. */
+ *  Output rows of a depthwise convolution with 3x3 kernels, for up to four channels. */
 #ifndef TE_DEPTHWISE3_S8_DSP_H
 #define TE_DEPTHWISE3_S8_DSP_H
 
@@ -19,20 +19,31 @@ typedef struct {
 
 /** Is changed by the call. */
 typedef struct {
-    /** Three rows of the first channel's int16 values, padding included, 4-byte aligned. */
-    const int16_t *rows[3];
+    /** The first channel's int16 values, padding included, from the first output row's window on; 4-byte aligned. */
+    const int16_t *values;
     const te_depthwise3_channel *channels;
     int8_t *output;
-    int32_t out_stride; /**< Bytes from an output to its right neighbour. */
-    int32_t out_w;
-    int32_t count;       /**< Channels. */
-    int32_t plane_bytes; /**< From a channel's row to the next channel's. */
-} te_depthwise3_row;
+    int32_t plane_bytes; /**< From a channel's values to the next channel's. */
+    int32_t tap_bytes;   /**< From a row of a window to its next row; a multiple of 4, as the other two. */
+    int32_t step_bytes;  /**< From an output row's window to the next row's. */
+    int32_t out_stride;  /**< Bytes from an output to its right neighbour, and from a row's last to the next one's first. */
+    int32_t out_w;       /**< At least 2. */
+    int32_t out_h;
+    int32_t count; /**< Channels. */
+} te_depthwise3_rows;
+
+/** Widens four channels of a row of pixels.
+ *  @param row          Receives the first channel's int16 values; any address.
+ *  @param plane_bytes  From there to the next channel's.
+ *  @param pixels       The first pixel's four channels.
+ *  @param in_c         Bytes from a pixel to the next.
+ *  @param count        Pixels, at least 1. */
+void te_widen_planes_dsp(int16_t *row, int32_t plane_bytes, const int8_t *pixels, int32_t in_c, int32_t count);
 
 /** Each output one value to the right of the one before. Reads up to 3 values past the last window. */
-void te_depthwise3_stride1_dsp(te_depthwise3_row *row);
+void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows);
 
 /** Each output two values to the right of the one before. */
-void te_depthwise3_stride2_dsp(te_depthwise3_row *row);
+void te_depthwise3_stride2_dsp(te_depthwise3_rows *rows);
 
 #endif /* TE_DEPTHWISE3_S8_DSP_H */

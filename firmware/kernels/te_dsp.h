@@ -23,10 +23,11 @@ static inline uint32_t te_load4(const void *at) {
     return word;
 }
 
-/** Two bytes at any address. */
-static inline void te_store2(void *at, uint32_t halfword) {
-    const uint16_t value = (uint16_t)halfword;
-    memcpy(at, &value, sizeof value);
+/** Two bytes at any address as the low half of a word. */
+static inline uint32_t te_load2(const void *at) {
+    uint16_t halfword;
+    memcpy(&halfword, at, sizeof halfword);
+    return halfword;
 }
 
 static inline void te_store4(void *at, uint32_t word) {

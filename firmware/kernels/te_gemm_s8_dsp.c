@@ -9,8 +9,8 @@
 /* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
  * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
  * stack: 0 end of the columns, 4 their begin, 8 output, 12 its stride, 16 channels left, 20 where the unrolled loop is
- * entered, 24 the struct. A step is 13 instructions for 16 multiply-accumulates. The loop is eight steps long and is
- * entered where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
+ * entered, 24 the struct. A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power
+ * of two, and is entered where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
     ".macro te_step4\n"
@@ -65,7 +65,7 @@ __asm__(
     "    .endr\n"
     ".endm\n"
 
-    ".macro te_gemm4 name:req, finish:req\n"
+    ".macro te_gemm4 name:req, finish:req, unroll:req\n"
     "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
     "    .thumb\n"
@@ -82,7 +82,7 @@ __asm__(
     "    strd r2, r5, [sp, #8]\n"
     "    str r6, [sp, #16]\n"
     "    subs r3, r3, #1\n"
-    "    and r3, r3, #7\n"
+    "    and r3, r3, #\\unroll - 1\n"
     "    adds r3, r3, #1\n"
     "    movs r4, #52\n"
     "    adr r5, 3f\n"
@@ -103,7 +103,7 @@ __asm__(
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept 8\n"
+    "    .rept \\unroll\n"
     "    te_step4\n"
     "    .endr\n"
     "3:\n"
@@ -208,8 +208,8 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    "te_gemm4 te_gemm4_plain_s8_dsp, te_finish_plain\n"
-    "te_gemm4 te_gemm4_general_s8_dsp, te_finish_general\n"
+    "te_gemm4 te_gemm4_plain_s8_dsp, te_finish_plain, 16\n"
+    "te_gemm4 te_gemm4_general_s8_dsp, te_finish_general, 4\n"
     "te_gemm1 te_gemm1_plain_s8_dsp, te_finish_plain\n"
     "te_gemm1 te_gemm1_general_s8_dsp, te_finish_general\n"
 

@@ -230,16 +230,21 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t plain;   /**< As in te_gemm_s8_dsp.h. */
+    int32_t three;   /**< Whether the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2, out_w at least 2,
+                          and `plain`. */
     int32_t plane_w; /**< Values of a padded input row, and 3 more, at least; even. */
-    const uint32_t *packed; /**< A channel after the other: bias, multiplier - 2^32, rounding, right shift, left shift, then
-                                 kernel_h * kernel_w bytes of weights, rounded up to whole words. */
+    int32_t strip_h; /**< Output rows whose input is widened at once. */
+    const uint32_t *packed; /**< A channel after the other: bias, multiplier - 2^32, rounding, right shift; then, where
+                                 `three`, for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first;
+                                 else a left shift and kernel_h * kernel_w bytes, rounded up to whole words. */
 } te_depthwise_conv2d_dsp_params;
 
 /** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
  *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
  *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, in_c)
- *  @param scratch  160 bytes, and 8 * plane_w for each of (kernel_h - 1) * dilation_h + 1 rows. */
+ *  @param scratch  160 bytes, and 8 * plane_w for each row under strip_h output rows:
+ *                  (strip_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
 void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
 
@@ -482,19 +487,19 @@ void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 /** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
 typedef struct {
     int32_t count;
-    int32_t scaled_zero_point; /**< Times 2^21. */
+    int32_t scaled_zero_point;
     int32_t scaled_multiplier;
-    int32_t scaled_rounding;
-    int32_t scaled_right_shift; /**< 0 where both scales are the same. */
-    int32_t exact_zero_point;   /**< Times 2^19; that of both, added up, where both scales are the same. */
-    int32_t output_multiplier;  /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
+    int32_t scaled_shift; /**< [-31, 0] */
+    int32_t exact_zero_point;
+    int32_t output_multiplier; /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
     int32_t output_rounding;
     int32_t output_right_shift;
 } te_add_dsp_params;
 
-/** @param scaled  (count), the operand of the smaller scale.
- *  @param exact   (count), that of the larger one.
- *  @param output  (count), which may be the very memory of an operand. */
+/** @param scaled   (count), the operand of the smaller scale.
+ *  @param exact    (count), that of the larger one, whose factor is 1/2.
+ *  @param output   (count), which may be the very memory of an operand.
+ *  @param scratch  1,024 bytes. */
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch);
 

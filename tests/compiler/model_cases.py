@@ -11,6 +11,7 @@ from case_programs import CaseEntry, CaseOutcome, run_entries
 from tinyedge.compiler.emitter import emit
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
+from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
 
 _FUNCTIONS = ("input", "invoke", "output")
@@ -37,7 +38,10 @@ def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Pat
     for index, case in enumerate(cases):
         path = folder / f"model_{index}.tflite"
         path.write_bytes(case.model)
-        program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
+        try:
+            program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
+        except TinyEdgeError as error:
+            raise AssertionError(f"{case.label}: {error}") from error
         sources = folder / f"model_{index}"
         emit(program, sources)
         # Each model has functions of its own names; the kernels are shared.

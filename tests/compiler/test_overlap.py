@@ -1,5 +1,6 @@
 """What each kernel allows its output to lie over, against windows walked tap by tap, and what a wrong figure breaks."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,3 +183,20 @@ def test_replay_finds_small_errors_in_random_networks(tmp_path: Path, monkeypatc
             except AssertionError:
                 found += 1
         assert found >= 4
+
+
+def test_scratch_lies_apart_from_all_that_is_alive(tmp_path: Path) -> None:
+    path = tmp_path / "network.tflite"
+    for seed in range(4):
+        path.write_bytes(random_network(seed))
+        program = compile_graph(read_tflite(path))
+        calls = tuple(dataclasses.replace(call, scratch_bytes=52 + step) for step, call in enumerate(program.calls))
+        plan = memory_plan.plan_memory(program.graph, calls)
+        assert None not in plan.scratch_offsets
+        assert_nothing_is_lost(dataclasses.replace(program, calls=calls, plan=plan))
+        assert sum(tensor.name.startswith("scratch of ") for tensor in plan.tensors) == len(calls)
+
+
+def test_what_two_tensors_share_is_alive_once(tmp_path: Path) -> None:
+    plan = compile_graph(read_tflite(tall_convolution(tmp_path))).plan
+    assert plan.alive_bytes(0) == plan.arena_bytes == 12 * 64 + 2 * 64

@@ -1,6 +1,7 @@
 """Built images on emulated boards: boot, protocol, counter, faults, and what the linker made."""
 
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -132,6 +133,14 @@ def test_the_stack_is_watched(device):
     info = client.info()
     assert info.stack_bytes == board.stack_bytes
     assert 100 < info.stack_used_bytes < board.stack_bytes // 2
+
+
+def test_no_byte_is_lost_where_nobody_reads_for_a_while(device):
+    _, client = device
+    first = client.command("help%" * 39 + "help")
+    time.sleep(1)  # A socket would hold 278 bytes.
+    assert [client.command("name") for _ in range(39)] == [first] * 39  # Their own answers come after.
+    client.handshake()
 
 
 def test_long_noise_on_the_line_is_survived(device):

@@ -2,7 +2,6 @@
 
 import os
 import pty
-import socket
 import subprocess
 import threading
 import time
@@ -12,7 +11,7 @@ import zlib
 import pytest
 
 from tinyedge.errors import TargetError
-from tinyedge.targets.serial import DeviceClient, SerialStream, SocketStream
+from tinyedge.targets.serial import DeviceClient, PipeStream, SerialStream
 
 DATA = bytes(range(24))
 
@@ -79,22 +78,24 @@ def test_a_port_that_is_not_there_is_told():
 @pytest.fixture
 def device():
     """A client, and a function that makes the other end answer each command with the next of some texts."""
-    ours, theirs = socket.socketpair()
-    client = DeviceClient(SocketStream(ours, lambda: "the other end is closed"))
+    (read_by_us, write_by_them), (read_by_them, write_by_us) = os.pipe(), os.pipe()
+    to_device, from_device = os.fdopen(write_by_us, "wb", buffering=0), os.fdopen(read_by_us, "rb", buffering=0)
+    theirs_in, theirs_out = os.fdopen(read_by_them, "rb", buffering=0), os.fdopen(write_by_them, "wb", buffering=0)
+    client = DeviceClient(PipeStream(to_device, from_device, lambda: "the other end is closed"))
     threads = []
 
     def answers(*texts: str) -> DeviceClient:
         def run() -> None:
-            with theirs:
+            with theirs_in, theirs_out:
                 for text in texts:
                     received = b""
                     while not received.endswith(b"%"):
-                        part = theirs.recv(4096)
+                        part = theirs_in.read(4096)
                         if not part:
                             return
                         received += part
                     for byte in text.encode("latin-1"):
-                        theirs.sendall(bytes([byte]))
+                        theirs_out.write(bytes([byte]))
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()

@@ -150,6 +150,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
 
             outputs = run(inputs)
             instructions = client.instructions()
+            stack_used_bytes = client.info().stack_used_bytes
             accuracy, images = _accuracy(run, subject.test, options.accuracy_images)
     record = BenchRecord(
         runtime="aot",
@@ -168,6 +169,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         accuracy=accuracy,
         accuracy_images=images,
         layers=_profile(subject.model, board, inputs[-1]) if options.layers else (),
+        stack_used_bytes=stack_used_bytes,
         **_compare(outputs, golden),
     )
     _write_outputs(outputs, options)

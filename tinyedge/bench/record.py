@@ -48,6 +48,7 @@ class BenchRecord:
         accuracy: Top-1 in [0, 1] on `accuracy_images` test images; None without labels.
         accuracy_images: How many test images that was.
         layers: Each layer's share, where it was asked for.
+        stack_used_bytes: The most of the firmware's stack that was in use; None on the host.
     """
 
     runtime: str
@@ -68,6 +69,7 @@ class BenchRecord:
     accuracy: float | None = None
     accuracy_images: int = 0
     layers: tuple[LayerRecord, ...] = ()
+    stack_used_bytes: int | None = None
 
 
 @dataclass(frozen=True)

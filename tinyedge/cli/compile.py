@@ -2,8 +2,12 @@
 
 import json as json_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from tinyedge.compiler.memory_plan import MemoryPlan
 
 
 def compile(
@@ -12,6 +16,7 @@ def compile(
     instruction_set: str = typer.Option(
         "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7 and M33."
     ),
+    plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
@@ -21,6 +26,8 @@ def compile(
     from tinyedge.compiler.compile import compile_model
 
     report = compile_model(model, out, instruction_set)
+    if plan is not None:
+        _draw(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
@@ -38,3 +45,15 @@ def compile(
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")
     console.print(costs)
+    if plan is not None:
+        console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
+
+
+def _draw(plan: "MemoryPlan", name: str, path: Path) -> None:
+    from tinyedge.errors import ToolMissing
+    from tinyedge.report.memory import plot_plan
+
+    try:
+        plot_plan(plan, name, path)
+    except ModuleNotFoundError as error:
+        raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyedge.compiler.emitter import emit
 from tinyedge.compiler.instruction_sets import PORTABLE
+from tinyedge.compiler.memory_plan import MemoryPlan
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 
@@ -22,8 +23,9 @@ class CompileReport:
         instruction_set: What they are written for.
         files: Name and size in bytes of each.
         seconds: From reading the model to the last file.
+        plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
-        lower_bound_bytes: The largest set of activations alive at once; no plan of the arena needs less.
+        lower_bound_bytes: No plan of the arena needs less.
         constant_bytes: Read-only data of all layers.
         macs: Multiply-accumulates of one inference.
         parameters: Weights and biases.
@@ -37,6 +39,7 @@ class CompileReport:
     instruction_set: str
     files: dict[str, int]
     seconds: float
+    plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
     constant_bytes: int
@@ -47,7 +50,8 @@ class CompileReport:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {"schema": 1, **vars(self), "model": str(self.model), "directory": str(self.directory)}
+        own = {"model": str(self.model), "directory": str(self.directory), "plan": [vars(t) for t in self.plan.tensors]}
+        return {"schema": 1, **vars(self), **own}
 
 
 def compile_model(model: Path, directory: Path, instruction_set: str = PORTABLE) -> CompileReport:
@@ -74,6 +78,7 @@ def compile_model(model: Path, directory: Path, instruction_set: str = PORTABLE)
         instruction_set=instruction_set,
         files={path.name: path.stat().st_size for path in sorted(Path(directory).iterdir())},
         seconds=time.perf_counter() - started,
+        plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,
         constant_bytes=program.constant_bytes,

@@ -193,7 +193,8 @@ static union {
 def _plan_table(program: Program) -> str:
     plan = program.plan
     lines = [
-        "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input).",
+        "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input). An",
+        " * output may lie over an input that its layer is the last to read.",
         " *",
         f" * {'offset':>8} {'bytes':>8} {'from':>5} {'to':>5}  tensor",
     ]
@@ -204,7 +205,7 @@ def _plan_table(program: Program) -> str:
     ]
     lines += [
         " *",
-        f" * {plan.arena_bytes} bytes in all; {plan.lower_bound_bytes} are alive at once in the fullest layer. */",
+        f" * {plan.arena_bytes} bytes in all; no plan of these layers needs less than {plan.lower_bound_bytes}. */",
     ]
     return "\n".join(lines) + "\n"
 

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.arena import Arena, Blocks, Fusion
 
-_ORDERS = 2_000
-_STARTS = 3
+# A climb tries as many orders as place so many buffers in all.
+_PLACEMENTS = 240_000
 # How often a step changes whose place an output takes, and not the order.
 _REFUSIONS = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
-    """A plan and how it came about."""
+class OrderedPlan:
+    """A plan and how it came about.
+
+    Attributes:
+        height: The end of its highest buffer.
+        order: In which the buffers were placed.
+        fusion: Which outputs took the places of inputs.
+        blocks: What that joined.
+        offsets: Of the blocks.
+    """
 
     height: int
     order: list[int]
@@ -23,27 +31,8 @@ class _Plan:
     offsets: dict[int, int]
 
 
-def search_orders(arena: Arena) -> list[int]:
-    """Find a low plan by hill climbing.
-
-    Placed at the lowest free offset in the right order, that of its own offsets, the buffers form the lowest plan. A
-    step exchanges two places in the order near a block that ends at the top, or writes an output in the place of
-    another input or of none, and is kept unless the plan becomes higher. Exchanges near the top are the idea of the
-    HillClimb allocator of Arm's Vela compiler.
-
-    Returns:
-        An offset for each buffer. The same arena always gets the same.
-    """
-    numbers = random.Random(0)
-    starts = sorted(_greedy_plans(arena), key=lambda plan: plan.height)
-    best = starts[0]
-    for plan in starts[:_STARTS]:
-        if best.height > arena.bound:
-            best = min(best, _climb(arena, plan, numbers), key=lambda plan: plan.height)
-    return best.blocks.of_buffers(best.offsets)
-
-
-def _greedy_plans(arena: Arena) -> list[_Plan]:
+def greedy_plans(arena: Arena) -> list[OrderedPlan]:
+    """Place the buffers at the lowest free offset in plausible orders; the lowest plan comes first."""
     buffers, sizes = arena.buffers, arena.sizes
     orders = [
         sorted(range(len(buffers)), key=lambda i: (-sizes[i], buffers[i].first, i)),
@@ -53,18 +42,25 @@ def _greedy_plans(arena: Arena) -> list[_Plan]:
     ]
     everywhere: Fusion = {output: inputs[0] for output, inputs in arena.choices.items()}
     plans = []
-    for fusion in (everywhere, {}):
+    for fusion in (everywhere, {}) if everywhere else ({},):
         blocks = Blocks(arena, fusion)
         for order in orders:
             offsets = blocks.place(order, limit=sum(sizes))
             assert offsets is not None  # Nothing ends above the sum of all.
-            plans.append(_Plan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
-    return plans
+            plans.append(OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
+    return sorted(plans, key=lambda plan: plan.height)
 
 
-def _climb(arena: Arena, plan: _Plan, numbers: random.Random) -> _Plan:
-    for _ in range(_ORDERS):
-        if plan.height <= arena.bound:
+def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random) -> OrderedPlan:
+    """Lower a plan by hill climbing, until it reaches a bound or has tried enough.
+
+    Placed at the lowest free offset in the right order, that of its own offsets, the buffers form the lowest plan. A
+    step exchanges two places in the order near a block that ends at the top, or writes an output in the place of
+    another input or of none, and is kept unless the plan becomes higher. Exchanges near the top are the idea of the
+    HillClimb allocator of Arm's Vela compiler.
+    """
+    for _ in range(_PLACEMENTS // len(plan.order)):
+        if plan.height <= bound:
             break
         order, fusion, blocks = plan.order, plan.fusion, plan.blocks
         near = _near_the_top(plan, numbers)
@@ -76,11 +72,11 @@ def _climb(arena: Arena, plan: _Plan, numbers: random.Random) -> _Plan:
             order = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
         offsets = blocks.place(order, limit=plan.height)
         if offsets is not None:
-            plan = _Plan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
+            plan = OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
     return plan
 
 
-def _near_the_top(plan: _Plan, numbers: random.Random) -> list[int]:
+def _near_the_top(plan: OrderedPlan, numbers: random.Random) -> list[int]:
     """A block that ends at the top, its neighbours in time, and the neighbours of one of them."""
     gaps = plan.blocks.gaps
     top = numbers.choice([block for block, at in plan.offsets.items() if at + plan.blocks.sizes[block] == plan.height])

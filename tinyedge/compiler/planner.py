@@ -8,14 +8,16 @@ around its highest layers proves in most cases that there is none lower.
 """
 
 import itertools
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyedge.compiler.arena import Arena, Blocks, Buffer, Handover
 from tinyedge.compiler.branch_and_bound import BranchAndBound
-from tinyedge.compiler.order_search import search_orders
+from tinyedge.compiler.order_search import climb, greedy_plans
 
 _SEARCH_NODES = 100_000
+_WINDOW_STEPS = (1, 2, 3, 4, 6, 9, 13, 19, 28)
 # A window in which outputs may be written in so many combinations of places is left out.
 _MAX_FUSIONS = 32
 
@@ -50,40 +52,64 @@ def place(buffers: Sequence[Buffer], handovers: Sequence[Handover] = ()) -> Plac
     if not buffers:
         return Placement((), 0, 0)
     arena = Arena(buffers, handovers)
-    offsets = search_orders(arena)
-    offsets, bound = _search_windows(arena, offsets)
-    return Placement(tuple(offsets), arena.height(offsets), bound)
+    windows = _Windows(arena)
+    numbers = random.Random(0)
+    best: list[int] = []
+    for start in greedy_plans(arena):
+        plan = climb(arena, start, windows.bound, numbers)
+        if not best or plan.height < arena.height(best):
+            best = windows.search(plan.blocks.of_buffers(plan.offsets))
+        if arena.height(best) <= windows.bound:
+            break
+    return Placement(tuple(best), arena.height(best), windows.bound)
 
 
-def _search_windows(arena: Arena, offsets: list[int]) -> tuple[list[int], int]:
-    """Raise the lower bound by what a few consecutive steps need together, up to all steps of a small graph.
+class _Windows:
+    """Raises the lower bound by what a few consecutive steps need together, up to all steps of a small graph.
 
     A plan, seen through a window of steps, is a plan of what is alive there. So the lowest plan of a window is a lower
     bound, and that of the widest window is the lowest plan of all.
 
-    Returns:
-        The offsets, better ones if all steps were searched and there were any; and the lower bound.
+    Attributes:
+        bound: The lower bound so far.
     """
-    steps = sorted({buffer.first for buffer in arena.buffers})
-    widths = sorted({1, 2, 3, 4, 6, 9, 13, 19, 28, len(steps)})
-    bound, nodes = arena.bound, _SEARCH_NODES
-    for width in widths[: widths.index(len(steps)) + 1]:
-        for begin, end in zip(steps, steps[width - 1 :], strict=False):
+
+    def __init__(self, arena: Arena) -> None:
+        self.bound = arena.bound
+        self._arena = arena
+        self._nodes = _SEARCH_NODES
+        steps = sorted({buffer.first for buffer in arena.buffers})
+        # Narrow ones first; each is searched once, as it raises the bound then or never.
+        self._waiting = [
+            (steps[at], steps[at + width - 1])
+            for width in (*(width for width in _WINDOW_STEPS if width < len(steps)), len(steps))
+            for at in range(len(steps) - width + 1)
+        ]
+        self._all = steps[0], steps[-1]
+
+    def search(self, offsets: list[int]) -> list[int]:
+        """Search the windows in which a plan is above the bound.
+
+        Returns:
+            The offsets; better ones if all steps were searched and there were any.
+        """
+        arena = self._arena
+        for begin, end in list(self._waiting):
             seen = [i for i, b in enumerate(arena.buffers) if b.first <= end and b.last >= begin]
             height = max(offsets[i] + arena.sizes[i] for i in seen)
-            if height <= bound:
+            if height <= self.bound or self._nodes <= 0:
                 continue
+            self._waiting.remove((begin, end))
             window = arena.window(seen, begin, end)
             fusions = list(itertools.islice(window.fusions(), _MAX_FUSIONS + 1))
             if len(fusions) > _MAX_FUSIONS:
                 continue
             best = [offsets[i] for i in seen]
             for fusion in fusions:
-                search = BranchAndBound(window, Blocks(window, fusion), bound, best)
-                best, nodes = search.run(nodes)
-            if nodes <= 0:
-                return offsets, bound
-            bound = max(bound, window.height(best))
-            if width == len(steps):
+                search = BranchAndBound(window, Blocks(window, fusion), self.bound, best)
+                best, self._nodes = search.run(self._nodes)
+            if self._nodes > 0:
+                self.bound = max(self.bound, window.height(best))
+            if (begin, end) == self._all:
                 offsets = best
-    return offsets, bound
+        return offsets

@@ -24,6 +24,7 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         "instructions": [_count(record.instructions) for record in report.results],
         "ms": [_latency(record) for record in report.results],
         "arena B": [_count(record.arena_bytes) for record in report.results],
+        "stack B": [_count(record.stack_used_bytes) for record in report.results],
         "top-1 (images)": [_accuracy(record) for record in report.results],
         "bit_exact": [_exactness(record) for record in report.results],
     }

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import IO
 
 from tinyedge.errors import ConfigError, TargetError
 from tinyedge.targets.board import Board
-from tinyedge.targets.serial import DeviceClient, SocketStream
+from tinyedge.targets.serial import DeviceClient, PipeStream
 from tinyedge.targets.toolchain import find_tool
 
 _STOP_TIMEOUT_S = 5.0
@@ -51,18 +50,19 @@ class Emulator:
         self._messages: IO[bytes] | None = None
 
     def __enter__(self) -> "Emulator":
-        # Both ends exist before QEMU starts: no port to race for, no file to leave behind.
-        ours, theirs = socket.socketpair()
+        # Its serial port is its standard input and output: no port to race for, no file to leave behind.
         self._messages = tempfile.TemporaryFile()
-        with theirs:
-            self._process = subprocess.Popen(
-                [*_die_with_parent(), *self._command(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=self._messages,
-                stderr=subprocess.STDOUT,
-            )
-        self.client = DeviceClient(SocketStream(ours, self._why_it_ended), self._model.instructions_per_tick)
+        self._process = subprocess.Popen(
+            [*_die_with_parent(), *self._command()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+            bufsize=0,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        stream = PipeStream(self._process.stdin, self._process.stdout, self._why_it_ended)
+        self.client = DeviceClient(stream, self._model.instructions_per_tick)
         try:
             self.client.wait_until_booted()
         except BaseException:
@@ -75,14 +75,14 @@ class Emulator:
     ) -> None:
         self._stop()
 
-    def _command(self, descriptor: int) -> list[str]:
+    def _command(self) -> list[str]:
         return [
             str(self._qemu),
             *("-machine", self._model.machine),
             *("-icount", "shift=0"),
             "-nodefaults",
             *("-display", "none"),
-            *("-chardev", f"socket,id=serial0,fd={descriptor}"),
+            *("-chardev", "stdio,id=serial0,signal=off"),
             *("-serial", "chardev:serial0"),
             *("-kernel", str(self._elf)),
         ]

@@ -1,14 +1,17 @@
-"""Talks the serial protocol to a device: a board on a port, or an emulator on a socket."""
+"""Talks the serial protocol to a device: a board on a port, or an emulator behind pipes."""
 
+import contextlib
 import json
 import math
+import os
 import re
-import socket
+import select
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from tinyedge.errors import TargetError, ToolMissing
 
@@ -17,6 +20,7 @@ _BYTES_PER_COMMAND = 31
 _COMMAND_TIMEOUT_S = 30.0
 _INFERENCE_TIMEOUT_S = 300.0
 _BOOT_TIMEOUT_S = 30.0
+_PIPE_BYTES = 1 << 20
 
 _Parsed = TypeVar("_Parsed")
 
@@ -42,44 +46,53 @@ class ByteStream(Protocol):
         """Free the connection."""
 
 
-class SocketStream:
-    """A connected stream socket.
+class PipeStream:
+    """A process behind two pipes.
+
+    A pipe holds as many bytes as it is large. A socket holds a few hundred when they come one by one, as a serial port
+    sends them; a device then waits for a reader that the system keeps from running, and its bytes are lost.
 
     Args:
-        connection: The socket, which this object then owns.
-        explain: Called when the other side has closed it, for the sentence that says why.
+        to_device: Unbuffered, and then this object's.
+        from_device: The same for what comes back.
+        explain: Called when the other side has closed its end, for the sentence that says why.
     """
 
-    def __init__(self, connection: socket.socket, explain: Callable[[], str]) -> None:
-        self._connection = connection
+    def __init__(self, to_device: IO[bytes], from_device: IO[bytes], explain: Callable[[], str]) -> None:
+        self._to_device, self._from_device = to_device, from_device
         self._explain = explain
+        os.set_blocking(to_device.fileno(), False)
+        if sys.platform == "linux":  # Elsewhere a pipe keeps its size.
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(from_device.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def write(self, data: bytes) -> None:
         """Send all of `data`."""
-        self._connection.settimeout(_COMMAND_TIMEOUT_S)
+        waiting = memoryview(data)
         try:
-            self._connection.sendall(data)
-        except TimeoutError as error:
-            raise TargetError("the device does not take bytes: reset it and try again") from error
+            while waiting:
+                if not select.select([], [self._to_device], [], _COMMAND_TIMEOUT_S)[1]:
+                    raise TargetError("the device does not take bytes: reset it and try again")
+                waiting = waiting[os.write(self._to_device.fileno(), waiting) :]
         except OSError as error:
             raise TargetError(self._explain()) from error
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come; b"" when nothing came for `timeout_s`."""
-        self._connection.settimeout(max(timeout_s, 1e-3))
-        try:
-            data = self._connection.recv(65536)
-        except TimeoutError:
+        if not select.select([self._from_device], [], [], timeout_s)[0]:
             return b""
-        except OSError as error:
-            raise TargetError(self._explain()) from error
+        data = os.read(self._from_device.fileno(), 65536)
         if not data:
             raise TargetError(self._explain())
         return data
 
     def close(self) -> None:
-        """Close the socket."""
-        self._connection.close()
+        """Close both ends."""
+        with contextlib.suppress(OSError):
+            self._to_device.close()
+        self._from_device.close()
 
 
 class SerialStream:

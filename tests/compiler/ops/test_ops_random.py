@@ -13,6 +13,11 @@ def _size(rng: np.random.Generator, largest: int = 9) -> int:
     return int(rng.integers(1, largest + 1))
 
 
+def _channels(rng: np.random.Generator, most: int = 6) -> int:
+    """Mostly few; enough for more than two vectors of 16 now and then."""
+    return _size(rng, most if rng.random() < 0.7 else 40)
+
+
 def _zero_points(rng: np.random.Generator, count: int) -> tuple[int, ...]:
     return tuple(int(value) for value in rng.choice([-128, 127, 0, *range(-20, 20)], size=count))
 
@@ -23,6 +28,8 @@ def _gain(rng: np.random.Generator) -> float:
 
 def _window(rng: np.random.Generator) -> dict:
     kernel, dilation = ((_size(rng, 4), _size(rng, 4)), (_size(rng, 3), _size(rng, 3)))
+    if rng.random() < 0.15:
+        kernel, dilation = (_size(rng, 11), _size(rng, 5)), (1, 1)
     padding = str(rng.choice(["SAME", "VALID"]))
     reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
     least = reach if padding == "VALID" else [1, 1]
@@ -52,15 +59,17 @@ def random_case(rng: np.random.Generator) -> build.Case:
     if kind == 0:
         window = _window(rng)
         groups = _size(rng, 3)
-        shape = (*window.pop("shape"), groups * _size(rng, 6))
-        return build.conv2d(rng, shape, groups * _size(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng))
+        shape = (*window.pop("shape"), groups * _channels(rng))
+        return build.conv2d(
+            rng, shape, groups * _channels(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng)
+        )
     if kind == 1:
         window = _window(rng)
-        shape = (*window.pop("shape"), _size(rng, 6))
+        shape = (*window.pop("shape"), _channels(rng))
         return build.depthwise_conv2d(rng, shape, _size(rng, 3), dtype=dtype, **window, **_weighted(rng))
     if kind == 2:
-        shape = (_size(rng, 3), _size(rng, 70))
-        return build.fully_connected(rng, shape, _size(rng, 20), dtype=dtype, **_weighted(rng))
+        shape = (_size(rng, 3), _size(rng, 140))
+        return build.fully_connected(rng, shape, _channels(rng, 20), dtype=dtype, **_weighted(rng))
     if kind == 3:
         shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
         first = tuple(size if rng.random() < 0.7 else 1 for size in shape)
@@ -78,7 +87,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         )
     if kind == 4:
         window = _window(rng)
-        shape = (*window.pop("shape"), _size(rng, 6))
+        shape = (*window.pop("shape"), _channels(rng))
         del window["dilation"]
         op = str(rng.choice(["AVERAGE_POOL_2D", "MAX_POOL_2D"]))
         activation = str(rng.choice(build.ACTIVATIONS))

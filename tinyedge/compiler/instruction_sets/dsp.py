@@ -9,6 +9,7 @@ from tinyedge.compiler.instruction_sets.dsp_packing import (
     Factors,
     PackedFilters,
     pack_depthwise,
+    pack_depthwise3,
     pack_filters,
     prepare_factor,
     prepare_factors,
@@ -21,8 +22,13 @@ from tinyedge.compiler.lowering.window import Window
 _PIXELS = 4
 # Four te_depthwise3_channel.
 _DEPTHWISE_CONSTANT_BYTES = 160
+# What the widened input of some output rows may take where a single one does not take more.
+_STRIP_BYTES = 3072
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
+_ADD_TABLE_BYTES = 1024
+# Fewer are not worth a table.
+_MIN_ADD_ELEMENTS = 128
 # (multiplier, shift) of the factor 1/2.
 _HALF = (2**30, 0)
 
@@ -70,9 +76,9 @@ def _conv2d(call: KernelCall) -> KernelCall:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall:
     fields = call.fields
-    in_w, in_c, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
-    kernel_h, kernel_w, stride_w, dilation_h, dilation_w, pad_left = _integers(
-        fields, "kernel_h", "kernel_w", "stride_w", "dilation_h", "dilation_w", "pad_left"
+    in_w, in_c, out_h, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_w, pad_left = _integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_w", "pad_left"
     )
     weights = _values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
     if in_c == 1:  # All filters see the one channel: that is a convolution.
@@ -86,6 +92,8 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall:
     vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
     plane_w = (padded_w + 4) // 2 * 2
+    three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
+    strip_h = _strip_rows(vertical, out_h, 8 * plane_w)
     dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
     return dataclasses.replace(
         call,
@@ -94,12 +102,24 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall:
         fields={
             **{name: value for name, value in fields.items() if name not in dropped},
             "plain": int(factors.plain),
+            "three": int(three),
             "plane_w": plane_w,
-            "packed": ConstantArray(pack_depthwise(factors)),
+            "strip_h": strip_h,
+            "packed": ConstantArray((pack_depthwise3 if three else pack_depthwise)(factors)),
         },
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
-        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * ((kernel_h - 1) * dilation_h + 1),
+        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * _rows_under(vertical, strip_h),
     )
+
+
+def _rows_under(vertical: Window, out_rows: int) -> int:
+    return (out_rows - 1) * vertical.stride + (vertical.taps - 1) * vertical.dilation + 1
+
+
+def _strip_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
+    """Return how many output rows to compute at once: enough to forget what a strip costs, few enough to stay small."""
+    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _rows_under(vertical, rows) <= _STRIP_BYTES)
+    return next(fitting, 1)
 
 
 def _fully_connected(call: KernelCall) -> KernelCall:
@@ -145,7 +165,7 @@ def _add(call: KernelCall) -> KernelCall:
     limits = _integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or limits != (-128, 127):
+    if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
         return call
     operands = [
         (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
@@ -160,24 +180,23 @@ def _add(call: KernelCall) -> KernelCall:
     factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
     if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
         return call
-    is_equal = (multiplier, shift) == _HALF
     return dataclasses.replace(
         call,
         function="te_add_s8_dsp",
         struct="te_add_dsp_params",
         fields={
             "count": call.output.elements,
-            "scaled_zero_point": zero_point * 2**21,
+            "scaled_zero_point": zero_point,
             "scaled_multiplier": multiplier,
-            "scaled_rounding": 0 if is_equal else 2 ** (-shift - 1),
-            "scaled_right_shift": 0 if is_equal else -shift,
-            "exact_zero_point": (exact_zero_point + (zero_point if is_equal else 0)) * 2**19,
+            "scaled_shift": shift,
+            "exact_zero_point": exact_zero_point,
             "output_multiplier": factor.multiplier,
             "output_rounding": factor.rounding,
             "output_right_shift": factor.right_shift,
         },
         inputs=call.inputs if position == 1 else call.inputs[::-1],
         overlaps=in_place(call.output, *call.inputs),
+        scratch_bytes=_ADD_TABLE_BYTES,
     )
 
 

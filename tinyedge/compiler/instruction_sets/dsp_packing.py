@@ -155,6 +155,22 @@ def pack_filters(factors: Factors, groups: int) -> PackedFilters:
     return PackedFilters(np.concatenate(streams), factors.plain, words)
 
 
+def pack_depthwise3(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of a 3x3 kernel.
+
+    Args:
+        factors: Of filters (channels, 9), `plain`.
+
+    Returns:
+        uint32 words, (channels, 7).
+    """
+    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts)
+    rows = np.ascontiguousarray(factors.filters.reshape(-1, 3, 3)[..., (0, 1, 1, 2)])  # (channels, kernel_h, 4)
+    weights = rows.view("<u4").reshape(-1, 3)
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights], axis=1)
+    return packed
+
+
 def _padded(filters: np.ndarray, words: int) -> np.ndarray:
     """Return (channels, 4 * words): weights of 0 where the depth ends."""
     return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
@@ -176,7 +192,7 @@ def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> n
 
 
 def pack_depthwise(factors: Factors) -> np.ndarray:
-    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel: its constants, then its weights.
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of any kernel.
 
     Args:
         factors: Of filters (channels, kernel_h * kernel_w).

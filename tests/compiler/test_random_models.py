@@ -1,0 +1,69 @@
+"""Random small models, many in one program: the bits of TFLite Micro on this machine and on emulated boards.
+
+A failure names its seeds; `random_model(SEED)` is the model again.
+"""
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from case_machines import HostMachine, build_kernels
+from model_cases import ModelCase, assert_models_bit_exact
+from random_models import random_inputs, random_model
+
+from tinyedge.compiler.graph import Graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.targets.board import board_names
+
+RUNS = 6
+BOARDS = [name for name in board_names() if name.startswith("mps")]  # One a core; they have room.
+
+
+def model_cases(seeds: Iterable[int], folder: Path) -> list[ModelCase]:
+    cases = []
+    for seed in seeds:
+        model = random_model(seed)
+        inputs = random_inputs(seed, _read(model, folder).inputs[0].shape, RUNS)
+        cases.append(ModelCase(f"random_model({seed})", model, inputs))
+    return cases
+
+
+def fresh_seeds(count: int) -> range:
+    first = secrets.randbits(31)
+    return range(first, first + count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [range(100), fresh_seeds(200)], ids=["fixed", "fresh"])
+def test_random_models(seeds: range, tmp_path: Path) -> None:
+    cases = model_cases(seeds, tmp_path)
+    outcomes = assert_models_bit_exact(cases, build_kernels(HostMachine(), tmp_path), tmp_path)
+    # Most models tell their inputs apart, or equal bits would mean little.
+    assert sum(len(np.unique(outcome.outputs, axis=0)) > 1 for outcome in outcomes) > 0.6 * len(cases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board_name", BOARDS)
+@pytest.mark.parametrize("seeds", [range(16), fresh_seeds(16)], ids=["fixed", "fresh"])
+def test_random_models_on_a_board(board_kernels, board_name: str, seeds: range, tmp_path: Path) -> None:
+    assert_models_bit_exact(model_cases(seeds, tmp_path), board_kernels(board_name), tmp_path)
+
+
+def test_random_models_hold_what_deployed_models_do(tmp_path: Path) -> None:
+    graphs = [_read(random_model(seed), tmp_path) for seed in range(40)]
+    found = {op for graph in graphs for op in graph.histogram()}
+    assert found >= {
+        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
+        *("LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RESHAPE", "SOFTMAX", "TRANSPOSE"),
+    }
+    options = [operator.options for graph in graphs for operator in graph.operators if operator.op == "CONV_2D"]
+    assert any(option["dilation_h_factor"] > 1 for option in options)
+    assert any(option["stride_h"] != option["stride_w"] for option in options)
+
+
+def _read(model: bytes, folder: Path) -> Graph:
+    path = folder / "random.tflite"
+    path.write_bytes(model)
+    return read_tflite(path)

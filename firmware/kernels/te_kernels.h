@@ -304,6 +304,7 @@ typedef struct {
     int32_t in_c;
     int32_t out_h;
     int32_t out_w;
+    int32_t kernel_h;
     int32_t stride_h;
     int32_t stride_w;
     int32_t pad_top;

@@ -84,7 +84,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     last = _round_up(out_w, outputs_at_once) - (2 if two_rows else 1)
     columns = max(pad_left + in_w, last * stride_w + _WINDOW)
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
-    dropped = ("multiplier_c", "kernel_h", "kernel_w", "dilation_h", "dilation_w")
+    dropped = ("multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     return dataclasses.replace(
         call,
         function="te_depthwise_conv2d_s8_mve",
@@ -111,9 +111,7 @@ def _fully_connected(call: KernelCall) -> KernelCall | None:
 def _batch_matmul(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     depth, cols, lhs_step, rhs_step = _integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
-    factor = prepare_factor(
-        *_integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255
-    )
+    factor = prepare_factor(*_integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
     if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
         return None
     whole = _round_up(depth, CHUNK)

@@ -614,6 +614,21 @@ typedef struct {
 /** @param output  (kept_dims) */
 void te_mean_s8(const te_mean_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_mean_params over all but batches and channels, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t count; /**< Values of a mean, [1, 255]. */
+    int32_t channels;
+    int32_t offset;     /**< Less the input's zero point, times count. */
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t rounding;
+    int32_t left_shift;
+} te_mean_mve_params;
+
+/** @param input   (batches, count, channels)
+ *  @param output  (batches, channels) */
+void te_mean_s8_mve(const te_mean_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_mean_s8() of int16 values, whose zero points are 0. */
 void te_mean_s16(const te_mean_params *params, const int16_t *input, int16_t *output, void *scratch);
 

@@ -24,6 +24,8 @@ _WINDOW = 4
 _HALF = (2**30, 0)
 # Offsets of eight values have 16 bits.
 _MAX_GATHER_STRIDE = (2**16 - 1) // 7
+# Then the sum of so many int8 values fits 16 bits.
+_MAX_MEAN_COUNT = 255
 
 
 def use_mve(call: KernelCall) -> KernelCall:
@@ -130,6 +132,35 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     )
 
 
+def _mean(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    (outer, batches, channels), kept = _tuple(fields, "kept_dims"), _tuple(fields, "kept_strides")
+    (*inner, count), (*_, step) = _tuple(fields, "reduced_dims"), _tuple(fields, "reduced_strides")
+    image = count * channels
+    dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
+    input_zero_point, *requantisation = _integers(
+        fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
+    )
+    factor = prepare_factor(*requantisation, largest=255 * count)
+    if not dense or count > _MAX_MEAN_COUNT or factor is None:
+        return None
+    return dataclasses.replace(
+        call,
+        function="te_mean_s8_mve",
+        struct="te_mean_mve_params",
+        fields={
+            "batches": batches,
+            "count": count,
+            "channels": channels,
+            "offset": -input_zero_point * count,
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+    )
+
+
 def _add(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
@@ -212,6 +243,12 @@ def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
     return found  # type: ignore[return-value]
 
 
+def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
+    found = fields[name]
+    assert isinstance(found, tuple)
+    return found
+
+
 def _values(fields: Fields, name: str) -> np.ndarray:
     array = fields[name]
     assert isinstance(array, ConstantArray)
@@ -224,4 +261,5 @@ _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
     "te_conv2d_s8": _conv2d,
     "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,
+    "te_mean_s8": _mean,
 }

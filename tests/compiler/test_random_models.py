@@ -14,6 +14,7 @@ from model_cases import ModelCase, assert_models_bit_exact
 from random_models import random_inputs, random_model
 
 from tinyedge.compiler.graph import Graph
+from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.targets.board import board_names
 
@@ -36,10 +37,12 @@ def fresh_seeds(count: int) -> range:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
 @pytest.mark.parametrize("seeds", [range(100), fresh_seeds(200)], ids=["fixed", "fresh"])
-def test_random_models(seeds: range, tmp_path: Path) -> None:
+def test_random_models(seeds: range, instruction_set: str, tmp_path: Path) -> None:
     cases = model_cases(seeds, tmp_path)
-    outcomes = assert_models_bit_exact(cases, build_kernels(HostMachine(), tmp_path), tmp_path)
+    kernels = build_kernels(HostMachine(instruction_set=instruction_set), tmp_path)
+    outcomes = assert_models_bit_exact(cases, kernels, tmp_path)
     # Most models tell their inputs apart, or equal bits would mean little.
     assert sum(len(np.unique(outcome.outputs, axis=0)) > 1 for outcome in outcomes) > 0.6 * len(cases)
 

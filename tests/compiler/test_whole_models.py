@@ -11,6 +11,7 @@ from replay import assert_nothing_is_lost
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from widen import widen
 
+from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS, PORTABLE
 from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
@@ -31,8 +32,8 @@ def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
     return inputs
 
 
-def assert_bit_exact(path: Path, count: int) -> AotRuntime:
-    aot = AotRuntime(path)
+def assert_bit_exact(path: Path, count: int, instruction_set: str = PORTABLE) -> AotRuntime:
+    aot = AotRuntime(path, instruction_set)
     inputs = int8_inputs(aot.program.input.shape, count)
     outputs = aot.run(inputs)
     assert len(np.unique(outputs, axis=0)) > 4
@@ -42,18 +43,21 @@ def assert_bit_exact(path: Path, count: int) -> AotRuntime:
     return aot
 
 
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
 @pytest.mark.parametrize("name", list(PUBLISHED))
-def test_published_models(name: str, shared_model: Callable[[str], Path]) -> None:
-    program = assert_bit_exact(shared_model(name), 20).program
+def test_published_models(name: str, instruction_set: str, shared_model: Callable[[str], Path]) -> None:
+    program = assert_bit_exact(shared_model(name), 20, instruction_set).program
     assert program.macs == PUBLISHED[name]
     assert program.plan.arena_bytes == program.plan.lower_bound_bytes
+    assert_nothing_is_lost(program)
 
 
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
 @pytest.mark.parametrize("seed", range(12))
-def test_random_networks(seed: int, tmp_path: Path) -> None:
+def test_random_networks(seed: int, instruction_set: str, tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     path.write_bytes(random_network(seed))
-    assert_nothing_is_lost(assert_bit_exact(path, 20).program)
+    assert_nothing_is_lost(assert_bit_exact(path, 20, instruction_set).program)
 
 
 @pytest.mark.parametrize("seed", range(3, 15))  # In the first three, values fade.

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.instruction_sets import PORTABLE
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ToolMissing
@@ -47,17 +48,18 @@ class AotRuntime:
 
     name = "aot"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, instruction_set: str = PORTABLE) -> None:
         """Compile the model and load it.
 
         Args:
             model: A full-INT8 .tflite file.
+            instruction_set: Of the kernels; this machine runs what stands in for those of another processor in C.
 
         Raises:
             ModelError: The model cannot be read or compiled.
             ToolMissing: There is no working C compiler.
         """
-        self.program = compile_graph(read_tflite(Path(model)))
+        self.program = compile_graph(read_tflite(Path(model)), instruction_set)
         self.arena_bytes: int | None = self.program.plan.arena_bytes
         # The library is loaded for as long as the process lives; the folder is needed only until then.
         with tempfile.TemporaryDirectory(prefix="tinyedge-aot-") as folder:

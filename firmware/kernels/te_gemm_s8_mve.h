@@ -56,10 +56,12 @@ void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, in
 /** One pixel, its addend, limits of 8 bits. */
 void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
-static inline void te_gemm2_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second,
-                                   int8_t *output) {
+typedef void te_gemm2_function(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+
+/** Which function a layer's limits need. */
+static inline te_gemm2_function *te_gemm2_for(const te_gemm_s8_mve *gemm) {
     const int full = gemm->output_min == -128 && gemm->output_max == 127;
-    (full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve)(gemm, first, second, output);
+    return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;
 }
 
 static inline void te_gemm1_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {

@@ -19,7 +19,7 @@ def main() -> None:
     """Measure every model on every board."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--boards", nargs="+", default=["mps2_an386", "mps2_an500", "stm32f405"])
+    parser.add_argument("--boards", nargs="+", default=["mps2_an386", "mps2_an500", "mps3_an547", "stm32f405"])
     parser.add_argument("--inputs", type=int, default=20)
     options = parser.parse_args()
 

@@ -12,8 +12,10 @@ typedef struct {
     int32_t row;         /**< Bytes from an input row to the next. */
 } layer;
 
-/** Copies `rows` runs, `from_row` bytes apart, to one after the other. */
-static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_t from_row, int32_t rows) {
+/** Copies `rows` runs, `from_row` bytes apart, to one after the other.
+ *  @param rounds  Of 48 bytes, if that is what the run is made of; else 0. */
+static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_t rounds, int32_t from_row,
+                             int32_t rows) {
 #if TE_MVE_ASSEMBLY
     if (run <= 16) {
         __asm__ volatile("vctp.8 %2\n\t"
@@ -28,8 +30,7 @@ static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_
                          : "+r"(to), "+r"(from)
                          : "r"(run), "r"(from_row), "r"(rows)
                          : "lr", "q0", "p0", "memory");
-    } else if (run % 48 == 0) { /* Three taps of whole vectors. */
-        const int32_t rounds = run / 48;
+    } else if (rounds > 0) { /* Three taps of whole vectors. */
         const int32_t gap = from_row - run;
         __asm__ volatile("1:\n\t"
                          "dls lr, %3\n"
@@ -48,6 +49,8 @@ static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_
                          : "r"(rounds), "r"(gap)
                          : "lr", "q0", "q1", "q2", "cc", "memory");
     } else
+#else
+    (void)rounds;
 #endif
         for (; rows > 0; --rows) {
             te_copy_mve(to, from, run);
@@ -104,6 +107,7 @@ static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *
     const int32_t runs = params->dilation_w == 1 && params->group_c == params->in_c;
     const int32_t run = params->kernel_w * params->in_c;
     const int32_t run_row = params->dilation_h * of->row;
+    const int32_t run_rounds = run % 48 == 0 ? run / 48 : 0;
     const int32_t last_x = params->in_w - params->kernel_w;
     /* A window of one pixel of whole chunks is read where it lies; the pixels of a pair then have to be in one row, for
      * the output may follow the input's rows in its memory. */
@@ -111,6 +115,7 @@ static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *
                            params->out_w % 2 == 0 && params->pad_top == 0 && params->pad_left == 0 &&
                            (params->out_h - 1) * params->stride_h < params->in_h &&
                            (params->out_w - 1) * params->stride_w < params->in_w;
+    te_gemm2_function *const multiply = te_gemm2_for(gemm);
     int32_t waiting = 0;
     const int8_t *pixels[2] = {columns, columns + read};
     for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
@@ -124,13 +129,14 @@ static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *
             if (direct) {
                 pixels[waiting] = row + origin_x * params->in_c;
             } else if (whole_runs && origin_x >= 0 && origin_x <= last_x) {
-                copy_runs(column, row + origin_x * params->in_c, run, run_row, params->kernel_h);
+                copy_runs(column, row + origin_x * params->in_c, run, run_rounds, run_row,
+                          params->kernel_h);
             } else {
                 (runs ? gather_runs : gather_taps)(of, origin_y, origin_x, column);
             }
             origin_x += params->stride_w;
             if (++waiting == 2) {
-                te_gemm2_s8_mve(gemm, pixels[0], pixels[1], output);
+                multiply(gemm, pixels[0], pixels[1], output);
                 output += 2 * params->out_c;
                 waiting = 0;
             }
@@ -146,7 +152,7 @@ void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, i
     const int32_t filters = params->out_c / groups;
     const int32_t depth = params->kernel_h * params->kernel_w * params->group_c;
     te_gemm_s8_mve gemm = {params->packed, (depth + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK, filters, params->out_c,
-                           params->output_min, params->output_max};
+                           params->output_min, params->output_max, 0, 0};
     layer of = {params, input, params->in_w * params->in_c};
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         gemm.packed = params->packed;

@@ -21,7 +21,7 @@ static void convolve_strip(const te_depthwise_conv2d_mve_params *params, const i
     int32_t steps[TE_TILE_ROWS];
     for (int32_t row = 0; row < TE_TILE_ROWS; ++row) {
         const int32_t y = out_y * params->stride_h - params->pad_top + row;
-        const int32_t inside = y >= 0 && y < params->in_h;
+        const int32_t inside = row < params->kernel_h + rows - 1 && y >= 0 && y < params->in_h;
         sources[row] = inside ? input + y * params->in_w * params->in_c : padding;
         steps[row] = inside ? params->in_c : 0;
     }

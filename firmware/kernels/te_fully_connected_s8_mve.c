@@ -8,12 +8,13 @@ void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, cons
     const int32_t chunks = (in_c + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK;
     const int32_t read = TE_MVE_CHUNK * chunks;
     const te_gemm_s8_mve gemm = {params->packed, chunks, params->out_c, params->out_c, params->output_min,
-                                 params->output_max};
+                                 params->output_max, 0, 0};
+    te_gemm2_function *const multiply = te_gemm2_for(&gemm);
     int8_t *last = scratch;
     int32_t left = params->batches;
     /* What a row is read beyond its end is the next rows'; only the last rows are copied to where more can be read. */
     for (; left >= 2 && (left - 1) * in_c >= read; left -= 2) {
-        te_gemm2_s8_mve(&gemm, input, input + in_c, output);
+        multiply(&gemm, input, input + in_c, output);
         input += 2 * in_c;
         output += 2 * params->out_c;
     }

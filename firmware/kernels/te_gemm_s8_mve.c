@@ -8,10 +8,10 @@
 
 /* Sums of products of vectors go to general registers of even number. Two pixels and four channels take all eight:
  * r0, r2, r4, r6 the first pixel's, r8, r10, r12, r14 the second's. r1 is the stream, r3 and r5 the pixels, r7 the output,
- * r9 rounds of the loop left. On the stack: 0 and 4 the pixels' begin, 8 rounds, 12 where the loop is entered,
- * 16 bytes to the second pixel's outputs, 20 channels left, 24 and 28 the limits. A chunk is 14 instructions for 128
- * multiply-accumulates, all of 4 bytes; the first one sets the sums, the loop of four is entered where the others leave a
- * remainder. r14 holds a sum, so that it cannot be a low-overhead loop. */
+ * r9 the end of the first pixel, r11 channels left. On the stack: 0 and 4 the pixels' begin, 12 where the loop is entered,
+ * 16 bytes to the second pixel's outputs, 24 and 28 the limits or addends. A chunk is 14 instructions for 128 multiply-accumulates,
+ * all of 4 bytes; the first one sets the sums, the loop of four is entered where the others leave a remainder. r14 holds a
+ * sum, so that it cannot be a low-overhead loop. */
 __asm__(
     ".syntax unified\n"
     ".macro te_mve_chunk2 mac:req\n"
@@ -58,6 +58,15 @@ __asm__(
     "    vmin.s32 q1, q1, q3\n"
     "    .endif\n"
     ".endm\n"
+    ".macro te_mve_addends_none second\n"
+    ".endm\n"
+    ".macro te_mve_addends_two second\n"
+    "    ldrd r0, r2, [sp, #24]\n"
+    "    vadd.i32 q0, q0, r0\n"
+    "    .ifnb \\second\n"
+    "    vadd.i32 q1, q1, r2\n"
+    "    .endif\n"
+    ".endm\n"
     ".macro te_mve_function name:req\n"
     "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
@@ -68,20 +77,20 @@ __asm__(
     "\\name:\n"
     ".endm\n"
 
-    ".macro te_mve_gemm2 name:req, limits:req\n"
+    ".macro te_mve_gemm2 name:req, limits:req, addends:req, pair:req\n"
     "    te_mve_function \\name\n"
     "    push {r4-r11, lr}\n"
     "    vpush {d8-d11}\n"
     "    sub sp, sp, #36\n"
     "    mov r7, r3\n"
     "    strd r1, r2, [sp, #0]\n"
-    "    ldrd r1, r4, [r0, #0]\n"
-    "    ldrd r5, r6, [r0, #8]\n"
-    "    strd r6, r5, [sp, #16]\n"
-    "    ldrd r5, r6, [r0, #16]\n"
+    "    ldrd r3, r4, [r0, #0]\n"
+    "    ldrd r11, r6, [r0, #8]\n"
+    "    str r6, [sp, #16]\n"
+    "    ldrd r5, r6, [r0, #\\pair]\n"
     "    strd r5, r6, [sp, #24]\n"
-    "    add r9, r4, #2\n"
-    "    lsr r9, r9, #2\n"
+    "    add r9, r1, r4, lsl #4\n"
+    "    mov r1, r3\n"
     "    adr.w r6, 3f\n"
     "    orr r6, r6, #1\n"
     "    subs r4, r4, #2\n"
@@ -90,22 +99,19 @@ __asm__(
     "    add r4, r4, #1\n"
     "    mov r5, #56\n"
     "    mls r6, r4, r5, r6\n"
-    "    sub r6, r6, #6\n"
+    "    sub r6, r6, #4\n"
     "1:\n"
-    "    strd r9, r6, [sp, #8]\n"
-    "    b 1f\n"
-    "    .balign 4\n"
+    "    str r6, [sp, #12]\n"
     "1:\n"
     "    ldrd r3, r5, [sp, #0]\n"
-    "    ldrd r9, r11, [sp, #8]\n"
     "    te_mve_chunk2 vmladav.s8\n"
-    "    bx r11\n"
+    "    ldr.w pc, [sp, #12]\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 4\n"
     "    te_mve_chunk2 vmladava.s8\n"
     "    .endr\n"
-    "    subs.w r9, r9, #1\n"
+    "    cmp.n r3, r9\n"
     "    bne.n 2b\n"
     "3:\n"
     "    vldrw.u32 q2, [r1], #16\n"
@@ -115,22 +121,22 @@ __asm__(
     "    vmov q1[3], q1[1], r10, r14\n"
     "    vadd.i32 q0, q0, q2\n"
     "    vadd.i32 q1, q1, q2\n"
+    "    \\addends second\n"
     "    te_mve_load_factors\n"
     "    te_mve_finish q0\n"
     "    te_mve_finish q1\n"
     "    \\limits second\n"
-    "    ldrd r3, r0, [sp, #16]\n"
+    "    ldr r3, [sp, #16]\n"
     "    add r3, r3, r7\n"
-    "    subs r0, r0, #4\n"
-    "    str r0, [sp, #20]\n"
+    "    subs r11, r11, #4\n"
     "    blt 4f\n"
     "    vstrb.32 q0, [r7], #4\n"
     "    vstrb.32 q1, [r3]\n"
     "    bgt 1b\n"
     "    b 5f\n"
     "4:\n" /* Fewer than four channels are left. */
-    "    add r0, r0, #4\n"
-    "    vctp.32 r0\n"
+    "    add r11, r11, #4\n"
+    "    vctp.32 r11\n"
     "    vpstt\n"
     "    vstrbt.32 q0, [r7]\n"
     "    vstrbt.32 q1, [r3]\n"
@@ -154,14 +160,14 @@ __asm__(
     "    \\mac r6, q3, q0\n"
     ".endm\n"
 
-    ".macro te_mve_gemm1 name:req, limits:req\n"
+    ".macro te_mve_gemm1 name:req, limits:req, addends:req, pair:req\n"
     "    te_mve_function \\name\n"
     "    push {r4-r9, lr}\n"
     "    vpush {d8-d11}\n"
     "    sub sp, sp, #36\n"
     "    mov r5, r1\n"
     "    mov r7, r2\n"
-    "    ldrd r2, r4, [r0, #16]\n"
+    "    ldrd r2, r4, [r0, #\\pair]\n"
     "    strd r2, r4, [sp, #24]\n"
     "    ldr r8, [r0, #8]\n"
     "    ldrd r1, r9, [r0, #0]\n"
@@ -178,6 +184,7 @@ __asm__(
     "    vmov q0[2], q0[0], r0, r4\n"
     "    vmov q0[3], q0[1], r2, r6\n"
     "    vadd.i32 q0, q0, q2\n"
+    "    \\addends\n"
     "    te_mve_load_factors\n"
     "    te_mve_finish q0\n"
     "    \\limits\n"
@@ -198,15 +205,18 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    "te_mve_gemm2 te_gemm2_full_s8_mve, te_mve_limits_full\n"
-    "te_mve_gemm2 te_gemm2_limited_s8_mve, te_mve_limits_limited\n"
-    "te_mve_gemm1 te_gemm1_full_s8_mve, te_mve_limits_full\n"
-    "te_mve_gemm1 te_gemm1_limited_s8_mve, te_mve_limits_limited\n"
+    /* The last argument is where the struct has the limits, or the addends. */
+    "te_mve_gemm2 te_gemm2_full_s8_mve, te_mve_limits_full, te_mve_addends_none, 16\n"
+    "te_mve_gemm2 te_gemm2_limited_s8_mve, te_mve_limits_limited, te_mve_addends_none, 16\n"
+    "te_mve_gemm2 te_gemm2_plus_s8_mve, te_mve_limits_full, te_mve_addends_two, 24\n"
+    "te_mve_gemm1 te_gemm1_full_s8_mve, te_mve_limits_full, te_mve_addends_none, 16\n"
+    "te_mve_gemm1 te_gemm1_limited_s8_mve, te_mve_limits_limited, te_mve_addends_none, 16\n"
+    "te_mve_gemm1 te_gemm1_plus_s8_mve, te_mve_limits_full, te_mve_addends_two, 24\n"
     "    .text\n");
 
 #else /* The same in C, one channel at a time. */
 
-void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t addend, int8_t *output) {
     const int32_t weights_words = 16 * gemm->chunks;
     const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
@@ -219,13 +229,26 @@ void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, in
                 sum += weights[4 * TE_MVE_CHUNK * chunk + i] * pixel[TE_MVE_CHUNK * chunk + i];
             }
         }
-        sum = te_add_wrapping(sum, (int32_t)factors[0]);
+        sum = te_add_wrapping(sum + addend, (int32_t)factors[0]);
         sum = te_requantise_mve(sum, (int32_t)factors[4], (int32_t)factors[8], (int32_t)factors[12]);
         output[channel] = te_clamp(sum, gemm->output_min, gemm->output_max);
         if (member == 3) {
             stream += weights_words + 16;
         }
     }
+}
+
+void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+    multiply(gemm, pixel, 0, output);
+}
+
+void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+    multiply(gemm, pixel, gemm->first_addend, output);
+}
+
+void te_gemm2_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output) {
+    multiply(gemm, first, gemm->first_addend, output);
+    multiply(gemm, second, gemm->second_addend, output + gemm->out_stride);
 }
 
 void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {

@@ -20,6 +20,10 @@
 
 /** Values of the depth that one instruction multiplies. */
 #define TE_MVE_CHUNK 16
+/** Channels of a stream. */
+#define TE_MVE_LANES 4
+/** Words of a stream after its weights. */
+#define TE_MVE_FACTOR_WORDS 16
 
 typedef struct {
     const uint32_t *packed; /**< The streams of all fours of channels. */
@@ -28,6 +32,8 @@ typedef struct {
     int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */
     int32_t output_min;
     int32_t output_max;
+    int32_t first_addend;  /**< Added to every sum of the first pixel, by the `_plus` functions only. */
+    int32_t second_addend; /**< The same of the second one. */
 } te_gemm_s8_mve;
 
 /** Two pixels, limits of 8 bits.
@@ -38,16 +44,24 @@ void te_gemm2_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const
 /** Two pixels, any limits. */
 void te_gemm2_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
 
+/** Two pixels, addends, limits of 8 bits. */
+void te_gemm2_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+
 /** One pixel, limits of 8 bits. */
 void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
 /** One pixel, any limits. */
 void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
-static inline void te_gemm2_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second,
-                                   int8_t *output) {
+/** One pixel, its addend, limits of 8 bits. */
+void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
+
+typedef void te_gemm2_function(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+
+/** Which function a layer's limits need. */
+static inline te_gemm2_function *te_gemm2_for(const te_gemm_s8_mve *gemm) {
     const int full = gemm->output_min == -128 && gemm->output_max == 127;
-    (full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve)(gemm, first, second, output);
+    return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;
 }
 
 static inline void te_gemm1_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {

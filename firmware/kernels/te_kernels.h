@@ -304,6 +304,7 @@ typedef struct {
     int32_t in_c;
     int32_t out_h;
     int32_t out_w;
+    int32_t kernel_h;
     int32_t stride_h;
     int32_t stride_w;
     int32_t pad_top;
@@ -366,6 +367,33 @@ typedef struct {
  *  @param output  (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols) */
 void te_batch_matmul_s8(const te_batch_matmul_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
                         void *scratch);
+
+/** te_batch_matmul_params for processors with MVE: the left rows are dense. */
+typedef struct {
+    int32_t batch_dims[3];
+    int32_t lhs_batch_strides[3];
+    int32_t rhs_batch_strides[3];
+    int32_t rows;
+    int32_t depth;
+    int32_t cols;
+    int32_t lhs_row_stride;
+    int32_t rhs_depth_stride; /**< At most 9,362. */
+    int32_t rhs_col_stride;
+    int32_t lhs_zero_point;
+    int32_t rhs_zero_point;
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t rounding;
+    int32_t left_shift;
+    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+} te_batch_matmul_mve_params;
+
+/** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
+ *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
+ *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
+ *  @param scratch  With d = depth rounded up to sixteens: (4 * d + 64) bytes for every four columns begun, and 2 * d. */
+void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8_t *lhs, const int8_t *rhs,
+                            int8_t *output, void *scratch);
 
 /** The same product of int16 values, with sums of 64 bits. */
 typedef struct {
@@ -585,6 +613,21 @@ typedef struct {
 
 /** @param output  (kept_dims) */
 void te_mean_s8(const te_mean_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_mean_params over all but batches and channels, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t count; /**< Values of a mean, [1, 255]. */
+    int32_t channels;
+    int32_t offset;     /**< Less the input's zero point, times count. */
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t rounding;
+    int32_t left_shift;
+} te_mean_mve_params;
+
+/** @param input   (batches, count, channels)
+ *  @param output  (batches, channels) */
+void te_mean_s8_mve(const te_mean_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_mean_s8() of int16 values, whose zero points are 0. */
 void te_mean_s16(const te_mean_params *params, const int16_t *input, int16_t *output, void *scratch);

@@ -119,11 +119,13 @@ def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tup
     elif call.function.startswith(WINDOWS) and fields["batches"] == 1:
         in_row, out_row = source.bytes // fields["in_h"], output.bytes // fields["out_h"]
         under = [set(_rows(fields, y)) for y in range(fields["out_h"])]
-        for y in range(fields["out_h"]):
-            yield {}, (y * out_row, (y + 1) * out_row)  # Where only padding is left under the windows.
+        for y in range(0, fields["out_h"], 2 if fields.get("two_rows") else 1):
+            last = min(y + 2, fields["out_h"]) if fields.get("two_rows") else y + 1
+            written = (y * out_row, last * out_row)
+            yield {}, written  # Where only padding is left under the windows.
             later = set().union(*under[y:])
             for row in sorted(later):
-                yield {0: (row * in_row, (row + 1) * in_row)}, (y * out_row, (y + 1) * out_row)
+                yield {0: (row * in_row, (row + 1) * in_row)}, written
     else:
         yield {position: (0, tensor.bytes) for position, tensor in enumerate(call.inputs)}, (0, output.bytes)
 

@@ -43,8 +43,9 @@ def geometries() -> Iterator[tuple[int, int, Window]]:
                 yield in_h, covered // stride + 1, Window(stride, dilation, pad, taps)
 
 
-def test_the_row_lag_is_the_least_that_loses_no_row() -> None:
-    """Moves the output down byte by byte until each row is written below all that is still to be read."""
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_row_lag_is_the_least_that_loses_no_row(at_once: int) -> None:
+    """Moves the output down byte by byte until all rows of a group are written below all that is still to be read."""
     for in_h, out_h, window in geometries():
         for in_row, out_row in ((7, 3), (3, 7), (4, 4)):
             source, output = image(in_h, in_row, 1), image(out_h, out_row, 1)
@@ -52,14 +53,14 @@ def test_the_row_lag_is_the_least_that_loses_no_row() -> None:
             def loses(lead: int, in_h=in_h, out_h=out_h, window=window, in_row=in_row, out_row=out_row) -> bool:
                 """With the output that far below the input, which begins at 0."""
                 return any(
-                    (y + 1) * out_row - lead > row * in_row
+                    min(y - y % at_once + at_once, out_h) * out_row - lead > row * in_row
                     for y in range(out_h)
-                    for later in range(y, out_h)
+                    for later in range(y - y % at_once, out_h)
                     for row in rows_under(later, window, in_h)
                 )
 
             least = next(lead for lead in itertools.count() if not loses(lead))
-            assert row_lag(source, output, window) == (Overlap(0, min(least, output.bytes)),)
+            assert row_lag(source, output, window, at_once) == (Overlap(0, min(least, output.bytes)),)
 
 
 @pytest.mark.parametrize("pixels", [1, 3, 4, 5, 9, 64])

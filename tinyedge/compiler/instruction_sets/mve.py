@@ -22,6 +22,10 @@ from tinyedge.compiler.lowering.window import Window
 _WINDOW = 4
 # (multiplier, shift) of the factor 1/2.
 _HALF = (2**30, 0)
+# Offsets of eight values have 16 bits.
+_MAX_GATHER_STRIDE = (2**16 - 1) // 7
+# Then the sum of so many int8 values fits 16 bits.
+_MAX_MEAN_COUNT = 255
 
 
 def use_mve(call: KernelCall) -> KernelCall:
@@ -82,7 +86,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     last = _round_up(out_w, outputs_at_once) - (2 if two_rows else 1)
     columns = max(pad_left + in_w, last * stride_w + _WINDOW)
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
-    dropped = ("multiplier_c", "kernel_h", "kernel_w", "dilation_h", "dilation_w")
+    dropped = ("multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     return dataclasses.replace(
         call,
         function="te_depthwise_conv2d_s8_mve",
@@ -104,6 +108,57 @@ def _fully_connected(call: KernelCall) -> KernelCall | None:
         return None
     factors = _factors(call.fields, _values(call.fields, "weights").reshape(out_c, in_c))
     return None if factors is None else _rows(call, factors, batches, in_c, out_c)
+
+
+def _batch_matmul(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    depth, cols, lhs_step, rhs_step = _integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    factor = prepare_factor(*_integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
+    if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
+        return None
+    whole = _round_up(depth, CHUNK)
+    return dataclasses.replace(
+        call,
+        function="te_batch_matmul_s8_mve",
+        struct="te_batch_matmul_mve_params",
+        fields={
+            **_without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+        scratch_bytes=_round_up(cols, 4) * (whole + 16) + 2 * whole,
+    )
+
+
+def _mean(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    (outer, batches, channels), kept = _tuple(fields, "kept_dims"), _tuple(fields, "kept_strides")
+    (*inner, count), (*_, step) = _tuple(fields, "reduced_dims"), _tuple(fields, "reduced_strides")
+    image = count * channels
+    dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
+    input_zero_point, *requantisation = _integers(
+        fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
+    )
+    factor = prepare_factor(*requantisation, largest=255 * count)
+    if not dense or count > _MAX_MEAN_COUNT or factor is None:
+        return None
+    return dataclasses.replace(
+        call,
+        function="te_mean_s8_mve",
+        struct="te_mean_mve_params",
+        fields={
+            "batches": batches,
+            "count": count,
+            "channels": channels,
+            "offset": -input_zero_point * count,
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+    )
 
 
 def _add(call: KernelCall) -> KernelCall | None:
@@ -188,6 +243,12 @@ def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
     return found  # type: ignore[return-value]
 
 
+def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
+    found = fields[name]
+    assert isinstance(found, tuple)
+    return found
+
+
 def _values(fields: Fields, name: str) -> np.ndarray:
     array = fields[name]
     assert isinstance(array, ConstantArray)
@@ -196,7 +257,9 @@ def _values(fields: Fields, name: str) -> np.ndarray:
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
     "te_add_s8": _add,
+    "te_batch_matmul_s8": _batch_matmul,
     "te_conv2d_s8": _conv2d,
     "te_depthwise_conv2d_s8": _depthwise_conv2d,
     "te_fully_connected_s8": _fully_connected,
+    "te_mean_s8": _mean,
 }

@@ -20,6 +20,13 @@ def test_stm32f405_is_the_chip_of_its_data_sheet():
     assert board.emulator.instructions_per_tick == Fraction(125, 21)
 
 
+def test_only_mps3_an547_starts_outside_of_its_flash():
+    board = load_board("mps3_an547")
+    assert board.boot is not None
+    assert board.boot.end <= board.flash.origin
+    assert [name for name in board_names() if load_board(name).boot] == ["mps3_an547"]
+
+
 @pytest.mark.parametrize("name", board_names())
 def test_every_description_is_whole(name):
     board = load_board(name)

@@ -17,6 +17,7 @@ SOURCES = sorted(KERNELS.glob("*.c"))
         ["gcc", "-O2"],
         ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"],
         ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0", "-mthumb"],
+        ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"],
     ],
     ids=" ".join,
 )

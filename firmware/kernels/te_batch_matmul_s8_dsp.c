@@ -7,6 +7,9 @@
 /* (a - za) * (b - zb) summed is a * b - zb * a - za * (b - zb) summed. The columns of the right factor become filters, the
  * last term their biases. The middle one is a value of the left factor's row, its sum, that meets a weight of -zb; as -zb
  * may be 128, it is there in halves, and then zeros make a word of four values full. */
+/* Of a pair of columns. */
+#define FACTOR_WORDS 3
+
 /** Four values of one column of the right factor from row `k` on, zeros past its end. */
 static uint32_t four_values(const te_batch_matmul_dsp_params *params, const int8_t *column, int32_t k) {
     const int32_t stride = params->rhs_depth_stride;
@@ -70,14 +73,10 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
         const int32_t excess = params->depth * params->rhs_zero_point;
         stream[0] = (uint32_t)(-params->lhs_zero_point * (first_sum - excess));
         stream[1] = (uint32_t)(-params->lhs_zero_point * (second_sum - excess));
-        for (int32_t channel = 0; channel < 2; ++channel) {
-            *words++ = (uint32_t)params->multiplier;
-            *words++ = (uint32_t)params->rounding;
-            *words++ = (uint32_t)params->right_shift;
-            if (!params->plain) {
-                *words++ = (uint32_t)params->left_shift;
-            }
-        }
+        *words++ = (uint32_t)params->multiplier;
+        *words++ = (uint32_t)params->multiplier;
+        *words++ = (uint32_t)(params->right_shift - (params->plain ? 1 : 0)) * 0x101u |
+                   (uint32_t)params->left_shift * 0x1010000u;
         stream = words;
     }
 }
@@ -133,9 +132,8 @@ void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8
     const int32_t *dims = params->batch_dims;
     const int32_t *lhs_strides = params->lhs_batch_strides;
     const int32_t *rhs_strides = params->rhs_batch_strides;
-    const int32_t factor_words = params->plain ? 6 : 8;
     uint32_t *stream = scratch;
-    uint32_t *columns = stream + (2 + params->steps + factor_words) * ((params->cols + 1) / 2);
+    uint32_t *columns = stream + (2 + params->steps + FACTOR_WORDS) * ((params->cols + 1) / 2);
     lhs = params->lhs_constant != NULL ? params->lhs_constant : lhs;
     rhs = params->rhs_constant != NULL ? params->rhs_constant : rhs;
     for (int32_t i = 0; i < dims[0]; ++i) {

@@ -11,9 +11,8 @@ typedef struct {
     /** For each row of the kernel (w0, w1) and (w1, w2), as halves of a word. */
     uint32_t weights[6];
     int32_t bias;
-    /** As in the `plain` stream of te_gemm_s8_dsp.h. */
-    int32_t multiplier;
-    int32_t rounding;
+    int32_t multiplier; /**< As in te_gemm_s8_dsp.h. */
+    int32_t rounding;   /**< Half a unit of the right shift, and the output's zero point above it. */
     int32_t right_shift;
 } te_depthwise3_channel;
 

@@ -65,41 +65,45 @@ static void advance(strip *rows, const te_depthwise_conv2d_dsp_params *params, c
     }
 }
 
-/* Of a channel with nine weights: bias, multiplier, rounding, right shift, a word a kernel row. */
-#define TE_DEPTHWISE3_WORDS 7
+/* Of a channel with nine weights. */
+#define TE_DEPTHWISE3_WORDS 5
 
 /** The constants of up to four channels, widened once for all rows. */
-static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t count) {
+static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t count, int32_t zero_point) {
     for (int32_t c = 0; c < count; ++c) {
-        channels->weights[0] = te_even_bytes(packed[4]);
-        channels->weights[1] = te_odd_bytes(packed[4]);
-        channels->weights[2] = te_even_bytes(packed[5]);
-        channels->weights[3] = te_odd_bytes(packed[5]);
-        channels->weights[4] = te_even_bytes(packed[6]);
-        channels->weights[5] = te_odd_bytes(packed[6]);
+        const uint32_t middle = (packed[3] & 0xff00ffffu) | ((packed[3] & 0x0000ff00u) << 8);
+        const uint32_t right_shift = (packed[3] >> 16) & 0xffu;
+        channels->weights[0] = te_even_bytes(packed[2]);
+        channels->weights[1] = te_odd_bytes(packed[2]);
+        channels->weights[2] = te_even_bytes(middle);
+        channels->weights[3] = te_odd_bytes(middle);
+        channels->weights[4] = te_even_bytes(packed[4]);
+        channels->weights[5] = te_odd_bytes(packed[4]);
         channels->bias = (int32_t)packed[0];
         channels->multiplier = (int32_t)packed[1];
-        channels->rounding = (int32_t)packed[2];
-        channels->right_shift = (int32_t)packed[3];
+        channels->rounding = (2 * zero_point + 1) * (1 << (right_shift - 1));
+        channels->right_shift = (int32_t)right_shift;
         ++channels;
         packed += TE_DEPTHWISE3_WORDS;
     }
 }
+
+/* Of any other channel before its weights. */
+#define TE_FACTOR_WORDS 3
 
 /** Output rows of one channel, for any kernel and factor.
  *  @param values  The channel's first row under the first output row. */
 static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int16_t *values, int32_t width,
                          const uint32_t *packed, int8_t *output, int32_t rows) {
     const int32_t multiplier = (int32_t)packed[1];
-    const int32_t rounding = (int32_t)packed[2];
-    const int32_t sign = rounding != 0 ? -1 : 0;
-    const int32_t right_shift = (int32_t)packed[3];
-    const uint32_t left_shift = packed[4];
-    const int32_t zero_point = params->plain ? 0 : params->output_zero_point;
+    const int32_t right_shift = (int32_t)(packed[2] & 0xffu);
+    const int32_t left_shift = (int32_t)(packed[2] >> 8);
+    const int32_t half = (int32_t)(((uint32_t)1 << right_shift) >> 1);
+    const int32_t sign = right_shift != 0 ? -1 : 0;
     for (; rows > 0; --rows) {
         const int16_t *window = values;
         for (int32_t x = params->out_w; x > 0; --x) {
-            const int8_t *taps = (const int8_t *)(packed + 5);
+            const int8_t *taps = (const int8_t *)(packed + TE_FACTOR_WORDS);
             int32_t sum = (int32_t)packed[0];
             for (int32_t y = 0; y < params->kernel_h; ++y) {
                 const int16_t *at = window + y * params->dilation_h * width;
@@ -109,8 +113,9 @@ static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int
                 }
             }
             sum = te_rounded_high_plus((int32_t)((uint32_t)sum << left_shift), multiplier);
-            sum += (sum < 0 ? sign : 0) + rounding;
-            *output = te_clamp((sum >> right_shift) + zero_point, params->output_min, params->output_max);
+            sum += (sum < 0 ? sign : 0) + half;
+            sum = (sum >> right_shift) + params->output_zero_point;
+            *output = te_clamp(sum, params->output_min, params->output_max);
             output += params->in_c;
             window += params->stride_w;
         }
@@ -133,7 +138,7 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
     rows->top = 0;
     rows->loaded = 0;
     if (params->three) {
-        unpack3(of->constants, packed, channels);
+        unpack3(of->constants, packed, channels, params->output_zero_point);
     }
     for (int32_t out_y = 0; out_y < params->out_h; out_y += params->strip_h) {
         const int32_t left = params->out_h - out_y;
@@ -168,7 +173,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     te_depthwise3_channel *constants = scratch;
     layer of;
     of.params = params;
-    of.words = params->three ? TE_DEPTHWISE3_WORDS : 5 + (params->kernel_h * params->kernel_w + 3) / 4;
+    of.words = params->three ? TE_DEPTHWISE3_WORDS : TE_FACTOR_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
     of.reach = (params->kernel_h - 1) * params->dilation_h;
     of.constants = constants;
     of.rows.values = (int16_t *)(constants + PLANES);

@@ -9,7 +9,7 @@
 /* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
  * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
  * stack: 0 end of the columns, 4 their begin, 8 output, 12 its stride, 16 channels left, 20 where the unrolled loop is
- * entered, 24 the struct. A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power
+ * entered, 24 the struct, 28 twice the zero point and one. A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power
  * of two, and is entered where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
@@ -29,43 +29,68 @@ __asm__(
     "    smlad r9, r14, r11, r9\n"
     ".endm\n"
 
-    /* One channel's sums to outputs, the factor's words read from the stream. */
-    ".macro te_finish_plain first:req, more:vararg\n"
-    "    ldm r0!, {r10, r11, r12}\n"
+    /* Both channels' sums to outputs: r10 and r11 the multipliers, r12 the shifts, of which an instruction that shifts by a
+     * register takes the lowest byte. */
+    ".macro te_finish_plain multiplier:req, first:req, more:vararg\n"
     "    .irp sum, \\first, \\more\n"
-    "    smmlar \\sum, \\sum, r10, \\sum\n"
+    "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
+    "    .endr\n"
+    "    lsl \\multiplier, r14, r12\n" /* Half a unit, and the zero point above it. */
+    "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\sum, asr #31\n"
-    "    add \\sum, \\sum, r11\n"
+    "    add \\sum, \\sum, \\multiplier\n"
     "    asr \\sum, \\sum, r12\n"
-    "    ssat \\sum, #8, \\sum\n"
+    "    ssat \\sum, #8, \\sum, asr #1\n"
     "    .endr\n"
     ".endm\n"
-    ".macro te_finish_general first:req, more:vararg\n"
-    "    ldm r0!, {r10, r11, r12, r14}\n"
-    "    cmp r11, #0\n"
-    "    .irp sum, \\first, \\more\n"
-    "    lsl \\sum, \\sum, r14\n"
-    "    smmlar \\sum, \\sum, r10, \\sum\n"
-    "    it ne\n"
-    "    addne \\sum, \\sum, \\sum, asr #31\n"
-    "    add \\sum, \\sum, r11\n"
-    "    asr \\sum, \\sum, r12\n"
-    "    .endr\n"
-    "    ldr r14, [sp, #24]\n"
-    "    ldrd r10, r11, [r14, #16]\n"
-    "    ldr r12, [r14, #24]\n"
-    "    .irp sum, \\first, \\more\n"
-    "    add \\sum, \\sum, r10\n"
-    "    cmp \\sum, r11\n"
-    "    it lt\n"
-    "    movlt \\sum, r11\n"
-    "    cmp \\sum, r12\n"
-    "    it gt\n"
-    "    movgt \\sum, r12\n"
-    "    .endr\n"
+    ".macro te_plain_pair\n"
+    "    ldm r0!, {r10, r11, r12}\n"
+    "    ldr r14, [sp, #28]\n"
+    ".endm\n"
+    ".macro te_plain_second\n"
+    "    lsr r12, r12, #8\n"
     ".endm\n"
 
-    ".macro te_gemm4 name:req, finish:req, unroll:req\n"
+    /* Here r1 is the right shift and r14 the left one. */
+    ".macro te_finish_general multiplier:req, first:req, more:vararg\n"
+    "    cmp r1, #0\n"
+    "    .irp sum, \\first, \\more\n"
+    "    lsl \\sum, \\sum, r14\n"
+    "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
+    "    it ne\n"
+    "    addne \\sum, \\sum, \\sum, asr #31\n"
+    "    .endr\n"
+    "    mov r14, #1\n"
+    "    lsl \\multiplier, r14, r1\n"
+    "    asr \\multiplier, \\multiplier, #1\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    asr \\sum, \\sum, r1\n"
+    "    .endr\n"
+    "    ldr r14, [sp, #24]\n"
+    "    ldr \\multiplier, [r14, #16]\n"
+    "    ldrd r1, r14, [r14, #20]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    cmp \\sum, r1\n"
+    "    it lt\n"
+    "    movlt \\sum, r1\n"
+    "    cmp \\sum, r14\n"
+    "    it gt\n"
+    "    movgt \\sum, r14\n"
+    "    .endr\n"
+    ".endm\n"
+    ".macro te_general_pair\n"
+    "    ldm r0!, {r10, r11, r12}\n"
+    "    uxtb r1, r12\n"
+    "    ubfx r14, r12, #16, #8\n"
+    ".endm\n"
+    ".macro te_general_second\n"
+    "    ubfx r1, r12, #8, #8\n"
+    "    lsr r14, r12, #24\n"
+    ".endm\n"
+
+    ".macro te_gemm4 name:req, kind:req, unroll:req\n"
     "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
     "    .thumb\n"
@@ -74,7 +99,7 @@ __asm__(
     "    .global \\name\n"
     "\\name:\n"
     "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #28\n"
+    "    sub sp, sp, #36\n"
     "    ldr r3, [r0, #4]\n"
     "    add r4, r1, r3, lsl #4\n"
     "    strd r4, r1, [sp, #0]\n"
@@ -89,6 +114,10 @@ __asm__(
     "    mls r5, r3, r4, r5\n"
     "    orr r5, r5, #1\n"
     "    strd r5, r0, [sp, #20]\n"
+    "    ldr r3, [r0, #16]\n"
+    "    add r3, r3, r3\n"
+    "    add r3, r3, #1\n"
+    "    str r3, [sp, #28]\n"
     "    ldr r0, [r0]\n"
     "1:\n"
     "    ldrd r2, r6, [r0], #8\n"
@@ -110,8 +139,10 @@ __asm__(
     "    ldr r10, [sp, #0]\n"
     "    cmp r1, r10\n"
     "    bne 2b\n"
-    "    \\finish r2, r3, r4, r5\n"
-    "    \\finish r6, r7, r8, r9\n"
+    "    te_\\kind\\()_pair\n"
+    "    te_finish_\\kind r10, r2, r3, r4, r5\n"
+    "    te_\\kind\\()_second\n"
+    "    te_finish_\\kind r11, r6, r7, r8, r9\n"
     "    ldrd r10, r11, [sp, #8]\n"
     "    ldr r12, [sp, #16]\n"
     "    add r1, r10, r11\n"
@@ -136,14 +167,14 @@ __asm__(
     "    add r1, r1, r11\n"
     "    strb r5, [r1, r11]\n"
     "5:\n"
-    "    add sp, sp, #28\n"
+    "    add sp, sp, #36\n"
     "    pop {r4-r11, pc}\n"
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
     /* One pixel: r2 and r3 sums, r10 end of the columns, r11 their begin, r14 output; the rest as above. Two steps are
      * 10 instructions and 40 bytes. */
-    ".macro te_gemm1 name:req, finish:req\n"
+    ".macro te_gemm1 name:req, kind:req\n"
     "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
     "    .thumb\n"
@@ -152,7 +183,7 @@ __asm__(
     "    .global \\name\n"
     "\\name:\n"
     "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #28\n"
+    "    sub sp, sp, #36\n"
     "    ldr r3, [r0, #4]\n"
     "    add r4, r1, r3, lsl #2\n"
     "    strd r4, r1, [sp, #0]\n"
@@ -168,6 +199,10 @@ __asm__(
     "    mls r5, r3, r4, r5\n"
     "    orr r5, r5, #1\n"
     "    strd r5, r0, [sp, #20]\n"
+    "    ldr r3, [r0, #16]\n"
+    "    add r3, r3, r3\n"
+    "    add r3, r3, #1\n"
+    "    str r3, [sp, #28]\n"
     "    ldr r0, [r0]\n"
     "1:\n"
     "    ldrd r2, r3, [r0], #8\n"
@@ -191,8 +226,10 @@ __asm__(
     "3:\n"
     "    cmp r1, r10\n"
     "    bne 2b\n"
-    "    \\finish r2\n"
-    "    \\finish r3\n"
+    "    te_\\kind\\()_pair\n"
+    "    te_finish_\\kind r10, r2\n"
+    "    te_\\kind\\()_second\n"
+    "    te_finish_\\kind r11, r3\n"
     "    ldr r14, [sp, #8]\n"
     "    ldr r12, [sp, #16]\n"
     "    strb r2, [r14], #1\n"
@@ -203,15 +240,15 @@ __asm__(
     "    str r12, [sp, #16]\n"
     "    bgt 1b\n"
     "4:\n"
-    "    add sp, sp, #28\n"
+    "    add sp, sp, #36\n"
     "    pop {r4-r11, pc}\n"
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    "te_gemm4 te_gemm4_plain_s8_dsp, te_finish_plain, 16\n"
-    "te_gemm4 te_gemm4_general_s8_dsp, te_finish_general, 4\n"
-    "te_gemm1 te_gemm1_plain_s8_dsp, te_finish_plain\n"
-    "te_gemm1 te_gemm1_general_s8_dsp, te_finish_general\n"
+    "te_gemm4 te_gemm4_plain_s8_dsp, plain, 16\n"
+    "te_gemm4 te_gemm4_general_s8_dsp, general, 4\n"
+    "te_gemm1 te_gemm1_plain_s8_dsp, plain\n"
+    "te_gemm1 te_gemm1_general_s8_dsp, general\n"
 
     /* Stores of four registers go in ascending order, so r1, r11, r12 and r14 hold the four runs' values. */
     "    .section .text.te_widen4_dsp, \"ax\", %progbits\n"
@@ -246,24 +283,27 @@ __asm__(
 
 #else /* The same in C, one channel and pixel at a time. */
 
-static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, const uint32_t *words) {
-    (void)gemm;
-    sum = te_rounded_high_plus(sum, (int32_t)words[0]);
-    sum += (sum < 0 ? -1 : 0) + (int32_t)words[1];
-    return te_saturate8(sum >> words[2]);
+static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right, int32_t left) {
+    (void)left;
+    sum = te_rounded_high_plus(sum, (int32_t)multiplier);
+    sum += (sum < 0 ? -1 : 0) + (2 * gemm->output_zero_point + 1) * (1 << right);
+    return te_saturate8(sum >> right >> 1);
 }
 
-static int32_t finish_general(const te_gemm_s8_dsp *gemm, int32_t sum, const uint32_t *words) {
-    sum = te_rounded_high_plus((int32_t)((uint32_t)sum << words[3]), (int32_t)words[0]);
-    sum += (words[1] != 0 && sum < 0 ? -1 : 0) + (int32_t)words[1];
-    return te_clamp(te_add_wrapping(sum >> words[2], gemm->output_zero_point), gemm->output_min, gemm->output_max);
+static int32_t finish_general(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right,
+                              int32_t left) {
+    sum = te_rounded_high_plus((int32_t)((uint32_t)sum << left), (int32_t)multiplier);
+    sum += (right != 0 && sum < 0 ? -1 : 0) + (int32_t)(((uint32_t)1 << right) >> 1);
+    return te_clamp(te_add_wrapping(sum >> right, gemm->output_zero_point), gemm->output_min, gemm->output_max);
 }
 
 static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels,
-                     int32_t factor_words, int32_t (*finish)(const te_gemm_s8_dsp *, int32_t, const uint32_t *)) {
+                     int32_t (*finish)(const te_gemm_s8_dsp *, int32_t, uint32_t, int32_t, int32_t)) {
     const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
+        const uint32_t *factors = stream + 2 + gemm->steps;
+        const uint32_t shifts = factors[2] >> (8 * second);
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
             int32_t sum = (int32_t)stream[second];
             for (int32_t step = 0; step < gemm->steps; ++step) {
@@ -271,29 +311,29 @@ static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t
                 const uint32_t weights = second ? te_odd_bytes(bytes) : te_even_bytes(bytes);
                 sum = te_dual_mac(weights, columns[step * pixels + pixel], sum);
             }
-            output[pixel * gemm->out_stride + channel] =
-                (int8_t)finish(gemm, sum, stream + 2 + gemm->steps + second * factor_words);
+            output[pixel * gemm->out_stride + channel] = (int8_t)finish(
+                gemm, sum, factors[second], (int32_t)(shifts & 0xffu), (int32_t)((shifts >> 16) & 0xffu));
         }
         if (second) {
-            stream += 2 + gemm->steps + 2 * factor_words;
+            stream = factors + 3;
         }
     }
 }
 
 void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS, 3, finish_plain);
+    multiply(gemm, columns, output, TE_GEMM_PIXELS, finish_plain);
 }
 
 void te_gemm4_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS, 4, finish_general);
+    multiply(gemm, columns, output, TE_GEMM_PIXELS, finish_general);
 }
 
 void te_gemm1_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1, 3, finish_plain);
+    multiply(gemm, columns, output, 1, finish_plain);
 }
 
 void te_gemm1_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1, 4, finish_general);
+    multiply(gemm, columns, output, 1, finish_general);
 }
 
 uint32_t *te_widen4_dsp(uint32_t *columns, const int8_t *const sources[4], int32_t words) {

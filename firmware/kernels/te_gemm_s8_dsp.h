@@ -8,11 +8,12 @@
  *  biases, so that padding is a column value like any other.
  *
  *  The stream of a pair of channels is in words: two biases; a word a step, whose bytes are the first value of the first
- *  channel, that of the second channel, then their second values; and per channel how its sum becomes an output. That is
- *  three words where `plain`: multiplier - 2^32, rounding, right shift; the sum is
- *  ((sum * multiplier / 2^32, rounded) - (1 if negative) + rounding) >> shift, limited to 8 bits, where `rounding` holds
- *  half a unit and the output's zero point. Else it is four words, the last one a left shift, and the zero point and the
- *  limits come from the struct. An odd number of channels ends with a pair of which the second channel is 0. */
+ *  channel, that of the second channel, then their second values; two multipliers; and a word of bytes, two right shifts
+ *  and two left shifts. A multiplier is the factor's, doubled, less 2^32, for SMMLAR adds the sum itself. A sum becomes
+ *  (round((sum << left) * multiplier / 2^32) - (1 if negative) + half) >> right, and gets the zero point and the limits of
+ *  the struct. In a `plain` layer, every right shift is at least 1, no left shift is needed, and the limits are those of
+ *  8 bits: there the zero point is added with the half, and the stream has the right shifts less one. An odd number of
+ *  channels ends with a pair of which the second channel is 0. */
 #ifndef TE_GEMM_S8_DSP_H
 #define TE_GEMM_S8_DSP_H
 
@@ -33,7 +34,7 @@ typedef struct {
     int32_t output_max;
 } te_gemm_s8_dsp;
 
-/** Four pixels, every right shift in [1, 31], no left shift, limits of 8 bits.
+/** Four pixels of a `plain` layer.
  *  @param columns  (steps, 4) words of two values: the four pixels' first step, their second, ...
  *  @param output   out_c values a pixel, at `out_stride` from one to the next. */
 void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);

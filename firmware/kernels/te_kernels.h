@@ -197,7 +197,7 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain;       /**< Whether the factors are packed in three words a channel, see te_gemm_s8_dsp.h. */
+    int32_t plain;       /**< See te_gemm_s8_dsp.h. */
     int32_t group_words; /**< Words from a group's filters to the next one's. */
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
 } te_conv2d_dsp_params;
@@ -234,9 +234,11 @@ typedef struct {
                           and `plain`. */
     int32_t plane_w; /**< Values of a padded input row, and 3 more, at least; even. */
     int32_t strip_h; /**< Output rows whose input is widened at once. */
-    const uint32_t *packed; /**< A channel after the other: bias, multiplier - 2^32, rounding, right shift; then, where
-                                 `three`, for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first;
-                                 else a left shift and kernel_h * kernel_w bytes, rounded up to whole words. */
+    const uint32_t *packed; /**< A channel after the other: bias, multiplier as in te_gemm_s8_dsp.h; then, where `three`,
+                                 for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first, of which
+                                 the second row has the right shift in the place of the repeated weight; else the right
+                                 shift plus 256 times the left shift, and kernel_h * kernel_w bytes, rounded up to whole
+                                 words. */
 } te_depthwise_conv2d_dsp_params;
 
 /** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
@@ -256,7 +258,7 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain;          /**< Whether the factors are packed in three words a channel, see te_gemm_s8_dsp.h. */
+    int32_t plain;          /**< See te_gemm_s8_dsp.h. */
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 
@@ -435,9 +437,8 @@ typedef struct {
     int32_t rhs_zero_point;
     int32_t output_zero_point;
     int32_t steps; /**< Half of depth + 4, rounded up to fours. */
-    int32_t plain; /**< As in te_gemm_s8_dsp.h, like the next four. */
+    int32_t plain; /**< As in te_gemm_s8_dsp.h, like the next three. */
     int32_t multiplier;
-    int32_t rounding;
     int32_t right_shift;
     int32_t left_shift;
     const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
@@ -447,7 +448,7 @@ typedef struct {
 /** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
  *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
  *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
- *  @param scratch  4 * (steps + 8, or 10 where not `plain`) bytes a pair of cols, and 4 * steps for each of 4 rows, or of 1
+ *  @param scratch  4 * (steps + 5) bytes a pair of cols, and 4 * steps for each of 4 rows, or of 1
  *                  where there are fewer. */
 void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs,
                             int8_t *output, void *scratch);
@@ -492,7 +493,7 @@ typedef struct {
     int32_t scaled_multiplier;
     int32_t scaled_shift; /**< [-31, 0] */
     int32_t exact_zero_point;
-    int32_t output_multiplier; /**< As in the `plain` stream of te_gemm_s8_dsp.h, like the next two. */
+    int32_t output_multiplier; /**< As in te_gemm_s8_dsp.h; with the zero point in output_rounding. */
     int32_t output_rounding;
     int32_t output_right_shift;
 } te_add_dsp_params;

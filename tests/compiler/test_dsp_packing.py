@@ -70,28 +70,30 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
                     for member in range(2):
                         found[member, 4 * four + order[0]] = byte(word, member)
                         found[member, 4 * four + order[1]] = byte(word, 2 + member)
+            multipliers = [signed(next(words)) for _ in pair]
+            shifts = next(words)
             for member, channel in enumerate(pair):
                 expected = np.zeros(depth, int) if channel is None else filters[channel]
                 np.testing.assert_array_equal(found[member, :depth], expected)
                 assert not found[member, depth:].any()
-                constants = [signed(next(words)) for _ in range(3 if full_range else 4)]
                 if channel is not None:
-                    assert constants[:3] == [
-                        factors.multipliers[channel],
-                        factors.roundings[channel],
-                        factors.right_shifts[channel],
-                    ]
+                    assert multipliers[member] == factors.multipliers[channel]
+                    assert byte(shifts, member) == factors.right_shifts[channel] - full_range
+                    assert byte(shifts, 2 + member) == factors.left_shifts[channel]
     assert next(words, None) is None
 
 
 def test_depthwise_words_hold_every_weight():
     filters = random_filters(np.random.default_rng(1), 3, 9)
-    factors = factors_of(filters)
+    factors = factors_of(filters, shifts=[-6, -7, -31])
     for row, weights in zip(pack_depthwise3(factors), filters.reshape(3, 3, 3), strict=True):
-        assert [[byte(word, index) for index in (0, 1, 3)] for word in row[4:]] == weights.tolist()
-        assert [byte(word, 2) for word in row[4:]] == weights[:, 1].tolist()
+        assert [[byte(word, index) for index in (0, 1, 3)] for word in row[2:]] == weights.tolist()
+        assert [byte(row[2], 2), byte(row[4], 2)] == [weights[0, 1], weights[2, 1]]
+    assert [byte(row[3], 2) for row in pack_depthwise3(factors)] == [6, 7, 31]
+    factors = factors_of(filters, shifts=[-6, 0, 3])
     for row, weights in zip(pack_depthwise(factors), filters, strict=True):
-        assert [byte(row[5 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
+        assert [byte(row[3 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
+    assert [[byte(row[2], 0), byte(row[2], 1)] for row in pack_depthwise(factors)] == [[6, 0], [0, 0], [0, 3]]
 
 
 @pytest.mark.parametrize("full_range", [True, False])

@@ -141,7 +141,6 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
         return None
     steps = 2 * (-(-depth // 4) + 1)
     kept = {name: value for name, value in fields.items() if name not in ("multiplier", "shift")}
-    factor_words = 6 if factor.plain else 8
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
         call,
@@ -152,11 +151,10 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
             "steps": steps,
             "plain": int(factor.plain),
             "multiplier": factor.multiplier,
-            "rounding": factor.rounding,
             "right_shift": factor.right_shift,
             "left_shift": factor.left_shift,
         },
-        scratch_bytes=4 * ((2 + steps + factor_words) * -(-cols // 2) + steps * at_once),
+        scratch_bytes=4 * ((5 + steps) * -(-cols // 2) + steps * at_once),
     )
 
 

@@ -144,14 +144,12 @@ def pack_filters(factors: Factors, groups: int) -> PackedFilters:
     filters = factors.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
-    parts = [factors.multipliers, factors.roundings, factors.right_shifts]
-    if not factors.plain:
-        parts.append(factors.left_shifts)
-    constants = np.stack(parts, axis=1)  # (channels, 3 or 4)
     streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
-        streams.append(_stream(_padded(filters[members], words), factors.biases[members], constants[members]))
+        right_shifts = factors.right_shifts - (1 if factors.plain else 0)
+        parts = (factors.biases, factors.multipliers, right_shifts, factors.left_shifts)
+        streams.append(_stream(_padded(filters[members], words), *(values[members] for values in parts)))
     return PackedFilters(np.concatenate(streams), factors.plain, words)
 
 
@@ -162,12 +160,13 @@ def pack_depthwise3(factors: Factors) -> np.ndarray:
         factors: Of filters (channels, 9), `plain`.
 
     Returns:
-        uint32 words, (channels, 7).
+        uint32 words, (channels, 5).
     """
-    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts)
-    rows = np.ascontiguousarray(factors.filters.reshape(-1, 3, 3)[..., (0, 1, 1, 2)])  # (channels, kernel_h, 4)
-    weights = rows.view("<u4").reshape(-1, 3)
-    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights], axis=1)
+    rows = factors.filters.reshape(-1, 3, 3)[..., (0, 1, 1, 2)]  # (channels, kernel_h, 4)
+    rows[:, 1, 2] = factors.right_shifts
+    weights = np.ascontiguousarray(rows).view("<u4").reshape(-1, 3)
+    constants = np.stack((factors.biases, factors.multipliers), axis=1)
+    packed: np.ndarray = np.concatenate([_words(constants), weights], axis=1)
     return packed
 
 
@@ -176,17 +175,21 @@ def _padded(filters: np.ndarray, words: int) -> np.ndarray:
     return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
 
 
-def _stream(filters: np.ndarray, biases: np.ndarray, constants: np.ndarray) -> np.ndarray:
+def _stream(
+    filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, left_shifts: np.ndarray
+) -> np.ndarray:
     """Return the words of one group of channels."""
     if len(filters) % 2:
-        filters, biases, constants = (
-            np.concatenate([values, np.zeros_like(values[:1])]) for values in (filters, biases, constants)
+        filters, biases, multipliers, right_shifts, left_shifts = (
+            np.concatenate([values, np.zeros_like(values[:1])])
+            for values in (filters, biases, multipliers, right_shifts, left_shifts)
         )
+    shifts = (right_shifts + (left_shifts << 16)).reshape(-1, 2) @ (1, 256)  # (pairs)
     steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
     bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
     weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
     stream: np.ndarray = np.concatenate(
-        [_words(biases).reshape(-1, 2), weights, _words(constants).reshape(len(steps), -1)], axis=1
+        [_words(biases).reshape(-1, 2), weights, _words(multipliers).reshape(-1, 2), _words(shifts[:, None])], axis=1
     )
     return stream.ravel()
 
@@ -198,9 +201,9 @@ def pack_depthwise(factors: Factors) -> np.ndarray:
         factors: Of filters (channels, kernel_h * kernel_w).
 
     Returns:
-        uint32 words, (channels, 5 + words of weights).
+        uint32 words, (channels, 3 + words of weights).
     """
-    parts = (factors.biases, factors.multipliers, factors.roundings, factors.right_shifts, factors.left_shifts)
+    parts = (factors.biases, factors.multipliers, factors.right_shifts + 256 * factors.left_shifts)
     weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
     packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
     return packed

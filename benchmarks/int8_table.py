@@ -13,8 +13,8 @@ Top-1 is of all test images and in our C on the host, which has TFLite Micro's b
 predictions compare its logits with the float network's. "simulated = C" is the share of predictions that the trained
 network in PyTorch and our C have in common. Instructions are one inference's on the emulated stm32f405.
 
-Prints Markdown and writes benchmarks/results/int8_table.json, where other runs' and ways' figures stay. A model with the
-very bytes of the one in that file keeps its accuracy, as its answers are the same; its instructions are counted.
+Prints Markdown and writes benchmarks/results/int8_table.json, where other runs' and ways' figures stay. A model with
+the very bytes of the one in that file keeps its accuracy, as its answers are the same; its instructions are counted.
 """
 
 import argparse

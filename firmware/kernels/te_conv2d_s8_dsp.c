@@ -11,7 +11,7 @@ typedef struct {
     int32_t row;         /**< Bytes from an input row to the next. */
     int32_t words;       /**< Depth in units of 4 bytes, the last one maybe in part. */
     int32_t has_runs;    /**< Whether a row of a window is a run of bytes. */
-    int8_t *spare;       /**< A row of padding, or the gathered windows of all pixels. */
+    int8_t *spare;       /**< One tap of padding, or the gathered windows of all pixels. */
 } layer;
 
 /** The pixels of one pass over the filters. */
@@ -203,7 +203,7 @@ void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, i
     const int32_t has_runs = params->dilation_w == 1 && groups == 1;
     layer of = {params, input, params->in_w * params->in_c, words, has_runs, (int8_t *)(columns + 2 * words * at_once)};
     if (params->group_c % 4 == 0) {
-        memset(of.spare, params->input_zero_point, (size_t)(params->kernel_w * params->group_c));
+        memset(of.spare, params->input_zero_point, (size_t)params->group_c);
     } else {
         memset(of.spare, 0, (size_t)(4 * words * at_once));
     }

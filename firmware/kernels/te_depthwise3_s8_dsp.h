@@ -39,10 +39,10 @@ typedef struct {
  *  @param count        Pixels, at least 1. */
 void te_widen_planes_dsp(int16_t *row, int32_t plane_bytes, const int8_t *pixels, int32_t in_c, int32_t count);
 
-/** Each output one value to the right of the one before. Reads up to 3 values past the last window. */
+/** Each output one value to the right of the one before. May read one value past the last window. */
 void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows);
 
-/** Each output two values to the right of the one before. */
+/** Each output two values to the right of the one before. Reads one value past the last window. */
 void te_depthwise3_stride2_dsp(te_depthwise3_rows *rows);
 
 #endif /* TE_DEPTHWISE3_S8_DSP_H */

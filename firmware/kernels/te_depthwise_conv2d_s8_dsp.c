@@ -10,7 +10,7 @@
 /** Consecutive rows of the padded input as int16 values, a plane a channel: the input of some output rows. */
 typedef struct {
     int16_t *values;
-    int32_t width;  /**< Of a row of the padded input, and what is read past it; even. */
+    int32_t width;  /**< Of a row of the padded input; even. */
     int32_t plane;  /**< Values from a channel to the next. */
     int32_t top;    /**< Which row of the padded input comes first. */
     int32_t loaded; /**< Rows of the padded input up to here were loaded. */
@@ -52,12 +52,14 @@ static void advance(strip *rows, const te_depthwise_conv2d_dsp_params *params, c
     for (; rows->loaded <= last; ++rows->loaded) {
         int16_t *row = rows->values + (rows->loaded - first) * rows->width;
         const int32_t y = rows->loaded - params->pad_top;
-        const int8_t *pixels = input + y * params->in_w * params->in_c;
         if (y < 0 || y >= params->in_h) {
             for (int32_t c = 0; c < channels; ++c) {
                 fill(row + c * rows->plane, rows->width, params->input_zero_point);
             }
-        } else if (channels == PLANES) {
+            continue;
+        }
+        const int8_t *pixels = input + y * params->in_w * params->in_c;
+        if (channels == PLANES) {
             te_widen_planes_dsp(row + params->pad_left, 2 * rows->plane, pixels, params->in_c, params->in_w);
         } else {
             widen_few(row + params->pad_left, rows->plane, pixels, params->in_w, params->in_c, channels);
@@ -176,7 +178,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     of.words = params->three ? TE_DEPTHWISE3_WORDS : TE_FACTOR_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
     of.reach = (params->kernel_h - 1) * params->dilation_h;
     of.constants = constants;
-    of.rows.values = (int16_t *)(constants + PLANES);
+    of.rows.values = params->three ? (int16_t *)(constants + PLANES) : (int16_t *)scratch;
     of.rows.width = params->plane_w;
     of.rows.plane = ((params->strip_h - 1) * params->stride_h + of.reach + 1) * params->plane_w;
     /* The borders to the left and right stay for all channels. */

@@ -9,8 +9,9 @@
 /* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
  * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
  * stack: 0 end of the columns, 4 their begin, 8 output, 12 its stride, 16 channels left, 20 where the unrolled loop is
- * entered, 24 the struct, 28 twice the zero point and one. A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power
- * of two, and is entered where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
+ * entered, 24 the struct, 28 twice the zero point and one. A step is 13 instructions for 16 multiply-accumulates. The
+ * loop is `unroll` steps long, a power of two, and is entered where the depth leaves a remainder, so that each step has
+ * to be 52 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
     ".macro te_step4\n"
@@ -62,7 +63,7 @@ __asm__(
     "    .endr\n"
     "    mov r14, #1\n"
     "    lsl \\multiplier, r14, r1\n"
-    "    asr \\multiplier, \\multiplier, #1\n"
+    "    lsr \\multiplier, \\multiplier, #1\n"
     "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\multiplier\n"
     "    asr \\sum, \\sum, r1\n"

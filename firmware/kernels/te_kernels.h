@@ -202,11 +202,13 @@ typedef struct {
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
 } te_conv2d_dsp_params;
 
-/** @param input    (batches, in_h, in_w, in_c)
+/** Reads four windows before it writes their outputs, so that with one group and batch the output may lie over the
+ *  input by rows.
+ *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, out_c)
  *  @param scratch  With depth = kernel_h * kernel_w * group_c rounded up to fours and n = 4 pixels, or 1 where the output
- *                  has fewer than 4: 2 * depth * n bytes, and then kernel_w * group_c bytes if group_c is a multiple of
- *                  4, else depth * n. */
+ *                  has fewer than 4: 2 * depth * n bytes, and then group_c bytes if group_c is a multiple of 4, else
+ *                  depth * n. */
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_depthwise_conv2d_params of one filter a channel for processors with the DSP extension. */
@@ -229,10 +231,9 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain;   /**< As in te_gemm_s8_dsp.h. */
     int32_t three;   /**< Whether the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2, out_w at least 2,
-                          and `plain`. */
-    int32_t plane_w; /**< Values of a padded input row, and 3 more, at least; even. */
+                          and the layer plain as in te_gemm_s8_dsp.h. */
+    int32_t plane_w; /**< Values of a padded input row; even. */
     int32_t strip_h; /**< Output rows whose input is widened at once. */
     const uint32_t *packed; /**< A channel after the other: bias, multiplier as in te_gemm_s8_dsp.h; then, where `three`,
                                  for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first, of which
@@ -245,7 +246,7 @@ typedef struct {
  *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
  *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, in_c)
- *  @param scratch  160 bytes, and 8 * plane_w for each row under strip_h output rows:
+ *  @param scratch  160 bytes where `three`, and 8 * plane_w for each row under strip_h output rows:
  *                  (strip_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
 void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
@@ -262,7 +263,8 @@ typedef struct {
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 
-/** @param input    (batches, in_c)
+/** Reads four rows before it writes their outputs, so that the output may lie over the input by rows.
+ *  @param input    (batches, in_c)
  *  @param output   (batches, out_c)
  *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4, or 1 where there are fewer than 4 rows. */
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
@@ -436,7 +438,7 @@ typedef struct {
     int32_t lhs_zero_point;
     int32_t rhs_zero_point;
     int32_t output_zero_point;
-    int32_t steps; /**< Half of depth + 4, rounded up to fours. */
+    int32_t steps; /**< 2 * (ceil(depth / 4) + 1) */
     int32_t plain; /**< As in te_gemm_s8_dsp.h, like the next three. */
     int32_t multiplier;
     int32_t right_shift;

@@ -36,12 +36,16 @@ def byte(word: int, index: int) -> int:
     return (int(word) >> 8 * index & 0xFF) - 2 * (int(word) >> 8 * index & 0x80)
 
 
-def finish(sum_: int, multiplier: int, rounding: int, right: int, left: int) -> int:
+def finish(factors, channel: int, sum_: int) -> int:
     """As the instructions: SMMLAR, an addition of the sign, an addition, a shift; without the limits."""
-    sum_ <<= left
-    sum_ += (sum_ * multiplier + 2**31) >> 32
+    right, zero_point = int(factors.right_shifts[channel]), OUTPUT_ZERO_POINT
+    sum_ <<= int(factors.left_shifts[channel])
+    sum_ += (sum_ * int(factors.multipliers[channel]) + 2**31) >> 32
+    half = 1 << right >> 1
+    rounding = half + (zero_point << right) if factors.plain else half
     assert -(2**31) <= sum_ + rounding < 2**31
-    return (sum_ + (-1 if sum_ < 0 and rounding else 0) + rounding) >> right
+    result = (sum_ + (-1 if sum_ < 0 and right else 0) + rounding) >> right
+    return result if factors.plain else result + zero_point
 
 
 def random_filters(rng, channels, depth):
@@ -111,21 +115,14 @@ def test_constants_give_the_references_bits(full_range):
         for values in (rng.integers(-128, 128, 5), np.full(5, -128), np.full(5, 127)):
             reference = int(bias[channel] + filters[channel].astype(int) @ (values - INPUT_ZERO_POINT))
             expected = requantise(reference, int(multipliers[channel]), int(shifts[channel])) + OUTPUT_ZERO_POINT
-            got = finish(
-                int(factors.biases[channel] + filters[channel].astype(int) @ values),
-                int(factors.multipliers[channel]),
-                int(factors.roundings[channel]),
-                int(factors.right_shifts[channel]),
-                int(factors.left_shifts[channel]),
-            ) + (0 if factors.plain else OUTPUT_ZERO_POINT)
+            got = finish(factors, channel, int(factors.biases[channel] + filters[channel].astype(int) @ values))
             assert clamp(got, -128, 127) == clamp(expected, -128, 127)
 
 
 def test_halves_are_rounded_away_from_zero():
     factors = factors_of(np.array([[1]], np.int8), bias=[INPUT_ZERO_POINT], multipliers=[2**30], shifts=[-2])
-    constants = [int(getattr(factors, name)[0]) for name in ("multipliers", "roundings", "right_shifts", "left_shifts")]
     sums = [-20, -12, -4, 4, 12, 20]  # Times 1/8.
-    assert [finish(value, *constants) - OUTPUT_ZERO_POINT for value in sums] == [-3, -2, -1, 1, 2, 3]
+    assert [finish(factors, 0, value) - OUTPUT_ZERO_POINT for value in sums] == [-3, -2, -1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -137,9 +134,7 @@ def test_pruned_channels_keep_their_constant(bias, multiplier, shift, full_range
     factors = factors_of(weights, [bias], [multiplier], [shift], full_range)
     assert not factors.filters.any()
     expected = clamp(requantise(bias, multiplier, shift) + OUTPUT_ZERO_POINT, -128, 127)
-    constants = [int(getattr(factors, name)[0]) for name in ("multipliers", "roundings", "right_shifts", "left_shifts")]
-    got = finish(int(factors.biases[0]), *constants) + (0 if factors.plain else OUTPUT_ZERO_POINT)
-    assert clamp(got, -128, 127) == expected
+    assert clamp(finish(factors, 0, int(factors.biases[0])), -128, 127) == expected
 
 
 def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
@@ -149,6 +144,7 @@ def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
     assert factors_of(weights, bias=[2**20], shifts=[9]) is not None
     assert prepare_factor(2**30, 0, 0, largest=2**30) is None
     assert prepare_factor(0, 0, 0, largest=1) is None
+    assert factors_of(weights, multipliers=[2**30 - 1]) is None
 
 
 def test_factors_of_a_half_and_more_are_not_plain():

@@ -14,7 +14,7 @@ def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
     instruction_set: str = typer.Option(
-        "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7 and M33."
+        "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85."
     ),
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),

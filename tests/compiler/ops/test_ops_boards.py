@@ -5,6 +5,7 @@ import secrets
 import numpy as np
 import pytest
 from kernel_cases import assert_bit_exact
+from test_ops_factors import cases_of_every_shift
 from test_ops_random import random_case
 
 from tinyedge.targets.board import board_names
@@ -23,3 +24,9 @@ def test_random_cases_on_a_board(board_kernels, board_name, seed, tmp_path):
     except BaseException:
         print(f"seed {seed}")
         raise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board_name", BOARDS)
+def test_every_shift_on_a_board(board_kernels, board_name, tmp_path):
+    assert_bit_exact(cases_of_every_shift(), [board_kernels(board_name)], tmp_path)

@@ -158,3 +158,24 @@ def test_bounds_of_activations_are_rounded_in_single_precision(check, op):
             cases.append(Case(f"{op} {scale!r}", model, [np.full((1, 1, 2), 127, np.int8)]))
     assert len(cases) > 5
     check(cases)
+
+
+def cases_of_every_shift() -> list[Case]:
+    """Products of five rows, as kernels take them by four and by one, with factors from 2^-32 to 2^3."""
+    rng = np.random.default_rng(3)
+    cases = []
+    for exponent in range(-32, 4):
+        source, weight = np.float32(0.5), np.float32(0.25)
+        output = np.float32(float(source) * float(weight) * 1.7 / 2.0**exponent)
+        inputs = [
+            TensorSpec((5, 7), source, -3),
+            constant(rng.integers(-127, 128, (3, 7)).astype(np.int8), weight),
+            constant(rng.integers(-(2**13), 2**13, 3).astype(np.int32), source * weight),
+        ]
+        model = one_operator("FULLY_CONNECTED", inputs, TensorSpec((5, 3), output, 11))
+        cases.append(Case(f"2^{exponent}", model, [rng.integers(-128, 128, (4, 5, 7)).astype(np.int8)]))
+    return cases
+
+
+def test_every_shift(check):
+    check(cases_of_every_shift())

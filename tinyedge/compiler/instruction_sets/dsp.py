@@ -21,7 +21,7 @@ from tinyedge.compiler.lowering.window import Window
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
 _PIXELS = 4
 # Four te_depthwise3_channel.
-_DEPTHWISE_CONSTANT_BYTES = 160
+_DEPTHWISE3_CONSTANT_BYTES = 160
 # What the widened input of some output rows may take where a single one does not take more.
 _STRIP_BYTES = 3072
 # Then the sum of a row of int8 values fits 16 bits.
@@ -35,8 +35,8 @@ _HALF = (2**30, 0)
 
 def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
-    specialise = _KERNELS.get(call.function)
-    return call if specialise is None else specialise(call) or call
+    choose = _KERNELS.get(call.function)
+    return call if choose is None else choose(call) or call
 
 
 def _conv2d(call: KernelCall) -> KernelCall | None:
@@ -55,8 +55,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
         return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
     depth = 4 * packed.words
     at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
-    kernel_w = window[1]
-    spare = kernel_w * group_c if group_c % 4 == 0 else depth * at_once
+    spare = group_c if group_c % 4 == 0 else depth * at_once
     kept = {name: value for name, value in fields.items() if name not in ("weights", "bias", "multipliers", "shifts")}
     return dataclasses.replace(
         call,
@@ -91,9 +90,12 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         return None
     vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
-    plane_w = (padded_w + 4) // 2 * 2
+    plane_w = (padded_w + 1) // 2 * 2
     three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     strip_h = _strip_rows(vertical, out_h, 8 * plane_w)
+    scratch_bytes = (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, strip_h)
+    if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
+        return None  # Mostly padding, as where taps lie far apart.
     dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
     return dataclasses.replace(
         call,
@@ -101,24 +103,23 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         struct="te_depthwise_conv2d_dsp_params",
         fields={
             **{name: value for name, value in fields.items() if name not in dropped},
-            "plain": int(factors.plain),
             "three": int(three),
             "plane_w": plane_w,
             "strip_h": strip_h,
             "packed": ConstantArray((pack_depthwise3 if three else pack_depthwise)(factors)),
         },
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
-        scratch_bytes=_DEPTHWISE_CONSTANT_BYTES + 8 * plane_w * _rows_under(vertical, strip_h),
+        scratch_bytes=scratch_bytes,
     )
 
 
-def _rows_under(vertical: Window, out_rows: int) -> int:
+def _input_rows(vertical: Window, out_rows: int) -> int:
     return (out_rows - 1) * vertical.stride + (vertical.taps - 1) * vertical.dilation + 1
 
 
 def _strip_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
     """Return how many output rows to compute at once: enough to forget what a strip costs, few enough to stay small."""
-    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _rows_under(vertical, rows) <= _STRIP_BYTES)
+    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _input_rows(vertical, rows) <= _STRIP_BYTES)
     return next(fitting, 1)
 
 

@@ -8,6 +8,8 @@ from tinyedge.compiler.fixed_point import requantise, wrap_int32
 
 # Sums, and half a unit on top of them, have to stay within 32 bits.
 _MAX_SUM = 2**30
+# Less, doubled and less 2^32, is no int32.
+_MIN_MULTIPLIER = 2**30
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
 _STEP_ORDER = (0, 2, 1, 3)
 
@@ -18,7 +20,7 @@ class PackedFilters:
 
     Attributes:
         stream: uint32 words, group by group.
-        plain: Whether a channel's factor takes three words; see the header.
+        plain: As in `Factors`.
         words: The depth in units of four values.
     """
 
@@ -35,7 +37,6 @@ class Factors:
         filters: (channels, depth), those of channels with a factor of 0 made 0.
         biases: Their sums start here: the bias less what the input's zero point adds.
         multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
-        roundings: Half a unit of the right shift and, where `plain`, the output's zero point above it.
         right_shifts: In [0, 31].
         left_shifts: All 0 where `plain`.
         plain: Whether every right shift is at least 1, no left shift is needed and the limits are those of 8 bits.
@@ -44,7 +45,6 @@ class Factors:
     filters: np.ndarray
     biases: np.ndarray
     multipliers: np.ndarray
-    roundings: np.ndarray
     right_shifts: np.ndarray
     left_shifts: np.ndarray
     plain: bool
@@ -65,7 +65,7 @@ def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, large
     """Work out the constants of one factor for outputs of the full range.
 
     Args:
-        multiplier: In [0, 2^31).
+        multiplier: 0 or in [2^30, 2^31).
         shift: In [-31, 31].
         output_zero_point: Added to every output.
         largest: No sum is larger in magnitude.
@@ -74,7 +74,7 @@ def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, large
         The constants, or None where the instructions may not give the reference's bits.
     """
     right, left = max(-shift, 0), max(shift, 0)
-    if multiplier == 0 or largest << left >= _MAX_SUM:
+    if multiplier < _MIN_MULTIPLIER or largest << left >= _MAX_SUM:
         return None
     half = 1 << right >> 1
     with_zero_point = half + output_zero_point * 2**right
@@ -98,7 +98,7 @@ def prepare_factors(
     Args:
         filters: (channels, depth) int8.
         bias: (channels).
-        multipliers: (channels), in [0, 2^31).
+        multipliers: (channels), 0 or in [2^30, 2^31).
         shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
         input_zero_point: What a padded input is.
         output_zero_point: Added to every output.
@@ -118,16 +118,14 @@ def prepare_factors(
     biases = bias - input_zero_point * weights.sum(axis=1)
     largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
     right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
-    if np.any(largest * 2.0**left >= _MAX_SUM):
+    if np.any(largest * 2.0**left >= _MAX_SUM) or np.any(multipliers < _MIN_MULTIPLIER):
         return None
-    half = np.where(right > 0, 2 ** np.maximum(right - 1, 0), 0)
-    with_zero_point = half + output_zero_point * 2**right
+    with_zero_point = 2 ** np.maximum(right - 1, 0) + output_zero_point * 2**right
     plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < _MAX_SUM))
     return Factors(
         filters=filters,
         biases=biases,
         multipliers=2 * multipliers - 2**32,
-        roundings=with_zero_point if plain else half,
         right_shifts=right,
         left_shifts=left,
         plain=plain,

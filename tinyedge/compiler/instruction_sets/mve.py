@@ -30,9 +30,9 @@ _MAX_MEAN_COUNT = 255
 
 def use_mve(call: KernelCall) -> KernelCall:
     """Return the call of the `_mve` kernel with the same result, else of the `_dsp` one, or the call itself."""
-    specialise = _KERNELS.get(call.function)
-    specialised = None if specialise is None else specialise(call)
-    return use_dsp(call) if specialised is None else specialised
+    choose = _KERNELS.get(call.function)
+    chosen = None if choose is None else choose(call)
+    return use_dsp(call) if chosen is None else chosen
 
 
 def _conv2d(call: KernelCall) -> KernelCall | None:

@@ -5,8 +5,8 @@
 FOLDER is the data set that the models were trained on; `--real` of its test images, going round the classes, and
 `--random` inputs uniform over int8 go through all three. The board's share takes a second or so an input.
 
-Prints a Markdown table and writes benchmarks/results/golden_chain.json, where other models' chains stay. Exits with 1 if
-a byte differs.
+Prints a Markdown table and writes benchmarks/results/golden_chain.json, where other models' chains stay. Exits with 1
+if a byte differs.
 """
 
 import argparse

@@ -156,7 +156,9 @@ def test_tflm_and_aot_agree_bit_for_bit_and_know_their_arena(model: Path) -> Non
     golden, aot = TflmRuntime(model), AotRuntime(model)
     inputs = images(50, seed=1)
     np.testing.assert_array_equal(aot.run(inputs), golden.run(inputs))
-    assert aot.arena_bytes == 96 + 128  # 6x5x3 and 6x5x4, each to a multiple of 16.
+    # 6x5x3 and 6x5x4, each to a multiple of 16, of which the output lies over most of the input.
+    assert aot.arena_bytes is not None
+    assert 128 <= aot.arena_bytes < 96 + 128
     assert golden.arena_bytes is not None
     assert golden.arena_bytes > aot.arena_bytes
 

@@ -73,7 +73,22 @@ def compile_graph(graph: Graph, instruction_set: str = PORTABLE, without: Collec
     simplify(graph, without)
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
-    calls = _with_unique_names(specialise([lower(operator) for operator in graph.operators], instruction_set))
+    calls = _with_unique_names([lower(operator) for operator in graph.operators])
+    return _program(graph, calls, instruction_set, parameters)
+
+
+def with_instruction_set(portable: Program, instruction_set: str) -> Program:
+    """Return a program of portable kernels with those of another instruction set.
+
+    Raises:
+        ConfigError: There is no such instruction set.
+    """
+    assert portable.instruction_set == PORTABLE
+    return _program(portable.graph, list(portable.calls), instruction_set, portable.parameters)
+
+
+def _program(graph: Graph, portable_calls: list[KernelCall], instruction_set: str, parameters: int) -> Program:
+    calls = specialise(portable_calls, instruction_set)
     return Program(
         graph=graph,
         instruction_set=instruction_set,

@@ -14,6 +14,7 @@ from tinyedge.compiler.instruction_sets.dsp_packing import (
     prepare_factor,
     prepare_factors,
 )
+from tinyedge.compiler.instruction_sets.fields import integers, values, without
 from tinyedge.compiler.kernel_call import ConstantArray, Fields, KernelCall
 from tinyedge.compiler.lowering.overlap import in_place, in_place_by_channels
 from tinyedge.compiler.lowering.window import Window
@@ -41,12 +42,12 @@ def use_dsp(call: KernelCall) -> KernelCall:
 
 def _conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    window = _integers(
+    window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
     )
-    in_h, in_w, in_c, out_h, out_w = _integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
-    batches, out_c, group_c = _integers(fields, "batches", "out_c", "group_c")
-    filters = _values(fields, "weights").reshape(out_c, -1)
+    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
+    filters = values(fields, "weights").reshape(out_c, -1)
     groups = in_c // group_c
     packed = _pack(fields, filters, groups)
     if packed is None:
@@ -56,13 +57,12 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     depth = 4 * packed.words
     at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
     spare = group_c if group_c % 4 == 0 else depth * at_once
-    kept = {name: value for name, value in fields.items() if name not in ("weights", "bias", "multipliers", "shifts")}
     return dataclasses.replace(
         call,
         function="te_conv2d_s8_dsp",
         struct="te_conv2d_dsp_params",
         fields={
-            **kept,
+            **without(fields, "weights", "bias", "multipliers", "shifts"),
             "plain": int(packed.plain),
             "group_words": packed.stream.size // groups,
             "packed": ConstantArray(packed.stream),
@@ -75,20 +75,19 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    in_w, in_c, out_h, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
-    kernel_h, kernel_w, stride_w, dilation_w, pad_left = _integers(
+    in_w, in_c, out_h, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_w, pad_left = integers(
         fields, "kernel_h", "kernel_w", "stride_w", "dilation_w", "pad_left"
     )
-    weights = _values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
+    weights = values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
     if in_c == 1:  # All filters see the one channel: that is a convolution.
-        as_convolution = {name: value for name, value in fields.items() if name != "multiplier_c"}
         filters = ConstantArray(np.ascontiguousarray(weights.T))
         extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
-        return _conv2d(dataclasses.replace(call, fields={**as_convolution, **extra}))
+        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
     factors = _factors(fields, np.ascontiguousarray(weights.T))
     if multiplier_c != 1 or factors is None:
         return None
-    vertical = Window(*_integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
+    vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
     plane_w = (padded_w + 1) // 2 * 2
     three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
@@ -96,13 +95,12 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     scratch_bytes = (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, strip_h)
     if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
         return None  # Mostly padding, as where taps lie far apart.
-    dropped = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
     return dataclasses.replace(
         call,
         function="te_depthwise_conv2d_s8_dsp",
         struct="te_depthwise_conv2d_dsp_params",
         fields={
-            **{name: value for name, value in fields.items() if name not in dropped},
+            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
             "three": int(three),
             "plane_w": plane_w,
             "strip_h": strip_h,
@@ -124,16 +122,16 @@ def _strip_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
 
 
 def _fully_connected(call: KernelCall) -> KernelCall | None:
-    batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return None
-    packed = _pack(call.fields, _values(call.fields, "weights").reshape(out_c, in_c), 1)
+    packed = _pack(call.fields, values(call.fields, "weights").reshape(out_c, in_c), 1)
     return None if packed is None else _rows(call, packed, batches, in_c, out_c)
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    depth, rows, cols, multiplier, shift, output_zero_point = _integers(
+    depth, rows, cols, multiplier, shift, output_zero_point = integers(
         fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
     )
     largest = depth * 255 * 255
@@ -141,14 +139,13 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     if depth > _MAX_BATCH_MATMUL_DEPTH or factor is None:
         return None
     steps = 2 * (-(-depth // 4) + 1)
-    kept = {name: value for name, value in fields.items() if name not in ("multiplier", "shift")}
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
         call,
         function="te_batch_matmul_s8_dsp",
         struct="te_batch_matmul_dsp_params",
         fields={
-            **kept,
+            **without(fields, "multiplier", "shift"),
             "steps": steps,
             "plain": int(factor.plain),
             "multiplier": factor.multiplier,
@@ -161,19 +158,19 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
 
 def _add(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    limits = _integers(fields, "output_min", "output_max")
+    limits = integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
     if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
         return None
     operands = [
-        (position, *_integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
+        (position, *integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
         for position in (1, 2)
     ]
     # The operand of the larger scale comes last: it has the factor 1/2.
     operands.sort(key=lambda operand: operand[1:3] == _HALF)
     (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
-    output_multiplier, output_shift, output_zero_point = _integers(
+    output_multiplier, output_shift, output_zero_point = integers(
         fields, "output_multiplier", "output_shift", "output_zero_point"
     )
     factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
@@ -224,30 +221,18 @@ def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | N
 
 def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
     bias = fields["bias"]
-    input_zero_point, output_zero_point, output_min, output_max = _integers(
+    input_zero_point, output_zero_point, output_min, output_max = integers(
         fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
     )
     return prepare_factors(
         filters,
-        np.zeros(len(filters), np.int64) if bias is None else _values(fields, "bias"),
-        _values(fields, "multipliers"),
-        _values(fields, "shifts"),
+        np.zeros(len(filters), np.int64) if bias is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
         input_zero_point=input_zero_point,
         output_zero_point=output_zero_point,
         full_range=(output_min, output_max) == (-128, 127),
     )
-
-
-def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
-    found = tuple(fields[name] for name in names)
-    assert all(isinstance(value, int) for value in found)
-    return found  # type: ignore[return-value]
-
-
-def _values(fields: Fields, name: str) -> np.ndarray:
-    array = fields[name]
-    assert isinstance(array, ConstantArray)
-    return array.values
 
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {

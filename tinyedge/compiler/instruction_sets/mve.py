@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyedge.compiler.instruction_sets.dsp import use_dsp
+from tinyedge.compiler.instruction_sets.fields import integers, values, without
 from tinyedge.compiler.instruction_sets.mve_packing import (
     CHUNK,
     Factors,
@@ -37,13 +38,13 @@ def use_mve(call: KernelCall) -> KernelCall:
 
 def _conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    window = _integers(
+    window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
     )
-    in_h, in_w, in_c, out_h, out_w = _integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
-    batches, out_c, group_c = _integers(fields, "batches", "out_c", "group_c")
+    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
     groups = in_c // group_c
-    factors = _factors(fields, _values(fields, "weights").reshape(out_c, -1))
+    factors = _factors(fields, values(fields, "weights").reshape(out_c, -1))
     if factors is None:
         return None
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
@@ -54,7 +55,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
         function="te_conv2d_s8_mve",
         struct="te_conv2d_mve_params",
         fields={
-            **_without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            **without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "group_words": packed.size // groups,
             "packed": ConstantArray(packed),
         },
@@ -66,15 +67,15 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    in_w, in_c, out_w, multiplier_c = _integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
-    kernel = kernel_h, kernel_w = _integers(fields, "kernel_h", "kernel_w")
-    stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left = _integers(
+    in_w, in_c, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
+    kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
+    stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left = integers(
         fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
     )
-    weights = np.ascontiguousarray(_values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
+    weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
     if in_c == 1:  # All filters see the one channel: that is a convolution.
         extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
-        return _conv2d(dataclasses.replace(call, fields={**_without(fields, "multiplier_c"), **extra}))
+        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
     if multiplier_c != 1 or max(kernel) > _WINDOW or dilated:
         return None
@@ -92,7 +93,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         function="te_depthwise_conv2d_s8_mve",
         struct="te_depthwise_conv2d_mve_params",
         fields={
-            **_without(fields, *dropped, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            **without(fields, *dropped, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "two_rows": int(two_rows),
             "columns": columns,
             "packed": ConstantArray(pack_depthwise(factors, (kernel_h, kernel_w))),
@@ -103,17 +104,17 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
 
 
 def _fully_connected(call: KernelCall) -> KernelCall | None:
-    batches, in_c, out_c, weights_zero_point = _integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return None
-    factors = _factors(call.fields, _values(call.fields, "weights").reshape(out_c, in_c))
+    factors = _factors(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
     return None if factors is None else _rows(call, factors, batches, in_c, out_c)
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    depth, cols, lhs_step, rhs_step = _integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
-    factor = prepare_factor(*_integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
+    depth, cols, lhs_step, rhs_step = integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    factor = prepare_factor(*integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
     if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
         return None
     whole = _round_up(depth, CHUNK)
@@ -122,7 +123,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
         function="te_batch_matmul_s8_mve",
         struct="te_batch_matmul_mve_params",
         fields={
-            **_without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
+            **without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
             "multiplier": factor.multiplier,
             "rounding": factor.rounding,
             "left_shift": 24 - factor.right_shift,
@@ -138,9 +139,7 @@ def _mean(call: KernelCall) -> KernelCall | None:
     (*inner, count), (*_, step) = _tuple(fields, "reduced_dims"), _tuple(fields, "reduced_strides")
     image = count * channels
     dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
-    input_zero_point, *requantisation = _integers(
-        fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
-    )
+    input_zero_point, *requantisation = integers(fields, "input_zero_point", "multiplier", "shift", "output_zero_point")
     factor = prepare_factor(*requantisation, largest=255 * count)
     if not dense or count > _MAX_MEAN_COUNT or factor is None:
         return None
@@ -165,15 +164,15 @@ def _add(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or _integers(fields, "output_min", "output_max") != (-128, 127):
+    if repeats or constant or integers(fields, "output_min", "output_max") != (-128, 127):
         return None
     names = ("multiplier", "shift", "zero_point")
-    operands = [(position, *_integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
+    operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
     # The operand of the larger scale comes last: it has the factor 1/2.
     operands.sort(key=lambda operand: operand[1:3] == _HALF)
     (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
     factor = prepare_factor(
-        *_integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
+        *integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
     )
     is_equal = (multiplier, shift) == _HALF
     if tuple(exact_factor) != _HALF or factor is None or not (shift < 0 or is_equal):
@@ -218,12 +217,12 @@ def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) 
 
 
 def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
-    input_zero_point, output_zero_point = _integers(fields, "input_zero_point", "output_zero_point")
+    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
     return prepare_factors(
         filters,
-        None if fields["bias"] is None else _values(fields, "bias"),
-        _values(fields, "multipliers"),
-        _values(fields, "shifts"),
+        None if fields["bias"] is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
         input_zero_point=input_zero_point,
         output_zero_point=output_zero_point,
     )
@@ -233,26 +232,10 @@ def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-def _without(fields: Fields, *names: str) -> Fields:
-    return {name: value for name, value in fields.items() if name not in names}
-
-
-def _integers(fields: Fields, *names: str) -> tuple[int, ...]:
-    found = tuple(fields[name] for name in names)
-    assert all(isinstance(value, int) for value in found)
-    return found  # type: ignore[return-value]
-
-
 def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
     found = fields[name]
     assert isinstance(found, tuple)
     return found
-
-
-def _values(fields: Fields, name: str) -> np.ndarray:
-    array = fields[name]
-    assert isinstance(array, ConstantArray)
-    return array.values
 
 
 _KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {

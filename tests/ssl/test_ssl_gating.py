@@ -156,6 +156,19 @@ def test_evaluation_is_deterministic_and_sampling_follows_the_generator(name):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
+def test_gates_held_open_are_the_encoder_and_learn_nothing(name):
+    encoder = make(name).eval()
+    with torch.no_grad():
+        expected = encoder(images())
+    gated = GatedEncoder(encoder).eval()
+    features, masks = gated.open(images())
+    torch.testing.assert_close(features, expected, rtol=0, atol=0)
+    assert all((mask == 1).all() for mask in masks)
+    features.sum().backward()
+    assert all((parameter.grad == 0).all() for parameter in gated.gates.parameters())
+
+
+@pytest.mark.parametrize("name", ENCODERS)
 def test_open_gates_are_the_encoder(name):
     encoder = make(name).eval()
     with torch.no_grad():

@@ -90,6 +90,18 @@ def test_the_dual_loss_is_the_weighted_sum_of_two_passes(options):
     assert result.metrics["gate_density"].item() == pytest.approx(np.mean(rhos), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_gates_stay_open_and_free_during_their_warm_up(name):
+    method = make(name, gate_warmup=0.4)
+    warm = step(copy.deepcopy(method), progress=0.39)
+    vicreg = 25 * (warm.metrics["loss_invariance"] + warm.metrics["loss_variance"]) + warm.metrics["loss_covariance"]
+    assert warm.metrics["gate_density"] == 1
+    assert warm.loss.item() == pytest.approx(vicreg.item(), rel=1e-6)
+    # From then on it is the method without a warm-up at its start: the bounds begin there.
+    after, start = step(copy.deepcopy(method), progress=0.4), step(make(name), progress=0.0)
+    assert after.loss.item() == pytest.approx(start.loss.item(), rel=1e-6)
+
+
 def test_at_the_papers_500_epochs_the_bounds_decay_as_it_says():
     method = make("vicreg-dual")
     for epoch in (0, 1, 40, 499):
@@ -195,6 +207,7 @@ def test_the_baselines_encoder_computes_what_its_branch_does(encoder):
         ({"bound_target": "squared"}, "unknown bound_target squared"),
         ({"prune_by": "size"}, "unknown prune_by size"),
         ({"prune_threshold": 0}, "prune_threshold is 0"),
+        ({"gate_warmup": 1.0}, "gate_warmup is 1.0"),
         ({"bound_decay": -1.0}, "bound_decay is -1.0"),
         ({"projector_width": 1}, "projector_width is 1"),
         ({"target_densty": 0.5}, "did you mean target_density"),

@@ -12,6 +12,7 @@ and squeeze-and-excitation stay whole. The gates have at least 8 channels inside
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -57,7 +58,7 @@ class Gate(nn.Module):
 
         Args:
             x: What the block computes from.
-            noise: (B, C) logistic noise; None decides by the sign of the logit alone.
+            noise: (B, C) logistic noise, or one number for all; None decides by the sign of the logit alone.
         """
         pooled = x.mean(dim=(2, 3), keepdim=True)  # (B, C_in, 1, 1)
         logits = self.expand(torch.relu(self.norm(self.reduce(pooled)))).flatten(1)  # (B, C)
@@ -145,6 +146,10 @@ class GatedEncoder(Encoder):
         shape = (len(images) * world_size(), sum(channels))
         uniform = own_rows(torch.rand(shape, generator=generator, device=images.device))  # (B, sum of C)
         return self._pass(images, torch.logit(uniform, _UNIFORM_MARGIN).split(channels, dim=1))
+
+    def open(self, images: torch.Tensor) -> GatedPass:
+        """Return features and masks of images (B, 3, H, W) with every gate open: no gradient reaches the gates."""
+        return self._pass(images, [images.new_tensor(math.inf)] * len(self.layers))
 
     def decide(self, images: torch.Tensor) -> GatedPass:
         """Return features and masks of images (B, 3, H, W); the same images give the same masks."""

@@ -23,7 +23,7 @@ from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.gate_budget import GateBudget
-from tinyedge.ssl.gating import GatedEncoder, switchable_copy
+from tinyedge.ssl.gating import GatedEncoder, GatedPass, switchable_copy
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.pruning import activation_frequencies, channels_above, channels_within, pruned_encoder
@@ -44,6 +44,8 @@ class GatedVicRegOptions(VicRegOptions):
         bound_weight: Of the bounds on each layer's share of open channels.
         bound_target: Where the bounds start: `linear`, at `target_density`, or `sqrt`, at its root as in the paper.
         bound_decay: How fast the bounds give way, as exp(-bound_decay * progress).
+        gate_warmup: Share of the training for which all gates are open and cost nothing (`warmup_gate` of the paper's
+            code). Few epochs need it: a network whose channels come and go by chance learns slowly at first.
         prune_by: Which channels the pruned encoder keeps: the most frequent ones that `target_density` pays for
             (`target`), or those that are open at least as often as `prune_threshold` says (`threshold`).
         prune_threshold: Share of the images, for `prune_by: threshold`.
@@ -54,6 +56,7 @@ class GatedVicRegOptions(VicRegOptions):
     bound_weight: float = 1.0
     bound_target: str = "linear"
     bound_decay: float = 10.0
+    gate_warmup: float = 0.0
     prune_by: str = "target"
     prune_threshold: float = 0.5
 
@@ -73,6 +76,8 @@ class GatedVicRegOptions(VicRegOptions):
         for key in ("budget_weight", "bound_weight", "bound_decay"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+        if not 0 <= self.gate_warmup < 1:
+            raise ConfigError(f"gate_warmup is {self.gate_warmup}, but has to be in [0, 1); correct gate_warmup")
 
 
 class VicRegDual(PretrainingMethod):
@@ -103,7 +108,7 @@ class VicRegDual(PretrainingMethod):
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the gated network's first view with the dense network's second one."""
-        features, masks = self.gated.sample(batch.views[0], generator)
+        features, masks = gated_pass(self.gated, batch.views[0], generator, progress, self.options)
         z1 = gather_rows(self.projector(features))
         z2 = gather_rows(self.projector(self.encoder(batch.views[1])))
         vicreg, terms = vicreg_loss(z1, z2, self.options.weights)
@@ -148,18 +153,27 @@ def gate_budget(encoder: Encoder, options: GatedVicRegOptions) -> GateBudget:
     return GateBudget(encoder, density, bound, options.bound_decay)
 
 
+def gated_pass(
+    gated: GatedEncoder, images: torch.Tensor, generator: torch.Generator, progress: float, options: GatedVicRegOptions
+) -> GatedPass:
+    """Return features and masks of normalised images (B, 3, H, W); all gates are open during the warm-up."""
+    return gated.open(images) if progress < options.gate_warmup else gated.sample(images, generator)
+
+
 def weighted_gate_losses(
     budget: GateBudget, masks: tuple[torch.Tensor, ...], progress: float, options: GatedVicRegOptions
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Return the weighted sum of both losses of one pass's masks, and what to log of them."""
-    budget_loss, bound_loss = budget.budget_loss(masks), budget.bound_loss(masks, progress)
+    """Return the weighted sum of both losses of one pass's masks, and what to log of them; 0 during the warm-up."""
+    gated_progress = max(0.0, progress - options.gate_warmup) / (1 - options.gate_warmup)
+    budget_loss, bound_loss = budget.budget_loss(masks), budget.bound_loss(masks, gated_progress)
     measures = {
         "loss_budget": budget_loss,
         "loss_bound": bound_loss,
         "gate_density": budget.densities(masks).mean(),
         "macs_share": budget.macs_share(masks),
     }
-    return options.budget_weight * budget_loss + options.bound_weight * bound_loss, measures
+    loss = options.budget_weight * budget_loss + options.bound_weight * bound_loss
+    return loss * float(progress >= options.gate_warmup), measures
 
 
 def kept_channels(

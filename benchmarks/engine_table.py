@@ -3,8 +3,8 @@
     python benchmarks/engine_table.py --models FOLDER [--boards mps2_an386 ...] [--inputs 20] [--only NAME ...]
 
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
-Our own are made from the zoo. Instructions are executed ones of one inference, not cycles; `engine_peers.py` says where
-the other engines' come from. The host's microseconds are medians of this run, all engines taking turns.
+Our own are made from the zoo, and `foreign_models.py` makes some with random weights as others would. Instructions are
+executed ones of one inference, not cycles; `engine_peers.py` says where the other engines' come from. The host's microseconds are medians of this run, all engines taking turns.
 
 Prints Markdown tables and writes benchmarks/results/engine_table.json and .png.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from engine_peers import PEERS, TFLM, TINY_ENGINE
+from foreign_models import RANDOM_WEIGHTS, foreign_models
 
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.bench.bench import run_bench
@@ -49,6 +50,7 @@ def find_models(folder: Path | None, scratch: Path) -> Iterator[tuple[str, Path]
     yield "TinyNeXt-T (2,1,2,2,2)", ZOO / "tinynext_t_cifar10" / "model_int8.tflite"
     yield "TinyNeXt-T (1,1,2,2,2)", restrided(ZOO / "tinynext_t_cifar10", (1, 1, 2, 2, 2), scratch)
     yield "MobileNetV2-0.35", ZOO / "mobilenetv2_035_cifar10" / "model_int8.tflite"
+    yield from foreign_models(scratch)
 
 
 def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
@@ -86,7 +88,9 @@ def weight_bytes(model: Path) -> int:
 def on_board(name: str, model: Path, board_name: str, inputs: int) -> dict[str, Any]:
     """Return the row of a model on an emulated board."""
     row: dict[str, Any] = {"model": name, "board": board_name, "cpu": load_board(board_name).cpu}
-    row["peers"] = {peer.engine: asdict(peer) for peer in PEERS.get((name, row["cpu"]), ())}
+    # What an engine executes does not depend on the weights.
+    published = name.removesuffix(RANDOM_WEIGHTS)
+    row["peers"] = {peer.engine: asdict(peer) for peer in PEERS.get((published, row["cpu"]), ())}
     try:
         report, _ = run_bench(model, target="emulator", board_name=board_name, inputs=inputs)
     except BudgetExceeded as error:

@@ -92,7 +92,7 @@ PLANS = {
         _cpu("supervised", 10, "label_fraction=0.2"),
         _cpu("vicreg-gating", 4, "gate_warmup=0.5"),
         _cpu("emp-ssl", 1, "patches=4"),
-        _cpu("vicreg-dual", 3, "gate_warmup=0.5"),
+        _cpu("vicreg-dual", 2, "gate_warmup=0.5"),
         _cpu(
             "mobilenetv2 simdistill",
             4,

@@ -196,6 +196,21 @@ def many_moves() -> bytes:
     return build_model(moves, tensors[:1], tensors[-1:])
 
 
+def dilated_by_blocks() -> bytes:
+    """A dilated convolution as TensorFlow writes it."""
+    x, out = image(name="x"), image(name="out")
+    split, convolved = image(4, 6, 6, 4, name="split"), image(4, 4, 4, 4, name="convolved")
+    sizes, paddings, crops = (constant(np.array(v, np.int32)) for v in ([2, 2], [[2, 2], [2, 2]], [[0, 0], [0, 0]]))
+    inner = convolution(split, convolved)
+    inner.options = {**inner.options, "padding": "VALID"}
+    operators = [
+        OperatorSpec("SPACE_TO_BATCH_ND", [x, sizes, paddings], split),
+        inner,
+        OperatorSpec("BATCH_TO_SPACE_ND", [convolved, sizes, crops], out),
+    ]
+    return build_model(operators, [x], [out])
+
+
 def version_from_the_future() -> bytes:
     x, y = image(), TensorSpec((1, 8, 8, 4), 1 / 128, 0, name="y")
     return build_model([OperatorSpec("TANH", [x], y, {}, 99)], [x], [y])

@@ -55,6 +55,10 @@ TROUBLE = {
     "odd_channels": (0, [r"no multiple of 4, .* in operator 1 \(CONV_2D\): round the widths"]),
     "uneven_depthwise": (0, [r"largest is 100 times the median in operator 0.*: equalise the channels"]),
     "many_moves": (0, [r"3 TRANSPOSE operators move 1,536 bytes and compute nothing: keep one layout"]),
+    "dilated_by_blocks": (
+        0,
+        [r"TFLite Micro takes memory .* in operator 0 \(SPACE_TO_BATCH_ND\): run the model ahead"],
+    ),
     "version_from_the_future": (0, [r"operator 0 \(TANH\), .* has version 99, which is newer than the .* LiteRT"]),
     "int4_weights": (0, [r"tensor 'tensor_1' of .* is INT4: tinyedge takes full-INT8 models"]),
     "second_subgraph": (0, [r"the model has 2 subgraphs, .* without control flow"]),

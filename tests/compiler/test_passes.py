@@ -12,12 +12,14 @@ from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
 from tinyedge.compiler.passes.alias_transposes import alias_transposes
 from tinyedge.compiler.passes.fold_constants import fold_constants
+from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
 
@@ -47,20 +49,21 @@ def depthwise(source: TensorSpec, output: TensorSpec, **options: object) -> Oper
 
 @pytest.fixture
 def rewrite(tmp_path: Path) -> Callable[..., tuple[dict[str, int], dict[str, int]]]:
-    """Histograms before and after one pass, having checked the compiled model against TFLite Micro."""
+    """Histograms before and after one pass, having checked the compiled model against TFLite Micro or another peer."""
 
     def run(
         apply: Callable[[Graph], None],
         operators: Sequence[OperatorSpec],
         source: TensorSpec,
         output: TensorSpec,
+        peer: type[TflmRuntime] | type[LitertRuntime] = TflmRuntime,
     ) -> tuple[dict[str, int], dict[str, int]]:
         path = tmp_path / "model.tflite"
         path.write_bytes(build_model(operators, [source], [output]))
         inputs = np.random.default_rng(3).integers(-128, 128, (8, *source.shape[1:])).astype(np.int8)
         outputs = AotRuntime(path).run(inputs)
         assert len(np.unique(outputs)) > 2
-        np.testing.assert_array_equal(outputs, TflmRuntime(path).run(inputs))
+        np.testing.assert_array_equal(outputs, peer(path).run(inputs))
         graph = read_tflite(path)
         before = graph.histogram()
         apply(graph)
@@ -227,6 +230,61 @@ def test_two_convolutions_share_a_folded_padding(rewrite: Callable) -> None:
     before, after = rewrite(fold_padding, operators, x, total)
     assert before == {"ADD": 1, "CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "PAD": 1}
     assert after == {"ADD": 1, "CONV_2D": 1, "DEPTHWISE_CONV_2D": 1}
+
+
+def dilated(
+    layer: Callable[..., OperatorSpec], block: tuple[int, int], paddings: list[list[int]], crops: list[list[int]]
+) -> list[OperatorSpec]:
+    """As TensorFlow writes a dilated convolution of 7x8 pixels."""
+    x = image(1, 7, 8, 3, zero_point=11)
+    padded = [size + sum(pair) for size, pair in zip((7, 8), paddings, strict=True)]
+    split_sizes = [size // step for size, step in zip(padded, block, strict=True)]
+    split = image(block[0] * block[1], *split_sizes, 3, zero_point=11)
+    convolved = image(split.shape[0], *(size - 2 for size in split_sizes), 3, scale=1.7)
+    whole = [size * step - sum(pair) for size, step, pair in zip(convolved.shape[1:3], block, crops, strict=True)]
+    return [
+        OperatorSpec("SPACE_TO_BATCH_ND", [x, int32(*block), int32(*paddings)], split),
+        layer(split, convolved),
+        OperatorSpec("BATCH_TO_SPACE_ND", [convolved, int32(*block), int32(*crops)], image(1, *whole, 3, scale=1.7)),
+    ]
+
+
+@pytest.mark.parametrize("layer", [convolution, depthwise])
+@pytest.mark.parametrize(
+    ("block", "paddings", "crops"),
+    [
+        ((2, 2), [[2, 3], [2, 2]], [[0, 1], [0, 0]]),  # SAME
+        ((2, 3), [[0, 1], [0, 1]], [[0, 1], [0, 1]]),  # VALID
+        ((1, 2), [[1, 1], [4, 2]], [[0, 0], [1, 1]]),
+        ((3, 1), [[1, 4], [0, 0]], [[1, 0], [0, 0]]),
+    ],
+)
+def test_blocks_around_a_convolution_become_its_dilation(
+    rewrite: Callable,
+    layer: Callable[..., OperatorSpec],
+    block: tuple[int, int],
+    paddings: list[list[int]],
+    crops: list[list[int]],
+) -> None:
+    operators = dilated(layer, block, paddings, crops)
+    for peer in (TflmRuntime, LitertRuntime):
+        before, after = rewrite(fold_dilation, operators, operators[0].inputs[0], operators[-1].output, peer)
+    assert before == {"BATCH_TO_SPACE_ND": 1, "SPACE_TO_BATCH_ND": 1, operators[1].op: 1}
+    assert after == {operators[1].op: 1}
+
+
+def test_blocks_whose_crops_cut_more_than_was_padded_stay(rewrite: Callable) -> None:
+    operators = dilated(convolution, (2, 2), [[0, 1], [0, 0]], [[1, 0], [0, 0]])
+    with pytest.raises(UnsupportedOpError, match="SPACE_TO_BATCH_ND"):
+        rewrite(fold_dilation, operators, operators[0].inputs[0], operators[-1].output)
+
+
+def test_blocks_between_which_something_else_reads_stay(rewrite: Callable) -> None:
+    operators = dilated(convolution, (2, 2), [[2, 3], [2, 2]], [[0, 1], [0, 0]])
+    middle = operators[1].output
+    operators.append(OperatorSpec("ADD", [middle, middle], image(*middle.shape, scale=3.0)))
+    with pytest.raises(UnsupportedOpError, match="SPACE_TO_BATCH_ND"):
+        rewrite(fold_dilation, operators, operators[0].inputs[0], operators[2].output)
 
 
 def test_moves_of_constants_are_folded(rewrite: Callable) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from tinyedge.compiler.program import check_interface
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
+from tinyedge.export.tflm import tflm_content
 from tinyedge.runtimes.inputs import as_model_inputs
 
 _FIRST_ARENA_BYTES = 4 << 20
@@ -22,6 +23,8 @@ _LARGEST_ARENA_BYTES = 1 << 30
 
 class TflmRuntime:
     """Runs a model through the interpreter of the PyPI package tflite-micro.
+
+    Dilated convolutions that TensorFlow wrote as blocks run as what they mean (`tinyedge/export/tflm.py`).
 
     Attributes:
         name: "tflm".
@@ -100,7 +103,7 @@ def _wants_memory(message: str) -> bool:
 
 def _open_model(model: Path, histogram: dict[str, int]) -> Any:
     try:
-        return open_interpreter(model.read_bytes())
+        return open_interpreter(tflm_content(model))
     except RuntimeError as error:
         message = str(error)
     missing = missing_operator(message)

@@ -7,13 +7,23 @@ from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
 from tinyedge.compiler.passes.alias_transposes import alias_transposes
 from tinyedge.compiler.passes.fold_constants import fold_constants
+from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.errors import ConfigError
 
 # Views come after the passes that ask who reads a tensor: a view reads its base without an operator.
-PASSES = (fold_constants, fold_padding, fuse_tables, alias_identities, alias_transposes, alias_reshapes, remove_dead)
+PASSES = (
+    fold_constants,
+    fold_dilation,
+    fold_padding,
+    fuse_tables,
+    alias_identities,
+    alias_transposes,
+    alias_reshapes,
+    remove_dead,
+)
 
 
 def simplify(graph: Graph, without: Collection[str] = ()) -> None:

@@ -4,7 +4,8 @@
 
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
 Our own are made from the zoo, and `foreign_models.py` makes some with random weights as others would. Instructions are
-executed ones of one inference, not cycles; `engine_peers.py` says where the other engines' come from. The host's microseconds are medians of this run, all engines taking turns.
+executed ones of one inference, not cycles; `engine_peers.py` says where the other engines' come from. The host's
+microseconds are medians of this run, all engines taking turns.
 
 Prints Markdown tables and writes benchmarks/results/engine_table.json and .png.
 """

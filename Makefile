@@ -46,6 +46,7 @@ system:
 	command -v arm-none-eabi-gcc >/dev/null || need gcc-arm-none-eabi; \
 	echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 || need libnewlib-arm-none-eabi; \
 	command -v qemu-system-arm >/dev/null || need qemu-system-arm; \
+	command -v g++ >/dev/null || need g++; \
 	command -v cmake >/dev/null || need cmake; \
 	command -v ninja >/dev/null || need ninja-build; \
 	echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || { need gcc; need libc6-dev; }; \

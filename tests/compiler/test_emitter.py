@@ -59,7 +59,7 @@ def test_without_te_layers_no_hook_is_called(model: Path, tmp_path: Path) -> Non
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("flags", [["-O2"], SANITISERS], ids=["plain", "sanitised"])

@@ -80,7 +80,11 @@ def compile_model(
         sha256=graph.sha256,
         directory=Path(directory),
         instruction_set=instruction_set,
-        files={path.name: path.stat().st_size for path in sorted(Path(directory).iterdir())},
+        files={
+            path.relative_to(directory).as_posix(): path.stat().st_size
+            for path in sorted(Path(directory).rglob("*"))
+            if path.is_file()
+        },
         seconds=time.perf_counter() - started,
         plan=program.plan,
         arena_bytes=program.plan.arena_bytes,

@@ -1,4 +1,4 @@
-"""Prints a program as C99: model.h, model.c, and copies of the kernels that they call.
+"""Prints a program as C99: model.h, model.c, copies of the kernels that they call, and what other build systems need.
 
 The folder stands alone: it needs a C99 compiler and nothing else, allocates nothing, and calculates without floating
 point. The same model gives the same bytes.
@@ -15,6 +15,7 @@ from tinyedge import __version__
 from tinyedge.atomic import atomic_directory
 from tinyedge.compiler.graph import Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
+from tinyedge.compiler.library_layout import library_files
 from tinyedge.compiler.program import Program, constant_key
 from tinyedge.errors import ConfigError, UnsupportedOpError
 from tinyedge.targets.sources import firmware_root
@@ -42,6 +43,9 @@ def emit(program: Program, directory: Path) -> None:
         (temporary / "model.c").write_text(_source(program), encoding="utf-8")
         for source in kernel_sources(program):
             shutil.copyfile(source, temporary / source.name)
+        for name, text in library_files(program):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_text(text, encoding="utf-8")
 
 
 def kernel_sources(program: Program) -> list[Path]:

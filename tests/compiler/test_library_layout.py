@@ -1,0 +1,81 @@
+"""The compiled folder in other build systems, as far as they are here."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from random_models import random_inputs, random_model
+
+from tinyedge.compiler.compile import compile_model
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.runtimes.tflm import TflmRuntime
+
+# What the sketch takes of Arduino's core, no more.
+ARDUINO = """\
+#include <cstring>
+using std::memset;
+struct Port {
+    void begin(long) {}
+    void print(const char *) {}
+    void print(unsigned long) {}
+    void print(int) {}
+    void println(const char *) {}
+};
+static Port Serial;
+static unsigned long micros() { return 0; }
+static void delay(unsigned long) {}
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "odd name (1).tflite"
+    path.write_bytes(random_model(1))
+    return path
+
+
+@pytest.fixture
+def folder(model: Path, tmp_path: Path) -> Path:
+    compile_model(model, tmp_path / "c")
+    return tmp_path / "c"
+
+
+def test_the_cmake_example_gives_tflite_micros_bits(folder: Path, model: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    example = folder / "examples" / "cmake"
+    subprocess.run(["cmake", "-G", "Ninja", "-S", example, "-B", build], check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
+    inputs = random_inputs(0, read_tflite(model).inputs[0].shape, 5)
+    ran = subprocess.run([build / "infer"], input=inputs.tobytes(), check=True, capture_output=True)
+    expected = TflmRuntime(model).run(inputs)
+    np.testing.assert_array_equal(np.frombuffer(ran.stdout, np.int8).reshape(expected.shape), expected)
+
+
+def test_the_zephyr_module_names_files_that_are_there(folder: Path) -> None:
+    build = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())["build"]
+    assert (folder / build["cmake"] / "CMakeLists.txt").is_file()
+    kconfig = (folder / build["kconfig"]).read_text()
+    assert "config TINYEDGE_MODEL\n" in kconfig
+    assert "The INT8 model odd_name_1_, compiled by tinyedge" in kconfig
+    assert "CONFIG_TINYEDGE_MODEL=y\n" in (folder / "examples" / "zephyr" / "prj.conf").read_text()
+
+
+def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "library.properties").read_text().splitlines()
+    properties = dict(line.split("=", 1) for line in lines)
+    assert {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url"} <= properties.keys()
+    assert properties["name"] == "tinyedge_odd_name_1_"
+    assert (folder / properties["includes"]).is_file()
+    (sketch,) = (folder / "examples").glob("*/*.ino")
+    assert sketch.stem == sketch.parent.name
+    (tmp_path / "Arduino.h").write_text(ARDUINO)
+    flags = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function", f"-I{folder}", "-include", tmp_path / "Arduino.h"]
+    subprocess.run(["g++", *flags, "-x", "c++", "-c", sketch, "-o", tmp_path / "sketch.o"], check=True)
+
+
+def test_no_placeholder_is_left(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix not in (".c", ".h"):
+            assert "@" not in path.read_text(), path

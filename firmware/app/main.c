@@ -38,6 +38,9 @@ int main(void) {
         .count = te_board_count,
         .wait = te_board_wait,
         .stack_used_bytes = te_board_stack_used_bytes,
+#ifdef TE_ENROLL_CLASSES
+        .learning = te_open_learning(),
+#endif
     };
     te_protocol_init(&te_the_protocol, &config);
     te_protocol_greet(&te_the_protocol);

@@ -8,8 +8,12 @@ static const uint32_t te_crc32_table[16] = {
 };
 
 uint32_t te_crc32(const void *data, uint32_t size) {
+    return te_crc32_go_on(0u, data, size);
+}
+
+uint32_t te_crc32_go_on(uint32_t crc, const void *data, uint32_t size) {
     const uint8_t *bytes = (const uint8_t *)data;
-    uint32_t crc = 0xFFFFFFFFu;
+    crc ^= 0xFFFFFFFFu;
     for (uint32_t i = 0; i < size; i++) {
         crc ^= bytes[i];
         crc = (crc >> 4) ^ te_crc32_table[crc & 15u];

@@ -11,4 +11,7 @@
  *  @return 0 for no bytes. */
 uint32_t te_crc32(const void *data, uint32_t size);
 
+/** CRC-32 of some bytes whose CRC-32 is `crc`, and of `size` bytes after them. */
+uint32_t te_crc32_go_on(uint32_t crc, const void *data, uint32_t size);
+
 #endif /* TE_CRC32_H */

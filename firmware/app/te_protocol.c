@@ -231,6 +231,12 @@ static void te_on_help(te_protocol *protocol, char *rest) {
         "te crc         CRC-32 of the loaded input and of the last output",
         "te count       what the last inference of infer took, in the unit of te info",
         "te layers      one inference, with what each layer took, in an image built with --layers",
+        "te enroll K    add the embedding of the loaded input to class K, in an image built with --enroll",
+        "te classify    the nearest class of the loaded input, and the distance",
+        "te classes     how many examples each class has",
+        "te forget K    clear class K",
+        "te save        write the classes into the flash",
+        "te restore     read them back",
         "help           this list",
     };
     (void)rest;
@@ -417,6 +423,10 @@ static void te_on_info(te_protocol *protocol) {
     te_say_number_field(protocol, "clock_hz", config->clock_hz);
     te_say_string_field(protocol, "clock", config->clock);
     te_say_string_field(protocol, "count_unit", config->count_unit);
+#ifdef TE_ENROLL_CLASSES
+    te_say_number_field(protocol, "classes", config->learning->classes.classes);
+    te_say_string_field(protocol, "store", config->learning->store.flash.description);
+#endif
     te_say_line(protocol, "}");
 }
 
@@ -536,6 +546,38 @@ static void te_on_layers(te_protocol *protocol) {
 
 #endif
 
+#ifdef TE_ENROLL_CLASSES
+
+/* What the model gives for the loaded input, or NULL and an error. */
+static const int8_t *te_embed_input(void *context) {
+    te_protocol *protocol = (te_protocol *)context;
+    return te_input_is_loaded(protocol) && te_run_inference(protocol) ? te_runtime_output() : NULL;
+}
+
+/* Runs a command of te_learning.h; false where `word` is none. */
+static bool te_on_learning(te_protocol *protocol, const char *word, char *rest) {
+    uint32_t number = 0;
+    const bool is_number = te_parse_unsigned(te_next_word(&rest), &number);
+    return te_run_learning_command(protocol->config.learning, protocol->config.put, word, is_number ? &number : NULL,
+                                   te_embed_input, protocol);
+}
+
+#else
+
+static bool te_on_learning(te_protocol *protocol, const char *word, char *rest) {
+    static const char *const words[] = {"enroll", "classify", "classes", "forget", "save", "restore"};
+    (void)rest;
+    for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            te_say_error(protocol, "this image learns no classes: build it with --enroll CLASSES");
+            return true;
+        }
+    }
+    return false;
+}
+
+#endif
+
 static void te_say_unknown(const te_protocol *protocol, const char *prefix, const char *word) {
     te_say(protocol, "e-[Unknown command: ");
     te_say(protocol, prefix);
@@ -555,7 +597,7 @@ static void te_on_te(te_protocol *protocol, char *rest) {
         te_on_count(protocol);
     } else if (strcmp(word, "layers") == 0) {
         te_on_layers(protocol);
-    } else {
+    } else if (!te_on_learning(protocol, word, rest)) {
         te_say_unknown(protocol, "te ", word);
     }
 }

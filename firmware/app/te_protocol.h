@@ -4,12 +4,14 @@
  *  as functions, what it needs of the model through te_runtime.h. So the same code runs on a host under sanitizers.
  *
  *  A command ends with '%'. Every answer is lines that end with "\r\n", the last of them "m-ready". The commands are
- *  those of the MLPerf Tiny runner (name, profile, timestamp, help, db, infer, results) and our own (te ...). */
+ *  those of the MLPerf Tiny runner (name, profile, timestamp, help, db, infer, results) and our own (te ...; those that learn are in te_learning.h). */
 #ifndef TE_PROTOCOL_H
 #define TE_PROTOCOL_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "te_learning.h"
 
 /** Longest command without its '%', as in MLPerf's API. */
 #define TE_COMMAND_CHARS 80
@@ -38,6 +40,7 @@ typedef struct {
     uint64_t (*count)(void); /**< Rises by `count_unit`. */
     uint32_t (*wait)(uint32_t counts); /**< Until it has risen so often; returns how many looks at it that took. */
     uint32_t (*stack_used_bytes)(void);
+    te_learning *learning; /**< In images built with TE_ENROLL_CLASSES, else never used. */
 } te_protocol_config;
 
 /** State; all members are private. */

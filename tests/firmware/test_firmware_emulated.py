@@ -71,8 +71,10 @@ def test_the_model_is_checked(device):
 
 def test_the_device_tells_of_errors(device):
     _, client = device
-    with pytest.raises(TargetError, match="Unknown command: te enroll"):
-        client.command("te enroll 1")
+    with pytest.raises(TargetError, match="Unknown command: te learn"):
+        client.command("te learn 1")
+    with pytest.raises(TargetError, match="build it with --enroll"):
+        client.enroll(1)
     with pytest.raises(TargetError, match="db load"):
         client.load(bytes(INPUT_BYTES + 1))
 

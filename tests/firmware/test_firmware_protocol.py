@@ -72,11 +72,16 @@ def test_bytes_between_commands_are_ignored(talk):
 
 @pytest.mark.parametrize(
     ("sent", "named"),
-    [("foo%", "foo"), ("te enroll 3%", "te enroll"), ("NAME%", "NAME"), ("te%", "te "), ("%", ""), ("    %", "")],
+    [("foo%", "foo"), ("te learn 3%", "te learn"), ("NAME%", "NAME"), ("te%", "te "), ("%", ""), ("    %", "")],
 )
 def test_an_unknown_command_is_named(talk, sent, named):
     ((line,),) = talk(sent)
     assert line.startswith(f"e-[Unknown command: {named}, try help")
+
+
+@pytest.mark.parametrize("command", ["enroll 0", "classify", "classes", "forget 0", "save", "restore"])
+def test_an_image_that_learns_no_classes_says_how_to_build_one(talk, command):
+    assert talk(f"te {command}%") == [["e-[this image learns no classes: build it with --enroll CLASSES]"]]
 
 
 def test_an_unknown_command_of_odd_bytes_is_printed_safely(talk):

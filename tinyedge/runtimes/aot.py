@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.graph import Graph
 from tinyedge.compiler.instruction_sets import PORTABLE
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
@@ -61,7 +62,17 @@ class AotRuntime:
             ModelError: The model cannot be read or compiled.
             ToolMissing: There is no working C compiler.
         """
-        self.program = compile_graph(read_tflite(Path(model)), instruction_set, without)
+        self._load(compile_graph(read_tflite(Path(model)), instruction_set, without))
+
+    @classmethod
+    def from_graph(cls, graph: Graph) -> "AotRuntime":
+        """Compile a graph, which is changed, and load it; see `__init__`."""
+        runtime = cls.__new__(cls)
+        runtime._load(compile_graph(graph))
+        return runtime
+
+    def _load(self, program: Program) -> None:
+        self.program = program
         self.arena_bytes: int | None = self.program.plan.arena_bytes
         # The library is loaded for as long as the process lives; the folder is needed only until then.
         with tempfile.TemporaryDirectory(prefix="tinyedge-aot-") as folder:

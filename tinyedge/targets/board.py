@@ -36,6 +36,32 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Store:
+    """Where a board saves learned classes: two slots in its flash, one after the other.
+
+    Attributes:
+        source: Its C file in firmware/boards/.
+        origin: The first slot's address.
+        slot_bytes: Of each slot; it is erased as a whole.
+        program_bytes: What the flash writes at a time.
+    """
+
+    source: str
+    origin: int
+    slot_bytes: int
+    program_bytes: int
+
+    @property
+    def end(self) -> int:
+        """The first address after both slots."""
+        return self.origin + 2 * self.slot_bytes
+
+    def reserved_bytes(self, flash: Memory) -> int:
+        """Flash that an image which learns leaves unused: both slots, and what is before them but not at its end."""
+        return flash.end - self.origin if self.end == flash.end else self.end - flash.origin
+
+
+@dataclass(frozen=True)
 class EmulatorModel:
     """How QEMU runs a board.
 
@@ -67,6 +93,7 @@ class Board:
         sram: Where the arena, all other variables and the stack go.
         boot: Where the processor finds its first vectors; None where they are the flash's first words.
         emulator: How QEMU runs it; None for a board that it does not have.
+        store: Where it saves learned classes; None where that is not described.
     """
 
     name: str
@@ -83,6 +110,7 @@ class Board:
     sram: Memory
     boot: Memory | None
     emulator: EmulatorModel | None
+    store: Store | None
 
     @property
     def flash_bytes(self) -> int:
@@ -129,5 +157,6 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
     boot = Memory(**table["boot"]) if "boot" in table else None
-    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "boot", "emulator")}
-    return Board(name=path.stem, file=path, flash=flash, sram=sram, boot=boot, emulator=emulator, **plain)
+    store = Store(**table["store"]) if "store" in table else None
+    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "boot", "emulator", "store")}
+    return Board(name=path.stem, file=path, flash=flash, sram=sram, boot=boot, emulator=emulator, store=store, **plain)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyedge import __version__
 from tinyedge.atomic import atomic_path
+from tinyedge.compiler.embedding import cut_at_embedding
 from tinyedge.compiler.emitter import emit
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.program import Program, compile_graph
@@ -24,6 +25,9 @@ from tinyedge.targets.toolchain import find_build_tools
 RUNTIMES = ("aot",)
 MLPERF_IDS = ("ic01", "vww01", "kws01", "ad01")
 
+_MOST_CLASSES = 65_535
+_RECORD_EXTRA_BYTES = 32 + 4  # A header, and a CRC at the end.
+_RECORD_BLOCK_BYTES = 32
 _BUILD_TIMEOUT_S = 900
 _KERNEL_OPTIMISATION = "-O2"
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
@@ -38,10 +42,11 @@ class FirmwareSizes:
     """What an image takes.
 
     Attributes:
-        flash_bytes: Everything that is written into the flash.
+        flash_bytes: Everything that is written into the flash, or set aside there.
         flash_model_bytes: Of it weights, per-channel data and layer parameters.
-        flash_code_bytes: Of it everything else.
+        flash_code_bytes: Of it everything else that is written.
         flash_kernel_bytes: Of that, instructions and tables of the model's calls and of the kernels.
+        flash_store_bytes: Flash that is set aside to save learned classes, in no other figure but the first.
         ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
         arena_bytes: Of it what the runtime and the model need.
         stack_bytes: RAM that is set aside for the stack.
@@ -51,6 +56,7 @@ class FirmwareSizes:
     flash_model_bytes: int
     flash_code_bytes: int
     flash_kernel_bytes: int
+    flash_store_bytes: int
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int
@@ -101,7 +107,10 @@ class FirmwareImage:
         """Return the size table: the parts of each memory, then their sum."""
         sizes, board = self.sizes, self.board
         other_bytes = sizes.ram_bytes - sizes.arena_bytes
-        flash = {"code": sizes.flash_code_bytes, "model": sizes.flash_model_bytes, "all": sizes.flash_bytes}
+        flash = {"code": sizes.flash_code_bytes, "model": sizes.flash_model_bytes}
+        if sizes.flash_store_bytes:
+            flash["saved classes"] = sizes.flash_store_bytes
+        flash["all"] = sizes.flash_bytes
         ram = {
             "arena": sizes.arena_bytes,
             "input and variables": other_bytes,
@@ -131,7 +140,14 @@ class FirmwareImage:
 
 
 def build_firmware(
-    model: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "", layers: bool = False
+    model: Path,
+    board: Board,
+    out: Path,
+    runtime: str = "aot",
+    *,
+    mlperf_id: str = "",
+    layers: bool = False,
+    classes: int = 0,
 ) -> FirmwareImage:
     """Compile a model to C and build the firmware around it.
 
@@ -142,22 +158,27 @@ def build_firmware(
         runtime: One of `RUNTIMES`.
         mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
         layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
+        classes: How many classes the image can learn; its output is then the model's embedding, see
+            `tinyedge.compiler.embedding`. 0: it learns none.
 
     Raises:
-        BudgetExceeded: The image does not fit the board.
-        ConfigError: There is no such runtime or benchmark.
+        BudgetExceeded: The image does not fit the board, or the classes do not fit its store.
+        ConfigError: There is no such runtime or benchmark, or the board cannot save classes.
         ModelError: The model cannot be read or compiled.
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
         TargetError: The C does not compile.
     """
-    _check_options(runtime, mlperf_id)
+    _check_options(runtime, mlperf_id, classes)
     find_build_tools()  # Before the work, not after it.
-    program = compile_graph(read_tflite(Path(model)), board.instruction_set)
+    graph = read_tflite(Path(model))
+    if classes:
+        check_classes(classes, cut_at_embedding(graph).elements, board)
+    program = compile_graph(graph, board.instruction_set)
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
         emit(program, sources)
         try:
-            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers)
+            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers, classes=classes)
         except _RegionsOverflowed as error:
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
@@ -166,7 +187,14 @@ def build_firmware(
 
 
 def build_image(
-    model_dir: Path, board: Board, out: Path, runtime: str = "aot", *, mlperf_id: str = "", layers: bool = False
+    model_dir: Path,
+    board: Board,
+    out: Path,
+    runtime: str = "aot",
+    *,
+    mlperf_id: str = "",
+    layers: bool = False,
+    classes: int = 0,
 ) -> FirmwareImage:
     """Build the firmware around a model that is C already.
 
@@ -177,11 +205,12 @@ def build_image(
         runtime: As for `build_firmware`.
         mlperf_id: As for `build_firmware`.
         layers: As for `build_firmware`.
+        classes: As for `build_firmware`; the model's output is the embedding already.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    _check_options(runtime, mlperf_id)
+    _check_options(runtime, mlperf_id, classes)
     tools = {tool.name: tool for tool in find_build_tools()}
     gcc, cmake = tools["arm-none-eabi-gcc"], tools["cmake"].path
     with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
@@ -194,6 +223,7 @@ def build_image(
             "MODEL_DIR": Path(model_dir).resolve(),
             "RUNTIME": runtime,
             "MLPERF_ID": mlperf_id,
+            "ENROLL_CLASSES": classes,
             "LAYERS": "ON" if layers else "OFF",
             "TE_VERSION": __version__,
             "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
@@ -203,7 +233,7 @@ def build_image(
         options = [f"-D{key}={value}" for key, value in configuration.items()]
         _run([cmake, "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
         _run([cmake, "--build", build], board)
-        sizes = _measure(build, board)
+        sizes = _measure(build, board, classes)
         paths = {}
         for suffix in ("elf", "bin", "hex", "map"):
             paths[suffix] = out / f"tinyedge.{suffix}"
@@ -219,7 +249,50 @@ def build_image(
     )
 
 
-def _check_options(runtime: str, mlperf_id: str) -> None:
+def check_classes(classes: int, values: int, board: Board) -> None:
+    """Make sure that a board can save so many classes.
+
+    Args:
+        classes: How many, at least 1.
+        values: Of an embedding.
+        board: With a store.
+
+    Raises:
+        BudgetExceeded: They do not fit a slot of its store.
+        ConfigError: The board has no store.
+    """
+    if board.store is None:
+        raise ConfigError(f"{board.name} cannot save classes: build without --enroll, or describe its [store]")
+    needed, limit = record_bytes(classes, values), board.store.slot_bytes
+    if needed > limit:
+        most = (limit - _RECORD_EXTRA_BYTES) // _class_bytes(values)
+        raise BudgetExceeded(
+            f"{classes} classes of {values:,} values take {needed:,} bytes and {board.name} saves up to {limit:,}: "
+            f"give --enroll {most} or less"
+            if most
+            else f"a class of {values:,} values takes {needed:,} bytes and {board.name} saves up to {limit:,}: "
+            "choose a model with a shorter embedding"
+        )
+
+
+def record_bytes(classes: int, values: int) -> int:
+    """What `te save` writes: firmware/app/te_store.h and te_learning_memory.c."""
+    contents = _RECORD_EXTRA_BYTES + classes * _class_bytes(values)
+    return -(-contents // _RECORD_BLOCK_BYTES) * _RECORD_BLOCK_BYTES
+
+
+def _class_bytes(values: int) -> int:
+    """A count and a sum for each value of the embedding, of int16."""
+    return 2 + 2 * values
+
+
+def _check_options(runtime: str, mlperf_id: str, classes: int) -> None:
+    if not 0 <= classes <= _MOST_CLASSES:
+        raise ConfigError(f"an image cannot learn {classes} classes: give 1 to {_MOST_CLASSES:,}")
+    if classes and mlperf_id:
+        raise ConfigError(
+            f"an image that learns classes gives an embedding and {mlperf_id} asks for a result: give one"
+        )
     if runtime not in RUNTIMES:
         raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
     if mlperf_id and mlperf_id not in MLPERF_IDS:
@@ -289,9 +362,14 @@ def _constant_bytes(call: KernelCall) -> int:
     return sum(value.values.nbytes for value in call.fields.values() if isinstance(value, ConstantArray))
 
 
-def _measure(build: Path, board: Board) -> FirmwareSizes:
+def _measure(build: Path, board: Board, classes: int) -> FirmwareSizes:
     linked = read_link_map(build / "tinyedge.map")
-    flash_bytes = (build / "tinyedge.bin").stat().st_size
+    written_bytes = (build / "tinyedge.bin").stat().st_size
+    store_bytes = 0
+    if classes and board.store is not None:
+        store_bytes = board.store.reserved_bytes(board.flash)
+        if board.store.end < board.flash.end:
+            written_bytes -= store_bytes  # The file begins with the vectors, and then fill as long as the store.
     model_bytes = linked.input_bytes("libte_model.a(model.c.obj)", ".rodata")
     kernel_bytes = sum(linked.input_bytes("libte_model.a", kind) for kind in (".text", ".rodata"))
     runtime_ram = [
@@ -300,10 +378,11 @@ def _measure(build: Path, board: Board) -> FirmwareSizes:
         for kind in (".data", ".bss")
     ]
     return FirmwareSizes(
-        flash_bytes=flash_bytes,
+        flash_bytes=written_bytes + store_bytes,
         flash_model_bytes=model_bytes,
-        flash_code_bytes=flash_bytes - model_bytes,
+        flash_code_bytes=written_bytes - model_bytes,
         flash_kernel_bytes=kernel_bytes - model_bytes,
+        flash_store_bytes=store_bytes,
         ram_bytes=linked.output_bytes(".data") + linked.output_bytes(".bss"),
         arena_bytes=sum(runtime_ram),
         stack_bytes=board.stack_bytes,

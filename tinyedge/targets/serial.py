@@ -172,6 +172,8 @@ class DeviceInfo:
         clock_hz: The processor's clock as it runs.
         clock: Where that clock comes from.
         count_unit: "cycles" on silicon, "ticks" in an emulator.
+        classes: How many it can learn; 0 for an image that learns none.
+        store: Where it saves them, for people.
     """
 
     name: str
@@ -191,6 +193,8 @@ class DeviceInfo:
     clock_hz: int
     clock: str
     count_unit: str
+    classes: int = 0
+    store: str = ""
 
 
 @dataclass(frozen=True)
@@ -350,6 +354,43 @@ class DeviceClient:
             raise TargetError(f"the device counts {unit}, and only an emulator counts instructions")
         return self._to_instructions(Fraction(count))
 
+    def enroll(self, which: int) -> int:
+        """Add the loaded input to a class; return how many examples the class then has.
+
+        Raises:
+            TargetError: There is no such class, it is full, or the image learns no classes.
+        """
+        return self._ask(f"te enroll {which}", "te-enroll", _parse_numbers, _INFERENCE_TIMEOUT_S)[1]
+
+    def classify(self) -> tuple[int, int]:
+        """Return the nearest class of the loaded input and its distance, 1 - cosine in units of 2^-24.
+
+        Raises:
+            TargetError: No class has examples, or the image learns none.
+        """
+        which, distance = self._ask("te classify", "te-class", _parse_numbers, _INFERENCE_TIMEOUT_S)
+        return which, distance
+
+    def forget(self, which: int) -> None:
+        """Clear a class."""
+        self._ask(f"te forget {which}", "te-forget", _parse_numbers)
+
+    def classes(self) -> list[int]:
+        """Return how many examples each class has."""
+        return self._ask("te classes", "te-classes", _parse_numbers)
+
+    def save(self) -> int:
+        """Write the classes into the flash; return the number of this save, which rises by one a save."""
+        return self._ask("te save", "te-save", _parse_numbers)[0]
+
+    def restore(self) -> int:
+        """Read the classes that were saved last; return the number of that save.
+
+        Raises:
+            TargetError: There are none, they are damaged or of another model; the classes are as they were.
+        """
+        return self._ask("te restore", "te-restore", _parse_numbers)[0]
+
     def layers(self) -> list[LayerCount]:
         """Run an inference on the loaded input and return what each layer took.
 
@@ -369,8 +410,10 @@ class DeviceClient:
         """A count of ticks as instructions; a count of cycles as it is."""
         return round(count if self._instructions_per_tick is None else count * self._instructions_per_tick)
 
-    def _ask(self, command: str, prefix: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-        lines = self.command(command)
+    def _ask(
+        self, command: str, prefix: str, parse: Callable[[str], _Parsed], timeout_s: float = _COMMAND_TIMEOUT_S
+    ) -> _Parsed:
+        lines = self.command(command, timeout_s)
         return _within_brackets(lines[0] if len(lines) == 1 else "", prefix, command, parse)
 
     def _read_answer(self, what: str, timeout_s: float) -> list[str]:
@@ -424,3 +467,7 @@ def _parse_crcs(text: str) -> tuple[int, int]:
 def _parse_count(text: str) -> tuple[int, str]:
     count, unit = text.split(",")
     return int(count), unit
+
+
+def _parse_numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]

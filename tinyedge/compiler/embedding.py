@@ -1,0 +1,47 @@
+"""What a classifier knows before it decides: the tensor that its last fully connected layer reads."""
+
+import numpy as np
+
+from tinyedge.compiler.graph import Graph, Tensor
+from tinyedge.errors import ModelError
+
+# What may stand between the classifier's last layer and the model's output.
+_AFTER_CLASSIFIER = frozenset({"SOFTMAX", "LOGISTIC", "RESHAPE"})
+
+
+def cut_at_embedding(graph: Graph) -> Tensor:
+    """Make a model's embedding its output; what computed classes of it is then dead.
+
+    The embedding is the input of the FULLY_CONNECTED from which the output comes, through nothing but SOFTMAX, LOGISTIC
+    and RESHAPE. A model that does not end so is an encoder, whose output is the embedding already.
+
+    Args:
+        graph: As read; its outputs are changed.
+
+    Returns:
+        The embedding.
+
+    Raises:
+        ModelError: The model has several outputs, or its embedding is not int8.
+    """
+    if len(graph.outputs) != 1:
+        raise ModelError(f"{graph.name} has {len(graph.outputs)} outputs: give an encoder or a classifier with one")
+    writers = {operator.output: operator for operator in graph.operators if len(operator.outputs) == 1}
+    (output,) = graph.outputs
+    writer = writers.get(output)
+    while writer is not None and writer.op in _AFTER_CLASSIFIER:
+        source = writer.inputs[0]
+        assert source is not None  # Of these operators the first input is never optional.
+        writer = writers.get(source)
+    if writer is not None and writer.op == "FULLY_CONNECTED":
+        embedding = writer.inputs[0]
+        assert embedding is not None
+        if embedding in writers:
+            graph.outputs = (embedding,)
+    (embedding,) = graph.outputs
+    if embedding.dtype != np.int8:
+        raise ModelError(
+            f"the embedding '{embedding.name}' of {graph.name} is {embedding.dtype} and classes are learned from int8: "
+            "export with --precision int8"
+        )
+    return embedding

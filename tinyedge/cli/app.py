@@ -27,6 +27,7 @@ _COMMANDS: tuple[str, ...] = (
     "compile",
     "build",
     "bench",
+    "enroll",
     "doctor",
     "demo",
 )

@@ -14,6 +14,9 @@ def build(
     out: Path = typer.Option(None, help="The folder for the image. [default: RUN/firmware/BOARD or MODEL-BOARD]"),
     mlperf: str = typer.Option("", help="Answer as ic01, vww01, kws01 or ad01 of MLPerf Tiny, with its input format."),
     layers: bool = typer.Option(False, "--layers", help="Let the image answer te layers; its names take flash."),
+    enroll: int = typer.Option(
+        0, "--enroll", min=0, metavar="CLASSES", help="Let the image learn so many classes from the model's embedding."
+    ),
     json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
@@ -23,7 +26,12 @@ def build(
 
     start = time.perf_counter()
     folder = default_firmware_folder(model, board) if out is None else out
-    image = build_firmware(resolve_model(model), load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers)
+    file = resolve_model(model)
+    if enroll:
+        from tinyedge.learning.embedding import read_embedding
+
+        read_embedding(file)
+    image = build_firmware(file, load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers, classes=enroll)
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

@@ -1,0 +1,67 @@
+"""`tinyedge enroll`: teach a device new classes from a few images each."""
+
+import json as json_module
+from pathlib import Path
+
+import typer
+
+
+def enroll(
+    model: Path = typer.Argument(
+        ..., metavar="RUN|MODEL.tflite", help="A run, or a .tflite file beside its export.json."
+    ),
+    data: Path = typer.Option(..., metavar="FOLDER", help="Holds a folder of images for each class."),
+    shots: int = typer.Option(5, min=1, max=255, help="Images of each class to learn from."),
+    queries: int = typer.Option(15, min=1, help="Images of each class to classify after that."),
+    classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order. [default: all]"),
+    seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
+    port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
+    board: str = typer.Option("stm32f405", help="The name of the board."),
+    emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
+    save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
+    check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),
+    json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
+) -> None:
+    """Teach a device classes and let it classify; the encoder stays as it is.
+
+    Answers that are not this machine's are exit code 3.
+    """
+    from rich.console import Console
+
+    from tinyedge.errors import ConfigError, GateFailed
+    from tinyedge.learning.enroll import EnrollOptions, enroll_emulated, open_lesson, teach
+    from tinyedge.learning.report import print_enroll
+    from tinyedge.targets.board import load_board
+    from tinyedge.targets.serial import DeviceClient, SerialStream
+
+    if emulator == (port is not None):
+        raise ConfigError("give the board's serial port with --port, or --emulator")
+    target = load_board(board)
+    names = tuple(name.strip() for name in classes.split(",")) if classes else ()
+    options = EnrollOptions(data, shots, queries, names, seed, save, check)
+    console = Console(stderr=json is not None and str(json) == "-")
+    with console.status("") as status:
+        lesson = open_lesson(model, options)
+        if emulator:
+            report = enroll_emulated(lesson, target, options, status.update)
+        else:
+            client = DeviceClient(SerialStream(port, target.baud))
+            try:
+                client.handshake()
+                report = teach(client, lesson, options, status.update)
+            finally:
+                client.close()
+    if json is not None and str(json) == "-":
+        typer.echo(json_module.dumps(report.to_json(), indent=2))
+    else:
+        print_enroll(report, console)
+        if json is not None:
+            from tinyedge.atomic import write_json
+
+            write_json(json, report.to_json())
+            typer.echo(f"wrote {json}")
+    if report.differing:
+        raise GateFailed(
+            f"{report.differing} of {len(report.answers)} answers of {report.board} are not this machine's: report it "
+            "with the file of --json"
+        )

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_store.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "te_crc32.h"
 
 #define TE_NO_SLOT TE_STORE_SLOTS
 #define TE_ERASED 0xFFu
+#define TE_HEADER_CRC_AT (uint32_t)offsetof(te_store_header, crc)
 
 typedef enum { TE_SLOT_VALID, TE_SLOT_EMPTY, TE_SLOT_FOREIGN, TE_SLOT_DAMAGED } te_slot_state;
 
@@ -44,7 +46,7 @@ static te_slot te_look_at(const te_store *store, uint32_t which) {
         slot.state = TE_SLOT_EMPTY;
         return slot;
     }
-    if (header.magic != TE_STORE_MAGIC) {
+    if (header.magic != TE_STORE_MAGIC || header.crc != te_crc32(&header, TE_HEADER_CRC_AT)) {
         return slot;
     }
     /* A record of another length has its CRC elsewhere, so whether it is whole is not asked. */
@@ -89,6 +91,7 @@ static uint32_t te_seal(te_store *store, uint32_t sequence) {
     store->record->magic = TE_STORE_MAGIC;
     store->record->layout = TE_STORE_LAYOUT;
     store->record->sequence = sequence;
+    store->record->crc = te_crc32(bytes, TE_HEADER_CRC_AT);
     const uint32_t crc = te_crc32(bytes, covered);
     memcpy(bytes + covered, &crc, sizeof crc);
     return crc;

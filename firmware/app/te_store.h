@@ -16,7 +16,7 @@
 
 #define TE_STORE_SLOTS 2u
 #define TE_STORE_CRC_BYTES 4u
-#define TE_STORE_MODEL_CHARS 16
+#define TE_STORE_MODEL_CHARS 12
 
 /** A record is a multiple of this long: every programming unit (1 to 32 bytes, a power of two) fits it. */
 #define TE_STORE_BLOCK_BYTES 32u
@@ -33,6 +33,7 @@ typedef struct {
     uint32_t values;   /**< Of an embedding. */
     uint32_t sequence; /**< One more than that of the record before; the higher one, modulo 2^32, is the newer. */
     char model[TE_STORE_MODEL_CHARS]; /**< The first hex digits of the SHA-256 of its file. */
+    uint32_t crc;      /**< CRC-32 of the members above: tells a record of another model from a part of one. */
 } te_store_header;
 
 /** "TECL" */

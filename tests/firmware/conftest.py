@@ -36,12 +36,13 @@ def image(tmp_path_factory):
     """A function that builds the fixture model for a board, once."""
     built = {}
 
-    def build(name: str, mlperf_id: str = "", layers: bool = False):
-        key = (name, mlperf_id, layers)
+    def build(name: str, mlperf_id: str = "", layers: bool = False, classes: int = 0):
+        key = (name, mlperf_id, layers, classes)
         if key not in built:
             out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
             model = FIXTURES / "countdown"
-            built[key] = build_image(model, load_board(name), out, mlperf_id=mlperf_id, layers=layers)
+            options = {"mlperf_id": mlperf_id, "layers": layers, "classes": classes}
+            built[key] = build_image(model, load_board(name), out, **options)
         return built[key]
 
     return build

@@ -134,7 +134,7 @@ def test_the_same_sources_give_the_same_bytes(tmp_path):
     assert first.elf.read_bytes() == second.elf.read_bytes()
 
 
-@pytest.mark.parametrize("options", [{"runtime": "tflm"}, {"mlperf_id": "ic02"}])
+@pytest.mark.parametrize("options", [{"runtime": "tflm"}, {"mlperf_id": "ic02"}, {"classes": 65_536}])
 def test_unknown_options_are_refused(tmp_path, options):
     with pytest.raises(ConfigError):
         build_image(COUNTDOWN, load_board("stm32f405"), tmp_path / "out", **options)
@@ -156,7 +156,9 @@ def test_flags_of_the_surroundings_do_not_get_in(tmp_path, monkeypatch):
 
 def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
     model = shared_model("ic_resnet8_int8.tflite")
-    build(model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="ic01", json=True)
+    build(
+        model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="ic01", layers=False, enroll=0, json=True
+    )
     said = json.loads(capsys.readouterr().out)
     sizes = said["sizes"]
     assert said["limits"] == {"flash_bytes": 1_048_576, "ram_bytes": 131_072}
@@ -167,7 +169,7 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
     assert 78_000 < sizes["flash_model_bytes"] < 98_496
     assert sizes["flash_bytes"] == sizes["flash_model_bytes"] + sizes["flash_code_bytes"]
     assert sizes["ram_bytes"] > sizes["arena_bytes"] + 3072  # The loaded input.
-    build(model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="", json=False)
+    build(model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="", layers=False, enroll=0, json=False)
     table = capsys.readouterr().out
     assert all(word in table for word in ("flash", "RAM", "arena", "stack", "1,048,576", "131,072", "tinyedge.hex"))
 

@@ -73,7 +73,7 @@ static bool te_unlock(void) {
 /* Waits for the operation, then locks. The data cache may hold what was there before (section 3.5.2): it is cleared,
  * which it can only be while it is off. */
 static bool te_finish(void) {
-    __asm__ volatile("dsb" ::: "memory"); /* The write of a word comes before the looks at the status. */
+    te_cortexm_barrier(); /* The write of a word comes before the looks at the status. */
     const bool done = te_wait_for_flash() && (TE_FLASH_SR & TE_FLASH_SR_ERRORS) == 0u;
     TE_FLASH_CR = TE_FLASH_CR_LOCK;
     const uint32_t access = TE_FLASH_ACR;

@@ -12,6 +12,11 @@
 /** How often a ready flag is read before the wait is given up: some milliseconds at any clock. */
 #define TE_READY_TRIES 50000u
 
+/** Completes all accesses to memory before the next one. */
+static inline void te_cortexm_barrier(void) {
+    __asm__ volatile("dsb" ::: "memory");
+}
+
 /** Starts SysTick on the processor's clock and the cycle counter where there is one; the clock is final before. */
 void te_cortexm_start_counter(void);
 

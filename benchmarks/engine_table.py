@@ -27,6 +27,7 @@ from foreign_models import RANDOM_WEIGHTS, foreign_models
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.bench.bench import run_bench
 from tinyedge.bench.inputs import random_inputs
+from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded
 from tinyedge.runtimes.aot import AotRuntime
@@ -81,8 +82,10 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
 
 
 def weight_bytes(model: Path) -> int:
-    """Return the int8 weights of a model, equal tensors once."""
-    weights = {operator.inputs[1] for operator in read_tflite(model).operators if operator.op in _WEIGHTED}
+    """Return the int8 weights that are left of a model after the compiler's passes, equal tensors once."""
+    graph = read_tflite(model)
+    simplify(graph)
+    weights = {operator.inputs[1] for operator in graph.operators if operator.op in _WEIGHTED}
     return sum(tensor.bytes for tensor in weights if tensor is not None)
 
 

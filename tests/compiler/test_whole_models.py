@@ -21,7 +21,8 @@ from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 
 ZOO = Path(__file__).resolve().parents[2] / "models"
-PUBLISHED = {"ic_resnet8_int8.tflite": 12_501_632, "vww_mbv1_025_int8.tflite": 7_489_664}
+# Multiply-accumulates; without constant channels VWW has 3,992,016 of its 7,489,664.
+PUBLISHED = {"ic_resnet8_int8.tflite": 12_501_632, "vww_mbv1_025_int8.tflite": 3_992_016}
 
 
 def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
@@ -93,8 +94,10 @@ def test_any_pass_can_be_left_out(name: str, tmp_path: Path) -> None:
         inputs = int8_inputs(aot.program.input.shape, 5)
         np.testing.assert_array_equal(aot.run(inputs), TflmRuntime(path).run(inputs))
         changed += aot.program.graph.histogram() != compile_graph(read_tflite(path)).graph.histogram()
-    # These networks have no identities, no transposes of size one, nothing dead, and move no constants.
-    assert changed or name in ("alias_identities", "alias_transposes", "fold_constants", "remove_dead")
+    # These networks have no identities, no transposes of size one, nothing dead, and move no constants. Channels are no
+    # operators.
+    unseen = ("alias_identities", "alias_transposes", "fold_constants", "remove_constant_channels", "remove_dead")
+    assert changed or name in unseen
 
 
 def test_random_networks_hold_every_operator(tmp_path: Path) -> None:

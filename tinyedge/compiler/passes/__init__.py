@@ -10,6 +10,7 @@ from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
+from tinyedge.compiler.passes.remove_constant_channels import remove_constant_channels
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.errors import ConfigError
 
@@ -19,6 +20,7 @@ PASSES = (
     fold_dilation,
     fold_padding,
     fuse_tables,
+    remove_constant_channels,
     alias_identities,
     alias_transposes,
     alias_reshapes,

@@ -3,7 +3,7 @@
 from tinyedge.compiler.graph import Graph
 
 # They copy the bytes as they are; TFLite Micro never rescales in them, whatever the quantisation of the output says.
-_RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 
 
 def alias_reshapes(graph: Graph) -> None:
@@ -15,7 +15,7 @@ def alias_reshapes(graph: Graph) -> None:
     for operator in graph.operators:
         source = operator.inputs[0] if operator.inputs else None
         if (
-            operator.op in _RESHAPES
+            operator.op in RESHAPES
             and source is not None
             and not source.is_constant
             and source.dtype == operator.output.dtype

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_dsp.h
  *  The instructions of Armv7E-M and Armv8-M with DSP that the `_dsp` kernels use, and the same in C for any other
- *  machine, so that all that surrounds the assembly runs and is tested there. Little-endian, like every Cortex-M that
- *  is made. */
+ *  machine, so that all that surrounds the assembly runs and is tested there; a Cortex-M without the extension is
+ *  better served by the portable kernels. Little-endian, like every Cortex-M that is made. */
 #ifndef TE_DSP_H
 #define TE_DSP_H
 
@@ -14,6 +14,9 @@
 #define TE_DSP_ASSEMBLY 1
 #else
 #define TE_DSP_ASSEMBLY 0
+#endif
+#if !TE_DSP_ASSEMBLY && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#error "This Cortex-M has no DSP extension, or -mcpu does not say so: compile the model with --instruction-set portable"
 #endif
 
 /** Four bytes at any address as one word. */

@@ -7,7 +7,7 @@
 /* (a - za) * (b - zb) summed is a * b - zb * a - za * (b - zb) summed. The columns of the right factor become filters, the
  * last term their biases. The middle one is a value of the left factor's row, its sum, that meets a weight of -zb; as -zb
  * may be 128, it is there in halves, and then zeros make a word of four values full. */
-/* Of a pair of columns. */
+/* Of a pair of columns; a plain product has one less. */
 #define FACTOR_WORDS 3
 
 /** Four values of one column of the right factor from row `k` on, zeros past its end. */
@@ -75,8 +75,12 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
         stream[1] = (uint32_t)(-params->lhs_zero_point * (second_sum - excess));
         *words++ = (uint32_t)params->multiplier;
         *words++ = (uint32_t)params->multiplier;
-        *words++ = (uint32_t)(params->right_shift - (params->plain ? 1 : 0)) * 0x101u |
-                   (uint32_t)params->left_shift * 0x1010000u;
+        if (params->plain) { /* At most 255 terms of at most 128 * 255 fit 24 bits. */
+            stream[0] = stream[0] << 8 | (uint32_t)(params->right_shift - 1);
+            stream[1] = stream[1] << 8 | (uint32_t)(params->right_shift - 1);
+        } else {
+            *words++ = (uint32_t)params->right_shift * 0x101u | (uint32_t)params->left_shift * 0x1010000u;
+        }
         stream = words;
     }
 }
@@ -110,19 +114,19 @@ static void widen_row(const te_batch_matmul_dsp_params *params, const int8_t *ro
 static void multiply(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
                      uint32_t *stream, uint32_t *columns) {
     const te_gemm_s8_dsp gemm = {stream,       params->steps, params->cols, params->cols, params->output_zero_point,
-                                 INT8_MIN,     INT8_MAX};
+                                 INT8_MIN,     INT8_MAX,      params->plain};
     int32_t row = 0;
     pack_columns(params, rhs, stream);
     for (; row + TE_GEMM_PIXELS <= params->rows; row += TE_GEMM_PIXELS) {
         for (int32_t i = 0; i < TE_GEMM_PIXELS; ++i) {
             widen_row(params, lhs + (row + i) * params->lhs_row_stride, columns + i, TE_GEMM_PIXELS);
         }
-        (params->plain ? te_gemm4_plain_s8_dsp : te_gemm4_general_s8_dsp)(&gemm, columns, output);
+        te_gemm4_s8_dsp(&gemm, columns, output);
         output += TE_GEMM_PIXELS * params->cols;
     }
     for (; row < params->rows; ++row) {
         widen_row(params, lhs + row * params->lhs_row_stride, columns, 1);
-        (params->plain ? te_gemm1_plain_s8_dsp : te_gemm1_general_s8_dsp)(&gemm, columns, output);
+        te_gemm1_s8_dsp(&gemm, columns, output);
         output += params->cols;
     }
 }

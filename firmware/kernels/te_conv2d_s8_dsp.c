@@ -176,11 +176,7 @@ static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output
             place(&at, params, out_y, out_x);
             (in_fours ? widen_taps : gather_and_widen)(of, &at, columns);
         }
-        if (at.count == TE_GEMM_PIXELS) {
-            (params->plain ? te_gemm4_plain_s8_dsp : te_gemm4_general_s8_dsp)(gemm, columns, output);
-        } else {
-            (params->plain ? te_gemm1_plain_s8_dsp : te_gemm1_general_s8_dsp)(gemm, columns, output);
-        }
+        (at.count == TE_GEMM_PIXELS ? te_gemm4_s8_dsp : te_gemm1_s8_dsp)(gemm, columns, output);
         output += at.count * params->out_c;
         out_x += at.count;
         while (out_x >= params->out_w) {
@@ -199,7 +195,7 @@ void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, i
     const int32_t at_once = total >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
     uint32_t *columns = scratch;
     te_gemm_s8_dsp gemm = {params->packed,     2 * words,          filters,           params->out_c, params->output_zero_point,
-                           params->output_min, params->output_max};
+                           params->output_min, params->output_max, params->plain};
     const int32_t has_runs = params->dilation_w == 1 && groups == 1;
     layer of = {params, input, params->in_w * params->in_c, words, has_runs, (int8_t *)(columns + 2 * words * at_once)};
     if (params->group_c % 4 == 0) {

@@ -67,26 +67,33 @@ static void advance(strip *rows, const te_depthwise_conv2d_dsp_params *params, c
     }
 }
 
-/* Of a channel with nine weights. */
-#define TE_DEPTHWISE3_WORDS 5
+/* Words of a channel with nine weights whose bias has a word of its own. */
+#define TE_DEPTHWISE3_WIDE 5
 
-/** The constants of up to four channels, widened once for all rows. */
-static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t count, int32_t zero_point) {
+/** Weights a, b and c of a row as the words (a, b) and (b, c). */
+static void unpack_row(uint32_t weights[2], const int8_t *row) {
+    const uint32_t bytes = te_load4(row);
+    const uint32_t outer = te_even_bytes(bytes);
+    const uint32_t middle = te_odd_bytes(bytes);
+    weights[0] = (outer & 0xffffu) | middle << 16;
+    weights[1] = (middle & 0xffffu) | (outer & 0xffff0000u);
+}
+
+/** The constants of up to four channels, widened once for all rows.
+ *  @param words  Of a channel. */
+static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t words, int32_t count,
+                    int32_t zero_point) {
     for (int32_t c = 0; c < count; ++c) {
-        const uint32_t middle = (packed[3] & 0xff00ffffu) | ((packed[3] & 0x0000ff00u) << 8);
-        const uint32_t right_shift = (packed[3] >> 16) & 0xffu;
-        channels->weights[0] = te_even_bytes(packed[2]);
-        channels->weights[1] = te_odd_bytes(packed[2]);
-        channels->weights[2] = te_even_bytes(middle);
-        channels->weights[3] = te_odd_bytes(middle);
-        channels->weights[4] = te_even_bytes(packed[4]);
-        channels->weights[5] = te_odd_bytes(packed[4]);
-        channels->bias = (int32_t)packed[0];
-        channels->multiplier = (int32_t)packed[1];
+        const uint32_t right_shift = (packed[2] >> 8) & 0x1fu;
+        for (int32_t row = 0; row < 3; ++row) {
+            unpack_row(channels->weights + 2 * row, (const int8_t *)packed + 3 * row);
+        }
+        channels->bias = words == TE_DEPTHWISE3_WIDE ? (int32_t)packed[4] : (int32_t)packed[2] >> 13;
+        channels->multiplier = (int32_t)packed[3];
         channels->rounding = (2 * zero_point + 1) * (1 << (right_shift - 1));
         channels->right_shift = (int32_t)right_shift;
         ++channels;
-        packed += TE_DEPTHWISE3_WORDS;
+        packed += words;
     }
 }
 
@@ -140,7 +147,7 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
     rows->top = 0;
     rows->loaded = 0;
     if (params->three) {
-        unpack3(of->constants, packed, channels, params->output_zero_point);
+        unpack3(of->constants, packed, of->words, channels, params->output_zero_point);
     }
     for (int32_t out_y = 0; out_y < params->out_h; out_y += params->strip_h) {
         const int32_t left = params->out_h - out_y;
@@ -175,7 +182,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     te_depthwise3_channel *constants = scratch;
     layer of;
     of.params = params;
-    of.words = params->three ? TE_DEPTHWISE3_WORDS : TE_FACTOR_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
+    of.words = params->three ? params->three : TE_FACTOR_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
     of.reach = (params->kernel_h - 1) * params->dilation_h;
     of.constants = constants;
     of.rows.values = params->three ? (int16_t *)(constants + PLANES) : (int16_t *)scratch;

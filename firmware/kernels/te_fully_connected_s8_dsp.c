@@ -40,18 +40,18 @@ void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, cons
                                void *scratch) {
     const te_gemm_s8_dsp gemm = {params->packed,     (params->in_c + 3) / 4 * 2, params->out_c,
                                  params->out_c,      params->output_zero_point,  params->output_min,
-                                 params->output_max};
+                                 params->output_max, params->plain};
     uint32_t *columns = scratch;
     int32_t left = params->batches;
     for (; left >= TE_GEMM_PIXELS; left -= TE_GEMM_PIXELS) {
         widen_rows(params, input, columns);
-        (params->plain ? te_gemm4_plain_s8_dsp : te_gemm4_general_s8_dsp)(&gemm, columns, output);
+        te_gemm4_s8_dsp(&gemm, columns, output);
         input += TE_GEMM_PIXELS * params->in_c;
         output += TE_GEMM_PIXELS * params->out_c;
     }
     for (; left > 0; --left) {
         widen_row(params, input, columns);
-        (params->plain ? te_gemm1_plain_s8_dsp : te_gemm1_general_s8_dsp)(&gemm, columns, output);
+        te_gemm1_s8_dsp(&gemm, columns, output);
         input += params->in_c;
         output += params->out_c;
     }

@@ -8,10 +8,11 @@
 
 /* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
  * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
- * stack: 0 end of the columns, 4 their begin, 8 output, 12 its stride, 16 channels left, 20 where the unrolled loop is
- * entered, 24 the struct, 28 twice the zero point and one. A step is 13 instructions for 16 multiply-accumulates. The
- * loop is `unroll` steps long, a power of two, and is entered where the depth leaves a remainder, so that each step has
- * to be 52 bytes: hence the .w. */
+ * stack: 0 end of the columns, 4 which code finishes sums, 8 output, 12 channels left, 16 stride of the output, 20 where
+ * the unrolled loop is entered, 24 by how much a bias is shifted, 28 twice the zero point and one, 32 and 36 the two
+ * biases as they are in the stream, 40 begin of the columns, 44 the struct. A step is 13 instructions for 16
+ * multiply-accumulates. The loop is `unroll` steps long, a power of two, and is entered where the depth leaves a
+ * remainder, so that each step has to be 52 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
     ".macro te_step4\n"
@@ -30,30 +31,34 @@ __asm__(
     "    smlad r9, r14, r11, r9\n"
     ".endm\n"
 
-    /* Both channels' sums to outputs: r10 and r11 the multipliers, r12 the shifts, of which an instruction that shifts by a
-     * register takes the lowest byte. */
-    ".macro te_finish_plain multiplier:req, first:req, more:vararg\n"
+    /* Both channels' sums to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of which an
+     * instruction that shifts by a register takes the lowest byte. */
+    ".macro te_plain_pair\n"
+    "    ldrd r10, r11, [r0], #8\n"
+    "    ldr r14, [sp, #28]\n"
+    "    ldrd r1, r12, [sp, #32]\n"
+    "    cmn r14, #255\n"
+    ".endm\n"
+    /* Negative sums are rounded away from zero; with the zero point -128 all of them become -128 in any case. */
+    ".macro te_plain_channel multiplier:req, shift:req, first:req, more:vararg\n"
     "    .irp sum, \\first, \\more\n"
     "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
     "    .endr\n"
-    "    lsl \\multiplier, r14, r12\n" /* Half a unit, and the zero point above it. */
+    "    lsl \\multiplier, r14, \\shift\n" /* Half a unit, and the zero point above it. */
+    "    beq 6f\n"
     "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\sum, asr #31\n"
+    "    .endr\n"
+    "6:\n"
+    "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\multiplier\n"
-    "    asr \\sum, \\sum, r12\n"
+    "    asr \\sum, \\sum, \\shift\n"
     "    ssat \\sum, #8, \\sum, asr #1\n"
     "    .endr\n"
     ".endm\n"
-    ".macro te_plain_pair\n"
-    "    ldm r0!, {r10, r11, r12}\n"
-    "    ldr r14, [sp, #28]\n"
-    ".endm\n"
-    ".macro te_plain_second\n"
-    "    lsr r12, r12, #8\n"
-    ".endm\n"
 
-    /* Here r1 is the right shift and r14 the left one. */
-    ".macro te_finish_general multiplier:req, first:req, more:vararg\n"
+    /* Here the shifts are a word after the multipliers: r1 becomes the right one and r14 the left one. */
+    ".macro te_general_channel multiplier:req, first:req, more:vararg\n"
     "    cmp r1, #0\n"
     "    .irp sum, \\first, \\more\n"
     "    lsl \\sum, \\sum, r14\n"
@@ -68,7 +73,7 @@ __asm__(
     "    add \\sum, \\sum, \\multiplier\n"
     "    asr \\sum, \\sum, r1\n"
     "    .endr\n"
-    "    ldr r14, [sp, #24]\n"
+    "    ldr r14, [sp, #44]\n"
     "    ldr \\multiplier, [r14, #16]\n"
     "    ldrd r1, r14, [r14, #20]\n"
     "    .irp sum, \\first, \\more\n"
@@ -91,7 +96,8 @@ __asm__(
     "    lsr r14, r12, #24\n"
     ".endm\n"
 
-    ".macro te_gemm4 name:req, kind:req, unroll:req\n"
+    /* `columns` is the logarithm of the bytes of a step's columns, `steps` of the steps that the loop takes at once. */
+    ".macro te_prologue name:req, columns:req, steps:req, unroll:req, bytes:req\n"
     "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
     "    .thumb\n"
@@ -100,55 +106,72 @@ __asm__(
     "    .global \\name\n"
     "\\name:\n"
     "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #36\n"
-    "    ldr r3, [r0, #4]\n"
-    "    add r4, r1, r3, lsl #4\n"
-    "    strd r4, r1, [sp, #0]\n"
+    "    sub sp, sp, #48\n"
+    "    strd r1, r0, [sp, #40]\n"
     "    ldrd r6, r5, [r0, #8]\n"
-    "    strd r2, r5, [sp, #8]\n"
-    "    str r6, [sp, #16]\n"
+    "    strd r2, r6, [sp, #8]\n"
+    "    ldr r3, [r0, #4]\n"
+    "    add r4, r1, r3, lsl #\\columns\n"
+    "    lsr r3, r3, #\\steps\n"
     "    subs r3, r3, #1\n"
     "    and r3, r3, #\\unroll - 1\n"
     "    adds r3, r3, #1\n"
-    "    movs r4, #52\n"
-    "    adr r5, 3f\n"
-    "    mls r5, r3, r4, r5\n"
+    "    movs r6, #\\bytes\n"
+    "    adr r7, 3f\n"
+    "    mls r6, r3, r6, r7\n"
+    "    orr r6, r6, #1\n"
+    "    strd r5, r6, [sp, #16]\n"
+    "    ldr r2, [r0, #16]\n"
+    "    adds r2, r2, r2\n"
+    "    adds r2, r2, #1\n"
+    "    adr r5, 9f\n"
+    "    ldr r1, [r0, #28]\n"
+    "    lsls r1, r1, #3\n"
+    "    beq 0f\n"
+    "    adr r5, 4f\n"
+    "0:\n"
     "    orr r5, r5, #1\n"
-    "    strd r5, r0, [sp, #20]\n"
-    "    ldr r3, [r0, #16]\n"
-    "    add r3, r3, r3\n"
-    "    add r3, r3, #1\n"
-    "    str r3, [sp, #28]\n"
+    "    strd r4, r5, [sp, #0]\n"
+    "    strd r1, r2, [sp, #24]\n"
     "    ldr r0, [r0]\n"
+    ".endm\n"
+
+    "    te_prologue te_gemm4_s8_dsp, 4, 0, 16, 52\n"
     "1:\n"
     "    ldrd r2, r6, [r0], #8\n"
-    "    ldr r1, [sp, #4]\n"
+    "    ldrd r10, r11, [sp, #20]\n"
+    "    ldr r1, [sp, #40]\n"
+    "    strd r2, r6, [sp, #32]\n"
+    "    asr r2, r2, r11\n"
+    "    asr r6, r6, r11\n"
     "    mov r3, r2\n"
     "    mov r4, r2\n"
     "    mov r5, r2\n"
     "    mov r7, r6\n"
     "    mov r8, r6\n"
     "    mov r9, r6\n"
-    "    ldr r10, [sp, #20]\n"
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept \\unroll\n"
+    "    .rept 16\n"
     "    te_step4\n"
     "    .endr\n"
     "3:\n"
-    "    ldr r10, [sp, #0]\n"
+    "    ldrd r10, r11, [sp, #0]\n"
     "    cmp r1, r10\n"
     "    bne 2b\n"
-    "    te_\\kind\\()_pair\n"
-    "    te_finish_\\kind r10, r2, r3, r4, r5\n"
-    "    te_\\kind\\()_second\n"
-    "    te_finish_\\kind r11, r6, r7, r8, r9\n"
-    "    ldrd r10, r11, [sp, #8]\n"
-    "    ldr r12, [sp, #16]\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "4:\n"
+    "    te_plain_pair\n"
+    "    te_plain_channel r10, r1, r2, r3, r4, r5\n"
+    "    te_plain_channel r11, r12, r6, r7, r8, r9\n"
+    "5:\n"
+    "    ldrd r10, r12, [sp, #8]\n"
+    "    ldr r11, [sp, #16]\n"
     "    add r1, r10, r11\n"
     "    subs r12, r12, #2\n"
-    "    blt 4f\n"
+    "    blt 7f\n"
     "    bfi r2, r6, #8, #8\n"
     "    bfi r3, r7, #8, #8\n"
     "    bfi r4, r8, #8, #8\n"
@@ -157,59 +180,39 @@ __asm__(
     "    strh r3, [r1]\n"
     "    strh r4, [r1, r11]\n"
     "    strh r5, [r1, r11, lsl #1]\n"
-    "    str r10, [sp, #8]\n"
-    "    str r12, [sp, #16]\n"
+    "    strd r10, r12, [sp, #8]\n"
     "    bgt 1b\n"
-    "    b 5f\n"
-    "4:\n" /* The last channel is alone. */
+    "    b 8f\n"
+    "7:\n" /* The last channel is alone. */
     "    strb r2, [r10]\n"
     "    strb r3, [r1]\n"
     "    strb r4, [r1, r11]\n"
     "    add r1, r1, r11\n"
     "    strb r5, [r1, r11]\n"
-    "5:\n"
-    "    add sp, sp, #36\n"
+    "8:\n"
+    "    add sp, sp, #48\n"
     "    pop {r4-r11, pc}\n"
-    "    .size \\name, . - \\name\n"
-    ".endm\n"
-
-    /* One pixel: r2 and r3 sums, r10 end of the columns, r11 their begin, r14 output; the rest as above. Two steps are
-     * 10 instructions and 40 bytes. */
-    ".macro te_gemm1 name:req, kind:req\n"
-    "    .section .text.\\name, \"ax\", %progbits\n"
     "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type \\name, %function\n"
-    "    .global \\name\n"
-    "\\name:\n"
-    "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #36\n"
-    "    ldr r3, [r0, #4]\n"
-    "    add r4, r1, r3, lsl #2\n"
-    "    strd r4, r1, [sp, #0]\n"
-    "    str r2, [sp, #8]\n"
-    "    ldr r6, [r0, #8]\n"
-    "    str r6, [sp, #16]\n"
-    "    lsrs r3, r3, #1\n"
-    "    subs r3, r3, #1\n"
-    "    and r3, r3, #7\n"
-    "    adds r3, r3, #1\n"
-    "    movs r4, #40\n"
-    "    adr r5, 3f\n"
-    "    mls r5, r3, r4, r5\n"
-    "    orr r5, r5, #1\n"
-    "    strd r5, r0, [sp, #20]\n"
-    "    ldr r3, [r0, #16]\n"
-    "    add r3, r3, r3\n"
-    "    add r3, r3, #1\n"
-    "    str r3, [sp, #28]\n"
-    "    ldr r0, [r0]\n"
+    "9:\n"
+    "    te_general_pair\n"
+    "    te_general_channel r10, r2, r3, r4, r5\n"
+    "    te_general_second\n"
+    "    te_general_channel r11, r6, r7, r8, r9\n"
+    "    b 5b\n"
+    "    .size te_gemm4_s8_dsp, . - te_gemm4_s8_dsp\n"
+
+    /* One pixel: r2 and r3 sums, r10 end of the columns, r11 which code finishes sums; the rest as above. Two steps are
+     * 10 instructions and 40 bytes. */
+    "    te_prologue te_gemm1_s8_dsp, 2, 1, 8, 40\n"
     "1:\n"
     "    ldrd r2, r3, [r0], #8\n"
-    "    ldrd r10, r1, [sp, #0]\n"
-    "    ldr r11, [sp, #20]\n"
-    "    bx r11\n"
+    "    ldrd r12, r14, [sp, #20]\n"
+    "    ldrd r10, r11, [sp, #0]\n"
+    "    ldr r1, [sp, #40]\n"
+    "    strd r2, r3, [sp, #32]\n"
+    "    asr r2, r2, r14\n"
+    "    asr r3, r3, r14\n"
+    "    bx r12\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 8\n"
@@ -227,29 +230,31 @@ __asm__(
     "3:\n"
     "    cmp r1, r10\n"
     "    bne 2b\n"
-    "    te_\\kind\\()_pair\n"
-    "    te_finish_\\kind r10, r2\n"
-    "    te_\\kind\\()_second\n"
-    "    te_finish_\\kind r11, r3\n"
-    "    ldr r14, [sp, #8]\n"
-    "    ldr r12, [sp, #16]\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "4:\n"
+    "    te_plain_pair\n"
+    "    te_plain_channel r10, r1, r2\n"
+    "    te_plain_channel r11, r12, r3\n"
+    "5:\n"
+    "    ldrd r14, r12, [sp, #8]\n"
     "    strb r2, [r14], #1\n"
     "    subs r12, r12, #2\n"
-    "    blt 4f\n"
+    "    blt 8f\n"
     "    strb r3, [r14], #1\n"
-    "    str r14, [sp, #8]\n"
-    "    str r12, [sp, #16]\n"
+    "    strd r14, r12, [sp, #8]\n"
     "    bgt 1b\n"
-    "4:\n"
-    "    add sp, sp, #36\n"
+    "8:\n"
+    "    add sp, sp, #48\n"
     "    pop {r4-r11, pc}\n"
-    "    .size \\name, . - \\name\n"
-    ".endm\n"
-
-    "te_gemm4 te_gemm4_plain_s8_dsp, plain, 16\n"
-    "te_gemm4 te_gemm4_general_s8_dsp, general, 4\n"
-    "te_gemm1 te_gemm1_plain_s8_dsp, plain\n"
-    "te_gemm1 te_gemm1_general_s8_dsp, general\n"
+    "    .balign 4\n"
+    "9:\n"
+    "    te_general_pair\n"
+    "    te_general_channel r10, r2\n"
+    "    te_general_second\n"
+    "    te_general_channel r11, r3\n"
+    "    b 5b\n"
+    "    .size te_gemm1_s8_dsp, . - te_gemm1_s8_dsp\n"
 
     /* Stores of four registers go in ascending order, so r1, r11, r12 and r14 hold the four runs' values. */
     "    .section .text.te_widen4_dsp, \"ax\", %progbits\n"
@@ -284,8 +289,7 @@ __asm__(
 
 #else /* The same in C, one channel and pixel at a time. */
 
-static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right, int32_t left) {
-    (void)left;
+static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right) {
     sum = te_rounded_high_plus(sum, (int32_t)multiplier);
     sum += (sum < 0 ? -1 : 0) + (2 * gemm->output_zero_point + 1) * (1 << right);
     return te_saturate8(sum >> right >> 1);
@@ -298,43 +302,45 @@ static int32_t finish_general(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t 
     return te_clamp(te_add_wrapping(sum >> right, gemm->output_zero_point), gemm->output_min, gemm->output_max);
 }
 
-static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels,
-                     int32_t (*finish)(const te_gemm_s8_dsp *, int32_t, uint32_t, int32_t, int32_t)) {
+static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const uint32_t *columns, int32_t pixels,
+                      int32_t second, int32_t sum) {
+    for (int32_t step = 0; step < gemm->steps; ++step) {
+        const uint32_t weights = second ? te_odd_bytes(words[step]) : te_even_bytes(words[step]);
+        sum = te_dual_mac(weights, columns[step * pixels], sum);
+    }
+    return sum;
+}
+
+static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
+    const int32_t plain = gemm->plain;
     const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
+        const int32_t begin = (int32_t)stream[second];
         const uint32_t *factors = stream + 2 + gemm->steps;
-        const uint32_t shifts = factors[2] >> (8 * second);
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-            int32_t sum = (int32_t)stream[second];
-            for (int32_t step = 0; step < gemm->steps; ++step) {
-                const uint32_t bytes = stream[2 + step];
-                const uint32_t weights = second ? te_odd_bytes(bytes) : te_even_bytes(bytes);
-                sum = te_dual_mac(weights, columns[step * pixels + pixel], sum);
+            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
+            if (plain) {
+                sum = finish_plain(gemm, sum, factors[second], begin & 0xff);
+            } else {
+                const uint32_t shifts = factors[2] >> (8 * second);
+                sum = finish_general(gemm, sum, factors[second], (int32_t)(shifts & 0xffu),
+                                     (int32_t)((shifts >> 16) & 0xffu));
             }
-            output[pixel * gemm->out_stride + channel] = (int8_t)finish(
-                gemm, sum, factors[second], (int32_t)(shifts & 0xffu), (int32_t)((shifts >> 16) & 0xffu));
+            output[pixel * gemm->out_stride + channel] = (int8_t)sum;
         }
         if (second) {
-            stream = factors + 3;
+            stream = factors + (plain ? 2 : 3);
         }
     }
 }
 
-void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS, finish_plain);
+void te_gemm4_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, TE_GEMM_PIXELS);
 }
 
-void te_gemm4_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS, finish_general);
-}
-
-void te_gemm1_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1, finish_plain);
-}
-
-void te_gemm1_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1, finish_general);
+void te_gemm1_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, 1);
 }
 
 uint32_t *te_widen4_dsp(uint32_t *columns, const int8_t *const sources[4], int32_t words) {

@@ -11,9 +11,12 @@
  *  channel, that of the second channel, then their second values; two multipliers; and a word of bytes, two right shifts
  *  and two left shifts. A multiplier is the factor's, doubled, less 2^32, for SMMLAR adds the sum itself. A sum becomes
  *  (round((sum << left) * multiplier / 2^32) - (1 if negative) + half) >> right, and gets the zero point and the limits of
- *  the struct. In a `plain` layer, every right shift is at least 1, no left shift is needed, and the limits are those of
- *  8 bits: there the zero point is added with the half, and the stream has the right shifts less one. An odd number of
- *  channels ends with a pair of which the second channel is 0. */
+ *  the struct.
+ *
+ *  In a `plain` layer, every right shift is at least 1, no left shift is needed, biases fit 24 bits, and the limits are
+ *  those of 8 bits: there the zero point is added with the half, and the word of shifts is missing, for each bias has its
+ *  right shift less one in the byte below it. An odd number of channels ends with a pair of which the second channel
+ *  is 0. */
 #ifndef TE_GEMM_S8_DSP_H
 #define TE_GEMM_S8_DSP_H
 
@@ -32,22 +35,17 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
+    int32_t plain; /**< 0 or 1. */
 } te_gemm_s8_dsp;
 
-/** Four pixels of a `plain` layer.
+/** Four pixels.
  *  @param columns  (steps, 4) words of two values: the four pixels' first step, their second, ...
  *  @param output   out_c values a pixel, at `out_stride` from one to the next. */
-void te_gemm4_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+void te_gemm4_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
 
-/** Four pixels, any factors and limits. */
-void te_gemm4_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
-
-/** te_gemm4_plain_s8_dsp() of one pixel.
+/** One pixel.
  *  @param columns  (steps) words. */
-void te_gemm1_plain_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
-
-/** te_gemm4_general_s8_dsp() of one pixel. */
-void te_gemm1_general_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
+void te_gemm1_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
 
 /** Widens four runs of bytes and interleaves them.
  *  @param columns  Receives (2 * words, 4) words.

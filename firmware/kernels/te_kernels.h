@@ -213,33 +213,32 @@ void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, i
 
 /** te_depthwise_conv2d_params of one filter a channel for processors with the DSP extension. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
-    int32_t kernel_h;
-    int32_t kernel_w;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t input_zero_point;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    int32_t three;   /**< Whether the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2, out_w at least 2,
-                          and the layer plain as in te_gemm_s8_dsp.h. */
-    int32_t plane_w; /**< Values of a padded input row; even. */
-    int32_t strip_h; /**< Output rows whose input is widened at once. */
-    const uint32_t *packed; /**< A channel after the other: bias, multiplier as in te_gemm_s8_dsp.h; then, where `three`,
-                                 for each row of the kernel a word of its weights 0, 1, 1, 2, lowest byte first, of which
-                                 the second row has the right shift in the place of the repeated weight; else the right
-                                 shift plus 256 times the left shift, and kernel_h * kernel_w bytes, rounded up to whole
-                                 words. */
+    int16_t batches;
+    int16_t in_h;
+    int16_t in_w;
+    int16_t in_c;
+    int16_t out_h;
+    int16_t out_w;
+    int16_t kernel_h;
+    int16_t kernel_w;
+    int16_t stride_h;
+    int16_t stride_w;
+    int16_t dilation_h;
+    int16_t dilation_w;
+    int16_t pad_top;
+    int16_t pad_left;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;
+    int8_t output_max;
+    int8_t three;    /**< Words of a channel where the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2,
+                          out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large biases; else 0. */
+    int16_t plane_w; /**< Values of a padded input row; even. */
+    int16_t strip_h; /**< Output rows whose input is widened at once. */
+    const uint32_t *packed; /**< A channel after the other. Where `three`: the nine weights; 5 bits of right shift and 19
+                                 of bias; the multiplier as in te_gemm_s8_dsp.h; and, in 5 words, the bias. Else bias,
+                                 multiplier, the right shift plus 256 times the left shift, and kernel_h * kernel_w
+                                 weights, rounded up to whole words. */
 } te_depthwise_conv2d_dsp_params;
 
 /** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
@@ -256,10 +255,10 @@ typedef struct {
     int32_t batches;
     int32_t in_c;
     int32_t out_c;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    int32_t plain;          /**< See te_gemm_s8_dsp.h. */
+    int8_t output_zero_point;
+    int8_t output_min;
+    int8_t output_max;
+    int8_t plain;           /**< See te_gemm_s8_dsp.h. */
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 

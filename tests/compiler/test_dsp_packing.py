@@ -65,8 +65,9 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
     for group in np.split(np.arange(channels), groups):
         for first in group[::2]:
             pair = [channel if channel in group else None for channel in (first, first + 1)]
-            for channel in pair:
-                assert signed(next(words)) == (0 if channel is None else factors.biases[channel])
+            biases = [signed(next(words)) for _ in pair]
+            for bias, channel in zip(biases, pair, strict=True):
+                assert bias >> 8 * full_range == (0 if channel is None else factors.biases[channel])
             found = np.zeros((2, 4 * packed.words), int)
             for four in range(packed.words):
                 for order in ((0, 2), (1, 3)):
@@ -75,25 +76,47 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
                         found[member, 4 * four + order[0]] = byte(word, member)
                         found[member, 4 * four + order[1]] = byte(word, 2 + member)
             multipliers = [signed(next(words)) for _ in pair]
-            shifts = next(words)
+            shifts = 0 if full_range else next(words)
             for member, channel in enumerate(pair):
                 expected = np.zeros(depth, int) if channel is None else filters[channel]
                 np.testing.assert_array_equal(found[member, :depth], expected)
                 assert not found[member, depth:].any()
                 if channel is not None:
                     assert multipliers[member] == factors.multipliers[channel]
-                    assert byte(shifts, member) == factors.right_shifts[channel] - full_range
+                    right = biases[member] & 0xFF if full_range else byte(shifts, member)
+                    assert right == factors.right_shifts[channel] - full_range
                     assert byte(shifts, 2 + member) == factors.left_shifts[channel]
     assert next(words, None) is None
 
 
+@pytest.mark.parametrize(("bias", "plain"), [(2**23 - 1, True), (1 - 2**23, True), (2**23, False), (-(2**23), False)])
+def test_large_biases_are_not_beside_their_shifts(bias, plain):
+    factors = factors_of(np.array([[0, 0], [1, 0]], np.int8), bias=[0, bias + INPUT_ZERO_POINT], shifts=[-1, -24])
+    packed = pack_filters(factors, 1)
+    assert factors.plain
+    assert packed.plain == plain
+    assert signed(packed.stream[1]) >> 8 * plain == bias
+    assert packed.stream[1] & 0xFF == 23 if plain else packed.stream[-1] >> 8 == 24
+
+
+@pytest.mark.parametrize("bias", [0, 2**18 - 1, 1 - 2**18, 2**18, -(2**18), 2**29])
+def test_three_by_three_words_hold_every_weight_bias_and_factor(bias):
+    filters = random_filters(np.random.default_rng(1), 3, 9)
+    filters[:, -1] = -128, 127, -1
+    biases = bias + INPUT_ZERO_POINT * filters.astype(int).sum(axis=1)
+    factors = factors_of(filters, biases, shifts=[-1, -7, -31] if abs(bias) < 2**20 else [-1, -1, -1])
+    packed = pack_depthwise3(factors)
+    narrow = abs(bias) < 2**18
+    assert packed.shape == (3, 4 if narrow else 5)
+    for channel, (row, weights) in enumerate(zip(packed, filters, strict=True)):
+        assert [byte(row[tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
+        assert row[2] >> 8 & 0x1F == factors.right_shifts[channel]
+        assert signed(row[3]) == factors.multipliers[channel]
+        assert (signed(row[2]) >> 13 if narrow else signed(row[4])) == bias
+
+
 def test_depthwise_words_hold_every_weight():
     filters = random_filters(np.random.default_rng(1), 3, 9)
-    factors = factors_of(filters, shifts=[-6, -7, -31])
-    for row, weights in zip(pack_depthwise3(factors), filters.reshape(3, 3, 3), strict=True):
-        assert [[byte(word, index) for index in (0, 1, 3)] for word in row[2:]] == weights.tolist()
-        assert [byte(row[2], 2), byte(row[4], 2)] == [weights[0, 1], weights[2, 1]]
-    assert [byte(row[3], 2) for row in pack_depthwise3(factors)] == [6, 7, 31]
     factors = factors_of(filters, shifts=[-6, 0, 3])
     for row, weights in zip(pack_depthwise(factors), filters, strict=True):
         assert [byte(row[3 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()

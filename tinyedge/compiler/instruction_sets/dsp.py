@@ -30,6 +30,8 @@ _MAX_BATCH_MATMUL_DEPTH = 255
 _ADD_TABLE_BYTES = 1024
 # Fewer are not worth a table.
 _MIN_ADD_ELEMENTS = 128
+# The struct of a depthwise convolution has sizes of 16 bits.
+_INT16_MAX = 2**15 - 1
 # (multiplier, shift) of the factor 1/2.
 _HALF = (2**30, 0)
 
@@ -95,16 +97,20 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     scratch_bytes = (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, strip_h)
     if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
         return None  # Mostly padding, as where taps lie far apart.
+    geometry = [value for value in fields.values() if isinstance(value, int)]
+    if max(*geometry, plane_w) > _INT16_MAX:
+        return None
+    stream = (pack_depthwise3 if three else pack_depthwise)(factors)
     return dataclasses.replace(
         call,
         function="te_depthwise_conv2d_s8_dsp",
         struct="te_depthwise_conv2d_dsp_params",
         fields={
             **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
-            "three": int(three),
+            "three": stream.shape[1] if three else 0,
             "plane_w": plane_w,
             "strip_h": strip_h,
-            "packed": ConstantArray((pack_depthwise3 if three else pack_depthwise)(factors)),
+            "packed": ConstantArray(stream),
         },
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
         scratch_bytes=scratch_bytes,

@@ -10,6 +10,9 @@ from tinyedge.compiler.fixed_point import requantise, wrap_int32
 _MAX_SUM = 2**30
 # Less, doubled and less 2^32, is no int32.
 _MIN_MULTIPLIER = 2**30
+# A plain stream has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
+_PLAIN_BIAS_BITS = 24
+_DEPTHWISE3_BIAS_BITS = 19
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
 _STEP_ORDER = (0, 2, 1, 3)
 
@@ -20,7 +23,7 @@ class PackedFilters:
 
     Attributes:
         stream: uint32 words, group by group.
-        plain: As in `Factors`.
+        plain: As in te_gemm_s8_dsp.h: `Factors.plain`, and the biases fit.
         words: The depth in units of four values.
     """
 
@@ -142,13 +145,15 @@ def pack_filters(factors: Factors, groups: int) -> PackedFilters:
     filters = factors.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
+    plain = factors.plain and _fit(factors.biases, _PLAIN_BIAS_BITS)
+    parts = [_padded(filters, words), factors.biases, factors.multipliers, factors.right_shifts, factors.left_shifts]
     streams = []
     for first in range(0, channels, channels // groups):
-        members = slice(first, first + channels // groups)
-        right_shifts = factors.right_shifts - (1 if factors.plain else 0)
-        parts = (factors.biases, factors.multipliers, right_shifts, factors.left_shifts)
-        streams.append(_stream(_padded(filters[members], words), *(values[members] for values in parts)))
-    return PackedFilters(np.concatenate(streams), factors.plain, words)
+        members = [values[first : first + channels // groups] for values in parts]
+        if len(members[0]) % 2:
+            members = [np.concatenate([values, np.zeros_like(values[:1])]) for values in members]
+        streams.append((_plain_stream if plain else _general_stream)(*members))
+    return PackedFilters(np.concatenate(streams), plain, words)
 
 
 def pack_depthwise3(factors: Factors) -> np.ndarray:
@@ -158,14 +163,19 @@ def pack_depthwise3(factors: Factors) -> np.ndarray:
         factors: Of filters (channels, 9), `plain`.
 
     Returns:
-        uint32 words, (channels, 5).
+        uint32 words, (channels, 4), or (channels, 5) where a bias is large.
     """
-    rows = factors.filters.reshape(-1, 3, 3)[..., (0, 1, 1, 2)]  # (channels, kernel_h, 4)
-    rows[:, 1, 2] = factors.right_shifts
-    weights = np.ascontiguousarray(rows).view("<u4").reshape(-1, 3)
-    constants = np.stack((factors.biases, factors.multipliers), axis=1)
-    packed: np.ndarray = np.concatenate([_words(constants), weights], axis=1)
-    return packed
+    narrow = _fit(factors.biases, _DEPTHWISE3_BIAS_BITS)
+    biases = factors.biases if narrow else np.zeros_like(factors.biases)
+    weights = factors.filters.view(np.uint8).astype(np.int64)  # (channels, 9)
+    words = weights[:, :8].reshape(-1, 2, 4) @ (1 << np.arange(0, 32, 8))
+    last = weights[:, 8] + (factors.right_shifts << 8) + (biases << 13)
+    columns = [*words.T, last, factors.multipliers, *([] if narrow else [factors.biases])]
+    return _words(np.stack(columns, axis=1))
+
+
+def _fit(values: np.ndarray, bits: int) -> bool:
+    return bool(np.all(np.abs(values) < 1 << (bits - 1)))
 
 
 def _padded(filters: np.ndarray, words: int) -> np.ndarray:
@@ -173,23 +183,37 @@ def _padded(filters: np.ndarray, words: int) -> np.ndarray:
     return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
 
 
-def _stream(
+def _plain_stream(
+    filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, _: np.ndarray
+) -> np.ndarray:
+    """Return the words of one group of an even number of channels."""
+    biases = (biases << 8) + np.maximum(right_shifts - 1, 0)  # Channels of zeros have no shift.
+    pairs = [_words(biases).reshape(-1, 2), _steps(filters), _words(multipliers).reshape(-1, 2)]
+    stream: np.ndarray = np.concatenate(pairs, axis=1)
+    return stream.ravel()
+
+
+def _general_stream(
     filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, left_shifts: np.ndarray
 ) -> np.ndarray:
-    """Return the words of one group of channels."""
-    if len(filters) % 2:
-        filters, biases, multipliers, right_shifts, left_shifts = (
-            np.concatenate([values, np.zeros_like(values[:1])])
-            for values in (filters, biases, multipliers, right_shifts, left_shifts)
-        )
+    """Return the words of one group of an even number of channels."""
     shifts = (right_shifts + (left_shifts << 16)).reshape(-1, 2) @ (1, 256)  # (pairs)
+    pairs = [
+        _words(biases).reshape(-1, 2),
+        _steps(filters),
+        _words(multipliers).reshape(-1, 2),
+        _words(shifts[:, None]),
+    ]
+    stream: np.ndarray = np.concatenate(pairs, axis=1)
+    return stream.ravel()
+
+
+def _steps(filters: np.ndarray) -> np.ndarray:
+    """Return (pairs, steps) words of weights."""
     steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
     bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
-    weights = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")  # (pairs, steps)
-    stream: np.ndarray = np.concatenate(
-        [_words(biases).reshape(-1, 2), weights, _words(multipliers).reshape(-1, 2), _words(shifts[:, None])], axis=1
-    )
-    return stream.ravel()
+    words: np.ndarray = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")
+    return words
 
 
 def pack_depthwise(factors: Factors) -> np.ndarray:

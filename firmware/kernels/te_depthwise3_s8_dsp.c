@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_depthwise3_s8_dsp.h"
 
+#include "te_assembly.h"
 #include "te_dsp.h"
 
 #if TE_DSP_ASSEMBLY
@@ -35,13 +36,7 @@ __asm__(
     ".endm\n"
 
     ".macro te_depthwise3 name:req, taps:req, pair_shift:req\n"
-    "    .section .text.\\name, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type \\name, %function\n"
-    "    .global \\name\n"
-    "\\name:\n"
+    TE_ASSEMBLY_FUNCTION("\\name")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #40\n"
     "    ldr r1, [r0, #24]\n"
@@ -134,13 +129,7 @@ __asm__(
     "te_depthwise3 te_depthwise3_stride1_dsp, te_taps1, 2\n"
     "te_depthwise3 te_depthwise3_stride2_dsp, te_taps2, 3\n"
     /* r0-r3 the planes, r4 pixels, r5 in_c, r6 pixels left; two pixels are 17 instructions. */
-    "    .section .text.te_widen_planes_dsp, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type te_widen_planes_dsp, %function\n"
-    "    .global te_widen_planes_dsp\n"
-    "te_widen_planes_dsp:\n"
+    TE_ASSEMBLY_FUNCTION("te_widen_planes_dsp")
     "    push {r4-r11, lr}\n"
     "    mov r4, r2\n"
     "    mov r5, r3\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_depthwise_s8_mve.h"
 
+#include "te_assembly.h"
 #include "te_mve.h"
 #include "te_requantise.h"
 
@@ -11,13 +12,7 @@
 __asm__(
     ".syntax unified\n"
     ".macro te_mve_dw_begin name:req\n"
-    "    .section .text.\\name, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type \\name, %function\n"
-    "    .global \\name\n"
-    "\\name:\n"
+    TE_ASSEMBLY_FUNCTION("\\name")
     "    push {r4-r11, lr}\n"
     "    vpush {d8-d15}\n"
     "    sub sp, sp, #36\n" /* 0: four words, 16: output, 20: channels left, 24: limits, 32: out_w */
@@ -172,13 +167,7 @@ __asm__(
     "te_mve_dw1 te_depthwise1_full_s8_mve, te_mve_dw_full\n"
     "te_mve_dw1 te_depthwise1_limited_s8_mve, te_mve_dw_limited\n"
 
-    "    .section .text.te_load_tile_s8_mve, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type te_load_tile_s8_mve, %function\n"
-    "    .global te_load_tile_s8_mve\n"
-    "te_load_tile_s8_mve:\n"
+    TE_ASSEMBLY_FUNCTION("te_load_tile_s8_mve")
     "    push {r4-r11, lr}\n"
     "    ldr r12, [sp, #36]\n"
     "    vctp.8 r12\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_gemm_s8_dsp.h"
 
+#include "te_assembly.h"
 #include "te_dsp.h"
 #include "te_requantise.h"
 
@@ -98,13 +99,7 @@ __asm__(
 
     /* `columns` is the logarithm of the bytes of a step's columns, `steps` of the steps that the loop takes at once. */
     ".macro te_prologue name:req, columns:req, steps:req, unroll:req, bytes:req\n"
-    "    .section .text.\\name, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type \\name, %function\n"
-    "    .global \\name\n"
-    "\\name:\n"
+    TE_ASSEMBLY_FUNCTION("\\name")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #48\n"
     "    strd r1, r0, [sp, #40]\n"
@@ -257,13 +252,7 @@ __asm__(
     "    .size te_gemm1_s8_dsp, . - te_gemm1_s8_dsp\n"
 
     /* Stores of four registers go in ascending order, so r1, r11, r12 and r14 hold the four runs' values. */
-    "    .section .text.te_widen4_dsp, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type te_widen4_dsp, %function\n"
-    "    .global te_widen4_dsp\n"
-    "te_widen4_dsp:\n"
+    TE_ASSEMBLY_FUNCTION("te_widen4_dsp")
     "    push {r4-r11, lr}\n"
     "    ldm r1, {r3, r8, r9, r10}\n"
     "1:\n"

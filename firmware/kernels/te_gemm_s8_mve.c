@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_gemm_s8_mve.h"
 
+#include "te_assembly.h"
 #include "te_mve.h"
 #include "te_requantise.h"
 
@@ -68,13 +69,7 @@ __asm__(
     "    .endif\n"
     ".endm\n"
     ".macro te_mve_function name:req\n"
-    "    .section .text.\\name, \"ax\", %progbits\n"
-    "    .balign 4\n"
-    "    .thumb\n"
-    "    .thumb_func\n"
-    "    .type \\name, %function\n"
-    "    .global \\name\n"
-    "\\name:\n"
+    TE_ASSEMBLY_FUNCTION("\\name")
     ".endm\n"
 
     ".macro te_mve_gemm2 name:req, limits:req, addends:req, pair:req\n"

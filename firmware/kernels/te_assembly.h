@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_assembly.h
+ *  What every function in assembly begins with. */
+#ifndef TE_ASSEMBLY_H
+#define TE_ASSEMBLY_H
+
+/** The lines of an assembly string before a function's first instruction.
+ *  @param name  A string: the function's, or a macro's argument that holds it. */
+#define TE_ASSEMBLY_FUNCTION(name)                     \
+    "    .section .text." name ", \"ax\", %progbits\n" \
+    "    .balign 4\n"                                  \
+    "    .thumb\n"                                     \
+    "    .thumb_func\n"                                \
+    "    .type " name ", %function\n"                  \
+    "    .global " name "\n" name ":\n"
+
+#endif /* TE_ASSEMBLY_H */

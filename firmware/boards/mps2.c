@@ -2,6 +2,8 @@
 /** @file mps2.c
  *  Arm's MPS2 board with the FPGA images AN386 (Cortex-M4, DAI 0386) and AN500 (Cortex-M7, DAI 0500): everything runs
  *  at 25 MHz from reset. */
+#include <stddef.h>
+
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
@@ -19,6 +21,10 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return "FPGA oscillator";
+}
+
+const uint32_t *te_board_unique_id(void) {
+    return NULL;
 }
 
 void te_board_putc(char byte) {

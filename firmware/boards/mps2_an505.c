@@ -2,6 +2,8 @@
 /** @file mps2_an505.c
  *  Arm's MPS2 board with the FPGA image AN505 (IoT kit SSE-200 with a Cortex-M33, DAI 0505): everything runs at 20 MHz
  *  from reset. All code is secure, so peripherals are used by their secure addresses. */
+#include <stddef.h>
+
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
@@ -19,6 +21,10 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return "FPGA oscillator";
+}
+
+const uint32_t *te_board_unique_id(void) {
+    return NULL;
 }
 
 void te_board_putc(char byte) {

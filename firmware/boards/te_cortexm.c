@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_cortexm.c
- *  From reset to main() on any ARMv7-M core, faults that are reported instead of hanging silently, a 64-bit counter
+ *  From reset to main() on any ARMv7-M or Armv8-M Mainline core, faults that are reported instead of hanging silently, a 64-bit counter
  *  and the measured stack. Registers as in the ARMv7-M Architecture Reference Manual (DDI 0403E), sections cited. */
 #include "te_cortexm.h"
 
@@ -38,6 +38,8 @@
 #define TE_DWT_CTRL TE_REGISTER(0xE0001000u)
 #define TE_DWT_CTRL_CYCCNTENA 1u
 #define TE_DWT_CYCCNT TE_REGISTER(0xE0001004u)
+#define TE_DWT_LAR TE_REGISTER(0xE0001FB0u) /* Lock access, D1.1: Cortex-M7 has it, others ignore it. */
+#define TE_DWT_LAR_UNLOCK 0xC5ACCE55u
 
 #define TE_STACK_PAINT 0xA5A5A5A5u
 #define TE_ZERO_TRIES 1000u
@@ -50,6 +52,7 @@ extern uint32_t te_bss_start[], te_bss_end[];
 
 int main(void);
 void te_on_reset(void);
+void te_start(void);
 void te_on_fault(void);
 void te_report_fault(const uint32_t *frame);
 void te_on_systick(void);
@@ -91,7 +94,17 @@ static void te_stop(void) {
     }
 }
 
-void te_on_reset(void) {
+/* Nothing is pushed before the board has made its RAM fit to be written. */
+__attribute__((naked)) void te_on_reset(void) {
+    __asm__ volatile("bl te_board_before_ram\n\t"
+                     "b te_start");
+}
+
+__attribute__((weak, naked)) void te_board_before_ram(void) {
+    __asm__ volatile("bx lr");
+}
+
+__attribute__((noreturn, used)) void te_start(void) {
     TE_SCB_VTOR = (uint32_t)&te_vectors; /* A boot loader or a debugger may have left its own. */
     TE_SCB_CPACR |= TE_CPACR_FPU_FULL_ACCESS;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
@@ -106,7 +119,9 @@ void te_on_reset(void) {
     memset(te_bss_start, 0, (size_t)((char *)te_bss_end - (char *)te_bss_start));
     TE_SCB_SHCSR |= TE_SHCSR_FAULTS_ENABLED;
     (void)main();
-    te_stop();
+    for (;;) {
+        te_stop();
+    }
 }
 
 uint32_t te_board_stack_bytes(void) {
@@ -177,6 +192,7 @@ void te_on_systick(void) {
 
 void te_cortexm_start_counter(void) {
     TE_DEMCR |= TE_DEMCR_TRCENA;
+    TE_DWT_LAR = TE_DWT_LAR_UNLOCK;
     TE_DWT_CYCCNT = 0;
     TE_DWT_CTRL |= TE_DWT_CTRL_CYCCNTENA;
     TE_SYST_RVR = TE_SYST_MASK;

@@ -16,6 +16,9 @@
 static inline void te_cortexm_barrier(void) {
     __asm__ volatile("dsb" ::: "memory");
 }
+/** Called at reset before anything is written to RAM, so without a stack: written in assembly, in r0 to r3. The one in
+ *  te_cortexm.c does nothing; a board whose RAM is not ready after reset has its own. */
+void te_board_before_ram(void);
 
 /** Starts SysTick on the processor's clock and the cycle counter where there is one; the clock is final before. */
 void te_cortexm_start_counter(void);

@@ -126,6 +126,7 @@ class EmulatedMachine:
             f'-DTE_BOARD_CPU="{board.cpu}"',
             f"-DTE_UART_BAUD={board.baud}u",
             f"-DTE_CLOCK_HZ={board.clock_hz}u",
+            *(f"-D{key}={value}u" for key, value in (board.clock.definitions() if board.clock else {}).items()),
         ]
         sections = ["-ffunction-sections", "-fdata-sections", "-g"]
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")

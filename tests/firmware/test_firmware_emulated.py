@@ -39,6 +39,7 @@ def test_it_says_what_it_is(device):
     assert (info.name, info.runtime, info.board, info.cpu) == ("countdown", "aot", board.name, board.cpu)
     assert (info.input.shape, info.output.shape, info.db_bytes) == ((1, 2, 3, 4), (1, 24), INPUT_BYTES)
     assert info.count_unit == "ticks"  # QEMU has no cycle counter.
+    assert info.uid == ""
     assert client.command("name") == [f"m-name-dut-[{board.name}]"]
 
 
@@ -184,11 +185,11 @@ def test_the_image_lies_where_the_board_has_memory(image, name):
     assert {".text", ".rodata", ".stack", ".bss"} <= set(loaded)
     assert (".boot" in loaded) == (board.boot is not None)
     for key, section in loaded.items():
-        memory = board.boot if key == ".boot" else board.flash if section.address < 0x2000_0000 else board.sram
+        memory = board.boot if key == ".boot" else board.flash if section.address < 0x2000_0000 else built.ram
         assert memory.origin <= section.address
         assert section.address + section.bytes <= memory.end
     # The stack is at the very bottom: where it overflows, there is no memory.
-    assert sections[".stack"].address == board.sram.origin
+    assert sections[".stack"].address == built.ram.origin
     assert sections[".stack"].bytes == board.stack_bytes
     assert built.sizes.ram_bytes == sections[".bss"].bytes + (sections[".data"].bytes if ".data" in sections else 0)
 
@@ -198,7 +199,7 @@ def test_the_vectors_come_first(image, name):
     built, board = image(name), load_board(name)
     data = built.bin.read_bytes()
     stack_top, *handlers = struct.unpack("<16I", data[:64])
-    assert stack_top == board.sram.origin + board.stack_bytes
+    assert stack_top == built.ram.origin + board.stack_bytes
     for handler in handlers:
         assert handler & 1  # Thumb
         assert board.flash.origin + 64 <= handler < board.flash.origin + len(data)

@@ -9,7 +9,9 @@ from tinyedge.targets.sources import firmware_root
 
 
 def test_the_boards_of_the_design_are_there():
-    assert {"stm32f405", "mps2_an386", "mps2_an500", "mps3_an547"} <= set(board_names())
+    silicon = {"stm32f405", "nucleo_h743zi2", "disco_f746ng", "nucleo_l4r5zi", "nucleo_u575zi"}
+    assert silicon | {"mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"} == set(board_names())
+    assert {name for name in board_names() if load_board(name).part} == silicon
 
 
 def test_stm32f405_is_the_chip_of_its_data_sheet():
@@ -44,7 +46,9 @@ def test_a_board_cannot_be_changed():
         load_board("stm32f405").name = "other"
 
 
-@pytest.mark.parametrize(("name", "hint"), [("stm32f406", "did you mean stm32f405"), ("zzz", "mps2_an386, mps2_an500")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("stm32f406", "did you mean stm32f405"), ("zzz", "mps2_an386, mps2_an500, mps2_an505")]
+)
 def test_an_unknown_board_names_the_known_ones(name, hint):
     with pytest.raises(ConfigError, match=hint):
         load_board(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import ConfigError
+from tinyedge.targets.clock import ClockTree
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -92,6 +93,9 @@ class Board:
         flash: Where code and constants go.
         sram: Where the arena, all other variables and the stack go.
         boot: Where the processor finds its first vectors; None where they are the flash's first words.
+        tcm: A faster memory that takes the place of `sram` where everything fits into it; None where there is none.
+        clock: What the C file makes of the oscillator; None where nothing is to be set.
+        part: The microcontroller's number; "" for an FPGA's.
         emulator: How QEMU runs it; None for a board that it does not have.
         store: Where it saves learned classes; None where that is not described.
     """
@@ -109,8 +113,11 @@ class Board:
     flash: Memory
     sram: Memory
     boot: Memory | None
+    tcm: Memory | None
+    clock: ClockTree | None
     emulator: EmulatorModel | None
     store: Store | None
+    part: str = ""
 
     @property
     def flash_bytes(self) -> int:
@@ -119,7 +126,7 @@ class Board:
 
     @property
     def ram_bytes(self) -> int:
-        """The RAM for variables, the arena and the stack."""
+        """The most RAM for variables, the arena and the stack."""
         return self.sram.bytes
 
 
@@ -144,7 +151,7 @@ def load_board(name: str) -> Board:
     path = _BOARDS / f"{name}.toml"
     try:
         return _parse(path, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (ConfigError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
             f"{path} is not a valid board description ({error}): compare it with stm32f405.toml"
         ) from error
@@ -156,7 +163,23 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
-    boot = Memory(**table["boot"]) if "boot" in table else None
+    boot, tcm = (Memory(**table[key]) if key in table else None for key in ("boot", "tcm"))
+    clock = ClockTree(**table["clock"]) if "clock" in table else None
     store = Store(**table["store"]) if "store" in table else None
-    plain = {key: value for key, value in table.items() if key not in ("flash", "sram", "boot", "emulator", "store")}
-    return Board(name=path.stem, file=path, flash=flash, sram=sram, boot=boot, emulator=emulator, store=store, **plain)
+    sections = ("flash", "sram", "boot", "tcm", "clock", "emulator", "store")
+    plain = {key: value for key, value in table.items() if key not in sections}
+    board = Board(
+        name=path.stem,
+        file=path,
+        flash=flash,
+        sram=sram,
+        boot=boot,
+        tcm=tcm,
+        clock=clock,
+        emulator=emulator,
+        store=store,
+        **plain,
+    )
+    if clock is not None:
+        clock.check(board.clock_hz, board.baud)
+    return board

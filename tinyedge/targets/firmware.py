@@ -17,7 +17,7 @@ from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
-from tinyedge.targets.board import Board
+from tinyedge.targets.board import Board, Memory
 from tinyedge.targets.link_map import read_link_map
 from tinyedge.targets.sources import firmware_root
 from tinyedge.targets.toolchain import find_build_tools
@@ -90,6 +90,7 @@ class FirmwareImage:
         runtime: What runs the model.
         compiler: Name and version of what built it: "arm-none-eabi-gcc 12.2.1".
         flags: With which it built the model and the kernels.
+        ram: The board's memory that holds the variables and the stack.
         sizes: What it takes.
     """
 
@@ -101,6 +102,7 @@ class FirmwareImage:
     runtime: str
     compiler: str
     flags: str
+    ram: Memory
     sizes: FirmwareSizes
 
     def memory_rows(self) -> list[MemoryRow]:
@@ -119,13 +121,13 @@ class FirmwareImage:
         }
         return [
             *(MemoryRow("flash", what, used, board.flash_bytes) for what, used in flash.items()),
-            *(MemoryRow("RAM", what, used, board.ram_bytes) for what, used in ram.items()),
+            *(MemoryRow("RAM", what, used, self.ram.bytes) for what, used in ram.items()),
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Return files, sizes and limits as a JSON object."""
         files = {key: str(getattr(self, key)) for key in ("elf", "bin", "hex", "map")}
-        limits = {"flash_bytes": self.board.flash_bytes, "ram_bytes": self.board.ram_bytes}
+        limits = {"flash_bytes": self.board.flash_bytes, "ram_bytes": self.ram.bytes}
         return {
             "schema": 1,
             "board": self.board.name,
@@ -211,6 +213,19 @@ def build_image(
         TinyEdgeError: As for `build_firmware`.
     """
     _check_options(runtime, mlperf_id, classes)
+    if board.tcm is not None:
+        try:
+            return _build_image(model_dir, board, "tcm", out, runtime, mlperf_id, layers, classes)
+        except _RegionsOverflowed as error:
+            if error.regions != ("RAM",):
+                raise
+    return _build_image(model_dir, board, "sram", out, runtime, mlperf_id, layers, classes)
+
+
+def _build_image(
+    model_dir: Path, board: Board, ram: str, out: Path, runtime: str, mlperf_id: str, layers: bool, classes: int
+) -> FirmwareImage:
+    """Build with the variables in the board's memory of this name."""
     tools = {tool.name: tool for tool in find_build_tools()}
     gcc, cmake = tools["arm-none-eabi-gcc"], tools["cmake"].path
     with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
@@ -221,6 +236,7 @@ def build_image(
             "BOARD": board.name,
             "BOARD_DIR": board.file.parent,
             "MODEL_DIR": Path(model_dir).resolve(),
+            "RAM": ram,
             "RUNTIME": runtime,
             "MLPERF_ID": mlperf_id,
             "ENROLL_CLASSES": classes,
@@ -244,6 +260,7 @@ def build_image(
         board=board,
         runtime=runtime,
         compiler=f"{gcc.name} {gcc.version}",
+        ram=getattr(board, ram),
         flags=f"{board.cpu_flags} -std=c99 {_KERNEL_OPTIMISATION}",
         sizes=sizes,
     )

@@ -29,6 +29,7 @@ int main(void) {
         .cpu = TE_BOARD_CPU,
         .clock = te_board_clock_source(),
         .count_unit = te_board_count_unit(),
+        .unique_id = te_board_unique_id(),
         .clock_hz = te_board_clock_hz(),
         .stack_bytes = te_board_stack_bytes(),
         .db = te_db,

@@ -13,6 +13,7 @@
 #define TE_THOUSAND 1000u
 #define TE_CALIBRATION_COUNTS 16u
 #define TE_NO_LAYER (-1)
+#define TE_UNIQUE_ID_WORDS 3u
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
@@ -427,7 +428,11 @@ static void te_on_info(te_protocol *protocol) {
     te_say_number_field(protocol, "classes", config->learning->classes.classes);
     te_say_string_field(protocol, "store", config->learning->store.flash.description);
 #endif
-    te_say_line(protocol, "}");
+    te_say(protocol, ",\"uid\":\"");
+    for (uint32_t i = 0; config->unique_id != NULL && i < TE_UNIQUE_ID_WORDS; i++) {
+        te_put_hex(config->put, config->unique_id[i], 8);
+    }
+    te_say_line(protocol, "\"}");
 }
 
 static void te_on_raw(const te_protocol *protocol) {

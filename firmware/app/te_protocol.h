@@ -31,6 +31,7 @@ typedef struct {
     const char *cpu;         /**< "cortex-m4" */
     const char *clock;       /**< Where the clock comes from. */
     const char *count_unit;  /**< "cycles" or "ticks" */
+    const uint32_t *unique_id; /**< Three words; NULL where the part has none. */
     uint32_t clock_hz;
     uint32_t stack_bytes;
     uint8_t *db;             /**< Holds the loaded input. */

@@ -217,6 +217,7 @@ def test_info_is_json_of_the_model(talk):
     assert info["output"] == {"shape": [1, 24], "scale": pytest.approx(0.13), "zero_point": 3}
     assert (info["arena_bytes"], info["stack_bytes"], info["stack_used_bytes"]) == (48, 4096, 321)
     assert (info["clock_hz"], info["count_unit"], info["layers"]) == (1_000_000, "ticks", 2)
+    assert info["uid"] == "0123ABCD00000000FFFFFFFF"
 
 
 def test_layers_come_in_order_with_safe_names(talk):

@@ -174,6 +174,7 @@ class DeviceInfo:
         count_unit: "cycles" on silicon, "ticks" in an emulator.
         classes: How many it can learn; 0 for an image that learns none.
         store: Where it saves them, for people.
+        uid: The part's unique number, 24 hex digits; "" where it has none.
     """
 
     name: str
@@ -195,6 +196,7 @@ class DeviceInfo:
     count_unit: str
     classes: int = 0
     store: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True)

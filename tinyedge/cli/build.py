@@ -44,5 +44,7 @@ def build(
     for row in image.memory_rows():
         table.add_row(row.memory, row.what, f"{row.bytes:,}", f"{row.limit:,}", f"{row.percent:.1f}")
     console.print(table)
+    if image.stack.unknown:
+        console.print(f"worst-case stack not known: {image.stack.unknown}", highlight=False, soft_wrap=True)
     for path in (image.elf, image.bin, image.hex, image.map):
         console.print(f"{path}  {path.stat().st_size:,} bytes  {seconds:.1f} s", highlight=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.targets.board import Board, Memory
 from tinyedge.targets.link_map import read_link_map
 from tinyedge.targets.sources import firmware_root
+from tinyedge.targets.stack import StackReport, worst_case_stack
 from tinyedge.targets.toolchain import find_build_tools
 
 RUNTIMES = ("aot",)
@@ -30,6 +31,8 @@ _RECORD_EXTRA_BYTES = 32 + 4  # A header, and a CRC at the end.
 _RECORD_BLOCK_BYTES = 32
 _BUILD_TIMEOUT_S = 900
 _KERNEL_OPTIMISATION = "-O2"
+# Another version of GCC may find something new to warn of; a user's build does not stop for it.
+_WARNINGS_AS_ERRORS = "OFF"
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
 _CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+\S[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
@@ -92,6 +95,7 @@ class FirmwareImage:
         flags: With which it built the model and the kernels.
         ram: The board's memory that holds the variables and the stack.
         sizes: What it takes.
+        stack: How much of the stack it can use.
     """
 
     elf: Path
@@ -104,9 +108,10 @@ class FirmwareImage:
     flags: str
     ram: Memory
     sizes: FirmwareSizes
+    stack: StackReport
 
     def memory_rows(self) -> list[MemoryRow]:
-        """Return the size table: the parts of each memory, then their sum."""
+        """Return the size table: the parts of each memory, then their sum; then the stack's worst case, if known."""
         sizes, board = self.sizes, self.board
         other_bytes = sizes.ram_bytes - sizes.arena_bytes
         flash = {"code": sizes.flash_code_bytes, "model": sizes.flash_model_bytes}
@@ -119,9 +124,11 @@ class FirmwareImage:
             "stack": sizes.stack_bytes,
             "all": sizes.ram_bytes + sizes.stack_bytes,
         }
+        stack = {} if self.stack.worst_case_bytes is None else {"worst case": self.stack.worst_case_bytes}
         return [
             *(MemoryRow("flash", what, used, board.flash_bytes) for what, used in flash.items()),
             *(MemoryRow("RAM", what, used, self.ram.bytes) for what, used in ram.items()),
+            *(MemoryRow("stack", what, used, sizes.stack_bytes) for what, used in stack.items()),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -137,6 +144,7 @@ class FirmwareImage:
             "flags": self.flags,
             "files": files,
             "sizes": asdict(self.sizes),
+            "stack": asdict(self.stack),
             "limits": limits,
         }
 
@@ -164,7 +172,8 @@ def build_firmware(
             `tinyedge.compiler.embedding`. 0: it learns none.
 
     Raises:
-        BudgetExceeded: The image does not fit the board, or the classes do not fit its store.
+        BudgetExceeded: The image does not fit the board, can use more stack than it sets aside, or the classes do not
+            fit its store.
         ConfigError: There is no such runtime or benchmark, or the board cannot save classes.
         ModelError: The model cannot be read or compiled.
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
@@ -243,13 +252,14 @@ def _build_image(
             "LAYERS": "ON" if layers else "OFF",
             "TE_VERSION": __version__,
             "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
-            # Another version of GCC may find something new to warn of; a user's build does not stop for it.
-            "WARNINGS_AS_ERRORS": "OFF",
+            "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
         }
         options = [f"-D{key}={value}" for key, value in configuration.items()]
         _run([cmake, "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
         _run([cmake, "--build", build], board)
         sizes = _measure(build, board, classes)
+        stack = worst_case_stack(build, build / "tinyedge.elf", gcc.path, "-mfloat-abi=hard" in board.cpu_flags)
+        _check_stack(stack, board)
         paths = {}
         for suffix in ("elf", "bin", "hex", "map"):
             paths[suffix] = out / f"tinyedge.{suffix}"
@@ -263,7 +273,17 @@ def _build_image(
         ram=getattr(board, ram),
         flags=f"{board.cpu_flags} -std=c99 {_KERNEL_OPTIMISATION}",
         sizes=sizes,
+        stack=stack,
     )
+
+
+def _check_stack(stack: StackReport, board: Board) -> None:
+    if stack.worst_case_bytes is not None and stack.worst_case_bytes > board.stack_bytes:
+        deepest = " > ".join(f"{name} {size}" for name, size in stack.path)
+        raise BudgetExceeded(
+            f"the image can use {stack.worst_case_bytes:,} bytes of stack and {board.name} sets {board.stack_bytes:,} "
+            f"aside ({deepest}, an interrupt {stack.interrupt_bytes}): raise stack_bytes in {board.file.name}"
+        )
 
 
 def check_classes(classes: int, values: int, board: Board) -> None:

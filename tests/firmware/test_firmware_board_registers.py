@@ -1,0 +1,343 @@
+"""What each STM32 board's start-up writes to its registers, in which order, and what a part would make of it.
+
+The C runs on this machine over memory at the registers' addresses; ready flags follow what the manuals say they follow.
+Clocks, baud rate and pins are then read back out of the registers as the manuals define them, not as our C wrote them.
+"""
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tinyedge.targets.board import load_board
+from tinyedge.targets.sources import firmware_root
+
+FIXTURES = Path(__file__).parent / "fixtures"
+AHB = {0: 1, 8: 2, 9: 4, 10: 8, 11: 16}
+APB = {0: 1, 4: 2, 5: 4, 6: 8, 7: 16}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part's registers: `answers` are (from, bit, to, bit, width), `presets` values after reset."""
+
+    answers: list[tuple[int, int, int, int, int]]
+    presets: dict[int, int]
+    watched: dict[str, int]
+    serial: int
+    gpio: dict[str, int]
+    pins: list[tuple[str, int, int]]  # Port, pin, alternate function.
+    status: int = 0x1C
+    send: int = 0x28
+    receive: int = 0x24
+    divisor: int = 0x0C
+    more_pages: list[int] = field(default_factory=list)
+
+
+READY = (
+    0x4000_0FF0  # A word of ones, for flags that are always up, in a page that no register of these parts is used of.
+)
+
+F4_F7 = {"CR": 0x4002_3800, "PLLCFGR": 0x4002_3804, "CFGR": 0x4002_3808, "ACR": 0x4002_3C00, "PWR": 0x4000_7000}
+F4_F7 |= {"AHB1ENR": 0x4002_3830, "APB1ENR": 0x4002_3840, "APB2ENR": 0x4002_3844}
+CLASSIC = [  # HSION to HSIRDY, PLLON to PLLRDY, SW to SWS.
+    (0x4002_3800, 0, 0x4002_3800, 1, 1),
+    (0x4002_3800, 24, 0x4002_3800, 25, 1),
+    (0x4002_3808, 0, 0x4002_3808, 2, 2),
+]
+
+PARTS = {
+    "stm32f405": Part(
+        answers=CLASSIC,
+        presets={0x4002_3800: 0x83, 0x4002_3804: 0x2400_3010},
+        watched=F4_F7,
+        serial=0x4001_1000,
+        gpio={"A": 0x4002_0000},
+        pins=[("A", 9, 7), ("A", 10, 7)],
+        status=0x00,
+        send=0x04,
+        receive=0x04,
+        divisor=0x08,
+    ),
+    "disco_f746ng": Part(
+        answers=[*CLASSIC, (0x4000_7000, 16, 0x4000_7004, 16, 2)],  # ODEN, ODSWEN to ODRDY, ODSWRDY.
+        presets={0x4002_3800: 0x83, 0x4002_3804: 0x2400_3010, 0x4000_7000: 0xC000},
+        watched=F4_F7,
+        serial=0x4001_1000,
+        gpio={"A": 0x4002_0000, "B": 0x4002_0400},
+        pins=[("A", 9, 7), ("B", 7, 7)],
+    ),
+    "nucleo_l4r5zi": Part(
+        answers=[
+            (0x4002_1000, 8, 0x4002_1000, 10, 1),  # HSION to HSIRDY.
+            (0x4002_1000, 24, 0x4002_1000, 25, 1),
+            (0x4002_1008, 0, 0x4002_1008, 2, 2),
+        ],
+        presets={0x4002_1000: 0x63, 0x4000_7000: 0x200, 0x4000_7080: 0x100, 0x4002_2000: 0x600},
+        watched={
+            **{"CR": 0x4002_1000, "CFGR": 0x4002_1008, "PLLCFGR": 0x4002_100C, "AHB2ENR": 0x4002_104C},
+            **{"APB1ENR1": 0x4002_1058, "APB1ENR2": 0x4002_105C, "ACR": 0x4002_2000},
+            **{"CR2": 0x4000_7004, "CR5": 0x4000_7080},
+        },
+        serial=0x4000_8000,
+        gpio={"G": 0x4800_1800},
+        pins=[("G", 7, 8), ("G", 8, 8)],
+    ),
+    "nucleo_h743zi2": Part(
+        answers=[
+            (0x5802_4400, 0, 0x5802_4400, 2, 1),
+            (READY, 0, 0x5802_4400, 5, 1),  # HSIDIVF.
+            (0x5802_4400, 24, 0x5802_4400, 25, 1),
+            (0x5802_4410, 0, 0x5802_4410, 3, 3),
+            (READY, 0, 0x5802_4804, 13, 1),  # ACTVOSRDY.
+            (READY, 0, 0x5802_4818, 13, 1),  # VOSRDY.
+        ],
+        presets={0x5802_4400: 0x25, 0x5802_442C: 0x01FF_0000, 0x5802_4818: 0x4000, 0x5C00_1000: 0x2003_6450},
+        watched={
+            **{"CR": 0x5802_4400, "CFGR": 0x5802_4410, "D1CFGR": 0x5802_4418, "D2CFGR": 0x5802_441C},
+            **{"D3CFGR": 0x5802_4420, "PLLCKSELR": 0x5802_4428, "PLLCFGR": 0x5802_442C, "PLL1DIVR": 0x5802_4430},
+            **{"AHB4ENR": 0x5802_44E0, "APB1LENR": 0x5802_44E8, "APB4ENR": 0x5802_44F4, "D3CR": 0x5802_4818},
+            **{"PWRCR": 0x5800_042C, "ACR": 0x5200_2000, "FN_MOD": 0x5100_8108},
+        },
+        serial=0x4000_4800,
+        gpio={"D": 0x5802_0C00},
+        pins=[("D", 8, 7), ("D", 9, 7)],
+        more_pages=[0x5802_4000, 0x5C00_1000],
+    ),
+    "nucleo_u575zi": Part(
+        answers=[
+            (0x4602_0C00, 8, 0x4602_0C00, 10, 1),
+            (0x4602_0C00, 24, 0x4602_0C00, 25, 1),
+            (0x4602_0C1C, 0, 0x4602_0C1C, 2, 2),
+            (0x4602_080C, 16, 0x4602_080C, 15, 1),  # VOS to VOSRDY.
+            (0x4602_080C, 18, 0x4602_080C, 14, 1),  # BOOSTEN to BOOSTRDY.
+        ],
+        presets={0x4602_0C00: 0x35, 0x4602_080C: 0x8000, 0x4002_2000: 1},
+        watched={
+            **{"CR": 0x4602_0C00, "CFGR1": 0x4602_0C1C, "CFGR2": 0x4602_0C20, "CFGR3": 0x4602_0C24},
+            **{"PLL1CFGR": 0x4602_0C28, "PLL1DIVR": 0x4602_0C34, "AHB2ENR1": 0x4602_0C8C, "AHB3ENR": 0x4602_0C94},
+            **{"APB2ENR": 0x4602_0CA4, "VOSR": 0x4602_080C, "ACR": 0x4002_2000, "ICACHE": 0x4003_0400},
+        },
+        serial=0x4001_3800,
+        gpio={"A": 0x4202_0000},
+        pins=[("A", 9, 7), ("A", 10, 7)],
+    ),
+}
+UNIQUE_IDS = {  # "Device electronic signature" of each manual.
+    "stm32f405": 0x1FFF_7A10,
+    "disco_f746ng": 0x1FF0_F420,
+    "nucleo_l4r5zi": 0x1FFF_7590,
+    "nucleo_h743zi2": 0x1FF1_E800,
+    "nucleo_u575zi": 0x0BFA_0700,
+}
+
+
+class Run:
+    """What a board's start-up did: `writes` in their order, `values` at the end, both by a register's name."""
+
+    def __init__(self, part: Part, said: str) -> None:
+        names = {address: name for name, address in watched_by(part).items()}
+        lines = [line.split(maxsplit=2) for line in said.splitlines()]
+        self.words = {line[0]: " ".join(line[1:]) for line in lines if line[0].isalpha() and line[0] not in "WR"}
+        self.writes = [(names[int(a, 16)], int(v, 16)) for kind, a, v in (x for x in lines if x[0] == "W")]
+        self.values = {names[int(a, 16)]: int(v, 16) for kind, a, v in (x for x in lines if x[0] == "R")}
+        self.clock_hz = int(self.words["CLOCK"])
+
+    def first(self, register: str, mask: int, value: int) -> int:
+        """The place in the order of the first write that leaves the register's bits at this value."""
+        return next(i for i, (name, word) in enumerate(self.writes) if name == register and word & mask == value)
+
+
+def watched_by(part: Part) -> dict[str, int]:
+    port = {"USART_BRR": part.serial + part.divisor, "USART_CR1": part.serial + (0x0C if part.status == 0 else 0)}
+    pins = {}
+    for name, base in part.gpio.items():
+        pins |= {f"{name}_MODER": base, f"{name}_PUPDR": base + 0x0C, f"{name}_AFRL": base + 0x20}
+        pins |= {f"{name}_AFRH": base + 0x24}
+    return {**part.watched, **port, **pins}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A function that runs a board's start-up, with some answers of the hardware left out."""
+
+    def run(name: str, without: tuple[int, int] | None = None, presets: dict[int, int] | None = None) -> Run:
+        part, board = PARTS[name], load_board(name)
+        answers = [answer for answer in part.answers if answer[2:4] != without]
+        values = {**part.presets, **(presets or {}), READY: 0xFFFF_FFFF, UNIQUE_IDS[name] + 8: 0xC0DE_0000 + len(name)}
+        watched = watched_by(part)
+        pages = {address & ~0xFFF for address in (*watched.values(), *values, *(answer[2] for answer in answers))}
+        pages |= {part.serial & ~0xFFF, *part.more_pages, *(base & ~0xFFF for base in part.gpio.values())}
+        pages |= {0x4003_0000, 0x4000_7000} if name == "nucleo_u575zi" else {0x4000_7000}
+        source = (firmware_root() / "boards" / board.source).read_text()
+        # What is assembly for the processor does not run here.
+        (tmp_path / "board.c").write_text(re.sub(r"__attribute__\(\(naked\)\).*?\n}\n", "", source, flags=re.S))
+        macros = {
+            "ANSWERS": "".join("{" + ",".join(f"{number}u" for number in answer) + "}," for answer in answers),
+            "PAGES": "".join(f"{page}u," for page in sorted(pages)),
+            "WATCHED": "".join(f"{address}u," for address in watched.values()),
+            "PRESETS": "".join(f"{{{address}u,{value}u}}," for address, value in values.items()),
+            "SERIAL_STATUS": f"{part.serial + part.status}u",
+            "SERIAL_SEND": f"{part.serial + part.send}u",
+            "SERIAL_RECEIVE": f"{part.serial + part.receive}u",
+            "TE_CLOCK_HZ": f"{board.clock_hz}u",
+            "TE_UART_BAUD": f"{board.baud}u",
+            **{key: f"{value}u" for key, value in board.clock.definitions().items()},
+        }
+        program = tmp_path / "board"
+        command = ["gcc", "-std=gnu99", "-O1", "-Wno-int-to-pointer-cast", "-Wno-builtin-macro-redefined"]
+        command += [f"-D{key}={value}" for key, value in macros.items()]
+        command += ["-include", FIXTURES / "board_registers.h", f"-I{firmware_root() / 'boards'}"]
+        command += [f"-I{firmware_root() / 'app'}", tmp_path / "board.c", FIXTURES / "board_registers.c", "-o", program]
+        subprocess.run(command, check=True)
+        done = subprocess.run([program], capture_output=True, text=True)
+        if done.returncode == 77:
+            pytest.skip("this machine uses the registers' addresses itself")
+        assert done.returncode == 0, done.stderr
+        return Run(part, done.stdout)
+
+    return run
+
+
+def clocks_of(name: str, values: dict[str, int]) -> tuple[Fraction, Fraction]:
+    """The processor's clock and the serial port's, from registers with the PLL selected."""
+    if name in ("stm32f405", "disco_f746ng"):
+        pll, cfgr = values["PLLCFGR"], values["CFGR"]
+        assert (pll >> 22 & 1, cfgr & 3) == (0, 2)  # From HSI; the PLL is the system clock.
+        vco_hz = Fraction(16_000_000, pll & 63) * (pll >> 6 & 511)
+        assert vco_hz / (pll >> 24 & 15) == 48_000_000
+        cpu_hz = vco_hz / (2 * (pll >> 16 & 3) + 2)
+        return cpu_hz, cpu_hz / AHB[cfgr >> 4 & 15] / APB[cfgr >> 13 & 7]
+    if name == "nucleo_l4r5zi":
+        pll, cfgr = values["PLLCFGR"], values["CFGR"]
+        assert (pll & 3, cfgr & 3, pll >> 24 & 1) == (2, 3, 1)
+        cpu_hz = Fraction(16_000_000, (pll >> 4 & 15) + 1) * (pll >> 8 & 127) / (2 * (pll >> 25 & 3) + 2)
+        return cpu_hz / AHB[cfgr >> 4 & 15], cpu_hz / AHB[cfgr >> 4 & 15] / APB[cfgr >> 8 & 7]
+    if name == "nucleo_h743zi2":
+        select, divider = values["PLLCKSELR"], values["PLL1DIVR"]
+        assert (select & 3, values["CFGR"] & 7, values["PLLCFGR"]) == (0, 3, 1 << 16 | 3 << 2)
+        input_hz = Fraction(64_000_000, select >> 4 & 63)
+        assert 8_000_000 <= input_hz <= 16_000_000  # PLL1RGE 3
+        cpu_hz = input_hz * ((divider & 511) + 1) / ((divider >> 9 & 127) + 1)
+        assert values["D1CFGR"] >> 8 & 15 == 0  # D1CPRE
+        axi_hz = cpu_hz / AHB[values["D1CFGR"] & 15]
+        assert axi_hz / APB[values["D1CFGR"] >> 4 & 7] <= 120_000_000
+        assert axi_hz / APB[values["D2CFGR"] >> 8 & 7] <= 120_000_000
+        assert axi_hz / APB[values["D3CFGR"] >> 4 & 7] <= 120_000_000
+        return cpu_hz, axi_hz / APB[values["D2CFGR"] >> 4 & 7]
+    pll, divider = values["PLL1CFGR"], values["PLL1DIVR"]
+    assert (pll & 3, values["CFGR1"] & 3, pll >> 18 & 1, pll >> 4 & 1) == (2, 3, 1, 0)
+    input_hz = Fraction(16_000_000, (pll >> 8 & 15) + 1)
+    assert 4_000_000 <= input_hz <= 8_000_000
+    assert pll >> 2 & 3 == 0  # PLL1RGE
+    assert 4_000_000 <= Fraction(16_000_000, {0: 1, 1: 2, 2: 4}[pll >> 12 & 15]) <= 16_000_000  # PLL1MBOOST
+    cpu_hz = input_hz * ((divider & 511) + 1) / ((divider >> 24 & 127) + 1)
+    return cpu_hz / AHB[values["CFGR2"] & 15], cpu_hz / APB[values["CFGR2"] >> 8 & 7]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_registers_give_the_clock_and_the_baud_rate(start, name):
+    run, board = start(name), load_board(name)
+    cpu_hz, usart_hz = clocks_of(name, run.values)
+    assert run.clock_hz == cpu_hz == board.clock_hz
+    assert run.words["SOURCE"].startswith("PLL from HSI")
+    scale = 256 if name == "nucleo_l4r5zi" else 1
+    assert abs(scale * usart_hz / run.values["USART_BRR"] / 115200 - 1) < Fraction(1, 500)
+    assert run.values["USART_CR1"] == (0x200C if name == "stm32f405" else 0xD)  # UE, TE, RE
+    assert run.values["ACR"] & 15 == {"stm32f405": 5, "disco_f746ng": 7, "nucleo_l4r5zi": 5}.get(name, 4)
+    assert run.words["UID"] == f"{0xC0DE_0000 + len(name):08x}"
+    assert "COUNTER" in run.words
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_pins_are_the_ports(start, name):
+    run = start(name)
+    for port, pin, function in PARTS[name].pins:
+        assert run.values[f"{port}_MODER"] >> 2 * pin & 3 == 2
+        assert run.values[f"{port}_PUPDR"] >> 2 * pin & 3 == 1
+        assert run.values[f"{port}_AFR{'HL'[pin < 8]}"] >> 4 * (pin % 8) & 15 == function
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_bytes_go_both_ways(start, name):
+    words = start(name).words
+    assert (int(words["SENT"], 16), int(words["EMPTY"])) == (ord("A"), -1)
+    assert int(words["GOT"]) == 0xFF
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_flash_is_slow_before_the_clock_is_fast(start, name):
+    run = start(name)
+    states = {"stm32f405": 5, "disco_f746ng": 7, "nucleo_l4r5zi": 5}.get(name, 4)
+    clock = {"nucleo_u575zi": "CFGR1"}.get(name, "CFGR")
+    mask, pll = {"stm32f405": (3, 2), "disco_f746ng": (3, 2), "nucleo_h743zi2": (7, 3)}.get(name, (3, 3))
+    assert run.first("ACR", 15, states) < run.first(clock, mask, pll)
+    assert run.first("CR", 1 << 24, 1 << 24) < run.first(clock, mask, pll)
+    voltage = {
+        "stm32f405": ("PWR", 1 << 14, 1 << 14),
+        "disco_f746ng": ("PWR", 3 << 16, 3 << 16),  # Over-drive, switched.
+        "nucleo_l4r5zi": ("CR5", 1 << 8, 0),  # Boost mode.
+        "nucleo_h743zi2": ("PWRCR", 1, 1),  # VOS0.
+        "nucleo_u575zi": ("VOSR", 1 << 18, 1 << 18),  # The booster.
+    }[name]
+    assert run.first(*voltage) < run.first(clock, mask, pll)
+
+
+def test_the_h743_reaches_vos1_before_vos0(start):
+    run = start("nucleo_h743zi2")
+    assert run.first("D3CR", 3 << 14, 3 << 14) < run.first("APB4ENR", 2, 2) < run.first("PWRCR", 1, 1)
+    assert run.values["ACR"] == 4 | 2 << 4
+    assert run.values["FN_MOD"] == 0
+    assert "CACHES" in run.words
+
+
+def test_the_u575_divides_for_the_booster_before_it_starts_it(start):
+    run = start("nucleo_u575zi")
+    assert run.first("VOSR", 3 << 16, 3 << 16) < run.first("PLL1CFGR", 3, 2) < run.first("VOSR", 1 << 18, 1 << 18)
+    assert run.first("VOSR", 1 << 18, 1 << 18) < run.first("CR", 1 << 24, 1 << 24)
+    assert run.values["ICACHE"] & 1
+
+
+def test_the_l4r5_rises_in_two_steps_and_declares_its_pins_supply(start):
+    run = start("nucleo_l4r5zi")
+    assert run.first("CFGR", 15 << 4, 8 << 4) < run.first("CFGR", 3, 3)
+    assert run.values["CFGR"] >> 4 & 15 == 0
+    assert run.values["CR2"] & 1 << 9
+    assert run.values["ACR"] >> 8 == 7
+
+
+def test_an_old_h743_stays_on_its_oscillator_and_says_why(start):
+    run = start("nucleo_h743zi2", presets={0x5C00_1000: 0x1003_6450})
+    assert (run.clock_hz, run.values["CFGR"] & 7) == (64_000_000, 0)
+    assert "older than revision V" in run.words["SOURCE"]
+    assert run.values["FN_MOD"] == 1
+    assert run.values["USART_BRR"] == 556
+
+
+# The flag that does not come: PLL ready, voltage ready, over-drive, booster, the switch itself.
+STUCK = [
+    *((name, (0x4002_3800, 25)) for name in ("stm32f405", "disco_f746ng")),
+    *((name, (0x4002_3808, 2)) for name in ("stm32f405", "disco_f746ng")),
+    ("disco_f746ng", (0x4000_7004, 16)),
+    ("nucleo_l4r5zi", (0x4002_1000, 25)),
+    ("nucleo_h743zi2", (0x5802_4400, 25)),
+    ("nucleo_h743zi2", (0x5802_4818, 13)),
+    ("nucleo_h743zi2", (0x5802_4804, 13)),
+    ("nucleo_u575zi", (0x4602_0C00, 25)),
+    ("nucleo_u575zi", (0x4602_080C, 14)),
+]
+
+
+@pytest.mark.parametrize(("name", "flag"), STUCK)
+def test_a_flag_that_never_comes_leaves_the_oscillator(start, name, flag):
+    run = start(name, without=flag)
+    oscillator_hz = load_board(name).clock.oscillator_hz
+    assert run.clock_hz == oscillator_hz
+    assert run.words["SOURCE"].endswith("(the PLL did not start)")
+    scale = 256 if name == "nucleo_l4r5zi" else 1
+    assert abs(Fraction(scale * oscillator_hz, run.values["USART_BRR"]) / 115200 - 1) < Fraction(1, 100)
+    clock = {"nucleo_u575zi": "CFGR1"}.get(name, "CFGR")
+    assert run.values[clock] & 3 == {"nucleo_l4r5zi": 1, "nucleo_u575zi": 1}.get(name, 0)

@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file main.c
  *  The application: one model behind the serial protocol, for ever. */
+#include <stddef.h>
+
 #include "model.h"
 #include "te_board.h"
 #include "te_protocol.h"
 #include "te_runtime.h"
 #include "te_text.h"
 
+#ifdef TE_PIXEL_TABLE
+#include "te_pixel_table.h"
+#define TE_PIXELS te_pixel_table
+#else
+#define TE_PIXELS NULL
+#endif
+
 #ifdef TE_MLPERF_AD01 /* Its input comes as float32, four bytes a value. */
 #define TE_DB_BYTES (TE_MODEL_INPUT_BYTES * 4)
+#if TE_MODEL_OUTPUT_BYTES != TE_MODEL_INPUT_BYTES
+#error "ad01 takes an autoencoder: as many outputs as inputs"
+#endif
 #else
 #define TE_DB_BYTES TE_MODEL_INPUT_BYTES
 #endif
@@ -32,6 +44,7 @@ int main(void) {
         .unique_id = te_board_unique_id(),
         .clock_hz = te_board_clock_hz(),
         .stack_bytes = te_board_stack_bytes(),
+        .pixels = TE_PIXELS,
         .db = te_db,
         .db_bytes = sizeof te_db,
         .put = te_board_putc,

@@ -38,8 +38,8 @@ static void te_say_error(const te_protocol *protocol, const char *text) {
     te_say_line(protocol, "]");
 }
 
-static void te_say_lap(const te_protocol *protocol) {
-    te_say_number_line(protocol, "m-lap-us-", protocol->config.microseconds(), "");
+static void te_say_lap(const te_protocol *protocol, uint64_t microseconds) {
+    te_say_number_line(protocol, "m-lap-us-", microseconds, "");
 }
 
 /* --- Words and numbers of a command ------------------------------------------------------------------------------- */
@@ -96,10 +96,15 @@ static int32_t te_hex_digit(char digit) {
 
 /* --- Inference ---------------------------------------------------------------------------------------------------- */
 
-static int8_t te_quantise(const uint8_t bytes[4], const te_tensor_info *input) {
+/* The bytes are little-endian, whatever the processor is. */
+static float te_read_float(const uint8_t bytes[4]) {
     const uint32_t bits = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
     float real;
     memcpy(&real, &bits, sizeof real);
+    return real;
+}
+
+static int8_t te_quantise(float real, const te_tensor_info *input) {
     const float steps = real / input->scale;
     if (!(steps >= -512.0f)) { /* NaN too. */
         return INT8_MIN;
@@ -123,13 +128,14 @@ static void te_fill_input(const te_protocol *protocol) {
     int8_t *values = te_runtime_input();
     switch (protocol->encoding) {
     case TE_DB_UINT8:
-        for (int32_t i = 0; i < input->bytes; i++) {
-            values[i] = (int8_t)(db[i] - 128);
+        for (int32_t i = 0, channel = 0; i < input->bytes; i++) {
+            values[i] = protocol->config.pixels != NULL ? protocol->config.pixels[channel][db[i]] : (int8_t)(db[i] - 128);
+            channel = channel + 1 == TE_PIXEL_CHANNELS ? 0 : channel + 1;
         }
         break;
     case TE_DB_FLOAT32:
         for (int32_t i = 0; i < input->bytes; i++) {
-            values[i] = te_quantise(db + 4 * i, input);
+            values[i] = te_quantise(te_read_float(db + 4 * i), input);
         }
         break;
     case TE_DB_INT8:
@@ -184,6 +190,26 @@ static bool te_run_inference(te_protocol *protocol) {
     return true;
 }
 
+static float te_output_value(int32_t index) {
+    const te_tensor_info *output = &te_runtime_info()->output;
+    return output->scale * (float)(te_runtime_output()[index] - output->zero_point);
+}
+
+/* ad01's result is one number, the mean of the squared differences between the autoencoder's input, before its
+ * quantisation, and its output. It is kept, because `db` may change the input before `results` asks for it. */
+static void te_keep_score(te_protocol *protocol) {
+    const int32_t values = te_runtime_info()->output.bytes;
+    float sum = 0.0f;
+    if (protocol->encoding != TE_DB_FLOAT32) {
+        return;
+    }
+    for (int32_t i = 0; i < values; i++) {
+        const float difference = te_output_value(i) - te_read_float(protocol->config.db + 4 * i);
+        sum += difference * difference;
+    }
+    protocol->score = sum / (float)values;
+}
+
 static bool te_output_is_there(const te_protocol *protocol) {
     if (!protocol->has_output) {
         te_say_error(protocol, "no inference has run: use infer first");
@@ -214,7 +240,7 @@ static void te_on_profile(te_protocol *protocol, char *rest) {
 
 static void te_on_timestamp(te_protocol *protocol, char *rest) {
     (void)rest;
-    te_say_lap(protocol);
+    te_say_lap(protocol, protocol->config.microseconds());
 }
 
 static void te_on_help(te_protocol *protocol, char *rest) {
@@ -226,7 +252,7 @@ static void te_on_help(te_protocol *protocol, char *rest) {
         "db HH..        hex input bytes, up to 31 a command",
         "db print       the loaded bytes",
         "infer N [W=10] W warm-up inferences, then N timed ones",
-        "results        the last output, dequantised",
+        "results        the last output, dequantised; of ad01 its squared distance from the input",
         "te info        the model and the device as JSON",
         "te raw         the last output's int8 bytes as hex",
         "te crc         CRC-32 of the loaded input and of the last output",
@@ -318,17 +344,18 @@ static void te_on_db(te_protocol *protocol, char *rest) {
 }
 
 static void te_on_results(te_protocol *protocol, char *rest) {
-    const te_tensor_info *output = &te_runtime_info()->output;
+    const bool is_score = protocol->encoding == TE_DB_FLOAT32;
+    const int32_t values = is_score ? 1 : te_runtime_info()->output.bytes;
     (void)rest;
     if (!te_output_is_there(protocol)) {
         return;
     }
     te_say(protocol, "m-results-[");
-    for (int32_t i = 0; i < output->bytes; i++) {
+    for (int32_t i = 0; i < values; i++) {
         if (i > 0) {
             te_say(protocol, ",");
         }
-        te_put_fixed3(protocol->config.put, output->scale * (float)(te_runtime_output()[i] - output->zero_point));
+        te_put_fixed3(protocol->config.put, is_score ? protocol->score : te_output_value(i));
     }
     te_say_line(protocol, "]");
 }
@@ -356,13 +383,17 @@ static void te_on_infer(te_protocol *protocol, char *rest) {
     }
     te_say_line(protocol, "m-warmup-done");
     te_say_number_line(protocol, "m-infer-start-", inferences, "");
-    te_say_lap(protocol);
+    /* Both laps are said at the end: at 115200 baud a line takes 2 ms, as long as a small model. */
+    const uint64_t start_us = protocol->config.microseconds();
     for (; inferences > 0u; inferences--) {
         if (!te_run_inference(protocol)) {
             return;
         }
     }
-    te_say_lap(protocol);
+    const uint64_t end_us = protocol->config.microseconds();
+    te_keep_score(protocol);
+    te_say_lap(protocol, start_us);
+    te_say_lap(protocol, end_us);
     te_say_line(protocol, "m-infer-done");
     te_on_results(protocol, rest);
 }
@@ -540,7 +571,9 @@ static void te_on_layers(te_protocol *protocol) {
     protocol->has_output = status == TE_OK;
     if (status != TE_OK) {
         te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
+        return;
     }
+    te_keep_score(protocol);
 }
 
 #else

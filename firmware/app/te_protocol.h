@@ -19,9 +19,16 @@
 /** What the bytes of `db` mean; the device makes the model's int8 input of them before each inference. */
 typedef enum {
     TE_DB_INT8,   /**< They are the int8 tensor: copied as they are. */
-    TE_DB_UINT8,  /**< Pixels 0..255: 128 is subtracted (MLPerf ic01 and vww01). */
-    TE_DB_FLOAT32 /**< Little-endian float32, 4 bytes a value: quantised with the input's scale (MLPerf ad01). */
+    TE_DB_UINT8,  /**< Pixels 0..255 (MLPerf ic01 and vww01): through `pixels`, or 128 is subtracted. */
+    TE_DB_FLOAT32 /**< Little-endian float32, 4 bytes a value: quantised with the input's scale (MLPerf ad01). The
+                       model is an autoencoder, whose output has as many values as its input. */
 } te_db_encoding;
+
+/** Of a pixel, red first. */
+#define TE_PIXEL_CHANNELS 3
+
+/** The int8 input of each pixel value of a channel. */
+typedef int8_t te_pixel_values[256];
 
 /** What the protocol needs of its surroundings. All pointers stay valid for the life of the protocol. */
 typedef struct {
@@ -34,6 +41,7 @@ typedef struct {
     const uint32_t *unique_id; /**< Three words; NULL where the part has none. */
     uint32_t clock_hz;
     uint32_t stack_bytes;
+    const te_pixel_values *pixels; /**< TE_PIXEL_CHANNELS of them, of a model with a normalisation of its own; or NULL. */
     uint8_t *db;             /**< Holds the loaded input. */
     uint32_t db_bytes;       /**< Its capacity. */
     void (*put)(char byte);  /**< Sends one byte. */
@@ -54,6 +62,7 @@ typedef struct {
     uint32_t expected_bytes; /**< Of the last valid `db load`; 0 where there was none. */
     uint32_t stored_bytes;
     bool has_output;
+    float score;             /**< Of the last output, where the input is TE_DB_FLOAT32. */
     bool has_count;
     uint64_t count;          /**< Of the last inference of `infer`. */
     uint64_t count_overhead; /**< What measuring nothing counts. */

@@ -19,12 +19,12 @@ from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.targets.board import Board, Memory
 from tinyedge.targets.link_map import read_link_map
+from tinyedge.targets.mlperf import MLPERF_IDS, prepare_benchmark
 from tinyedge.targets.sources import firmware_root
 from tinyedge.targets.stack import StackReport, worst_case_stack
 from tinyedge.targets.toolchain import find_build_tools
 
 RUNTIMES = ("aot",)
-MLPERF_IDS = ("ic01", "vww01", "kws01", "ad01")
 
 _MOST_CLASSES = 65_535
 _RECORD_EXTRA_BYTES = 32 + 4  # A header, and a CRC at the end.
@@ -175,7 +175,7 @@ def build_firmware(
         BudgetExceeded: The image does not fit the board, can use more stack than it sets aside, or the classes do not
             fit its store.
         ConfigError: There is no such runtime or benchmark, or the board cannot save classes.
-        ModelError: The model cannot be read or compiled.
+        ModelError: The model cannot be read or compiled, or is not for that benchmark.
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
         TargetError: The C does not compile.
     """
@@ -184,10 +184,13 @@ def build_firmware(
     graph = read_tflite(Path(model))
     if classes:
         check_classes(classes, cut_at_embedding(graph).elements, board)
+    headers = prepare_benchmark(Path(model), graph, mlperf_id) if mlperf_id else {}
     program = compile_graph(graph, board.instruction_set)
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
         emit(program, sources)
+        for name, text in headers.items():
+            (sources / name).write_text(text)
         try:
             return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers, classes=classes)
         except _RegionsOverflowed as error:

@@ -50,6 +50,11 @@ system:
 	command -v cmake >/dev/null || need cmake; \
 	command -v ninja >/dev/null || need ninja-build; \
 	echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || { need gcc; need libc6-dev; }; \
+	command -v cppcheck >/dev/null || need cppcheck; \
+	command -v clang-tidy >/dev/null || need clang-tidy; \
+	command -v clang >/dev/null || need clang; \
+	echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null \
+		|| need libclang-rt-dev; \
 	[ -x $(BIN)/python ] || { [ -n "$(PYTHON)" ] && $(PYTHON) -c 'import ensurepip' 2>/dev/null; } || need python3-venv; \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null; then \

@@ -26,6 +26,7 @@ _COMMANDS: tuple[str, ...] = (
     "check",
     "compile",
     "build",
+    "flash",
     "bench",
     "enroll",
     "doctor",

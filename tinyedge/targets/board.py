@@ -76,6 +76,23 @@ class EmulatorModel:
 
 
 @dataclass(frozen=True)
+class FlashTools:
+    """What the programs that write a board's flash have to know of it.
+
+    Attributes:
+        pyocd_target: pyOCD's name of the chip, built in or from its pack: "stm32f405rgtx".
+        openocd_config: OpenOCD's configuration files, blanks between them.
+        chip_id: DEV_ID, the lower twelve bits of DBGMCU_IDCODE.
+        chip_id_address: Where DBGMCU_IDCODE is.
+    """
+
+    pyocd_target: str
+    openocd_config: str
+    chip_id: int
+    chip_id_address: int
+
+
+@dataclass(frozen=True)
 class Board:
     """What is to be known of a board to build for it, run it and judge a model against it.
 
@@ -98,6 +115,7 @@ class Board:
         part: The microcontroller's number; "" for an FPGA's.
         emulator: How QEMU runs it; None for a board that it does not have.
         store: Where it saves learned classes; None where that is not described.
+        flash_tools: How its flash is written; None for a board that only QEMU has.
     """
 
     name: str
@@ -117,6 +135,7 @@ class Board:
     clock: ClockTree | None
     emulator: EmulatorModel | None
     store: Store | None
+    flash_tools: FlashTools | None
     part: str = ""
 
     @property
@@ -164,22 +183,17 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
     flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
     boot, tcm = (Memory(**table[key]) if key in table else None for key in ("boot", "tcm"))
-    clock = ClockTree(**table["clock"]) if "clock" in table else None
-    store = Store(**table["store"]) if "store" in table else None
-    sections = ("flash", "sram", "boot", "tcm", "clock", "emulator", "store")
-    plain = {key: value for key, value in table.items() if key not in sections}
-    board = Board(
-        name=path.stem,
-        file=path,
-        flash=flash,
-        sram=sram,
-        boot=boot,
-        tcm=tcm,
-        clock=clock,
-        emulator=emulator,
-        store=store,
-        **plain,
-    )
-    if clock is not None:
-        clock.check(board.clock_hz, board.baud)
+    parsed = {
+        "flash": flash,
+        "sram": sram,
+        "boot": boot,
+        "tcm": tcm,
+        "clock": ClockTree(**table["clock"]) if "clock" in table else None,
+        "emulator": emulator,
+        "store": Store(**table["store"]) if "store" in table else None,
+        "flash_tools": FlashTools(**table["flash_tools"]) if "flash_tools" in table else None,
+    }
+    board = Board(name=path.stem, file=path, **{**table, **parsed})
+    if board.clock is not None:
+        board.clock.check(board.clock_hz, board.baud)
     return board

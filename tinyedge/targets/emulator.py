@@ -28,6 +28,7 @@ class Emulator:
 
     Attributes:
         client: The protocol's client; the device has said that it is ready.
+        stream: The serial line under it.
 
     Raises:
         ConfigError: QEMU does not have this board.
@@ -36,6 +37,7 @@ class Emulator:
     """
 
     client: DeviceClient
+    stream: PipeStream
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.emulator is None:
@@ -61,9 +63,10 @@ class Emulator:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        stream = PipeStream(self._process.stdin, self._process.stdout, self._why_it_ended)
-        self.client = DeviceClient(stream, self._model.instructions_per_tick)
+        self.stream = PipeStream(self._process.stdin, self._process.stdout, self._why_it_ended)
+        self.client = DeviceClient(self.stream, self._model.instructions_per_tick)
         try:
+            self._load()
             self.client.wait_until_booted()
         except BaseException:
             self._stop()
@@ -84,8 +87,15 @@ class Emulator:
             *("-display", "none"),
             *("-chardev", "stdio,id=serial0,signal=off"),
             *("-serial", "chardev:serial0"),
-            *("-kernel", str(self._elf)),
+            *self._image_options(),
         ]
+
+    def _image_options(self) -> list[str]:
+        """How the image comes into QEMU's memory: before it starts."""
+        return ["-kernel", str(self._elf)]
+
+    def _load(self) -> None:
+        """What is left to do for it once QEMU runs: nothing."""
 
     def _why_it_ended(self) -> str:
         assert self._process is not None

@@ -51,3 +51,7 @@ class ToolMissing(TinyEdgeError):  # noqa: N818
 
 class TargetError(TinyEdgeError):
     """A board, emulator or serial port did not answer as it should."""
+
+
+class LineLost(TargetError):  # noqa: N818
+    """The serial line broke, the device fell silent or it restarted: the same may work once it is back."""

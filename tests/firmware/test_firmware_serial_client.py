@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from tinyedge.errors import TargetError
+from tinyedge.errors import LineLost, TargetError
 from tinyedge.targets.serial import DeviceClient, PipeStream, SerialStream
 
 DATA = bytes(range(24))
@@ -66,12 +66,12 @@ def test_handshake_finds_a_device_in_the_middle_of_a_command(port):
 
 
 def test_a_busy_port_is_told(client, port):
-    with pytest.raises(TargetError, match=f"cannot open {port}"):
+    with pytest.raises(TargetError, match=f"cannot open {port} at 115200 baud: another program has it open"):
         SerialStream(port, 115200)
 
 
 def test_a_port_that_is_not_there_is_told():
-    with pytest.raises(TargetError, match="cannot open /dev/ttyNONE9 at 115200 baud"):
+    with pytest.raises(TargetError, match="cannot open /dev/ttyNONE9 at 115200 baud: there is no such port"):
         SerialStream("/dev/ttyNONE9", 115200)
 
 
@@ -127,6 +127,11 @@ def test_a_fault_does_not_wait_for_the_timeout(device):
 def test_silence_is_told_with_the_last_line(device):
     with pytest.raises(TargetError, match="did not answer `name` within 1 s after 'm-name-dut"):
         device("m-name-dut-[x]\r\n", "").command("name", timeout_s=0.5)
+
+
+def test_a_restart_is_told(device):
+    with pytest.raises(LineLost, match="restarted before it answered `infer 1 0`"):
+        device("\r\nm-init-done\r\nm-ready\r\n").command("infer 1 0")
 
 
 def test_a_closed_line_is_told(device):

@@ -3,16 +3,24 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from rich.console import Console
+
+from tinyedge.bench.board import bench_board
 from tinyedge.bench.budget import BudgetRow, budget_rows
 from tinyedge.bench.inputs import LabelledInputs
 from tinyedge.bench.measure import RUNTIMES, BenchOptions, Subject, bench_emulator, bench_host
+from tinyedge.bench.progress import BoardProgress
 from tinyedge.bench.record import BenchReport
 from tinyedge.errors import ConfigError
 from tinyedge.targets.board import load_board
 from tinyedge.targets.model_path import resolve_model
+from tinyedge.targets.ports import AUTO, resolve_port
 
-# Every image crosses the emulated serial line and costs a second or so.
-_EMULATOR_ACCURACY_IMAGES = 20
+DEFAULT_BOARD = "stm32f405"
+DEFAULT_BAUD = 115200
+
+# Every image crosses the serial line and costs a second or so.
+_BOARD_ACCURACY_IMAGES = 20
 
 _RUNTIME_PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "tflm": "tflite_micro"}
 
@@ -21,7 +29,7 @@ def run_bench(
     source: Path,
     *,
     target: str = "host",
-    board_name: str = "stm32f405",
+    board_name: str | None = None,
     runtime: str | None = None,
     inputs: int = 20,
     seed: int = 0,
@@ -30,46 +38,62 @@ def run_bench(
     accuracy_images: int | None = None,
     data: str | None = None,
     layers: bool = False,
+    port: str = AUTO,
+    timed_runs: int = 10,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
     Args:
         source: A run directory with an INT8 export, or a full-INT8 .tflite file.
-        target: "host" or "emulator".
-        board_name: The emulated board.
+        target: "host", "emulator" or "board".
+        board_name: The board; None is the default one on the emulator, and whatever answers at the port.
         runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
         inputs: How many inputs to compare: test images of a run, else random ones.
         seed: Of the random inputs.
         input_path: A .npy file of int8 inputs to run instead.
         outputs_path: Where the int8 outputs go, as .npy.
-        accuracy_images: Test images for the accuracy; None is all on the host and 20 on the emulator.
+        accuracy_images: Test images for the accuracy; None is all on the host and 20 elsewhere.
         data: Data set in place of the one that a run names.
         layers: Whether to measure each layer; emulator only.
+        port: The serial port of a board, or "auto".
+        timed_runs: Of how many inferences a board's medians are.
 
     Returns:
         The report, and the budgets that it is held against.
     """
-    board = load_board(board_name)
+    board = load_board(board_name or DEFAULT_BOARD)
     subject = open_subject(source, data)
+    images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers)
         report = bench_host(subject, options)
     elif target == "emulator":
         names = ("aot",) if runtime in (None, "all") else (runtime,)
-        images = _EMULATOR_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers)
         report = bench_emulator(subject, board, options)
+    elif target == "board":
+        names = () if runtime in (None, "all") else (runtime,)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, timed_runs)
+        wanted = None if board_name is None else board
+        with BoardProgress(Console(stderr=True)) as progress:
+            report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
+        board = load_board(str(report.results[0].board))
     else:
-        raise ConfigError(f"no such target: {target}; choose --target host or --target emulator")
+        raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
     return report, budget_rows(report, board)
 
 
 def open_subject(source: Path, data: str | None = None) -> Subject:
-    """Find the model of `source` and, where it is a run, its float ONNX file and its test images."""
+    """Find the model of `source`, its test images, and where it is a run its float ONNX file.
+
+    Args:
+        source: As for `run_bench`. A file has test images where `data` names them and its export.json lies beside it.
+        data: As for `run_bench`.
+    """
     model = resolve_model(source)
     if not source.is_dir():
-        return Subject(model)
+        return Subject(model, test=None if data is None else _named_inputs(model, data))
     onnx = model.with_name("model.onnx")
     return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source, data))
 
@@ -86,6 +110,21 @@ def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
     if not manifest.classes or test is None or test.labels is None:
         return None
     return LabelledInputs(quantise_images(test.images.numpy(), manifest), test.labels.numpy())
+
+
+def _named_inputs(model: Path, data: str) -> LabelledInputs:
+    """Return the test images of a data set as the manifest beside a model says that it takes them."""
+    from tinyedge.data.registry import load_dataset
+    from tinyedge.export.manifest import read_manifest
+    from tinyedge.export.preprocess import quantise_images
+
+    manifest = read_manifest(model.parent)
+    dataset = load_dataset(data, image_size=manifest.input.shape[1], labels_required=True)
+    if dataset.test is None or dataset.test.labels is None:
+        raise ConfigError(f"{data} has no test images: give a folder with train/CLASS and test/CLASS")
+    if tuple(manifest.classes) != dataset.classes:
+        raise ConfigError(f"the classes of {data} are not those of {model}: {', '.join(manifest.classes) or 'none'}")
+    return LabelledInputs(quantise_images(dataset.test.images.numpy(), manifest), dataset.test.labels.numpy())
 
 
 def _host_runtimes(runtime: str | None, subject: Subject) -> tuple[str, ...]:

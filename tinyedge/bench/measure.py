@@ -43,6 +43,7 @@ class BenchOptions:
         outputs_path: Where the outputs of the only runtime go, as .npy.
         accuracy_images: Test images for the accuracy; None for all of them.
         layers: Whether to measure each layer; emulator only.
+        timed_runs: Of how many inferences a board's medians are.
     """
 
     runtimes: tuple[str, ...]
@@ -52,6 +53,7 @@ class BenchOptions:
     outputs_path: Path | None = None
     accuracy_images: int | None = None
     layers: bool = False
+    timed_runs: int = 10
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
     program = compile_graph(read_tflite(subject.model))
-    inputs = _choose_inputs(subject, program, options)
-    golden = _golden_outputs(subject.model, inputs)
+    inputs = choose_inputs(subject, program, options)
+    golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
         runtime = _open_runtime(name, subject)
@@ -91,7 +93,7 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
         limit = options.accuracy_images
         if name == "tflm":
             limit = _TFLM_ACCURACY_IMAGES if limit is None else min(limit, _TFLM_ACCURACY_IMAGES)
-        accuracy, images = _accuracy(runtime.run, subject.test, limit)
+        accuracy, images = top1(runtime.run, subject.test, limit)
         records.append(
             BenchRecord(
                 runtime=name,
@@ -109,11 +111,11 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
                 inputs=len(inputs),
                 accuracy=accuracy,
                 accuracy_images=images,
-                **_compare(outputs, golden),
+                **compare(outputs, golden),
             )
         )
-        _write_outputs(outputs, options)
-    return _report(subject.model, program, records, _host_environment(options))
+        write_outputs(outputs, options)
+    return make_report(subject.model, program, records, _host_environment(options))
 
 
 def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> BenchReport:
@@ -131,8 +133,8 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     if options.runtimes != ("aot",):
         raise ConfigError("the emulator runs the aot runtime; leave --runtime out or pass --runtime aot")
     program = compile_graph(read_tflite(subject.model), board.instruction_set)
-    inputs = _choose_inputs(subject, program, options)
-    golden = _golden_outputs(subject.model, inputs)
+    inputs = choose_inputs(subject, program, options)
+    golden = golden_outputs(subject.model, inputs)
     output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         image = build_firmware(subject.model, board, Path(folder))
@@ -151,7 +153,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
             outputs = run(inputs)
             instructions = client.instructions()
             stack_used_bytes = client.info().stack_used_bytes
-            accuracy, images = _accuracy(run, subject.test, options.accuracy_images)
+            accuracy, images = top1(run, subject.test, options.accuracy_images)
     record = BenchRecord(
         runtime="aot",
         target="emulator",
@@ -171,10 +173,10 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         layers=_profile(subject.model, board, inputs[-1]) if options.layers else (),
         stack_used_bytes=stack_used_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
-        **_compare(outputs, golden),
+        **compare(outputs, golden),
     )
-    _write_outputs(outputs, options)
-    return _report(subject.model, program, [record], _emulator_environment(options, image))
+    write_outputs(outputs, options)
+    return make_report(subject.model, program, [record], _emulator_environment(options, image))
 
 
 def _profile(model: Path, board: Board, value: np.ndarray) -> tuple[LayerRecord, ...]:
@@ -187,7 +189,7 @@ def _profile(model: Path, board: Board, value: np.ndarray) -> tuple[LayerRecord,
     return tuple(LayerRecord(layer.name, layer.op, layer.kernel, layer.macs, layer.count) for layer in layers)
 
 
-def _choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:
+def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:
     """Return the user's inputs, else the first test images (class by class), else random values."""
     if options.outputs_path is not None and len(options.runtimes) != 1:
         raise ConfigError("--outputs takes the outputs of one runtime; choose it with --runtime")
@@ -200,7 +202,7 @@ def _choose_inputs(subject: Subject, program: Program, options: BenchOptions) ->
     return random_inputs(tensor, options.inputs, options.seed)
 
 
-def _golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
+def golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
     """Return TFLite Micro's outputs on the host; None where its package has no build for this machine."""
     from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -245,7 +247,7 @@ def _run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, float]
     return np.stack(outputs), float(np.median(times_s)) * 1e3
 
 
-def _accuracy(
+def top1(
     run: Callable[[np.ndarray], np.ndarray], test: LabelledInputs | None, limit: int | None
 ) -> tuple[float | None, int]:
     """Return top-1 over at most `limit` test images, balanced over the classes, and how many that was."""
@@ -256,14 +258,16 @@ def _accuracy(
     return float((predicted == test.labels[chosen]).mean()), len(chosen)
 
 
-def _compare(outputs: np.ndarray, golden: np.ndarray | None) -> dict[str, Any]:
+def compare(outputs: np.ndarray, golden: np.ndarray | None) -> dict[str, Any]:
+    """Return `bit_exact` and `differing` of a record; None where there is nothing to compare with."""
     if golden is None:
         return {"bit_exact": None, "differing": None}
     differing = int((outputs != golden).sum())
     return {"bit_exact": differing == 0, "differing": differing}
 
 
-def _write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
+def write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
+    """Write the outputs where the options ask for them."""
     if options.outputs_path is not None:
         from tinyedge.atomic import atomic_path
 
@@ -271,7 +275,8 @@ def _write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
             np.save(stream, outputs)
 
 
-def _report(model: Path, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
+def make_report(model: Path, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
+    """Return the report of a model's records."""
     return BenchReport(
         model=ModelRecord(
             path=str(model),
@@ -291,7 +296,7 @@ def _host_environment(options: BenchOptions) -> dict[str, Any]:
 
     compiled = "aot" in options.runtimes
     return {
-        "versions": _versions(),
+        "versions": package_versions(),
         "machine": platform.machine(),
         "compiler": compiler_version() if compiled else None,
         "flags": " ".join(FLAGS) if compiled else None,
@@ -301,7 +306,7 @@ def _host_environment(options: BenchOptions) -> dict[str, Any]:
 
 def _emulator_environment(options: BenchOptions, image: FirmwareImage) -> dict[str, Any]:
     return {
-        "versions": {**_versions(), "qemu": find_tool("qemu-system-arm").version},
+        "versions": {**package_versions(), "qemu": find_tool("qemu-system-arm").version},
         "machine": platform.machine(),
         "compiler": image.compiler,
         "flags": image.flags,
@@ -309,7 +314,8 @@ def _emulator_environment(options: BenchOptions, image: FirmwareImage) -> dict[s
     }
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of everything whose arithmetic a report compares."""
     versions = {"tinyedge": __version__, "python": platform.python_version()}
     for package in ("numpy", "onnxruntime", "ai-edge-litert", "tflite-micro"):
         try:

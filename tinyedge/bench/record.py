@@ -31,11 +31,11 @@ class BenchRecord:
 
     Attributes:
         runtime: "onnx", "litert", "tflm" or "aot".
-        target: "host" or "emulator".
+        target: "host", "emulator" or "board".
         board: The board's name; None on the host.
         cpu: "cortex-m4", or the host's architecture.
         instructions: Executed by one inference; emulator only.
-        latency_ms: Median of one inference; never from an emulator.
+        latency_ms: Median of one inference; on a board its cycles over its clock; never from an emulator.
         arena_bytes: RAM that the runtime needs besides the stack.
         ram_bytes: Static RAM of the firmware image, the arena included.
         flash_bytes: The whole firmware image.
@@ -50,6 +50,11 @@ class BenchRecord:
         layers: Each layer's share, where it was asked for.
         stack_used_bytes: The most of the firmware's stack that was in use; None on the host.
         flash_kernel_bytes: Of `flash_code_bytes`, instructions and tables of the model's calls and of the kernels.
+        cycles: Median of one inference by the processor's own counter; board only.
+        macs_per_cycle: The model's multiply-accumulates over `cycles`.
+        timestamps_ms: The same by the timestamps around an inference, the copy of its input included; board only.
+        clock_hz: The processor's clock, as the board says that it runs.
+        timed_runs: Of how many inferences the medians are.
     """
 
     runtime: str
@@ -72,6 +77,11 @@ class BenchRecord:
     layers: tuple[LayerRecord, ...] = ()
     stack_used_bytes: int | None = None
     flash_kernel_bytes: int | None = None
+    cycles: int | None = None
+    macs_per_cycle: float | None = None
+    timestamps_ms: float | None = None
+    clock_hz: int | None = None
+    timed_runs: int = 0
 
 
 @dataclass(frozen=True)

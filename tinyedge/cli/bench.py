@@ -1,4 +1,4 @@
-"""`tinyedge bench`: size, speed, accuracy and bit-exactness of a model, on the host or an emulated board."""
+"""`tinyedge bench`: size, speed, accuracy and bit-exactness of a model, on the host, an emulated board or a board."""
 
 import json as json_module
 from pathlib import Path
@@ -8,8 +8,10 @@ import typer
 
 def bench(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
-    target: str = typer.Option("host", help="host or emulator."),
-    board: str = typer.Option("stm32f405", help="The emulated board."),
+    target: str = typer.Option("host", help="host, emulator or board."),
+    board: str = typer.Option(None, help="The board. [default: stm32f405; on a port what answers there]"),
+    port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
+    timed_runs: int = typer.Option(10, min=1, help="Inferences that the medians of --target board are taken of."),
     runtime: str = typer.Option(
         None, help="onnx, litert, tflm, aot or all. [default: all on the host, aot on a board]"
     ),
@@ -40,6 +42,8 @@ def bench(
         accuracy_images=accuracy_images,
         data=data,
         layers=layers,
+        port=port,
+        timed_runs=timed_runs,
     )
     if json is not None and str(json) == "-":
         typer.echo(json_module.dumps(report.to_json(), indent=2))

@@ -22,7 +22,10 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         "runtime": [record.runtime for record in report.results],
         "on": [record.board or record.target for record in report.results],
         "instructions": [_count(record.instructions) for record in report.results],
-        "ms": [_latency(record) for record in report.results],
+        "cycles": [_count(record.cycles) for record in report.results],
+        "MACs a cycle": [_figure(record.macs_per_cycle) for record in report.results],
+        "ms": [_figure(record.latency_ms) for record in report.results],
+        "ms by timestamps": [_figure(record.timestamps_ms) for record in report.results],
         "arena B": [_count(record.arena_bytes) for record in report.results],
         "stack B": [_count(record.stack_used_bytes) for record in report.results],
         "top-1 (images)": [_accuracy(record) for record in report.results],
@@ -87,8 +90,8 @@ def _count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _latency(record: BenchRecord) -> str:
-    return "" if record.latency_ms is None else f"{record.latency_ms:.2f}"
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _accuracy(record: BenchRecord) -> str:

@@ -22,6 +22,7 @@ TOOLS: tuple[FlashTool, ...] = (Pyocd(), Openocd(), StFlash())
 
 _STEP_TIMEOUT_S = 600
 _BOOT_TIMEOUT_S = 30.0
+_POLL_S = 0.2
 
 Report = Callable[[str], None]
 
@@ -186,6 +187,7 @@ def confirm(client: DeviceClient, firmware: FirmwareToFlash, board: Board) -> De
         except TargetError:
             if time.monotonic() > deadline:
                 raise
+            time.sleep(_POLL_S)
     info = client.info()
     if not info.sha256 or not firmware.sha256.startswith(info.sha256) or info.board != board.name:
         raise TargetError(

@@ -79,6 +79,32 @@ def choose_port(ports: list[Port], probe: str | None = None) -> Port:
     )
 
 
+def resolve_port(name: str) -> Port:
+    """Return the port that `--port` means.
+
+    Args:
+        name: The port's, or "auto" for the one that must be the board's.
+
+    Raises:
+        TargetError: As for `choose_port`.
+    """
+    ports = list_ports()
+    if name == AUTO:
+        return choose_port(ports)
+    return next((port for port in ports if port.device == name), Port(name, None, None, "", ""))
+
+
+def follow_port(port: Port, ports: list[Port]) -> str:
+    """Return the present name of a port that has been unplugged: systems number ports as they come.
+
+    Args:
+        port: As it was.
+        ports: What there is.
+    """
+    same = [found.device for found in ports if port.serial_number and found.serial_number == port.serial_number]
+    return port.device if port.device in same or not same else same[0]
+
+
 def _listed(ports: list[Port]) -> str:
     return ", ".join(
         f"{port.device} ({port.description}, {port.serial_number or 'no serial number'})" for port in ports

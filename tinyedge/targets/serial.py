@@ -1,6 +1,7 @@
 """Talks the serial protocol to a device: a board on a port, or an emulator behind pipes."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -13,14 +14,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any, Protocol, TypeVar
 
-from tinyedge.errors import TargetError, ToolMissing
+from tinyedge.errors import LineLost, TargetError, ToolMissing
 
 # What the public MLPerf Tiny runner sends; a command of 80 characters would take 38.
 _BYTES_PER_COMMAND = 31
 _COMMAND_TIMEOUT_S = 30.0
 _INFERENCE_TIMEOUT_S = 300.0
 _BOOT_TIMEOUT_S = 30.0
+_HANDSHAKE_TIMEOUT_S = 5.0
 _PIPE_BYTES = 1 << 20
+_GREETING = "m-init-done"
 
 _Parsed = TypeVar("_Parsed")
 
@@ -32,14 +35,14 @@ class ByteStream(Protocol):
         """Send all of `data`.
 
         Raises:
-            TargetError: The other side is gone.
+            LineLost: The other side is gone.
         """
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come, at least one byte; b"" when nothing came for `timeout_s`.
 
         Raises:
-            TargetError: The other side is gone.
+            LineLost: The other side is gone.
         """
 
     def close(self) -> None:
@@ -77,7 +80,7 @@ class PipeStream:
                     raise TargetError("the device does not take bytes: reset it and try again")
                 waiting = waiting[os.write(self._to_device.fileno(), waiting) :]
         except OSError as error:
-            raise TargetError(self._explain()) from error
+            raise LineLost(self._explain()) from error
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come; b"" when nothing came for `timeout_s`."""
@@ -85,7 +88,7 @@ class PipeStream:
             return b""
         data = os.read(self._from_device.fileno(), 65536)
         if not data:
-            raise TargetError(self._explain())
+            raise LineLost(self._explain())
         return data
 
     def close(self) -> None:
@@ -118,14 +121,14 @@ class SerialStream:
         try:
             self._port = serial.Serial(port, baud, timeout=0, write_timeout=_COMMAND_TIMEOUT_S, exclusive=True)
         except self._errors as error:
-            raise TargetError(f"cannot open {port} at {baud} baud ({error}): check the cable and --port") from error
+            raise TargetError(f"cannot open {port} at {baud} baud: {_why_not_open(port, error)}") from error
 
     def write(self, data: bytes) -> None:
         """Send all of `data`."""
         try:
             self._port.write(data)
         except self._errors as error:
-            raise TargetError(f"{self._name} failed while sending ({error}): check the cable") from error
+            raise LineLost(f"{self._name} failed while sending ({error}): check the cable") from error
 
     def read(self, timeout_s: float) -> bytes:
         """Return what has come; b"" when nothing came for `timeout_s`."""
@@ -134,11 +137,23 @@ class SerialStream:
             first: bytes = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else b""
         except self._errors as error:
-            raise TargetError(f"{self._name} failed while receiving ({error}): check the cable") from error
+            raise LineLost(f"{self._name} failed while receiving ({error}): check the cable") from error
 
     def close(self) -> None:
         """Close the port."""
         self._port.close()
+
+
+def _why_not_open(port: str, error: Exception) -> str:
+    """What keeps a port from opening, and what to do."""
+    number = getattr(error, "errno", None)
+    if number in (errno.EBUSY, errno.EAGAIN):
+        return f"another program has it open; close that terminal or tool (`fuser -v {port}` names it)"
+    if number == errno.EACCES:
+        return "you may not open it; run `sudo usermod -aG dialout $USER` and log in again"
+    if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
+        return "there is no such port; plug the board in, or let --port auto find it"
+    return f"{error}; check the cable and --port"
 
 
 @dataclass(frozen=True)
@@ -247,14 +262,26 @@ class DeviceClient:
         """Find a device that may be running already, in whatever state its serial line is.
 
         Raises:
-            TargetError: Nothing that speaks the protocol answers.
+            LineLost: Nothing answers.
+            TargetError: Something answers that does not speak the protocol.
         """
         self._stream.write(b"%")  # Ends what another program may have left half-sent.
         while self._stream.read(0.5):
             pass
         self._received.clear()
-        if not any(line.startswith("m-name-dut-[") for line in self.command("name", timeout_s=5.0)):
-            raise TargetError("something answers, but not with tinyedge's protocol: check --port and flash the board")
+        self._stream.write(b"name%")
+        deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
+        answers: list[list[str]] = []
+        # A slow device may still be answering what came before.
+        while not answers or not any(line.startswith("m-name-dut-[") for line in answers[-1]):
+            try:
+                answers.append(self._read_answer("`name`", deadline - time.monotonic()))
+            except LineLost as error:
+                if not answers:
+                    raise
+                raise TargetError(
+                    "something answers, but not with tinyedge's protocol: check --port and flash the board"
+                ) from error
 
     def command(self, text: str, timeout_s: float = _COMMAND_TIMEOUT_S) -> list[str]:
         """Send a command and return the lines of its answer without the closing `m-ready`.
@@ -264,10 +291,13 @@ class DeviceClient:
             timeout_s: For the whole answer.
 
         Raises:
-            TargetError: The device reports an error or a fault, or does not answer in time.
+            LineLost: The device does not answer in time, or restarts.
+            TargetError: It reports an error or a fault.
         """
         self._stream.write(text.encode("ascii") + b"%")
         lines = self._read_answer(f"`{text}`", timeout_s)
+        if _GREETING in lines:
+            raise LineLost(f"the device restarted before it answered `{text}`: what was loaded into it is gone")
         errors = [line for line in lines if line.startswith("e-[")]
         if errors:
             raise TargetError(f"the device answers `{text}` with {errors[0]}")
@@ -307,14 +337,15 @@ class DeviceClient:
             data: For a model of one's own the int8 tensor's bytes; for an MLPerf build what that benchmark sends.
 
         Raises:
-            TargetError: The length is not the model's, or a byte was lost.
+            LineLost: A byte was lost.
+            TargetError: The length is not the model's.
         """
         self.command(f"db load {len(data)}")
         lines: list[str] = []
         for start in range(0, len(data), _BYTES_PER_COMMAND):
             lines = self.command("db " + data[start : start + _BYTES_PER_COMMAND].hex().upper())
         if lines != ["m-load-done"]:
-            raise TargetError(f"the device did not confirm the {len(data)} input bytes: a byte was lost on the line")
+            raise LineLost(f"the device did not confirm the {len(data)} input bytes: a byte was lost on the line")
 
     def infer(self, inferences: int, warmup: int = 10) -> float:
         """Run inferences on the loaded input.
@@ -425,8 +456,8 @@ class DeviceClient:
             line = self._read_line(deadline)
             if line is None:
                 seen = f" after {lines[-1]!r}" if lines else ""
-                raise TargetError(
-                    f"the device did not answer {what} within {math.ceil(timeout_s)} s{seen}: "
+                raise LineLost(
+                    f"the device did not answer {what} within {max(math.ceil(timeout_s), 1)} s{seen}: "
                     "check the port and the baud rate, then reset the board"
                 )
             if line == "m-ready":

@@ -176,6 +176,7 @@ def test_a_board_that_counts_cycles_gives_milliseconds(subject, emulator, tmp_pa
         ]
     finally:
         silicon.unplug()
+    assert heard.said == ["stm32f405 runs at 16,000,000 Hz: HSI (the PLL did not start)"]
     assert (record.target, record.instructions, record.clock_hz) == ("board", None, 16_000_000)
     assert record.cycles == pytest.approx(emulator.client.count()[0], abs=2)
     assert record.cycles > 0
@@ -191,7 +192,7 @@ def test_accuracy_is_the_hosts(subject, port):
     host = bench_host(subject, BenchOptions(("aot",), inputs=2)).results[0]
     assert (board.accuracy, board.accuracy_images) == (host.accuracy, 12)
     assert heard.shown[-1] == ("accuracy", 12, 12)
-    assert heard.said == []
+    assert heard.said == ["stm32f405 counts ticks: it is an emulator, which gives instructions and no milliseconds"]
 
 
 # In the middle of a command that loads, of the answer to one, in the timed runs, in the accuracy: bytes to the device.
@@ -203,7 +204,7 @@ def test_a_pulled_cable_costs_what_was_interrupted_and_nothing_else(subject, cab
     assert cable.pulls == 1
     assert record.bit_exact
     assert record.accuracy == bench_host(subject, BenchOptions(("aot",), inputs=3)).results[0].accuracy
-    assert [sentence.split("; ")[-1] for sentence in heard.said] == [
+    assert [sentence.split("; ")[-1] for sentence in heard.said[:-1]] == [
         "waiting for the board to come back",
         "going on",
     ]

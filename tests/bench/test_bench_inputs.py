@@ -1,6 +1,10 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tinyedge.bench.bench import open_subject
 from tinyedge.bench.inputs import first_per_class_round, random_inputs, read_inputs
 from tinyedge.compiler.graph import Tensor
 from tinyedge.errors import ConfigError
@@ -55,3 +59,45 @@ def test_a_small_sample_goes_round_the_classes():
     chosen = first_per_class_round(labels, 4)
     np.testing.assert_array_equal(labels[chosen], [0, 1, 2, 0])
     np.testing.assert_array_equal(np.sort(first_per_class_round(labels, 99)), np.arange(8))
+
+
+ZOO = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def write_images(folder: Path, classes: tuple[str, ...]) -> None:
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            Image.fromarray(generator.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / split / name / "a.png")
+
+
+def test_a_file_with_its_manifest_takes_test_images_from_a_folder(tmp_path):
+    from tinyedge.export.manifest import read_manifest
+    from tinyedge.export.preprocess import quantise_images
+
+    write_images(tmp_path / "images", CLASSES)
+    test = open_subject(ZOO / "model_int8.tflite", str(tmp_path / "images")).test
+    assert test.labels.tolist() == list(range(10))
+    from PIL import Image
+
+    cat = np.asarray(Image.open(tmp_path / "images" / "test" / "cat" / "a.png"))
+    np.testing.assert_array_equal(test.values[3], quantise_images(cat[None], read_manifest(ZOO))[0])
+
+
+def test_images_of_other_classes_are_refused(tmp_path):
+    write_images(tmp_path / "images", ("cat", "dog"))
+    with pytest.raises(ConfigError, match=r"the classes of .* are not those of .*: airplane, automobile"):
+        open_subject(ZOO / "model_int8.tflite", str(tmp_path / "images"))
+
+
+def test_a_model_without_a_manifest_takes_no_images(tmp_path):
+    from tinyedge.errors import ModelError
+
+    shutil.copyfile(ZOO / "model_int8.tflite", tmp_path / "m.tflite")
+    write_images(tmp_path / "images", ("cat", "dog"))
+    with pytest.raises(ModelError, match=r"export\.json"):
+        open_subject(tmp_path / "m.tflite", str(tmp_path / "images"))

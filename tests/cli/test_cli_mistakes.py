@@ -120,6 +120,10 @@ def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
     ("arguments", "word"),
     [
         (("bench", "m.tflite", "--target", "moon"), "--target"),
+        (("bench", "m.tflite", "--target", "board", "--port", "/dev/ttyNONE9"), "no such port"),
+        (("flash", "m.tflite"), "tinyedge build"),
+        (("flash", "m.tflite", "--serve"), "--emulator"),
+        (("flash", "m.tflite", "--emulator", "--tool", "openocd"), "--tool"),
         (("bench", "m.tflite", "--board", "stm32f406"), "stm32f405"),
         (("bench", "m.tflite", "--runtime", "tvm"), "tvm"),
         (("bench", "m.tflite", "--layers"), "--target emulator"),
@@ -170,6 +174,6 @@ def test_a_corrupt_checkpoint(tinyedge, tmp_path):
         assert "corrupt" in said
 
 
-@pytest.mark.parametrize("command", ["probe", "export", "build", "bench"])
+@pytest.mark.parametrize("command", ["probe", "export", "build", "flash", "bench"])
 def test_a_run_that_does_not_exist(tinyedge, command):
     assert "runs/none" in tinyedge(command, "runs/none")

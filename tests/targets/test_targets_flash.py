@@ -6,26 +6,29 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
-from tinyedge.targets.board import load_board
+from tinyedge.targets.board import board_names, load_board
 from tinyedge.targets.elf import Segment, read_elf
 from tinyedge.targets.emulated_probe import FlashedEmulator
 from tinyedge.targets.firmware import build_image
 from tinyedge.targets.flash import TOOLS, choose_probe, choose_tool, confirm, find_firmware, flash_board, flash_steps
 from tinyedge.targets.flash_tools.base import ProbeInfo, Step, explain
 from tinyedge.targets.flash_tools.usb import st_links
+from tinyedge.targets.gdb_remote import GdbRemote
 from tinyedge.targets.toolchain import find_build_tools, find_tool
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 COUNTDOWN_SHA256 = "c0dec0dec0dec0de" + "0123456789abcdef" * 3
-BOARDS = ["stm32f405", "mps2_an386", "mps2_an500", "mps3_an547"]
+BOARDS = ["stm32f405", "mps2_an386", "mps3_an547"]  # Flash that is read-only, RAM, and two regions.
 TOOL = {tool.name: tool for tool in TOOLS}
 STM32F405 = load_board("stm32f405")
 
@@ -92,12 +95,12 @@ def test_the_command_flashes_the_emulated_board_and_serves_its_port(elf):
     from tinyedge.targets.serial import DeviceClient, SerialStream
 
     command = [sys.executable, "-m", "tinyedge", "flash", elf("stm32f405"), "--emulator", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
         try:
             said = ""
             while "Ctrl-C" not in said:
-                assert select.select([process.stdout], [], [], 60)[0]
-                said += process.stdout.readline() or pytest.fail(said)
+                assert select.select([process.stdout], [], [], 120)[0], said
+                said += process.stdout.read(4096).decode() or pytest.fail(said)
             assert "m-ready; the emulated stm32f405 runs countdown (c0dec0dec0dec0de)" in said
             client = DeviceClient(SerialStream(re.search(r"/dev/\S+", said)[0], 115200))
             client.handshake()
@@ -409,3 +412,86 @@ def test_st_links_are_found_as_linux_lists_them(tmp_path):
             (tmp_path / name / key).write_text(f"{value}\n")
     assert st_links(tmp_path) == [ProbeInfo("002A0037", "STLINK-V3")]
     assert st_links(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize("name", [name for name in board_names() if load_board(name).flash_tools is not None])
+def test_openocd_has_the_configuration_of_every_board(name):
+    program = installed("openocd")
+    files = [word for file in load_board(name).flash_tools.openocd_config.split() for word in ("-f", file)]
+    # `mrw` is what reads the chip's id.
+    command = [program, *files, "-c", "echo [info commands mrw]", "-c", "shutdown"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "mrw" in done.stderr.split()
+
+
+# --- GDB's protocol ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gdb_server():
+    """A function that gives a connection at whose other end each packet is answered with the next of some bytes.
+
+    After the last it stays open until we close it; after b"" it closes.
+    """
+    theirs, ours = socket.socketpair()
+    threads = []
+
+    def answers(*texts: bytes) -> socket.socket:
+        def run() -> None:
+            with theirs:
+                for text in texts:
+                    received = b""
+                    while not re.search(rb"#[0-9a-f]{2}$", received):
+                        received += theirs.recv(4096)
+                    if not text:
+                        return
+                    theirs.sendall(text)
+                while theirs.recv(4096):
+                    pass
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return ours
+
+    yield answers
+    ours.close()
+    for thread in threads:
+        thread.join(timeout=10)
+
+
+def packet(text: bytes) -> bytes:
+    return b"+$" + text + b"#%02x" % (sum(text) % 256)
+
+
+FEATURES = packet(b"PacketSize=40;x+")
+
+
+def test_a_long_write_goes_in_packets_of_the_servers_size(gdb_server):
+    # 64 bytes a packet: 16 of data, two digits each, beside the words.
+    remote = GdbRemote(gdb_server(FEATURES, *[packet(b"OK")] * 3))
+    remote.write(0x100, bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([packet(b"vContSupported+")], "states no packet size"),
+        ([FEATURES, packet(b"E01")], "does not take 8 bytes at 0x00000100 \\('E01'\\)"),
+        ([FEATURES, b"+$OK#00"], "wrong checksum"),
+        ([FEATURES, b""], "the GDB server is gone"),
+        ([FEATURES, packet(b"OK"), packet(b"E14")], "does not give 8 bytes at 0x00000100"),
+        ([FEATURES, packet(b"OK"), packet(b"0000")], "does not give 8 bytes at 0x00000100"),
+        ([FEATURES, packet(b"OK"), packet(b"0102030405060709")], "failed at 0x00000107: wrote 0x08, read 0x09"),
+    ],
+)
+def test_a_server_that_answers_badly_is_told(gdb_server, answers, said):
+    data = bytes(range(1, 9))
+
+    def use() -> None:
+        remote = GdbRemote(gdb_server(*answers))
+        remote.write(0x100, data)
+        remote.verify(0x100, data)
+
+    with pytest.raises(TargetError, match=said):
+        use()

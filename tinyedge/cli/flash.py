@@ -25,7 +25,7 @@ def flash(
     """Write a firmware image, verify it, reset the board and check which model answers."""
     import shlex
 
-    from tinyedge.errors import ConfigError
+    from tinyedge.errors import ConfigError, TargetError
     from tinyedge.targets.board import load_board
     from tinyedge.targets.flash import choose_tool, confirm_on_port, find_firmware, flash_board, flash_steps
     from tinyedge.targets.ports import AUTO, choose_port, list_ports
@@ -47,8 +47,11 @@ def flash(
     used_probe = flash_board(firmware, description, chosen, program, probe, typer.echo)
     if port == "none":
         return
-    device = choose_port(list_ports(), used_probe).device if port == AUTO else port
-    info = confirm_on_port(device, firmware, description)
+    try:
+        device = choose_port(list_ports(), used_probe).device if port == AUTO else port
+        info = confirm_on_port(device, firmware, description)
+    except TargetError as error:
+        raise TargetError(f"the image is written and verified, but {error}; --port none leaves this out") from error
     typer.echo(f"{device}: m-ready; {info.board} runs {info.name} ({info.sha256})")
 
 

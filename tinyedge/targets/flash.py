@@ -72,7 +72,7 @@ def find_firmware(source: Path, board: Board) -> FirmwareToFlash:
 
 
 def choose_tool(name: str | None) -> tuple[FlashTool, str]:
-    """Return a tool and the path of its program.
+    """Return a tool and how its program is called.
 
     Args:
         name: Of one of `TOOLS`; None for the first that is installed.
@@ -123,7 +123,7 @@ def flash_steps(
         firmware: What to write.
         board: Where.
         tool: With what.
-        program: Its path.
+        program: How it is called.
         probe: The serial number of the debug probe; None for the only one.
 
     Raises:
@@ -150,7 +150,7 @@ def flash_board(
         firmware: What to write.
         board: Where.
         tool: With what.
-        program: Its path.
+        program: How it is called.
         probe: The serial number of the debug probe; None for the only one.
         report: Called with a sentence about each step that is done.
 

@@ -86,7 +86,7 @@ class FlashTool(Protocol):
         """What it says when something is wrong, the most telling first, and the sentence for it."""
 
     def find(self) -> str | None:
-        """Return the path of the program, or None where it is not installed."""
+        """Return how the program is called, or None where it is not installed."""
 
     def probes(self, program: str) -> list[ProbeInfo] | None:
         """Return the connected probes that it can use; None where nobody can tell."""

@@ -45,8 +45,8 @@ class Openocd:
     )
 
     def find(self) -> str | None:
-        """Return the path of openocd."""
-        return shutil.which(self.name)
+        """Return how it is called."""
+        return self.name if shutil.which(self.name) else None
 
     def probes(self, program: str) -> list[ProbeInfo] | None:
         """Return the ST-Links: OpenOCD lists none itself, and of several it takes any."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,9 +45,11 @@ class Pyocd:
     )
 
     def find(self) -> str | None:
-        """Return pyOCD's program, also from an environment that is not activated."""
+        """Return how pyOCD is called, also from an environment that is not activated."""
+        if shutil.which(self.name):
+            return self.name
         beside = Path(sys.executable).with_name(self.name)
-        return shutil.which(self.name) or (str(beside) if beside.is_file() else None)
+        return str(beside) if beside.is_file() else None
 
     def probes(self, program: str) -> list[ProbeInfo]:
         """Return the probes that pyOCD sees."""
@@ -94,8 +97,6 @@ class Pyocd:
 
 def _quoted(path: Path) -> str:
     """A path as pyOCD's command line splits words: like a shell."""
-    import shlex
-
     return shlex.quote(str(path))
 
 

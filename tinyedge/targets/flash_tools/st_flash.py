@@ -47,8 +47,8 @@ class StFlash:
     )
 
     def find(self) -> str | None:
-        """Return the path of st-flash."""
-        return shutil.which(self.name)
+        """Return how it is called."""
+        return self.name if shutil.which(self.name) else None
 
     def probes(self, program: str) -> list[ProbeInfo]:
         """Return what st-info lists."""

@@ -81,7 +81,7 @@ PLANS = {
         _cpu("s0-plus", 20, "vicreg_weight=1", batch_size=256),
         _cpu("best", 18, "cached_views=2", "distilled_views=2", teacher="s0-plus"),
         _cpu("s0-literal", 6),
-        _cpu("s0", 12),
+        _cpu("s0", 9),
         _cpu("simclr", 2),
         _cpu("seed", 2, "cached_views=2", teacher="s0-plus"),
         _cpu("vicreg", 2),

@@ -27,7 +27,7 @@ from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ConfigError, LineLost, TargetError
 from tinyedge.targets.board import Board, load_board
 from tinyedge.targets.board_line import BoardLine
-from tinyedge.targets.firmware import MLPERF_IDS
+from tinyedge.targets.mlperf import MLPERF_IDS
 from tinyedge.targets.ports import Port
 from tinyedge.targets.serial import DeviceClient, DeviceInfo
 

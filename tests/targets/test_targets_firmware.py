@@ -62,6 +62,16 @@ def test_the_last_byte_of_ram_can_be_used(changed_model, tmp_path):
     assert 131_072 - 8 <= sizes.ram_bytes + sizes.stack_bytes <= 131_072
 
 
+def test_what_outgrows_the_fast_memory_goes_into_the_large_one(changed_model, tmp_path):
+    board = load_board("nucleo_h743zi2")
+    model = changed_model("model.h", "TE_MODEL_ARENA_BYTES 48", "TE_MODEL_ARENA_BYTES 127000")
+    image = build_image(model, board, tmp_path / "out")
+    assert (image.ram, image.memory_rows()[-1].limit) == (board.sram, 524_288)
+    (model / "model.h").write_text((model / "model.h").read_text().replace("BYTES 127000", "BYTES 530000"))
+    with pytest.raises(BudgetExceeded, match=r"need 53\d,\d{3} bytes of RAM and nucleo_h743zi2 has 524,288"):
+        build_image(model, board, tmp_path / "more")
+
+
 def test_an_earlier_image_survives_a_failure(changed_model, tmp_path):
     board = load_board("stm32f405")
     before = build_image(COUNTDOWN, board, tmp_path).bin.read_bytes()

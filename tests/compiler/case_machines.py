@@ -222,7 +222,7 @@ def _call(*command: object) -> None:
 def _linker_script(board: Board) -> str:
     """The firmware's, with the numbers that CMake would fill in from the board's file."""
     values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
-    template = (firmware_root() / "boards" / "te_link.ld.in").read_text()
+    template = (firmware_root() / "boards" / "te_link.ld.in").read_text().replace("@TE_RAM_", "@TE_BOARD_sram_")
     return re.sub(r"@TE_BOARD_(\w+)@", lambda match: values[match.group(1)], template)
 
 

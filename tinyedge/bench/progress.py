@@ -21,7 +21,7 @@ class BoardProgress:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._started_s: dict[str, float] = {}
-        self._told_s = time.monotonic()
+        self._told_s = self._shown_s = time.monotonic()
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bars = Progress(*columns, console=console)
@@ -40,14 +40,15 @@ class BoardProgress:
     def show(self, what: str, done: int, of: int) -> None:
         """Show that `done` of `of` are done."""
         now = time.monotonic()
-        self._started_s.setdefault(what, now)
+        self._started_s.setdefault(what, self._shown_s)  # A part begins where the one before ended.
+        self._shown_s = now
         if self._bars is not None:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=of)
             self._bars.update(self._tasks[what], completed=done)
         elif now - self._told_s >= _SECONDS_A_LINE:
             self._told_s = now
-            left_s = (now - self._started_s[what]) / max(done - 1, 1) * (of - done)
+            left_s = (now - self._started_s[what]) / done * (of - done)
             self.say(f"{what}: {done} of {of}, about {left_s:.0f} s left")
 
     def say(self, sentence: str) -> None:

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from firmware.hostile_dialogues import hostile_dialogues
 
 INPUT_BYTES = 24
 READY = "m-ready"
@@ -58,7 +59,8 @@ def test_name_profile_help_and_timestamp(talk):
     for command in ("name", "profile", "timestamp", "db load", "infer", "results", "te info", "te layers"):
         assert any(line.startswith(command) for line in listing)
     (lap1,), (lap2,) = first, second
-    assert int(lap2.removeprefix("m-lap-us-")) - int(lap1.removeprefix("m-lap-us-")) == 100
+    line_us = 87 * len(f"{lap1}\r\n{READY}\r\n")
+    assert int(lap2.removeprefix("m-lap-us-")) - int(lap1.removeprefix("m-lap-us-")) == 100 + line_us
 
 
 @pytest.mark.parametrize("mlperf_id", ["ic01", "vww01", "kws01", "ad01"])
@@ -172,6 +174,8 @@ def test_infer_answers_as_the_mlperf_runner_expects(talk, arguments, warmups, in
     assert lines[3].startswith("m-lap-us-")
     assert lines[4].startswith("m-lap-us-")
     assert lines[5] == "m-infer-done"
+    # The clock goes 100 us a reading; no line lies between the two.
+    assert int(lines[4].removeprefix("m-lap-us-")) - int(lines[3].removeprefix("m-lap-us-")) == 100
     # The inference clears its input, so only a fresh copy before each one gives this.
     output = int8_backwards(SAMPLE)
     assert answers[-3] == [f"te-raw-[{output.tobytes().hex().upper()}]"]
@@ -199,6 +203,23 @@ def test_floats_of_the_audio_benchmark_are_quantised(talk):
     steps = np.nan_to_num(steps, nan=-512)
     expected = np.clip(np.trunc(steps + np.copysign(0.5, steps)) - 128, -128, 127).astype(np.int8)[::-1]
     assert answers[-1] == [f"te-raw-[{expected.tobytes().hex().upper()}]"]
+
+
+def test_the_audio_benchmarks_result_is_the_distance_from_the_input(talk):
+    values = np.linspace(-3.0, 2.5, INPUT_BYTES).astype(np.float32)
+    answers = talk(load_commands(values.tobytes()) + "infer 1 0%te raw%db load 4%db 00000000%results%", "ad01")
+    output = np.frombuffer(bytes.fromhex(answers[-4][0][len("te-raw-[") : -1]), np.int8)
+    distance = np.mean((0.13 * (output.astype(int) - 3) - values.astype(np.float64)) ** 2)
+    # The input may change meanwhile: the result stays that of the last inference.
+    assert answers[-1][0].startswith("m-results-[")
+    assert float(answers[-1][0][len("m-results-[") : -1]) == pytest.approx(distance, abs=6e-4)
+
+
+@pytest.mark.parametrize("dialogue", hostile_dialogues(INPUT_BYTES), ids=lambda dialogue: dialogue.label)
+def test_a_hostile_dialogue_is_refused(talk, dialogue):
+    answers = talk(dialogue.sent + b"name%")
+    assert sum(any(line.startswith("e-[") for line in answer) for answer in answers) == dialogue.refused
+    assert answers[-1] == ["m-name-dut-[host]"]
 
 
 def test_info_is_json_of_the_model(talk):

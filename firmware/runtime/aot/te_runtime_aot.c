@@ -6,7 +6,7 @@
 
 #ifdef TE_LAYERS
 #define LAYER_INFO(layer_name, operator_name, kernel_name, multiply_accumulates) \
-    {.name = layer_name, .op = operator_name, .kernel = kernel_name, .macs = multiply_accumulates},
+    {.name = (layer_name), .op = (operator_name), .kernel = (kernel_name), .macs = (multiply_accumulates)},
 
 static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER_INFO)};
 #endif

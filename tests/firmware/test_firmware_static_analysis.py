@@ -1,0 +1,108 @@
+"""cppcheck over all C of the firmware and a generated model, clang-tidy over all but the kernels: nothing is found."""
+
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.reader import read_tflite
+from tinyedge.targets.board import Board, board_names, load_board
+from tinyedge.targets.sources import firmware_root
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ZOO_MODEL = REPOSITORY / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+FOLDERS = ("app", "boards", "kernels", "runtime/aot")
+NEWLIB = Path("/usr/include/newlib")
+
+
+def need(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed: run `make system`")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A published model as C, its constants shortened: an analyser learns nothing from 764,468 of them."""
+    folder = tmp_path_factory.mktemp("model")
+    board = load_board("mps2_an386")
+    emit(compile_graph(read_tflite(ZOO_MODEL), board.instruction_set), folder)
+    source = folder / "model.c"
+    text = re.sub(r"(\[\d+\] = \{)[-\w,\s]{400,}(\};)", r"\g<1>1\2", source.read_text())
+    assert len(text) < 200_000
+    assert text.count(" = {1};") > 20
+    source.write_text(text)
+    return folder
+
+
+def sources() -> list[Path]:
+    """All C files of the firmware."""
+    files = [path for folder in FOLDERS for path in sorted((firmware_root() / folder).glob("*.c"))]
+    assert len(files) > 50
+    return files
+
+
+def flags(board: Board, model: Path) -> list[str]:
+    """Include folders and constants as firmware/CMakeLists.txt gives them."""
+    root = firmware_root()
+    return [
+        *(f"-I{folder}" for folder in (model, *(root / name for name in ("app", "boards", "kernels", "runtime")))),
+        *(f'-D{name}="{value}"' for name, value in _texts(board).items()),
+        *(f"-D{name}={value}u" for name, value in (("TE_UART_BAUD", board.baud), ("TE_CLOCK_HZ", board.clock_hz))),
+        "-DTE_LAYERS",
+    ]
+
+
+def _texts(board: Board) -> dict[str, str]:
+    return {"TE_BOARD_NAME": board.name, "TE_BOARD_CPU": board.cpu, "TE_VERSION": "0", "TE_MLPERF_ID": ""}
+
+
+def board_of(source: Path) -> Board:
+    """The board whose file it is; the Cortex-M4's for what all share."""
+    own = [board for board in map(load_board, board_names()) if board.source == source.name]
+    return own[0] if own else load_board("mps3_an547" if source.stem.endswith("_mve") else "mps2_an386")
+
+
+def test_cppcheck_finds_nothing(model, tmp_path):
+    command = [
+        *(need("cppcheck"), "--quiet", "--error-exitcode=1", "--std=c99", "--platform=unix32", "--inline-suppr"),
+        *("--enable=warning,style,performance,portability", "--template={file}:{line}: {id}: {message}"),
+        f"--suppressions-list={REPOSITORY / '.cppcheck-suppressions'}",
+    ]
+    # A file of a board is checked with that board's constants, all others together.
+    groups: dict[str, list[Path]] = {}
+    for source in [*sources(), model / "model.c"]:
+        groups.setdefault(board_of(source).name, []).append(source)
+    said = ""
+    for name, files in groups.items():
+        done = subprocess.run([*command, *flags(load_board(name), model), *files], capture_output=True, text=True)
+        said += done.stderr
+        assert (done.returncode == 0) == (done.stderr == "")
+    assert said == ""
+
+
+@pytest.mark.slow
+def test_clang_tidy_finds_nothing(model):
+    tidy = need("clang-tidy")
+    if not NEWLIB.is_dir():
+        pytest.skip(f"{NEWLIB} is absent: clang takes the C library's headers from there")
+
+    def check(source: Path) -> str:
+        board = board_of(source)
+        arm = ["--target=arm-none-eabi", *board.cpu_flags.split(), "-isystem", str(NEWLIB), "-std=c99"]
+        command = [tidy, "--quiet", f"--config-file={REPOSITORY / '.clang-tidy'}", source, "--"]
+        done = subprocess.run([*command, *arm, *flags(board, model)], capture_output=True, text=True)
+        return done.stdout if done.returncode else ""
+
+    # Kernels take it a second each, and -Wconversion, cppcheck and the sanitizers see them.
+    files = [path for path in sources() if path.parent.name != "kernels"]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = [text for text in pool.map(check, files) if text]
+    assert not said, "\n".join(said)

@@ -3,13 +3,14 @@
 A failure names its seeds; `random_model(SEED)` is the model again.
 """
 
+import dataclasses
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from case_machines import HostMachine, build_kernels
+from case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
 from model_cases import ModelCase, assert_models_bit_exact
 from random_models import random_inputs, random_model
 
@@ -45,6 +46,16 @@ def test_random_models(seeds: range, instruction_set: str, tmp_path: Path) -> No
     outcomes = assert_models_bit_exact(cases, kernels, tmp_path)
     # Most models tell their inputs apart, or equal bits would mean little.
     assert sum(len(np.unique(outcome.outputs, axis=0)) > 1 for outcome in outcomes) > 0.6 * len(cases)
+
+
+@pytest.mark.slow
+def test_random_models_under_the_sanitisers(tmp_path: Path) -> None:
+    machine = HostMachine(("-O1", "-g", *SANITISERS))
+    objects = build_kernels(machine, tmp_path).objects  # The same for all instruction sets.
+    cases = model_cases(range(10), tmp_path)
+    for instruction_set in INSTRUCTION_SETS:
+        build = KernelBuild(dataclasses.replace(machine, instruction_set=instruction_set), objects)
+        assert_models_bit_exact(cases, build, tmp_path)
 
 
 @pytest.mark.slow

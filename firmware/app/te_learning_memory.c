@@ -17,6 +17,7 @@ static struct {
     te_store_header header;
     uint16_t counts[TE_ENROLL_CLASSES];
     int16_t sums[TE_ENROLL_CLASSES * TE_MODEL_OUTPUT_BYTES];
+    /* cppcheck-suppress unusedStructMember ; te_store.c writes it as bytes of the record. */
     uint8_t fill_and_crc[TE_RECORD_BYTES - TE_CONTENTS_BYTES];
 } record;
 

@@ -115,7 +115,8 @@ static bool te_program(uint32_t slot, uint32_t offset, const uint8_t *unit) {
  * no variable takes then stands in, if it is enough for two records. */
 void te_board_open_store(te_store_flash *flash, uint32_t record_bytes) {
     if ((TE_FLASH_CR & TE_FLASH_CR_LOCK) == 0u) {
-        const bool fits = (uint32_t)(te_sram_end - te_bss_end) >= TE_STORE_SLOTS * record_bytes;
+        const uint32_t free_bytes = (uint32_t)((uintptr_t)te_sram_end - (uintptr_t)te_bss_end);
+        const bool fits = free_bytes >= TE_STORE_SLOTS * record_bytes;
         te_open_memory_store(flash, te_bss_end, fits ? record_bytes : 0u);
         return;
     }

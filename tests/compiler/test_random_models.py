@@ -52,7 +52,8 @@ def test_random_models(seeds: range, instruction_set: str, tmp_path: Path) -> No
 def test_random_models_under_the_sanitisers(tmp_path: Path) -> None:
     machine = HostMachine(("-O1", "-g", *SANITISERS))
     objects = build_kernels(machine, tmp_path).objects  # The same for all instruction sets.
-    cases = model_cases(range(10), tmp_path)
+    # The last of the fixed ones has an odd row below pairs of rows in a narrow depthwise layer.
+    cases = model_cases([*range(10), 1385118073, *fresh_seeds(5)], tmp_path)
     for instruction_set in INSTRUCTION_SETS:
         build = KernelBuild(dataclasses.replace(machine, instruction_set=instruction_set), objects)
         assert_models_bit_exact(cases, build, tmp_path)

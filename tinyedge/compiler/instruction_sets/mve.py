@@ -67,7 +67,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    in_w, in_c, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_w", "multiplier_c")
+    in_w, in_c, out_h, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
     kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
     stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left = integers(
         fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
@@ -83,8 +83,11 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     if factors is None:
         return None
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
-    outputs_at_once = 2 if two_rows else 4
-    last = _round_up(out_w, outputs_at_once) - (2 if two_rows else 1)
+    # Four outputs of a row at a time, or two of each of two rows; then an odd row at the end is alone.
+    last = max(
+        _round_up(out_w, 2) - 2 if two_rows else 0,
+        _round_up(out_w, 4) - 1 if not two_rows or out_h % 2 else 0,
+    )
     columns = max(pad_left + in_w, last * stride_w + _WINDOW)
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
     dropped = ("multiplier_c", "kernel_w", "dilation_h", "dilation_w")

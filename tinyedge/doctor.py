@@ -70,4 +70,5 @@ def examine() -> list[Finding]:
         *(_package(purpose, name) for purpose, names in _PACKAGES for name in names),
         Finding("bench on the host", "a C compiler", compiler, "apt-get install gcc libc6-dev"),
         *(_program(purpose, name) for purpose, name in _PROGRAMS),
+        Finding("build with TFLite Micro", "TFLM_ROOT", os.environ.get("TFLM_ROOT"), "see docs/tflm_runtime.md"),
     ]

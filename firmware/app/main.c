@@ -30,8 +30,16 @@ static te_protocol te_the_protocol;
 
 int main(void) {
     te_board_init();
-    if (te_runtime_init() != TE_OK) {
-        te_put_text(te_board_putc, "e-[the model could not be prepared]\r\n");
+    const te_status status = te_runtime_init();
+    if (status != TE_OK) {
+        te_put_text(te_board_putc, "e-[the model could not be prepared: ");
+        if (status == TE_ERR_SIZE) {
+            te_put_text(te_board_putc, "it needs more than its arena of ");
+            te_put_unsigned(te_board_putc, te_runtime_info()->arena_bytes);
+            te_put_text(te_board_putc, " bytes]\r\n");
+        } else {
+            te_put_text(te_board_putc, "the runtime does not support it]\r\n");
+        }
         return 1;
     }
     const te_protocol_config config = {

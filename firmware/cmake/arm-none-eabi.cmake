@@ -9,6 +9,7 @@ if(NOT TE_CROSS_GCC)
 endif()
 set(CMAKE_C_COMPILER ${TE_CROSS_GCC})
 set(CMAKE_ASM_COMPILER ${TE_CROSS_GCC})
+find_program(CMAKE_CXX_COMPILER arm-none-eabi-g++) # For TFLite Micro only.
 find_program(CMAKE_OBJCOPY arm-none-eabi-objcopy)
 
 # Our linker script belongs to the firmware, so a test program of CMake's cannot be linked.

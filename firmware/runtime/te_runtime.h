@@ -10,6 +10,10 @@
 
 #include "te_status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TE_MAX_RANK 4
 
 /** Shape and quantisation of the model's input or output: real = scale * (value - zero_point). */
@@ -31,9 +35,10 @@ typedef struct {
 typedef struct {
     const char *name;
     const char *runtime; /**< "aot" or "tflm" */
-    const char *instruction_set; /**< Of the kernels, as `tinyedge compile --instruction-set` has it. */
+    /** Of the kernels: for aot as `tinyedge compile --instruction-set` has it, for tflm "reference" or "cmsis_nn". */
+    const char *instruction_set;
     const char *sha256;  /**< Of the .tflite file, 64 hex digits. */
-    uint32_t arena_bytes;
+    uint32_t arena_bytes; /**< For tflm what its interpreter uses of it, known after te_runtime_init(). */
     te_tensor_info input;
     te_tensor_info output;
     int32_t layer_count;
@@ -43,7 +48,8 @@ typedef struct {
 /** Called after each layer with the layer's index, for profiles: in images built with TE_LAYERS, else never. */
 typedef void (*te_layer_hook)(void *context, int32_t layer);
 
-/** Prepares the model; call once before anything else. */
+/** Prepares the model; call once before anything else.
+ *  @return TE_ERR_SIZE where the arena is too small, TE_ERR_UNSUPPORTED where the runtime lacks something of the model. */
 te_status te_runtime_init(void);
 
 /** Never NULL; valid before te_runtime_init(). */
@@ -59,5 +65,9 @@ te_status te_runtime_invoke(te_layer_hook hook, void *context);
 
 /** info()->output.bytes bytes, valid until the next inference. */
 const int8_t *te_runtime_output(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* TE_RUNTIME_H */

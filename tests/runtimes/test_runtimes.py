@@ -236,3 +236,10 @@ def test_onnx_refuses_missing_damaged_and_other_models(model: Path, tmp_path: Pa
     other.write_bytes(convolution_onnx(channels=2))
     with pytest.raises(ModelError, match="from which the INT8 model was made"):
         OnnxRuntime(other, model)
+
+
+def test_the_arena_of_tflm_is_less_with_short_pointers():
+    model = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+    runtime = TflmRuntime(model)
+    tensors, operators = 282, 133  # A TfLiteEvalTensor takes 12 bytes less, a NodeAndRegistration 32.
+    assert runtime.arena_bytes - runtime.arena_bytes_32bit == tensors * 12 + operators * 32

@@ -144,7 +144,16 @@ def test_the_same_sources_give_the_same_bytes(tmp_path):
     assert first.elf.read_bytes() == second.elf.read_bytes()
 
 
-@pytest.mark.parametrize("options", [{"runtime": "tflm"}, {"mlperf_id": "ic02"}, {"classes": 65_536}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"runtime": "tvm"},
+        {"mlperf_id": "ic02"},
+        {"classes": 65_536},
+        {"runtime": "tflm", "layers": True},
+        {"runtime": "tflm", "classes": 2},
+    ],
+)
 def test_unknown_options_are_refused(tmp_path, options):
     with pytest.raises(ConfigError):
         build_image(COUNTDOWN, load_board("stm32f405"), tmp_path / "out", **options)

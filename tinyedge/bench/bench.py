@@ -13,6 +13,7 @@ from tinyedge.bench.progress import BoardProgress
 from tinyedge.bench.record import BenchReport
 from tinyedge.errors import ConfigError
 from tinyedge.targets.board import load_board
+from tinyedge.targets.firmware import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.targets.model_path import resolve_model
 from tinyedge.targets.ports import AUTO, resolve_port
 
@@ -69,7 +70,7 @@ def run_bench(
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers)
         report = bench_host(subject, options)
     elif target == "emulator":
-        names = ("aot",) if runtime in (None, "all") else (runtime,)
+        names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers)
         report = bench_emulator(subject, board, options)
     elif target == "board":

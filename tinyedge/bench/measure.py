@@ -21,6 +21,7 @@ from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.runtimes.base import Runtime
 from tinyedge.targets.board import Board
 from tinyedge.targets.emulator import Emulator
+from tinyedge.targets.firmware import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.targets.firmware import FirmwareImage, build_firmware
 from tinyedge.targets.toolchain import find_tool
 
@@ -122,7 +123,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     """Build the firmware for `board`, run it in the emulator through the serial protocol, and count instructions.
 
     Returns:
-        A report with one record. An emulator gives instructions, never milliseconds.
+        A report with a record a runtime. An emulator gives instructions, never milliseconds.
 
     Raises:
         BudgetExceeded: The image does not fit the board.
@@ -130,17 +131,37 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         TargetError: The emulated board does not answer.
         ToolMissing: The cross compiler or the emulator is not installed.
     """
-    if options.runtimes != ("aot",):
-        raise ConfigError("the emulator runs the aot runtime; leave --runtime out or pass --runtime aot")
+    for name in options.runtimes:
+        if name not in FIRMWARE_RUNTIMES:
+            raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
     program = compile_graph(read_tflite(subject.model), board.instruction_set)
     inputs = choose_inputs(subject, program, options)
     golden = golden_outputs(subject.model, inputs)
-    output_shape = program.output.shape[1:]
+    records, images = [], []
+    for name in options.runtimes:
+        record, outputs, image = _run_on_emulator(name, subject, board, inputs, golden, options)
+        records.append(record)
+        images.append(image)
+        write_outputs(outputs, options)
+    return make_report(subject.model, program, records, _emulator_environment(options, images))
+
+
+def _run_on_emulator(
+    runtime: str,
+    subject: Subject,
+    board: Board,
+    inputs: np.ndarray,
+    golden: np.ndarray | None,
+    options: BenchOptions,
+) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
+    """Build an image for one runtime, and run all inputs on it."""
+    graph = read_tflite(subject.model)
+    output_shape = graph.outputs[0].shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
-        image = build_firmware(subject.model, board, Path(folder))
+        image = build_firmware(subject.model, board, Path(folder), runtime)
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
-            client.check_model(program.graph.sha256)
+            client.check_model(graph.sha256)
 
             def run(values: np.ndarray) -> np.ndarray:
                 answers = []
@@ -155,7 +176,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
             stack_used_bytes = client.info().stack_used_bytes
             accuracy, images = top1(run, subject.test, options.accuracy_images)
     record = BenchRecord(
-        runtime="aot",
+        runtime=runtime,
         target="emulator",
         board=board.name,
         cpu=board.cpu,
@@ -175,8 +196,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         **compare(outputs, golden),
     )
-    write_outputs(outputs, options)
-    return make_report(subject.model, program, [record], _emulator_environment(options, image))
+    return record, outputs, image
 
 
 def _profile(model: Path, board: Board, value: np.ndarray) -> tuple[LayerRecord, ...]:
@@ -304,12 +324,12 @@ def _host_environment(options: BenchOptions) -> dict[str, Any]:
     }
 
 
-def _emulator_environment(options: BenchOptions, image: FirmwareImage) -> dict[str, Any]:
+def _emulator_environment(options: BenchOptions, images: Sequence[FirmwareImage]) -> dict[str, Any]:
     return {
         "versions": {**package_versions(), "qemu": find_tool("qemu-system-arm").version},
         "machine": platform.machine(),
-        "compiler": image.compiler,
-        "flags": image.flags,
+        "compiler": images[0].compiler,
+        "flags": "; ".join(image.flags for image in images),
         "seed": options.seed,
     }
 

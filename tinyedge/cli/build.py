@@ -10,7 +10,7 @@ import typer
 def build(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
     board: str = typer.Option("stm32f405", help="What to build for: the name of a board."),
-    runtime: str = typer.Option("aot", help="What runs the model: aot."),
+    runtime: str = typer.Option("aot", help="What runs the model: aot, or tflm with TFLM_ROOT set."),
     out: Path = typer.Option(None, help="The folder for the image. [default: RUN/firmware/BOARD or MODEL-BOARD]"),
     mlperf: str = typer.Option("", help="Answer as ic01, vww01, kws01 or ad01 of MLPerf Tiny, with its input format."),
     layers: bool = typer.Option(False, "--layers", help="Let the image answer te layers; its names take flash."),

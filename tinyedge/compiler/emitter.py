@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyedge import __version__
 from tinyedge.atomic import atomic_directory
-from tinyedge.compiler.graph import Tensor
+from tinyedge.compiler.graph import Graph, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.library_layout import library_files
 from tinyedge.compiler.program import Program, constant_key
@@ -84,25 +84,27 @@ def _check_replaceable(directory: Path) -> None:
         )
 
 
-def _comment_safe(text: str) -> str:
+def comment_safe(text: str) -> str:
+    """Return a name from a model as it may stand in a C comment or string."""
     return re.sub(r"[^A-Za-z0-9_.,:;/ -]+|(?<=/)/", "_", text)
 
 
-def _banner(program: Program) -> str:
+def banner(graph: Graph) -> str:
+    """Return the first lines of a generated file."""
     return (
-        f"{_GENERATED} {__version__} from {_comment_safe(program.graph.name)}.tflite,\n"
-        f" * sha256 {program.graph.sha256}. Do not edit. */\n"
+        f"{_GENERATED} {__version__} from {comment_safe(graph.name)}.tflite,\n"
+        f" * sha256 {graph.sha256}. Do not edit. */\n"
         "/* SPDX-License-Identifier: Apache-2.0 */\n"
     )
 
 
 def _header(program: Program) -> str:
     layers = " \\\n".join(
-        f'    LAYER("{call.name}", "{_comment_safe(call.op)}", "{call.function}", {call.macs}u)'
+        f'    LAYER("{call.name}", "{comment_safe(call.op)}", "{call.function}", {call.macs}u)'
         for call in program.calls
     )
     return f"""\
-{_banner(program)}\
+{banner(program.graph)}\
 /** @file model.h
  *  Fill te_model_input(), call te_model_invoke(), read te_model_output(). Compile every .c file of this folder.
  *
@@ -116,15 +118,15 @@ def _header(program: Program) -> str:
 extern "C" {{
 #endif
 
-#define TE_MODEL_NAME "{_comment_safe(program.graph.name)}"
+#define TE_MODEL_NAME "{comment_safe(program.graph.name)}"
 #define TE_MODEL_SHA256 "{program.graph.sha256}"
 #define TE_MODEL_INSTRUCTION_SET "{program.instruction_set}"
 #define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}
 #define TE_MODEL_CONSTANT_BYTES {program.constant_bytes}
 
 /* real = SCALE * (value - ZERO_POINT); the first dimension is the batch of 1. */
-{_io_macros("INPUT", program.input)}\
-{_io_macros("OUTPUT", program.output)}
+{io_macros("INPUT", program.input)}\
+{io_macros("OUTPUT", program.output)}
 /* LAYER(name, operator, kernel, multiply-accumulates) for each layer in execution order. */
 #define TE_MODEL_LAYER_COUNT {len(program.calls)}
 #define TE_MODEL_LAYERS(LAYER) \\
@@ -152,7 +154,8 @@ const int8_t *te_model_output(void);
 """
 
 
-def _io_macros(role: str, tensor: Tensor) -> str:
+def io_macros(role: str, tensor: Tensor) -> str:
+    """Return the macros that tell of the model's "INPUT" or "OUTPUT"."""
     assert tensor.quantisation is not None  # The reader gives every int8 tensor one.
     scale = np.format_float_scientific(np.float32(tensor.quantisation.scale), unique=True, trim="0")
     dims = ", ".join(str(size) for size in tensor.shape)
@@ -168,7 +171,7 @@ def _io_macros(role: str, tensor: Tensor) -> str:
 def _source(program: Program) -> str:
     return "".join(
         [
-            _banner(program),
+            banner(program.graph),
             _plan_table(program),
             '#include "model.h"\n\n#include <stddef.h>\n\n#include "te_kernels.h"\n\n',
             _ARENA,
@@ -204,7 +207,7 @@ def _plan_table(program: Program) -> str:
     ]
     lines += [
         f" * {tensor.offset:>8} {tensor.bytes:>8} {tensor.first:>5} {tensor.last:>5}  "
-        f"{_comment_safe(tensor.name.rsplit(';', 1)[-1])}"
+        f"{comment_safe(tensor.name.rsplit(';', 1)[-1])}"
         for tensor in plan.tensors
     ]
     lines += [
@@ -274,7 +277,7 @@ def _functions(program: Program) -> str:
             inputs = f"(const {call.output.dtype.name}_t *const[]){{{inputs}}}"
         work = "NULL" if scratch is None else f"arena.bytes + {scratch}"
         arguments = [f"&layer_{index}", inputs, address(call.output), work]
-        lines.append(f"    /* {index}: {_comment_safe(call.op)} {call.name} */")
+        lines.append(f"    /* {index}: {comment_safe(call.op)} {call.name} */")
         lines.append(f"    {call.function}({', '.join(arguments)});")
         lines.append(f"    layer_done(hook, context, {index});")
     calls = "\n".join(lines)

@@ -22,19 +22,21 @@ from tinyedge.targets.link_map import read_link_map
 from tinyedge.targets.mlperf import MLPERF_IDS, prepare_benchmark
 from tinyedge.targets.sources import firmware_root
 from tinyedge.targets.stack import StackReport, worst_case_stack
-from tinyedge.targets.toolchain import find_build_tools
+from tinyedge.targets.toolchain import find_build_tools, find_tool
 
-RUNTIMES = ("aot",)
+RUNTIMES = ("aot", "tflm")
 
 _MOST_CLASSES = 65_535
 _RECORD_EXTRA_BYTES = 32 + 4  # A header, and a CRC at the end.
 _RECORD_BLOCK_BYTES = 32
 _BUILD_TIMEOUT_S = 900
 _KERNEL_OPTIMISATION = "-O2"
+_TFLM_LIBRARY = "libtensorflow-microlite.a"
 # Another version of GCC may find something new to warn of; a user's build does not stop for it.
 _WARNINGS_AS_ERRORS = "OFF"
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
-_CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+\S[^\n]*\n)+)", re.MULTILINE)
+# CMake begins with a line of blanks where a long word comes first.
+_CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
 # Flags of the surroundings would make another image of the same sources; messages are parsed.
 _NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": ""}
@@ -48,7 +50,8 @@ class FirmwareSizes:
         flash_bytes: Everything that is written into the flash, or set aside there.
         flash_model_bytes: Of it weights, per-channel data and layer parameters.
         flash_code_bytes: Of it everything else that is written.
-        flash_kernel_bytes: Of that, instructions and tables of the model's calls and of the kernels.
+        flash_kernel_bytes: Of that, instructions and tables of the model's calls and of the kernels; for tflm the
+            interpreter's too.
         flash_store_bytes: Flash that is set aside to save learned classes, in no other figure but the first.
         ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
         arena_bytes: Of it what the runtime and the model need.
@@ -159,7 +162,7 @@ def build_firmware(
     layers: bool = False,
     classes: int = 0,
 ) -> FirmwareImage:
-    """Compile a model to C and build the firmware around it.
+    """Compile a model to C, or pair it with TFLite Micro, and build the firmware around it.
 
     Args:
         model: A full-INT8 .tflite file.
@@ -179,8 +182,12 @@ def build_firmware(
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
         TargetError: The C does not compile.
     """
-    _check_options(runtime, mlperf_id, classes)
+    _check_options(runtime, mlperf_id, layers, classes)
     find_build_tools()  # Before the work, not after it.
+    if runtime == "tflm":
+        from tinyedge.targets.tflm_firmware import build_tflm_firmware  # It builds its images with this module.
+
+        return build_tflm_firmware(Path(model), board, out, mlperf_id=mlperf_id)
     graph = read_tflite(Path(model))
     if classes:
         check_classes(classes, cut_at_embedding(graph).elements, board)
@@ -193,7 +200,7 @@ def build_firmware(
             (sources / name).write_text(text)
         try:
             return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers, classes=classes)
-        except _RegionsOverflowed as error:
+        except RegionsOverflowed as error:
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
                 f"{model} does not fit: {error}; {heaviest}: make it smaller or choose another --board"
@@ -224,57 +231,110 @@ def build_image(
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    _check_options(runtime, mlperf_id, classes)
-    if board.tcm is not None:
-        try:
-            return _build_image(model_dir, board, "tcm", out, runtime, mlperf_id, layers, classes)
-        except _RegionsOverflowed as error:
-            if "RAM" not in error.regions:
-                raise
-    return _build_image(model_dir, board, "sram", out, runtime, mlperf_id, layers, classes)
+    _check_options(runtime, mlperf_id, layers, classes)
+    for ram in ("sram",) if board.tcm is None else ("tcm", "sram"):
+        with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
+            build = Path(folder)
+            configure_image(
+                model_dir, board, build, runtime, ram=ram, mlperf_id=mlperf_id, layers=layers, classes=classes
+            )
+            try:
+                return finish_image(build, board, out, runtime, ram=ram, classes=classes)
+            except RegionsOverflowed as error:
+                if ram == "sram" or "RAM" not in error.regions:
+                    raise
+    raise AssertionError("the last memory either holds the variables or raises")
 
 
-def _build_image(
-    model_dir: Path, board: Board, ram: str, out: Path, runtime: str, mlperf_id: str, layers: bool, classes: int
+def configure_image(
+    model_dir: Path,
+    board: Board,
+    build: Path,
+    runtime: str = "aot",
+    *,
+    ram: str = "sram",
+    mlperf_id: str = "",
+    layers: bool = False,
+    classes: int = 0,
+) -> None:
+    """Prepare a folder for `compile_image`.
+
+    Args:
+        model_dir: As for `build_image`.
+        board: As for `build_firmware`.
+        build: Exists. It may have been configured before, for this model and another board with the same compiler
+            flags: then model and runtime are not compiled again.
+        runtime: As for `build_firmware`.
+        ram: The board's memory for the variables and the stack: "sram", or "tcm" where it has one.
+        mlperf_id: As for `build_firmware`.
+        layers: As for `build_firmware`.
+        classes: As for `build_image`.
+
+    Raises:
+        TinyEdgeError: As for `build_firmware`.
+    """
+    tools = {tool.name: tool.path for tool in find_build_tools()}
+    configuration = {
+        "CMAKE_MAKE_PROGRAM": tools["ninja"],
+        "CMAKE_TOOLCHAIN_FILE": firmware_root() / "cmake" / "arm-none-eabi.cmake",
+        "BOARD": board.name,
+        "BOARD_DIR": board.file.parent,
+        "MODEL_DIR": Path(model_dir).resolve(),
+        "RAM": ram,
+        "RUNTIME": runtime,
+        "MLPERF_ID": mlperf_id,
+        "ENROLL_CLASSES": classes,
+        "LAYERS": "ON" if layers else "OFF",
+        "TE_VERSION": __version__,
+        "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
+        "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
+    }
+    options = [f"-D{key}={value}" for key, value in configuration.items()]
+    _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
+
+
+def compile_image(build: Path, board: Board) -> None:
+    """Make tinyedge.elf, .bin, .hex and .map in a folder that was configured for a board; compile what has changed.
+
+    Raises:
+        TinyEdgeError: As for `build_firmware`.
+    """
+    _run([find_tool("cmake").path, "--build", build], board)
+
+
+def finish_image(
+    build: Path, board: Board, out: Path, runtime: str, *, ram: str = "sram", classes: int = 0
 ) -> FirmwareImage:
-    """Build with the variables in the board's memory of this name."""
-    tools = {tool.name: tool for tool in find_build_tools()}
-    gcc, cmake = tools["arm-none-eabi-gcc"], tools["cmake"].path
-    with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
-        build = Path(folder)
-        configuration = {
-            "CMAKE_MAKE_PROGRAM": tools["ninja"].path,
-            "CMAKE_TOOLCHAIN_FILE": firmware_root() / "cmake" / "arm-none-eabi.cmake",
-            "BOARD": board.name,
-            "BOARD_DIR": board.file.parent,
-            "MODEL_DIR": Path(model_dir).resolve(),
-            "RAM": ram,
-            "RUNTIME": runtime,
-            "MLPERF_ID": mlperf_id,
-            "ENROLL_CLASSES": classes,
-            "LAYERS": "ON" if layers else "OFF",
-            "TE_VERSION": __version__,
-            "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
-            "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
-        }
-        options = [f"-D{key}={value}" for key, value in configuration.items()]
-        _run([cmake, "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
-        _run([cmake, "--build", build], board)
-        sizes = _measure(build, board, classes)
-        stack = worst_case_stack(build, build / "tinyedge.elf", gcc.path, "-mfloat-abi=hard" in board.cpu_flags)
-        _check_stack(stack, board)
-        paths = {}
-        for suffix in ("elf", "bin", "hex", "map"):
-            paths[suffix] = out / f"tinyedge.{suffix}"
-            with atomic_path(paths[suffix]) as temporary:
-                shutil.copyfile(build / f"tinyedge.{suffix}", temporary)
+    """Compile in a folder that was configured for a board, and put the image where it belongs.
+
+    Args:
+        build: As for `configure_image`.
+        board: As for `configure_image`.
+        out: As for `build_firmware`.
+        runtime: As for `configure_image`.
+        ram: As for `configure_image`.
+        classes: As for `configure_image`.
+
+    Raises:
+        TinyEdgeError: As for `build_firmware`.
+    """
+    compile_image(build, board)
+    gcc = find_tool("arm-none-eabi-gcc")
+    sizes = _measure(build, board, classes)
+    stack = worst_case_stack(build, build / "tinyedge.elf", gcc.path, "-mfloat-abi=hard" in board.cpu_flags)
+    _check_stack(stack, board)
+    paths = {}
+    for suffix in ("elf", "bin", "hex", "map"):
+        paths[suffix] = out / f"tinyedge.{suffix}"
+        with atomic_path(paths[suffix]) as temporary:
+            shutil.copyfile(build / f"tinyedge.{suffix}", temporary)
     return FirmwareImage(
         **paths,
         board=board,
         runtime=runtime,
         compiler=f"{gcc.name} {gcc.version}",
         ram=getattr(board, ram),
-        flags=f"{board.cpu_flags} -std=c99 {_KERNEL_OPTIMISATION}",
+        flags=f"{board.cpu_flags} " + (_TFLM_LIBRARY if runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION}"),
         sizes=sizes,
         stack=stack,
     )
@@ -326,7 +386,7 @@ def _class_bytes(values: int) -> int:
     return 2 + 2 * values
 
 
-def _check_options(runtime: str, mlperf_id: str, classes: int) -> None:
+def _check_options(runtime: str, mlperf_id: str, layers: bool, classes: int) -> None:
     if not 0 <= classes <= _MOST_CLASSES:
         raise ConfigError(f"an image cannot learn {classes} classes: give 1 to {_MOST_CLASSES:,}")
     if classes and mlperf_id:
@@ -337,6 +397,10 @@ def _check_options(runtime: str, mlperf_id: str, classes: int) -> None:
         raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
     if mlperf_id and mlperf_id not in MLPERF_IDS:
         raise ConfigError(f"no MLPerf Tiny benchmark {mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
+    if layers and runtime == "tflm":
+        raise ConfigError("a release library of TFLite Micro tells of no layers: leave --layers out, or --runtime tflm")
+    if classes and runtime == "tflm":
+        raise ConfigError("TFLite Micro runs whole models, not the encoder alone: leave --enroll or --runtime tflm out")
 
 
 def _run(command: list[Any], board: Board) -> None:
@@ -357,7 +421,7 @@ def _run(command: list[Any], board: Board) -> None:
     said = done.stdout + done.stderr
     overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(said)}
     if overflows:
-        raise _RegionsOverflowed(overflows, board)
+        raise RegionsOverflowed(overflows, board)
     raise TargetError(f"the firmware for {board.name} does not build ({_first_cause(said)}): run `tinyedge doctor`")
 
 
@@ -370,7 +434,7 @@ def _first_cause(said: str) -> str:
     return (said.strip().splitlines() or ["no message"])[-1]
 
 
-class _RegionsOverflowed(BudgetExceeded):
+class RegionsOverflowed(BudgetExceeded):
     """The linker ran out of memory regions, here by name."""
 
     def __init__(self, excess_bytes: dict[str, int], board: Board) -> None:
@@ -411,10 +475,14 @@ def _measure(build: Path, board: Board, classes: int) -> FirmwareSizes:
         if board.store.end < board.flash.end:
             written_bytes -= store_bytes  # The file begins with the vectors, and then fill as long as the store.
     model_bytes = linked.input_bytes("libte_model.a(model.c.obj)", ".rodata")
-    kernel_bytes = sum(linked.input_bytes("libte_model.a", kind) for kind in (".text", ".rodata"))
+    kernel_bytes = sum(
+        linked.input_bytes(archive, kind)
+        for archive in ("libte_model.a", _TFLM_LIBRARY)
+        for kind in (".text", ".rodata")
+    )
     runtime_ram = [
         linked.input_bytes(archive, kind)
-        for archive in ("libte_model.a", "libte_runtime.a")
+        for archive in ("libte_model.a", "libte_runtime.a", _TFLM_LIBRARY)
         for kind in (".data", ".bss")
     ]
     return FirmwareSizes(

@@ -462,6 +462,8 @@ class DeviceClient:
                 )
             if line == "m-ready":
                 return lines
+            if line.startswith("e-[the model could not be prepared"):
+                raise TargetError(f"the device stopped with {line}: build and flash the firmware again")
             if line.startswith("e-[fault"):
                 raise TargetError(f"the device stopped at {what} with {line}: reset it; if it stays, report the line")
             if line:

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_dsp.h"
 #include "te_kernels.h"
-#include "te_requantise.h"
 
-#define CODES 256
 /* The bits that a value gains before it is scaled, as in te_add_s8.c. */
 #define HEADROOM_BITS 20
 
-/** What each code of the operand of the smaller scale adds to the sum, less the other's zero point. */
+/** What each code of the operand of the smaller scale adds to the sum, less the other's zero point. That is what
+ *  te_requantise() makes of (code - zero point) << HEADROOM_BITS: from one code to the next, the product grows by the
+ *  multiplier. */
 static void fill_table(const te_add_dsp_params *params, int32_t *table) {
     /* Half of a shifted value is a shift by one less, without rounding. */
     const int32_t exact_zero_point = params->exact_zero_point * (1 << (HEADROOM_BITS - 1));
-    for (int32_t code = 0; code < CODES; ++code) {
-        const int32_t value = (int8_t)(uint8_t)code - params->scaled_zero_point;
-        table[code] =
-            te_requantise(value * (1 << HEADROOM_BITS), params->scaled_multiplier, params->scaled_shift) - exact_zero_point;
+    const int32_t right_shift = -params->scaled_shift;
+    const int32_t half = right_shift > 0 ? 1 << (right_shift - 1) : 0;
+    const int32_t sign = right_shift > 0 ? -1 : 0;
+    int64_t product = (int64_t)(INT8_MIN - params->scaled_zero_point) * params->scaled_multiplier;
+    product += 1 << (30 - HEADROOM_BITS);
+    for (int32_t code = INT8_MIN; code <= INT8_MAX; ++code) {
+        int32_t value = (int32_t)(product >> (31 - HEADROOM_BITS));
+        value += ((value >> 31) & sign) + half;
+        table[(uint8_t)code] = (value >> right_shift) - exact_zero_point;
+        product += params->scaled_multiplier;
     }
 }
 

@@ -4,13 +4,15 @@ Written from the kernels' documentation, not from the compiler's: windows are wa
 the worst order of reads and writes that its promise allows.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tinyedge.compiler.graph import Tensor
 from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.compiler.program import Program
+from tinyedge.compiler.stream import Stream
 
 ELEMENTWISE = (
     *("te_add_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
@@ -33,10 +35,12 @@ class _Replay:
 
     def run(self) -> None:
         self._write(self._program.input)
-        for step, call in enumerate(self._program.calls):
+        for call, scratch in zip(self._program.steps, self._program.plan.scratch_offsets, strict=True):
             for position in range(len(call.inputs)):
                 self._read(call, position)
-            scratch = self._program.plan.scratch_offsets[step]
+            if isinstance(call, Stream):
+                self._run_in_strips(call, scratch)
+                continue
             if call.function == "te_depthwise_conv2d_s8_dsp":
                 self._run_by_channels(call)
                 continue
@@ -49,6 +53,34 @@ class _Replay:
                     self._read(call, position, *reads[position])
             self._read_bytes(call.output, 0, call.output.bytes, call)
         self._read_bytes(self._program.output, 0, self._program.output.bytes, self._program.calls[-1])
+
+    def _run_in_strips(self, stream: Stream, scratch: int) -> None:
+        """Strip by strip, what layers read from outside, and the rows of the output; scratch is written throughout."""
+        made = dict.fromkeys((call.output for call in stream.calls), 0)
+        height, row = stream.output.shape[1], stream.output.bytes // stream.output.shape[1]
+        for until in range(stream.rows, height + stream.rows, stream.rows):
+            self._held[scratch : scratch + stream.scratch_bytes] = SCRATCH
+            ends = {**made, stream.output: min(until, height)}
+            for call in reversed(stream.calls):
+                under = [row for y in range(ends[call.output]) for row in _rows_under(call, y)]
+                for source in call.inputs:
+                    if source in made:
+                        ends[source] = max(ends[source], max(under, default=-1) + 1)
+            for call in stream.calls:
+                for y in range(made[call.output], ends[call.output]):
+                    self._read_rows(call, _rows_under(call, y), made)
+                    if call is stream.calls[-1]:
+                        self._write(stream.output, y * row, (y + 1) * row)
+                made[call.output] = ends[call.output]
+        self._read_bytes(stream.output, 0, stream.output.bytes, stream.calls[-1])
+
+    def _read_rows(self, call: KernelCall, rows: Iterable[int], made: dict[Tensor, int]) -> None:
+        for y, source in itertools.product(rows, call.inputs):
+            row = source.bytes // source.shape[1]
+            if source in made:
+                assert y < made[source], f"{call.name} reads row {y} of {source.name} before it is made"
+            else:
+                self._read_bytes(source, y * row, (y + 1) * row, call)
 
     def _run_by_channels(self, call: KernelCall) -> None:
         """A row of a channel is read once, before the first output row that needs it is written."""
@@ -93,6 +125,11 @@ def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:
     _, _, width, depth = image.shape
     pixels = row * width + np.arange(width)
     return (pixels[:, None] * depth + channels).reshape(-1)
+
+
+def _rows_under(call: KernelCall, y: int) -> list[int]:
+    """The rows of its inputs that a row of a layer in a stream is made of."""
+    return list(_rows(call.fields, y)) if call.function.startswith(WINDOWS) else [y]
 
 
 def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tuple[int, int]]]:

@@ -190,11 +190,11 @@ def test_scratch_lies_apart_from_all_that_is_alive(tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     for seed in range(4):
         path.write_bytes(random_network(seed))
-        program = compile_graph(read_tflite(path))
+        program = compile_graph(read_tflite(path), without=["stream_rows"])
         calls = tuple(dataclasses.replace(call, scratch_bytes=52 + step) for step, call in enumerate(program.calls))
         plan = memory_plan.plan_memory(program.graph, calls)
         assert None not in plan.scratch_offsets
-        assert_nothing_is_lost(dataclasses.replace(program, calls=calls, plan=plan))
+        assert_nothing_is_lost(dataclasses.replace(program, steps=calls, plan=plan))
         assert sum(tensor.name.startswith("scratch of ") for tensor in plan.tensors) == len(calls)
 
 

@@ -17,6 +17,11 @@ def compile(
         "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85."
     ),
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
+    patch: bool = typer.Option(
+        False,
+        "--patch",
+        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+    ),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
@@ -26,7 +31,7 @@ def compile(
 
     from tinyedge.compiler.compile import compile_model
 
-    report = compile_model(model, out, instruction_set, without)
+    report = compile_model(model, out, instruction_set, without, patch)
     if plan is not None:
         _draw(report.plan, model.name, plan)
     if json:
@@ -42,6 +47,8 @@ def compile(
     costs = Table("cost", "value")
     costs.add_row("instruction set", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
+    for first, last, rows in report.streams:
+        costs.add_row(f"layers {first} to {last}", f"{rows} rows at a time")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")

@@ -24,6 +24,7 @@ class CompileReport:
         instruction_set: What they are written for.
         files: Name and size in bytes of each.
         seconds: From reading the model to the last file.
+        streams: The layers that run together a strip of rows at a time, each as (first, last, rows of the output).
         plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
         lower_bound_bytes: No plan of the arena needs less.
@@ -40,6 +41,7 @@ class CompileReport:
     instruction_set: str
     files: dict[str, int]
     seconds: float
+    streams: tuple[tuple[int, int, int], ...]
     plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
@@ -56,7 +58,11 @@ class CompileReport:
 
 
 def compile_model(
-    model: Path, directory: Path, instruction_set: str = PORTABLE, without: Collection[str] = ()
+    model: Path,
+    directory: Path,
+    instruction_set: str = PORTABLE,
+    without: Collection[str] = (),
+    patch: bool = False,
 ) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
@@ -65,6 +71,7 @@ def compile_model(
         directory: For the sources; created, or replaced if it holds an earlier output.
         instruction_set: What the C may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
+        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
@@ -73,7 +80,7 @@ def compile_model(
     started = time.perf_counter()
     graph = read_tflite(model)
     operators_before = graph.histogram()
-    program = compile_graph(graph, instruction_set, without)
+    program = compile_graph(graph, instruction_set, without, patch)
     emit(program, directory)
     return CompileReport(
         model=Path(model),
@@ -86,6 +93,7 @@ def compile_model(
             if path.is_file()
         },
         seconds=time.perf_counter() - started,
+        streams=program.streams(),
         plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,

@@ -17,6 +17,7 @@ from tinyedge.compiler.graph import Graph, Tensor
 from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.library_layout import library_files
 from tinyedge.compiler.program import Program, constant_key
+from tinyedge.compiler.stream import Stream
 from tinyedge.errors import ConfigError, UnsupportedOpError
 from tinyedge.targets.sources import firmware_root
 
@@ -52,6 +53,8 @@ def kernel_sources(program: Program) -> list[Path]:
     """The kernels that a program calls and everything they include, sorted by name."""
     kernels = firmware_root() / "kernels"
     waiting = [kernels / "te_kernels.h", *(kernels / f"{call.function}.c" for call in program.calls)]
+    if any(isinstance(step, Stream) for step in program.steps):
+        waiting.append(kernels / "te_stream.c")
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
@@ -132,7 +135,8 @@ extern "C" {{
 #define TE_MODEL_LAYERS(LAYER) \\
 {layers}
 
-/** Called after each layer with the layer's index, for profiles: where TE_LAYERS is defined, else never. */
+/** Called after each layer with the layer's index, for profiles: where TE_LAYERS is defined, else never. For a layer
+ *  that runs a strip of rows at a time, it is called after each strip. */
 typedef void (*te_model_hook)(void *context, int32_t layer);
 
 /** TE_MODEL_INPUT_BYTES values to fill before each inference. */
@@ -169,13 +173,17 @@ def io_macros(role: str, tensor: Tensor) -> str:
 
 
 def _source(program: Program) -> str:
+    streams = any(isinstance(step, Stream) for step in program.steps)
     return "".join(
         [
             banner(program.graph),
             _plan_table(program),
-            '#include "model.h"\n\n#include <stddef.h>\n\n#include "te_kernels.h"\n\n',
+            '#include "model.h"\n\n#include <stddef.h>\n\n#include "te_kernels.h"\n',
+            '#include "te_stream.h"\n\n' if streams else "\n",
             _ARENA,
             *_layers(program.calls),
+            _LAYER_DONE,
+            *_streams(program),
             _functions(program),
         ]
     )
@@ -262,6 +270,86 @@ def _literal(value: int, in_macro: bool = False) -> str:
     return f"({value})" if in_macro and value < 0 else str(value)
 
 
+# Every layer is followed by it.
+_LAYER_DONE = """\
+static inline void layer_done(te_model_hook hook, void *context, int32_t layer) {
+#ifdef TE_LAYERS
+    if (hook != NULL) {
+        hook(context, layer);
+    }
+#else
+    (void)hook, (void)context, (void)layer;
+#endif
+}
+
+"""
+
+
+def _streams(program: Program) -> Iterator[str]:
+    """A function for each stream, which runs its layers strip by strip."""
+    layer = 0
+    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+        if isinstance(step, Stream):
+            assert scratch is not None  # Its buffers are there.
+            yield _stream(step, layer, scratch, program.plan.offsets)
+            layer += len(step.calls)
+        else:
+            layer += 1
+
+
+def _stream(stream: Stream, first_layer: int, scratch: int, offsets: dict[Tensor, int]) -> str:
+    count, outside = len(stream.images), len(stream.images) - len(stream.calls)
+    last_layer = first_layer + len(stream.calls) - 1
+    images = []
+    for image, buffer in zip(stream.images, stream.buffers, strict=True):
+        at = offsets[image.tensor] if buffer is None else scratch + buffer
+        sources = (*image.sources, -1, -1)[:2]
+        images.append(
+            f"        {{arena.bytes + {at}, {image.row_bytes}, {image.height}, {image.window.stride}, "
+            f"{image.window.pad_before}, {image.reach}, {{{sources[0]}, {sources[1]}}}, {int(buffer is None)}}},\n"
+        )
+    layers = range(first_layer, last_layer + 1)
+    copies = [
+        f"    {call.struct} params_{layer} = layer_{layer};\n" for layer, call in zip(layers, stream.calls, strict=True)
+    ]
+    runs = []
+    for index, (layer, call, form) in enumerate(zip(layers, stream.calls, stream.forms, strict=True), outside):
+        inputs = [_as_values(f"strips[{index}].inputs[{at}]", t, "const ") for at, t in enumerate(call.inputs)]
+        work = f"arena.bytes + {scratch + stream.kernel_scratch}" if call.scratch_bytes else "NULL"
+        arguments = [f"&params_{layer}", *inputs, _as_values(f"strips[{index}].output", call.output), work]
+        changes = [
+            f"            params_{layer}.{varying.member} = "
+            f"{'' if varying.factor == 1 else f'{varying.factor} * '}strips[{index}].{varying.figure};\n"
+            for varying in form.varying
+        ]
+        runs.append(
+            f"        if (strips[{index}].out_h > 0) {{ /* {layer}: {comment_safe(call.op)} {call.name} */\n"
+            f"{''.join(changes)}"
+            f"            {call.function}({', '.join(arguments)});\n"
+            f"            layer_done(hook, context, {layer});\n"
+            "        }\n"
+        )
+    height = stream.output.shape[1]
+    return f"""\
+/* Layers {first_layer} to {last_layer}, {stream.rows} of {height} output rows at a time. */
+static void stream_{first_layer}(te_model_hook hook, void *context) {{
+    static const te_stream_image images[{count}] = {{
+{"".join(images)}    }};
+    te_stream_strip strips[{count}];
+{"".join(copies)}    te_stream_begin(images, strips, {count});
+    for (int32_t row = 0; row < {height}; row += {stream.rows}) {{
+        te_stream_advance(images, strips, {count}, row + {stream.rows} < {height} ? row + {stream.rows} : {height});
+{"".join(runs)}    }}
+}}
+
+"""
+
+
+def _as_values(pointer: str, tensor: Tensor, constant: str = "") -> str:
+    """A pointer to bytes, to what a tensor is made of."""
+    return f"({constant}int16_t *)({constant}void *){pointer}" if tensor.dtype == np.int16 else pointer
+
+
 def _functions(program: Program) -> str:
     offsets = program.plan.offsets
 
@@ -271,27 +359,23 @@ def _functions(program: Program) -> str:
         return f"arena.bytes + {offsets[tensor]}"
 
     lines = []
-    for index, (call, scratch) in enumerate(zip(program.calls, program.plan.scratch_offsets, strict=True)):
-        inputs = ", ".join(address(tensor) for tensor in call.inputs)
-        if call.inputs_as_array:
-            inputs = f"(const {call.output.dtype.name}_t *const[]){{{inputs}}}"
+    layer = 0
+    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+        if isinstance(step, Stream):
+            lines.append(f"    stream_{layer}(hook, context);")
+            layer += len(step.calls)
+            continue
+        inputs = ", ".join(address(tensor) for tensor in step.inputs)
+        if step.inputs_as_array:
+            inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
         work = "NULL" if scratch is None else f"arena.bytes + {scratch}"
-        arguments = [f"&layer_{index}", inputs, address(call.output), work]
-        lines.append(f"    /* {index}: {comment_safe(call.op)} {call.name} */")
-        lines.append(f"    {call.function}({', '.join(arguments)});")
-        lines.append(f"    layer_done(hook, context, {index});")
+        arguments = [f"&layer_{layer}", inputs, address(step.output), work]
+        lines.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
+        lines.append(f"    {step.function}({', '.join(arguments)});")
+        lines.append(f"    layer_done(hook, context, {layer});")
+        layer += 1
     calls = "\n".join(lines)
     return f"""\
-static inline void layer_done(te_model_hook hook, void *context, int32_t layer) {{
-#ifdef TE_LAYERS
-    if (hook != NULL) {{
-        hook(context, layer);
-    }}
-#else
-    (void)hook, (void)context, (void)layer;
-#endif
-}}
-
 int8_t *te_model_input(void) {{
     return {address(program.input)};
 }}

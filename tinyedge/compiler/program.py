@@ -14,6 +14,8 @@ from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
 from tinyedge.compiler.lowering import lower
 from tinyedge.compiler.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.passes.stream_rows import stream_rows
+from tinyedge.compiler.stream import Step, Stream, layers_of
 from tinyedge.errors import ModelError
 
 _LAYER_NAME_LENGTH = 48
@@ -26,7 +28,7 @@ class Program:
     Attributes:
         graph: After the passes.
         instruction_set: What its kernels are written for, see `tinyedge.compiler.instruction_sets`.
-        calls: One a layer, in execution order, with short unique names.
+        steps: Calls, and streams of several, in execution order.
         plan: Of the arena.
         macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
         parameters: Values of the model's weights and biases.
@@ -35,11 +37,27 @@ class Program:
 
     graph: Graph
     instruction_set: str
-    calls: tuple[KernelCall, ...]
+    steps: tuple[Step, ...]
     plan: MemoryPlan
     macs: int
     parameters: int
     constant_bytes: int
+
+    @property
+    def calls(self) -> tuple[KernelCall, ...]:
+        """One a layer, in execution order, with short unique names."""
+        return tuple(layers_of(self.steps))
+
+    def streams(self) -> tuple[tuple[int, int, int], ...]:
+        """The first and the last layer of each stream, and how many rows of its output a strip has."""
+        found = []
+        layer = 0
+        for step in self.steps:
+            count = len(layers_of([step]))
+            if isinstance(step, Stream):
+                found.append((layer, layer + count - 1, step.rows))
+            layer += count
+        return tuple(found)
 
     @property
     def input(self) -> Tensor:
@@ -52,13 +70,16 @@ class Program:
         return self.graph.outputs[0]
 
 
-def compile_graph(graph: Graph, instruction_set: str = PORTABLE, without: Collection[str] = ()) -> Program:
+def compile_graph(
+    graph: Graph, instruction_set: str = PORTABLE, without: Collection[str] = (), patch: bool = False
+) -> Program:
     """Simplify the graph, lower each operator to a kernel call, and plan the arena.
 
     Args:
         graph: As read; its operators and tensors may be changed.
         instruction_set: What the kernels may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
         without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
+        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
@@ -74,7 +95,7 @@ def compile_graph(graph: Graph, instruction_set: str = PORTABLE, without: Collec
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
     calls = _with_unique_names([lower(operator) for operator in graph.operators])
-    return _program(graph, calls, instruction_set, parameters)
+    return _program(graph, calls, instruction_set, parameters, without, patch)
 
 
 def with_instruction_set(portable: Program, instruction_set: str) -> Program:
@@ -87,13 +108,21 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
     return _program(portable.graph, list(portable.calls), instruction_set, portable.parameters)
 
 
-def _program(graph: Graph, portable_calls: list[KernelCall], instruction_set: str, parameters: int) -> Program:
+def _program(
+    graph: Graph,
+    portable_calls: list[KernelCall],
+    instruction_set: str,
+    parameters: int,
+    without: Collection[str] = (),
+    patch: bool = False,
+) -> Program:
     calls = specialise(portable_calls, instruction_set)
+    steps = [*calls] if "stream_rows" in without else stream_rows(graph, calls, patch)
     return Program(
         graph=graph,
         instruction_set=instruction_set,
-        calls=tuple(calls),
-        plan=plan_memory(graph, calls),
+        steps=tuple(steps),
+        plan=plan_memory(graph, steps),
         macs=sum(call.macs for call in calls),
         parameters=parameters,
         constant_bytes=sum(array.values.nbytes for array in unique_constants(calls)),

@@ -50,19 +50,22 @@ class AotRuntime:
 
     name = "aot"
 
-    def __init__(self, model: Path, instruction_set: str = PORTABLE, without: Collection[str] = ()) -> None:
+    def __init__(
+        self, model: Path, instruction_set: str = PORTABLE, without: Collection[str] = (), patch: bool = False
+    ) -> None:
         """Compile the model and load it.
 
         Args:
             model: A full-INT8 .tflite file.
             instruction_set: Of the kernels; this machine runs what stands in for those of another processor in C.
             without: Passes to leave out, see `tinyedge.compiler.passes.simplify`.
+            patch: Whether streams may cost any number of instructions.
 
         Raises:
             ModelError: The model cannot be read or compiled.
             ToolMissing: There is no working C compiler.
         """
-        self._load(compile_graph(read_tflite(Path(model)), instruction_set, without))
+        self._load(compile_graph(read_tflite(Path(model)), instruction_set, without, patch))
 
     @classmethod
     def from_graph(cls, graph: Graph) -> "AotRuntime":

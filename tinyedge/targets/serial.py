@@ -10,7 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import IO, Any, Protocol, TypeVar
 
@@ -430,14 +430,17 @@ class DeviceClient:
         Raises:
             TargetError: The image was built without `layers`.
         """
-        return [
-            _within_brackets(line, "te-layer", "te layers", self._parse_layer)
-            for line in self.command("te layers", _INFERENCE_TIMEOUT_S)
-        ]
+        found: dict[int, LayerCount] = {}
+        for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
+            index, layer = _within_brackets(line, "te-layer", "te layers", self._parse_layer)
+            # A layer that runs a strip of rows at a time has a line a strip.
+            earlier = found[index].count if index in found else 0
+            found[index] = replace(layer, count=earlier + layer.count)
+        return [found[index] for index in sorted(found)]
 
-    def _parse_layer(self, text: str) -> LayerCount:
-        _, op, kernel, macs, count, name = text.split(",", 5)
-        return LayerCount(name, op, kernel, int(macs), self._to_instructions(Fraction(count)))
+    def _parse_layer(self, text: str) -> tuple[int, LayerCount]:
+        index, op, kernel, macs, count, name = text.split(",", 5)
+        return int(index), LayerCount(name, op, kernel, int(macs), self._to_instructions(Fraction(count)))
 
     def _to_instructions(self, count: Fraction) -> int:
         """A count of ticks as instructions; a count of cycles as it is."""

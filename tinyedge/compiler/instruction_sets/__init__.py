@@ -6,7 +6,7 @@ processor, and the planner and the emitter take either.
 
 from collections.abc import Callable
 
-from tinyedge.compiler.instruction_sets.dsp import use_dsp
+from tinyedge.compiler.instruction_sets.dsp import limit_depthwise_rows, use_dsp
 from tinyedge.compiler.instruction_sets.mve import use_mve
 from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.errors import ConfigError
@@ -33,3 +33,8 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
     if instruction_set not in _SETS:
         raise ConfigError(f"no instruction set {instruction_set}: give one of {', '.join(INSTRUCTION_SETS)}")
     return [_SETS[instruction_set](call) for call in calls]
+
+
+def limit_rows(call: KernelCall, rows: int) -> KernelCall:
+    """Take the scratch that a call has for many output rows at once from one that makes at most `rows` of them."""
+    return limit_depthwise_rows(call, rows) if call.function == "te_depthwise_conv2d_s8_dsp" else call

@@ -94,7 +94,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     plane_w = (padded_w + 1) // 2 * 2
     three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     strip_h = _strip_rows(vertical, out_h, 8 * plane_w)
-    scratch_bytes = (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, strip_h)
+    scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, strip_h, three)
     if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
         return None  # Mostly padding, as where taps lie far apart.
     geometry = [value for value in fields.values() if isinstance(value, int)]
@@ -115,6 +115,20 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
         scratch_bytes=scratch_bytes,
     )
+
+
+def limit_depthwise_rows(call: KernelCall, rows: int) -> KernelCall:
+    """Return a depthwise convolution that widens the input of no more than some output rows at once."""
+    fields = call.fields
+    plane_w, strip_h, three = integers(fields, "plane_w", "strip_h", "three")
+    strip_h = min(strip_h, rows)
+    vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
+    scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, strip_h, bool(three))
+    return dataclasses.replace(call, fields={**fields, "strip_h": strip_h}, scratch_bytes=scratch_bytes)
+
+
+def _depthwise_scratch_bytes(vertical: Window, plane_w: int, strip_h: int, three: bool) -> int:
+    return (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, strip_h)
 
 
 def _input_rows(vertical: Window, out_rows: int) -> int:

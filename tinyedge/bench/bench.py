@@ -41,6 +41,7 @@ def run_bench(
     layers: bool = False,
     port: str = AUTO,
     timed_runs: int = 10,
+    patch: bool = False,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -58,6 +59,7 @@ def run_bench(
         layers: Whether to measure each layer; emulator only.
         port: The serial port of a board, or "auto".
         timed_runs: Of how many inferences a board's medians are.
+        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
 
     Returns:
         The report, and the budgets that it is held against.
@@ -67,11 +69,11 @@ def run_bench(
     images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, patch=patch)
         report = bench_host(subject, options)
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, patch=patch)
         report = bench_emulator(subject, board, options)
     elif target == "board":
         names = () if runtime in (None, "all") else (runtime,)

@@ -45,6 +45,7 @@ class BenchOptions:
         accuracy_images: Test images for the accuracy; None for all of them.
         layers: Whether to measure each layer; emulator only.
         timed_runs: Of how many inferences a board's medians are.
+        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
     """
 
     runtimes: tuple[str, ...]
@@ -55,6 +56,7 @@ class BenchOptions:
     accuracy_images: int | None = None
     layers: bool = False
     timed_runs: int = 10
+    patch: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
-    program = compile_graph(read_tflite(subject.model))
+    program = compile_graph(read_tflite(subject.model), patch=options.patch)
     inputs = choose_inputs(subject, program, options)
     golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
-        runtime = _open_runtime(name, subject)
+        runtime = _open_runtime(name, subject, options)
         outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
         if name == "tflm":
@@ -134,7 +136,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     for name in options.runtimes:
         if name not in FIRMWARE_RUNTIMES:
             raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
-    program = compile_graph(read_tflite(subject.model), board.instruction_set)
+    program = compile_graph(read_tflite(subject.model), board.instruction_set, patch=options.patch)
     inputs = choose_inputs(subject, program, options)
     golden = golden_outputs(subject.model, inputs)
     records, images = [], []
@@ -158,7 +160,7 @@ def _run_on_emulator(
     graph = read_tflite(subject.model)
     output_shape = graph.outputs[0].shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
-        image = build_firmware(subject.model, board, Path(folder), runtime)
+        image = build_firmware(subject.model, board, Path(folder), runtime, patch=options.patch)
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
             client.check_model(graph.sha256)
@@ -191,7 +193,7 @@ def _run_on_emulator(
         inputs=len(inputs),
         accuracy=accuracy,
         accuracy_images=images,
-        layers=_profile(subject.model, board, inputs[-1]) if options.layers else (),
+        layers=_profile(subject.model, board, inputs[-1], options.patch) if options.layers else (),
         stack_used_bytes=stack_used_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         **compare(outputs, golden),
@@ -199,10 +201,10 @@ def _run_on_emulator(
     return record, outputs, image
 
 
-def _profile(model: Path, board: Board, value: np.ndarray) -> tuple[LayerRecord, ...]:
+def _profile(model: Path, board: Board, value: np.ndarray, patch: bool) -> tuple[LayerRecord, ...]:
     """Measure each layer in an image of its own: names and the calls between layers are in no other."""
     with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
-        image = build_firmware(model, board, Path(folder), layers=True)
+        image = build_firmware(model, board, Path(folder), layers=True, patch=patch)
         with Emulator(image.elf, board) as emulator:
             emulator.client.load(value.tobytes())
             layers = emulator.client.layers()
@@ -232,12 +234,12 @@ def golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _open_runtime(name: str, subject: Subject) -> Runtime:
+def _open_runtime(name: str, subject: Subject, options: BenchOptions) -> Runtime:
     """Open a host runtime by name; each import is as heavy as its package."""
     if name == "aot":
         from tinyedge.runtimes.aot import AotRuntime
 
-        return AotRuntime(subject.model)
+        return AotRuntime(subject.model, patch=options.patch)
     if name == "tflm":
         from tinyedge.runtimes.tflm import TflmRuntime
 

@@ -24,6 +24,11 @@ def bench(
     ),
     data: str = typer.Option(None, help="Data set in place of a run's own, which may lie elsewhere on this machine."),
     layers: bool = typer.Option(False, "--layers", help="Measure each layer; emulator only."),
+    patch: bool = typer.Option(
+        False,
+        "--patch",
+        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+    ),
     json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
 ) -> None:
     """Measure size, speed, accuracy and bit-exactness of a model."""
@@ -44,6 +49,7 @@ def bench(
         layers=layers,
         port=port,
         timed_runs=timed_runs,
+        patch=patch,
     )
     if json is not None and str(json) == "-":
         typer.echo(json_module.dumps(report.to_json(), indent=2))

@@ -17,6 +17,11 @@ def build(
     enroll: int = typer.Option(
         0, "--enroll", min=0, metavar="CLASSES", help="Let the image learn so many classes from the model's embedding."
     ),
+    patch: bool = typer.Option(
+        False,
+        "--patch",
+        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+    ),
     json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
@@ -31,7 +36,9 @@ def build(
         from tinyedge.learning.embedding import read_embedding
 
         read_embedding(file)
-    image = build_firmware(file, load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers, classes=enroll)
+    image = build_firmware(
+        file, load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers, classes=enroll, patch=patch
+    )
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

@@ -161,6 +161,7 @@ def build_firmware(
     mlperf_id: str = "",
     layers: bool = False,
     classes: int = 0,
+    patch: bool = False,
 ) -> FirmwareImage:
     """Compile a model to C, or pair it with TFLite Micro, and build the firmware around it.
 
@@ -173,6 +174,7 @@ def build_firmware(
         layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
         classes: How many classes the image can learn; its output is then the model's embedding, see
             `tinyedge.compiler.embedding`. 0: it learns none.
+        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
 
     Raises:
         BudgetExceeded: The image does not fit the board, can use more stack than it sets aside, or the classes do not
@@ -192,7 +194,7 @@ def build_firmware(
     if classes:
         check_classes(classes, cut_at_embedding(graph).elements, board)
     headers = prepare_benchmark(Path(model), graph, mlperf_id) if mlperf_id else {}
-    program = compile_graph(graph, board.instruction_set)
+    program = compile_graph(graph, board.instruction_set, patch=patch)
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
         emit(program, sources)

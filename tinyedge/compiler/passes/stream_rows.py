@@ -26,10 +26,11 @@ _MAX_SHARE = 0.03
 
 
 def stream_rows(graph: Graph, calls: Sequence[KernelCall], at_any_cost: bool = False) -> list[Step]:
-    """Choose the streams with which the arena is smallest and, among those, the ones that take least time.
+    """Choose the streams with which the fullest step needs least memory and, of those, the ones that take least time.
 
     What a step needs does not depend on how the layers before and after it are joined, for what one step hands over to
-    another is whole. So dynamic programming finds the best of all partitions into steps.
+    another is whole. So dynamic programming finds the best of all partitions into steps. A plan of several steps may
+    need more than the fullest of them does, so that another partition may still have a slightly smaller arena.
 
     Args:
         graph: After the other passes.

@@ -1,6 +1,6 @@
 """Runs whole compiled models, many in one program, on this machine or on an emulated board."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from case_machines import KernelBuild
 from case_programs import CaseEntry, CaseOutcome, run_entries
 
 from tinyedge.compiler.emitter import emit
-from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -32,8 +32,10 @@ class ModelCase:
     inputs: np.ndarray
 
 
-def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
-    """What the compiled models give, and in how many instructions where the machine counts."""
+def model_outcomes(
+    cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path, rewrite: Callable[[Program], Program] | None = None
+) -> list[CaseOutcome]:
+    """What the compiled and rewritten models give, and in how many instructions where the machine counts."""
     objects, entries = [], []
     for index, case in enumerate(cases):
         path = folder / f"model_{index}.tflite"
@@ -42,6 +44,7 @@ def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Pat
             program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
         except TinyEdgeError as error:
             raise AssertionError(f"{case.label}: {error}") from error
+        program = program if rewrite is None else rewrite(program)
         sources = folder / f"model_{index}"
         emit(program, sources)
         # Each model has functions of its own names; the kernels are shared.
@@ -69,9 +72,11 @@ def model_outcomes(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Pat
     return run_entries(entries, kernels, folder, objects)
 
 
-def assert_models_bit_exact(cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
+def assert_models_bit_exact(
+    cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path, rewrite: Callable[[Program], Program] | None = None
+) -> list[CaseOutcome]:
     """Fail, naming the case, unless every output byte of every run equals TFLite Micro's."""
-    outcomes = model_outcomes(cases, kernels, folder)
+    outcomes = model_outcomes(cases, kernels, folder, rewrite)
     for index, (case, outcome) in enumerate(zip(cases, outcomes, strict=True)):
         expected = TflmRuntime(folder / f"model_{index}.tflite").run(case.inputs)
         differing = int((outcome.outputs != expected).sum())

@@ -7,6 +7,7 @@ import threading
 import time
 import tty
 import zlib
+from fractions import Fraction
 
 import pytest
 
@@ -53,6 +54,13 @@ def test_a_whole_session_over_a_port(client):
     ]
     with pytest.raises(TargetError, match="only an emulator counts instructions"):
         client.instructions()
+
+
+def test_the_strips_of_a_layer_are_added_up(client, monkeypatch):
+    lines = ["te-layer-[0,A,a,3,1.250,x]", "te-layer-[1,B,b,5,2.000,y]", "te-layer-[0,A,a,3,4.000,x]"]
+    monkeypatch.setattr(client, "command", lambda *_: lines)
+    monkeypatch.setattr(client, "_instructions_per_tick", Fraction(40))
+    assert [(layer.name, layer.macs, layer.count) for layer in client.layers()] == [("x", 3, 210), ("y", 5, 80)]
 
 
 def test_handshake_finds_a_device_in_the_middle_of_a_command(port):

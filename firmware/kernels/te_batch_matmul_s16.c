@@ -14,7 +14,8 @@ static int16_t *multiply(const te_batch_matmul_s16_params *params, const int16_t
             const int16_t *b = rhs + col * params->rhs_col_stride;
             int64_t sum = 0;
             for (int32_t i = 0; i < params->depth; ++i) {
-                sum += *a * *b;
+                const int32_t product = *a * *b;
+                sum += product;
                 a += lhs_step;
                 b += rhs_step;
             }

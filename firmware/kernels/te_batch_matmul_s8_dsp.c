@@ -34,12 +34,11 @@ static inline void interleave_rows(const te_batch_matmul_dsp_params *params, con
     words[1] = te_load2(at + stride) | te_load2(at + 3 * stride) << 16;
 }
 
-/** Two columns from row `k` on, wherever they are; zeros past their end, and for no second column.
- *  @param second  NULL for none. */
-static void interleave(const te_batch_matmul_dsp_params *params, const int8_t *first, const int8_t *second, int32_t k,
+/** One or two columns from row `k` on, wherever they are; zeros past their end, and for no second column. */
+static void interleave(const te_batch_matmul_dsp_params *params, const int8_t *first, int32_t columns, int32_t k,
                        uint32_t words[2]) {
     const uint32_t a = four_values(params, first, k);
-    const uint32_t b = second != NULL ? four_values(params, second, k) : 0u;
+    const uint32_t b = columns == 2 ? four_values(params, first + params->rhs_col_stride, k) : 0u;
     words[0] = (a & 0x00ff00ffu) | (b & 0x00ff00ffu) << 8;
     words[1] = (a >> 8 & 0x00ff00ffu) | (b & 0xff00ff00u);
 }
@@ -52,15 +51,15 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
     const uint32_t offsets = (uint32_t)(uint8_t)low * 0x101u | (uint32_t)(uint8_t)high * 0x1010000u;
     for (int32_t col = 0; col < params->cols; col += 2) {
         const int8_t *first = rhs + col * params->rhs_col_stride;
-        const int8_t *second = col + 1 < params->cols ? first + params->rhs_col_stride : NULL;
+        const int32_t columns = col + 1 < params->cols ? 2 : 1;
         uint32_t *words = stream + 2;
         int32_t first_sum = 0;
         int32_t second_sum = 0;
         for (int32_t k = 0; k < params->depth; k += 4) {
-            if (params->rhs_col_stride == 1 && second != NULL && k + 4 <= params->depth) {
+            if (params->rhs_col_stride == 1 && columns == 2 && k + 4 <= params->depth) {
                 interleave_rows(params, first, k, words);
             } else {
-                interleave(params, first, second, k, words);
+                interleave(params, first, columns, k, words);
             }
             first_sum = te_dual_mac(te_even_bytes(words[0]), ones, first_sum);
             first_sum = te_dual_mac(te_even_bytes(words[1]), ones, first_sum);

@@ -29,7 +29,7 @@ static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_
                          "le lr, 1b"
                          : "+r"(to), "+r"(from)
                          : "r"(run), "r"(from_row), "r"(rows)
-                         : "lr", "q0", "p0", "memory");
+                         : "lr", "q0", TE_PREDICATE_CLOBBER "memory");
     } else if (rounds > 0) { /* Three taps of whole vectors. */
         const int32_t gap = from_row - run;
         __asm__ volatile("1:\n\t"

@@ -38,7 +38,7 @@ static void mean_of(const te_mean_mve_params *params, const int8_t *input, int8_
                      : "+l"(input)
                      : "l"(output), "r"(params->count), "r"(channels), "r"(stride), "r"(params->offset),
                        "r"(params->rounding), "r"(params->multiplier), "r"(params->left_shift)
-                     : "lr", "q0", "q1", "q2", "q3", "p0", "memory");
+                     : "lr", "q0", "q1", "q2", "q3", TE_PREDICATE_CLOBBER "memory");
 }
 
 #else /* The same in C, one channel at a time. */

@@ -15,6 +15,14 @@
 #define TE_MVE_ASSEMBLY 0
 #endif
 
+/** Among the clobbers of assembly that uses the register of vector predicates. Clang has no name for it, and keeps nothing
+ *  in it beside such a statement. */
+#ifdef __clang__
+#define TE_PREDICATE_CLOBBER
+#else
+#define TE_PREDICATE_CLOBBER "p0",
+#endif
+
 /** Copies bytes that do not overlap; short runs, for which memcpy() is a long way. */
 static inline void te_copy_mve(int8_t *to, const int8_t *from, int32_t count) {
 #if TE_MVE_ASSEMBLY

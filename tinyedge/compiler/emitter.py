@@ -319,6 +319,7 @@ def _stream(stream: Stream, first_layer: int, scratch: int, offsets: dict[Tensor
         arguments = [f"&params_{layer}", *inputs, _as_values(f"strips[{index}].output", call.output), work]
         changes = [
             f"            params_{layer}.{varying.member} = "
+            f"{'' if varying.kind == 'int32_t' else f'({varying.kind})'}"
             f"{'' if varying.factor == 1 else f'{varying.factor} * '}strips[{index}].{varying.figure};\n"
             for varying in form.varying
         ]

@@ -12,6 +12,7 @@ from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.compiler.lowering.window import PIXEL, Window
 
 _WINDOWED = ("te_conv2d_", "te_depthwise_conv2d_", "te_average_pool_", "te_max_pool_")
+_NARROW = frozenset({"te_depthwise_conv2d_s8_dsp"})  # Sizes in 16 bits.
 _PIXELS = "te_fully_connected_"
 _COUNTED = frozenset(
     {
@@ -30,11 +31,13 @@ class Varying:
         member: In C: "in_h", "dims[3]".
         figure: What it is a multiple of, a member of `te_stream_strip`: "in_h", "out_h" or "pad_top".
         factor: How many times.
+        kind: The member's type in C, which holds every value that it can have.
     """
 
     member: str
     figure: str
     factor: int = 1
+    kind: str = "int32_t"
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def _windowed(call: KernelCall) -> StripForm | None:
     covered = pad_top < reach and (out_h - 1) * stride_h - pad_top < in_h
     if batches != 1 or (source.shape[1], output.shape[1]) != (in_h, out_h) or not covered:
         return None
-    return StripForm(window, tuple(Varying(name, name) for name in ("in_h", "out_h", "pad_top")))
+    kind = "int16_t" if call.function in _NARROW else "int32_t"
+    return StripForm(window, tuple(Varying(name, name, kind=kind) for name in ("in_h", "out_h", "pad_top")))
 
 
 def _is_image(tensor: Tensor) -> bool:

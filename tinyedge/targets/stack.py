@@ -55,7 +55,7 @@ _NO_POINTERS = re.compile(r"\.(debug|vectors|boot|ARM\.|comment)")
 # Of any type but O, an object: assembly may leave its functions without a type.
 _SYMBOL = re.compile(r"^([0-9a-f]{8}) .{6}[F ] \S+\t[0-9a-f]{8} (?:\.hidden )?([^\s$]+)$")
 _FUNCTION = re.compile(r"^([0-9a-f]{8}) <([^>]+)>:$")
-_INSTRUCTION = re.compile(r"^ +[0-9a-f]+:\t(\S+)(?:\t([^@;]*))?")
+_INSTRUCTION = re.compile(r"^ *[0-9a-f]+:\t(\S+)(?:\t([^@;]*))?")
 _BRANCH = re.compile(r"^(?:bl|b|b(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))(?:\.[nw])?$")
 _BRANCH_TARGET = re.compile(r"(?:^|\s)[0-9a-f]+ <([^>+]+)>$")
 _STORE_BELOW = re.compile(r"\[sp, #-(\d+)\]!$")

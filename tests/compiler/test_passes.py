@@ -8,6 +8,7 @@ import pytest
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
 from tinyedge.compiler.graph import Graph
+from tinyedge.compiler.lowering import supported_operators
 from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
 from tinyedge.compiler.passes.alias_transposes import alias_transposes
@@ -16,6 +17,7 @@ from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.compiler.program import compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.runtimes.aot import AotRuntime
@@ -446,3 +448,13 @@ def test_random_functions(seed: int, tmp_path: Path) -> None:
     (table,) = graph.operators
     codes = np.arange(-128, 128, dtype=np.int8)
     np.testing.assert_array_equal(table.options["table"], TflmRuntime(path).run(codes[None])[0])
+
+
+@pytest.mark.parametrize("inputs", [[], [None]], ids=["none", "absent"])
+def test_operators_without_inputs_are_refused_in_a_sentence(inputs: list[None], tmp_path: Path) -> None:
+    x, y, z = image(1, 4, 4, 3), image(1, 4, 4, 3), image(1, 4, 4, 3)
+    path = tmp_path / "model.tflite"
+    for op in (*supported_operators(), "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "Unknown"):
+        path.write_bytes(build_model([OperatorSpec(op, inputs, y), OperatorSpec("ADD", [x, y], z)], [x], [z]))
+        with pytest.raises(UnsupportedOpError, match=op):
+            compile_graph(read_tflite(path))

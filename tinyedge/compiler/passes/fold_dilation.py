@@ -26,7 +26,8 @@ def fold_dilation(graph: Graph) -> None:
     writers = {output: operator for operator in graph.operators for output in operator.outputs}
     folded: set[Operator] = set()
     for operator in graph.operators:
-        split = writers.get(operator.inputs[0]) if operator.inputs[0] is not None else None
+        source = operator.inputs[0] if operator.inputs else None
+        split = None if source is None else writers.get(source)
         if operator.op not in _CONVOLUTIONS or split is None or split.op != "SPACE_TO_BATCH_ND":
             continue
         join = _only_reader(graph, readers, operator.output)

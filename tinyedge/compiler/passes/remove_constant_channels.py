@@ -189,8 +189,10 @@ def _is_channelwise(operator: Operator) -> bool:
         return False
     if operator.op == "DEPTHWISE_CONV_2D":
         return _is_plain(operator)
-    source, output = _source(operator), operator.output
-    if not _is_activation(source) or not _is_activation(output) or source.shape[-1] != output.shape[-1]:
+    source, output = operator.inputs[0], operator.output
+    if source is None or not _is_activation(source) or not _is_activation(output):
+        return False
+    if source.shape[-1] != output.shape[-1]:
         return False
     if operator.op in RESHAPES:
         return source.elements == output.elements

@@ -316,7 +316,8 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t two_rows;       /**< Whether output rows are made in twos: filters of up to 3x3 taps and strides of 1. */
-    int32_t columns;        /**< Under all outputs, their number rounded up to 4, or for two rows to 2; padding included. */
+    int32_t columns;        /**< Under all outputs, their number rounded up to 4, or to 2 where no row is made alone;
+                                 padding included. */
     const uint32_t *packed; /**< Filters, biases and factors in the order of te_depthwise_s8_mve.h. */
 } te_depthwise_conv2d_mve_params;
 

@@ -111,6 +111,24 @@ def test_buffers_lie_apart_and_hold_what_is_needed(tmp_path: Path) -> None:
     assert count > 20
 
 
+def test_a_tile_holds_what_strips_of_odd_heights_read() -> None:
+    """On a Cortex-M55 a row that is alone reads further to the right than a pair of rows."""
+    alone = 0
+    for stream in streams_of(compile_graph(read_tflite(MOBILENET), "mve")):
+        for at, call in enumerate(stream.calls, len(stream.images) - len(stream.calls)):
+            if not call.fields.get("two_rows"):
+                continue
+            out_w, columns = call.fields["out_w"], call.fields["columns"]
+            heights = {strip[at].rows for strip in stream.strips}
+            # Windows are four columns wide; a pair of rows takes two outputs at a time, a row alone four.
+            read = {x + 4 for x in range(0, out_w, 2) if max(heights) > 1}
+            read |= {x + 3 + 4 for x in range(0, out_w, 4) if any(height % 2 for height in heights)}
+            assert columns >= max(read)
+            assert stream.kernel_scratch + 64 * columns + 16 <= stream.scratch_bytes
+            alone += any(height % 2 for height in heights) and call.fields["out_h"] % 2 == 0
+    assert alone > 0
+
+
 def test_mobilenet_needs_less_than_half_the_arena() -> None:
     """By default for an estimated 3 % of instructions, with --patch for less memory."""
     plain = compile_graph(read_tflite(MOBILENET), "dsp", without=["stream_rows"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.arena import aligned
 from tinyedge.compiler.graph import Tensor
-from tinyedge.compiler.instruction_sets import limit_rows
+from tinyedge.compiler.instruction_sets import fit_to_strips
 from tinyedge.compiler.kernel_call import KernelCall, Overlap
 from tinyedge.compiler.lowering.window import PIXEL, Window
 from tinyedge.compiler.strip_form import StripForm, strip_form
@@ -149,22 +149,22 @@ def make_stream(calls: Sequence[KernelCall], rows: int) -> Stream | None:
         return None
     outside = len(images) - len(calls)
     strips = [tuple(strip) for strip in _strips(images, rows)]
-    at_once = [max(strip[index].rows for strip in strips) for index in range(len(images))]
-    limited = [limit_rows(call, most) for call, most in zip(calls, at_once[outside:], strict=True)]
+    heights = [{strip[index].rows for strip in strips} for index in range(len(images))]
+    fitted = [fit_to_strips(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
     buffers: list[int | None] = [None] * len(images)
     end = 0
     for index in range(outside, len(images) - 1):
         buffers[index] = end
         end += aligned(images[index].row_bytes * max(strip[index].end - strip[index].held for strip in strips))
     return Stream(
-        calls=tuple(limited),
+        calls=tuple(fitted),
         forms=tuple(forms),
         rows=rows,
         images=tuple(images),
         strips=tuple(strips),
         buffers=tuple(buffers),
         kernel_scratch=end,
-        scratch_bytes=end + max(call.scratch_bytes for call in limited),
+        scratch_bytes=end + max(call.scratch_bytes for call in fitted),
         overlaps=tuple(_overlaps(calls[-1], images, outside, strips)),
     )
 

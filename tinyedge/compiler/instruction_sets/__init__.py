@@ -4,10 +4,10 @@ A set maps a call to a faster one with the same bits, or returns it as it is whe
 processor, and the planner and the emitter take either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tinyedge.compiler.instruction_sets.dsp import limit_depthwise_rows, use_dsp
-from tinyedge.compiler.instruction_sets.mve import use_mve
+from tinyedge.compiler.instruction_sets.mve import fit_depthwise_tile, use_mve
 from tinyedge.compiler.kernel_call import KernelCall
 from tinyedge.errors import ConfigError
 
@@ -35,6 +35,13 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
     return [_SETS[instruction_set](call) for call in calls]
 
 
-def limit_rows(call: KernelCall, rows: int) -> KernelCall:
-    """Take the scratch that a call has for many output rows at once from one that makes at most `rows` of them."""
-    return limit_depthwise_rows(call, rows) if call.function == "te_depthwise_conv2d_s8_dsp" else call
+def fit_to_strips(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Give a call the scratch that it needs where it makes so many output rows at a time.
+
+    Args:
+        call: With the scratch for its whole output.
+        heights: Rows of each strip, in any order.
+    """
+    if call.function == "te_depthwise_conv2d_s8_dsp":
+        return limit_depthwise_rows(call, max(heights))
+    return fit_depthwise_tile(call, heights) if call.function == "te_depthwise_conv2d_s8_mve" else call

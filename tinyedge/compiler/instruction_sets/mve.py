@@ -1,7 +1,7 @@
 """The vector extension of Armv8.1-M (MVE, "Helium"): sixteen 8-bit multiply-accumulates an instruction."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -67,10 +67,10 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    in_w, in_c, out_h, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
+    in_c, out_h, multiplier_c = integers(fields, "in_c", "out_h", "multiplier_c")
     kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
-    stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left = integers(
-        fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    stride_h, stride_w, dilation_h, dilation_w, pad_top = integers(
+        fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top"
     )
     weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
     if in_c == 1:  # All filters see the one channel: that is a convolution.
@@ -83,27 +83,41 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     if factors is None:
         return None
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
-    # Four outputs of a row at a time, or two of each of two rows; then an odd row at the end is alone.
-    last = max(
-        _round_up(out_w, 2) - 2 if two_rows else 0,
-        _round_up(out_w, 4) - 1 if not two_rows or out_h % 2 else 0,
-    )
-    columns = max(pad_left + in_w, last * stride_w + _WINDOW)
+    kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
+    columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
-    dropped = ("multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     return dataclasses.replace(
         call,
         function="te_depthwise_conv2d_s8_mve",
         struct="te_depthwise_conv2d_mve_params",
         fields={
-            **without(fields, *dropped, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            **without(kept, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "two_rows": int(two_rows),
             "columns": columns,
             "packed": ConstantArray(pack_depthwise(factors, (kernel_h, kernel_w))),
         },
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
-        scratch_bytes=64 * columns + 16,
+        scratch_bytes=_tile_bytes(columns),
     )
+
+
+def fit_depthwise_tile(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Return a depthwise convolution with the tile that it needs to make so many output rows at a time."""
+    columns = _tile_columns(call.fields, heights)
+    return dataclasses.replace(call, fields={**call.fields, "columns": columns}, scratch_bytes=_tile_bytes(columns))
+
+
+def _tile_columns(fields: Fields, heights: Collection[int]) -> int:
+    """How many columns of a tile are written or read where output rows are made so many at a time."""
+    in_w, out_w, stride_w, pad_left, two_rows = integers(fields, "in_w", "out_w", "stride_w", "pad_left", "two_rows")
+    # Four outputs of a row at a time, or two of each of two rows; then an odd row at the end is alone.
+    alone = not two_rows or any(height % 2 for height in heights)
+    last = max(_round_up(out_w, 2) - 2 if two_rows else 0, _round_up(out_w, 4) - 1 if alone else 0)
+    return max(pad_left + in_w, last * stride_w + _WINDOW)
+
+
+def _tile_bytes(columns: int) -> int:
+    return 64 * columns + 16
 
 
 def _fully_connected(call: KernelCall) -> KernelCall | None:

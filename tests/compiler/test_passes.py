@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
-from tinyedge.compiler.graph import Graph
+from tinyedge.compiler.graph import Graph, Tensor
 from tinyedge.compiler.lowering import supported_operators
 from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
@@ -458,3 +458,27 @@ def test_operators_without_inputs_are_refused_in_a_sentence(inputs: list[None], 
         path.write_bytes(build_model([OperatorSpec(op, inputs, y), OperatorSpec("ADD", [x, y], z)], [x], [z]))
         with pytest.raises(UnsupportedOpError, match=op):
             compile_graph(read_tflite(path))
+
+
+def test_operators_of_several_outputs_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    x, y, z = image(1, 4, 4, 3), image(1, 4, 4, 3), image(1, 4, 4, 3)
+    further = {"PAD": [int32(*[[0, 0]] * 4)], "PADV2": [int32(*[[0, 0]] * 4)], "TRANSPOSE": [int32(0, 1, 2, 3)]}
+    models = [
+        ([OperatorSpec(op, [x, *further.get(op, [x])], y), OperatorSpec("ADD", [x, y], z)], z)
+        for op in (*supported_operators(), "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
+    ]
+    split, convolved, joined = image(4, 3, 3, 3), image(4, 1, 1, 3), image(1, 2, 2, 3)
+    dilated = [
+        OperatorSpec("SPACE_TO_BATCH_ND", [x, int32(2, 2), int32([1, 1], [1, 1])], split),
+        convolution(split, convolved),
+        OperatorSpec("BATCH_TO_SPACE_ND", [convolved, int32(2, 2), int32([0, 0], [0, 0])], joined),
+    ]
+    path = tmp_path / "model.tflite"
+    for operators, output in [*models, (dilated, joined)]:
+        path.write_bytes(build_model(operators, [x], [output]))
+        for at in range(len(operators)):
+            graph = read_tflite(path)
+            first = graph.operators[at].output
+            graph.operators[at].outputs = (first, Tensor("second", first.shape, first.dtype, first.quantisation))
+            with pytest.raises(UnsupportedOpError):
+                compile_graph(graph)

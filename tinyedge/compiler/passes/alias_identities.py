@@ -10,7 +10,7 @@ def alias_identities(graph: Graph) -> None:
     kept = []
     for operator in graph.operators:
         source = operator.inputs[0] if operator.inputs else None
-        if source is None or source.is_constant or not _copies(operator, source):
+        if source is None or source.is_constant or len(operator.outputs) != 1 or not _copies(operator, source):
             kept.append(operator)
         else:
             operator.output.base = source

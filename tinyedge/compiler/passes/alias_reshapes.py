@@ -16,6 +16,7 @@ def alias_reshapes(graph: Graph) -> None:
         source = operator.inputs[0] if operator.inputs else None
         if (
             operator.op in RESHAPES
+            and len(operator.outputs) == 1
             and source is not None
             and not source.is_constant
             and source.dtype == operator.output.dtype

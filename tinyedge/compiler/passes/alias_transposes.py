@@ -17,7 +17,7 @@ def alias_transposes(graph: Graph) -> None:
 
 def _unmoved(operator: Operator) -> Tensor | None:
     """The input of a TRANSPOSE that moves nothing."""
-    if operator.op != "TRANSPOSE" or len(operator.inputs) != 2:
+    if operator.op != "TRANSPOSE" or len(operator.inputs) != 2 or len(operator.outputs) != 1:
         return None
     source, permutation = operator.inputs
     if source is None or source.is_constant or permutation is None or permutation.data is None:

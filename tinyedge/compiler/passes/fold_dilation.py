@@ -30,6 +30,8 @@ def fold_dilation(graph: Graph) -> None:
         split = None if source is None else writers.get(source)
         if operator.op not in _CONVOLUTIONS or split is None or split.op != "SPACE_TO_BATCH_ND":
             continue
+        if len(operator.outputs) != 1 or len(split.outputs) != 1:
+            continue
         join = _only_reader(graph, readers, operator.output)
         if join is None or join.op != "BATCH_TO_SPACE_ND" or _only_reader(graph, readers, split.output) is None:
             continue
@@ -61,7 +63,8 @@ def _is_plain(convolution: Operator) -> bool:
 
 def _keep_values(split: Operator, join: Operator) -> bool:
     return all(
-        operator.inputs[0] is not None
+        len(operator.outputs) == 1
+        and operator.inputs[0] is not None
         and not operator.inputs[0].is_constant
         and len(operator.inputs[0].shape) == 4
         and operator.inputs[0].dtype in (np.int8, np.int16)

@@ -35,7 +35,7 @@ def fold_padding(graph: Graph) -> None:
 
 def _spatial_padding(operator: Operator) -> tuple[int, int, int, int] | None:
     """(top, bottom, left, right) of a PAD of height and width only, with the zero point of its input."""
-    if operator.op not in ("PAD", "PADV2") or len(operator.inputs) < 2:
+    if operator.op not in ("PAD", "PADV2") or len(operator.inputs) < 2 or len(operator.outputs) != 1:
         return None
     source, paddings = operator.inputs[:2]
     output = operator.output

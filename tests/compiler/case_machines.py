@@ -222,8 +222,13 @@ def _call(*command: object) -> None:
 def _linker_script(board: Board) -> str:
     """The firmware's, with the numbers that CMake would fill in from the board's file."""
     values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
-    template = (firmware_root() / "boards" / "te_link.ld.in").read_text().replace("@TE_RAM_", "@TE_BOARD_sram_")
-    return re.sub(r"@TE_BOARD_(\w+)@", lambda match: values[match.group(1)], template)
+    # As te_reserve_store() sets them for an image that learns nothing.
+    flash = {f"LINK_flash_{name}": values[f"flash_{name}"] for name in ("origin", "bytes")}
+    own = {"LINK_head_bytes": "0", "LINK_head_section": "", **flash}
+    own |= {f"RAM_{name}": values[f"sram_{name}"] for name in ("origin", "bytes")}
+    own |= {f"BOARD_{name}": value for name, value in values.items()}
+    template = (firmware_root() / "boards" / "te_link.ld.in").read_text()
+    return re.sub(r"@TE_(\w+)@", lambda match: own[match.group(1)], template)
 
 
 def _flat_toml(file: Path) -> dict[str, str]:

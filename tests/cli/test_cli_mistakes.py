@@ -132,7 +132,7 @@ def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
         (("bench", "m.tflite", "--runtime", "all", "--outputs", "y.npy"), "--runtime"),
         (("bench", "m.tflite", "--input", "x.npy"), "x.npy"),
         (("build", "m.tflite", "--board", "stm32f406"), "stm32f405"),
-        (("build", "m.tflite", "--runtime", "tflm"), "aot"),
+        (("build", "m.tflite", "--runtime", "litert"), "aot"),
         (("check",), "MODEL.tflite"),
         (("check", "gone.tflite"), "gone.tflite"),
         (("check", "m.tflite", "--board", "stm32f406"), "stm32f405"),

@@ -130,7 +130,7 @@ def test_a_full_class_takes_no_more(start):
 
 
 def test_an_image_that_learns_says_so(start):
-    assert '"classes":3,"store":"a file"}' in start("te info%")[0]
+    assert '"classes":3,"store":"a file",' in start("te info%")[0]
 
 
 def test_saved_classes_outlive_the_device(start):

@@ -1,6 +1,7 @@
 """Flashing: an emulated board for real, the real tools without a probe, and what they say with one."""
 
 import dataclasses
+import functools
 import os
 import re
 import select
@@ -95,7 +96,9 @@ def test_the_command_flashes_the_emulated_board_and_serves_its_port(elf):
     from tinyedge.targets.serial import DeviceClient, SerialStream
 
     command = [sys.executable, "-m", "tinyedge", "flash", elf("stm32f405"), "--emulator", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+    # Where this runs in the background, SIGINT is ignored, and would be in the child.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, preexec_fn=heed) as process:
         try:
             said = ""
             while "Ctrl-C" not in said:
@@ -108,9 +111,10 @@ def test_the_command_flashes_the_emulated_board_and_serves_its_port(elf):
             client.infer(1)
             assert client.raw() == bytes(24)
             client.close()
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
 
 
 # --- The image -----------------------------------------------------------------------------------------------------

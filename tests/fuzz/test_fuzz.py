@@ -14,7 +14,7 @@ from tinyedge.targets.sources import firmware_root
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
-SECONDS = 12
+SECONDS = 15
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
 SANITISERS = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 

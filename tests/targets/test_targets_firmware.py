@@ -196,13 +196,13 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
 def test_a_refusal_names_the_layers_to_shrink(shared_model, tmp_path):
     model = shared_model("vww_mbv1_025_int8.tflite")
     board = load_board("stm32f405")
-    file = tmp_path / "half.toml"
-    file.write_text(board.file.read_text().replace("bytes = 131072", "bytes = 65536"))
-    half = dataclasses.replace(board, name="half", file=file, sram=Memory(board.sram.origin, 65_536))
+    file = tmp_path / "less.toml"
+    file.write_text(board.file.read_text().replace("bytes = 131072", "bytes = 49152"))
+    less = dataclasses.replace(board, name="less", file=file, sram=Memory(board.sram.origin, 49_152))
     with pytest.raises(
-        BudgetExceeded, match=r"of RAM and half has 65,536; the most RAM goes to layer \d+ \(\w+ \S+, [\d,]+ bytes\): "
+        BudgetExceeded, match=r"of RAM and less has 49,152; the most RAM goes to layer \d+ \(\w+ \S+, [\d,]+ bytes\): "
     ):
-        build_firmware(model, half, tmp_path / "out")
+        build_firmware(model, less, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -201,10 +201,11 @@ static int32_t tap(const uint32_t *stream, int32_t column, int32_t row) {
     return (int8_t)(uint8_t)((stream[1 + column] >> (8 * row)) & 0xffu);
 }
 
-static int8_t output_of(const te_depthwise_strip *strip, const uint32_t *stream, const int8_t *window, int32_t rows) {
+/* `taps` is the side of the window: of a pair of rows a column less lies in the tile. */
+static int8_t output_of(const te_depthwise_strip *strip, const uint32_t *stream, const int8_t *window, int32_t taps) {
     int32_t sum = 0;
-    for (int32_t column = 0; column < TE_TILE_ROWS; ++column) {
-        for (int32_t row = 0; row < rows; ++row) {
+    for (int32_t column = 0; column < taps; ++column) {
+        for (int32_t row = 0; row < taps; ++row) {
             sum += tap(stream, column, row) * window[column * TE_TILE_COLUMN_BYTES + row];
         }
     }

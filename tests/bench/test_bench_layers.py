@@ -47,7 +47,6 @@ def test_the_layers_are_the_inference(report):
 def test_names_of_layers_take_no_flash_of_the_image_that_is_measured(report, model):
     without, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=2)
     assert without.results[0].flash_bytes == report.results[0].flash_bytes
-    assert without.results[0].instructions == report.results[0].instructions
     # To a tick, whose phase depends on when the bytes of the line arrive.
     assert abs(without.results[0].instructions - report.results[0].instructions) <= 40
 

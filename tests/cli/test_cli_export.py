@@ -45,5 +45,6 @@ def test_a_finish_is_a_step_and_in_the_manifest(run):
     assert qat["epochs"] == 0.3
     assert 0 < qat["sqnr_before_db"] < 60
     assert 0 < qat["sqnr_after_db"] < 60
-    steps = [line.rpartition("  ")[0] for line in answer.stderr.strip().splitlines()]
+    # A library may warn at the first training of a process.
+    steps = [line.rpartition("  ")[0] for line in answer.stderr.strip().splitlines() if line.endswith(" s")]
     assert steps == [*STEPS[:6], "QAT", *STEPS[6:]]

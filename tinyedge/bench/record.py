@@ -25,7 +25,7 @@ class LayerRecord:
     instructions: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchRecord:
     """One runtime on one target.
 
@@ -59,15 +59,15 @@ class BenchRecord:
 
     runtime: str
     target: str
-    board: str | None
+    board: str | None = None
     cpu: str
-    instructions: int | None
-    latency_ms: float | None
-    arena_bytes: int | None
-    ram_bytes: int | None
-    flash_bytes: int | None
-    flash_code_bytes: int | None
-    flash_model_bytes: int | None
+    instructions: int | None = None
+    latency_ms: float | None = None
+    arena_bytes: int | None = None
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    flash_code_bytes: int | None = None
+    flash_model_bytes: int | None = None
     outputs_sha256: str
     bit_exact: bool | None
     differing: int | None

@@ -135,7 +135,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     golden = golden_outputs(subject.model, inputs)
     records, images = [], []
     for name in options.runtimes:
-        record, outputs, image = _run_on_emulator(name, subject, board, inputs, golden, options)
+        record, outputs, image = _run_on_emulator(name, subject, board, program, inputs, golden, options)
         records.append(record)
         images.append(image)
         write_outputs(outputs, options)
@@ -146,18 +146,18 @@ def _run_on_emulator(
     runtime: str,
     subject: Subject,
     board: Board,
+    program: Program,
     inputs: np.ndarray,
     golden: np.ndarray | None,
     options: BenchOptions,
 ) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
     """Build an image for one runtime, and run all inputs on it."""
-    graph = read_tflite(subject.model)
-    output_shape = graph.outputs[0].shape[1:]
+    output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         image = build_firmware(subject.model, board, Path(folder), runtime, patch=options.patch)
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
-            client.check_model(graph.sha256)
+            client.check_model(program.graph.sha256)
 
             def run(values: np.ndarray) -> np.ndarray:
                 answers = []

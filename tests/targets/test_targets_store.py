@@ -9,7 +9,8 @@ import pytest
 
 from tinyedge.errors import BudgetExceeded, ConfigError, ToolMissing
 from tinyedge.targets.board import board_names, load_board
-from tinyedge.targets.firmware import build_image, check_classes, record_bytes
+from tinyedge.targets.class_record import check_classes, record_bytes
+from tinyedge.targets.firmware import build_image
 from tinyedge.targets.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"

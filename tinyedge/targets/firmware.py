@@ -18,6 +18,7 @@ from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.targets.board import Board, Memory
+from tinyedge.targets.class_record import check_classes
 from tinyedge.targets.link_map import read_link_map
 from tinyedge.targets.mlperf import MLPERF_IDS, prepare_benchmark
 from tinyedge.targets.sources import firmware_root
@@ -27,8 +28,6 @@ from tinyedge.targets.toolchain import find_build_tools, find_tool
 RUNTIMES = ("aot", "tflm")
 
 _MOST_CLASSES = 65_535
-_RECORD_EXTRA_BYTES = 32 + 4  # A header, and a CRC at the end.
-_RECORD_BLOCK_BYTES = 32
 _BUILD_TIMEOUT_S = 900
 _KERNEL_OPTIMISATION = "-O2"
 _TFLM_LIBRARY = "libtensorflow-microlite.a"
@@ -349,43 +348,6 @@ def _check_stack(stack: StackReport, board: Board) -> None:
             f"the image can use {stack.worst_case_bytes:,} bytes of stack and {board.name} sets {board.stack_bytes:,} "
             f"aside ({deepest}, an interrupt {stack.interrupt_bytes}): raise stack_bytes in {board.file.name}"
         )
-
-
-def check_classes(classes: int, values: int, board: Board) -> None:
-    """Make sure that a board can save so many classes.
-
-    Args:
-        classes: How many, at least 1.
-        values: Of an embedding.
-        board: With a store.
-
-    Raises:
-        BudgetExceeded: They do not fit a slot of its store.
-        ConfigError: The board has no store.
-    """
-    if board.store is None:
-        raise ConfigError(f"{board.name} cannot save classes: build without --enroll, or describe its [store]")
-    needed, limit = record_bytes(classes, values), board.store.slot_bytes
-    if needed > limit:
-        most = (limit - _RECORD_EXTRA_BYTES) // _class_bytes(values)
-        raise BudgetExceeded(
-            f"{classes} classes of {values:,} values take {needed:,} bytes and {board.name} saves up to {limit:,}: "
-            f"give --enroll {most} or less"
-            if most
-            else f"a class of {values:,} values takes {needed:,} bytes and {board.name} saves up to {limit:,}: "
-            "choose a model with a shorter embedding"
-        )
-
-
-def record_bytes(classes: int, values: int) -> int:
-    """What `te save` writes: firmware/app/te_store.h and te_learning_memory.c."""
-    contents = _RECORD_EXTRA_BYTES + classes * _class_bytes(values)
-    return -(-contents // _RECORD_BLOCK_BYTES) * _RECORD_BLOCK_BYTES
-
-
-def _class_bytes(values: int) -> int:
-    """A count and a sum for each value of the embedding, of int16."""
-    return 2 + 2 * values
 
 
 def _check_options(runtime: str, mlperf_id: str, layers: bool, classes: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.targets.board import load_board
-from tinyedge.targets.firmware import build_image
+from tinyedge.targets.firmware import ImageOptions, build_image
 from tinyedge.targets.sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -41,8 +41,8 @@ def image(tmp_path_factory):
         if key not in built:
             out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
             model = FIXTURES / "countdown"
-            options = {"mlperf_id": mlperf_id, "layers": layers, "classes": classes}
-            built[key] = build_image(model, load_board(name), out, **options)
+            options = ImageOptions(mlperf_id=mlperf_id, layers=layers, classes=classes)
+            built[key] = build_image(model, load_board(name), out, options)
         return built[key]
 
     return build

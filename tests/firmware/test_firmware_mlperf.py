@@ -20,7 +20,7 @@ from tinyedge.export.manifest import read_manifest
 from tinyedge.export.preprocess import quantise_images
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.targets.board import load_board
-from tinyedge.targets.firmware import build_firmware
+from tinyedge.targets.firmware import ImageOptions, build_firmware
 from tinyedge.targets.mlperf import BENCHMARKS, MLPERF_IDS, prepare_benchmark
 from tinyedge.targets.toolchain import find_build_tools, find_tool
 
@@ -58,7 +58,7 @@ def built(tmp_path_factory) -> Callable[[str], Built]:
             folder = tmp_path_factory.mktemp(mlperf_id)
             model = folder / f"{mlperf_id}.tflite"
             model.write_bytes(benchmark_model(mlperf_id))
-            done[mlperf_id] = Built(model, build_firmware(model, BOARD, folder, mlperf_id=mlperf_id).elf)
+            done[mlperf_id] = Built(model, build_firmware(model, BOARD, folder, ImageOptions(mlperf_id=mlperf_id)).elf)
         return done[mlperf_id]
 
     return build
@@ -125,7 +125,7 @@ def test_the_runner_finds_the_accuracy_and_the_throughput(built, mlperf_id):
 @pytest.mark.slow
 def test_a_model_with_a_normalisation_of_its_own_gets_plain_pixels(tmp_path):
     manifest = read_manifest(ZOO_MODEL.parent)
-    image = build_firmware(ZOO_MODEL, BOARD, tmp_path, mlperf_id="ic01")
+    image = build_firmware(ZOO_MODEL, BOARD, tmp_path, ImageOptions(mlperf_id="ic01"))
     pixels = np.random.default_rng(3).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     outputs = TflmRuntime(ZOO_MODEL).run(quantise_images(pixels, manifest))
     graph = read_tflite(ZOO_MODEL)
@@ -151,7 +151,7 @@ def test_a_model_of_another_benchmark_is_refused(tmp_path, made_for, asked, said
     path.write_bytes(benchmark_model(made_for))
     assert prepare_benchmark(path, read_tflite(path), made_for) == {}
     with pytest.raises(ModelError, match=said):
-        build_firmware(path, BOARD, tmp_path / "out", mlperf_id=asked)
+        build_firmware(path, BOARD, tmp_path / "out", ImageOptions(mlperf_id=asked))
     assert not (tmp_path / "out").exists()
 
 

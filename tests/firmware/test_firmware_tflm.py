@@ -14,7 +14,7 @@ from tinyedge.bench.bench import run_bench
 from tinyedge.errors import BudgetExceeded, TargetError, ToolMissing
 from tinyedge.targets.board import Memory, load_board
 from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import build_firmware
+from tinyedge.targets.firmware import ImageOptions, build_firmware
 from tinyedge.targets.sources import firmware_root
 from tinyedge.targets.toolchain import find_build_tools, find_tool
 
@@ -120,7 +120,7 @@ def test_missing_cpp_headers_are_told(root, tmp_path):
 
 def test_a_missing_library_is_told_by_the_command_too(root, tmp_path, model):
     with pytest.raises(TargetError) as caught:
-        build_firmware(model, BOARD, tmp_path / "out", "tflm")
+        build_firmware(model, BOARD, tmp_path / "out", ImageOptions("tflm"))
     assert f"no {root}/gen/*/lib/libtensorflow-microlite.a: {REMEDY}" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -205,7 +205,7 @@ def test_the_glue_needs_no_cpp_library_and_gives_no_warning(tmp_path):
 def test_a_model_runs_in_the_smallest_arena(root, tmp_path, model):
     add_library(root, "-mcpu=cortex-m3 -mthumb", name="other")  # It does not fit, so there is nothing to choose.
     add_library(root)
-    image = build_firmware(model, BOARD, tmp_path / "out", "tflm")
+    image = build_firmware(model, BOARD, tmp_path / "out", ImageOptions("tflm"))
     assert image.runtime == "tflm"
     # The library needs 1016 bytes and says 1000; beside the arena there are the interpreter and the resolver.
     assert 1024 < image.sizes.arena_bytes < 1024 + 256
@@ -222,7 +222,7 @@ def test_a_model_runs_in_the_smallest_arena(root, tmp_path, model):
 
 def test_int8_kernels_are_taken_where_the_library_has_them(root, tmp_path, model):
     library = add_library(root, definitions=("-DCMSIS_NN",))
-    image = build_firmware(model, BOARD, tmp_path / "out", "tflm")
+    image = build_firmware(model, BOARD, tmp_path / "out", ImageOptions("tflm"))
     names = subprocess.run(["arm-none-eabi-nm", image.elf], capture_output=True, text=True, check=True).stdout
     assert "Register_MAX_POOL_2D_INT8" in names
     assert "Register_MAX_POOL_2DEv" not in names
@@ -246,7 +246,7 @@ def test_a_board_without_room_is_told(root, tmp_path, model):
     file.write_text(BOARD.file.read_text().replace("bytes = 4194304", "bytes = 4900"))
     tiny = dataclasses.replace(BOARD, name="tiny", file=file, sram=Memory(BOARD.sram.origin, 4900))
     with pytest.raises(BudgetExceeded, match=r"TFLite Micro takes 1,024 bytes of arena and the whole file: build it"):
-        build_firmware(model, tiny, tmp_path / "out", "tflm")
+        build_firmware(model, tiny, tmp_path / "out", ImageOptions("tflm"))
     assert not (tmp_path / "out").exists()
 
 
@@ -255,7 +255,7 @@ def test_a_library_that_computes_something_else_is_told(root, tmp_path, model):
     source.write_text(source.read_text().replace("= input_.data.int8[i];", "= 0;"))
     add_library(root)
     with pytest.raises(TargetError, match="does not give the output of the interpreter on this machine"):
-        build_firmware(model, BOARD, tmp_path / "out", "tflm")
+        build_firmware(model, BOARD, tmp_path / "out", ImageOptions("tflm"))
 
 
 @needs_upstream

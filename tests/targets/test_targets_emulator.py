@@ -147,7 +147,7 @@ def test_a_published_model_gives_tflite_micros_bits(shared_model, tmp_path, name
     import numpy as np
 
     from tinyedge.runtimes.tflm import TflmRuntime
-    from tinyedge.targets.firmware import build_firmware
+    from tinyedge.targets.firmware import ImageOptions, build_firmware
 
     model, board = shared_model(name), load_board("stm32f405")
     try:
@@ -162,7 +162,7 @@ def test_a_published_model_gives_tflite_micros_bits(shared_model, tmp_path, name
         assert emulator.client.raw() == runtime.run(value).tobytes()
         whole = emulator.client.instructions()
     # The layers, hooks taken out, are the inference.
-    with Emulator(build_firmware(model, board, tmp_path, layers=True).elf, board) as emulator:
+    with Emulator(build_firmware(model, board, tmp_path, ImageOptions(layers=True)).elf, board) as emulator:
         emulator.client.load(value.tobytes())
         parts = sum(layer.count for layer in emulator.client.layers())
     assert abs(whole - parts) < whole * 1e-4

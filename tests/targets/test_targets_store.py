@@ -10,7 +10,7 @@ import pytest
 from tinyedge.errors import BudgetExceeded, ConfigError, ToolMissing
 from tinyedge.targets.board import board_names, load_board
 from tinyedge.targets.class_record import check_classes, record_bytes
-from tinyedge.targets.firmware import build_image
+from tinyedge.targets.firmware import ImageOptions, build_image
 from tinyedge.targets.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
@@ -39,7 +39,7 @@ def test_the_stm32f405_saves_in_two_sectors_of_16_kilobytes():
 @pytest.mark.parametrize("name", SAVING)
 def test_an_image_that_learns_leaves_the_store_free(tmp_path, name):
     board = load_board(name)
-    image = build_image(COUNTDOWN, board, tmp_path, classes=3)
+    image = build_image(COUNTDOWN, board, tmp_path, ImageOptions(classes=3))
     said = subprocess.run(["arm-none-eabi-objdump", "-h", image.elf], capture_output=True, text=True, check=True).stdout
     sections = [line.split() for line in said.splitlines() if line.strip()[:1].isdigit()]
     spans = [(int(row[4], 16), int(row[4], 16) + int(row[2], 16)) for row in sections]  # Where they are loaded.
@@ -62,7 +62,9 @@ def test_an_image_that_learns_leaves_the_store_free(tmp_path, name):
 
 def test_the_classes_take_their_record_of_the_ram(tmp_path):
     board = load_board("mps2_an386")
-    few, many = (build_image(COUNTDOWN, board, tmp_path / str(count), classes=count).sizes for count in (2, 20))
+    few, many = (
+        build_image(COUNTDOWN, board, tmp_path / str(count), ImageOptions(classes=count)).sizes for count in (2, 20)
+    )
     assert many.ram_bytes - few.ram_bytes == record_bytes(20, 24) - record_bytes(2, 24)
     assert many.flash_bytes == few.flash_bytes
 
@@ -87,7 +89,6 @@ def test_a_board_without_a_store_is_refused():
         check_classes(1, 8, board)
 
 
-def test_an_image_learns_or_answers_as_a_benchmark(tmp_path):
+def test_an_image_learns_or_answers_as_a_benchmark():
     with pytest.raises(ConfigError, match="ic01"):
-        build_image(COUNTDOWN, load_board("stm32f405"), tmp_path / "out", mlperf_id="ic01", classes=3)
-    assert not (tmp_path / "out").exists()
+        ImageOptions(mlperf_id="ic01", classes=3)

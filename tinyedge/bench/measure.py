@@ -22,7 +22,7 @@ from tinyedge.runtimes.base import Runtime
 from tinyedge.targets.board import Board
 from tinyedge.targets.emulator import Emulator
 from tinyedge.targets.firmware import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.targets.firmware import FirmwareImage, build_firmware
+from tinyedge.targets.firmware import FirmwareImage, ImageOptions, build_firmware
 from tinyedge.targets.toolchain import find_tool
 
 RUNTIMES = ("onnx", "litert", "tflm", "aot")
@@ -154,7 +154,7 @@ def _run_on_emulator(
     """Build an image for one runtime, and run all inputs on it."""
     output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
-        image = build_firmware(subject.model, board, Path(folder), runtime, patch=options.patch)
+        image = build_firmware(subject.model, board, Path(folder), ImageOptions(runtime), patch=options.patch)
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
             client.check_model(program.graph.sha256)
@@ -197,7 +197,7 @@ def _run_on_emulator(
 def _profile(model: Path, board: Board, value: np.ndarray, patch: bool) -> tuple[LayerRecord, ...]:
     """Measure each layer in an image of its own: names and the calls between layers are in no other."""
     with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
-        image = build_firmware(model, board, Path(folder), layers=True, patch=patch)
+        image = build_firmware(model, board, Path(folder), ImageOptions(layers=True), patch=patch)
         with Emulator(image.elf, board) as emulator:
             emulator.client.load(value.tobytes())
             layers = emulator.client.layers()

@@ -26,7 +26,7 @@ def build(
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
     from tinyedge.targets.board import load_board
-    from tinyedge.targets.firmware import build_firmware
+    from tinyedge.targets.firmware import ImageOptions, build_firmware
     from tinyedge.targets.model_path import default_firmware_folder, resolve_model
 
     start = time.perf_counter()
@@ -36,9 +36,8 @@ def build(
         from tinyedge.learning.embedding import read_embedding
 
         read_embedding(file)
-    image = build_firmware(
-        file, load_board(board), folder, runtime, mlperf_id=mlperf, layers=layers, classes=enroll, patch=patch
-    )
+    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll)
+    image = build_firmware(file, load_board(board), folder, options, patch=patch)
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

@@ -18,7 +18,7 @@ from tinyedge.learning.task import FewShotTask, draw_task, load_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.targets.board import Board
 from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import build_firmware
+from tinyedge.targets.firmware import ImageOptions, build_firmware
 from tinyedge.targets.model_path import resolve_model
 from tinyedge.targets.serial import DeviceClient
 
@@ -150,7 +150,7 @@ def enroll_emulated(lesson: Lesson, board: Board, options: EnrollOptions, announ
     """
     announce(f"building for {board.name}")
     with tempfile.TemporaryDirectory(prefix="tinyedge-enroll-") as folder:
-        image = build_firmware(lesson.model, board, Path(folder), classes=len(lesson.task.classes))
+        image = build_firmware(lesson.model, board, Path(folder), ImageOptions(classes=len(lesson.task.classes)))
         with Emulator(image.elf, board) as emulator:
             return teach(emulator.client, lesson, options, announce)
 

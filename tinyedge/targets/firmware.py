@@ -42,6 +42,47 @@ _NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": ""}
 
 
 @dataclass(frozen=True)
+class ImageOptions:
+    """What an image does beside running a model.
+
+    Attributes:
+        runtime: One of `RUNTIMES`.
+        mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
+        layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
+        classes: How many classes the image can learn; its output is then the model's embedding, see
+            `tinyedge.compiler.embedding`. 0: it learns none.
+
+    Raises:
+        ConfigError: There is no such runtime or benchmark, or the options exclude each other.
+    """
+
+    runtime: str = "aot"
+    mlperf_id: str = ""
+    layers: bool = False
+    classes: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.classes <= _MOST_CLASSES:
+            raise ConfigError(f"an image cannot learn {self.classes} classes: give 1 to {_MOST_CLASSES:,}")
+        if self.classes and self.mlperf_id:
+            raise ConfigError(
+                f"an image that learns classes gives an embedding and {self.mlperf_id} asks for a result: give one"
+            )
+        if self.runtime not in RUNTIMES:
+            raise ConfigError(f"no runtime {self.runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
+        if self.mlperf_id and self.mlperf_id not in MLPERF_IDS:
+            raise ConfigError(f"no MLPerf Tiny benchmark {self.mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
+        if self.layers and self.runtime == "tflm":
+            raise ConfigError(
+                "a release library of TFLite Micro tells of no layers: leave --layers out, or --runtime tflm"
+            )
+        if self.classes and self.runtime == "tflm":
+            raise ConfigError(
+                "TFLite Micro runs whole models, not the encoder alone: leave --enroll or --runtime tflm out"
+            )
+
+
+@dataclass(frozen=True)
 class FirmwareSizes:
     """What an image takes.
 
@@ -155,11 +196,8 @@ def build_firmware(
     model: Path,
     board: Board,
     out: Path,
-    runtime: str = "aot",
+    options: ImageOptions = ImageOptions(),
     *,
-    mlperf_id: str = "",
-    layers: bool = False,
-    classes: int = 0,
     patch: bool = False,
 ) -> FirmwareImage:
     """Compile a model to C, or pair it with TFLite Micro, and build the firmware around it.
@@ -168,31 +206,26 @@ def build_firmware(
         model: A full-INT8 .tflite file.
         board: What to build for.
         out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
-        runtime: One of `RUNTIMES`.
-        mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
-        layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
-        classes: How many classes the image can learn; its output is then the model's embedding, see
-            `tinyedge.compiler.embedding`. 0: it learns none.
+        options: See `ImageOptions`.
         patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
 
     Raises:
         BudgetExceeded: The image does not fit the board, can use more stack than it sets aside, or the classes do not
             fit its store.
-        ConfigError: There is no such runtime or benchmark, or the board cannot save classes.
+        ConfigError: The board cannot save classes.
         ModelError: The model cannot be read or compiled, or is not for that benchmark.
         ToolMissing: The cross compiler, CMake or Ninja is not installed.
         TargetError: The C does not compile.
     """
-    _check_options(runtime, mlperf_id, layers, classes)
     find_build_tools()  # Before the work, not after it.
-    if runtime == "tflm":
+    if options.runtime == "tflm":
         from tinyedge.targets.tflm_firmware import build_tflm_firmware  # It builds its images with this module.
 
-        return build_tflm_firmware(Path(model), board, out, mlperf_id=mlperf_id)
+        return build_tflm_firmware(Path(model), board, out, options)
     graph = read_tflite(Path(model))
-    if classes:
-        check_classes(classes, cut_at_embedding(graph).elements, board)
-    headers = prepare_benchmark(Path(model), graph, mlperf_id) if mlperf_id else {}
+    if options.classes:
+        check_classes(options.classes, cut_at_embedding(graph).elements, board)
+    headers = prepare_benchmark(Path(model), graph, options.mlperf_id) if options.mlperf_id else {}
     program = compile_graph(graph, board.instruction_set, patch=patch)
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
@@ -200,7 +233,7 @@ def build_firmware(
         for name, text in headers.items():
             (sources / name).write_text(text)
         try:
-            return build_image(sources, board, out, runtime, mlperf_id=mlperf_id, layers=layers, classes=classes)
+            return build_image(sources, board, out, options)
         except RegionsOverflowed as error:
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
@@ -208,56 +241,31 @@ def build_firmware(
             ) from error
 
 
-def build_image(
-    model_dir: Path,
-    board: Board,
-    out: Path,
-    runtime: str = "aot",
-    *,
-    mlperf_id: str = "",
-    layers: bool = False,
-    classes: int = 0,
-) -> FirmwareImage:
+def build_image(model_dir: Path, board: Board, out: Path, options: ImageOptions = ImageOptions()) -> FirmwareImage:
     """Build the firmware around a model that is C already.
 
     Args:
         model_dir: Holds model.c, model.h and the kernels, as `tinyedge compile` writes them.
         board: As for `build_firmware`.
         out: As for `build_firmware`.
-        runtime: As for `build_firmware`.
-        mlperf_id: As for `build_firmware`.
-        layers: As for `build_firmware`.
-        classes: As for `build_firmware`; the model's output is the embedding already.
+        options: See `ImageOptions`; where classes are learned, the model's output is the embedding already.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    _check_options(runtime, mlperf_id, layers, classes)
     for ram in ("sram",) if board.tcm is None else ("tcm", "sram"):
         with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
             build = Path(folder)
-            configure_image(
-                model_dir, board, build, runtime, ram=ram, mlperf_id=mlperf_id, layers=layers, classes=classes
-            )
+            configure_image(model_dir, board, build, options, ram=ram)
             try:
-                return finish_image(build, board, out, runtime, ram=ram, classes=classes)
+                return finish_image(build, board, out, options, ram=ram)
             except RegionsOverflowed as error:
                 if ram == "sram" or "RAM" not in error.regions:
                     raise
     raise AssertionError("the last memory either holds the variables or raises")
 
 
-def configure_image(
-    model_dir: Path,
-    board: Board,
-    build: Path,
-    runtime: str = "aot",
-    *,
-    ram: str = "sram",
-    mlperf_id: str = "",
-    layers: bool = False,
-    classes: int = 0,
-) -> None:
+def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOptions, *, ram: str = "sram") -> None:
     """Prepare a folder for `compile_image`.
 
     Args:
@@ -265,11 +273,8 @@ def configure_image(
         board: As for `build_firmware`.
         build: Exists. It may have been configured before, for this model and another board with the same compiler
             flags: then model and runtime are not compiled again.
-        runtime: As for `build_firmware`.
+        options: As for `build_image`.
         ram: The board's memory for the variables and the stack: "sram", or "tcm" where it has one.
-        mlperf_id: As for `build_firmware`.
-        layers: As for `build_firmware`.
-        classes: As for `build_image`.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
@@ -282,16 +287,16 @@ def configure_image(
         "BOARD_DIR": board.file.parent,
         "MODEL_DIR": Path(model_dir).resolve(),
         "RAM": ram,
-        "RUNTIME": runtime,
-        "MLPERF_ID": mlperf_id,
-        "ENROLL_CLASSES": classes,
-        "LAYERS": "ON" if layers else "OFF",
+        "RUNTIME": options.runtime,
+        "MLPERF_ID": options.mlperf_id,
+        "ENROLL_CLASSES": options.classes,
+        "LAYERS": "ON" if options.layers else "OFF",
         "TE_VERSION": __version__,
         "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
         "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
     }
-    options = [f"-D{key}={value}" for key, value in configuration.items()]
-    _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *options], board)
+    definitions = [f"-D{key}={value}" for key, value in configuration.items()]
+    _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *definitions], board)
 
 
 def compile_image(build: Path, board: Board) -> None:
@@ -303,25 +308,22 @@ def compile_image(build: Path, board: Board) -> None:
     _run([find_tool("cmake").path, "--build", build], board)
 
 
-def finish_image(
-    build: Path, board: Board, out: Path, runtime: str, *, ram: str = "sram", classes: int = 0
-) -> FirmwareImage:
+def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *, ram: str = "sram") -> FirmwareImage:
     """Compile in a folder that was configured for a board, and put the image where it belongs.
 
     Args:
         build: As for `configure_image`.
         board: As for `configure_image`.
         out: As for `build_firmware`.
-        runtime: As for `configure_image`.
+        options: As for `configure_image`.
         ram: As for `configure_image`.
-        classes: As for `configure_image`.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
     compile_image(build, board)
     gcc = find_tool("arm-none-eabi-gcc")
-    sizes = _measure(build, board, classes)
+    sizes = _measure(build, board, options.classes)
     stack = worst_case_stack(build, build / "tinyedge.elf", gcc.path, "-mfloat-abi=hard" in board.cpu_flags)
     _check_stack(stack, board)
     paths = {}
@@ -332,10 +334,11 @@ def finish_image(
     return FirmwareImage(
         **paths,
         board=board,
-        runtime=runtime,
+        runtime=options.runtime,
         compiler=f"{gcc.name} {gcc.version}",
         ram=getattr(board, ram),
-        flags=f"{board.cpu_flags} " + (_TFLM_LIBRARY if runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION}"),
+        flags=f"{board.cpu_flags} "
+        + (_TFLM_LIBRARY if options.runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION}"),
         sizes=sizes,
         stack=stack,
     )
@@ -348,23 +351,6 @@ def _check_stack(stack: StackReport, board: Board) -> None:
             f"the image can use {stack.worst_case_bytes:,} bytes of stack and {board.name} sets {board.stack_bytes:,} "
             f"aside ({deepest}, an interrupt {stack.interrupt_bytes}): raise stack_bytes in {board.file.name}"
         )
-
-
-def _check_options(runtime: str, mlperf_id: str, layers: bool, classes: int) -> None:
-    if not 0 <= classes <= _MOST_CLASSES:
-        raise ConfigError(f"an image cannot learn {classes} classes: give 1 to {_MOST_CLASSES:,}")
-    if classes and mlperf_id:
-        raise ConfigError(
-            f"an image that learns classes gives an embedding and {mlperf_id} asks for a result: give one"
-        )
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"no runtime {runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
-    if mlperf_id and mlperf_id not in MLPERF_IDS:
-        raise ConfigError(f"no MLPerf Tiny benchmark {mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
-    if layers and runtime == "tflm":
-        raise ConfigError("a release library of TFLite Micro tells of no layers: leave --layers out, or --runtime tflm")
-    if classes and runtime == "tflm":
-        raise ConfigError("TFLite Micro runs whole models, not the encoder alone: leave --enroll or --runtime tflm out")
 
 
 def _run(command: list[Any], board: Board) -> None:

@@ -19,7 +19,14 @@ from tinyedge.errors import BudgetExceeded, TargetError
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.targets.board import Board, board_names, load_board
 from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import FirmwareImage, RegionsOverflowed, compile_image, configure_image, finish_image
+from tinyedge.targets.firmware import (
+    FirmwareImage,
+    ImageOptions,
+    RegionsOverflowed,
+    compile_image,
+    configure_image,
+    finish_image,
+)
 from tinyedge.targets.mlperf import prepare_benchmark
 
 # The interpreter aligns its allocations to this, so sizes in between need not be tried.
@@ -28,14 +35,14 @@ _STEP_BYTES = 16
 _SCRATCH_BYTES = 16384
 
 
-def build_tflm_firmware(model: Path, board: Board, out: Path, *, mlperf_id: str = "") -> FirmwareImage:
+def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOptions) -> FirmwareImage:
     """Build an image that runs a model through TFLite Micro.
 
     Args:
         model: A full-INT8 .tflite file.
         board: What to build for.
         out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
-        mlperf_id: As for `tinyedge.targets.firmware.build_firmware`.
+        options: As for `tinyedge.targets.firmware.build_firmware`.
 
     Raises:
         TinyEdgeError: As for `tinyedge.targets.firmware.build_firmware`; besides, the library that TFLM_ROOT names
@@ -53,7 +60,8 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, *, mlperf_id: str 
         sources.mkdir()
         build.mkdir()
         emit_for_tflm(graph, model.read_bytes(), sources)
-        for name, text in (prepare_benchmark(model, graph, mlperf_id) if mlperf_id else {}).items():
+        headers = prepare_benchmark(model, graph, options.mlperf_id) if options.mlperf_id else {}
+        for name, text in headers.items():
             (sources / name).write_text(text)
         arena_bytes = _round_up(host.arena_bytes_32bit + _SCRATCH_BYTES)
         emit_tflm_arena(arena_bytes, sources)
@@ -61,7 +69,7 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, *, mlperf_id: str 
         if twin is not None:
             value = np.random.default_rng(0).integers(-128, 128, (1, *graph.inputs[0].shape[1:]), dtype=np.int8)
             expected = host.run(value).tobytes()
-            configure_image(sources, twin, build, "tflm")
+            configure_image(sources, twin, build, ImageOptions(runtime="tflm"))
 
             def run(candidate_bytes: int) -> tuple[int, bytes]:
                 emit_tflm_arena(candidate_bytes, sources)
@@ -70,9 +78,9 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, *, mlperf_id: str 
 
             arena_bytes = _search_arena(run, expected, arena_bytes)
             emit_tflm_arena(arena_bytes, sources)
-        configure_image(sources, board, build, "tflm", mlperf_id=mlperf_id)
+        configure_image(sources, board, build, options)
         try:
-            return finish_image(build, board, out, "tflm")
+            return finish_image(build, board, out, options)
         except RegionsOverflowed as error:
             raise BudgetExceeded(
                 f"{model} does not fit: {error}; TFLite Micro takes {arena_bytes:,} bytes of arena and the whole file: "

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file mps2.c
- *  Arm's MPS2 board with the FPGA images AN386 (Cortex-M4, DAI 0386) and AN500 (Cortex-M7, DAI 0500): everything runs
- *  at 25 MHz from reset. */
+ *  Arm's MPS2 board with the FPGA images AN386 (Cortex-M4, DAI 0386), AN500 (Cortex-M7, DAI 0500) and AN505 (IoT kit
+ *  SSE-200 with a Cortex-M33, DAI 0505; all code is secure): processor and peripherals run at one clock from reset. */
 #include <stddef.h>
 
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
 
-#define TE_UART0 ((te_cmsdk_uart *)0x40004000u)
-
 void te_board_init(void) {
-    te_cmsdk_uart_start(TE_UART0, TE_CLOCK_HZ, TE_UART_BAUD);
+    te_cmsdk_uart_start();
     te_cortexm_start_counter();
 }
 
@@ -28,9 +26,9 @@ const uint32_t *te_board_unique_id(void) {
 }
 
 void te_board_putc(char byte) {
-    te_cmsdk_uart_putc(TE_UART0, byte);
+    te_cmsdk_uart_putc(byte);
 }
 
 int te_board_getc(void) {
-    return te_cmsdk_uart_getc(TE_UART0);
+    return te_cmsdk_uart_getc();
 }

@@ -8,9 +8,6 @@
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
 
-#define TE_UART0 ((te_cmsdk_uart *)0x59303000u)
-#define TE_PERIPHERAL_CLOCK_HZ 25000000u
-
 /* Configuration and Control Register of the Armv8-M Architecture Reference Manual (DDI 0553), D1.2.9: without these the
  * loop instructions work, but branch. */
 #define TE_SCB_CCR TE_REGISTER(0xE000ED14u)
@@ -31,7 +28,7 @@ __attribute__((section(".boot"), used)) const te_boot_vectors te_boot = {te_stac
 
 void te_board_init(void) {
     TE_SCB_CCR |= TE_CCR_BRANCH_PREDICTION | TE_CCR_LOW_OVERHEAD_LOOPS;
-    te_cmsdk_uart_start(TE_UART0, TE_PERIPHERAL_CLOCK_HZ, TE_UART_BAUD);
+    te_cmsdk_uart_start();
     te_cortexm_start_counter();
 }
 
@@ -48,9 +45,9 @@ const uint32_t *te_board_unique_id(void) {
 }
 
 void te_board_putc(char byte) {
-    te_cmsdk_uart_putc(TE_UART0, byte);
+    te_cmsdk_uart_putc(byte);
 }
 
 int te_board_getc(void) {
-    return te_cmsdk_uart_getc(TE_UART0);
+    return te_cmsdk_uart_getc();
 }

@@ -21,22 +21,25 @@ typedef struct {
     volatile uint32_t bauddiv; /**< At least 16. */
 } te_cmsdk_uart;
 
-/** @param clock_hz  Of the peripheral bus. */
-static inline void te_cmsdk_uart_start(te_cmsdk_uart *uart, uint32_t clock_hz, uint32_t baud) {
-    uart->bauddiv = clock_hz / baud;
-    uart->ctrl = TE_UART_CTRL_TX_AND_RX;
+/** The board's, from its TOML file. */
+#define TE_CMSDK_UART ((te_cmsdk_uart *)TE_CMSDK_UART_ORIGIN)
+
+/** At TE_UART_BAUD. */
+static inline void te_cmsdk_uart_start(void) {
+    TE_CMSDK_UART->bauddiv = TE_CMSDK_UART_CLOCK_HZ / TE_UART_BAUD;
+    TE_CMSDK_UART->ctrl = TE_UART_CTRL_TX_AND_RX;
 }
 
 /** As te_board_putc(). */
-static inline void te_cmsdk_uart_putc(te_cmsdk_uart *uart, char byte) {
-    for (uint32_t i = 0; i < TE_READY_TRIES && (uart->state & TE_UART_STATE_TX_FULL) != 0u; i++) {
+static inline void te_cmsdk_uart_putc(char byte) {
+    for (uint32_t i = 0; i < TE_READY_TRIES && (TE_CMSDK_UART->state & TE_UART_STATE_TX_FULL) != 0u; i++) {
     }
-    uart->data = (uint8_t)byte;
+    TE_CMSDK_UART->data = (uint8_t)byte;
 }
 
 /** As te_board_getc(). */
-static inline int te_cmsdk_uart_getc(te_cmsdk_uart *uart) {
-    return (uart->state & TE_UART_STATE_RX_FULL) != 0u ? (int)(uart->data & 0xFFu) : -1;
+static inline int te_cmsdk_uart_getc(void) {
+    return (TE_CMSDK_UART->state & TE_UART_STATE_RX_FULL) != 0u ? (int)(TE_CMSDK_UART->data & 0xFFu) : -1;
 }
 
 #endif /* TE_CMSDK_UART_H */

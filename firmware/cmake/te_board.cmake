@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # te_read_board(FILE): sets TE_BOARD_<key> and TE_BOARD_<section>_<key> in the caller from a board's TOML file, and
-# te_board_clock_definitions to TE_CLOCK_<KEY>=<value> for each number in its [clock]. It reads the lines that those files
-# are made of, `[section]` and `key = value`; not TOML in general.
+# te_board_definitions to TE_<SECTION>_<KEY>=<value> for each number in its [clock] and [cmsdk_uart]. It reads the lines that
+# those files are made of, `[section]` and `key = value`; not TOML in general.
 function(te_read_board file)
   file(STRINGS "${file}" lines ENCODING UTF-8)
   set(section "")
-  set(clock_definitions "")
+  set(definitions "")
   foreach(line IN LISTS lines)
     if(line MATCHES "^\\[([a-z0-9_]+)\\]$")
       set(section "${CMAKE_MATCH_1}_")
@@ -13,13 +13,14 @@ function(te_read_board file)
       set("TE_BOARD_${section}${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" PARENT_SCOPE)
     elseif(line MATCHES "^([a-z0-9_]+) = ([0-9a-fA-Fx]+)$")
       set("TE_BOARD_${section}${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" PARENT_SCOPE)
-      if(section STREQUAL "clock_")
-        string(TOUPPER "${CMAKE_MATCH_1}" key)
-        list(APPEND clock_definitions "TE_CLOCK_${key}=${CMAKE_MATCH_2}u")
+      set(value "${CMAKE_MATCH_2}")
+      string(TOUPPER "${section}${CMAKE_MATCH_1}" key)
+      if(section MATCHES "^(clock|cmsdk_uart)_$")
+        list(APPEND definitions "TE_${key}=${value}u")
       endif()
     elseif(NOT line MATCHES "^(#.*)?$")
       message(FATAL_ERROR "${file}: not a comment, a [section] or a key = value line: ${line}")
     endif()
   endforeach()
-  set(te_board_clock_definitions "${clock_definitions}" PARENT_SCOPE)
+  set(te_board_definitions "${definitions}" PARENT_SCOPE)
 endfunction()

@@ -126,6 +126,10 @@ class EmulatedMachine:
             f'-DTE_BOARD_CPU="{board.cpu}"',
             f"-DTE_UART_BAUD={board.baud}u",
             f"-DTE_CLOCK_HZ={board.clock_hz}u",
+            *(
+                f"-DTE_CMSDK_UART_{key.upper()}={value}u"
+                for key, value in (vars(board.cmsdk_uart) if board.cmsdk_uart else {}).items()
+            ),
             *(f"-D{key}={value}u" for key, value in (board.clock.definitions() if board.clock else {}).items()),
         ]
         sections = ["-ffunction-sections", "-fdata-sections", "-g"]

@@ -71,6 +71,8 @@ def _numbers(board: Board) -> dict[str, int]:
         clock = {key: value for key, value in vars(board.clock).items() if isinstance(value, int)}
         clock["usart_bus_divider"] = clock[f"{board.clock.usart_bus}_divider"]
         numbers |= {f"TE_CLOCK_{key.upper()}": value for key, value in clock.items()}
+    if board.cmsdk_uart is not None:
+        numbers |= {f"TE_CMSDK_UART_{key.upper()}": value for key, value in vars(board.cmsdk_uart).items()}
     if board.store is not None:
         store = {key: value for key, value in vars(board.store).items() if isinstance(value, int)}
         numbers |= {f"TE_STORE_{key.upper()}": value for key, value in store.items()}

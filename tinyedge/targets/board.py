@@ -93,6 +93,19 @@ class FlashTools:
 
 
 @dataclass(frozen=True)
+class CmsdkUart:
+    """The serial port of one of Arm's FPGA boards.
+
+    Attributes:
+        origin: Where its registers are.
+        clock_hz: Of the bus that it is on.
+    """
+
+    origin: int
+    clock_hz: int
+
+
+@dataclass(frozen=True)
 class Board:
     """What is to be known of a board to build for it, run it and judge a model against it.
 
@@ -112,6 +125,7 @@ class Board:
         boot: Where the processor finds its first vectors; None where they are the flash's first words.
         tcm: A faster memory that takes the place of `sram` where everything fits into it; None where there is none.
         clock: What the C file makes of the oscillator; None where nothing is to be set.
+        cmsdk_uart: Its serial port; None where the C file knows that.
         part: The microcontroller's number; "" for an FPGA's.
         emulator: How QEMU runs it; None for a board that it does not have.
         store: Where it saves learned classes; None where that is not described.
@@ -136,6 +150,7 @@ class Board:
     emulator: EmulatorModel | None
     store: Store | None
     flash_tools: FlashTools | None
+    cmsdk_uart: CmsdkUart | None
     part: str = ""
 
     @property
@@ -192,6 +207,7 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         "emulator": emulator,
         "store": Store(**table["store"]) if "store" in table else None,
         "flash_tools": FlashTools(**table["flash_tools"]) if "flash_tools" in table else None,
+        "cmsdk_uart": CmsdkUart(**table["cmsdk_uart"]) if "cmsdk_uart" in table else None,
     }
     board = Board(name=path.stem, file=path, **{**table, **parsed})
     if board.clock is not None:

@@ -221,6 +221,14 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, t
         assert all(torch.equal(moments[name], ends[1].optimizer["state"][key][name]) for name in moments)
 
 
+def test_a_branch_is_averaged_too(small_config, tmp_path):
+    config = replace(small_config, epochs=1, method="cass", ema_decay=0.9, strides=(2, 1, 2, 2, 2), image_size=32)
+    run = train(config, tmp_path / "run")
+    average = load_checkpoint(run.path / "checkpoints/last.ckpt").average
+    for key, value in load_run(run.path / "branches/vit_ti").load_encoder().named_parameters():
+        assert torch.equal(average[f"partner.{key}"], value)
+
+
 def test_averaged_weights_are_saved_and_resumed(small_config, tmp_path):
     config = replace(small_config, epochs=1, method="vicreg", ema_decay=0.9)
     whole = train(config, tmp_path / "whole")
@@ -228,7 +236,8 @@ def test_averaged_weights_are_saved_and_resumed(small_config, tmp_path):
     path = "checkpoints/last.ckpt"
     saved = load_checkpoint(whole.path / path)
     encoder = whole.load_encoder().state_dict()
-    assert all(torch.equal(value, encoder[key]) for key, value in saved.average.items())
+    for key, _ in whole.load_encoder().named_parameters():
+        assert torch.equal(saved.average[f"encoder.{key}"], encoder[key])
     assert not torch.equal(encoder["norm.weight"], plain.load_encoder().state_dict()["norm.weight"])
     assert numbers(whole.path) == numbers(plain.path)
     # A run that stopped after step 9 of 16.

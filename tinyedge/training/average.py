@@ -1,21 +1,22 @@
-"""The exponential average of an encoder's weights over training: less noise than the last step's."""
+"""The exponential average of the weights over training: less noise than the last step's."""
 
 import torch
 from torch import nn
 
 
 class WeightAverage:
-    """The average of a module's parameters; batch-norm statistics are not in it, since they are measured at the end.
+    """The average of what trains in a module; batch-norm statistics are not in it, since they are measured at the end.
 
     Args:
-        module: Whose parameters; the average begins at their values.
+        module: Whose parameters, those that have a gradient; the average begins at their values.
         decay: Share that the average keeps in each step, in [0, 1). It grows towards that from 0.1 as
             (1 + step) / (10 + step), so that a short run does not keep its initial weights.
     """
 
     def __init__(self, module: nn.Module, decay: float):
-        self._parameters = list(module.parameters())
-        self._names = [name for name, _ in module.named_parameters()]
+        trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+        self._names = [name for name, _ in trained]
+        self._parameters = [parameter for _, parameter in trained]
         self._decay = decay
         self._values = [parameter.detach().clone() for parameter in self._parameters]
 

@@ -28,7 +28,7 @@ class Checkpoint:
         window: Sums of the metrics since the last line of the log, by name.
         window_steps: Steps in those sums.
         elapsed_s: Training time so far.
-        average: Averaged weights of the encoder, by name; empty where none are kept.
+        average: Averaged weights of the method, by name; empty where none are kept.
     """
 
     step: int

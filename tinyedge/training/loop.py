@@ -69,9 +69,8 @@ def optimise(
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
-    average = WeightAverage(method.encoder, config.ema_decay) if config.ema_decay else None
-    if config.compile:
-        method.encoder.compile()
+    # Of the whole method: its branches share weights with its encoder, and have others.
+    average = WeightAverage(method, config.ema_decay) if config.ema_decay else None
     make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
     generator = torch.Generator(fabric.device)
 

@@ -25,6 +25,8 @@ from tinyedge.training.teacher import EncoderTeacher
 
 TWO_RANK_CASES = (
     ("ca-dssl", {"queue_size": 20}),
+    ("seed", {"queue_size": 20}),
+    ("simdistill", {}),
     ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2, "mixup": 0.7}),
 )
 METHODS = ("ca-dssl", "seed", "simdistill", "best")
@@ -339,7 +341,7 @@ def test_best_distils_both_views(toy_encoder, teacher):
     two = create_method("best", toy_encoder, {"relational_weight": 0, "distilled_views": 2}, teacher).eval()
     two.load_state_dict(one.state_dict())
     batch = batch_of(one)
-    swapped = batch._replace(views=(batch.views[1], batch.views[0], batch.views[2]))
+    swapped = Batch((batch.views[1], batch.views[0], batch.views[2]), batch.indices, None)
     first, second, both = (
         float(run(m, b).metrics["loss_cosine"]) for m, b in ((one, batch), (one, swapped), (two, batch))
     )

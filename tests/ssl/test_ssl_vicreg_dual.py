@@ -83,7 +83,7 @@ def test_the_dual_loss_is_the_weighted_sum_of_two_passes(options):
     p = math.exp(-10 * progress)
     rhos = [float(mask.mean()) for mask in masks]
     bound = np.mean([max(p * target - r, 0) ** 2 + max(r - (1 - p + p * target), 0) ** 2 for r in rhos])
-    share = float(twin.budget.macs_share(masks))
+    share = float(twin.budget.macs_share(twin.budget.densities(masks)))
     expected = naive_vicreg(z1, z2) + options.get("budget_weight", 5.0) * (share - density) ** 2 + bound
     assert result.loss.item() == pytest.approx(expected, rel=1e-4)
     assert result.metrics["macs_share"].item() == pytest.approx(share, rel=1e-5)

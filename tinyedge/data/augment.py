@@ -5,8 +5,10 @@ All that moves pixels (crop, resize, flip, blur) is linear and separable, so a v
 products for space and one for colour then make the whole view, whatever is switched on.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -17,7 +19,7 @@ _CROP_DRAWS = 2 * _CROP_ATTEMPTS + 2
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # RGB to YIQ (NTSC): hue is an angle in the plane of I and Q.
 _RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
-_YIQ_TO_RGB = torch.linalg.inv(torch.tensor(_RGB_TO_YIQ, dtype=torch.float64)).tolist()
+_YIQ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(_RGB_TO_YIQ, dtype=torch.float64)).tolist()))
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,21 @@ def default_augment(dataset_name: str, image_size: int) -> AugmentConfig:
 
 def normalise(images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> torch.Tensor:
     """Return (B, 3, H, W) uint8 images as float32 `(image / 255 - mean) / std`: what an encoder sees at evaluation."""
-    values = images.new_tensor((mean, std), dtype=torch.float32)[..., None, None]  # (2, 3, 1, 1)
-    return (images.float() / 255 - values[0]) / values[1]
+    return _standardise(images.float() / 255, mean, std)
+
+
+def _standardise(
+    pixels: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> torch.Tensor:
+    values = _constant((tuple(mean), tuple(std)), pixels.device)[..., None, None]  # (2, 3, 1, 1)
+    return (pixels - values[0]) / values[1]
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
+    """Return numbers as a float32 tensor on a device; to copy them there in each step would make it wait."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 class Augment:
@@ -145,8 +160,7 @@ class Augment:
             pixels = images.float() / 255
             pixels = _move_pixels(pixels, drawn[:, : _CROP_DRAWS + 3], self.config)
             pixels = _change_colours(pixels, drawn[:, _CROP_DRAWS + 3 :], self.config)
-            values = pixels.new_tensor((self.mean, self.std))[..., None, None]  # (2, 3, 1, 1)
-            return (pixels - values[0]) / values[1]
+            return _standardise(pixels, self.mean, self.std)
 
 
 def share_crop(drawn: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -272,7 +286,7 @@ def _map_colours(
         grey: (B,) bool, whether only the luma remains.
     """
     batch, _, height, width = pixels.shape
-    luma = pixels.new_tensor(_LUMA)
+    luma = _constant(_LUMA, pixels.device)
     luma_rows = luma.expand(3, 3)  # every output channel is the luma
     saturate = torch.lerp(luma_rows, torch.eye(3, device=pixels.device), saturation[:, None, None])  # (B, 3, 3)
     cosine, sine = torch.cos(2 * torch.pi * angle), torch.sin(2 * torch.pi * angle)
@@ -280,7 +294,7 @@ def _map_colours(
     turn[:, 0, 0] = 1
     turn[:, 1, 1], turn[:, 1, 2] = cosine, -sine
     turn[:, 2, 1], turn[:, 2, 2] = sine, cosine
-    turn = pixels.new_tensor(_YIQ_TO_RGB) @ turn @ pixels.new_tensor(_RGB_TO_YIQ)
+    turn = _constant(_YIQ_TO_RGB, pixels.device) @ turn @ _constant(_RGB_TO_YIQ, pixels.device)
     turn = torch.where((angle == 0)[:, None, None], torch.eye(3, device=pixels.device), turn)  # exactly no change
     matrix = turn @ saturate
     matrix = torch.where(grey[:, None, None], luma_rows @ matrix, matrix)

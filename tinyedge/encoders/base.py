@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,7 +55,7 @@ class Encoder(nn.Module):
     hidden: tuple[int, ...] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the pooled feature (B, D) float32 of normalised images (B, 3, H, W) float32."""
+        """Return the pooled feature (B, D) of normalised images (B, 3, H, W); both float32 outside autocast."""
         return self.forward_maps(images)[-1].mean(dim=(2, 3))
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
@@ -82,6 +83,10 @@ class Encoder(nn.Module):
             raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
         tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
         return tokens if corrupt is None or stage == 3 else corrupt(tokens)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Let torch.compile make the kernels of every way through the stages; see `torch.compile` for the arguments."""
+        self._maps = torch.compile(self._maps, *args, **kwargs)  # type: ignore[method-assign]
 
     def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         """Return the map of each stage, with `corrupt` applied where stage 3 begins."""

@@ -1,7 +1,7 @@
 """What every pretraining method offers to the training loop."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,8 +23,11 @@ class View:
     crop_of: int | None = None
 
 
-class Batch(NamedTuple):
+class Batch:
     """What a method sees of one step's images.
+
+    No tuple and no dataclass: Fabric's mixed precision would round the pixels of those to bfloat16 on their way into
+    the method, where autocast rounds what may be rounded.
 
     Attributes:
         views: A tensor (B, 3, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
@@ -32,9 +35,10 @@ class Batch(NamedTuple):
         labels: (B,) int64 classes for a method that `uses_labels`; None for all others.
     """
 
-    views: tuple[torch.Tensor, ...]
-    indices: torch.Tensor
-    labels: torch.Tensor | None
+    def __init__(self, views: tuple[torch.Tensor, ...], indices: torch.Tensor, labels: torch.Tensor | None):
+        self.views = views
+        self.indices = indices
+        self.labels = labels
 
 
 class StepResult(NamedTuple):
@@ -61,6 +65,14 @@ class PretrainingMethod(nn.Module):
     encoder: Encoder
     views: tuple[View, ...]
     uses_labels: bool = False
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Let torch.compile make the encoder's kernels; see `torch.compile` for the arguments.
+
+        Raises:
+            ConfigError: The method's encoder cannot be compiled.
+        """
+        self.encoder.compile(*args, **kwargs)
 
     def training_split(self, train: ImageSplit, seed: int) -> ImageSplit:
         """Return the part of the train split that the method learns from: all of it, unless it needs labels."""

@@ -6,7 +6,8 @@ between two student views, which keeps the feature's rank up where the teacher's
 student see the same crop and only the student its colours ("consistent teaching", Beyer et al. 2022, "Knowledge
 distillation: A good teacher is patient and consistent"), and `mixup` is that paper's function matching, with the
 teacher's features mixed instead of the teacher run on the mixture, so that they may come from the cache. A head of wide
-output, but narrow hidden layer, follows DisCo (arXiv 2104.09124).
+output, but narrow hidden layer, follows DisCo (arXiv 2104.09124). The last step's
+weights are kept, unless the run's `ema_decay` asks for their average.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ import torch.nn.functional as F
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, StepResult, View
-from tinyedge.ssl.distillation import Distillation, check_options, distillation_head, map_channels
+from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
 from tinyedge.ssl.vicreg import vicreg_loss
@@ -143,7 +145,7 @@ class Best(Distillation):
             loss = loss + options.multi_scale_weight * multi_scale
             metrics["loss_multi_scale"] = multi_scale
         if self.projector is not None:
-            z1, z2 = (gather_rows(z) for z in self.projector(features).chunk(2))
+            z1, z2 = (gather_rows(z) for z in self.projector(features).float().chunk(2))
             weights = (options.vicreg_invariance, options.vicreg_variance, options.vicreg_covariance)
             vicreg, terms = vicreg_loss(z1, z2, weights)
             loss = loss + options.vicreg_weight * vicreg

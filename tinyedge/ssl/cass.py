@@ -34,7 +34,7 @@ from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.byol import direction_loss
 from tinyedge.ssl.collapse import check_collapse, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows
-from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.options import check_options, unknown_name
 from tinyedge.ssl.vicreg import covariance_loss
 
 _GUARDS = ("decorrelate", "batch-norm", "none")
@@ -70,10 +70,7 @@ class CassOptions:
             raise ConfigError(f"views is {self.views}, but has to be 1 or 2; correct views")
         if self.embedding_dim < 2:
             raise ConfigError(f"embedding_dim is {self.embedding_dim}, but has to be at least 2; correct embedding_dim")
-        if self.covariance_weight < 0:
-            raise ConfigError(
-                f"covariance_weight is {self.covariance_weight}, but has to be 0 or more; correct covariance_weight"
-            )
+        check_options(self, not_negative=("covariance_weight",))
 
 
 class Cass(PretrainingMethod):
@@ -88,6 +85,7 @@ class Cass(PretrainingMethod):
     """
 
     steps: torch.Tensor
+    spread_sums: torch.Tensor
 
     def __init__(self, encoder: Encoder, options: CassOptions):
         super().__init__()
@@ -100,7 +98,8 @@ class Cass(PretrainingMethod):
         self.project = nn.Linear(encoder.feature_dim, options.embedding_dim, bias=False)
         self.project_partner = nn.Linear(self.partner.feature_dim, options.embedding_dim, bias=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self._since_look: list[torch.Tensor] = []
+        self.register_buffer("spread_sums", torch.zeros(2))
+        self._steps_done: int | None = None  # `steps`, once it was read: to read it on each step would idle a GPU
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the arms' embeddings of the global batch."""
@@ -131,13 +130,15 @@ class Cass(PretrainingMethod):
         Raises:
             TrainingError: An arm has collapsed.
         """
-        self.steps += 1
-        self._since_look.append(torch.stack([metrics["arm_std"], metrics["partner_std"]]))
-        if len(self._since_look) == _LOOK_EVERY_STEPS:
+        done = (int(self.steps) if self._steps_done is None else self._steps_done) + 1
+        self._steps_done = done
+        self.steps.fill_(done)
+        self.spread_sums += torch.stack([metrics["arm_std"], metrics["partner_std"]])
+        if done % _LOOK_EVERY_STEPS == 0:
             # The mean over those steps: a single one of a transformer that warms up can be low.
-            for spread in torch.stack(self._since_look).mean(dim=0).tolist():
-                check_collapse(spread, self.options.embedding_dim, int(self.steps))
-            self._since_look = []
+            for spread in (self.spread_sums / _LOOK_EVERY_STEPS).tolist():
+                check_collapse(spread, self.options.embedding_dim, done)
+            self.spread_sums.zero_()
 
     def branches(self) -> dict[str, Encoder]:
         """Return the other arm, under the name of its encoder."""

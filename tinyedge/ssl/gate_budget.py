@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs, hidden_channel_macs
@@ -17,8 +18,8 @@ from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.gating import gateable_layers
 
 
-class GateBudget:
-    """Losses and measures of masks, for one encoder.
+class GateBudget(nn.Module):
+    """Losses and measures of masks, for one encoder; it has no weights.
 
     Args:
         encoder: What is gated, still without its gates.
@@ -30,12 +31,17 @@ class GateBudget:
         ConfigError: There is nothing to gate, or what is not gated costs more than the target already.
     """
 
+    layer_shares: torch.Tensor
+
     def __init__(self, encoder: Encoder, target: float, bound_target: float, bound_decay: float):
+        super().__init__()
         layers = gateable_layers(encoder)
         self.full_macs = count_macs(encoder)
         self.channel_macs = hidden_channel_macs(encoder)
         gated = sum(macs * layer.channels for macs, layer in zip(self.channel_macs, layers, strict=True))
         self.fixed_macs = self.full_macs - gated
+        shares = [macs * layer.channels / self.full_macs for macs, layer in zip(self.channel_macs, layers, strict=True)]
+        self.register_buffer("layer_shares", torch.tensor(shares), persistent=False)
         self.target, self.bound_target, self.bound_decay = target, bound_target, bound_decay
         least = self.fixed_macs / self.full_macs
         if target <= least:
@@ -44,33 +50,25 @@ class GateBudget:
                 f"its multiply-accumulates; set --option target_density above {least:.3f}"
             )
 
-    def macs_share(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return what masks (B, C) for each layer leave of all multiply-accumulates, the mean over the global batch."""
-        open_channels = _batch_means([mask.sum(dim=1) for mask in masks])  # (L,)
-        costs = open_channels.new_tensor(self.channel_macs)
-        return (self.fixed_macs + (open_channels * costs).sum()) / self.full_macs
-
     def densities(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the share of open channels of each layer (L,), the mean over the global batch."""
-        return _batch_means([mask.mean(dim=1) for mask in masks])
+        """Return the share of open channels of each layer (L,) of its masks (B, C), the mean over the global batch."""
+        own = torch.stack([mask.mean() for mask in masks])  # (L,)
+        return gather_rows(own[None]).mean(dim=0)
 
-    def budget_loss(self, masks: Sequence[torch.Tensor]) -> torch.Tensor:
+    def macs_share(self, densities: torch.Tensor) -> torch.Tensor:
+        """Return what densities (L,) leave of all multiply-accumulates."""
+        return self.fixed_macs / self.full_macs + (densities * self.layer_shares.to(densities)).sum()
+
+    def budget_loss(self, macs_share: torch.Tensor) -> torch.Tensor:
         """Return (share of multiply-accumulates - target)^2."""
-        return (self.macs_share(masks) - self.target).square()
+        return (macs_share - self.target).square()
 
-    def bound_loss(self, masks: Sequence[torch.Tensor], progress: float) -> torch.Tensor:
+    def bound_loss(self, densities: torch.Tensor, progress: float) -> torch.Tensor:
         """Return the mean over layers of relu(p d - rho)^2 + relu(rho - (1 - p + p d))^2, rho the layer's density.
 
         p = exp(-bound_decay * progress) falls from 1, where each layer is held at d, towards 0, where all are free.
         """
         p = math.exp(-self.bound_decay * progress)
-        rho = self.densities(masks)  # (L,)
-        below = torch.relu(p * self.bound_target - rho)
-        above = torch.relu(rho - (1 - p + p * self.bound_target))
+        below = torch.relu(p * self.bound_target - densities)
+        above = torch.relu(densities - (1 - p + p * self.bound_target))
         return (below.square() + above.square()).mean()
-
-
-def _batch_means(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the means over the global batch (L,) of this rank's rows (B,) of L values."""
-    own = torch.stack([value.mean() for value in values])  # (L,)
-    return gather_rows(own[None]).mean(dim=0)

@@ -15,7 +15,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -48,10 +48,10 @@ class Gate(nn.Module):
         self.reduce = nn.Conv2d(in_channels, reduced, 1, bias=False)
         self.norm = nn.BatchNorm2d(reduced)
         self.expand = nn.Conv2d(reduced, channels, 1, bias=False)
-        self.noise: torch.Tensor | None = None
+        self.noise: torch.Tensor | float | None = None
         self.mask: torch.Tensor | None = None
 
-    def forward(self, x: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, noise: torch.Tensor | float | None = None) -> torch.Tensor:
         """Return the mask (B, C), float32 or more, each value 0 or 1, of a block's input (B, C_in, H, W).
 
         Backwards it is `sigmoid((logit + noise) / TEMPERATURE)`.
@@ -149,7 +149,7 @@ class GatedEncoder(Encoder):
 
     def open(self, images: torch.Tensor) -> GatedPass:
         """Return features and masks of images (B, 3, H, W) with every gate open: no gradient reaches the gates."""
-        return self._pass(images, [images.new_tensor(math.inf)] * len(self.layers))
+        return self._pass(images, [math.inf] * len(self.layers))
 
     def decide(self, images: torch.Tensor) -> GatedPass:
         """Return features and masks of images (B, 3, H, W); the same images give the same masks."""
@@ -167,20 +167,28 @@ class GatedEncoder(Encoder):
         with self._open([None] * len(self.layers)):
             return self.network.forward_tokens(images, stage, corrupt)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: hooks hand noise and masks past the graph.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError("a network with gates cannot be compiled; leave out compile")
+
     def remove_gates(self) -> None:
         """Leave the encoder as it came, without hooks: all channels open."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
 
-    def _pass(self, images: torch.Tensor, noises: Sequence[torch.Tensor | None]) -> GatedPass:
+    def _pass(self, images: torch.Tensor, noises: Sequence[torch.Tensor | float | None]) -> GatedPass:
         with self._open(noises) as gates:
             features = self.network(images)
             masks = tuple(gate.mask for gate in gates if gate.mask is not None)
         return GatedPass(features, masks)
 
     @contextmanager
-    def _open(self, noises: Sequence[torch.Tensor | None]) -> Iterator[list[Gate]]:
+    def _open(self, noises: Sequence[torch.Tensor | float | None]) -> Iterator[list[Gate]]:
         gates = [gate for gate in self.gates if isinstance(gate, Gate)]
         for gate, noise in zip(gates, noises, strict=True):
             gate.noise = noise

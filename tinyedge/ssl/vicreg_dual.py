@@ -14,6 +14,7 @@ The run's own encoder is the dense one. The gated one is pruned to a plain encod
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.gate_budget import GateBudget
 from tinyedge.ssl.gating import GatedEncoder, GatedPass, switchable_copy
-from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.options import check_options, unknown_name
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.pruning import activation_frequencies, channels_above, channels_within, pruned_encoder
 from tinyedge.ssl.vicreg import VicRegOptions, vicreg_loss
@@ -73,9 +74,7 @@ class GatedVicRegOptions(VicRegOptions):
         for key in ("target_density", "prune_threshold"):
             if not 0 < getattr(self, key) <= 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}, but has to be in (0, 1]; correct {key}")
-        for key in ("budget_weight", "bound_weight", "bound_decay"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+        check_options(self, not_negative=("budget_weight", "bound_weight", "bound_decay"))
         if not 0 <= self.gate_warmup < 1:
             raise ConfigError(f"gate_warmup is {self.gate_warmup}, but has to be in [0, 1); correct gate_warmup")
 
@@ -106,11 +105,15 @@ class VicRegDual(PretrainingMethod):
         """Remember the images that pruning asks the gates about."""
         self._sample = CleanImages(images, mean, std)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse, as the gated network does: the dense one shares norms with it, which a graph would overwrite."""
+        self.gated.compile(*args, **kwargs)
+
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the gated network's first view with the dense network's second one."""
         features, masks = gated_pass(self.gated, batch.views[0], generator, progress, self.options)
-        z1 = gather_rows(self.projector(features))
-        z2 = gather_rows(self.projector(self.encoder(batch.views[1])))
+        z1 = gather_rows(self.projector(features).float())
+        z2 = gather_rows(self.projector(self.encoder(batch.views[1])).float())
         vicreg, terms = vicreg_loss(z1, z2, self.options.weights)
         gate_loss, measures = weighted_gate_losses(self.budget, masks, progress, self.options)
         loss = vicreg + gate_loss
@@ -165,12 +168,14 @@ def weighted_gate_losses(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Return the weighted sum of both losses of one pass's masks, and what to log of them; 0 during the warm-up."""
     gated_progress = max(0.0, progress - options.gate_warmup) / (1 - options.gate_warmup)
-    budget_loss, bound_loss = budget.budget_loss(masks), budget.bound_loss(masks, gated_progress)
+    densities = budget.densities(masks)
+    macs_share = budget.macs_share(densities)
+    budget_loss, bound_loss = budget.budget_loss(macs_share), budget.bound_loss(densities, gated_progress)
     measures = {
         "loss_budget": budget_loss,
         "loss_bound": bound_loss,
-        "gate_density": budget.densities(masks).mean(),
-        "macs_share": budget.macs_share(masks),
+        "gate_density": densities.mean(),
+        "macs_share": macs_share,
     }
     loss = options.budget_weight * budget_loss + options.bound_weight * bound_loss
     return loss * float(progress >= options.gate_warmup), measures

@@ -57,7 +57,7 @@ class VicRegGating(PretrainingMethod):
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare both views of the gated network."""
         passes = [gated_pass(self.encoder, view, generator, progress, self.options) for view in batch.views]
-        z1, z2 = (gather_rows(self.projector(gated.features)) for gated in passes)
+        z1, z2 = (gather_rows(self.projector(gated.features).float()) for gated in passes)
         loss, terms = vicreg_loss(z1, z2, self.options.weights)
         first, second = (weighted_gate_losses(self.budget, gated.masks, progress, self.options) for gated in passes)
         loss = loss + (first[0] + second[0]) / 2

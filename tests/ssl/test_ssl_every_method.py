@@ -1,0 +1,98 @@
+"""What holds for each method in the registry, on a real encoder."""
+
+import copy
+
+import pytest
+import torch
+
+from tinyedge.data.dataset import ImageSplit
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import ConfigError
+from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult
+from tinyedge.ssl.registry import create_method, method_entry, method_names
+from tinyedge.training.teacher import EncoderTeacher
+
+METHODS = [name for name in method_names() if name != "random"]
+GATED = ("vicreg-dual", "vicreg-gating")
+STRIDES = (2, 1, 2, 2, 1)
+
+
+def make(name):
+    torch.manual_seed(0)
+    teacher = None
+    if method_entry(name).needs_teacher:
+        teacher = EncoderTeacher(create_encoder("tinynext_t", input_size=16, strides=STRIDES))
+    method = create_method(name, create_encoder("tinynext_t", input_size=16, strides=STRIDES), {}, teacher)
+    method.training_split(ImageSplit(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3), 0)
+    return method.train()
+
+
+def step(method, count=8):
+    generator = torch.Generator().manual_seed(1)
+    views = tuple(torch.randn(count, 3, 16, 16, generator=generator) for _ in method.views)
+    labels = torch.arange(count) % 3 if method.uses_labels else None
+    return method(Batch(views, torch.arange(count), labels), generator, 0.5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_bfloat16_gives_the_loss_of_float32_nearly(name):
+    method = make(name)
+    expected = step(copy.deepcopy(method)).loss.item()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = step(method)
+    result.loss.backward()
+    assert result.loss.dtype == torch.float32
+    # Gates decide by a sign, and a gate that turns over changes the loss by a step.
+    assert result.loss.item() == pytest.approx(expected, rel=0.2 if name in GATED else 0.05)
+    gradients = [value.grad for value in method.parameters() if value.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+class Witness(PretrainingMethod):
+    """Keeps the types of what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[torch.dtype] = []
+
+    def forward(self, batch, generator, progress):
+        self.seen = [view.dtype for view in batch.views]
+        return StepResult(self.weight, {})
+
+
+def test_mixed_precision_leaves_the_pixels_as_they_are():
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    witness = Witness()
+    wrapped = fabric.setup_module(witness)
+    wrapped(Batch((torch.zeros(2, 3, 8, 8),) * 2, torch.arange(2), None), torch.Generator(), 0.0)
+    assert witness.seen == [torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize("name", ["s0-literal", "s0", "s0-plus", "vicreg", "best"])
+def test_the_encoder_is_compiled_on_every_way_through_it(name):
+    method = make(name)
+    twin = copy.deepcopy(method)
+    passes = []
+
+    def backend(graph, inputs):
+        def run(*values):
+            passes.append(1)
+            return graph(*values)
+
+        return run
+
+    torch.compiler.reset()
+    method.compile(backend=backend)
+    eager = []
+    twin.encoder.stem.register_forward_hook(lambda *_: eager.append(1))
+    torch.testing.assert_close(step(method).loss, step(twin).loss, rtol=1e-5, atol=1e-6)
+    assert len(passes) == len(eager) >= 1
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_gates_are_not_compiled(name):
+    with pytest.raises(ConfigError, match="leave out compile"):
+        make(name).compile()

@@ -11,9 +11,10 @@ from tinyedge.training.run import load_run
 from tinyedge.training.train import train
 
 
-def small_run(method, out, **options):
+def small_run(method, out, teacher=None, **options):
     config = TrainConfig(
         method=method,
+        teacher=None if teacher is None else str(teacher),
         data="digits",
         image_size=16,
         strides=(2, 2, 2, 2, 1),
@@ -27,6 +28,23 @@ def small_run(method, out, **options):
     return train(config, out)
 
 
+def assert_learned(run):
+    losses = [json.loads(line)["loss"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) >= 10
+    assert sum(losses[-3:]) < sum(losses[:3])
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return small_run("random", tmp_path_factory.mktemp("teacher") / "run").path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["best", "ca-dssl", "seed", "simdistill"])
+def test_a_run_learns_from_a_teacher(method, teacher, tmp_path):
+    assert_learned(small_run(method, tmp_path / "run", teacher=teacher))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "options"),
@@ -36,13 +54,13 @@ def small_run(method, out, **options):
         ("byol", {"projector_hidden": 256}),
         ("emp-ssl", {"patches": 3}),
         ("supervised", {"label_fraction": 0.5}),
+        ("s0-literal", {}),
+        ("s0", {}),
     ],
 )
 def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):
     run = small_run(method, tmp_path / "run", **options)
-    losses = [json.loads(line)["loss"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    assert len(losses) >= 10
-    assert sum(losses[-3:]) < sum(losses[:3])
+    assert_learned(run)
     encoder = load_run(run.path).load_encoder()
     assert encoder(torch.zeros(1, 3, 16, 16)).isfinite().all()
     assert not (run.path / "branches").exists()
@@ -51,6 +69,7 @@ def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):
 @pytest.mark.slow
 def test_cass_writes_the_other_arm_as_a_run(tmp_path):
     run = small_run("cass", tmp_path / "run", partner="mobilenetv2_035")
+    assert_learned(run)
     branch = load_run(run.path / "branches" / "mobilenetv2_035")
     encoder = branch.load_encoder()
     assert encoder.name == "mobilenetv2_035"

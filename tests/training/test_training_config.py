@@ -30,6 +30,10 @@ def test_yaml_and_back(tmp_path):
         ({"betas": [0.9]}, "betas has 1 values"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"batch_size": 1}, "batch_size is 1"),
+        ({"betas": [0.9, 1.0]}, "betas is"),
+        ({"warmup_epochs": -1}, "warmup_epochs is -1"),
+        ({"weight_decay": -0.05}, "weight_decay is -0.05"),
+        ({"min_lr_fraction": "nan"}, "min_lr_fraction is nan"),
     ],
 )
 def test_wrong_values_are_named(values, message):

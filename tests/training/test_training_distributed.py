@@ -25,7 +25,7 @@ NORMS = {
     "without statistics": (lambda: nn.BatchNorm2d(2, track_running_stats=False), (4, 2, 5, 5)),
     "large mean": (lambda: nn.BatchNorm2d(3), (4, 3, 5, 5)),
 }
-METHODS = ("s0-plus", "simclr", "vicreg", "vicreg-dual")
+METHODS = ("s0-literal", "s0", "s0-plus", "simclr", "vicreg", "vicreg-dual", "vicreg-gating")
 
 
 def norm_inputs(name):

@@ -79,6 +79,17 @@ def test_the_digest_follows_the_weights(run):
     assert load(first).digest == load(first).digest != load(second).digest
 
 
+def test_a_run_goes_on_with_its_own_teacher_alone(run, small_config, tmp_path):
+    (first, _), (second, _) = run("a", 0), run("b", 1)
+    config = replace(small_config, method="simdistill", epochs=1, teacher=str(first))
+    done = train(config, tmp_path / "student")
+    assert done.config.teacher_digest == load(first).digest
+    moved = first.rename(tmp_path / "moved")
+    train(replace(config, teacher=str(moved)), tmp_path / "student", resume=True)
+    with pytest.raises(ConfigError, match=r"^teacher_digest is .* was started with"):
+        train(replace(config, teacher=str(second)), tmp_path / "student", resume=True)
+
+
 def test_a_teacher_for_other_images_is_refused(run):
     with pytest.raises(ConfigError, match="images of 16 pixels and the student's have 32; give --image-size 16"):
         load(run()[0], size=32)

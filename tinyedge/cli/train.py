@@ -4,11 +4,18 @@ from pathlib import Path
 
 import typer
 
+_METHOD_HELP = (
+    "s0-plus (default), s0, s0-literal, simclr, vicreg, byol, emp-ssl, cass, vicreg-dual, vicreg-gating; with a "
+    "teacher best, ca-dssl, seed, simdistill; to compare with, random and supervised."
+)
+
 
 def train(
     out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
-    method: str | None = typer.Option(None, help="s0-plus (default), s0, s0-literal, or random (the baseline)."),
-    encoder: str | None = typer.Option(None, help="tinynext_t (default) or mobilenetv2_035."),
+    method: str | None = typer.Option(None, help=_METHOD_HELP),
+    encoder: str | None = typer.Option(
+        None, help="tinynext_t (default) or mobilenetv2_035; for teachers resnet18, vit_ti."
+    ),
     teacher: str | None = typer.Option(
         None, help="What a distilling method learns from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
     ),
@@ -29,7 +36,7 @@ def train(
     accelerator: str | None = typer.Option(None, help="auto (default), cpu, cuda or mps."),
     devices: str | None = typer.Option(None, help="Devices a node, or auto (default)."),
     num_nodes: int | None = typer.Option(None, help="Machines; by default 1."),
-    precision: str | None = typer.Option(None, help="32-true (default) or bf16-mixed."),
+    precision: str | None = typer.Option(None, help="32-true or bf16-mixed; the latter by default on a GPU with it."),
     strategy: str | None = typer.Option(None, help="auto (default) or ddp."),
 ) -> None:
     """Pretrain an encoder on unlabelled images."""

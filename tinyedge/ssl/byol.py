@@ -21,6 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
 
 
@@ -41,9 +42,7 @@ class ByolOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.momentum <= 1:
             raise ConfigError(f"momentum is {self.momentum}, but has to be between 0 and 1; correct momentum")
-        for key in ("projector_hidden", "embedding_dim"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least 1; correct {key}")
+        check_options(self, positive=("projector_hidden", "embedding_dim"))
 
 
 class Byol(PretrainingMethod):

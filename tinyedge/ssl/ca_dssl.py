@@ -21,10 +21,10 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
-from tinyedge.ssl.distillation import Distillation, check_options, distillation_head, map_channels
+from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
-from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.options import check_options, unknown_name
 from tinyedge.ssl.teacher import Teacher
 
 

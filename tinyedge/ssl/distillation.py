@@ -1,12 +1,9 @@
 """What all methods that distil a frozen teacher share: where its features come from, and the student's head."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, View
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
 from tinyedge.ssl.teacher_cache import TeacherCache, load_teacher_cache
@@ -92,17 +89,3 @@ def map_channels(encoder: Encoder, count: int) -> tuple[int, ...]:
     maps = encoder.eval().forward_maps(torch.zeros(1, 3, size, size, device=parameter.device))
     encoder.train(training)
     return tuple(feature_map.shape[1] for feature_map in maps[-count:])
-
-
-def check_options(options: object, *, positive: Sequence[str] = (), not_negative: Sequence[str] = ()) -> None:
-    """Check options by name.
-
-    Raises:
-        ConfigError: One of `positive` is not above 0, or one of `not_negative` is below it.
-    """
-    for key in positive:
-        if not getattr(options, key) > 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be greater than 0; correct {key}")
-    for key in not_negative:
-        if not getattr(options, key) >= 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be 0 or more; correct {key}")

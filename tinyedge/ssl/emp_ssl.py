@@ -20,6 +20,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
 
 
@@ -47,9 +48,7 @@ class EmpSslOptions:
         for key, least in (("patches", 2), ("projector_hidden", 1), ("embedding_dim", 2)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
-        for key in ("invariance_weight", "rate_weight", "rate_eps"):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be above 0; correct {key}")
+        check_options(self, positive=("invariance_weight", "rate_weight", "rate_eps"))
 
 
 class EmpSsl(PretrainingMethod):

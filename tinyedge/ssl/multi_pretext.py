@@ -7,7 +7,10 @@ docs/README.md; no code is public). What the text leaves open is decided here:
 * Corruption acts inside the encoder (`stage3`), so that the encoder has to repair it; the literal reading (`stage4`)
   corrupts its output, which leaves the encoder no corruption to resolve. `input+stage3` blanks the masked cells' pixels
   too, in blocks, since overlapping convolutions leak them otherwise.
-* Reconstruction targets are normalised pixels: the encoder's own tokens as targets have a collapsed optimum.
+* Reconstruction targets are normalised pixels: the encoder's own tokens as targets have a collapsed optimum, and an
+  average of the encoder as their source, which would avoid it, is not offered.
+* With the default strides stage 4 has half of stage 3's grid, so each decoded token restores 2 x 2 cells; strides that
+  end in 1 keep a token a cell, for 1.2 times the multiply-accumulates at 32 pixels.
 * Losses are compared relative to their chance level, because a squared error and a cross entropy are not commensurate.
 * The gradient reversal stops at chance, see `_oppose`.
 * `vicreg_weight` adds VICReg between the corrupted view and a clean second view.
@@ -27,7 +30,7 @@ from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, c
 from tinyedge.ssl.decoder import PretextDecoder, discriminator, reconstruction_head, rotation_head
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks, own_rows, world_size
 from tinyedge.ssl.gradient_reversal import reversal_scale, reverse_gradient
-from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.options import check_options, unknown_name
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.scheduler import DynamicCorruptionScheduler
 from tinyedge.ssl.vicreg import vicreg_loss
@@ -92,14 +95,34 @@ class MultiPretextOptions:
         ):
             if getattr(self, key) not in known:
                 raise ConfigError(unknown_name(key, getattr(self, key), known))
-        for key in ("mask_block", "decoder_layers", "decoder_mlp_ratio", "projector_width"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least 1; correct {key}")
+        check_options(
+            self,
+            positive=(
+                "mask_block",
+                "decoder_width",
+                "decoder_layers",
+                "decoder_heads",
+                "decoder_mlp_ratio",
+                "projector_width",
+            ),
+            not_negative=(
+                "disentangle_weight",
+                "pretext_weight",
+                "vicreg_weight",
+                "vicreg_invariance",
+                "vicreg_variance",
+                "vicreg_covariance",
+            ),
+        )
+        if not 0 <= self.ema_beta < 1:
+            raise ConfigError(f"ema_beta is {self.ema_beta}, but has to be in [0, 1); correct ema_beta")
         if self.decoder_width % self.decoder_heads or self.decoder_width % 4:
             raise ConfigError(
                 f"decoder_width {self.decoder_width} is not a multiple of 4 and of decoder_heads {self.decoder_heads}; "
                 "correct decoder_width"
             )
+        if self.symmetric_adversary and self.disentangle_weight == 0:
+            raise ConfigError("symmetric_adversary is an adversary that weighs nothing; set disentangle_weight above 0")
         if self.shift_per_token and self.disentangle_weight > 0:
             raise ConfigError(
                 "shift_per_token leaves the adversary no shift of the sample to predict; set disentangle_weight: 0"
@@ -132,6 +155,11 @@ class MultiPretext(PretrainingMethod):
                 "choose other --strides or another --image-size"
             )
         self.roll_unit = options.roll_unit if options.roll_unit is not None else max(channels // 4, 1)
+        if len({shift * self.roll_unit % channels for shift in range(_SHIFTS + 1)}) <= _SHIFTS:
+            raise ConfigError(
+                f"roll_unit {self.roll_unit} gives shifts of {channels} channels that look alike; "
+                "leave out --option roll_unit"
+            )
         self.mask_token = nn.Parameter(torch.empty(channels).normal_(std=0.02))
         width = options.decoder_width
         self.decoder = PretextDecoder(
@@ -171,7 +199,8 @@ class MultiPretext(PretrainingMethod):
         tokens = self.encoder.forward_tokens(
             visible, self.stage, lambda clean: corrupt_tokens(clean, plan, self.mask_token, self.roll_unit)
         )  # (B, N_4, D)
-        loss, metrics = self._pretext_losses(self.decoder(tokens), cell_targets(images, self.grid), plan, progress)
+        targets = cell_targets(images, self.grid)
+        loss, metrics = self._pretext_losses(self.decoder(tokens), targets, plan, generator, progress)
         loss = self.options.pretext_weight * loss
         if self.projector is not None:
             z1, z2 = self.projector(tokens.mean(dim=1)), self.projector(self.encoder(batch.views[1]))
@@ -193,7 +222,12 @@ class MultiPretext(PretrainingMethod):
         return {"ratio_mask": ratios[0], "ratio_rotate": ratios[1], "lambda_1": weights[0], "lambda_2": weights[1]}
 
     def _pretext_losses(
-        self, decoded: torch.Tensor, targets: torch.Tensor, plan: CorruptionPlan, progress: float
+        self,
+        decoded: torch.Tensor,
+        targets: torch.Tensor,
+        plan: CorruptionPlan,
+        generator: torch.Generator,
+        progress: float,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         reconstructed = self.reconstruct(decoded)  # (B, N, P)
         with torch.autocast(decoded.device.type, enabled=False):
@@ -217,7 +251,7 @@ class MultiPretext(PretrainingMethod):
             loss = loss + self.options.disentangle_weight * adversarial
             metrics |= {"loss_disentangle": adversarial, "discriminator_accuracy": accuracy}
         if self.mask_adversary is not None:
-            quadrant = _fullest_quadrant(plan.masked, self.grid).unsqueeze(1).expand_as(plan.masked)
+            quadrant = _fullest_quadrant(plan.masked, self.grid, generator).unsqueeze(1).expand_as(plan.masked)
             adversarial, accuracy = _oppose(self.mask_adversary, decoded, quadrant, plan.rotated, scale)
             loss = loss + self.options.disentangle_weight * adversarial
             metrics |= {"loss_mask_disentangle": adversarial, "mask_discriminator_accuracy": accuracy}
@@ -269,10 +303,15 @@ def _oppose(
     return _classify(adversary(reverse_gradient(decoded, scale_now)), classes, chosen)
 
 
-def _fullest_quadrant(masked: torch.Tensor, grid: int) -> torch.Tensor:
-    """Return which quadrant (row-major, 0..3) of each sample has the most masked tokens, (B,) int64."""
+def _fullest_quadrant(masked: torch.Tensor, grid: int, generator: torch.Generator) -> torch.Tensor:
+    """Return which quadrant (row-major, 0..3) of each sample has the most masked tokens, (B,) int64.
+
+    Of equally full ones it is any: always the first would be a guess that beats chance.
+    """
     cells = torch.arange(grid * grid, device=masked.device)
     half = (grid + 1) // 2
     quadrant = (cells // grid) // half * 2 + (cells % grid) // half  # (N,)
     members = F.one_hot(quadrant, _QUADRANTS).float()  # (N, 4)
-    return (masked.float() @ members).argmax(dim=1)
+    counts = masked.float() @ members  # (B, 4)
+    ties = torch.rand(len(counts) * world_size(), _QUADRANTS, generator=generator, device=masked.device)
+    return (counts + 0.5 * own_rows(ties)).argmax(dim=1)

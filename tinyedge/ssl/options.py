@@ -1,7 +1,7 @@
 """Mappings (from YAML or the command line) to frozen dataclasses, with errors that name the key."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -34,6 +34,20 @@ def unknown_name(what: str, value: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
     return f"unknown {what} {value}; {hint}"
+
+
+def check_options(options: object, *, positive: Sequence[str] = (), not_negative: Sequence[str] = ()) -> None:
+    """Check options by name.
+
+    Raises:
+        ConfigError: One of `positive` is not above 0, or one of `not_negative` is below it.
+    """
+    for key in positive:
+        if not getattr(options, key) > 0:
+            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be greater than 0; correct {key}")
+    for key in not_negative:
+        if not getattr(options, key) >= 0:
+            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be 0 or more; correct {key}")
 
 
 def _annotation(kind: Any) -> str:

@@ -16,9 +16,10 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, StepResult, View
-from tinyedge.ssl.distillation import Distillation, check_options
+from tinyedge.ssl.distillation import Distillation
 from tinyedge.ssl.distillation_losses import relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.teacher import Teacher
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.contrastive import nt_xent_loss
 from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
 
 
@@ -35,11 +35,7 @@ class SimClrOptions:
     embedding_dim: int = 128
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(f"temperature is {self.temperature}, but has to be above 0; correct temperature")
-        for key in ("projector_hidden", "embedding_dim"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least 1; correct {key}")
+        check_options(self, positive=("temperature", "projector_hidden", "embedding_dim"))
 
 
 class SimClr(PretrainingMethod):

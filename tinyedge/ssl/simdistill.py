@@ -12,9 +12,9 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
-from tinyedge.ssl.distillation import Distillation, check_options, distillation_head
+from tinyedge.ssl.distillation import Distillation, distillation_head
 from tinyedge.ssl.distillation_losses import cosine_loss
-from tinyedge.ssl.options import unknown_name
+from tinyedge.ssl.options import check_options, unknown_name
 from tinyedge.ssl.teacher import Teacher
 
 

@@ -3,7 +3,8 @@
 Every other method sees all images and no label; this one sees the labels of a part, and that part's images alone.
 CutMix: Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
 section 3, with two deviations: every image has its own box instead of one box a batch, and its partner is the image
-half a batch away, which is as random as the order of the epoch is and needs no exchange between devices.
+half of the device's batch away, which is as random as the order of the epoch is and needs no exchange between devices.
+Images are cropped to a third of their area or more and enlarged, instead of moved within a border.
 """
 
 from dataclasses import dataclass, replace

@@ -5,8 +5,8 @@ section 4.1, with the constants of solo-learn (https://github.com/vturrisi/solo-
 variance terms of both views are added. The authors' code (https://github.com/facebookresearch/vicreg) halves their sum,
 so its variance weight of 25 is 12.5 here.
 
-Deviations: AdamW instead of LARS, and a projector of 1024 instead of 2048 or 8192, since a head much larger than an
-encoder below 1,000,000 parameters does the learning in its place.
+Deviations: AdamW instead of LARS; a projector of 1024 instead of 2048 or 8192, since a head much larger than an encoder
+below 1,000,000 parameters does the learning in its place; views without solarisation, with a saturation of 0.4 for 0.2.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
+from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
 
 
@@ -85,9 +86,7 @@ class VicRegOptions:
         for key, least in (("projector_width", 2), ("projector_layers", 2)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
-        for key in ("invariance_weight", "variance_weight", "covariance_weight"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be 0 or more; correct {key}")
+        check_options(self, not_negative=("invariance_weight", "variance_weight", "covariance_weight"))
 
 
 class VicReg(PretrainingMethod):

@@ -1,5 +1,6 @@
 """What a training run is made of: one frozen dataclass, YAML in and out."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -44,7 +45,8 @@ class TrainConfig:
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
         act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
         hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
-        teacher: Run of the frozen encoder that the method distils; None for a method without a teacher.
+        teacher: What the method distils, see `tinyedge.training.teacher.load_teacher`; None for one without a teacher.
+        teacher_digest: SHA-256 of the teacher's weights, which a resumed run has to find again; training writes it.
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
         augment: Augmentation preset of the method's views; None takes the method's own.
         epochs: Passes over the train split.
@@ -55,21 +57,22 @@ class TrainConfig:
         weight_decay: AdamW weight decay; never on norms, biases and mask tokens.
         betas: AdamW momentum constants.
         grad_clip: Largest gradient norm.
-        ema_decay: Decay of the average of the encoder's weights that is saved in place of the last step's; 0 saves
-            the last step's.
+        ema_decay: Decay of the average of the weights that is saved in place of the last step's; 0 saves the last
+            step's.
         warmup_epochs: Linear warm-up; None is a tenth of the epochs, at most 10.
         bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
             saved, at most one pass over the train split.
         seed: Seed of initial weights, data order and augmentation.
-        precision: `32-true` or `bf16-mixed` (Fabric's names).
+        precision: `32-true` or `bf16-mixed` (Fabric's names); None is the latter on a GPU that has it in hardware.
         accelerator: `auto`, `cpu`, `cuda`, `mps` (Fabric's names).
         devices: Devices a node, or `auto`.
         num_nodes: Machines.
-        strategy: `auto`, `ddp`, `fsdp`... (Fabric's names).
-        compile: Whether torch.compile makes the encoder's kernels: minutes at the start for a faster step on a GPU.
+        strategy: `auto` or `ddp` (Fabric's names).
+        compile: Whether torch.compile makes the encoder's kernels: minutes at the start for a faster step on a GPU. Not
+            for methods with gates.
         log_every_steps: Steps between two lines of `metrics.jsonl`; shorter for runs of few steps.
-        checkpoint_every_s: Seconds between two checkpoints within an epoch.
-        checkpoint_every_steps: Steps between two checkpoints; 0 leaves it to the clock and the end of each epoch.
+        checkpoint_every_s: Seconds between two checkpoints; the last step writes one too.
+        checkpoint_every_steps: Steps between two checkpoints beside those; 0 for none.
         method_options: Options of the method; checked and completed by `tinyedge.ssl.registry.method_options`.
     """
 
@@ -82,6 +85,7 @@ class TrainConfig:
     act: str = "relu"
     hidden: tuple[int, ...] | None = None
     teacher: str | None = None
+    teacher_digest: str | None = None
     enforce_budget: bool = True
     augment: str | None = None
     epochs: int = 100
@@ -95,7 +99,7 @@ class TrainConfig:
     warmup_epochs: float | None = None
     bn_recalibration_batches: int = 50
     seed: int = 0
-    precision: str = "32-true"
+    precision: str | None = None
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
@@ -112,17 +116,23 @@ class TrainConfig:
         for key, least in at_least.items():
             value = getattr(self, key)
             if value is not None and value < least:
-                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give another --{_option(key)}")
-        for key in ("lr_per_256", "grad_clip"):
+                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give another {key}")
+        for key in ("lr_per_256", "grad_clip", "checkpoint_every_s"):
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise ConfigError(f"{key} is {value}, but has to be greater than 0; give another {key}")
+        for key in ("min_lr_fraction", "weight_decay", "warmup_epochs"):
+            value = getattr(self, key)
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(f"{key} is {value}, but has to be 0 or more; give another {key}")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
-        if self.precision not in _PRECISIONS:
+        if self.precision is not None and self.precision not in _PRECISIONS:
             raise ConfigError(unknown_name("precision", self.precision, _PRECISIONS))
         if len(self.betas) != 2:
             raise ConfigError(f"betas has {len(self.betas)} values, but AdamW takes 2; write betas: [0.9, 0.95]")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas is {list(self.betas)}, but both have to be in [0, 1); write betas: [0.9, 0.95]")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain dictionaries, lists and scalars, as YAML and JSON hold it."""
@@ -192,7 +202,3 @@ def changed_keys(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Return the keys that decide a run's numbers and differ between two resolved configurations."""
     before, after = old.to_dict(), new.to_dict()
     return [key for key in before if key not in PLACEMENT_KEYS and before[key] != after[key]]
-
-
-def _option(key: str) -> str:
-    return key.replace("_", "-")

@@ -21,6 +21,7 @@ from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMis
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
+from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
@@ -54,7 +55,7 @@ def train(
     Args:
         config: What to train; choices that it leaves open are made here and written to `config.yaml`.
         out: The run directory.
-        resume: Go on from the last checkpoint in `out`, to the same numbers as an uninterrupted run.
+        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         console: Where progress is shown; None is standard error.
@@ -69,6 +70,7 @@ def train(
         ToolMissing: Lightning is not installed.
     """
     options = method_options(config.method, config.method_options)
+    config = replace(config, precision=config.precision or _default_precision(config.accelerator))
     fabric = _launch(config)
     try:
         return _train_ranks(fabric, replace(config, method_options=options), out, resume, overwrite, download, console)
@@ -108,13 +110,15 @@ def _train_ranks(
             statistics = {"mean": dataset.mean, "std": dataset.std}
             teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
+        if config.compile:
+            method.compile()
         split: ImageSplit | Shards
         if is_shard_pattern(config.data):
             _refuse_shards(method, config)
             split = open_shards(config.data)
         else:
             split = method.training_split(dataset.train, config.seed)
-        config = _resolve(config, len(split), encoder)
+        config = _resolve(config, len(split), encoder, teacher)
         _check_batch_size(config, fabric.world_size)
         if resume:
             _require_same_config(out / CONFIG_FILE, config)
@@ -133,10 +137,16 @@ def _train_ranks(
     with failures.raised_on_all_ranks():
         method.finish()
         if fabric.is_global_zero:
+            seen = replace(dataset, train=split) if isinstance(split, ImageSplit) else dataset
             for name, branch in method.branches().items():
-                _save_branch(branch, dataset, config, fabric.device, out / BRANCHES / name)
-            _save_recalibrated(encoder, dataset, config, batches, fabric.device, out / ENCODER_FILE)
+                _save_branch(branch, seen, config, fabric.device, out / BRANCHES / name)
+            _save_recalibrated(encoder, seen, config, batches, fabric.device, out / ENCODER_FILE)
     return Run(out, config)
+
+
+def _default_precision(accelerator: str) -> str:
+    on_cuda = accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    return "bf16-mixed" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
 
 
 def _launch(config: TrainConfig) -> "Fabric":
@@ -182,7 +192,7 @@ def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
         raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
 
 
-def _resolve(config: TrainConfig, images: int, encoder: Encoder) -> TrainConfig:
+def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teacher | None) -> TrainConfig:
     """Return the configuration with every open choice made."""
     entry = method_entry(config.method)
     augment = config.augment or entry.augment
@@ -192,6 +202,7 @@ def _resolve(config: TrainConfig, images: int, encoder: Encoder) -> TrainConfig:
         config,
         data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
         teacher=None if config.teacher is None else absolute_source(config.teacher),
+        teacher_digest=None if teacher is None else teacher.digest,
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,

@@ -1,0 +1,19 @@
+"""What `--help` says, held against what there is."""
+
+import re
+
+import pytest
+
+from tinyedge.cli import main
+from tinyedge.encoders.registry import encoder_names
+from tinyedge.ssl.registry import method_names
+
+
+def test_the_help_of_train_names_every_method_and_encoder(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr("sys.argv", ["tinyedge", "train", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    words = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    assert set(method_names()) <= words
+    assert set(encoder_names()) - {"tinynext_s"} <= words  # tinynext_s is above the budget

@@ -201,13 +201,17 @@ class Study:
         }
         # The linear probe with all labels comes last: its classifier is what an export deploys.
         wanted = [("knn", 0.2), ("knn", 1.0), *(("linear", fraction) for fraction in FRACTIONS)]
+        seeds = SEEDS
         held: list[object] = []
         if self.hold_out:
             wanted, held = [("knn", 0.2), ("linear", 0.2)], ["--hold-out", self.hold_out]
+        config = load_run(path).config
+        if config.method == "supervised":  # Its encoder has seen these labels and no others.
+            wanted, seeds = [("linear", config.method_options["label_fraction"])], 1
         for protocol, fraction in wanted:
             if (protocol, fraction) not in done:
                 plots = "--plots" if fraction == 1.0 else "--no-plots"
-                tinyedge("probe", path, "--labels", fraction, "--protocol", protocol, "--seeds", SEEDS, plots, *held)
+                tinyedge("probe", path, "--labels", fraction, "--protocol", protocol, "--seeds", seeds, plots, *held)
         return [record for record in _records(path / "probe.json") if record["split"] == split]
 
     def cells(self, row: Row) -> Iterator[dict[str, Any]]:
@@ -329,6 +333,9 @@ def main() -> None:
         study = Study(options.plan, dataset, data, options.out, accelerator, options.hold_out)
         for row in PLANS[options.plan]:
             if options.only and row.name not in options.only:
+                continue
+            if options.hold_out and row.method == "supervised":
+                print(f"{row.name} has learned from the labels of images that --hold-out would probe")
                 continue
             if row.teacher and not study.trained(row.teacher):
                 print(f"{row.name} waits for its teacher, {row.teacher}")

@@ -92,6 +92,17 @@ def test_the_encoder_is_compiled_on_every_way_through_it(name):
     assert len(passes) == len(eager) >= 1
 
 
+def test_a_copy_of_a_compiled_encoder_computes_with_its_own_weights():
+    encoder = create_encoder("tinynext_t", input_size=16, strides=STRIDES).eval()
+    encoder.compile(backend="eager")
+    twin = copy.deepcopy(encoder)
+    for value in twin.parameters():
+        torch.nn.init.zeros_(value)
+    with torch.no_grad():
+        assert encoder(torch.ones(2, 3, 16, 16)).abs().sum() > 0
+        assert not twin(torch.ones(2, 3, 16, 16)).any()
+
+
 @pytest.mark.parametrize("name", GATED)
 def test_gates_are_not_compiled(name):
     with pytest.raises(ConfigError, match="leave out compile"):

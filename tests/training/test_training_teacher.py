@@ -86,6 +86,10 @@ def test_a_run_goes_on_with_its_own_teacher_alone(run, small_config, tmp_path):
     assert done.config.teacher_digest == load(first).digest
     moved = first.rename(tmp_path / "moved")
     train(replace(config, teacher=str(moved)), tmp_path / "student", resume=True)
+    before_digests = replace(done.config, teacher_digest=None)
+    before_digests.save(done.path / CONFIG_FILE)
+    train(replace(config, teacher=str(moved)), tmp_path / "student", resume=True)
+    done.config.save(done.path / CONFIG_FILE)
     with pytest.raises(ConfigError, match=r"^teacher_digest is .* was started with"):
         train(replace(config, teacher=str(second)), tmp_path / "student", resume=True)
 

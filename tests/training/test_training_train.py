@@ -102,6 +102,8 @@ def test_a_second_run_in_the_same_folder_is_refused(finished):
 
 
 def test_folders_that_cannot_be_trained_into(finished, small_config, tmp_path):
+    with pytest.raises(ConfigError, match="leave out --resume or --overwrite"):
+        train(finished.config, finished.path, resume=True, overwrite=True)
     with pytest.raises(CheckpointError, match="holds no run to resume"):
         train(small_config, tmp_path / "new", resume=True)
     (tmp_path / "notes.txt").write_text("mine")
@@ -165,6 +167,11 @@ def test_identical_images_are_a_collapse(small_config, tmp_path):
         Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
     with pytest.raises(TrainingError, match="collapsed at step 1"):
         train(replace(small_config, data=str(folder), epochs=1), tmp_path / "run")
+
+
+def test_an_update_that_breaks_the_features_is_told(small_config, tmp_path):
+    with pytest.raises(TrainingError, match=r"^features is not finite at step"):
+        train(replace(small_config, epochs=1, method="vicreg", lr_per_256=1e9), tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(finished, small_config, tmp_path):

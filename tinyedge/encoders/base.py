@@ -53,6 +53,7 @@ class Encoder(nn.Module):
     strides: tuple[int, ...]
     act: str
     hidden: tuple[int, ...] | None = None
+    _compiled_maps: Callable[..., list[torch.Tensor]] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the pooled feature (B, D) of normalised images (B, 3, H, W); both float32 outside autocast."""
@@ -63,7 +64,7 @@ class Encoder(nn.Module):
 
         The mean of the last map over its grid is the feature.
         """
-        return self._maps(images, corrupt=None)
+        return self._forward_maps(images, corrupt=None)
 
     def forward_tokens(
         self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
@@ -81,12 +82,16 @@ class Encoder(nn.Module):
         """
         if stage not in (3, 4):
             raise ValueError(f"stage is {stage}; tokens can be corrupted at stage 3 or 4")
-        tokens = map_to_tokens(self._maps(images, corrupt if stage == 3 else None)[-1])
+        tokens = map_to_tokens(self._forward_maps(images, corrupt if stage == 3 else None)[-1])
         return tokens if corrupt is None or stage == 3 else corrupt(tokens)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let torch.compile make the kernels of every way through the stages; see `torch.compile` for the arguments."""
-        self._maps = torch.compile(self._maps, *args, **kwargs)  # type: ignore[method-assign]
+        # Not bound to this encoder: a copy of it computes with its own weights.
+        self._compiled_maps = torch.compile(type(self)._maps, *args, **kwargs)
+
+    def _forward_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        return (self._compiled_maps or type(self)._maps)(self, images, corrupt)
 
     def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         """Return the map of each stage, with `corrupt` applied where stage 3 begins."""

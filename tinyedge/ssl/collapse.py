@@ -38,5 +38,5 @@ def check_collapse(feature_std: float, feature_dim: int, step: int) -> None:
     if feature_std < limit:
         raise TrainingError(
             f"the features collapsed at step {step}: their mean deviation is {feature_std:.2e}, below {limit:.2e}; "
-            "the last good checkpoint is kept; train again with a lower --lr or with --method s0-plus"
+            "the last good checkpoint is kept; train again with a lower --lr or another --method"
         )

@@ -131,6 +131,7 @@ def optimise(
             if done % log_every == 0 or last:
                 _check_finite(window, done)
                 features = _clean_features(fabric, method, normalise(chosen.images, dataset.mean, dataset.std))
+                _check_finite({"features": features.sum()}, done)  # the last update may have broken what the loss held
                 feature_std = float(mean_feature_std(features))
                 record = {
                     "step": done,

@@ -181,6 +181,8 @@ def _launch(config: TrainConfig) -> "Fabric":
 
 def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
     """Raise unless `out` can be trained into."""
+    if resume and overwrite:
+        raise ConfigError(f"{out} can be gone on with or replaced, not both; leave out --resume or --overwrite")
     holds_run = (out / CONFIG_FILE).is_file()
     if resume and not holds_run:
         raise CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
@@ -245,6 +247,8 @@ def _source(
 
 def _require_same_config(path: Path, config: TrainConfig) -> None:
     saved = load_config(path)
+    if saved.teacher_digest is None:  # of a run that began before this was written
+        saved = replace(saved, teacher_digest=config.teacher_digest)
     for key in changed_keys(saved, config):
         before, after = saved.to_dict()[key], config.to_dict()[key]
         raise ConfigError(

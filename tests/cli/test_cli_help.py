@@ -16,4 +16,4 @@ def test_the_help_of_train_names_every_method_and_encoder(monkeypatch, capsys):
         main()
     words = set(re.findall(r"[\w-]+", capsys.readouterr().out))
     assert set(method_names()) <= words
-    assert set(encoder_names()) - {"tinynext_s"} <= words  # tinynext_s is above the budget
+    assert set(encoder_names()) <= words

@@ -179,6 +179,13 @@ def test_features_are_computed_once_for_an_encoder(run: Run, monkeypatch: pytest
     assert len(calls) == 2
 
 
+def test_images_cannot_be_held_out_of_a_run_that_learned_from_labels(run: Run) -> None:
+    supervised = Run(run.path, replace(run.config, method="supervised"))
+    assert probe_run(supervised, label_fraction=0.2, seeds=1).mean > 0
+    with pytest.raises(ConfigError, match="leave out --hold-out"):
+        probe_run(supervised, label_fraction=0.2, seeds=1, hold_out=300)
+
+
 def test_held_out_and_multi_stage_records_stand_beside_the_usual_one(run: Run) -> None:
     usual = probe_run(run, label_fraction=0.2, seeds=1)
     modified = (run.path / "probe.safetensors").stat().st_mtime_ns

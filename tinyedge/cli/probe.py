@@ -13,7 +13,7 @@ def probe(
     ),
     seeds: int = typer.Option(3, help="Label subsets to average over."),
     epochs: int = typer.Option(
-        None, help="Passes over the labelled images, for linear-sgd and finetune.  [default: 100]"
+        None, help="Passes over the labelled images, for linear-sgd and finetune; by default 100."
     ),
     stages: str = typer.Option("4", help="Stages whose pooled maps are the features: 3,4 puts two side by side."),
     hold_out: int = typer.Option(

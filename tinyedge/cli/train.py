@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+_DATA_HELP = 'digits (default), cifar10, another registered set, a folder, or tar shards: "shards/{000..099}.tar".'
 _METHOD_HELP = (
     "s0-plus (default), s0, s0-literal, simclr, vicreg, byol, emp-ssl, cass, vicreg-dual, vicreg-gating; with a "
     "teacher best, ca-dssl, seed, simdistill; to compare with, random and supervised."
@@ -14,12 +15,12 @@ def train(
     out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
     method: str | None = typer.Option(None, help=_METHOD_HELP),
     encoder: str | None = typer.Option(
-        None, help="tinynext_t (default) or mobilenetv2_035; for teachers resnet18, vit_ti."
+        None, help="tinynext_t (default) or mobilenetv2_035; for teachers resnet18, vit_ti; larger: tinynext_s."
     ),
     teacher: str | None = typer.Option(
         None, help="What a distilling method learns from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
     ),
-    data: str | None = typer.Option(None, help="digits (default), cifar10, another registered set, or a folder."),
+    data: str | None = typer.Option(None, help=_DATA_HELP),
     epochs: int | None = typer.Option(None, help="Passes over the train split; by default 100."),
     image_size: int | None = typer.Option(None, help="H = W in pixels; by default the data set's own."),
     strides: str | None = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),

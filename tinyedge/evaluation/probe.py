@@ -154,10 +154,15 @@ def probe_run(
     Raises:
         DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
         CheckpointError: The run has no encoder, or its files are corrupt.
-        ConfigError: An unknown protocol, or a fraction, count or stage out of range.
+        ConfigError: An unknown protocol, a fraction, count or stage out of range, or images held out of a run that
+            learned from labels.
     """
     stages = tuple(stages)
     _check_options(label_fraction, protocol, seeds, epochs, stages)
+    if hold_out and run.config.method == "supervised":
+        raise ConfigError(
+            f"{run.path} has learned from labels, those of held-out images among them; leave out --hold-out"
+        )
     dataset = run.load_dataset()
     images = probe_images(dataset, hold_out)
     encoder = run.load_encoder()
@@ -181,10 +186,11 @@ def probe_run(
     return result
 
 
-def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...]]:
+def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...], str, int]:
     """Records of earlier versions measured stage 4 on the test split."""
     split, stages = record.get("split", TEST), tuple(record.get("stages", FINAL_STAGE))
-    return record["protocol"], record["label_fraction"], split, stages
+    data, epochs = record.get("data", ""), record.get("epochs") or 0
+    return record["protocol"], record["label_fraction"], split, stages, data, epochs
 
 
 def probe_encoder(

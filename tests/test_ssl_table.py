@@ -26,6 +26,7 @@ def cell(**changes):
         "dataset": "cifar10",
         "encoder": "tinynext_t",
         "strides": [2, 1, 2, 2, 2],
+        "macs": 16_988_928,
         "epochs": 20,
         "seconds": 3725,
         "device": "2 CPU cores",
@@ -49,7 +50,7 @@ def test_an_empty_cell_stays_empty(table):
 def test_a_measured_cell_says_how_it_was_made(table):
     first, second = rows(table.markdown([cell()]), "s0-plus")
     assert "| 61.2 ± 0.2 |" in first
-    assert "tinynext_t (2,1,2,2,2), 20, 3,725, 2 CPU cores" in first
+    assert "tinynext_t (2,1,2,2,2), 17.0 M, 20, 3,725, 2 CPU cores" in first
     assert first.count("61.2") == 1  # no other fraction was measured
     assert "61.2" not in second  # nor the other data set
 

@@ -1,4 +1,6 @@
+import hashlib
 import io
+import json
 import tarfile
 from itertools import islice
 
@@ -64,6 +66,32 @@ def test_images_are_counted_and_the_count_is_kept(shards):
     assert opened.images == (14, 15, 16, 17, 18)
     assert len(opened) == 80
     assert open_shards(shards) == opened
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"./{n:04}.png" for n in range(20)],
+        [f"v1.0/{n:04}.png" for n in range(20)],
+        [f"./set.2/{folder}/{n}.small.PNG" for folder in "ab" for n in range(10)],
+        [f"{n:04}.{suffix}" for n in range(20) for suffix in ("cls", "png")],
+        ["__meta__/a.png", ".hidden.png", *(f"{n:04}.png" for n in range(20))],
+    ],
+)
+def test_images_are_counted_as_they_are_read(tmp_path, monkeypatch, names):
+    monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
+    shard = tmp_path / "x.tar"
+    write_shard(shard, {name: png(n) for n, name in enumerate(names)})
+    assert len(open_shards(str(shard))) == len(load_shard_sample(str(shard), SIZE).train) == 20
+
+
+def test_a_count_by_the_former_rule_is_not_taken(shards, tmp_path):
+    file = tmp_path / "part-0.tar"
+    key = f"{file.absolute()} {file.stat().st_size} {file.stat().st_mtime_ns}"
+    stored = tmp_path / "cache" / "shards" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps({"shard": key, "images": 1}))
+    assert open_shards(shards).images[0] == 14
 
 
 def test_an_epoch_shows_each_image_once_and_decodes_it_exactly(shards):

@@ -10,13 +10,13 @@ import hashlib
 import io
 import json
 import logging
-import os
 import random
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _SHUFFLE_IMAGES = 4096
 _DECODE_THREADS = 8
 _MAX_BROKEN = 0.01
 _LEAST_SEEN = 1000  # before the share of broken images is judged
+_COUNT_VERSION = 2  # of the rule that images are counted by
+_META_NAME = re.compile(r"__[^/]*__($|/)")  # webdataset passes over such files
 _log = logging.getLogger(__name__)
 
 
@@ -196,7 +198,7 @@ def _read(files: Sequence[Path]) -> Iterator[bytes]:
     )
     try:
         for sample in stream:
-            found = next((key for key in sample if f".{key.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES), None)
+            found = next((key for key in sample if _is_image(key)), None)
             if found is not None:
                 yield sample[found]
     except (tarfile.TarError, OSError, ValueError) as error:
@@ -234,7 +236,7 @@ def _most_common_size(raw: Sequence[bytes]) -> int:
 
 def _count_images(file: Path) -> int:
     status = file.stat()
-    key = f"{file.absolute()} {status.st_size} {status.st_mtime_ns}"
+    key = f"{_COUNT_VERSION} {file.absolute()} {status.st_size} {status.st_mtime_ns}"
     cache = cache_directory() / "shards" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     try:
         stored = json.loads(cache.read_text(encoding="utf-8"))
@@ -252,7 +254,7 @@ def _count_images(file: Path) -> int:
                     raise tarfile.ReadError("it is cut short")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{file} is no readable tar file ({error}); write the shard again") from error
-    images = len({name.split(".")[0] for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES})  # noqa: PTH122
+    images = _count_samples(names)
     if images == 0:
         raise DataError(f"{file} holds no image; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     try:
@@ -260,3 +262,15 @@ def _count_images(file: Path) -> int:
     except TinyEdgeError as error:
         _log.warning("the count of a shard's images is not kept: %s", error)
     return images
+
+
+def _count_samples(names: Sequence[str]) -> int:
+    """Return how many samples `_read` finds in the files of a shard: neighbours with the same key are one sample."""
+    split_name = _webdataset().tariterators.base_plus_ext  # folder and base name up to its first dot; what follows
+    parts = [split_name(name) for name in names if not _META_NAME.match(name)]
+    samples = groupby((part for part in parts if part[0] is not None), key=lambda part: part[0])
+    return sum(any(_is_image(extensions) for _, extensions in sample) for _, sample in samples)
+
+
+def _is_image(extensions: str) -> bool:
+    return f".{extensions.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES

@@ -287,6 +287,51 @@ def test_test_folder_without_train_is_never_pretrained_on(tmp_path: Path) -> Non
         load_folder(tmp_path)
 
 
+@pytest.mark.parametrize(("train", "held_out"), [("Train", "Test"), ("TRAIN", "test"), ("train", "Val")])
+def test_split_folders_in_any_case(tmp_path: Path, train: str, held_out: str) -> None:
+    root = _labelled_folder(tmp_path / "pets", held_out=held_out)
+    (root / "train").rename(root / train)
+    dataset = load_folder(root)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.test is not None
+    assert (len(dataset.train), len(dataset.test)) == (12, 6)
+    _assert_splits_are_disjoint(dataset)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ("Training", "Testing"),
+        ("training_set", "test_set"),
+        ("seg_train", "seg_test"),
+        ("TrainImages", "TestImages"),
+        ("images", "my-val"),
+        ("images", "Valid"),
+        ("train2017", "val2017"),
+    ],
+)
+def test_folders_named_like_splits_are_not_all_pretrained_on(tmp_path: Path, train: str, held_out: str) -> None:
+    _write(tmp_path / train / "cat" / "a.png", 1)
+    _write(tmp_path / held_out / "cat" / "b.png", 2)
+    with pytest.raises(DataError, match=rf"{held_out}/.* but no train/: rename .* train/ and .* test/"):
+        load_folder(tmp_path)
+
+
+def test_words_that_contain_a_split_s_name_are_none(tmp_path: Path) -> None:
+    for name in ("trains", "valley", "Contest", "trainers", ".test"):
+        _write(tmp_path / name / "a.png", 1)
+    assert len(load_folder(tmp_path).train) == 4
+
+
+def test_two_train_folders(tmp_path: Path) -> None:
+    _write(tmp_path / "train" / "a.png", 1)
+    _write(tmp_path / "Train" / "b.png", 2)
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system does not tell train from Train")
+    with pytest.raises(DataError, match="both Train/ and train/"):
+        load_folder(tmp_path)
+
+
 def test_labelled_test_needs_labelled_train(tmp_path: Path) -> None:
     _write(tmp_path / "train" / "a.png", 1)
     _write(tmp_path / "test" / "cat" / "b.png", 2)

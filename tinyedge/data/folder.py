@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tinyedge.errors import DataError
 
 _MAX_BROKEN = 0.01
 _TEST_FOLDERS = ("test", "val", "valid", "validation")
+_SPLIT_WORDS = frozenset({"train", "training", "trainset", "trainval", *_TEST_FOLDERS, "testing", "testset"})
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SMALLEST_SIZE, _LARGEST_SIZE, _SIZE_STEP = 32, 96, 32
 _log = logging.getLogger(__name__)
 
@@ -32,7 +35,9 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
     With a folder `train/`, each folder below it is a class, whatever is nested in it; the test split is the first of
     `test/`, `val/`, `valid/`, `validation/` that has class folders. Tiny-ImageNet's official layout, whose `val/` names
     the classes in `val_annotations.txt`, is understood too. Images directly in `train/` are unlabelled. Without
-    `train/` every image below `root` is an unlabelled training image. Hidden files and other files are ignored.
+    `train/` every image below `root` is an unlabelled training image, unless a folder directly in it is named like a
+    split (`Training/`, `test_set/`, `val2017/`), which is refused. `Train/` or `TEST/` are as good as `train/` and
+    `test/`. Hidden files and other files are ignored.
 
     Args:
         root: The folder.
@@ -41,18 +46,18 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
         name: The data set's name; the folder's by default.
 
     Raises:
-        DataError: No such folder, no image in it, more than 1 % of the files broken, images beside class folders, or
-            train and test classes that differ.
+        DataError: No such folder, no image in it, more than 1 % of the files broken, images beside class folders,
+            train and test classes that differ, folders named like splits but no `train/`, or two that differ in case.
     """
     if not root.exists():
         raise DataError(f"{root} does not exist: give a folder of images or a registered data set")
     if not root.is_dir():
         raise DataError(f"{root} is a file: unpack it and give the folder of images")
     name = name or root.resolve().name
-    _refuse_test_without_train(root)
-    train, test = _list_train(root), _list_test(root)
+    splits = _find_splits(root)
+    train, test = _list_train(root, splits), _list_test(splits)
     if not train.files:
-        where = root / "train" if (root / "train").is_dir() else root
+        where = splits.get("train", root)
         raise DataError(f"no image in {where}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     classes = sorted(set(train.class_names or ()))
     if test is not None and test.class_names is not None:
@@ -98,26 +103,39 @@ def _list_classes(folder: Path) -> _Listing:
     return _Listing(files, labelled or None)
 
 
-def _refuse_test_without_train(root: Path) -> None:
-    """A held-out folder beside unsorted images would be pretrained on."""
-    held_out = next((folder for folder in _TEST_FOLDERS if (root / folder).is_dir()), None)
-    if held_out is not None and not (root / "train").is_dir():
-        raise DataError(f"{root} has {held_out}/ but no train/: put the training images into {root / 'train'}")
+def _find_splits(root: Path) -> dict[str, Path]:
+    """The folders of the splits by their names in lower case; empty where all of `root` is to be trained on."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    splits: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.name.lower()
+        if name in ("train", *_TEST_FOLDERS) and splits.setdefault(name, folder) != folder:
+            raise DataError(f"{root} has both {splits[name].name}/ and {folder.name}/: leave one {name}/")
+    if "train" in splits:
+        return splits
+    # A held-out folder beside others would be pretrained on.
+    named = [f"{folder.name}/" for folder in folders if _names_a_split(folder.name)]
+    if named:
+        raise DataError(
+            f"{root} has {', '.join(named[:4])}{', ...' if len(named) > 4 else ''} but no train/: rename the folder of "
+            "the training images to train/ and that of the test images to test/ (and one that is neither to another "
+            "name)"
+        )
+    return {}
 
 
-def _list_train(root: Path) -> _Listing:
-    if (root / "train").is_dir():
-        return _list_classes(root / "train")
-    return _Listing(_list_images(root), None)
+def _names_a_split(name: str) -> bool:
+    return any(word.lower() in _SPLIT_WORDS for word in _WORD.findall(name))
 
 
-def _list_test(root: Path) -> _Listing | None:
-    if not (root / "train").is_dir():
-        return None
-    annotations = root / "val" / "val_annotations.txt"
-    if annotations.is_file():
-        return _list_annotated(annotations)
-    listings = [_list_classes(root / folder) for folder in _TEST_FOLDERS if (root / folder).is_dir()]
+def _list_train(root: Path, splits: Mapping[str, Path]) -> _Listing:
+    return _list_classes(splits["train"]) if "train" in splits else _Listing(_list_images(root), None)
+
+
+def _list_test(splits: Mapping[str, Path]) -> _Listing | None:
+    if "val" in splits and (splits["val"] / "val_annotations.txt").is_file():
+        return _list_annotated(splits["val"] / "val_annotations.txt")
+    listings = [_list_classes(splits[name]) for name in _TEST_FOLDERS if name in splits]
     listings = [listing for listing in listings if listing.files]
     labelled = [listing for listing in listings if listing.class_names is not None]
     return next(iter(labelled or listings), None)

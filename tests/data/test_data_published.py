@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets
+from PIL import Image
 
 from tinyedge.data.registry import load_dataset
+from tinyedge.errors import DataError
 
 
 def _pixels(count: int, size: int, seed: int) -> np.ndarray:
@@ -52,6 +54,21 @@ def test_cifar100_resized(tmp_path: Path) -> None:
     assert dataset.train.images.dtype == torch.uint8
     reduced = torch.nn.functional.avg_pool2d(dataset.train.images.float(), 2)
     assert (reduced - torch.from_numpy(pixels[:4]).float()).abs().mean() < 20  # the same images, enlarged
+
+
+def test_folder_that_cifar_is_unpacked_in(tmp_path: Path) -> None:
+    files = [f"data_batch_{index}" for index in range(1, 6)] + ["test_batch"]
+    pixels = _write_cifar(tmp_path, "cifar-10-batches-py", files, "labels", ("batches.meta", "label_names"))
+    for given in (tmp_path, tmp_path / "cifar-10-batches-py"):
+        dataset = load_dataset(str(given), labels_required=True)
+        assert dataset.name == "cifar10"
+        np.testing.assert_array_equal(dataset.train.images.numpy(), pixels[:20])
+    _write_cifar(tmp_path, "cifar-100-python", ["train", "test"], "fine_labels", ("meta", "fine_label_names"))
+    with pytest.raises(DataError, match="holds cifar-10-batches-py and cifar-100-python: give one of them"):
+        load_dataset(str(tmp_path))
+    assert load_dataset(str(tmp_path / "cifar-100-python"), labels_required=True).name == "cifar100"
+    Image.new("RGB", (32, 32)).save(tmp_path / "photo.png")
+    assert len(load_dataset(str(tmp_path)).train) == 1
 
 
 def test_stl10_marks_the_unlabelled(tmp_path: Path) -> None:

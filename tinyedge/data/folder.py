@@ -75,7 +75,7 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
     return build_dataset(name, train_split, test_split, classes, [path for path, _ in broken])
 
 
-def _list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """All image files below `folder`, sorted by path."""
     found = []
     for directory, folders, files in os.walk(folder, followlinks=True):
@@ -90,7 +90,7 @@ def _list_images(folder: Path) -> list[Path]:
 
 def _list_classes(folder: Path) -> _Listing:
     """The images below `folder`, of the class of the first folder in the way, or unlabelled if it has no folders."""
-    files = _list_images(folder)
+    files = list_images(folder)
     depth = len(folder.parts)
     below = [path.parts[depth] if len(path.parts) > depth + 1 else None for path in files]
     labelled = [name for name in below if name is not None]
@@ -129,7 +129,7 @@ def _names_a_split(name: str) -> bool:
 
 
 def _list_train(root: Path, splits: Mapping[str, Path]) -> _Listing:
-    return _list_classes(splits["train"]) if "train" in splits else _Listing(_list_images(root), None)
+    return _list_classes(splits["train"]) if "train" in splits else _Listing(list_images(root), None)
 
 
 def _list_test(splits: Mapping[str, Path]) -> _Listing | None:
@@ -149,7 +149,7 @@ def _list_annotated(annotations: Path) -> _Listing:
         if len(fields) < 2:
             raise DataError(f"{annotations}, line {number}: expected a file name and a class separated by a tab")
         class_of[fields[0]] = fields[1]
-    files = _list_images(annotations.parent)
+    files = list_images(annotations.parent)
     missing = [path for path in files if path.name not in class_of]
     if missing:
         raise DataError(f"{annotations} names no class for {missing[0]} ({len(missing)} such files): unpack it again")

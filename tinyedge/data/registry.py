@@ -7,7 +7,7 @@ from tinyedge.data import published
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, require_labels
 from tinyedge.data.digits import load_digits
-from tinyedge.data.folder import load_folder
+from tinyedge.data.folder import list_images, load_folder
 from tinyedge.data.shards import is_shard_pattern, load_shard_sample
 from tinyedge.errors import ConfigError, DataError
 
@@ -17,6 +17,8 @@ _PUBLISHED: dict[str, Callable[..., ImageDataset]] = {
     "stl10": published.load_stl10,
     "tiny-imagenet": published.load_tiny_imagenet,
 }
+# What torchvision unpacks these sets to; none of their files is an image file.
+_UNPACKED = {"cifar-10-batches-py": "cifar10", "cifar-100-python": "cifar100", "stl10_binary": "stl10"}
 _IMAGE_SIZES = (8, 512)
 
 
@@ -37,8 +39,9 @@ def load_dataset(
 
     Args:
         name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
-            of the name of a registered set is given as `./cifar10`. Of tar shards (`shards/{000..099}.tar`) the first
-            images are loaded, see `tinyedge.data.shards`.
+            of the name of a registered set is given as `./cifar10`. A folder that CIFAR or STL-10 is unpacked in as
+            torchvision does it (`cifar-10-batches-py`), or that very one, is the registered set. Of tar shards
+            (`shards/{000..099}.tar`) the first images are loaded, see `tinyedge.data.shards`.
         image_size: H = W in pixels; None keeps the set's own (a folder: the multiple of 32 nearest to its most common
             short side, from 32 to 96; digits: 32).
         root: Where the published sets lie or are downloaded to; None is `datasets` in the cache folder.
@@ -66,7 +69,19 @@ def load_dataset(
                 f"{name_or_path} is neither a folder nor a known data set: give a folder of images or one of "
                 f"{', '.join(dataset_names())}"
             )
-        dataset = load_folder(folder, image_size=image_size)
+        dataset = _load_path(folder, image_size)
     if labels_required:
         require_labels(dataset)
     return dataset
+
+
+def _load_path(folder: Path, image_size: int | None) -> ImageDataset:
+    """Load a folder of images; one without is a published set, or the folder that such a set is unpacked in."""
+    root, found = folder, [name for name in _UNPACKED if (folder / name).is_dir()]
+    if folder.name in _UNPACKED:
+        root, found = folder.parent, [folder.name]
+    if not found or list_images(folder):
+        return load_folder(folder, image_size=image_size)
+    if len(found) > 1:
+        raise DataError(f"{folder} holds {' and '.join(found)}: give one of them, --data {folder / found[0]}")
+    return _PUBLISHED[_UNPACKED[found[0]]](root, image_size=image_size)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -147,9 +148,10 @@ def test_run_gets_a_record_and_keeps_its_encoder(voc: Path, run: Run) -> None:
     assert all(0 <= value <= 1 for value in (*result.area, *result.random_area, *result.eleven_point))
     after = load_file(run.path / ENCODER_FILE)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    printed = CliRunner().invoke(
-        app, ["detect", str(run.path), "--voc", str(voc), "--epochs", "1", "--image-size", "64", "--seeds", "1"]
-    )
+    replace(run.config, data=str(run.path / "elsewhere")).save(run.path / CONFIG_FILE)
+    command = ["detect", str(run.path), "--voc", str(voc), "--epochs", "1", "--image-size", "64", "--seeds", "1"]
+    assert "elsewhere is neither a folder" in str(CliRunner().invoke(app, command).exception)
+    printed = CliRunner().invoke(app, [*command, "--data", "digits"])
     assert printed.exit_code == 0, printed.output
     assert "random weights" in printed.output
 

@@ -11,6 +11,7 @@ def detect(
     epochs: int = typer.Option(60, help="Passes over the train images."),
     image_size: int = typer.Option(160, help="Pixels that the images are squeezed to."),
     seeds: int = typer.Option(3, help="Detectors to average over."),
+    data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
 ) -> None:
     """Train an SSDLite detector from the encoder and from random weights, and measure mAP at IoU 0.5."""
@@ -23,7 +24,9 @@ def detect(
     from tinyedge.training.run import load_run
 
     console = Console(stderr=json)
-    result = detect_run(load_run(run), voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
+    result = detect_run(
+        load_run(run, data), voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print
+    )
     if json:
         import json as json_module
 

@@ -86,7 +86,7 @@ def detect_run(
     """Train detectors from a run's encoder and from random weights, and write `detection.json` into the run.
 
     Args:
-        run: A finished training run. Its encoder is never written.
+        run: A finished training run. Its encoder is never written. Its data set is loaded for mean and deviation.
         voc: The folder that holds `VOCdevkit`, see `tinyedge.data.voc.load_voc`.
         epochs: Passes over the train images.
         image_size: S in pixels, whatever the run was trained at: the encoder is convolutional and takes its own

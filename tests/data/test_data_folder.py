@@ -345,9 +345,10 @@ def test_image_size_out_of_range(size: int) -> None:
         load_dataset("digits", image_size=size)
 
 
-def test_published_set_that_is_not_there_says_download(tmp_path: Path) -> None:
+def test_published_set_that_is_not_there_says_what_helps_every_command(tmp_path: Path) -> None:
     for name in dataset_names()[1:]:
-        with pytest.raises(DataError, match=f"{name} is not whole in .*--download"):
+        message = f"{name} is not whole in .* with --data, or let `tinyedge train --data {name} --download` fetch it"
+        with pytest.raises(DataError, match=message):
             load_dataset(name, root=tmp_path / "none")
 
 

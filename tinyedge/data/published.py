@@ -78,7 +78,10 @@ def _torchvision_datasets() -> Any:
 
 
 def _missing(name: str, root: Path) -> DataError:
-    return DataError(f"{name} is not whole in {root}: add --download, or give the folder of the images with --data")
+    return DataError(
+        f"{name} is not whole in {root}: give its folder with --data, or let "
+        f"`tinyedge train --data {name} --download` fetch it"
+    )
 
 
 def _download_failed(name: str, root: Path, error: Exception) -> DataError:

@@ -179,6 +179,17 @@ def test_broken_files(tmp_path: Path, file: str, content: str) -> None:
         load_voc(tmp_path, 64)
 
 
+@pytest.mark.parametrize("image_set", ["trainval", "test"])
+def test_objects_that_are_all_difficult(tmp_path: Path, run: Run, image_set: str) -> None:
+    write_voc(tmp_path, {"trainval": 8, "test": 8})
+    base = tmp_path / "VOCdevkit" / "VOC2007"
+    for name in (base / "ImageSets" / "Main" / f"{image_set}.txt").read_text().split():
+        annotation = base / "Annotations" / f"{name}.xml"
+        annotation.write_text(annotation.read_text().replace("<difficult>0", "<difficult>1"))
+    with pytest.raises(DataError, match=f"{image_set} has no object that is not difficult"):
+        detect_run(run, tmp_path, epochs=1, image_size=64, seeds=1)
+
+
 @pytest.mark.parametrize("options", [{"epochs": 0}, {"seeds": 0}, {"image_size": 32}])
 def test_wrong_options(run: Run, tmp_path: Path, options: dict) -> None:
     with pytest.raises(ConfigError, match="has to be at least"):

@@ -58,7 +58,8 @@ def load_voc(root: Path, image_size: int) -> BoxDataset:
         image_size: S; images are squeezed to S x S and their boxes with them.
 
     Raises:
-        DataError: A list, an image or an annotation is missing or broken, or test has a class that train lacks.
+        DataError: A list, an image or an annotation is missing or broken, test has a class that train lacks, or all
+            objects of one of them are difficult.
     """
     train_sources = [source for source in (_open(root, *which) for which in _TRAIN_LISTS) if source is not None]
     test_source = _open(root, *_TEST_LIST)
@@ -75,6 +76,12 @@ def load_voc(root: Path, image_size: int) -> BoxDataset:
     if not classes or strange:
         what = f"test has objects of a class that trainval lacks: {strange[0]}" if classes else "no object in trainval"
         raise DataError(f"{root}: {what}; check the files in Annotations")
+    for examples, name in ((train, "trainval"), (test, "test")):
+        if all(difficult for _, objects in examples for _, _, difficult in objects):
+            raise DataError(
+                f"{root}: {name} has no object that is not difficult, and difficult ones are neither trained on nor "
+                "counted; check <difficult> in the files in Annotations"
+            )
     return BoxDataset(_pack(train, classes, image_size), _pack(test, classes, image_size), tuple(classes))
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tinyedge.errors import CheckpointError, ConfigError
@@ -34,6 +36,9 @@ def test_yaml_and_back(tmp_path):
         ({"warmup_epochs": -1}, "warmup_epochs is -1"),
         ({"weight_decay": -0.05}, "weight_decay is -0.05"),
         ({"min_lr_fraction": "nan"}, "min_lr_fraction is nan"),
+        ({"epochs": float("inf")}, "epochs is inf, but has to be int"),
+        ({"strides": [2, float("-inf")]}, "strides is"),
+        ({"lr_per_256": 10**400}, "lr_per_256 is 1000"),
     ],
 )
 def test_wrong_values_are_named(values, message):
@@ -65,6 +70,13 @@ def test_command_line_wins_over_the_file(tmp_path):
     assert config.method_options == {"ema_beta": 0.5, "mask_block": 2}
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         compose_config(None, {}, ["ema_beta"])
+
+
+@pytest.mark.parametrize("value", ["[1", "'a", "2024-99-99"])
+def test_options_that_are_no_yaml(value):
+    with pytest.raises(ConfigError, match=re.escape(f"--option temperature={value} is no YAML")) as caught:
+        compose_config(None, {}, [f"temperature={value}"])
+    assert "\n" not in str(caught.value)
 
 
 def test_only_keys_that_change_the_numbers_count_as_changed():

@@ -78,7 +78,7 @@ def _convert(key: str, value: Any, annotation: str) -> Any:
         if not isinstance(value, str):
             raise ValueError
         return value
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{key} is {value!r}, but has to be {annotation}; correct {key}") from error
 
 

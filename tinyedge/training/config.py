@@ -185,14 +185,18 @@ def compose_config(path: Path | None, overrides: Mapping[str, Any], option_assig
         option_assignments: `key=value` texts for `method_options`, the value in YAML's notation.
 
     Raises:
-        ConfigError: See `load_config`; or an assignment without `=`.
+        ConfigError: See `load_config`; or an assignment without `=`, or whose value is no YAML.
     """
     options: dict[str, Any] = {}
     for assignment in option_assignments:
         key, separator, value = assignment.partition("=")
         if not separator:
             raise ConfigError(f"--option {assignment} has no value; write --option KEY=VALUE")
-        options[key.strip()] = yaml.safe_load(value)
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except (ValueError, yaml.YAMLError) as error:  # ValueError: a date that does not exist
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"--option {assignment} is no YAML ({reason}); write --option KEY=VALUE") from error
     given = {key: value for key, value in overrides.items() if value is not None}
     config = load_config(path, given) if path is not None else config_from_mapping(given)
     return replace(config, method_options={**config.method_options, **options})

@@ -169,6 +169,15 @@ def test_identical_images_are_a_collapse(small_config, tmp_path):
         train(replace(small_config, data=str(folder), epochs=1), tmp_path / "run")
 
 
+def test_a_full_gpu_asks_for_a_smaller_batch(small_config, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("tinyedge.training.loop.create_optimizer", full)
+    with pytest.raises(TrainingError, match="give a smaller --batch-size"):
+        train(small_config, tmp_path / "run")
+
+
 def test_an_update_that_breaks_the_features_is_told(small_config, tmp_path):
     with pytest.raises(TrainingError, match=r"^features is not finite at step"):
         train(replace(small_config, epochs=1, method="vicreg", lr_per_256=1e9), tmp_path / "run")

@@ -17,7 +17,7 @@ from tinyedge.data.registry import dataset_names, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, is_shard_pattern, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing, TrainingError
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
@@ -65,7 +65,8 @@ def train(
         DataError: The data set cannot be loaded.
         BudgetExceeded: The encoder has too many parameters.
         CheckpointError: There is nothing to resume, or it is corrupt.
-        TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
+        TrainingError: The loss is not finite, the features collapsed or the device's memory is full; the last good
+            checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
         ToolMissing: Lightning is not installed.
     """
@@ -78,6 +79,8 @@ def train(
         if fabric.is_global_zero:
             raise
         raise SystemExit(error.exit_code) from error  # all ranks have the error, and the first one says it
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(f"the memory of {fabric.device} is full; give a smaller --batch-size to train") from error
 
 
 def _train_ranks(

@@ -41,8 +41,20 @@ def tinyedge(*arguments: object) -> None:
 
 def portable(config: TrainConfig) -> TrainConfig:
     """Return a configuration without this machine's paths of images and teacher."""
-    teacher = None if config.teacher is None else Path(config.teacher).name
+    teacher = ",".join(portable_teacher(part) for part in teacher_parts(config)) or None
     return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher)
+
+
+def teacher_parts(config: TrainConfig) -> list[str]:
+    """Return the teachers of a run, each as an absolute path of a run, or as NAME or NAME=WEIGHTS."""
+    if config.teacher is None:
+        return []
+    return [config.teacher] if Path(config.teacher).exists() else config.teacher.split(",")
+
+
+def portable_teacher(part: str) -> str:
+    """Return the name of one teacher, without where it lies on this machine."""
+    return Path(part).name if Path(part).is_absolute() else part.partition("=")[0]
 
 
 def write_encoder(run: Run, out: Path) -> None:
@@ -109,7 +121,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             "pretraining",
             f"`{config['method']}`, {config['epochs']} epochs, batch {config['batch_size']}, seed {config['seed']}",
         ),
-        ("took", f"{metrics['train_seconds']:,} s"),
+        ("took", "unknown" if metrics["train_seconds"] is None else f"{metrics['train_seconds']:,} s"),
         ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),

@@ -1,7 +1,9 @@
 """The zoo: every entry that can be exported again is a run of its own, small and whole."""
 
 import hashlib
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,22 @@ import pytest
 import torch
 
 from tinyedge.compiler.reader import read_any_tflite
+from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, load_run
 
-MODELS = Path(__file__).parent.parent / "models"
+ROOT = Path(__file__).parent.parent
+MODELS = ROOT / "models"
 TINYNEXT_T = MODELS / "tinynext_t_cifar10" / "model_int8.tflite"
 ENTRIES = sorted(path.parent for path in MODELS.glob(f"*/{CONFIG_FILE}"))
+
+
+@pytest.fixture(scope="module")
+def publish():
+    spec = importlib.util.spec_from_file_location("publish_model", ROOT / "benchmarks" / "publish_model.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["publish_model"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda path: path.name)
@@ -59,3 +72,27 @@ def test_tinynext_t_is_little_more_than_its_parameters():
     assert parameters > 750_000
     assert all(tensor.dtype == np.int8 for tensor in weights if tensor.data.ndim > 1)
     assert TINYNEXT_T.stat().st_size <= 1.15 * parameters  # A byte each.
+
+
+@pytest.mark.parametrize(
+    ("teacher", "published"),
+    [
+        (None, None),
+        ("/x/runs/best", "best"),
+        ("/x/runs/a,/y/runs/b", "a,b"),
+        ("/x/lr=0.1/a", "a"),
+        ("dino_vits16=/w/dino.pth", "dino_vits16"),
+        ("timm:vit_tiny_patch16_224=/w/tiny.safetensors,/x/a", "timm:vit_tiny_patch16_224,a"),
+        ("dino_vits16", "dino_vits16"),
+    ],
+)
+def test_a_published_configuration_names_each_teacher_and_no_folder(publish, teacher, published):
+    config = publish.portable(TrainConfig(data="/images/cifar10", data_root="/images", teacher=teacher))
+    assert (config.data, config.data_root, config.teacher) == ("cifar10", None, published)
+
+
+def test_a_card_says_that_a_time_is_unknown(publish):
+    metrics = json.loads((TINYNEXT_T.parent / "metrics.json").read_text())
+    assert "| took | 6,388 s |" in publish.card("tinynext_t_cifar10", metrics)
+    metrics["train_seconds"] = None
+    assert "| took | unknown |" in publish.card("tinynext_t_cifar10", metrics)

@@ -2,10 +2,11 @@
 
     python benchmarks/publish_model.py runs/NAME --name tinynext_t_cifar10 --data FOLDER --data-name "CIFAR-10 (JPEG)"
 
-Writes models/NAME/{config.yaml, teacher.yaml of a distilled run, encoder.safetensors, probe.safetensors, probe.json,
-model_int8.tflite, export.json, parity.json, metrics.json, card.md}. The weights are rounded first: probe, export and
-bench then measure the rounded encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run. Each step is
-one command of `tinyedge`, printed before it runs.
+Writes models/NAME/{config.yaml, encoder.safetensors, probe.safetensors, probe.json, model_int8.tflite, export.json,
+parity.json, metrics.json, card.md}; of a distilled run teacher.yaml too, and teacher_of_teacher.yaml of a distilled
+teacher, and so on, so that the card's commands need nothing but the images. The weights are rounded first: probe,
+export and bench then measure the rounded encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run.
+Each step is one command of `tinyedge`, printed before it runs.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,13 @@ import torch
 from safetensors.torch import save_file
 
 from tinyedge.atomic import write_json, write_text
-from tinyedge.training.config import TrainConfig
+from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
 
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
-TEACHER_FILE = "teacher.yaml"
+SUMMARY_FILE = "metrics.json"
 BYTES_LIMIT = 2_000_000
 
 
@@ -45,6 +47,73 @@ def portable(config: TrainConfig) -> TrainConfig:
     return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher)
 
 
+@dataclass(frozen=True)
+class Training:
+    """One training on the way to an encoder.
+
+    Attributes:
+        file: Name of its configuration in the zoo.
+        config: What that file holds.
+        teachers: What it learns from: files of earlier trainings and names of published networks.
+        seconds: How long it took; None where nobody kept that.
+    """
+
+    file: str
+    config: TrainConfig
+    teachers: tuple[str, ...]
+    seconds: int | None
+
+    def as_teacher(self, name: str) -> "Training":
+        """Return the training under the name that it has in the folder of its student."""
+        teachers = tuple(file_as_teacher(teacher, name) for teacher in self.teachers)
+        return replace(self, file=file_as_teacher(self.file, name), teachers=teachers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return metrics.json's record of the training."""
+        return {
+            "config": self.file,
+            "method": self.config.method,
+            "epochs": self.config.epochs,
+            "teachers": list(self.teachers),
+            "seconds": self.seconds,
+        }
+
+
+def file_as_teacher(file: str, name: str) -> str:
+    """Return what a folder's `file` is called beside its student `name`; a published network keeps its name."""
+    if file == CONFIG_FILE:
+        return f"{name}.yaml"
+    return f"{Path(file).stem}_of_{name}.yaml" if file.endswith(".yaml") else file
+
+
+def trainings(folder: Path) -> list[Training]:
+    """Return every training that leads to a run or a folder of the zoo: teachers first, itself last."""
+    config = load_run(folder).config
+    if (folder / SUMMARY_FILE).is_file():
+        summary = json.loads((folder / SUMMARY_FILE).read_text())
+        if "training" not in summary:
+            raise SystemExit(f"{folder / SUMMARY_FILE} does not say how its teachers were trained; publish it again")
+        return [
+            Training(
+                record["config"], load_config(folder / record["config"]), tuple(record["teachers"]), record["seconds"]
+            )
+            for record in summary["training"]
+        ]
+    parts = teacher_parts(config)
+    runs = [part for part in parts if Path(part).is_absolute()]
+    steps, teachers = [], []
+    for part in parts:
+        if part not in runs:
+            teachers.append(portable_teacher(part))
+            continue
+        name = "teacher" if len(runs) == 1 else f"teacher{runs.index(part) + 1}"
+        steps += [step.as_teacher(name) for step in trainings(Path(part))]
+        teachers.append(f"{name}.yaml")
+    log = read_metrics(folder / METRICS_FILE)
+    seconds = round(log[-1]["elapsed_s"]) if log else None
+    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds)]
+
+
 def teacher_parts(config: TrainConfig) -> list[str]:
     """Return the teachers of a run, each as an absolute path of a run, or as NAME or NAME=WEIGHTS."""
     if config.teacher is None:
@@ -57,12 +126,13 @@ def portable_teacher(part: str) -> str:
     return Path(part).name if Path(part).is_absolute() else part.partition("=")[0]
 
 
-def write_encoder(run: Run, out: Path) -> None:
-    """Write configuration and weights, the weights and batch-norm statistics rounded to half precision."""
+def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
+    """Write configurations and weights, the weights and batch-norm statistics rounded to half precision."""
     out.mkdir(parents=True, exist_ok=True)
-    portable(run.config).save(out / CONFIG_FILE)
-    if run.config.teacher is not None and (Path(run.config.teacher) / CONFIG_FILE).is_file():
-        portable(load_run(Path(run.config.teacher)).config).save(out / TEACHER_FILE)
+    for stale in out.glob("teacher*.yaml"):
+        stale.unlink()
+    for step in steps:
+        step.config.save(out / step.file)
     weights = {
         name: value.half() if value.is_floating_point() else value
         for name, value in run.load_encoder().state_dict().items()
@@ -90,21 +160,39 @@ def measure(out: Path, data: Path) -> dict[str, Any]:
     return content
 
 
-def summarise(run: Run, out: Path, data_name: str, bench: dict[str, Any]) -> dict[str, Any]:
+def summarise(steps: Sequence[Training], out: Path, data_name: str, bench: dict[str, Any]) -> dict[str, Any]:
     """Return metrics.json's content."""
-    log = read_metrics(run.path / METRICS_FILE)
     hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (ENCODER_FILE, EXPORTED[0])}
     return {
-        "schema": 1,
+        "schema": 2,
         "data": data_name,
         "licence": "Apache-2.0",
-        "train_seconds": round(log[-1]["elapsed_s"]) if log else None,
+        "training": [step.to_dict() for step in steps],
         "sha256": hashes,
         "config": load_run(out).config.to_dict(),
         "probes": json.loads((out / "probe.json").read_text()),
         "parity": json.loads((out / "export.json").read_text())["parity"],
         "host": bench["results"],
     }
+
+
+def seconds(step: dict[str, Any]) -> str:
+    """Return how long a training took, as the card says it."""
+    return "unknown" if step["seconds"] is None else f"{step['seconds']:,} s"
+
+
+def run_folder(file: str) -> str:
+    """Return the folder that the card trains a configuration into."""
+    return "RUN" if file == CONFIG_FILE else Path(file).stem.upper()
+
+
+def train_command(name: str, step: dict[str, Any]) -> str:
+    """Return the command that repeats a training of metrics.json."""
+    sources = [
+        run_folder(teacher) if teacher.endswith(".yaml") else f"{teacher}=WEIGHTS" for teacher in step["teachers"]
+    ]
+    command = f"tinyedge train --config models/{name}/{step['config']} --data FOLDER --out {run_folder(step['config'])}"
+    return f"{command} --teacher {','.join(sources)}" if sources else command
 
 
 def card(name: str, metrics: dict[str, Any]) -> str:
@@ -114,6 +202,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     linear20, linear, knn = (probes[key] for key in (("linear", 0.2), ("linear", 1.0), ("knn", 1.0)))
     accuracies = [record for record in metrics["host"] if record.get("accuracy")]
     strides = ",".join(str(stride) for stride in config["strides"])
+    *teachers, own = metrics["training"]
     rows = [
         ("encoder", f"{config['encoder']}, strides {strides}, {config['act']}, half precision"),
         ("data", f"{metrics['data']}: all train images, no labels; {linear['test_images']:,} test images"),
@@ -121,7 +210,11 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             "pretraining",
             f"`{config['method']}`, {config['epochs']} epochs, batch {config['batch_size']}, seed {config['seed']}",
         ),
-        ("took", "unknown" if metrics["train_seconds"] is None else f"{metrics['train_seconds']:,} s"),
+        ("took", seconds(own)),
+        *(
+            (f"`{step['config']}`", f"`{step['method']}`, {step['epochs']} epochs, took {seconds(step)}")
+            for step in reversed(teachers)
+        ),
         ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
@@ -142,12 +235,8 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         "To reproduce:",
         "",
     ]
-    distilled = config["teacher"] is not None
-    if distilled:
-        lines.append(f"    tinyedge train --config models/{name}/{TEACHER_FILE} --data FOLDER --out TEACHER")
     lines += [
-        f"    tinyedge train --config models/{name}/config.yaml --data FOLDER --out RUN"
-        + (" --teacher TEACHER" if distilled else ""),
+        *("    " + train_command(name, step) for step in metrics["training"]),
         f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER",
         "",
         "Every figure is in `metrics.json`. To deploy it:",
@@ -168,10 +257,11 @@ def main() -> None:
     options = parser.parse_args()
 
     run, out = load_run(options.run), MODELS / options.name
-    write_encoder(run, out)
+    steps = trainings(options.run)
+    write_encoder(run, steps, out)
     bench = measure(out, options.data)
-    metrics = summarise(run, out, options.data_name, bench)
-    write_json(out / "metrics.json", metrics)
+    metrics = summarise(steps, out, options.data_name, bench)
+    write_json(out / SUMMARY_FILE, metrics)
     write_text(out / "card.md", card(options.name, metrics))
     for path in sorted(out.iterdir()):
         size = path.stat().st_size

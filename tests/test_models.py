@@ -3,7 +3,9 @@
 import hashlib
 import importlib.util
 import json
+import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 import torch
 
 from tinyedge.compiler.reader import read_any_tflite
-from tinyedge.training.config import TrainConfig
-from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, load_run
+from tinyedge.ssl.registry import method_options
+from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, load_run
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "models"
@@ -94,5 +97,67 @@ def test_a_published_configuration_names_each_teacher_and_no_folder(publish, tea
 def test_a_card_says_that_a_time_is_unknown(publish):
     metrics = json.loads((TINYNEXT_T.parent / "metrics.json").read_text())
     assert "| took | 6,388 s |" in publish.card("tinynext_t_cifar10", metrics)
-    metrics["train_seconds"] = None
+    metrics["training"][-1]["seconds"] = None
     assert "| took | unknown |" in publish.card("tinynext_t_cifar10", metrics)
+
+
+def reproduction(card):
+    """Return the commands under "To reproduce:", each as its words and its options."""
+    block = card.split("To reproduce:")[1].split("Every figure")[0]
+    commands = [shlex.split(line) for line in block.splitlines() if line.strip()]
+    return [(words, dict(pairwise(words))) for words in commands]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda path: path.name)
+def test_the_commands_of_a_card_need_nothing_but_the_images(entry):
+    *trainings, (publishing, options) = reproduction((entry / "card.md").read_text())
+    trained = set()
+    for words, given in trainings:
+        assert words[:2] == ["tinyedge", "train"]
+        config = load_config(ROOT / given["--config"])
+        assert method_options(config.method, config.method_options) == config.method_options
+        assert (config.teacher is None) == ("--teacher" not in given), f"{given['--config']} needs another teacher"
+        assert set(given.get("--teacher", "").split(",")) - {""} <= trained
+        assert given["--out"] not in trained
+        trained.add(given["--out"])
+    assert given["--config"] == f"models/{entry.name}/{CONFIG_FILE}"
+    assert publishing[:3] == ["python", "benchmarks/publish_model.py", given["--out"]]
+    assert options["--name"] == entry.name
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda path: path.name)
+def test_a_card_is_what_the_script_writes_of_the_figures(publish, entry):
+    metrics = json.loads((entry / "metrics.json").read_text())
+    assert (entry / "card.md").read_text() == publish.card(entry.name, metrics)
+
+
+def write_run(path, seconds=None, **changes):
+    path.mkdir()
+    TrainConfig(**changes).save(path / CONFIG_FILE)
+    if seconds is not None:
+        (path / METRICS_FILE).write_text(json.dumps({"step": 1, "elapsed_s": seconds}) + "\n")
+    return str(path)
+
+
+def test_the_whole_chain_of_teachers_is_published(publish, tmp_path):
+    first = write_run(tmp_path / "first", 10.4, method="s0-plus")
+    second = write_run(tmp_path / "second", method="best", teacher=first)
+    third = write_run(tmp_path / "third", 30.0, method="seed", teacher=f"{second},dino_vits16=/w/dino.pth,{first}")
+    steps = publish.trainings(Path(third))
+    assert [(step.file, step.teachers, step.config.teacher, step.seconds) for step in steps] == [
+        ("teacher_of_teacher1.yaml", (), None, 10),
+        ("teacher1.yaml", ("teacher_of_teacher1.yaml",), "first", None),
+        ("teacher2.yaml", (), None, 10),
+        (CONFIG_FILE, ("teacher1.yaml", "dino_vits16", "teacher2.yaml"), "second,dino_vits16,first", 30),
+    ]
+    commands = [publish.train_command("x", step.to_dict()) for step in steps]
+    assert commands[1].endswith("--out TEACHER1 --teacher TEACHER_OF_TEACHER1")
+    assert commands[3].endswith("--out RUN --teacher TEACHER1,dino_vits16=WEIGHTS,TEACHER2")
+
+
+def test_a_teacher_of_the_zoo_brings_its_own_teachers(publish, tmp_path):
+    student = write_run(tmp_path / "student", 5.0, method="simdistill", teacher=str(TINYNEXT_T.parent))
+    steps = publish.trainings(Path(student))
+    assert [step.file for step in steps] == ["teacher_of_teacher.yaml", "teacher.yaml", CONFIG_FILE]
+    assert [step.config.method for step in steps] == ["s0-plus", "best", "simdistill"]
+    assert [step.seconds for step in steps] == [4647, 6388, 5]

@@ -6,7 +6,8 @@ Writes models/NAME/{config.yaml, encoder.safetensors, probe.safetensors, probe.j
 parity.json, metrics.json, card.md}; of a distilled run teacher.yaml too, and teacher_of_teacher.yaml of a distilled
 teacher, and so on, so that the card's commands need nothing but the images. The weights are rounded first: probe,
 export and bench then measure the rounded encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run.
-Each step is one command of `tinyedge`, printed before it runs.
+Each step is one command of `tinyedge`, printed before it runs. models/README.md, the table of the zoo, is written last,
+from every metrics.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +33,7 @@ from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, 
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
 SUMMARY_FILE = "metrics.json"
+BOARD = "stm32f405"
 BYTES_LIMIT = 2_000_000
 
 
@@ -144,23 +147,36 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
 
 
 def measure(out: Path, data: Path) -> dict[str, Any]:
-    """Probe, export and bench the published encoder; returns the report of the bench."""
+    """Probe, export and bench the published encoder; returns metrics.json's figures of the benches."""
     for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0)):
         tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction)
     tinyedge("export", out, "--data", data)
-    report = out / "bench.json"
-    tinyedge("bench", out, "--data", data, "--target", "host", "--runtime", "all", "--json", report)
-    content: dict[str, Any] = json.loads(report.read_text())
-    report.unlink()
+    host = bench(out, "--data", data, "--target", "host", "--runtime", "all")
     for name in EXPORTED:
         shutil.move(out / "export" / name, out / name)
     shutil.rmtree(out / "export")
     shutil.rmtree(out / "plots", ignore_errors=True)
     (out / "features.safetensors").unlink(missing_ok=True)
+    return {"host": host["results"], **emulate(out)}
+
+
+def emulate(out: Path) -> dict[str, Any]:
+    """Bench the INT8 file of the zoo on the emulated board, as the card's last command does."""
+    report = bench(out / EXPORTED[0], "--target", "emulator", "--board", BOARD)
+    size = {key: report["model"][key] for key in ("macs", "params", "bytes")}
+    return {"model": size, "emulator": report["results"]}
+
+
+def bench(*arguments: object) -> dict[str, Any]:
+    """Return the report of `tinyedge bench`."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "bench.json"
+        tinyedge("bench", *arguments, "--json", report)
+        content: dict[str, Any] = json.loads(report.read_text())
     return content
 
 
-def summarise(steps: Sequence[Training], out: Path, data_name: str, bench: dict[str, Any]) -> dict[str, Any]:
+def summarise(steps: Sequence[Training], out: Path, data_name: str, figures: dict[str, Any]) -> dict[str, Any]:
     """Return metrics.json's content."""
     hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (ENCODER_FILE, EXPORTED[0])}
     return {
@@ -172,7 +188,7 @@ def summarise(steps: Sequence[Training], out: Path, data_name: str, bench: dict[
         "config": load_run(out).config.to_dict(),
         "probes": json.loads((out / "probe.json").read_text()),
         "parity": json.loads((out / "export.json").read_text())["parity"],
-        "host": bench["results"],
+        **figures,
     }
 
 
@@ -193,6 +209,13 @@ def train_command(name: str, step: dict[str, Any]) -> str:
     ]
     command = f"tinyedge train --config models/{name}/{step['config']} --data FOLDER --out {run_folder(step['config'])}"
     return f"{command} --teacher {','.join(sources)}" if sources else command
+
+
+def bit_exactness(record: dict[str, Any]) -> str:
+    """Return in words how the outputs of a bench compare with TFLite Micro's."""
+    if record["bit_exact"]:
+        return f"bit-exact on {record['inputs']} inputs"
+    return f"{record['differing']:,} output bytes differ on {record['inputs']} inputs"
 
 
 def card(name: str, metrics: dict[str, Any]) -> str:
@@ -222,6 +245,14 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             (f"classifier, {record['runtime']}", f"{100 * record['accuracy']:.2f} % of {record['accuracy_images']:,}")
             for record in accuracies
         ),
+        *(
+            (
+                f"{record['runtime']} on emulated {record['board']}",
+                f"{record['instructions']:,} instructions, {record['flash_bytes']:,} bytes of flash, "
+                f"{record['ram_bytes']:,} of static RAM; {bit_exactness(record)}",
+            )
+            for record in metrics["emulator"]
+        ),
         *((f"SHA-256 of {file}", f"`{value}`") for file, value in metrics["sha256"].items()),
         ("licence", metrics["licence"]),
     ]
@@ -242,7 +273,50 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         "Every figure is in `metrics.json`. To deploy it:",
         "",
         f"    tinyedge export models/{name} --data FOLDER",
-        f"    tinyedge bench models/{name}/{EXPORTED[0]} --target emulator --board stm32f405",
+        f"    tinyedge bench models/{name}/{EXPORTED[0]} --target emulator --board {BOARD}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def catalogue() -> str:
+    """Return the text of the zoo's README.md, with the best encoder first."""
+    header = (
+        *("model", "data", "linear probe, 20 % of labels", "top-1 INT8", "MACs"),
+        *(f"flash on {BOARD}", "static RAM", "arena", "instructions", "against TFLite Micro"),
+    )
+    rows = []
+    for path in MODELS.glob(f"*/{SUMMARY_FILE}"):
+        metrics = json.loads(path.read_text())
+        (linear20,) = (
+            probe for probe in metrics["probes"] if (probe["protocol"], probe["label_fraction"]) == ("linear", 0.2)
+        )
+        (host,) = (record for record in metrics["host"] if record["runtime"] == "aot")
+        (emulated,) = metrics["emulator"]
+        cells = (
+            f"[`{path.parent.name}`]({path.parent.name}/card.md)",
+            metrics["data"],
+            f"{100 * linear20['mean']:.1f} %",
+            f"{100 * host['accuracy']:.1f} %",
+            f"{metrics['model']['macs']:,}",
+            *(f"{emulated[key]:,} B" for key in ("flash_bytes", "ram_bytes", "arena_bytes")),
+            f"{emulated['instructions']:,}",
+            bit_exactness(emulated),
+        )
+        rows.append((-linear20["mean"], cells))
+    lines = [
+        "# The zoo",
+        "",
+        "A folder a model: its card, encoder and probe in half precision (a run, which `tinyedge probe` and "
+        "`tinyedge export` take),",
+        "the INT8 file, the export's manifest and parity report, and every figure in `metrics.json`.",
+        "`python benchmarks/publish_model.py RUN --name NAME --data FOLDER` writes one, and this table.",
+        "",
+        f"Flash, RAM and instructions are of `tinyedge bench models/NAME/{EXPORTED[0]} --target emulator "
+        f"--board {BOARD}`.",
+        "",
+        f"| {' | '.join(header)} |",
+        "|---" * len(header) + "|",
+        *(f"| {' | '.join(cells)} |" for _, cells in sorted(rows)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -259,10 +333,10 @@ def main() -> None:
     run, out = load_run(options.run), MODELS / options.name
     steps = trainings(options.run)
     write_encoder(run, steps, out)
-    bench = measure(out, options.data)
-    metrics = summarise(steps, out, options.data_name, bench)
+    metrics = summarise(steps, out, options.data_name, measure(out, options.data))
     write_json(out / SUMMARY_FILE, metrics)
     write_text(out / "card.md", card(options.name, metrics))
+    write_text(MODELS / "README.md", catalogue())
     for path in sorted(out.iterdir()):
         size = path.stat().st_size
         print(f"{path}  {size:,} bytes")

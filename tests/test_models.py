@@ -131,6 +131,18 @@ def test_a_card_is_what_the_script_writes_of_the_figures(publish, entry):
     assert (entry / "card.md").read_text() == publish.card(entry.name, metrics)
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda path: path.name)
+def test_an_entry_is_bit_exact_on_the_emulated_board(entry):
+    (emulated,) = json.loads((entry / "metrics.json").read_text())["emulator"]
+    assert emulated["bit_exact"]
+    assert emulated["differing"] == 0
+    assert emulated["inputs"] >= 20
+
+
+def test_the_table_of_the_zoo_is_what_the_script_writes_of_the_figures(publish):
+    assert (MODELS / "README.md").read_text() == publish.catalogue()
+
+
 def write_run(path, seconds=None, **changes):
     path.mkdir()
     TrainConfig(**changes).save(path / CONFIG_FILE)

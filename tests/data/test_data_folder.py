@@ -332,6 +332,13 @@ def test_two_train_folders(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
+def test_the_folder_above_the_splits_is_not_all_pretrained_on(tmp_path: Path) -> None:
+    _write(tmp_path / "archive" / "train" / "a.png", 1)
+    _write(tmp_path / "archive" / "test" / "b.png", 2)
+    with pytest.raises(DataError, match="archive has: give that folder"):
+        load_folder(tmp_path)
+
+
 def test_labelled_test_needs_labelled_train(tmp_path: Path) -> None:
     _write(tmp_path / "train" / "a.png", 1)
     _write(tmp_path / "test" / "cat" / "b.png", 2)

@@ -47,7 +47,8 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
 
     Raises:
         DataError: No such folder, no image in it, more than 1 % of the files broken, images beside class folders,
-            train and test classes that differ, folders named like splits but no `train/`, or two that differ in case.
+            train and test classes that differ, folders named like splits but no `train/`, two that differ in case, or a
+            `train/` one folder below.
     """
     if not root.exists():
         raise DataError(f"{root} does not exist: give a folder of images or a registered data set")
@@ -105,7 +106,7 @@ def _list_classes(folder: Path) -> _Listing:
 
 def _find_splits(root: Path) -> dict[str, Path]:
     """The folders of the splits by their names in lower case; empty where all of `root` is to be trained on."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = _folders(root)
     splits: dict[str, Path] = {}
     for folder in folders:
         name = folder.name.lower()
@@ -121,7 +122,14 @@ def _find_splits(root: Path) -> dict[str, Path]:
             "the training images to train/ and that of the test images to test/ (and one that is neither to another "
             "name)"
         )
+    inner = next((folder for folder in folders if any(path.name.lower() == "train" for path in _folders(folder))), None)
+    if inner is not None:
+        raise DataError(f"{root} has no train/, but {inner} has: give that folder")
     return {}
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _names_a_split(name: str) -> bool:

@@ -254,7 +254,7 @@ class Study:
                 "options": dict(config.method_options),
                 "teacher": row.teacher,
                 "seconds": round(log[-1]["elapsed_s"]) if log else 0,
-                "device": (path / _DEVICE_FILE).read_text(),
+                "device": (path / _DEVICE_FILE).read_text() if (path / _DEVICE_FILE).is_file() else "device unknown",
                 "probes": [
                     {
                         key: record.get(key)

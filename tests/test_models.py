@@ -1,10 +1,8 @@
 """The zoo: every entry that can be exported again is a run of its own, small and whole."""
 
 import hashlib
-import importlib.util
 import json
 import shlex
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,12 +22,8 @@ ENTRIES = sorted(path.parent for path in MODELS.glob(f"*/{CONFIG_FILE}"))
 
 
 @pytest.fixture(scope="module")
-def publish():
-    spec = importlib.util.spec_from_file_location("publish_model", ROOT / "benchmarks" / "publish_model.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["publish_model"] = module
-    spec.loader.exec_module(module)
-    return module
+def publish(benchmark_script):
+    return benchmark_script("publish_model")
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda path: path.name)

@@ -1,7 +1,5 @@
 """The table of methods says what was measured, and nothing else."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +8,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def table():
-    spec = importlib.util.spec_from_file_location("ssl_table", ROOT / "benchmarks" / "ssl_table.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ssl_table"] = module
-    spec.loader.exec_module(module)
-    return module
+def table(benchmark_script):
+    return benchmark_script("ssl_table")
 
 
 def cell(**changes):

@@ -194,7 +194,8 @@ def test_losses_fall_on_synthetic_images(name, toy_encoder):
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(16, 3, 4, 4, generator=generator)
     images = torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bicubic") * 4 - 2
-    method = create_method(name, toy_encoder)
+    # At its own weight VICReg is most of the loss, and 40 steps hardly begin it.
+    method = create_method(name, toy_encoder, {"vicreg_weight": 0.2} if name == "s0-plus" else {})
     optimizer = torch.optim.AdamW(method.parameters(), lr=2e-3)
     losses = []
     for seed in range(40):
@@ -204,4 +205,4 @@ def test_losses_fall_on_synthetic_images(name, toy_encoder):
         optimizer.step()
         method.after_step(result.metrics)
         losses.append(result.loss.item())
-    assert sum(losses[-5:]) < 0.95 * sum(losses[:5])  # of s0-plus most is VICReg, which 40 steps hardly begin
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])

@@ -124,7 +124,8 @@ def test_two_ranks_have_the_loss_and_the_gradient_of_one(ranks, name):
     loss, gradients, state = method_step(name, lambda x: x)
     for rank in ranks:
         other_loss, other_gradients, other_state = rank[f"method {name}"]
-        torch.testing.assert_close(other_loss, loss, rtol=1e-7, atol=0)  # S0 computes its losses in float32
+        # S0 alone computes its losses in float32.
+        torch.testing.assert_close(other_loss, loss, rtol=1e-7 if name in ("s0", "s0-literal") else 1e-9, atol=0)
         for key, gradient in gradients.items():
             torch.testing.assert_close(other_gradients[key], gradient, rtol=1e-6, atol=1e-9, msg=key)
         for key, value in state.items():

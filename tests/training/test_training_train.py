@@ -41,6 +41,7 @@ def finished(image_folder, tmp_path_factory):
         accelerator="cpu",
         devices=1,
         bn_recalibration_batches=4,
+        method_options={"vicreg_weight": 0.2},  # at its own weight VICReg is most of the loss, and hardly begins
     )
     return train(config, tmp_path_factory.mktemp("runs") / "finished")
 
@@ -50,7 +51,7 @@ def test_the_loss_falls_and_everything_is_there(finished):
     assert [record["step"] for record in records] == list(range(1, 33))
     losses = [record["loss"] for record in records]
     assert np.isfinite(losses).all()
-    assert np.mean(losses[-6:]) < 0.99 * np.mean(losses[:6])
+    assert np.mean(losses[-6:]) < 0.95 * np.mean(losses[:6])
     for key in ("ratio_mask", "ratio_rotate", "lambda_1", "lambda_2", "discriminator_accuracy", "effective_rank"):
         assert key in records[-1]
     for name in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "plots/loss.png", "plots/ratios.png"):

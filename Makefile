@@ -1,14 +1,13 @@
 # Two commands for a new user: `make demo` and `make test`. Both set up everything that they need, once.
 
-# The first Python 3.10 to 3.12 found; TensorFlow 2.19, which the exporter needs, ends there.
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
-	$$p -c 'import sys; sys.exit(not (3, 10, 12) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+# An interpreter of Python 3.11 to 3.13; where none is named, `tools/python` finds one.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
-UV_VERSION := 0.13.8
+export UV_VERSION := 0.13.8
 JOBS ?= 2
 
-.PHONY: help demo test test-fast lint format setup system lock clean
+.PHONY: help demo test test-fast lint format setup system lock clean FORCE
 
 help:
 	@echo "make demo       train, probe, export, build and bench on the embedded data set, in minutes"
@@ -42,7 +41,7 @@ setup: system $(VENV)/.installed
 # Command or file -> the Debian package that brings it.
 system:
 	@missing=""; \
-	need() { missing="$$missing $$1"; }; \
+	need() { missing="$$missing$${1:+ $$1}"; }; \
 	command -v arm-none-eabi-gcc >/dev/null || need gcc-arm-none-eabi; \
 	echo '#include <string.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 || need libnewlib-arm-none-eabi; \
 	command -v qemu-system-arm >/dev/null || need qemu-system-arm; \
@@ -55,7 +54,9 @@ system:
 	command -v clang >/dev/null || need clang; \
 	echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null \
 		|| need libclang-rt-dev; \
-	[ -x $(BIN)/python ] || { [ -n "$(PYTHON)" ] && $(PYTHON) -c 'import ensurepip' 2>/dev/null; } || need python3-venv; \
+	command -v openocd >/dev/null || need openocd; \
+	command -v st-flash >/dev/null || need stlink-tools; \
+	[ -x $(BIN)/python ] || need $$(tools/python package "$(PYTHON)"); \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null; then \
 		echo "error: install what these Debian packages bring, then run make again:$$missing" >&2; exit 2; fi; \
@@ -66,19 +67,22 @@ system:
 	$$as_root apt-get update -qq && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-$(VENV)/.installed: requirements.lock pyproject.toml | system
-	@[ -n "$(PYTHON)" ] || { echo "error: tinyedge needs Python 3.10.12 to 3.12: install one, then run make PYTHON=/path/to/it" >&2; exit 2; }
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@echo "installing the Python packages of requirements.lock into $(VENV) (8 GB, a few minutes the first time)"
+# Holds the version of the environment's Python; written again, and so younger, when another one is asked for.
+$(VENV)/.python: FORCE | system
+	@tools/python venv $(VENV) "$(PYTHON)"
+
+$(VENV)/.installed: requirements.lock pyproject.toml $(VENV)/.python
+	@echo "installing the Python packages of requirements.lock into $(VENV) (6 to 8 GB, a few minutes the first time)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync -q --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# For every Python and every platform of [tool.uv] in pyproject.toml at once.
 lock: setup
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
-		--python-version 3.10.12 --generate-hashes --upgrade -q -o requirements.lock
+		--python-version 3.11 --generate-hashes --upgrade -q -o requirements.lock
 
 clean:
 	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache

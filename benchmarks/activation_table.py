@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.atomic import write_json
-from tinyedge.bench.bench import run_bench
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.benchmark.bench import run_bench
 from tinyedge.errors import GateFailed
 from tinyedge.evaluation.probe import probe_run
-from tinyedge.export.export import ExportOptions, export_run
-from tinyedge.targets.model_path import resolve_model
+from tinyedge.exporter.export import ExportOptions, export_run
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.train import train
 

@@ -9,8 +9,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tinyedge.targets.board import board_names, load_board
-from tinyedge.targets.firmware import build_firmware
+from tinyedge.boards.board import board_names, load_board
+from tinyedge.firmware.build import build_firmware
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
 HEADER = (

@@ -25,14 +25,14 @@ from engine_peers import PEERS, TFLM, TINY_ENGINE
 from foreign_models import RANDOM_WEIGHTS, foreign_models
 
 from tinyedge.atomic import atomic_path, write_json
-from tinyedge.bench.bench import run_bench
-from tinyedge.bench.inputs import random_inputs
+from tinyedge.benchmark.bench import run_bench
+from tinyedge.benchmark.inputs import random_inputs
+from tinyedge.boards.board import board_names, load_board
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import BudgetExceeded
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.targets.board import board_names, load_board
+from tinyedge.tflite.reader import read_tflite
 
 RESULTS = Path(__file__).parent / "results"
 ZOO = Path(__file__).resolve().parents[1] / "models"
@@ -59,14 +59,14 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
     """Return the INT8 file of a zoo model at other strides, of which its parameters do not depend."""
     import torch
 
-    from tinyedge.check.trace import trace
+    from tinyedge.checks.trace import trace
     from tinyedge.encoders.registry import create_encoder
-    from tinyedge.export.export import load_probe
-    from tinyedge.export.flatbuffer import tflite_bytes
-    from tinyedge.export.fold import fold_classifier
-    from tinyedge.export.graph_network import GraphNetwork
-    from tinyedge.export.quantise import quantise
-    from tinyedge.export.ranges import min_max, observe
+    from tinyedge.exporter.export import load_probe
+    from tinyedge.exporter.fold import fold_classifier
+    from tinyedge.quantisation.float_executor import FloatExecutor
+    from tinyedge.quantisation.observers import min_max, observe
+    from tinyedge.quantisation.quantise import quantise
+    from tinyedge.tflite.writer import tflite_bytes
     from tinyedge.training.run import load_run
 
     trained = load_run(run).load_encoder()
@@ -75,7 +75,7 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
     probe = load_probe(run)
     graph = trace(fold_classifier(encoder.eval(), probe.weight, probe.bias), encoder.input_size, run.name)
     images = torch.randn(16, encoder.input_size, encoder.input_size, 3, generator=torch.Generator().manual_seed(0))
-    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(GraphNetwork(graph), images).items()}
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), images).items()}
     path = scratch / f"{run.name}_{''.join(map(str, strides))}.tflite"
     path.write_bytes(tflite_bytes(quantise(graph, ranges)))
     return path

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.atomic import write_json
-from tinyedge.export.manifest import read_manifest
-from tinyedge.export.preprocess import quantise_images
+from tinyedge.exporter.manifest import read_manifest
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.exporter.preprocess import quantise_images
 from tinyedge.learning.embedding import read_embedding
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import draw_task, load_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.targets.model_path import resolve_model
 
 TASKS = ((5, 1), (5, 5), (10, 10))  # Ways and shots.
 QUERIES = 15

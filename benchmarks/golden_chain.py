@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from tinyedge.atomic import write_json
-from tinyedge.bench.bench import run_bench
-from tinyedge.bench.inputs import first_per_class_round, random_inputs
-from tinyedge.compiler.reader import read_tflite
-from tinyedge.export.manifest import read_manifest
-from tinyedge.export.preprocess import quantise_images
+from tinyedge.benchmark.bench import run_bench
+from tinyedge.benchmark.inputs import first_per_class_round, random_inputs
+from tinyedge.exporter.manifest import read_manifest
+from tinyedge.exporter.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.training.run import load_run
 
 RESULTS = Path(__file__).parent / "results" / "golden_chain.json"

@@ -30,24 +30,24 @@ import numpy as np
 import torch
 
 from tinyedge.atomic import write_json
-from tinyedge.bench.bench import run_bench
-from tinyedge.compiler.reader import read_any_tflite, read_tflite
+from tinyedge.benchmark.bench import run_bench
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import BudgetExceeded, GateFailed
-from tinyedge.export.distance import cosine, sqnr_db
-from tinyedge.export.export import ExportOptions, Probe, export_model, load_probe
-from tinyedge.export.flatbuffer import tflite_bytes
-from tinyedge.export.fold import fold_classifier
-from tinyedge.export.graph_network import GraphNetwork
-from tinyedge.export.integer_network import IntegerNetwork
-from tinyedge.export.manifest import read_manifest
-from tinyedge.export.onnx import export_onnx
-from tinyedge.export.preprocess import normalise_images
-from tinyedge.export.quantise import quantise
-from tinyedge.export.ranges import min_max, observe
-from tinyedge.export.tflite import FLOAT_FILE, Converter
+from tinyedge.exporter.converter import FLOAT_FILE, Converter
+from tinyedge.exporter.export import ExportOptions, Probe, export_model, load_probe
+from tinyedge.exporter.fold import fold_classifier
+from tinyedge.exporter.manifest import read_manifest
+from tinyedge.exporter.onnx import export_onnx
+from tinyedge.exporter.preprocess import normalise_images
+from tinyedge.parity.distance import cosine, sqnr_db
+from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.integer_executor import IntegerExecutor
+from tinyedge.quantisation.observers import min_max, observe
+from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.tflite.reader import read_any_tflite, read_tflite
+from tinyedge.tflite.writer import tflite_bytes
 from tinyedge.training.run import load_run
 
 RESULTS = Path(__file__).parent / "results" / "int8_table.json"
@@ -89,7 +89,7 @@ def write_plain(subject: Subject, folder: Path) -> Path:
     with Converter() as converter:
         converter.convert(folder / "model.onnx", calibration, folder / FLOAT_FILE)
     graph = read_any_tflite(folder / FLOAT_FILE)
-    histograms = observe(GraphNetwork(graph), torch.from_numpy(calibration))
+    histograms = observe(FloatExecutor(graph), torch.from_numpy(calibration))
     ranges = {tensor: min_max(histogram) for tensor, histogram in histograms.items()}
     model = folder / "model_int8.tflite"
     model.write_bytes(tflite_bytes(quantise(graph, ranges)))
@@ -158,7 +158,7 @@ def _sha256(model: Path) -> str:
 
 def _simulated_equal(model: Path, codes: np.ndarray, answers: np.ndarray) -> float:
     """Return in per cent how often the network that was trained predicts what our C predicts."""
-    network = IntegerNetwork(read_tflite(model))
+    network = IntegerExecutor(read_tflite(model))
     with torch.no_grad():
         simulated = [network(batch.float()) for batch in torch.from_numpy(codes).split(BATCH)]
     return 100 * float((torch.cat(simulated).argmax(1).numpy() == answers.argmax(1)).mean())

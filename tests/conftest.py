@@ -2,9 +2,15 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from exports.export_inputs import Exported
+    from machines.case_machines import KernelBuild
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
@@ -39,3 +45,55 @@ def benchmark_script():
         return sys.modules[name]
 
     return load
+
+
+# What follows imports when it is asked for: a test of the reader needs neither torch nor a cross compiler.
+
+
+@pytest.fixture(scope="session")
+def board_kernels(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], KernelBuild]":
+    """A function that compiles kernels for an emulated board, once; it skips the test where tools are absent."""
+    from machines.case_machines import build_kernels, emulated_machine
+
+    built: dict[str, KernelBuild] = {}
+
+    def build(name: str) -> "KernelBuild":
+        if name not in built:
+            built[name] = build_kernels(emulated_machine(name), tmp_path_factory.mktemp(name))
+        return built[name]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def trained_like():
+    """A function that makes an encoder look trained."""
+    from exports.export_inputs import make_trained_like
+
+    return make_trained_like
+
+
+@pytest.fixture(scope="session")
+def tinynext_export(tmp_path_factory) -> "Exported":
+    """A TinyNeXt classifier at 24 pixels, grids of odd and even sizes."""
+    from exports.export_inputs import export_trained_like
+
+    return export_trained_like("tinynext_t", 24, (2, 1, 2, 1, 2), True, tmp_path_factory.mktemp("tinynext") / "export")
+
+
+@pytest.fixture(scope="session")
+def mobilenetv2_export(tmp_path_factory) -> "Exported":
+    """A MobileNetV2 encoder without a classifier at 24 pixels."""
+    from exports.export_inputs import export_trained_like
+
+    folder = tmp_path_factory.mktemp("mobilenetv2") / "export"
+    return export_trained_like("mobilenetv2_035", 24, (2, 1, 1, 2, 2, 1, 1, 1), False, folder)
+
+
+@pytest.fixture(scope="session")
+def mixed_export(tmp_path_factory) -> "Exported":
+    """A MobileNetV2 classifier at 16 pixels, 16x8 where it is worth it."""
+    from exports.export_inputs import export_trained_like
+
+    folder = tmp_path_factory.mktemp("mixed") / "export"
+    return export_trained_like("mobilenetv2_035", 16, (2, 1, 1, 2, 2, 1, 1, 1), True, folder, "mixed")

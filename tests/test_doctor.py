@@ -15,7 +15,7 @@ def test_what_is_here_has_a_version_and_what_is_not_has_a_remedy(monkeypatch):
     assert gone["torch"].found == here["torch"].found
     assert gone["arm-none-eabi-gcc"].found is None
     assert gone["a C compiler"].found is None
-    assert "apt-get install gcc-arm-none-eabi" in gone["arm-none-eabi-gcc"].remedy
+    assert "apt-get install gcc-arm-none-eabi" in gone["arm-none-eabi-gcc"].hint
 
 
 def test_json_lists_the_same_findings(monkeypatch, capsys):

@@ -19,14 +19,14 @@ def _imported_by(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         ("import tinyedge, tinyedge.cli", HEAVY),
-        ("import tinyedge.compiler.program, tinyedge.compiler.reader, tinyedge.compiler.emitter", HEAVY),
-        ("import tinyedge.targets.firmware, tinyedge.targets.emulator, tinyedge.targets.serial", HEAVY),
-        ("import tinyedge.targets.flash, tinyedge.targets.emulated_probe, tinyedge.targets.board_line", HEAVY),
-        ("import tinyedge.bench.measure, tinyedge.bench.board", HEAVY),
-        ("import tinyedge.check.check, tinyedge.check.report, tinyedge.check.probe", HEAVY),
-        ("import tinyedge.check.encoder", {"tensorflow", "onnx"}),
+        ("import tinyedge.compiler.program, tinyedge.tflite.reader, tinyedge.compiler.emit.emitter", HEAVY),
+        ("import tinyedge.firmware.build, tinyedge.devices.emulator, tinyedge.devices.serial", HEAVY),
+        ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
+        ("import tinyedge.benchmark.measure, tinyedge.benchmark.board", HEAVY),
+        ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
+        ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),
         ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
-        ("import tinyedge.training.train, tinyedge.export.export, tinyedge.bench.bench", {"tinyedge.cli"}),
+        ("import tinyedge.training.train, tinyedge.exporter.export, tinyedge.benchmark.bench", {"tinyedge.cli"}),
     ],
 )
 def test_what_a_part_must_not_import(statement, forbidden):

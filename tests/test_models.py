@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tinyedge.compiler.reader import read_any_tflite
 from tinyedge.ssl.registry import method_options
+from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, load_run
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tinyedge.atomic import write_json
-from tinyedge.bench.bench import run_bench
-from tinyedge.bench.record import BenchReport
+from tinyedge.benchmark.bench import run_bench
+from tinyedge.benchmark.record import BenchReport
+from tinyedge.boards.board import load_board
 from tinyedge.evaluation.probe import ProbeResult, probe_run
-from tinyedge.export.export import ExportOptions, export_run
-from tinyedge.targets.board import load_board
-from tinyedge.targets.firmware import build_firmware
-from tinyedge.targets.model_path import resolve_model
+from tinyedge.exporter.export import ExportOptions, export_run
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.firmware.build import build_firmware
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.train import train
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyedge.errors import ToolMissing
-from tinyedge.targets.toolchain import DEBIAN_PACKAGES, find_tool
+from tinyedge.firmware.toolchain import DEBIAN_PACKAGES, find_tool
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class Finding:
         purpose: The part of the work that needs it.
         name: The program or Python package.
         found: Its version or path, or None where it is missing.
-        remedy: The command that installs it.
+        hint: The command that installs it.
     """
 
     purpose: str
     name: str
     found: str | None
-    remedy: str
+    hint: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object."""
@@ -56,11 +56,11 @@ def _package(purpose: str, name: str) -> Finding:
 
 
 def _program(purpose: str, name: str) -> Finding:
-    remedy = f"apt-get install {DEBIAN_PACKAGES[name]}"
+    hint = f"apt-get install {DEBIAN_PACKAGES[name]}"
     try:
-        return Finding(purpose, name, find_tool(name).version, remedy)
+        return Finding(purpose, name, find_tool(name).version, hint)
     except ToolMissing:
-        return Finding(purpose, name, None, remedy)
+        return Finding(purpose, name, None, hint)
 
 
 def examine() -> list[Finding]:

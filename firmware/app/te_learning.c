@@ -73,7 +73,7 @@ static void te_on_classes(const te_call *call) {
     te_put_text(call->put, "]\r\n");
 }
 
-static void te_say_outcome(const te_call *call, const char *name, te_store_status status) {
+static void te_write_outcome(const te_call *call, const char *name, te_store_status status) {
     static const char *const errors[] = {
         [TE_STORE_TOO_SMALL] = "there is no room for the classes where this board saves them",
         [TE_STORE_FAILED] = "the flash did not keep the classes",
@@ -91,7 +91,7 @@ static void te_say_outcome(const te_call *call, const char *name, te_store_statu
 }
 
 static void te_on_save(const te_call *call) {
-    te_say_outcome(call, "te-save", te_store_save(&call->learning->store));
+    te_write_outcome(call, "te-save", te_store_save(&call->learning->store));
 }
 
 static void te_on_restore(const te_call *call) {
@@ -100,7 +100,7 @@ static void te_on_restore(const te_call *call) {
     for (uint32_t which = 0; status == TE_STORE_FAILED && which < learning->classes.classes; which++) {
         te_classes_forget(&learning->classes, which);
     }
-    te_say_outcome(call, "te-restore", status);
+    te_write_outcome(call, "te-restore", status);
 }
 
 bool te_run_learning_command(te_learning *learning, te_put put, const char *word, const uint32_t *number, te_embed embed,

@@ -17,29 +17,29 @@
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
-static void te_say(const te_protocol *protocol, const char *text) {
+static void te_write(const te_protocol *protocol, const char *text) {
     te_put_text(protocol->config.put, text);
 }
 
-static void te_say_line(const te_protocol *protocol, const char *text) {
-    te_say(protocol, text);
-    te_say(protocol, "\r\n");
+static void te_write_line(const te_protocol *protocol, const char *text) {
+    te_write(protocol, text);
+    te_write(protocol, "\r\n");
 }
 
-static void te_say_number_line(const te_protocol *protocol, const char *before, uint64_t value, const char *after) {
-    te_say(protocol, before);
+static void te_write_number_line(const te_protocol *protocol, const char *before, uint64_t value, const char *after) {
+    te_write(protocol, before);
     te_put_unsigned(protocol->config.put, value);
-    te_say_line(protocol, after);
+    te_write_line(protocol, after);
 }
 
-static void te_say_error(const te_protocol *protocol, const char *text) {
-    te_say(protocol, "e-[");
-    te_say(protocol, text);
-    te_say_line(protocol, "]");
+static void te_write_error(const te_protocol *protocol, const char *text) {
+    te_write(protocol, "e-[");
+    te_write(protocol, text);
+    te_write_line(protocol, "]");
 }
 
-static void te_say_lap(const te_protocol *protocol, uint64_t microseconds) {
-    te_say_number_line(protocol, "m-lap-us-", microseconds, "");
+static void te_write_lap(const te_protocol *protocol, uint64_t microseconds) {
+    te_write_number_line(protocol, "m-lap-us-", microseconds, "");
 }
 
 /* --- Words and numbers of a command ------------------------------------------------------------------------------- */
@@ -150,11 +150,11 @@ static bool te_input_is_loaded(const te_protocol *protocol) {
     if (protocol->stored_bytes == needed && protocol->expected_bytes == needed) {
         return true;
     }
-    te_say(protocol, "e-[");
+    te_write(protocol, "e-[");
     te_put_unsigned(protocol->config.put, protocol->stored_bytes);
-    te_say(protocol, " input bytes are loaded but the model takes ");
+    te_write(protocol, " input bytes are loaded but the model takes ");
     te_put_unsigned(protocol->config.put, needed);
-    te_say_line(protocol, ": use db load first]");
+    te_write_line(protocol, ": use db load first]");
     return false;
 }
 
@@ -181,7 +181,7 @@ static bool te_run_inference(te_protocol *protocol) {
     if (status != TE_OK) {
         protocol->has_output = false;
         protocol->has_count = false;
-        te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
+        te_write_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
         return false;
     }
     protocol->count = count > protocol->count_overhead ? count - protocol->count_overhead : 0u;
@@ -212,7 +212,7 @@ static void te_keep_score(te_protocol *protocol) {
 
 static bool te_output_is_there(const te_protocol *protocol) {
     if (!protocol->has_output) {
-        te_say_error(protocol, "no inference has run: use infer first");
+        te_write_error(protocol, "no inference has run: use infer first");
     }
     return protocol->has_output;
 }
@@ -221,26 +221,26 @@ static bool te_output_is_there(const te_protocol *protocol) {
 
 static void te_on_name(te_protocol *protocol, char *rest) {
     (void)rest;
-    te_say(protocol, "m-name-dut-[");
-    te_say(protocol, protocol->config.device);
-    te_say_line(protocol, "]");
+    te_write(protocol, "m-name-dut-[");
+    te_write(protocol, protocol->config.device);
+    te_write_line(protocol, "]");
 }
 
 static void te_on_profile(te_protocol *protocol, char *rest) {
     (void)rest;
-    te_say_line(protocol, "m-profile-[ULPMark for tinyML Firmware V0.0.1]");
-    te_say(protocol, "m-model-[");
+    te_write_line(protocol, "m-profile-[ULPMark for tinyML Firmware V0.0.1]");
+    te_write(protocol, "m-model-[");
     if (protocol->config.mlperf_id[0] != '\0') {
-        te_say(protocol, protocol->config.mlperf_id);
+        te_write(protocol, protocol->config.mlperf_id);
     } else {
         te_put_printable(protocol->config.put, te_runtime_info()->name);
     }
-    te_say_line(protocol, "]");
+    te_write_line(protocol, "]");
 }
 
 static void te_on_timestamp(te_protocol *protocol, char *rest) {
     (void)rest;
-    te_say_lap(protocol, protocol->config.microseconds());
+    te_write_lap(protocol, protocol->config.microseconds());
 }
 
 static void te_on_help(te_protocol *protocol, char *rest) {
@@ -268,7 +268,7 @@ static void te_on_help(te_protocol *protocol, char *rest) {
     };
     (void)rest;
     for (uint32_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        te_say_line(protocol, lines[i]);
+        te_write_line(protocol, lines[i]);
     }
 }
 
@@ -277,12 +277,12 @@ static void te_db_load(te_protocol *protocol, const char *argument) {
     protocol->expected_bytes = 0;
     protocol->stored_bytes = 0;
     if (!te_parse_unsigned(argument, &bytes) || bytes == 0u) {
-        te_say_error(protocol, "db load needs a number of bytes above 0");
+        te_write_error(protocol, "db load needs a number of bytes above 0");
     } else if (bytes > protocol->config.db_bytes) {
-        te_say_number_line(protocol, "e-[db load can take at most ", protocol->config.db_bytes, " bytes]");
+        te_write_number_line(protocol, "e-[db load can take at most ", protocol->config.db_bytes, " bytes]");
     } else {
         protocol->expected_bytes = bytes;
-        te_say_number_line(protocol, "m-[Expecting ", bytes, " bytes]");
+        te_write_number_line(protocol, "m-[Expecting ", bytes, " bytes]");
     }
 }
 
@@ -290,10 +290,10 @@ static void te_db_print(const te_protocol *protocol) {
     for (uint32_t i = 0; i < protocol->stored_bytes; i++) {
         const bool last = i % TE_BYTES_PER_PRINTED_LINE == TE_BYTES_PER_PRINTED_LINE - 1u || i + 1u == protocol->stored_bytes;
         if (i % TE_BYTES_PER_PRINTED_LINE == 0u) {
-            te_say(protocol, "m-buffer-");
+            te_write(protocol, "m-buffer-");
         }
         te_put_hex(protocol->config.put, protocol->config.db[i], 2);
-        te_say(protocol, last ? "\r\n" : "-");
+        te_write(protocol, last ? "\r\n" : "-");
     }
 }
 
@@ -301,21 +301,21 @@ static void te_db_print(const te_protocol *protocol) {
 static void te_db_store(te_protocol *protocol, const char *hex) {
     const uint32_t digits = (uint32_t)strlen(hex);
     if (protocol->expected_bytes == 0u) {
-        te_say_error(protocol, "no bytes are expected: use db load first");
+        te_write_error(protocol, "no bytes are expected: use db load first");
         return;
     }
     if (digits % 2u != 0u) {
-        te_say_error(protocol, "an odd number of hex digits");
+        te_write_error(protocol, "an odd number of hex digits");
         return;
     }
     for (uint32_t i = 0; i < digits; i++) {
         if (te_hex_digit(hex[i]) < 0) {
-            te_say_error(protocol, "not a hex digit");
+            te_write_error(protocol, "not a hex digit");
             return;
         }
     }
     if (digits / 2u > protocol->expected_bytes - protocol->stored_bytes) {
-        te_say_number_line(protocol, "e-[too many bytes: ", protocol->expected_bytes - protocol->stored_bytes,
+        te_write_number_line(protocol, "e-[too many bytes: ", protocol->expected_bytes - protocol->stored_bytes,
                            " are still expected]");
         return;
     }
@@ -324,7 +324,7 @@ static void te_db_store(te_protocol *protocol, const char *hex) {
         protocol->config.db[protocol->stored_bytes++] = (uint8_t)value;
     }
     if (protocol->stored_bytes == protocol->expected_bytes) {
-        te_say_line(protocol, "m-load-done");
+        te_write_line(protocol, "m-load-done");
     }
 }
 
@@ -335,9 +335,9 @@ static void te_on_db(te_protocol *protocol, char *rest) {
     } else if (strcmp(word, "print") == 0) {
         te_db_print(protocol);
     } else if (*word == '\0') {
-        te_say_error(protocol, "db needs load N, print or hex bytes");
+        te_write_error(protocol, "db needs load N, print or hex bytes");
     } else if (*te_next_word(&rest) != '\0') {
-        te_say_error(protocol, "blanks within the hex bytes");
+        te_write_error(protocol, "blanks within the hex bytes");
     } else {
         te_db_store(protocol, word);
     }
@@ -350,39 +350,39 @@ static void te_on_results(te_protocol *protocol, char *rest) {
     if (!te_output_is_there(protocol)) {
         return;
     }
-    te_say(protocol, "m-results-[");
+    te_write(protocol, "m-results-[");
     for (int32_t i = 0; i < values; i++) {
         if (i > 0) {
-            te_say(protocol, ",");
+            te_write(protocol, ",");
         }
         te_put_fixed3(protocol->config.put, is_score ? protocol->score : te_output_value(i));
     }
-    te_say_line(protocol, "]");
+    te_write_line(protocol, "]");
 }
 
 static void te_on_infer(te_protocol *protocol, char *rest) {
     uint32_t inferences = 0;
     uint32_t warmups = TE_DEFAULT_WARMUPS;
     if (!te_parse_unsigned(te_next_word(&rest), &inferences) || inferences == 0u) {
-        te_say_error(protocol, "infer needs a number of inferences above 0");
+        te_write_error(protocol, "infer needs a number of inferences above 0");
         return;
     }
     const char *word = te_next_word(&rest);
     if (*word != '\0' && !te_parse_unsigned(word, &warmups)) {
-        te_say_error(protocol, "infer's number of warm-ups is not a number");
+        te_write_error(protocol, "infer's number of warm-ups is not a number");
         return;
     }
     if (!te_input_is_loaded(protocol)) {
         return;
     }
-    te_say_number_line(protocol, "m-warmup-start-", warmups, "");
+    te_write_number_line(protocol, "m-warmup-start-", warmups, "");
     for (; warmups > 0u; warmups--) {
         if (!te_run_inference(protocol)) {
             return;
         }
     }
-    te_say_line(protocol, "m-warmup-done");
-    te_say_number_line(protocol, "m-infer-start-", inferences, "");
+    te_write_line(protocol, "m-warmup-done");
+    te_write_number_line(protocol, "m-infer-start-", inferences, "");
     /* Both laps are said at the end: at 115200 baud a line takes 2 ms, as long as a small model. */
     const uint64_t start_us = protocol->config.microseconds();
     for (; inferences > 0u; inferences--) {
@@ -392,43 +392,43 @@ static void te_on_infer(te_protocol *protocol, char *rest) {
     }
     const uint64_t end_us = protocol->config.microseconds();
     te_keep_score(protocol);
-    te_say_lap(protocol, start_us);
-    te_say_lap(protocol, end_us);
-    te_say_line(protocol, "m-infer-done");
+    te_write_lap(protocol, start_us);
+    te_write_lap(protocol, end_us);
+    te_write_line(protocol, "m-infer-done");
     te_on_results(protocol, rest);
 }
 
 /* --- Our commands ------------------------------------------------------------------------------------------------- */
 
-static void te_say_tensor(const te_protocol *protocol, const char *key, const te_tensor_info *tensor) {
+static void te_write_tensor(const te_protocol *protocol, const char *key, const te_tensor_info *tensor) {
     const te_put put = protocol->config.put;
-    te_say(protocol, ",\"");
-    te_say(protocol, key);
-    te_say(protocol, "\":{\"shape\":[");
+    te_write(protocol, ",\"");
+    te_write(protocol, key);
+    te_write(protocol, "\":{\"shape\":[");
     for (int32_t i = 0; i < tensor->rank && i < TE_MAX_RANK; i++) {
         if (i > 0) {
-            te_say(protocol, ",");
+            te_write(protocol, ",");
         }
         te_put_signed(put, tensor->dims[i]);
     }
-    te_say(protocol, "],\"scale\":");
+    te_write(protocol, "],\"scale\":");
     te_put_float(put, tensor->scale);
-    te_say(protocol, ",\"zero_point\":");
+    te_write(protocol, ",\"zero_point\":");
     te_put_signed(put, tensor->zero_point);
-    te_say(protocol, "}");
+    te_write(protocol, "}");
 }
 
-static void te_say_string_field(const te_protocol *protocol, const char *key, const char *value) {
-    te_say(protocol, ",\"");
-    te_say(protocol, key);
-    te_say(protocol, "\":");
+static void te_write_string_field(const te_protocol *protocol, const char *key, const char *value) {
+    te_write(protocol, ",\"");
+    te_write(protocol, key);
+    te_write(protocol, "\":");
     te_put_json_string(protocol->config.put, value);
 }
 
-static void te_say_number_field(const te_protocol *protocol, const char *key, uint32_t value) {
-    te_say(protocol, ",\"");
-    te_say(protocol, key);
-    te_say(protocol, "\":");
+static void te_write_number_field(const te_protocol *protocol, const char *key, uint32_t value) {
+    te_write(protocol, ",\"");
+    te_write(protocol, key);
+    te_write(protocol, "\":");
     te_put_unsigned(protocol->config.put, value);
 }
 
@@ -437,67 +437,67 @@ static void te_on_info(te_protocol *protocol) {
     const te_model_info *model = te_runtime_info();
     char sha256[TE_SHA256_SHOWN + 1] = {0};
     strncpy(sha256, model->sha256, TE_SHA256_SHOWN);
-    te_say(protocol, "{\"name\":");
+    te_write(protocol, "{\"name\":");
     te_put_json_string(config->put, model->name);
-    te_say_string_field(protocol, "version", config->version);
-    te_say_string_field(protocol, "board", config->device);
-    te_say_string_field(protocol, "cpu", config->cpu);
-    te_say_string_field(protocol, "runtime", model->runtime);
-    te_say_string_field(protocol, "instruction_set", model->instruction_set);
-    te_say_string_field(protocol, "sha256", sha256);
-    te_say_tensor(protocol, "input", &model->input);
-    te_say_tensor(protocol, "output", &model->output);
-    te_say_number_field(protocol, "db_bytes", te_needed_bytes(protocol));
-    te_say_number_field(protocol, "layers", (uint32_t)model->layer_count);
-    te_say_number_field(protocol, "arena_bytes", model->arena_bytes);
-    te_say_number_field(protocol, "stack_bytes", config->stack_bytes);
-    te_say_number_field(protocol, "stack_used_bytes", config->stack_used_bytes());
-    te_say_number_field(protocol, "clock_hz", config->clock_hz);
-    te_say_string_field(protocol, "clock", config->clock);
-    te_say_string_field(protocol, "count_unit", config->count_unit);
+    te_write_string_field(protocol, "version", config->version);
+    te_write_string_field(protocol, "board", config->device);
+    te_write_string_field(protocol, "cpu", config->cpu);
+    te_write_string_field(protocol, "runtime", model->runtime);
+    te_write_string_field(protocol, "instruction_set", model->instruction_set);
+    te_write_string_field(protocol, "sha256", sha256);
+    te_write_tensor(protocol, "input", &model->input);
+    te_write_tensor(protocol, "output", &model->output);
+    te_write_number_field(protocol, "db_bytes", te_needed_bytes(protocol));
+    te_write_number_field(protocol, "layers", (uint32_t)model->layer_count);
+    te_write_number_field(protocol, "arena_bytes", model->arena_bytes);
+    te_write_number_field(protocol, "stack_bytes", config->stack_bytes);
+    te_write_number_field(protocol, "stack_used_bytes", config->stack_used_bytes());
+    te_write_number_field(protocol, "clock_hz", config->clock_hz);
+    te_write_string_field(protocol, "clock", config->clock);
+    te_write_string_field(protocol, "count_unit", config->count_unit);
 #ifdef TE_ENROLL_CLASSES
-    te_say_number_field(protocol, "classes", config->learning->classes.classes);
-    te_say_string_field(protocol, "store", config->learning->store.flash.description);
+    te_write_number_field(protocol, "classes", config->learning->classes.classes);
+    te_write_string_field(protocol, "store", config->learning->store.flash.description);
 #endif
-    te_say(protocol, ",\"uid\":\"");
+    te_write(protocol, ",\"uid\":\"");
     for (uint32_t i = 0; config->unique_id != NULL && i < TE_UNIQUE_ID_WORDS; i++) {
         te_put_hex(config->put, config->unique_id[i], 8);
     }
-    te_say_line(protocol, "\"}");
+    te_write_line(protocol, "\"}");
 }
 
 static void te_on_raw(const te_protocol *protocol) {
     if (te_output_is_there(protocol)) {
-        te_say(protocol, "te-raw-[");
+        te_write(protocol, "te-raw-[");
         for (int32_t i = 0; i < te_runtime_info()->output.bytes; i++) {
             te_put_hex(protocol->config.put, (uint8_t)te_runtime_output()[i], 2);
         }
-        te_say_line(protocol, "]");
+        te_write_line(protocol, "]");
     }
 }
 
 static void te_on_crc(const te_protocol *protocol) {
     const uint32_t output_bytes = protocol->has_output ? (uint32_t)te_runtime_info()->output.bytes : 0u;
-    te_say(protocol, "te-crc-[");
+    te_write(protocol, "te-crc-[");
     te_put_hex(protocol->config.put, te_crc32(protocol->config.db, protocol->stored_bytes), 8);
-    te_say(protocol, ",");
+    te_write(protocol, ",");
     te_put_hex(protocol->config.put, te_crc32(te_runtime_output(), output_bytes), 8);
-    te_say_line(protocol, "]");
+    te_write_line(protocol, "]");
 }
 
 static void te_on_count(const te_protocol *protocol) {
     if (!protocol->has_count) {
-        te_say_error(protocol, "no inference has been counted: use infer first");
+        te_write_error(protocol, "no inference has been counted: use infer first");
         return;
     }
-    te_say(protocol, "te-count-[");
+    te_write(protocol, "te-count-[");
     te_put_unsigned(protocol->config.put, protocol->count);
-    te_say(protocol, ",");
-    te_say(protocol, protocol->config.count_unit);
-    te_say_line(protocol, "]");
+    te_write(protocol, ",");
+    te_write(protocol, protocol->config.count_unit);
+    te_write_line(protocol, "]");
 }
 
-#ifdef TE_LAYERS /* Names and hooks cost flash, so an image has them only when it was built for profiles. */
+#ifdef TE_PROFILE /* Names and hooks cost flash, so an image has them only when it was built for profiles. */
 
 /* A layer may take less than a count of an emulator's clock, which is many instructions. So a layer starts right after
  * a count, and what is left of the count in which it ends is measured by looks at the clock. Thousandths of a count. */
@@ -522,22 +522,22 @@ static void te_put_thousandths(te_put put, uint64_t value) {
     }
 }
 
-static void te_say_layer(const te_protocol *protocol, int32_t layer, uint64_t spent) {
+static void te_write_layer(const te_protocol *protocol, int32_t layer, uint64_t spent) {
     const te_layer_info *info = &te_runtime_info()->layers[layer];
     const te_put put = protocol->config.put;
-    te_say(protocol, "te-layer-[");
+    te_write(protocol, "te-layer-[");
     te_put_signed(put, layer);
-    te_say(protocol, ",");
-    te_say(protocol, info->op);
-    te_say(protocol, ",");
-    te_say(protocol, info->kernel);
-    te_say(protocol, ",");
+    te_write(protocol, ",");
+    te_write(protocol, info->op);
+    te_write(protocol, ",");
+    te_write(protocol, info->kernel);
+    te_write(protocol, ",");
     te_put_unsigned(put, info->macs);
-    te_say(protocol, ",");
+    te_write(protocol, ",");
     te_put_thousandths(put, spent);
-    te_say(protocol, ",");
+    te_write(protocol, ",");
     te_put_printable(put, info->name); /* Last, because a name may hold commas. */
-    te_say_line(protocol, "]");
+    te_write_line(protocol, "]");
 }
 
 /* Prints each layer as soon as it is done, so no table of counts is kept; the printing is not counted. TE_NO_LAYER is
@@ -548,7 +548,7 @@ static void te_on_layer_done(void *context, int32_t layer) {
     if (layer == TE_NO_LAYER) {
         protocol->layer_overhead = spent;
     } else if (layer >= 0 && layer < te_runtime_info()->layer_count) {
-        te_say_layer(protocol, layer, spent > protocol->layer_overhead ? spent - protocol->layer_overhead : 0u);
+        te_write_layer(protocol, layer, spent > protocol->layer_overhead ? spent - protocol->layer_overhead : 0u);
     }
     protocol->layer_start = te_look(protocol).now;
 }
@@ -570,7 +570,7 @@ static void te_on_layers(te_protocol *protocol) {
     const te_status status = te_runtime_invoke(te_on_layer_done, protocol);
     protocol->has_output = status == TE_OK;
     if (status != TE_OK) {
-        te_say_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
+        te_write_number_line(protocol, "e-[the inference failed with status ", (uint64_t)status, "]");
         return;
     }
     te_keep_score(protocol);
@@ -579,7 +579,7 @@ static void te_on_layers(te_protocol *protocol) {
 #else
 
 static void te_on_layers(te_protocol *protocol) {
-    te_say_error(protocol, "this image tells of no layers: build it with --layers");
+    te_write_error(protocol, "this image tells of no layers: build it with --layers");
 }
 
 #endif
@@ -607,7 +607,7 @@ static bool te_on_learning(te_protocol *protocol, const char *word, char *rest) 
     (void)rest;
     for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(word, words[i]) == 0) {
-            te_say_error(protocol, "this image learns no classes: build it with --enroll CLASSES");
+            te_write_error(protocol, "this image learns no classes: build it with --enroll CLASSES");
             return true;
         }
     }
@@ -616,11 +616,11 @@ static bool te_on_learning(te_protocol *protocol, const char *word, char *rest) 
 
 #endif
 
-static void te_say_unknown(const te_protocol *protocol, const char *prefix, const char *word) {
-    te_say(protocol, "e-[Unknown command: ");
-    te_say(protocol, prefix);
+static void te_write_unknown(const te_protocol *protocol, const char *prefix, const char *word) {
+    te_write(protocol, "e-[Unknown command: ");
+    te_write(protocol, prefix);
     te_put_printable(protocol->config.put, word);
-    te_say_line(protocol, ", try help]");
+    te_write_line(protocol, ", try help]");
 }
 
 static void te_on_te(te_protocol *protocol, char *rest) {
@@ -636,7 +636,7 @@ static void te_on_te(te_protocol *protocol, char *rest) {
     } else if (strcmp(word, "layers") == 0) {
         te_on_layers(protocol);
     } else if (!te_on_learning(protocol, word, rest)) {
-        te_say_unknown(protocol, "te ", word);
+        te_write_unknown(protocol, "te ", word);
     }
 }
 
@@ -658,7 +658,7 @@ static void te_run_command(te_protocol *protocol) {
             return;
         }
     }
-    te_say_unknown(protocol, "", word);
+    te_write_unknown(protocol, "", word);
 }
 
 static te_db_encoding te_encoding_of(const char *mlperf_id) {
@@ -677,21 +677,21 @@ void te_protocol_init(te_protocol *protocol, const te_protocol_config *config) {
 }
 
 void te_protocol_greet(const te_protocol *protocol) {
-    te_say_line(protocol, "m-init-done");
-    te_say_line(protocol, "m-ready");
+    te_write_line(protocol, "m-init-done");
+    te_write_line(protocol, "m-ready");
 }
 
 void te_protocol_feed(te_protocol *protocol, char byte) {
     if (byte == '%') {
         if (protocol->overlong) {
-            te_say_number_line(protocol, "e-[the command is longer than ", TE_COMMAND_CHARS, " characters]");
+            te_write_number_line(protocol, "e-[the command is longer than ", TE_COMMAND_CHARS, " characters]");
         } else {
             protocol->command[protocol->length] = '\0';
             te_run_command(protocol);
         }
         protocol->length = 0;
         protocol->overlong = false;
-        te_say_line(protocol, "m-ready");
+        te_write_line(protocol, "m-ready");
         return;
     }
     if (byte == '\0' || (protocol->length == 0u && (byte == '\r' || byte == '\n'))) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_stm32.h
  *  What STM32 boards share: bounded waits, dividers as the reset and clock controls of all families encode them, and
- *  pins. The numbers of the clock tree come from the board's TOML file, where tinyedge/targets/clock.py checks them
+ *  pins. The numbers of the clock tree come from the board's TOML file, where tinyedge/boards/clock.py checks them
  *  against the limits of the part; here is no second copy. Manuals are cited by chapter title and register name, which
  *  stay when a revision numbers its sections anew. */
 #ifndef TE_STM32_H

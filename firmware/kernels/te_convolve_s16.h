@@ -13,7 +13,7 @@
 /** What a sum of products and the bias is worth in steps of the output. */
 typedef int32_t te_sum_function(int64_t sum, int32_t multiplier, int32_t shift);
 
-/** te_conv2d_s16() with the rounding of the sums left open. */
+/** te_conv2d_s16() with the rounding of the accumulators left open. */
 static inline void te_convolve_s16(te_sum_function *rescale, const te_conv2d_s16_params *params, const int16_t *input,
                                    int16_t *output) {
     const int32_t group_c = params->group_c;

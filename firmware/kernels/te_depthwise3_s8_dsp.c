@@ -6,7 +6,7 @@
 
 #if TE_DSP_ASSEMBLY
 
-/* Registers while a row is summed: r0-r2 the three rows, r3 and r12 the sums of two outputs, r4-r5 values, r6-r11 weights,
+/* Registers while a row is summed: r0-r2 the three rows, r3 and r12 the accumulators of two outputs, r4-r5 values, r6-r11 weights,
  * r14 output. On the stack: 0 multiplier, 4 rounding, 8 right shift, 12 stride of the outputs, 16 bias, 20 where the first
  * row ends, 24 the struct, 28 channels left, 32 the first row of the next window, 36 rows left. Two outputs are 35
  * instructions for 18 multiply-accumulates, with a stride of 2 38. */

@@ -14,7 +14,7 @@ typedef struct {
     int32_t plane;  /**< Values from a channel to the next. */
     int32_t top;    /**< Which row of the padded input comes first. */
     int32_t loaded; /**< Rows of the padded input up to here were loaded. */
-} strip;
+} stripe;
 
 /** @param count  Even, as is the address in units of values. */
 static void fill(int16_t *values, int32_t count, int32_t value) {
@@ -35,9 +35,9 @@ static void widen_few(int16_t *row, int32_t plane, const int8_t *pixels, int32_t
     }
 }
 
-/** Moves the strip down the input: what rows it holds from `first` on stays, and rows up to `last` are loaded.
+/** Moves the stripe down the input: what rows it holds from `first` on stays, and rows up to `last` are loaded.
  *  @param input  The first channel of the group. */
-static void advance(strip *rows, const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int32_t channels,
+static void advance(stripe *rows, const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int32_t channels,
                     int32_t first, int32_t last) {
     const int32_t kept = rows->loaded - first;
     if (kept > 0) {
@@ -138,20 +138,20 @@ typedef struct {
     int32_t words; /**< Of a channel in `packed`. */
     int32_t reach; /**< Rows from a window's first to its last. */
     te_depthwise3_channel *constants;
-    strip rows;
+    stripe rows;
 } layer;
 
 static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32_t channels, const uint32_t *packed) {
     const te_depthwise_conv2d_dsp_params *params = of->params;
-    strip *rows = &of->rows;
+    stripe *rows = &of->rows;
     rows->top = 0;
     rows->loaded = 0;
     if (params->three) {
         unpack3(of->constants, packed, of->words, channels, params->output_zero_point);
     }
-    for (int32_t out_y = 0; out_y < params->out_h; out_y += params->strip_h) {
+    for (int32_t out_y = 0; out_y < params->out_h; out_y += params->stripe_h) {
         const int32_t left = params->out_h - out_y;
-        const int32_t count = left < params->strip_h ? left : params->strip_h;
+        const int32_t count = left < params->stripe_h ? left : params->stripe_h;
         const int32_t first = out_y * params->stride_h;
         advance(rows, params, input, channels, first, first + (count - 1) * params->stride_h + of->reach);
         if (params->three) {
@@ -187,7 +187,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     of.constants = constants;
     of.rows.values = params->three ? (int16_t *)(constants + PLANES) : (int16_t *)scratch;
     of.rows.width = params->plane_w;
-    of.rows.plane = ((params->strip_h - 1) * params->stride_h + of.reach + 1) * params->plane_w;
+    of.rows.plane = ((params->stripe_h - 1) * params->stride_h + of.reach + 1) * params->plane_w;
     /* The borders to the left and right stay for all channels. */
     fill(of.rows.values, PLANES * of.rows.plane, params->input_zero_point);
     for (int32_t batch = 0; batch < params->batches; ++batch) {

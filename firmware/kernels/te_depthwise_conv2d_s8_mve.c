@@ -4,12 +4,12 @@
 #include "te_depthwise_s8_mve.h"
 #include "te_kernels.h"
 
-/** The channels of a strip of `rows` output rows, 16 at a time. */
-static void convolve_strip(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int32_t out_y,
+/** The channels of a stripe of `rows` output rows, 16 at a time. */
+static void convolve_stripe(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int32_t out_y,
                            int32_t rows, int8_t *output, int8_t *tile) {
     const int8_t *padding = tile + params->columns * TE_TILE_COLUMN_BYTES;
     const int full = params->output_min == -128 && params->output_max == 127;
-    te_depthwise_strip strip = {tile,
+    te_depthwise_stripe stripe = {tile,
                                 TE_TILE_CHANNELS,
                                 params->out_w,
                                 params->in_c,
@@ -27,14 +27,14 @@ static void convolve_strip(const te_depthwise_conv2d_mve_params *params, const i
     }
     for (int32_t channel = 0; channel < params->in_c; channel += TE_TILE_CHANNELS) {
         const int32_t left = params->in_c - channel;
-        const uint32_t *stream = params->packed + TE_DEPTHWISE_STREAM_WORDS * channel;
-        strip.channels = left < TE_TILE_CHANNELS ? left : TE_TILE_CHANNELS;
+        const uint32_t *cascade = params->packed + TE_DEPTHWISE_STREAM_WORDS * channel;
+        stripe.channels = left < TE_TILE_CHANNELS ? left : TE_TILE_CHANNELS;
         te_load_tile_s8_mve(tile + params->pad_left * TE_TILE_COLUMN_BYTES, sources, steps, params->in_w,
-                            strip.channels);
+                            stripe.channels);
         if (rows == 2) {
-            (full ? te_depthwise2_full_s8_mve : te_depthwise2_limited_s8_mve)(&strip, stream, output + channel);
+            (full ? te_depthwise2_full_s8_mve : te_depthwise2_limited_s8_mve)(&stripe, cascade, output + channel);
         } else {
-            (full ? te_depthwise1_full_s8_mve : te_depthwise1_limited_s8_mve)(&strip, stream, output + channel);
+            (full ? te_depthwise1_full_s8_mve : te_depthwise1_limited_s8_mve)(&stripe, cascade, output + channel);
         }
         for (int32_t row = 0; row < TE_TILE_ROWS; ++row) {
             sources[row] += steps[row] != 0 ? TE_TILE_CHANNELS : 0;
@@ -50,7 +50,7 @@ void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, co
         int32_t out_y = 0;
         while (out_y < params->out_h) {
             const int32_t rows = params->two_rows && out_y + 2 <= params->out_h ? 2 : 1;
-            convolve_strip(params, input, out_y, rows, output, scratch);
+            convolve_stripe(params, input, out_y, rows, output, scratch);
             output += rows * params->out_w * params->in_c;
             out_y += rows;
         }

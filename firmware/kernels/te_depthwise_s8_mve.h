@@ -2,12 +2,12 @@
 /** @file te_depthwise_s8_mve.h
  *  Depthwise convolution by filters of up to 4x4 taps: a filter is one vector, and so is what it is multiplied with.
  *
- *  The input rows under a strip of output rows, of 16 channels at a time, are written into a tile of (columns, 16
+ *  The input rows under a stripe of output rows, of 16 channels at a time, are written into a tile of (columns, 16
  *  channels, 4 rows) bytes: one VST4 a column. Four words of one channel, 64 bytes apart, are then a window of 4 columns
  *  and 4 rows, and one VMLADAV is an output. Filters of 3x3 with strides of 1 leave a column and a row of that window
  *  over, so that one window makes 2x2 outputs with the filter at four places.
  *
- *  The stream of a channel is in words: 0; four columns of taps, row 0 in the lowest byte; bias; multiplier; rounding;
+ *  The cascade of a channel is in words: 0; four columns of taps, row 0 in the lowest byte; bias; multiplier; rounding;
  *  24 - right shift. The last four are those of te_gemm_s8_mve.h. */
 #ifndef TE_DEPTHWISE_S8_MVE_H
 #define TE_DEPTHWISE_S8_MVE_H
@@ -21,7 +21,7 @@
 #define TE_TILE_COLUMN_BYTES (TE_TILE_CHANNELS * TE_TILE_ROWS)
 #define TE_DEPTHWISE_STREAM_WORDS 9
 
-/** What the channels of a strip share. */
+/** What the channels of a stripe share. */
 typedef struct {
     const int8_t *tile;  /**< The column under the first output. */
     int32_t channels;    /**< [1, 16] */
@@ -31,20 +31,20 @@ typedef struct {
     int32_t column_step; /**< Bytes of the tile from the window of an output to the next one's. */
     int32_t output_min;
     int32_t output_max;
-} te_depthwise_strip;
+} te_depthwise_stripe;
 
 /** Two rows of outputs, limits of 8 bits; column_step is not used.
- *  @param stream  Of the first channel; the taps of the fourth row and column are 0. */
-void te_depthwise2_full_s8_mve(const te_depthwise_strip *strip, const uint32_t *stream, int8_t *output);
+ *  @param cascade  Of the first channel; the taps of the fourth row and column are 0. */
+void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
 
 /** Two rows of outputs, any limits. */
-void te_depthwise2_limited_s8_mve(const te_depthwise_strip *strip, const uint32_t *stream, int8_t *output);
+void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
 
 /** One row of outputs, limits of 8 bits. */
-void te_depthwise1_full_s8_mve(const te_depthwise_strip *strip, const uint32_t *stream, int8_t *output);
+void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
 
 /** One row of outputs, any limits. */
-void te_depthwise1_limited_s8_mve(const te_depthwise_strip *strip, const uint32_t *stream, int8_t *output);
+void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
 
 /** Writes columns of a tile.
  *  @param rows      Where the first column's channels are, four rows.

@@ -7,11 +7,11 @@
 
 #if TE_DSP_ASSEMBLY
 
-/* Registers while four pixels are summed: r0 stream, r1 columns, r2-r5 sums of the first channel, r6-r9 of the second,
+/* Registers while four pixels are summed: r0 cascade, r1 columns, r2-r5 accumulators of the first channel, r6-r9 of the second,
  * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
- * stack: 0 end of the columns, 4 which code finishes sums, 8 output, 12 channels left, 16 stride of the output, 20 where
+ * stack: 0 end of the columns, 4 which code finishes accumulators, 8 output, 12 channels left, 16 stride of the output, 20 where
  * the unrolled loop is entered, 24 by how much a bias is shifted, 28 twice the zero point and one, 32 and 36 the two
- * biases as they are in the stream, 40 begin of the columns, 44 the struct. A step is 13 instructions for 16
+ * biases as they are in the cascade, 40 begin of the columns, 44 the struct. A step is 13 instructions for 16
  * multiply-accumulates. The loop is `unroll` steps long, a power of two, and is entered where the depth leaves a
  * remainder, so that each step has to be 52 bytes: hence the .w. */
 __asm__(
@@ -32,7 +32,7 @@ __asm__(
     "    smlad r9, r14, r11, r9\n"
     ".endm\n"
 
-    /* Both channels' sums to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of which an
+    /* Both channels' accumulators to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of which an
      * instruction that shifts by a register takes the lowest byte. */
     ".macro te_plain_pair\n"
     "    ldrd r10, r11, [r0], #8\n"
@@ -40,7 +40,7 @@ __asm__(
     "    ldrd r1, r12, [sp, #32]\n"
     "    cmn r14, #255\n"
     ".endm\n"
-    /* Negative sums are rounded away from zero; with the zero point -128 all of them become -128 in any case. */
+    /* Negative accumulators are rounded away from zero; with the zero point -128 all of them become -128 in any case. */
     ".macro te_plain_channel multiplier:req, shift:req, first:req, more:vararg\n"
     "    .irp sum, \\first, \\more\n"
     "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
@@ -198,7 +198,7 @@ __asm__(
     "    b 5b\n"
     "    .size te_gemm4_s8_dsp, . - te_gemm4_s8_dsp\n"
 
-    /* One pixel: r2 and r3 sums, r10 end of the columns, r11 which code finishes sums; the rest as above. Two steps are
+    /* One pixel: r2 and r3 accumulators, r10 end of the columns, r11 which code finishes accumulators; the rest as above. Two steps are
      * 10 instructions and 40 bytes. */
     "    te_prologue te_gemm1_s8_dsp, 2, 1, 8, 40\n"
     "1:\n"
@@ -304,13 +304,13 @@ static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const u
 
 static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
     const int32_t plain = gemm->plain;
-    const uint32_t *stream = gemm->packed;
+    const uint32_t *cascade = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
-        const int32_t begin = (int32_t)stream[second];
-        const uint32_t *factors = stream + 2 + gemm->steps;
+        const int32_t begin = (int32_t)cascade[second];
+        const uint32_t *factors = cascade + 2 + gemm->steps;
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
+            int32_t sum = sum_of(gemm, cascade + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
             if (plain) {
                 sum = finish_plain(gemm, sum, factors[second], begin & 0xff);
             } else {
@@ -321,7 +321,7 @@ static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t
             output[pixel * gemm->out_stride + channel] = (int8_t)sum;
         }
         if (second) {
-            stream = factors + (plain ? 2 : 3);
+            cascade = factors + (plain ? 2 : 3);
         }
     }
 }

@@ -10,12 +10,12 @@
  *  A kernel "in rows" writes its output row after row. While it writes row y of an image, it may still read, in any
  *  order, the input rows that row y or a later one needs, and no others; so its output may begin far enough below its
  *  input to run over it. A kernel "in pixels" reads at most four pixels and writes these four before it reads the next.
- *  Both hold for a batch of 1 (tinyedge/compiler/lowering/overlap.py computes how far is enough).
+ *  Both hold for a batch of 1 (tinyedge/ops/overlap.py computes how far is enough).
  *
  *  The activations of an `_s8` kernel are int8_t: zero points are in [-128, 127] and
  *  -128 <= output_min <= output_max <= 127. Those of an `_s16` kernel are int16_t, without zero points:
  *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A factor is a pair of a multiplier in
- *  [0, 2^31) and a shift in [-31, 31], applied as te_requantise.h says; where an _s16 kernel has sums of 64 bits, the
+ *  [0, 2^31) and a shift in [-31, 31], applied as te_requantise.h says; where an _s16 kernel has accumulators of 64 bits, the
  *  multiplier is in [0, 2^15), the shift in [-31, 7], and every sum, bias included, below 2^47 in magnitude. */
 #ifndef TE_KERNELS_H
 #define TE_KERNELS_H
@@ -84,12 +84,12 @@ typedef struct {
     const int8_t *shifts;       /**< (out_c) */
 } te_conv2d_s16_params;
 
-/** With sums of 64 bits.
+/** With accumulators of 64 bits.
  *  @param input   (batches, in_h, in_w, in_c)
  *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** te_conv2d_s16() with sums modulo 2^32 and factors of 31 bits, for models with int32 biases. */
+/** te_conv2d_s16() with accumulators modulo 2^32 and factors of 31 bits, for models with int32 biases. */
 void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Convolution of each input channel with its own multiplier_c filters. */
@@ -124,7 +124,7 @@ typedef struct {
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch);
 
-/** Convolution of each input channel of int16 values with its own multiplier_c filters, with sums of 64 bits. */
+/** Convolution of each input channel of int16 values with its own multiplier_c filters, with accumulators of 64 bits. */
 typedef struct {
     int32_t batches;
     int32_t in_h;
@@ -234,7 +234,7 @@ typedef struct {
     int8_t three;    /**< Words of a channel where the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2,
                           out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large biases; else 0. */
     int16_t plane_w; /**< Values of a padded input row; even. */
-    int16_t strip_h; /**< Output rows whose input is widened at once. */
+    int16_t stripe_h; /**< Output rows whose input is widened at once. */
     const uint32_t *packed; /**< A channel after the other. Where `three`: the nine weights; 5 bits of right shift and 19
                                  of bias; the multiplier as in te_gemm_s8_dsp.h; and, in 5 words, the bias. Else bias,
                                  multiplier, the right shift plus 256 times the left shift, and kernel_h * kernel_w
@@ -245,8 +245,8 @@ typedef struct {
  *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
  *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, in_c)
- *  @param scratch  160 bytes where `three`, and 8 * plane_w for each row under strip_h output rows:
- *                  (strip_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
+ *  @param scratch  160 bytes where `three`, and 8 * plane_w for each row under stripe_h output rows:
+ *                  (stripe_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
 void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
 
@@ -385,7 +385,7 @@ typedef struct {
     int32_t rhs_col_stride;
     int32_t lhs_zero_point;
     int32_t rhs_zero_point;
-    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t multiplier; /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
     int32_t rounding;
     int32_t left_shift;
     const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
@@ -399,7 +399,7 @@ typedef struct {
 void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8_t *lhs, const int8_t *rhs,
                             int8_t *output, void *scratch);
 
-/** The same product of int16 values, with sums of 64 bits. */
+/** The same product of int16 values, with accumulators of 64 bits. */
 typedef struct {
     int32_t batch_dims[3];
     int32_t lhs_batch_strides[3];
@@ -516,7 +516,7 @@ typedef struct {
     int32_t scaled_multiplier;
     int32_t scaled_left_shift; /**< [-31, -1] */
     int32_t exact_offset;      /**< Less the zero point, times 2^19. */
-    int32_t output_rounding;   /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_rounding;   /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
     int32_t output_multiplier;
     int32_t output_left_shift;
 } te_add_mve_params;
@@ -623,7 +623,7 @@ typedef struct {
     int32_t count; /**< Values of a mean, [1, 255]. */
     int32_t channels;
     int32_t offset;     /**< Less the input's zero point, times count. */
-    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t multiplier; /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
     int32_t rounding;
     int32_t left_shift;
 } te_mean_mve_params;

@@ -42,10 +42,10 @@ typedef struct {
     te_tensor_info input;
     te_tensor_info output;
     int32_t layer_count;
-    const te_layer_info *layers; /**< layer_count entries, in execution order; NULL unless built with TE_LAYERS. */
+    const te_layer_info *layers; /**< layer_count entries, in execution order; NULL unless built with TE_PROFILE. */
 } te_model_info;
 
-/** Called after each layer with the layer's index, for profiles: in images built with TE_LAYERS, else never. */
+/** Called after each layer with the layer's index, for profiles: in images built with TE_PROFILE, else never. */
 typedef void (*te_layer_hook)(void *context, int32_t layer);
 
 /** Prepares the model; call once before anything else.
@@ -59,7 +59,7 @@ const te_model_info *te_runtime_info(void);
 int8_t *te_runtime_input(void);
 
 /** Runs one inference.
- *  @param hook     Called after each layer if built with TE_LAYERS; NULL for none.
+ *  @param hook     Called after each layer if built with TE_PROFILE; NULL for none.
  *  @param context  Passed to the hook. */
 te_status te_runtime_invoke(te_layer_hook hook, void *context);
 

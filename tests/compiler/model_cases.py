@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from case_machines import KernelBuild
-from case_programs import CaseEntry, CaseOutcome, run_entries
+from machines.case_machines import KernelBuild
+from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 
-from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.program import Program, compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_tflite
 
 _FUNCTIONS = ("input", "invoke", "output")
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from tflite_micro.python.tflite_micro import runtime
 
 FAMILIES = ("image", "keywords", "autoencoder", "residuals", "transformer")

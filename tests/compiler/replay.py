@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tinyedge.compiler.graph import Tensor
-from tinyedge.compiler.kernel_call import KernelCall
+from tinyedge.compiler.cascade import Cascade
 from tinyedge.compiler.program import Program
-from tinyedge.compiler.stream import Stream
+from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.tflite.graph import Tensor
 
 ELEMENTWISE = (
     *("te_add_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
@@ -38,8 +38,8 @@ class _Replay:
         for call, scratch in zip(self._program.steps, self._program.plan.scratch_offsets, strict=True):
             for position in range(len(call.inputs)):
                 self._read(call, position)
-            if isinstance(call, Stream):
-                self._run_in_strips(call, scratch)
+            if isinstance(call, Cascade):
+                self._run_in_stripes(call, scratch)
                 continue
             if call.function == "te_depthwise_conv2d_s8_dsp":
                 self._run_by_channels(call)
@@ -54,25 +54,25 @@ class _Replay:
             self._read_bytes(call.output, 0, call.output.bytes, call)
         self._read_bytes(self._program.output, 0, self._program.output.bytes, self._program.calls[-1])
 
-    def _run_in_strips(self, stream: Stream, scratch: int) -> None:
-        """Strip by strip, what layers read from outside, and the rows of the output; scratch is written throughout."""
-        made = dict.fromkeys((call.output for call in stream.calls), 0)
-        height, row = stream.output.shape[1], stream.output.bytes // stream.output.shape[1]
-        for until in range(stream.rows, height + stream.rows, stream.rows):
-            self._held[scratch : scratch + stream.scratch_bytes] = SCRATCH
-            ends = {**made, stream.output: min(until, height)}
-            for call in reversed(stream.calls):
+    def _run_in_stripes(self, cascade: Cascade, scratch: int) -> None:
+        """Stripe by stripe: what layers read from outside, and the rows of the output; scratch is written too."""
+        made = dict.fromkeys((call.output for call in cascade.calls), 0)
+        height, row = cascade.output.shape[1], cascade.output.bytes // cascade.output.shape[1]
+        for until in range(cascade.rows, height + cascade.rows, cascade.rows):
+            self._held[scratch : scratch + cascade.scratch_bytes] = SCRATCH
+            ends = {**made, cascade.output: min(until, height)}
+            for call in reversed(cascade.calls):
                 under = [row for y in range(ends[call.output]) for row in _rows_under(call, y)]
                 for source in call.inputs:
                     if source in made:
                         ends[source] = max(ends[source], max(under, default=-1) + 1)
-            for call in stream.calls:
+            for call in cascade.calls:
                 for y in range(made[call.output], ends[call.output]):
                     self._read_rows(call, _rows_under(call, y), made)
-                    if call is stream.calls[-1]:
-                        self._write(stream.output, y * row, (y + 1) * row)
+                    if call is cascade.calls[-1]:
+                        self._write(cascade.output, y * row, (y + 1) * row)
                 made[call.output] = ends[call.output]
-        self._read_bytes(stream.output, 0, stream.output.bytes, stream.calls[-1])
+        self._read_bytes(cascade.output, 0, cascade.output.bytes, cascade.calls[-1])
 
     def _read_rows(self, call: KernelCall, rows: Iterable[int], made: dict[Tensor, int]) -> None:
         for y, source in itertools.product(rows, call.inputs):
@@ -128,7 +128,7 @@ def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:
 
 
 def _rows_under(call: KernelCall, y: int) -> list[int]:
-    """The rows of its inputs that a row of a layer in a stream is made of."""
+    """The rows of its inputs that a row of a layer in a cascade is made of."""
     return list(_rows(call.fields, y)) if call.function.startswith(WINDOWS) else [y]
 
 

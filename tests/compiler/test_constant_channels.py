@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
-from tinyedge.compiler.graph import Graph
 from tinyedge.compiler.passes.remove_constant_channels import remove_constant_channels
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_tflite
 
 CHANNELS = 12
 STEPS = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1, "padding": "VALID"}

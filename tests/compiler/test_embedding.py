@@ -7,10 +7,10 @@ import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
 from tinyedge.compiler.embedding import cut_at_embedding
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_tflite
 
 SHAPE, CHANNELS, CLASSES = (1, 5, 7, 3), 9, 4
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_networks import random_network
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.random_networks import random_network
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
 from tinyedge.compiler.compile import compile_model
-from tinyedge.compiler.emitter import emit
+from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ConfigError, ModelError, TinyEdgeError, UnsupportedOpError
+from tinyedge.firmware.sources import firmware_root
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.targets.sources import firmware_root
+from tinyedge.tflite.reader import read_tflite
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]
 SANITISERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_networks import random_network
+from compiler.random_networks import random_network
 
+from tinyedge.boards.board import load_board
+from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ToolMissing
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.targets.board import load_board
-from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import build_firmware
-from tinyedge.targets.toolchain import find_build_tools, find_tool
 
 try:
     find_build_tools()

@@ -3,12 +3,12 @@
 from collections import Counter
 
 import pytest
-from random_networks import random_network
+from compiler.random_networks import random_network
 
-from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS
+from tinyedge.compiler.kernels import INSTRUCTION_SETS
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ConfigError
+from tinyedge.tflite.reader import read_tflite
 
 HEAVY = ("te_conv2d_s8", "te_depthwise_conv2d_s8", "te_fully_connected_s8", "te_batch_matmul_s8")
 

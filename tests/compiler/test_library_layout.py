@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from random_models import random_inputs, random_model
+from compiler.random_models import random_inputs, random_model
 
 from tinyedge.compiler.compile import compile_model
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_tflite
 
 # What the sketch takes of Arduino's core, no more.
 ARDUINO = """\

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_networks import random_network
-from replay import assert_nothing_is_lost
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from compiler.random_networks import random_network
+from compiler.replay import assert_nothing_is_lost
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
-from tinyedge.compiler import memory_plan
-from tinyedge.compiler.graph import Tensor
-from tinyedge.compiler.kernel_call import KernelCall, Overlap
-from tinyedge.compiler.lowering import lower
-from tinyedge.compiler.lowering.overlap import in_place_by_channels, pixel_lag, row_lag
-from tinyedge.compiler.lowering.window import Window
+from tinyedge.compiler.memory import memory_plan
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.ops import lower
+from tinyedge.ops.kernel_call import KernelCall, Overlap
+from tinyedge.ops.overlap import in_place_by_channels, pixel_lag, row_lag
+from tinyedge.ops.window import Window
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.graph import Tensor
+from tinyedge.tflite.reader import read_tflite
 
 
 def image(*shape: int, dtype: type = np.int8) -> Tensor:
@@ -190,7 +190,7 @@ def test_scratch_lies_apart_from_all_that_is_alive(tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     for seed in range(4):
         path.write_bytes(random_network(seed))
-        program = compile_graph(read_tflite(path), without=["stream_rows"])
+        program = compile_graph(read_tflite(path), without=["cascade_layers"])
         calls = tuple(dataclasses.replace(call, scratch_bytes=52 + step) for step, call in enumerate(program.calls))
         plan = memory_plan.plan_memory(program.graph, calls)
         assert None not in plan.scratch_offsets

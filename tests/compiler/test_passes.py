@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
-from tinyedge.compiler.graph import Graph, Tensor
-from tinyedge.compiler.lowering import supported_operators
 from tinyedge.compiler.passes.alias_identities import alias_identities
 from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
 from tinyedge.compiler.passes.alias_transposes import alias_transposes
@@ -18,11 +16,13 @@ from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops import supported_operators
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.reader import read_tflite
 
 
 def image(*shape: int, scale: float = 0.5, zero_point: int = -3) -> TensorSpec:

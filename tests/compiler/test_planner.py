@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tinyedge.compiler import order_search, planner
-from tinyedge.compiler.arena import ARENA_ALIGNMENT, Buffer, Handover, lower_bound
-from tinyedge.compiler.planner import Placement, place
+from tinyedge.compiler.memory import order_search, planner
+from tinyedge.compiler.memory.arena import ARENA_ALIGNMENT, Buffer, InPlaceAlias, lower_bound
+from tinyedge.compiler.memory.planner import Placement, place
 
 
 def random_buffers(rng: random.Random, count: int, steps: int) -> list[Buffer]:
@@ -67,37 +67,37 @@ def test_large_plans_are_valid_and_near_the_bound(seed: int) -> None:
     assert placement.arena_bytes <= 1.25 * placement.lower_bound_bytes
 
 
-def may_lie(buffers: list[Buffer], handovers: list[Handover], offsets: tuple[int, ...], i: int, j: int) -> bool:
+def may_lie(buffers: list[Buffer], aliases: list[InPlaceAlias], offsets: tuple[int, ...], i: int, j: int) -> bool:
     """Whether two buffers may lie where they do."""
     apart = offsets[i] + buffers[i].bytes <= offsets[j] or offsets[j] + buffers[j].bytes <= offsets[i]
     if apart or not buffers[i].overlaps(buffers[j]):
         return True
-    for handover in handovers:
-        output, source = handover.output, handover.input
+    for alias in aliases:
+        output, source = alias.output, alias.input
         if {output, source} == {i, j} and buffers[output].first == buffers[source].last:
             below = offsets[source] - offsets[output]
-            if below == 0 if handover.lead_bytes is None else below >= handover.lead_bytes:
+            if below == 0 if alias.write_ahead_bytes is None else below >= alias.write_ahead_bytes:
                 return True
     return False
 
 
-def fits(buffers: list[Buffer], height: int, handovers: list[Handover] = (), offsets: tuple[int, ...] = ()) -> bool:
+def fits(buffers: list[Buffer], height: int, aliases: list[InPlaceAlias] = (), offsets: tuple[int, ...] = ()) -> bool:
     """Whether any offsets in whole units of the alignment keep the buffers below `height` bytes."""
     if len(offsets) == len(buffers):
         return True
     last = len(offsets)
     for offset in range(0, height - buffers[last].bytes + 1, ARENA_ALIGNMENT):
         tried = (*offsets, offset)
-        apart = all(may_lie(buffers, handovers, tried, last, i) for i in range(last))
-        if apart and fits(buffers, height, handovers, tried):
+        apart = all(may_lie(buffers, aliases, tried, last, i) for i in range(last))
+        if apart and fits(buffers, height, aliases, tried):
             return True
     return False
 
 
-def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list[Buffer], list[Handover]]:
+def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list[Buffer], list[InPlaceAlias]]:
     """A tensor a step, read by the next and perhaps later ones, and the overlaps that its kernel allows."""
     buffers = [Buffer(rng.randrange(1, units) * ARENA_ALIGNMENT, -1, rng.choice([0, 0, 1]))]
-    handovers = []
+    aliases = []
     for step in range(steps):
         last = step + rng.choice([1, 1, 1, 2, 3])
         read = [i for i, buffer in enumerate(buffers) if buffer.first < step <= buffer.last]
@@ -105,13 +105,13 @@ def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list
         size = rng.randrange(1, units) * ARENA_ALIGNMENT
         if copied is not None and rng.random() < 0.4:
             size = rng.choice([size, buffers[copied].bytes])
-            handovers.append(Handover(len(buffers), copied, None))
+            aliases.append(InPlaceAlias(len(buffers), copied, None))
         elif copied is not None:
-            handovers.append(Handover(len(buffers), copied, rng.randrange(0, size + 1)))
+            aliases.append(InPlaceAlias(len(buffers), copied, rng.randrange(0, size + 1)))
         if read and rng.random() < 0.3:
-            handovers.append(Handover(len(buffers), rng.choice(read), rng.choice([None, 0, 16, 20])))
+            aliases.append(InPlaceAlias(len(buffers), rng.choice(read), rng.choice([None, 0, 16, 20])))
         buffers.append(Buffer(size, step, last))
-    unique = {(handover.output, handover.input): handover for handover in handovers}
+    unique = {(alias.output, alias.input): alias for alias in aliases}
     return buffers, list(unique.values())
 
 
@@ -188,47 +188,47 @@ def test_residual_blocks_of_changing_width_reach_the_lower_bound(monkeypatch: py
 @pytest.mark.parametrize("seed", range(150))
 def test_small_plans_with_overlaps_are_optimal(seed: int) -> None:
     rng = random.Random(seed)
-    buffers, handovers = network_of_buffers(rng, rng.randrange(2, 6), 6)
-    placement = place(buffers, handovers)
+    buffers, aliases = network_of_buffers(rng, rng.randrange(2, 6), 6)
+    placement = place(buffers, aliases)
     for i, j in itertools.combinations(range(len(buffers)), 2):
-        assert may_lie(buffers, handovers, placement.offsets, i, j)
-    assert fits(buffers, placement.arena_bytes, handovers)
-    assert not fits(buffers, placement.arena_bytes - ARENA_ALIGNMENT, handovers)
-    assert lower_bound(buffers, handovers) <= placement.lower_bound_bytes == placement.arena_bytes
+        assert may_lie(buffers, aliases, placement.offsets, i, j)
+    assert fits(buffers, placement.arena_bytes, aliases)
+    assert not fits(buffers, placement.arena_bytes - ARENA_ALIGNMENT, aliases)
+    assert lower_bound(buffers, aliases) <= placement.lower_bound_bytes == placement.arena_bytes
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_large_plans_with_overlaps_keep_the_rules(seed: int) -> None:
-    buffers, handovers = network_of_buffers(random.Random(seed), 60, 300)
+    buffers, aliases = network_of_buffers(random.Random(seed), 60, 300)
     started = time.perf_counter()
-    placement = place(buffers, handovers)
+    placement = place(buffers, aliases)
     assert time.perf_counter() - started < 20
     for i, j in itertools.combinations(range(len(buffers)), 2):
-        assert may_lie(buffers, handovers, placement.offsets, i, j)
+        assert may_lie(buffers, aliases, placement.offsets, i, j)
     assert placement.lower_bound_bytes <= placement.arena_bytes <= 1.05 * placement.lower_bound_bytes
-    assert placement == place(list(buffers), list(handovers))
+    assert placement == place(list(buffers), list(aliases))
 
 
 def test_an_output_slides_below_its_input_by_its_lead() -> None:
     buffers = [Buffer(1000, -1, 0), Buffer(1000, 0, 1), Buffer(1000, 1, 2)]
-    handovers = [Handover(1, 0, 100), Handover(2, 1, 60)]
-    placement = place(buffers, handovers)
+    aliases = [InPlaceAlias(1, 0, 100), InPlaceAlias(2, 1, 60)]
+    placement = place(buffers, aliases)
     # 100 and 60 bytes become 112 and 64 in steps of the alignment; the chain needs them one below the other.
     assert placement.offsets == (176, 64, 0)
-    assert lower_bound(buffers, handovers) == 1008 + 112
+    assert lower_bound(buffers, aliases) == 1008 + 112
     assert placement.arena_bytes == placement.lower_bound_bytes == 1008 + 112 + 64
 
 
 def test_an_input_that_is_needed_later_is_not_overwritten() -> None:
     buffers = [Buffer(64, -1, 1), Buffer(64, 0, 1), Buffer(64, 1, 2)]
-    handovers = [Handover(1, 0, None), Handover(2, 0, None)]
-    placement = place(buffers, handovers)
+    aliases = [InPlaceAlias(1, 0, None), InPlaceAlias(2, 0, None)]
+    placement = place(buffers, aliases)
     assert placement.arena_bytes == 128
     assert placement.offsets[2] == placement.offsets[0] != placement.offsets[1]
 
 
 def test_a_chain_in_place_needs_its_largest_tensor() -> None:
     buffers = [Buffer(64, -1, 0), Buffer(64, 0, 1), Buffer(48, 1, 2), Buffer(64, 2, 3)]
-    assert place(buffers, [Handover(i + 1, i, None) for i in range(3)]).arena_bytes == 64
+    assert place(buffers, [InPlaceAlias(i + 1, i, None) for i in range(3)]).arena_bytes == 64
     # Without the second one, two have to lie apart.
-    assert place(buffers, [Handover(1, 0, None), Handover(3, 2, None)]).arena_bytes == 64 + 48
+    assert place(buffers, [InPlaceAlias(1, 0, None), InPlaceAlias(3, 2, None)]).arena_bytes == 64 + 48

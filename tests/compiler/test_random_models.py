@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
-from model_cases import ModelCase, assert_models_bit_exact
-from random_models import random_inputs, random_model
+from compiler.model_cases import ModelCase, assert_models_bit_exact
+from compiler.random_models import random_inputs, random_model
+from machines.case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
 
-from tinyedge.compiler.graph import Graph
-from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS
-from tinyedge.compiler.reader import read_tflite
-from tinyedge.targets.board import board_names
+from tinyedge.boards.board import board_names
+from tinyedge.compiler.kernels import INSTRUCTION_SETS
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_tflite
 
 RUNS = 6
 BOARDS = [name for name in board_names() if name.startswith("mps")]  # One a core; they have room.

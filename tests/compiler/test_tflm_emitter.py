@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
-from tinyedge.check.tflm_operators import OPERATORS
-from tinyedge.compiler.reader import read_tflite
-from tinyedge.compiler.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
+from tinyedge.checks.tflm_operators import OPERATORS
+from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.targets.sources import firmware_root
+from tinyedge.firmware.sources import firmware_root
+from tinyedge.tflite.reader import read_tflite
 
 ZOO = Path(__file__).resolve().parents[2] / "models"
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_networks import random_network
-from replay import assert_nothing_is_lost
-from tflite_builder import OperatorSpec, TensorSpec, build_model, constant
-from widen import widen
+from compiler.random_networks import random_network
+from compiler.replay import assert_nothing_is_lost
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from compiler.widen import widen
 
-from tinyedge.compiler.instruction_sets import INSTRUCTION_SETS, PORTABLE
+from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE
 from tinyedge.compiler.passes import PASSES
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import TinyEdgeError
-from tinyedge.export.flatbuffer import tflite_bytes
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.writer import tflite_bytes
 
 ZOO = Path(__file__).resolve().parents[2] / "models"
 # Multiply-accumulates; without constant channels VWW has 3,992,016 of its 7,489,664.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 
 _INT16 = np.dtype(np.int16)
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

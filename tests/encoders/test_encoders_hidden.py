@@ -8,8 +8,8 @@ from tinyedge.encoders.flops import count_macs, hidden_channel_macs, macs_by_mod
 from tinyedge.encoders.registry import count_parameters, create_encoder
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.errors import ConfigError
-from tinyedge.export.fold import fold_encoder
-from tinyedge.export.onnx import INPUT_NAME, export_onnx
+from tinyedge.exporter.fold import fold_encoder
+from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
 
 torch.set_num_threads(1)
 NAMES = ("tinynext_t", "mobilenetv2_035", "resnet18")
@@ -17,16 +17,18 @@ NAMES = ("tinynext_t", "mobilenetv2_035", "resnet18")
 
 def narrowed(name, size=16):
     full = create_encoder(name, input_size=size)
-    hidden = tuple(max(layer.channels * (2 + index % 3) // 5, 1) for index, layer in enumerate(full.hidden_layers()))
+    hidden = tuple(
+        max(layer.channels * (2 + index % 3) // 5, 1) for index, layer in enumerate(full.prunable_channels())
+    )
     return full, hidden
 
 
 def test_the_layers_are_those_of_the_specification():
-    widths = [layer.channels for layer in create_encoder("tinynext_t", input_size=32).hidden_layers()]
+    widths = [layer.channels for layer in create_encoder("tinynext_t", input_size=32).prunable_channels()]
     assert widths == [64] * 4 + [128] * 3 + [96] + [192] * 6 + [192] + [384] * 2
-    widths = [layer.channels for layer in create_encoder("mobilenetv2_035", input_size=32).hidden_layers()]
+    widths = [layer.channels for layer in create_encoder("mobilenetv2_035", input_size=32).prunable_channels()]
     assert widths == [48, 48, 48, 96, 96, 96, 144, 144, 144, 144, 192, 192, 192, 336, 336, 336]
-    widths = [layer.channels for layer in create_encoder("resnet18", input_size=32).hidden_layers()]
+    widths = [layer.channels for layer in create_encoder("resnet18", input_size=32).prunable_channels()]
     assert widths == [64, 64, 128, 128, 256, 256, 512, 512]
 
 
@@ -36,7 +38,7 @@ def test_a_layer_is_what_lies_between_its_writers_and_its_reader(name):
     torch.manual_seed(0)
     encoder = create_encoder(name, input_size=16).train()
     images = torch.randn(4, 3, 16, 16)
-    for layer in encoder.hidden_layers():
+    for layer in encoder.prunable_channels():
         output, reader = encoder.get_submodule(layer.output), encoder.get_submodule(layer.reader)
         seen = []
         hooks = [
@@ -59,7 +61,7 @@ def test_a_narrowed_encoder_is_an_encoder(name):
     full, hidden = narrowed(name)
     encoder = create_encoder(name, input_size=16, hidden=hidden)
     assert encoder.hidden == hidden
-    assert [layer.channels for layer in encoder.hidden_layers()] == list(hidden)
+    assert [layer.channels for layer in encoder.prunable_channels()] == list(hidden)
     assert full.hidden is None
     assert count_parameters(encoder) < count_parameters(full)
     assert set(encoder.state_dict()) == set(full.state_dict())
@@ -77,7 +79,7 @@ def test_all_of_its_own_width_is_the_encoder_itself(name):
     torch.manual_seed(5)
     expected = create_encoder(name, input_size=16).state_dict()
     torch.manual_seed(5)
-    widths = tuple(layer.channels for layer in full.hidden_layers())
+    widths = tuple(layer.channels for layer in full.prunable_channels())
     state = create_encoder(name, input_size=16, hidden=widths).state_dict()
     assert all(torch.equal(state[key], value) for key, value in expected.items())
 
@@ -153,7 +155,8 @@ def test_the_cost_is_linear_in_the_widths(name, size):
     full, hidden = narrowed(name, size)
     costs = hidden_channel_macs(full)
     removed = sum(
-        cost * (layer.channels - width) for cost, layer, width in zip(costs, full.hidden_layers(), hidden, strict=True)
+        cost * (layer.channels - width)
+        for cost, layer, width in zip(costs, full.prunable_channels(), hidden, strict=True)
     )
     assert count_macs(full) - removed == count_macs(create_encoder(name, input_size=size, hidden=hidden))
 

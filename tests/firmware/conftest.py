@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tinyedge.targets.board import load_board
-from tinyedge.targets.firmware import ImageOptions, build_image
-from tinyedge.targets.sources import firmware_root
+from tinyedge.boards.board import load_board
+from tinyedge.firmware.build import ImageOptions, build_image
+from tinyedge.firmware.sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")

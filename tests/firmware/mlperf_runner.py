@@ -18,7 +18,7 @@ from types import TracebackType
 
 import serial
 
-from tinyedge.targets.board import Board
+from tinyedge.boards.board import Board
 
 BYTES_PER_COMMAND = 31
 COMMAND_TIMEOUT_S = 5.0

@@ -6,8 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from tinyedge.firmware.sources import firmware_root
 from tinyedge.learning.nearest_mean import DISTANCE_ONE, NearestMean
-from tinyedge.targets.sources import firmware_root
 
 MOST_EXAMPLES = 255
 

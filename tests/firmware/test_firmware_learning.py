@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyedge.firmware.sources import firmware_root
 from tinyedge.learning.nearest_mean import NearestMean
-from tinyedge.targets.sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MODEL = FIXTURES / "countdown"

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyedge.boards.board import board_names, load_board
+from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import TargetError, ToolMissing
+from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.learning.nearest_mean import NearestMean
-from tinyedge.targets.board import board_names, load_board
-from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.toolchain import find_build_tools, find_tool
 
 SAVING = [name for name in board_names() if load_board(name).emulator and load_board(name).store]
 ZERO_POINT = 3

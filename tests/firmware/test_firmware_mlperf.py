@@ -13,16 +13,16 @@ from firmware.hostile_dialogues import hostile_dialogues
 from firmware.mlperf_models import benchmark_model
 from firmware.mlperf_runner import EmulatedBoard, Runner, open_port
 
-from tinyedge.compiler.graph import Graph
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.boards.board import load_board
 from tinyedge.errors import ModelError, ToolMissing
-from tinyedge.export.manifest import read_manifest
-from tinyedge.export.preprocess import quantise_images
+from tinyedge.exporter.manifest import read_manifest
+from tinyedge.exporter.preprocess import quantise_images
+from tinyedge.firmware.build import ImageOptions, build_firmware
+from tinyedge.firmware.mlperf import BENCHMARKS, MLPERF_IDS, prepare_benchmark
+from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.targets.board import load_board
-from tinyedge.targets.firmware import ImageOptions, build_firmware
-from tinyedge.targets.mlperf import BENCHMARKS, MLPERF_IDS, prepare_benchmark
-from tinyedge.targets.toolchain import find_build_tools, find_tool
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_tflite
 
 BOARD = load_board("mps2_an386")
 ZOO_MODEL = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import pytest
 
+from tinyedge.devices.serial import DeviceClient, PipeStream, SerialStream
 from tinyedge.errors import LineLost, TargetError
-from tinyedge.targets.serial import DeviceClient, PipeStream, SerialStream
 
 DATA = bytes(range(24))
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tinyedge.compiler.emitter import emit
+from tinyedge.boards.board import Board, board_names, load_board
+from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
-from tinyedge.targets.board import Board, board_names, load_board
-from tinyedge.targets.sources import firmware_root
+from tinyedge.firmware.sources import firmware_root
+from tinyedge.tflite.reader import read_tflite
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ZOO_MODEL = REPOSITORY / "models" / "tinynext_t_cifar10" / "model_int8.tflite"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyedge.targets.board import load_board
-from tinyedge.targets.sources import firmware_root
+from tinyedge.boards.board import load_board
+from tinyedge.firmware.sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stm32f4_flash"
 

@@ -10,13 +10,13 @@ import pytest
 from compiler.tflite_builder import TensorSpec, one_operator
 from tflm_root import DEFINITIONS, STUB, add_library, make_root
 
-from tinyedge.bench.bench import run_bench
+from tinyedge.benchmark.bench import run_bench
+from tinyedge.boards.board import Memory, load_board
+from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import BudgetExceeded, TargetError, ToolMissing
-from tinyedge.targets.board import Memory, load_board
-from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import ImageOptions, build_firmware
-from tinyedge.targets.sources import firmware_root
-from tinyedge.targets.toolchain import find_build_tools, find_tool
+from tinyedge.firmware.build import ImageOptions, build_firmware
+from tinyedge.firmware.sources import firmware_root
+from tinyedge.firmware.toolchain import find_build_tools, find_tool
 
 try:
     find_build_tools()
@@ -69,7 +69,7 @@ def model(tmp_path) -> Path:
     return path
 
 
-def refusal(tmp_path: Path) -> str:
+def diagnostic(tmp_path: Path) -> str:
     """What CMake says when it does not configure a build, in one line."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.c").write_text("")
@@ -86,13 +86,13 @@ def refusal(tmp_path: Path) -> str:
 def test_a_missing_root_is_told(root, tmp_path, monkeypatch):
     monkeypatch.delenv("TFLM_ROOT")
     assert f"TFLM_ROOT is not set: name a checkout of github.com/tensorflow/tflite-micro with it, and {REMEDY}" in (
-        refusal(tmp_path)
+        diagnostic(tmp_path)
     )
 
 
 def test_a_root_that_is_no_folder_is_told(root, tmp_path, monkeypatch):
     monkeypatch.setenv("TFLM_ROOT", str(tmp_path / "nowhere"))
-    assert f"TFLM_ROOT is no folder: {tmp_path}/nowhere" in refusal(tmp_path)
+    assert f"TFLM_ROOT is no folder: {tmp_path}/nowhere" in diagnostic(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_root_that_is_no_folder_is_told(root, tmp_path, monkeypatch):
 )
 def test_a_missing_header_is_named(root, tmp_path, header):
     (root / header).unlink()
-    said = refusal(tmp_path)
+    said = diagnostic(tmp_path)
     assert re.search(rf"header {'/'.join(Path(header).parts[-2:])} is not in|header {header} is not in", said)
     assert REMEDY in said
 
@@ -114,7 +114,7 @@ def test_missing_cpp_headers_are_told(root, tmp_path):
     (root / "new").write_text('#include "not_installed"\n')
     assert (
         "arm-none-eabi-g++ has no C++ headers, which TFLite Micro's include: install libstdc++-arm-none-eabi-newlib"
-        in (refusal(tmp_path))
+        in (diagnostic(tmp_path))
     )
 
 
@@ -127,7 +127,7 @@ def test_a_missing_library_is_told_by_the_command_too(root, tmp_path, model):
 
 def test_a_named_library_that_is_missing_is_told(root, tmp_path, monkeypatch):
     monkeypatch.setenv("TFLM_LIBRARY", "/nowhere/lib.a")
-    assert "TFLM_LIBRARY is no file: /nowhere/lib.a" in refusal(tmp_path)
+    assert "TFLM_LIBRARY is no file: /nowhere/lib.a" in diagnostic(tmp_path)
 
 
 M4 = "-mcpu=cortex-m4 -mthumb"
@@ -147,7 +147,7 @@ M4 = "-mcpu=cortex-m4 -mthumb"
 )
 def test_a_library_for_another_processor_is_refused(root, tmp_path, flags, reason):
     library = add_library(root, flags)
-    assert f"{library} {reason}: {REMEDY}" in refusal(tmp_path)
+    assert f"{library} {reason}: {REMEDY}" in diagnostic(tmp_path)
 
 
 def test_a_library_for_the_host_is_refused(root, tmp_path):
@@ -156,7 +156,7 @@ def test_a_library_for_the_host_is_refused(root, tmp_path):
     subprocess.run(["cc", "-c", tmp_path / "host.c", "-o", tmp_path / "host.o"], check=True)
     library.unlink()
     subprocess.run(["ar", "crs", library, tmp_path / "host.o"], check=True)
-    assert f"{library} holds no code for Arm: {REMEDY}" in refusal(tmp_path)
+    assert f"{library} holds no code for Arm: {REMEDY}" in diagnostic(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_library_for_the_host_is_refused(root, tmp_path):
 )
 def test_a_library_of_another_kind_is_refused(root, tmp_path, definitions, reason):
     library = add_library(root, definitions=definitions)
-    said = refusal(tmp_path)
+    said = diagnostic(tmp_path)
     assert f"{library} {reason}" in said
     assert REMEDY in said
 
@@ -181,7 +181,7 @@ def test_a_library_of_another_kind_is_refused(root, tmp_path, definitions, reaso
 def test_two_libraries_that_fit_are_not_chosen_from(root, tmp_path):
     one, two = (add_library(root, name=name) for name in ("one", "two"))
     add_library(root, "-mcpu=cortex-m3 -mthumb", name="three")
-    assert f"several libraries fit mps2_an386: name one with TFLM_LIBRARY; {one} and {two}" in refusal(tmp_path)
+    assert f"several libraries fit mps2_an386: name one with TFLM_LIBRARY; {one} and {two}" in diagnostic(tmp_path)
 
 
 def test_the_glue_needs_no_cpp_library_and_gives_no_warning(tmp_path):

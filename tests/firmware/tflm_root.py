@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tinyedge.targets.board import load_board
+from tinyedge.boards.board import load_board
 
 STUB = Path(__file__).parent / "fixtures" / "tflm_stub"
 DEFINITIONS = ("-DTF_LITE_STATIC_MEMORY", "-DTF_LITE_STRIP_ERROR_STRINGS")

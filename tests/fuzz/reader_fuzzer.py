@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tinyedge.compiler import reader
-from tinyedge.compiler.reader import read_any_tflite, read_tflite, survey_tflite
 from tinyedge.errors import TinyEdgeError
+from tinyedge.tflite import reader
+from tinyedge.tflite.reader import inspect_tflite, read_any_tflite, read_tflite
 
 MOST_SECONDS = 2.0
 MOST_BYTES = 600_000_000
@@ -41,7 +41,7 @@ def read_all(path: Path) -> None:
     Raises:
         FindingError: One of them takes too long, or raises what no caller expects.
     """
-    for read in (read_tflite, read_any_tflite, survey_tflite):
+    for read in (read_tflite, read_any_tflite, inspect_tflite):
         started = time.process_time()
         try:
             read(path)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fuzz.reader_fuzzer import FindingError, fuzz, lines_of, mutate, read_all
 
-from tinyedge.compiler import reader
-from tinyedge.compiler.reader import read_tflite
-from tinyedge.targets.sources import firmware_root
+from tinyedge.firmware.sources import firmware_root
+from tinyedge.tflite import reader
+from tinyedge.tflite.reader import read_tflite
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"

@@ -128,7 +128,7 @@ def test_masks_close_hidden_channels_and_nothing_else(name):
         assert all(torch.equal(t, m.float().expand_as(t)) for t, m in zip(taken, masks, strict=True))
         gated.remove_gates()
         hooks = []
-        for layer, mask in zip(encoder.hidden_layers(), masks, strict=True):
+        for layer, mask in zip(encoder.prunable_channels(), masks, strict=True):
 
             def close(module, inputs, mask=mask):
                 return (inputs[0] * mask.float()[:, None, None],)
@@ -290,7 +290,7 @@ def test_channels_are_kept_by_the_eight(open_channels, kept):
 def test_channels_within_a_budget_are_as_many_as_it_pays_for(share):
     encoder = make("tinynext_t")
     generator = torch.Generator().manual_seed(0)
-    frequencies = [torch.rand(layer.channels, generator=generator) for layer in encoder.hidden_layers()]
+    frequencies = [torch.rand(layer.channels, generator=generator) for layer in encoder.prunable_channels()]
     costs, full = hidden_channel_macs(encoder), count_macs(encoder)
     fixed = full - sum(cost * len(frequency) for cost, frequency in zip(costs, frequencies, strict=True))
 
@@ -312,7 +312,7 @@ def test_the_budget_equals_the_papers_formula_in_loops(density):
     encoder = ResNet18("resnet18", 32, (1, 1, 2, 2, 2), stem_padding=2)
     generator = torch.Generator().manual_seed(0)
     masks = tuple(
-        (torch.rand(5, layer.channels, generator=generator) < density).float() for layer in encoder.hidden_layers()
+        (torch.rand(5, layer.channels, generator=generator) < density).float() for layer in encoder.prunable_channels()
     )
     total = 0.0
     for image in range(5):
@@ -338,10 +338,10 @@ def test_the_budget_equals_the_papers_formula_in_loops(density):
 def test_the_bounds_equal_a_loop(progress, target):
     encoder = make("tinynext_t")
     generator = torch.Generator().manual_seed(0)
-    rates = torch.rand(len(encoder.hidden_layers()), generator=generator)
+    rates = torch.rand(len(encoder.prunable_channels()), generator=generator)
     masks = tuple(
         (torch.rand(4, layer.channels, generator=generator) < rate).float()
-        for layer, rate in zip(encoder.hidden_layers(), rates, strict=True)
+        for layer, rate in zip(encoder.prunable_channels(), rates, strict=True)
     )
     p = math.exp(-10 * progress)
     if progress == 0:

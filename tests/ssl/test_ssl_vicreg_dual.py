@@ -163,7 +163,7 @@ def test_the_dual_branch_is_a_plain_narrow_encoder(encoder, prune_by):
     assert branch.name == encoder
     assert all(
         width == layer.channels or width % 8 == 0
-        for width, layer in zip(branch.hidden, method.encoder.hidden_layers(), strict=True)
+        for width, layer in zip(branch.hidden, method.encoder.prunable_channels(), strict=True)
     )
     assert count_macs(branch) < count_macs(method.encoder)
     if prune_by == "target":

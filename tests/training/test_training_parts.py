@@ -10,7 +10,7 @@ from torch import nn
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
-from tinyedge.report.plots import plot_training
+from tinyedge.plots.plots import plot_training
 from tinyedge.ssl.base import View
 from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, recalibrate_batch_norm

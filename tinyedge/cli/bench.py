@@ -27,13 +27,13 @@ def bench(
     patch: bool = typer.Option(
         False,
         "--patch",
-        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
     ),
     json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
 ) -> None:
     """Measure size, speed, accuracy and bit-exactness of a model."""
-    from tinyedge.bench.bench import run_bench
-    from tinyedge.report.tables import print_bench, print_layers
+    from tinyedge.benchmark.bench import run_bench
+    from tinyedge.cli.tables.bench import print_bench, print_layers
 
     report, budgets = run_bench(
         model,

@@ -20,14 +20,14 @@ def build(
     patch: bool = typer.Option(
         False,
         "--patch",
-        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
     ),
     json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
-    from tinyedge.targets.board import load_board
-    from tinyedge.targets.firmware import ImageOptions, build_firmware
-    from tinyedge.targets.model_path import default_firmware_folder, resolve_model
+    from tinyedge.boards.board import load_board
+    from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+    from tinyedge.firmware.build import ImageOptions, build_firmware
 
     start = time.perf_counter()
     folder = default_firmware_folder(model, board) if out is None else out

@@ -17,11 +17,11 @@ def check(
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Check operators, budgets and layers of a model before anybody flashes it; exit code 3 if it cannot run."""
-    from tinyedge.check.check import CheckReport, check_model
-    from tinyedge.check.report import print_check, print_encoder
+    from tinyedge.boards.board import board_names, load_board
+    from tinyedge.checks.check import CheckReport, check_model
+    from tinyedge.cli.tables.check import print_check, print_encoder
     from tinyedge.errors import ConfigError, GateFailed, ToolMissing
-    from tinyedge.targets.board import board_names, load_board
-    from tinyedge.targets.model_path import resolve_model
+    from tinyedge.exporter.model_path import resolve_model
 
     if (model is None) == (encoder is None):
         raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
@@ -32,7 +32,7 @@ def check(
         report = check_model(resolve_model(model), boards)
     else:
         try:
-            from tinyedge.check.encoder import check_encoder
+            from tinyedge.checks.encoder import check_encoder
         except ModuleNotFoundError as error:
             raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error
         report = check_encoder(

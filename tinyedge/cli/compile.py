@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from tinyedge.compiler.memory_plan import MemoryPlan
+    from tinyedge.compiler.memory.memory_plan import MemoryPlan
 
 
 def compile(
@@ -20,7 +20,7 @@ def compile(
     patch: bool = typer.Option(
         False,
         "--patch",
-        help="Run layers in strips of rows wherever that saves RAM, however many instructions it takes.",
+        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
     ),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
@@ -47,7 +47,7 @@ def compile(
     costs = Table("cost", "value")
     costs.add_row("instruction set", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
-    for first, last, rows in report.streams:
+    for first, last, rows in report.cascades:
         costs.add_row(f"layers {first} to {last}", f"{rows} rows at a time")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("parameters", f"{report.parameters:,}")
@@ -59,7 +59,7 @@ def compile(
 
 def _draw(plan: "MemoryPlan", name: str, path: Path) -> None:
     from tinyedge.errors import ToolMissing
-    from tinyedge.report.memory import plot_plan
+    from tinyedge.plots.memory import plot_plan
 
     try:
         plot_plan(plan, name, path)

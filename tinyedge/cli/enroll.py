@@ -28,11 +28,11 @@ def enroll(
     """
     from rich.console import Console
 
+    from tinyedge.boards.board import load_board
+    from tinyedge.cli.tables.enroll import print_enroll
+    from tinyedge.devices.serial import DeviceClient, SerialStream
     from tinyedge.errors import ConfigError, GateFailed
     from tinyedge.learning.enroll import EnrollOptions, enroll_emulated, open_lesson, teach
-    from tinyedge.learning.report import print_enroll
-    from tinyedge.targets.board import load_board
-    from tinyedge.targets.serial import DeviceClient, SerialStream
 
     if emulator == (port is not None):
         raise ConfigError("give the board's serial port with --port, or --emulator")

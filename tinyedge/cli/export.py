@@ -40,13 +40,13 @@ def export(
 
     from rich.console import Console
 
+    from tinyedge.cli.tables.export import print_export, print_sensitivity
     from tinyedge.errors import GateFailed
-    from tinyedge.export.export import EXPORT_FOLDER, ExportOptions, export_run
-    from tinyedge.export.manifest import MANIFEST_FILE, read_manifest
-    from tinyedge.export.parity import Gates
-    from tinyedge.export.progress import ExportProgress
-    from tinyedge.export.report import print_export, print_sensitivity
-    from tinyedge.export.sensitivity import read_sensitivity
+    from tinyedge.exporter.export import EXPORT_FOLDER, ExportOptions, export_run
+    from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
+    from tinyedge.exporter.progress import ExportProgress
+    from tinyedge.parity.parity import Gates
+    from tinyedge.quantisation.sensitivity import read_sensitivity
     from tinyedge.training.run import load_run
 
     console = Console(stderr=json)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from tinyedge.targets.board import Board
-    from tinyedge.targets.flash import FirmwareToFlash
+    from tinyedge.boards.board import Board
+    from tinyedge.devices.flash import FirmwareToFlash
 
 
 def flash(
@@ -25,10 +25,10 @@ def flash(
     """Write a firmware image, verify it, reset the board and check which model answers."""
     import shlex
 
+    from tinyedge.boards.board import load_board
+    from tinyedge.devices.flash import choose_tool, confirm_on_port, find_firmware, flash_board, flash_steps
+    from tinyedge.devices.ports import AUTO, choose_port, list_ports
     from tinyedge.errors import ConfigError, TargetError
-    from tinyedge.targets.board import load_board
-    from tinyedge.targets.flash import choose_tool, confirm_on_port, find_firmware, flash_board, flash_steps
-    from tinyedge.targets.ports import AUTO, choose_port, list_ports
 
     if emulator and (tool or probe or dry_run or port != AUTO):
         raise ConfigError("--emulator takes no --tool, --probe, --port or --dry-run: leave them out")
@@ -56,9 +56,9 @@ def flash(
 
 
 def _flash_emulator(firmware: "FirmwareToFlash", board: "Board", serve: bool) -> None:
-    from tinyedge.targets.emulated_probe import FlashedEmulator
-    from tinyedge.targets.flash import confirm
-    from tinyedge.targets.pty_port import PtyPort
+    from tinyedge.devices.emulated_probe import FlashedEmulator
+    from tinyedge.devices.flash import confirm
+    from tinyedge.devices.pty_port import PtyPort
 
     with FlashedEmulator(firmware.image, board, typer.echo) as emulator:
         info = confirm(emulator.client, firmware, board)

@@ -43,9 +43,9 @@ def train(
     """Pretrain an encoder on unlabelled images."""
     from rich.console import Console
 
+    from tinyedge.cli.tables.train import print_run
     from tinyedge.ssl.distributed import is_first_rank
     from tinyedge.training.config import compose_config
-    from tinyedge.training.report import print_run
     from tinyedge.training.run import CONFIG_FILE
     from tinyedge.training.train import train as train_encoder
 

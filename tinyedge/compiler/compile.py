@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyedge.compiler.emitter import emit
-from tinyedge.compiler.instruction_sets import PORTABLE
-from tinyedge.compiler.memory_plan import MemoryPlan
+from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.kernels import PORTABLE
+from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.program import compile_graph
-from tinyedge.compiler.reader import read_tflite
+from tinyedge.tflite.reader import read_tflite
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class CompileReport:
         instruction_set: What they are written for.
         files: Name and size in bytes of each.
         seconds: From reading the model to the last file.
-        streams: The layers that run together a strip of rows at a time, each as (first, last, rows of the output).
+        cascades: The layers that run together a stripe of rows at a time, each as (first, last, rows of the output).
         plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
         lower_bound_bytes: No plan of the arena needs less.
@@ -41,7 +41,7 @@ class CompileReport:
     instruction_set: str
     files: dict[str, int]
     seconds: float
-    streams: tuple[tuple[int, int, int], ...]
+    cascades: tuple[tuple[int, int, int], ...]
     plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
@@ -69,9 +69,9 @@ def compile_model(
     Args:
         model: The file.
         directory: For the sources; created, or replaced if it holds an earlier output.
-        instruction_set: What the C may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
+        instruction_set: What the C may use, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
         without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
-        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
+        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
@@ -93,7 +93,7 @@ def compile_model(
             if path.is_file()
         },
         seconds=time.perf_counter() - started,
-        streams=program.streams(),
+        cascades=program.cascades(),
         plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,

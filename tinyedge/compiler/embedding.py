@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Tensor
 from tinyedge.errors import ModelError
+from tinyedge.tflite.graph import Graph, Tensor
 
 # What may stand between the classifier's last layer and the model's output.
 _AFTER_CLASSIFIER = frozenset({"SOFTMAX", "LOGISTIC", "RESHAPE"})

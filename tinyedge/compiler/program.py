@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Tensor
-from tinyedge.compiler.instruction_sets import PORTABLE, specialise
-from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
-from tinyedge.compiler.lowering import lower
-from tinyedge.compiler.memory_plan import MemoryPlan, plan_memory
+from tinyedge.compiler.cascade import Cascade, Step, layers_of
+from tinyedge.compiler.kernels import PORTABLE, specialise
+from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.passes.stream_rows import stream_rows
-from tinyedge.compiler.stream import Step, Stream, layers_of
+from tinyedge.compiler.passes.cascade_layers import cascade_layers
 from tinyedge.errors import ModelError
+from tinyedge.ops import lower
+from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.tflite.graph import Graph, Tensor
 
 _LAYER_NAME_LENGTH = 48
 
@@ -27,8 +27,8 @@ class Program:
 
     Attributes:
         graph: After the passes.
-        instruction_set: What its kernels are written for, see `tinyedge.compiler.instruction_sets`.
-        steps: Calls, and streams of several, in execution order.
+        instruction_set: What its kernels are written for, see `tinyedge.compiler.kernels`.
+        steps: Calls, and cascades of several, in execution order.
         plan: Of the arena.
         macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
         parameters: Values of the model's weights and biases.
@@ -48,13 +48,13 @@ class Program:
         """One a layer, in execution order, with short unique names."""
         return tuple(layers_of(self.steps))
 
-    def streams(self) -> tuple[tuple[int, int, int], ...]:
-        """The first and the last layer of each stream, and how many rows of its output a strip has."""
+    def cascades(self) -> tuple[tuple[int, int, int], ...]:
+        """The first and the last layer of each cascade, and how many rows of its output a stripe has."""
         found = []
         layer = 0
         for step in self.steps:
             count = len(layers_of([step]))
-            if isinstance(step, Stream):
+            if isinstance(step, Cascade):
                 found.append((layer, layer + count - 1, step.rows))
             layer += count
         return tuple(found)
@@ -77,9 +77,9 @@ def compile_graph(
 
     Args:
         graph: As read; its operators and tensors may be changed.
-        instruction_set: What the kernels may use, one of `tinyedge.compiler.instruction_sets.INSTRUCTION_SETS`.
+        instruction_set: What the kernels may use, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
         without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
-        patch: Whether streams may cost any number of instructions, see `tinyedge.compiler.passes.stream_rows`.
+        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
@@ -117,7 +117,7 @@ def _program(
     patch: bool = False,
 ) -> Program:
     calls = specialise(portable_calls, instruction_set)
-    steps = [*calls] if "stream_rows" in without else stream_rows(graph, calls, patch)
+    steps = [*calls] if "cascade_layers" in without else cascade_layers(graph, calls, patch)
     return Program(
         graph=graph,
         instruction_set=instruction_set,

@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         """Return the map of each stage, with `corrupt` applied where stage 3 begins."""
         raise NotImplementedError
 
-    def hidden_layers(self) -> tuple[HiddenLayer, ...]:
+    def prunable_channels(self) -> tuple[HiddenLayer, ...]:
         """Return the layers whose widths are `hidden`, in its order: those of all blocks that describe one."""
         described = (
             module.hidden_layer(name) for name, module in self.named_modules() if hasattr(module, "hidden_layer")

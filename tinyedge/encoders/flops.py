@@ -36,14 +36,14 @@ def count_macs(encoder: Encoder) -> int:
 
 
 def hidden_channel_macs(encoder: Encoder) -> tuple[int, ...]:
-    """Return the MACs that one hidden channel costs in each of `encoder.hidden_layers()`.
+    """Return the MACs that one hidden channel costs in each of `encoder.prunable_channels()`.
 
     They are the same for each channel of a layer, so the MACs of a narrowed encoder are linear in its widths.
     """
     macs = macs_by_module(encoder)
     return tuple(
         sum(macs.get(path, 0) for path in (*layer.writers, layer.reader)) // layer.channels
-        for layer in encoder.hidden_layers()
+        for layer in encoder.prunable_channels()
     )
 
 

@@ -150,7 +150,7 @@ def create_encoder(
 
 def _check_hidden(full: Encoder, hidden: tuple[int, ...]) -> None:
     """Refuse hidden channels that do not fit an encoder; `full` is the one that nothing was pruned from."""
-    layers = full.hidden_layers()
+    layers = full.prunable_channels()
     if not layers:
         raise ConfigError(f"the blocks of {full.name} cannot be narrowed; leave out hidden")
     if len(hidden) != len(layers):

@@ -421,8 +421,8 @@ def _draw(
     classes: tuple[str, ...],
     result: ProbeResult,
 ) -> None:
-    from tinyedge.report.confusion import plot_confusion
-    from tinyedge.report.embedding import plot_embedding
+    from tinyedge.plots.confusion import plot_confusion
+    from tinyedge.plots.embedding import plot_embedding
 
     labels = features.test_labels.numpy()
     predicted = classifier.predict(features.test).numpy()

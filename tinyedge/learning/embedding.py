@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tinyedge.compiler.embedding import cut_at_embedding
-from tinyedge.compiler.graph import Graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError
-from tinyedge.export.manifest import MANIFEST_FILE, read_manifest
+from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_tflite
 
 
 def read_embedding(model: Path) -> Graph:

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph
+from tinyedge.boards.board import Board
+from tinyedge.devices.emulator import Emulator
+from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import TargetError
-from tinyedge.export.manifest import read_manifest
-from tinyedge.export.preprocess import quantise_images
+from tinyedge.exporter.manifest import read_manifest
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.exporter.preprocess import quantise_images
+from tinyedge.firmware.build import ImageOptions, build_firmware
 from tinyedge.learning.embedding import read_embedding
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import FewShotTask, draw_task, load_images
 from tinyedge.runtimes.aot import AotRuntime
-from tinyedge.targets.board import Board
-from tinyedge.targets.emulator import Emulator
-from tinyedge.targets.firmware import ImageOptions, build_firmware
-from tinyedge.targets.model_path import resolve_model
-from tinyedge.targets.serial import DeviceClient
+from tinyedge.tflite.graph import Graph
 
 Announce = Callable[[str], None]
 

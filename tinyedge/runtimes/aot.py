@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.compiler.emitter import emit
-from tinyedge.compiler.graph import Graph
-from tinyedge.compiler.instruction_sets import PORTABLE
+from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.kernels import PORTABLE
 from tinyedge.compiler.program import Program, compile_graph
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_tflite
 
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
 
@@ -59,7 +59,7 @@ class AotRuntime:
             model: A full-INT8 .tflite file.
             instruction_set: Of the kernels; this machine runs what stands in for those of another processor in C.
             without: Passes to leave out, see `tinyedge.compiler.passes.simplify`.
-            patch: Whether streams may cost any number of instructions.
+            patch: Whether cascades may cost any number of instructions.
 
         Raises:
             ModelError: The model cannot be read or compiled.

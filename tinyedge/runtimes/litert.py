@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.program import check_interface
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing
-from tinyedge.export.litert import litert_content
 from tinyedge.runtimes.inputs import as_model_inputs
+from tinyedge.runtimes.litert_model import litert_content
+from tinyedge.tflite.reader import read_tflite
 
 
 class LitertRuntime:

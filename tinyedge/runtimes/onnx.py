@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.compiler.graph import Quantisation, Tensor
 from tinyedge.compiler.program import check_interface
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
+from tinyedge.tflite.graph import Quantisation, Tensor
+from tinyedge.tflite.reader import read_tflite
 
 
 class OnnxRuntime:

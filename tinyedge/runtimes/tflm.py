@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinyedge.compiler.program import check_interface
-from tinyedge.compiler.reader import read_tflite
 from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
-from tinyedge.export.tflm import tflm_content
 from tinyedge.runtimes.inputs import as_model_inputs
+from tinyedge.runtimes.tflm_model import tflm_content
+from tinyedge.tflite.reader import read_tflite
 
 _FIRST_ARENA_BYTES = 4 << 20
 _LARGEST_ARENA_BYTES = 1 << 30
@@ -24,7 +24,7 @@ _LARGEST_ARENA_BYTES = 1 << 30
 class TflmRuntime:
     """Runs a model through the interpreter of the PyPI package tflite-micro.
 
-    Dilated convolutions that TensorFlow wrote as blocks run as what they mean (`tinyedge/export/tflm.py`).
+    Dilated convolutions that TensorFlow wrote as blocks run as what they mean (`tinyedge/runtimes/tflm_model.py`).
 
     Attributes:
         name: "tflm".

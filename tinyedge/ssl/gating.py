@@ -98,7 +98,7 @@ def gateable_layers(encoder: Encoder) -> tuple[HiddenLayer, ...]:
     Raises:
         ConfigError: It has none.
     """
-    layers = encoder.hidden_layers()
+    layers = encoder.prunable_channels()
     if not layers:
         raise ConfigError(
             f"{encoder.name} has no hidden channels to gate; choose --encoder tinynext_t, mobilenetv2_035 or resnet18"

@@ -11,7 +11,7 @@ from rich.console import Console
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, TrainingError
-from tinyedge.report.plots import plot_training
+from tinyedge.plots.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks

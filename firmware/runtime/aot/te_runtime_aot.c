@@ -4,7 +4,7 @@
 #include "model.h"
 #include "te_runtime.h"
 
-#ifdef TE_LAYERS
+#ifdef TE_PROFILE
 #define LAYER_INFO(layer_name, operator_name, kernel_name, multiply_accumulates) \
     {.name = (layer_name), .op = (operator_name), .kernel = (kernel_name), .macs = (multiply_accumulates)},
 
@@ -34,7 +34,7 @@ static const te_model_info info = {
             .zero_point = TE_MODEL_OUTPUT_ZERO_POINT,
         },
     .layer_count = TE_MODEL_LAYER_COUNT,
-#ifdef TE_LAYERS
+#ifdef TE_PROFILE
     .layers = layers,
 #endif
 };

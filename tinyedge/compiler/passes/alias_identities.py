@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 
 def alias_identities(graph: Graph) -> None:

@@ -1,6 +1,6 @@
 """RESHAPE and its kin move nothing: their output becomes a view of their input."""
 
-from tinyedge.compiler.graph import Graph
+from tinyedge.tflite.graph import Graph
 
 # They copy the bytes as they are; TFLite Micro never rescales in them, whatever the quantisation of the output says.
 RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})

@@ -1,6 +1,6 @@
 """A TRANSPOSE that only moves dimensions of size 1 moves no byte: its output becomes a view."""
 
-from tinyedge.compiler.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 
 def alias_transposes(graph: Graph) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Operator
+from tinyedge.tflite.graph import Graph, Operator
 
 _RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 

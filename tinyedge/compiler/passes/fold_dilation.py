@@ -6,7 +6,7 @@ taps lie side by side.
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 _SINGLE_STEPS = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyedge.compiler.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tinyedge.compiler.fixed_point import clamp, requantise, wrap_int32
-from tinyedge.compiler.graph import Graph, Operator, Tensor
-from tinyedge.compiler.kernel_call import ConstantArray, KernelCall
-from tinyedge.compiler.lowering import lower
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops import lower
+from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.tflite.fixed_point import clamp, requantise, wrap_int32
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _CODES = range(-128, 128)
 _HEADROOM = 2**20  # As in te_add_s8.c.

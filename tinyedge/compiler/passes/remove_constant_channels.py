@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.compiler.fixed_point import INT32_MAX, INT32_MIN, quantise_multiplier, requantise, wrap_int32
-from tinyedge.compiler.graph import Graph, Operator, Quantisation, Tensor
-from tinyedge.compiler.lowering.rules import activation_range
 from tinyedge.compiler.passes.alias_reshapes import RESHAPES
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.rules import activation_range
+from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, quantise_multiplier, requantise, wrap_int32
+from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 # Which axis of the weights is that of the outputs.

@@ -1,6 +1,6 @@
 """What no output depends on is not computed."""
 
-from tinyedge.compiler.graph import Graph
+from tinyedge.tflite.graph import Graph
 
 
 def remove_dead(graph: Graph) -> None:

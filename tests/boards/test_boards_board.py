@@ -1,0 +1,81 @@
+import dataclasses
+from fractions import Fraction
+
+import pytest
+
+from tinyedge.boards.board import board_names, load_board
+from tinyedge.errors import ConfigError
+from tinyedge.firmware.sources import firmware_root
+
+
+def test_the_boards_of_the_design_are_there():
+    silicon = {"stm32f405", "nucleo_h743zi2", "disco_f746ng", "nucleo_l4r5zi", "nucleo_u575zi"}
+    assert silicon | {"mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"} == set(board_names())
+    assert {name for name in board_names() if load_board(name).part} == silicon
+
+
+def test_stm32f405_is_the_chip_of_its_data_sheet():
+    board = load_board("stm32f405")
+    assert (board.flash.origin, board.flash_bytes) == (0x0800_0000, 1024 * 1024)
+    assert (board.sram.origin, board.ram_bytes) == (0x2000_0000, 128 * 1024)
+    assert board.clock_hz == 168_000_000
+    assert board.emulator.instructions_per_tick == Fraction(125, 21)
+
+
+def test_only_mps3_an547_starts_outside_of_its_flash():
+    board = load_board("mps3_an547")
+    assert board.boot is not None
+    assert board.boot.end <= board.flash.origin
+    assert [name for name in board_names() if load_board(name).boot] == ["mps3_an547"]
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_every_description_is_whole(name):
+    board = load_board(name)
+    assert board.name == name
+    assert f"-mcpu={board.cpu} " in f"{board.cpu_flags} "
+    assert (firmware_root() / "boards" / board.source).is_file()
+    assert board.description
+    assert board.baud == 115200
+    assert board.stack_bytes % 8 == 0
+    assert board.flash.end <= board.sram.origin or board.sram.end <= board.flash.origin
+
+
+def test_a_board_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_board("stm32f405").name = "other"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("stm32f406", "did you mean stm32f405"), ("zzz", "mps2_an386, mps2_an500, mps2_an505")]
+)
+def test_an_unknown_board_names_the_known_ones(name, hint):
+    with pytest.raises(ConfigError, match=hint):
+        load_board(name)
+
+
+@pytest.mark.parametrize("name", ["", "../boards/stm32f405", "stm32f405.toml"])
+def test_a_name_is_not_a_path(name):
+    with pytest.raises(ConfigError, match="--board"):
+        load_board(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[flash]", "[flash"),
+        ("cpu = ", "cpa = "),
+        ('"125/21"', '"125/0"'),
+        ("bytes = 1048576", ""),
+        ("[sram]", "[ram]"),
+    ],
+)
+def test_a_broken_description_is_named(tmp_path, monkeypatch, old, new):
+    from tinyedge.boards import board
+
+    text = (board._BOARDS / "stm32f405.toml").read_text()
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new))
+    monkeypatch.setattr(board, "_BOARDS", tmp_path)
+    with pytest.raises(ConfigError, match=r"mine\.toml"):
+        load_board("mine")

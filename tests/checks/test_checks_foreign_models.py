@@ -1,0 +1,137 @@
+"""Models from elsewhere with trouble in them: the command says the right sentence about each."""
+
+import json
+import re
+
+import foreign_models
+import pytest
+
+from tinyedge.cli import main
+
+# Model, exit code, and the sentences: one that is printed for each pattern.
+TROUBLE = {
+    "float_island": (0, [r"float32 island .* in operators 1 \(DEQUANTIZE\), 2 \(CEIL\) and 3 \(QUANTIZE\): replace"]),
+    "unsupported_operators": (
+        3,
+        [
+            r"operator 1 \(GELU\), tensor 'z', is not in TFLite Micro: export it with.* \(likewise 3\)",
+            r"operator 2 \(EXP\), tensor 'e', is refused by TFLite Micro \(exp.cc.*FLOAT32.*use LOGISTIC",
+            r"operator 2 \(EXP\), tensor 'e', has no kernel in tinyedge: use LOGISTIC",
+        ],
+    ),
+    "channels_first": (
+        0,
+        [
+            r"input 'image' has the shape \[1, 3, 12, 10\], channels first .* convert it to \[1, 12, 10, 3\]",
+            r"beside a convolution.* in operators 0 \(TRANSPOSE\) and 2 \(TRANSPOSE\): convert .*onnx2tf",
+        ],
+    ),
+    "per_tensor_weights": (0, [r"one scale for all channels .* in operator 0 \(CONV_2D\): quantise per channel"]),
+    "greyscale": (0, [r"input 'image' has 1 channel \[1, 28, 28, 1\]: give it greyscale images"]),
+    "two_inputs": (
+        0,
+        [
+            r"the model has 2 inputs \('left', 'right'\)",
+            r"two_inputs has 2 inputs \('left', 'right'\): tinyedge takes models with one of each",
+        ],
+    ),
+    "two_outputs": (0, [r"the model has 2 outputs \('boxes', 'scores'\)"]),
+    "dynamic_batch": (0, [r"dynamic batch \[-1, 8, 8, 4\], .* export it with the shape \[1, 8, 8, 4\]"]),
+    "dynamic_size": (0, [r"known at run time only \[1, -1, -1, 4\]: export it with a fixed shape"]),
+    "batch_of_two": (0, [r"batch of 2 \[2, 8, 8, 4\]: export it with a batch of 1"]),
+    "legacy_uint8": (3, [r"uint8, the quantisation of before 2020, .* in operator 0 \(CONV_2D\): convert the network"]),
+    "uint8_input": (0, [r"input 'pixels' is uint8 .* inference_input_type"]),
+    "float_interface": (
+        0,
+        [r"input 'pixels' is float32 while .* inference_input_type", r"output 'scores' is float32 while"],
+    ),
+    "float_model": (0, [r"the model computes in float32, .* representative data set"]),
+    "hybrid": (3, [r"float activations with int8 weights .* in operator 0 \(CONV_2D\): quantise the activations"]),
+    "float16_weights": (3, [r"float16 weights .* in operator 0 \(DEQUANTIZE\): quantise to int8"]),
+    "int16_activations": (0, [r"int16 activations .* in operator 0 \(CONV_2D\)"]),
+    "flex_operator": (3, [r"need TensorFlow itself, in operator 1 \(FlexErf\): .* without SELECT_TF_OPS"]),
+    "custom_operator": (3, [r"custom operators, .* in operator 0 \(MyNonMaxSuppression\)"]),
+    "int64_indices": (3, [r"int64 tensors, .* in operator 0 \(ARG_MAX\): cast", r"got INT64.*output_type=tf.int32"]),
+    "odd_channels": (0, [r"no multiple of 4, .* in operator 1 \(CONV_2D\): round the widths"]),
+    "uneven_depthwise": (0, [r"largest is 100 times the median in operator 0.*: equalise the channels"]),
+    "many_moves": (0, [r"3 TRANSPOSE operators move 1,536 bytes and compute nothing: keep one layout"]),
+    "dilated_by_blocks": (
+        0,
+        [r"TFLite Micro takes memory .* in operator 0 \(SPACE_TO_BATCH_ND\): run the model ahead"],
+    ),
+    "version_from_the_future": (0, [r"operator 0 \(TANH\), .* has version 99, which is newer than the .* LiteRT"]),
+    "int4_weights": (0, [r"tensor 'tensor_1' of .* is INT4: tinyedge takes full-INT8 models"]),
+    "second_subgraph": (0, [r"the model has 2 subgraphs, .* without control flow"]),
+    "stateful": (0, [r"operator 1 \(ASSIGN_VARIABLE\) of .* has no output: tinyedge takes models without state"]),
+    "too_many_weights": (3, [r"has 1,200,000 parameters and the budget is under 1,000,000"]),
+    "too_much_flash": (3, [r"of flash and stm32f405 has 1,048,576 \(the most goes to operator 0, CONV_2D 'y'"]),
+    "too_much_ram": (3, [r"of RAM and stm32f405 has 131,072 \(the most goes to operator 0, TANH 'y': 80,000\)"]),
+}
+
+
+@pytest.fixture
+def check(monkeypatch, capsys, tmp_path):
+    """Run `tinyedge check` on a model; returns its exit code and all that it printed, in one line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(content: bytes, *options: str, name: str = "model.tflite") -> tuple[int, str]:
+        (tmp_path / name).write_bytes(content)
+        monkeypatch.setattr("sys.argv", ["tinyedge", "check", name, *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert len(captured.err.strip().splitlines()) == (ended.value.code != 0)
+        return int(ended.value.code or 0), " ".join((captured.out + captured.err).split())
+
+    return run
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_says_the_trouble_and_the_remedy(check, name):
+    exit_code, sentences = TROUBLE[name]
+    code, said = check(getattr(foreign_models, name)(), "--board", "stm32f405", name=f"{name}.tflite")
+    for sentence in sentences:
+        assert re.search(sentence, said), said
+    assert code == exit_code, said
+
+
+def test_says_nothing_against_a_clean_model(check):
+    code, said = check(foreign_models.clean())
+    assert code == 0
+    assert "warning" not in said
+    for board in ("mps2_an386", "mps2_an500", "stm32f405"):
+        assert f"can be deployed on {board} with tinyedge compile or TFLite Micro" in said
+
+
+def test_a_model_fits_one_board_and_not_another(check):
+    model = foreign_models.too_much_ram()
+    code, said = check(model)
+    assert code == 0
+    assert "can be deployed on mps2_an386" in said
+    assert "can be deployed on stm32f405" not in said
+    assert check(model, "--board", "stm32f405")[0] == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", foreign_models.clean()[:400]], ids=["empty", "text", "cut"])
+def test_a_damaged_file_is_a_mistake(check, content):
+    code, said = check(content)
+    assert code == 2
+    assert "model.tflite" in said
+
+
+def test_json_says_the_same(check):
+    code, said = check(foreign_models.unsupported_operators(), "--json", "--board", "stm32f405")
+    report = json.loads(said[: said.rindex("}") + 1])
+    assert code == 3
+    assert report["schema"] == 1
+    assert report["deployments"] == []
+    refused = {verdict["runtime"]: [r["operator"] for r in verdict["diagnostics"]] for verdict in report["runtimes"]}
+    assert refused == {"aot": [2], "tflm": [1, 2, 3], "litert": []}
+    gelu = next(row for row in report["operators"] if row["op"] == "GELU")
+    assert (gelu["count"], gelu["refused"]) == (2, {"aot": 0, "tflm": 2, "litert": 0})
+    assert [layer["op"] for layer in report["layers"]] == ["CONV_2D", "GELU", "EXP", "GELU"]
+    assert report["layers"][0]["macs"] == 8 * 8 * 4 * 3 * 3 * 4
+    assert report["layers"][0]["parameters"] == 4 * 3 * 3 * 4 + 4
+    assert {budget["board"] for budget in report["budgets"]} == {"stm32f405"}

@@ -1,0 +1,194 @@
+"""What the check says is what the compiler, the build and the interpreters do."""
+
+import inspect
+import random
+from pathlib import Path
+
+import foreign_models
+import pytest
+import tflite
+from compiler.random_networks import random_network
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model
+
+from tinyedge.boards.board import load_board
+from tinyedge.checks.aot import judge_aot
+from tinyedge.checks.budgets import board_budgets
+from tinyedge.checks.check import check_model
+from tinyedge.checks.interpreters import judge_by_list, judge_interpreters
+from tinyedge.checks.layers import describe_layers, planned_bytes
+from tinyedge.checks.rules import find
+from tinyedge.checks.tflm_operators import OPERATORS
+from tinyedge.compiler.compile import compile_model
+from tinyedge.compiler.program import compile_graph
+from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissing
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.toolchain import find_build_tools
+from tinyedge.runtimes.tflm import missing_operator, open_interpreter
+from tinyedge.tflite.reader import inspect_tflite, read_tflite
+
+ZOO_MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+FOREIGN = [
+    name
+    for name, function in inspect.getmembers(foreign_models, inspect.isfunction)
+    if function.__module__ == "foreign_models" and not inspect.signature(function).parameters
+]
+
+
+def write(folder: Path, content: bytes) -> Path:
+    path = folder / "model.tflite"
+    path.write_bytes(content)
+    return path
+
+
+def test_the_published_model_is_clean_on_its_board(tmp_path):
+    report = check_model(ZOO_MODEL, [load_board("stm32f405")])
+    assert report.failure() is None
+    assert report.warnings == ()
+    assert ("stm32f405", "aot") in report.deployments
+    compiled = compile_model(ZOO_MODEL, tmp_path / "c")
+    assert report.arena_bytes == compiled.arena_bytes
+    assert (report.macs, report.parameters) == (compiled.macs, compiled.parameters)
+    assert {row.op: row.count for row in report.operators} == compiled.operators_before
+    removed = sum(layer.alive_bytes is None for layer in report.layers)
+    assert removed == sum(compiled.operators_before.values()) - sum(compiled.operators_after.values())
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_the_compiler_takes_what_the_check_says_it_takes(name, tmp_path):
+    path = write(tmp_path, getattr(foreign_models, name)())
+    compiled, diagnostic = _compile(path)
+    verdict, _ = judge_aot(inspect_tflite(path))
+    assert (verdict.takes, verdict.arena_bytes) == (compiled is not None, compiled)
+    # The compiler stops at the first; for an operator without a kernel the check has a hint in place of a list.
+    said = [diagnostic.sentence for diagnostic in verdict.diagnostics]
+    assert diagnostic is None or diagnostic in said or "has no kernel" in diagnostic, said
+
+
+def _compile(path: Path) -> tuple[int | None, str | None]:
+    """The arena of the compiler, or why it refuses."""
+    try:
+        return compile_graph(read_tflite(path)).plan.arena_bytes, None
+    except ModelError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_layers_of_random_networks_add_up_to_the_compilers_figures(seed, tmp_path):
+    path = write(tmp_path, random_network(seed))
+    inspection = inspect_tflite(path)
+    layers = describe_layers(inspection.graphs[0])
+    outputs = [operator.output for operator in inspection.graphs[0].operators]
+    verdict, program = judge_aot(inspection)
+    assert program is not None
+    assert verdict.arena_bytes == compile_graph(read_tflite(path)).plan.arena_bytes
+    assert sum(layer.macs for layer in layers) == program.macs
+    assert sum(layer.parameters for layer in layers) == program.parameters
+    planned = planned_bytes(outputs, program)
+    assert sum(alive is not None for alive in planned) == len(program.calls)
+    assert max(alive for alive in planned if alive is not None) <= program.plan.lower_bound_bytes
+
+
+def test_activations_alive_are_counted_by_hand(tmp_path):
+    """x -> RELU -> y; y -> RELU -> z; x + z: while y becomes z, x has to wait."""
+    x, y, z, out = (TensorSpec((1, 10), 0.05, 0, name=name) for name in ("x", "y", "z", "out"))
+    model = build_model(
+        [OperatorSpec("RELU", [x], y), OperatorSpec("RELU", [y], z), OperatorSpec("ADD", [x, z], out)], [x], [out]
+    )
+    graph = inspect_tflite(write(tmp_path, model)).graphs[0]
+    assert [layer.alive_bytes for layer in describe_layers(graph)] == [20, 30, 30]
+
+
+def test_the_list_of_tflite_micros_operators_is_the_interpreters(tmp_path):
+    missing = "ONE_HOT"  # A model that ends with it is refused before any kernel sees its odd tensors.
+    # VAR_HANDLE alone has to have its options before the interpreter looks at anything.
+    no_names = {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES", "VAR_HANDLE"}
+    names = [name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)]
+    for name in sorted({*names} - no_names):
+        x, y, z = (TensorSpec((1, 4), 0.05, 0, name=letter) for letter in "xyz")
+        model = build_model([OperatorSpec(name, [x], y), OperatorSpec(missing, [y], z)], [x], [z])
+        with pytest.raises(RuntimeError) as refused:
+            open_interpreter(model)
+        assert (missing_operator(str(refused.value)) == missing) == (name in OPERATORS or name == missing), name
+
+
+@pytest.mark.parametrize("name", ["clean", "unsupported_operators", "legacy_uint8", "hybrid", "flex_operator"])
+def test_the_list_refuses_the_operators_that_the_interpreter_refuses(name, tmp_path):
+    inspection = inspect_tflite(write(tmp_path, getattr(foreign_models, name)()))
+    by_list, (asked, _) = judge_by_list(inspection.graphs[0]), judge_interpreters(inspection)
+    assert by_list.refused_operators == asked.refused_operators
+    assert by_list.takes == asked.takes
+
+
+def test_without_the_interpreters_a_list_answers_for_tflite_micro(tmp_path, monkeypatch):
+    for package in ("tflite_micro", "ai_edge_litert"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path)
+    inspection = inspect_tflite(write(tmp_path, foreign_models.unsupported_operators()))
+    tflm, litert = judge_interpreters(inspection)
+    assert (tflm.takes, tflm.proof, tflm.refused_operators) == (False, "by its list", {1, 2, 3})
+    assert (litert.takes, litert.proof) == (None, "not installed")
+
+
+def test_operators_are_not_blamed_for_another_subgraph(tmp_path):
+    inspection = inspect_tflite(write(tmp_path, foreign_models.second_subgraph_of_others()))
+    tflm, _ = judge_interpreters(inspection)
+    assert tflm.refused_operators == {1, 2, 3}
+
+
+def test_a_model_that_crashes_an_interpreter_is_refused_and_no_more(tmp_path):
+    inspection = inspect_tflite(write(tmp_path, foreign_models.crash()))
+    tflm, litert = judge_interpreters(inspection)
+    assert not tflm.takes
+    assert [diagnostic.operator for diagnostic in tflm.diagnostics] == [1]
+    assert "crashes" in tflm.diagnostics[0].sentence
+    assert litert.takes is not None
+
+
+def test_damaged_models_give_a_report_or_a_sentence(tmp_path):
+    rng = random.Random(0)
+    contents = [random_network(0), foreign_models.float_island(), foreign_models.stateful()]
+    reported = 0
+    for _ in range(400):
+        damaged = bytearray(rng.choice(contents))
+        for _ in range(rng.choice([1, 1, 2, 8])):
+            damaged[rng.randrange(len(damaged))] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        path = write(tmp_path, bytes(damaged))
+        try:
+            inspection = inspect_tflite(path)
+        except TinyEdgeError:
+            continue
+        find(inspection)
+        describe_layers(inspection.graphs[0])
+        judge_by_list(inspection.graphs[0])
+        verdict, _ = judge_aot(inspection)
+        assert verdict.takes or verdict.diagnostics
+        reported += 1
+    assert 40 < reported < 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["zoo", "random", "clean", "too_much_flash", "too_much_ram"])
+def test_the_build_fits_where_the_check_says_so(model, tmp_path):
+    try:
+        find_build_tools()
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    board = load_board("stm32f405")
+    if model == "zoo":
+        path = ZOO_MODEL
+    else:
+        path = write(tmp_path, random_network(1) if model == "random" else getattr(foreign_models, model)())
+    inspection = inspect_tflite(path)
+    layers, input_bytes = describe_layers(inspection.graphs[0]), inspection.graphs[0].inputs[0].bytes
+    verdict, program = judge_aot(inspection)
+    flash, ram = board_budgets(board, [verdict], program, layers, inspection.bytes, input_bytes)
+    if not (flash.fits and ram.fits):
+        with pytest.raises(BudgetExceeded) as refused:
+            build_firmware(path, board, tmp_path / "image")
+        said = str(refused.value)
+        assert ("bytes of flash" in said, "bytes of RAM" in said) == (not flash.fits, not ram.fits)
+        return
+    sizes = build_firmware(path, board, tmp_path / "image").sizes
+    assert sizes.flash_bytes <= flash.used < 1.01 * sizes.flash_bytes + 5000
+    assert abs(ram.used - sizes.ram_bytes - sizes.stack_bytes) < 64

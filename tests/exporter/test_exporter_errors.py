@@ -1,0 +1,109 @@
+"""What a user can do wrong: one sentence each, and nothing half-written."""
+
+import pytest
+import torch
+from exports.export_inputs import make_dataset
+from safetensors.torch import save_file
+
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed, ModelError, ToolMissing
+from tinyedge.exporter import converter as tflite
+from tinyedge.exporter.export import ExportOptions, Probe, export_model, load_probe
+from tinyedge.exporter.fold import fold_encoder
+from tinyedge.exporter.onnx import export_onnx
+from tinyedge.parity.parity import Gates
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return create_encoder("mobilenetv2_035", input_size=16).eval()
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (15, "15 calibration images are too few; pass --calibration 16 or more"),
+        (600, "stripes has 512 train images, too few to calibrate with 600; pass --calibration 512"),
+    ],
+)
+def test_too_few_calibration_images(encoder, tmp_path, images, message):
+    with pytest.raises(DataError, match=message):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions(calibration_images=images))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_probe_of_other_classes(encoder, tmp_path):
+    probe = Probe(torch.zeros(10, 1280), torch.zeros(10))
+    with pytest.raises(ConfigError, match="10 classes and stripes has 4"):
+        export_model(encoder, make_dataset(16), probe, tmp_path / "export", ExportOptions())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ExportOptions(precision="int4"), "no such precision: int4; choose --precision int8, mixed, 16x8"),
+        (ExportOptions(int8=False, precision="mixed"), "--float quantises nothing"),
+        (ExportOptions(int8=False, sensitivity=True), "--float quantises nothing"),
+        (ExportOptions(precision="16x8", qat_epochs=1.0), "--qat 1 does not fit"),
+        (ExportOptions(int8=False, qat_epochs=0.5), "--qat 0.5 does not fit"),
+        (ExportOptions(qat_epochs=-1.0), "--qat -1 does not fit"),
+    ],
+)
+def test_precisions_that_do_not_exist(encoder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_and_corrupt_probes(tmp_path):
+    with pytest.raises(CheckpointError, match=r"run `tinyedge probe .*` first, or pass --encoder-only"):
+        load_probe(tmp_path)
+    path = tmp_path / "probe.safetensors"
+    save_file({"weight": torch.ones(4, 8), "bias": torch.ones(4)}, path)
+    assert load_probe(tmp_path).weight.shape == (4, 8)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(CheckpointError, match="is corrupt"):
+        load_probe(tmp_path)
+    save_file({"weights": torch.ones(4, 8)}, path)
+    with pytest.raises(CheckpointError, match="is corrupt"):
+        load_probe(tmp_path)
+
+
+def test_a_missing_package_is_named_before_any_work(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite, "_PACKAGES", ("onnx", "tensorflow_that_is_not_here"))
+    with pytest.raises(
+        ToolMissing, match=r"tensorflow_that_is_not_here; install with `pip install 'tinyedge\[export\]'`"
+    ):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_converter_that_gives_up_leaves_nothing(encoder, tmp_path):
+    onnx = tmp_path / "model.onnx"
+    export_onnx(fold_encoder(encoder), 16, "feature", onnx)
+    onnx.write_bytes(onnx.read_bytes()[:1000])
+    out = tmp_path / "out"
+    out.mkdir()
+    samples = torch.zeros(2, 16, 16, 3).numpy()
+    with pytest.raises(ModelError, match=r"could not convert .*tinyedge doctor"), tflite.Converter() as converter:
+        converter.convert(onnx, samples, out / tflite.FLOAT_FILE)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_failed_gate_comes_after_everything_is_written(encoder, tmp_path):
+    with pytest.raises(
+        GateFailed, match=r"PyTorch and ONNX differ by .* first in layer stem, over the limit"
+    ) as caught:
+        options = ExportOptions(int8=False, calibration_images=16, gates=Gates(float_difference=0.0))
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", options)
+    assert caught.value.exit_code == 3
+    assert {path.name for path in (tmp_path / "export").iterdir()} == {
+        "model.onnx",
+        "model_float.tflite",
+        "export.json",
+        "parity.json",
+    }
+    assert "parity.json" in str(caught.value)

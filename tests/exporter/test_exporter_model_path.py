@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tinyedge.errors import ModelError
+from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+
+ZOO_MANIFEST = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "export.json"
+
+
+def write_export(run: Path, **changes) -> None:
+    content = {**json.loads(ZOO_MANIFEST.read_text()), **changes}
+    (run / "export").mkdir(exist_ok=True)
+    (run / "export" / "export.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("name", ["model_int8.tflite", "model_mixed.tflite", "model_16x8.tflite"])
+def test_a_run_means_the_model_that_its_manifest_names(tmp_path, name):
+    write_export(tmp_path, model=name)
+    model = tmp_path / "export" / name
+    model.write_bytes(b"x")
+    (tmp_path / "export" / "model_other.tflite").write_bytes(b"y")
+    assert resolve_model(tmp_path) == model
+    assert resolve_model(model) == model
+
+
+def test_a_manifest_of_before_there_was_a_choice_means_int8(tmp_path):
+    write_export(tmp_path)
+    content = json.loads((tmp_path / "export" / "export.json").read_text())
+    (tmp_path / "export" / "export.json").write_text(
+        json.dumps({key: value for key, value in content.items() if key not in ("model", "precision")})
+    )
+    (tmp_path / "export" / "model_int8.tflite").write_bytes(b"x")
+    assert resolve_model(tmp_path).name == "model_int8.tflite"
+
+
+@pytest.mark.parametrize("model", [None, "model_int8.tflite"])
+def test_a_run_without_a_quantised_model_says_which_command_comes_first(tmp_path, model):
+    with pytest.raises(ModelError, match=f"tinyedge export {tmp_path} --int8"):
+        resolve_model(tmp_path)
+    write_export(tmp_path, model=model)
+    with pytest.raises(ModelError, match=f"has no {model or 'quantised model'}: .*tinyedge export {tmp_path} --int8"):
+        resolve_model(tmp_path)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(ModelError, match="no such file or run"):
+        resolve_model(tmp_path / "none.tflite")
+
+
+def test_where_the_firmware_goes(tmp_path):
+    assert default_firmware_folder(tmp_path, "b") == tmp_path / "firmware" / "b"
+    assert default_firmware_folder(Path("models/ic.tflite"), "b") == Path("models/ic-b")

@@ -1,0 +1,255 @@
+"""Where a program of test cases is built and run: this machine, or a board in the emulator.
+
+On a board the program is the whole firmware, with the start-up code, the serial port and the linker script of the real
+one; its files come and go through semihosting, and the emulator says how many instructions each case took.
+"""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tinyedge.boards.board import Board, load_board
+from tinyedge.compiler.kernels import PORTABLE
+from tinyedge.firmware.sources import firmware_root
+
+PROGRAM = Path(__file__).parent / "case_program"
+KERNELS = firmware_root() / "kernels"
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
+SANITISERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+_TIMEOUT_S = 300
+
+
+class ProgramStoppedError(Exception):
+    """The program did not come to its end; the message says how it ended."""
+
+
+class Machine(Protocol):
+    """Compiles C and runs it.
+
+    Attributes:
+        name: "host", or the board's.
+        instruction_set: Of the kernels that run there, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
+        instructions_per_tick: Of the counter; None where there is none.
+    """
+
+    name: str
+    instruction_set: str
+    instructions_per_tick: Fraction | None
+
+    def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
+        """Compile a file to the object `target`, which is returned."""
+        ...
+
+    def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
+        """Link the objects to the parts that every program has, and run it in `folder`.
+
+        Args:
+            objects: The table of cases and what it calls.
+            folder: Holds cases.in and receives cases.out and the program.
+            heap_bytes: The buffers of the largest case.
+
+        Raises:
+            ProgramStoppedError: It ended early or not at all.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class HostMachine:
+    """GCC on this machine; kernels of processors that it is not run as what stands in for them in C."""
+
+    flags: Sequence[str] = ("-O1",)
+    instruction_set: str = PORTABLE
+    name: str = "host"
+    instructions_per_tick: Fraction | None = None
+
+    def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
+        """See `Machine.compile`."""
+        _call("gcc", "-std=c99", *self.flags, *_includes(KERNELS, PROGRAM), *flags, "-c", source, "-o", target)
+        return target
+
+    def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
+        """See `Machine.run`."""
+        program = folder / "cases"
+        parts = [PROGRAM / "case_program.c", PROGRAM / "case_machine_host.c"]
+        _call("gcc", *WARNINGS, *self.flags, *parts, *objects, "-o", program)
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+        done = subprocess.run([program], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ProgramStoppedError(f"the program ended with {done.returncode}: {done.stderr.strip()}")
+
+
+@dataclass(frozen=True)
+class EmulatedMachine:
+    """A board in QEMU; `board_name` as in --board: mps2_an386 is a Cortex-M4, mps2_an500 a Cortex-M7."""
+
+    board_name: str
+    flags: Sequence[str] = ("-O2",)
+
+    @property
+    def name(self) -> str:
+        """The board's."""
+        return self.board_name
+
+    @property
+    def board(self) -> Board:
+        """Its description."""
+        return load_board(self.board_name)
+
+    @property
+    def instruction_set(self) -> str:
+        """The board's."""
+        return self.board.instruction_set
+
+    @property
+    def instructions_per_tick(self) -> Fraction | None:
+        """Of SysTick."""
+        return self.board.emulator.instructions_per_tick if self.board.emulator else None
+
+    def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
+        """See `Machine.compile`."""
+        board = self.board
+        root = firmware_root()
+        constants = [
+            f'-DTE_BOARD_NAME="{board.name}"',
+            f'-DTE_BOARD_CPU="{board.cpu}"',
+            f"-DTE_UART_BAUD={board.baud}u",
+            f"-DTE_CLOCK_HZ={board.clock_hz}u",
+            *(
+                f"-DTE_CMSDK_UART_{key.upper()}={value}u"
+                for key, value in (vars(board.cmsdk_uart) if board.cmsdk_uart else {}).items()
+            ),
+            *(f"-D{key}={value}u" for key, value in (board.clock.definitions() if board.clock else {}).items()),
+        ]
+        sections = ["-ffunction-sections", "-fdata-sections", "-g"]
+        includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
+        command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]
+        _call(*command, "-c", source, "-o", target)
+        return target
+
+    def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
+        """See `Machine.run`."""
+        root = firmware_root()
+        sources = [
+            PROGRAM / "case_program.c",
+            PROGRAM / "case_machine_board.c",
+            root / "boards" / "te_cortexm.c",
+            root / "boards" / self.board.source,
+            root / "app" / "te_text.c",
+        ]
+        parts = [
+            self.compile(source, folder / f"part_{source.stem}.o", [*WARNINGS, f"-DCASE_HEAP_BYTES={heap_bytes}u"])
+            for source in sources
+        ]
+        script = folder / "cases.ld"
+        script.write_text(_linker_script(self.board))
+        program = folder / "cases.elf"
+        link = ["--specs=nano.specs", "-nostartfiles", "-Wl,--gc-sections", f"-T{script}"]
+        _call(*_cross(self.board), *link, *parts, *objects, "-o", program)
+        self._emulate(program, folder)
+
+    def _emulate(self, program: Path, folder: Path) -> None:
+        assert self.board.emulator is not None
+        command = [
+            *("qemu-system-arm", "-machine", self.board.emulator.machine, "-icount", "shift=0"),
+            *("-nodefaults", "-display", "none", "-semihosting-config", "enable=on,target=native"),
+            *("-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0", "-kernel", str(program)),
+        ]
+        said = b""
+        with subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            assert process.stdout is not None
+            timer = threading.Timer(_TIMEOUT_S, process.kill)
+            timer.start()
+            try:
+                for line in process.stdout:  # A fault is one line, after which the board sleeps for ever.
+                    said += line
+                    if line.startswith(b"e-[fault"):
+                        process.kill()
+            finally:
+                timer.cancel()
+        message = said.decode("ascii", errors="replace").strip()
+        if process.returncode != 0:
+            where = _source_line(program, message)
+            raise ProgramStoppedError(f"{self.name} ended with {process.returncode}: {message or 'no message'}{where}")
+
+
+def emulated_machine(board_name: str) -> EmulatedMachine:
+    """The machine of a board; skips the test where the cross compiler or the emulator is not installed."""
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    return EmulatedMachine(board_name)
+
+
+@dataclass(frozen=True)
+class KernelBuild:
+    """Every kernel, compiled for a machine."""
+
+    machine: Machine
+    objects: Sequence[Path]
+
+
+def build_kernels(machine: Machine, folder: Path) -> KernelBuild:
+    """Compile every kernel, with warnings as errors."""
+    sources = sorted(KERNELS.glob("*.c"))
+    objects = [machine.compile(source, folder / f"{source.stem}.o", WARNINGS) for source in sources]
+    return KernelBuild(machine, objects)
+
+
+def _includes(*folders: Path) -> list[str]:
+    return [f"-I{folder}" for folder in folders]
+
+
+def _cross(board: Board) -> list[str]:
+    return ["arm-none-eabi-gcc", *board.cpu_flags.split()]
+
+
+def _call(*command: object) -> None:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@functools.cache
+def _linker_script(board: Board) -> str:
+    """The firmware's, with the numbers that CMake would fill in from the board's file."""
+    values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
+    # As te_reserve_store() sets them for an image that learns nothing.
+    flash = {f"LINK_flash_{name}": values[f"flash_{name}"] for name in ("origin", "bytes")}
+    own = {"LINK_head_bytes": "0", "LINK_head_section": "", **flash}
+    own |= {f"RAM_{name}": values[f"sram_{name}"] for name in ("origin", "bytes")}
+    own |= {f"BOARD_{name}": value for name, value in values.items()}
+    template = (firmware_root() / "boards" / "te_link.ld.in").read_text()
+    return re.sub(r"@TE_(\w+)@", lambda match: own[match.group(1)], template)
+
+
+def _flat_toml(file: Path) -> dict[str, str]:
+    values = {}
+    section = ""
+    for line in file.read_text().splitlines():
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            section = f"{header.group(1)}_"
+        elif pair := re.fullmatch(r'(\w+) = "?([^"]*)"?', line):
+            values[section + pair.group(1)] = pair.group(2)
+    return values
+
+
+def _source_line(program: Path, message: str) -> str:
+    """Where a fault happened, from the line that the firmware prints."""
+    pc = re.search(r"pc=(?:0x)?([0-9A-Fa-f]{8})", message)
+    if pc is None:
+        return ""
+    command = ["arm-none-eabi-addr2line", "-f", "-e", str(program), pc.group(1)]
+    return " in " + " at ".join(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

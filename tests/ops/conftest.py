@@ -1,0 +1,44 @@
+"""Kernels compiled once a session and machine, and the check that every test of an operator makes."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from machines.case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
+from ops.kernel_cases import Case, assert_bit_exact
+
+from tinyedge.compiler.kernels import INSTRUCTION_SETS
+
+
+@pytest.fixture(scope="session")
+def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> list[KernelBuild]:
+    return _builds(HostMachine(), tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="session")
+def sanitised_kernels(tmp_path_factory: pytest.TempPathFactory) -> list[KernelBuild]:
+    return _builds(HostMachine(("-O1", "-g", *SANITISERS)), tmp_path_factory.mktemp("sanitised"))
+
+
+def _builds(machine: HostMachine, folder: Path) -> list[KernelBuild]:
+    """The same objects for each instruction set."""
+    objects = build_kernels(machine, folder).objects
+    return [KernelBuild(dataclasses.replace(machine, instruction_set=name), objects) for name in INSTRUCTION_SETS]
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Sequence[Case]], None]:
+    """Asserts that the kernels of all instruction sets give TFLite Micro's bits in all cases.
+
+    `pytest --board NAME` asks that of those of the board, on it.
+    """
+    board = request.config.getoption("--board")
+    builds = [request.getfixturevalue("board_kernels")(board)] if board else request.getfixturevalue("host_kernels")
+    return lambda cases: assert_bit_exact(cases, builds, tmp_path)
+
+
+@pytest.fixture
+def check_sanitised(sanitised_kernels: list[KernelBuild], tmp_path: Path) -> Callable[[Sequence[Case]], None]:
+    """The same under the address and undefined-behaviour sanitisers."""
+    return lambda cases: assert_bit_exact(cases, sanitised_kernels, tmp_path)

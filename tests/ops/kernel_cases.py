@@ -1,0 +1,129 @@
+"""Runs one-operator models through TFLite Micro and through the lowered kernels, many cases in one C program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from machines.case_machines import KernelBuild
+from machines.case_programs import CaseEntry, CaseOutcome, run_entries
+
+from tinyedge.compiler.kernels import specialise
+from tinyedge.ops import lower
+from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.reader import read_any_tflite
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model of one operator and what to feed it.
+
+    Attributes:
+        label: Says which case it is.
+        model: The .tflite file.
+        inputs: One array an input of the model, each (runs, *shape) of its type.
+    """
+
+    label: str
+    model: bytes
+    inputs: Sequence[np.ndarray]
+
+
+def int8_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random int8, with -128 and 127 over-represented."""
+    values = rng.integers(-128, 128, size=shape)
+    extremes = rng.choice([-128, 127], size=shape)
+    return np.where(rng.random(shape) < 0.1, extremes, values).astype(np.int8)
+
+
+def int16_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random int16, with small values, -32768 and 32767 over-represented."""
+    values = rng.integers(-(2**15), 2**15, size=shape) >> rng.integers(0, 12, size=shape)
+    extremes = rng.choice([-(2**15), 2**15 - 1], size=shape)
+    return np.where(rng.random(shape) < 0.1, extremes, values).astype(np.int16)
+
+
+def read_operator(model: bytes, folder: Path) -> Operator:
+    """The only operator of a model."""
+    path = folder / "case.tflite"
+    path.write_bytes(model)
+    (operator,) = read_any_tflite(path).operators  # Alone, an operator may take int16.
+    return operator
+
+
+def tflite_micro_outputs(case: Case) -> np.ndarray:
+    """(runs, *output shape) from TFLite Micro's interpreter."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(case.model, arena_size=4 * len(case.model) + 500_000)
+    outputs = []
+    for run in range(len(case.inputs[0])):
+        for position, values in enumerate(case.inputs):
+            interpreter.set_input(values[run], position)
+        interpreter.invoke()
+        outputs.append(np.array(interpreter.get_output(0)))
+    return np.stack(outputs)
+
+
+def kernel_outcomes(cases: Sequence[Case], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
+    """What the C kernels give for each case, and in how many instructions where the machine counts."""
+    lowered = [lower(read_operator(case.model, folder)) for case in cases]
+    calls = specialise(lowered, kernels.machine.instruction_set)
+    entries = [
+        _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
+        for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))
+    ]
+    return run_entries(entries, kernels, folder)
+
+
+def assert_bit_exact(cases: Sequence[Case], builds: Sequence[KernelBuild], folder: Path) -> None:
+    """Fail, naming the case, unless every element of every run equals TFLite Micro's, for each build of the kernels."""
+    expected = [tflite_micro_outputs(case) for case in cases]
+    for kernels in builds:
+        for case, outcome, values in zip(cases, kernel_outcomes(cases, kernels, folder), expected, strict=True):
+            where = f"{case.label} on {kernels.machine.name} ({kernels.machine.instruction_set})"
+            _assert_equal(outcome.outputs, values, where)
+
+
+def _assert_equal(output: np.ndarray, expected: np.ndarray, where: str) -> None:
+    assert (output.shape, output.dtype) == (expected.shape, expected.dtype), where
+    wrong = np.flatnonzero((output != expected).reshape(-1))
+    if wrong.size:
+        first = wrong[0]
+        raise AssertionError(
+            f"{where}: {wrong.size} of {output.size} elements differ, the first at {first}: "
+            f"{output.reshape(-1)[first]} instead of {expected.reshape(-1)[first]}"
+        )
+
+
+def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) -> CaseEntry:
+    """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
+    declarations, members = [], []
+    for name, value in call.fields.items():
+        if isinstance(value, ConstantArray):
+            declarations.append(_array(f"c{index}_{name}", value.values))
+            members.append(f".{name} = c{index}_{name}")
+        elif isinstance(value, tuple):
+            members.append(f".{name} = {{{', '.join(map(str, value))}}}")
+        else:
+            members.append(f".{name} = {'NULL' if value is None else value}")
+    declarations.append(f"static const {call.struct} p{index} = {{{', '.join(members)}}};\n")
+    pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
+    if call.inputs_as_array:
+        pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]
+    arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch"])
+    return CaseEntry(
+        label=case.label,
+        declarations="".join(declarations),
+        body=f"    {call.function}({arguments});\n",
+        inputs=case.inputs,
+        output_shape=call.output.shape,
+        output_dtype=call.output.dtype,
+        scratch_bytes=call.scratch_bytes,
+    )
+
+
+def _array(name: str, values: np.ndarray) -> str:
+    body = ",".join(map(str, values.reshape(-1).tolist())).replace("-2147483648", "(-2147483647-1)")
+    return f"static const {values.dtype.name}_t {name}[] = {{{body}}};\n"

@@ -1,0 +1,147 @@
+import itertools
+
+import numpy as np
+import pytest
+from ops.case_builders import ACTIVATIONS, conv2d, depthwise_conv2d, fully_connected
+
+SIZES = (1, 2, 3, 7, 15, 16, 17)
+
+
+def test_conv2d_windows(check):
+    rng = np.random.default_rng(1)
+    cases = [
+        conv2d(rng, (1, height, width, 3), 4, kernel, stride, dilation, padding)
+        for height, width in ((7, 5), (16, 9))
+        for kernel, stride, dilation, padding in itertools.product(
+            ((1, 1), (3, 3), (2, 5)), ((1, 1), (2, 2), (3, 1)), ((1, 1), (2, 1), (1, 3)), ("SAME", "VALID")
+        )
+        if padding == "SAME" or ((kernel[0] - 1) * dilation[0] < height and (kernel[1] - 1) * dilation[1] < width)
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize("channels", SIZES)
+def test_conv2d_channels(check, channels):
+    rng = np.random.default_rng(channels)
+    check([conv2d(rng, (1, 4, 3, channels), filters, (3, 2)) for filters in SIZES])
+
+
+def test_conv2d_kernel_larger_than_the_image(check):
+    rng = np.random.default_rng(2)
+    check([conv2d(rng, (1, h, w, 2), 3, (5, 7), (2, 2), (3, 2)) for h, w in ((1, 1), (2, 3), (3, 1))])
+
+
+def test_dilation_of_a_single_tap_means_nothing(check):
+    rng = np.random.default_rng(22)
+    check([make(rng, (1, 5, 4, 2), 4, (1, 1), (2, 1), (2**31 - 1, 9)) for make in (conv2d, depthwise_conv2d)])
+
+
+def test_conv2d_groups_and_batches(check):
+    rng = np.random.default_rng(3)
+    cases = [
+        conv2d(rng, (batch, 5, 4, channels), filters, (3, 2), (1, 2), dilation, groups=groups)
+        for batch, channels, filters, groups in ((1, 4, 4, 2), (2, 6, 9, 3), (3, 4, 8, 4), (2, 3, 5, 1))
+        for dilation in ((1, 1), (2, 2))
+    ]
+    check(cases)
+
+
+def test_conv2d_quantisation(check):
+    rng = np.random.default_rng(4)
+    cases = [
+        conv2d(rng, activation=activation, per_channel=per_channel, bias=bias, gain=gain, zero_points=zero_points)
+        for activation, per_channel, bias in itertools.product(ACTIVATIONS, (True, False), (True, False))
+        for gain, zero_points in (
+            (1.0, (-128, 127)),
+            (200.0, (127, -128)),
+            (0.001, (0, 5)),
+            (3e-8, (-1, 0)),
+            (2e5, (1, 2)),
+        )
+    ]
+    check(cases)
+
+
+def test_depthwise_conv2d_windows(check):
+    rng = np.random.default_rng(5)
+    cases = [
+        depthwise_conv2d(rng, (1, 9, 6, channels), multiplier, kernel, stride, dilation, padding)
+        for channels, multiplier in ((1, 1), (3, 1), (2, 3), (1, 8))
+        for kernel, stride, dilation, padding in itertools.product(
+            ((1, 1), (3, 3), (2, 5)), ((1, 1), (2, 2)), ((1, 1), (2, 1)), ("SAME", "VALID")
+        )
+    ]
+    check(cases)
+
+
+def test_depthwise_conv2d_channels_and_batches(check):
+    rng = np.random.default_rng(6)
+    cases = [depthwise_conv2d(rng, (batch, 4, 5, channels)) for batch, channels in itertools.product((1, 2), SIZES)]
+    check(cases)
+
+
+def test_depthwise_conv2d_quantisation(check):
+    rng = np.random.default_rng(7)
+    cases = [
+        depthwise_conv2d(
+            rng, activation=activation, per_channel=per_channel, bias=bias, gain=gain, zero_points=zero_points
+        )
+        for activation, per_channel, bias in itertools.product(ACTIVATIONS, (True, False), (True, False))
+        for gain, zero_points in (
+            (1.0, (-128, 127)),
+            (200.0, (127, -128)),
+            (0.001, (0, 5)),
+            (3e-8, (-1, 0)),
+            (2e5, (1, 2)),
+        )
+    ]
+    check(cases)
+
+
+def test_fully_connected_shapes(check):
+    rng = np.random.default_rng(8)
+    cases = [fully_connected(rng, (1, depth), outputs) for depth, outputs in itertools.product(SIZES, SIZES)]
+    cases += [fully_connected(rng, (rows, 33), 7, keep_num_dims=keep) for rows in (2, 5) for keep in (False, True)]
+    cases += [fully_connected(rng, (1, 3, 4, 8), 5, keep_num_dims=keep) for keep in (False, True)]
+    cases.append(fully_connected(rng, (1, 4096), 3))
+    check(cases)
+
+
+def test_fully_connected_quantisation(check):
+    rng = np.random.default_rng(9)
+    cases = [
+        fully_connected(
+            rng,
+            (2, 40),
+            9,
+            activation=activation,
+            per_channel=per_channel,
+            bias=bias,
+            gain=gain,
+            zero_points=zero_points,
+        )
+        for activation, per_channel, bias in itertools.product(ACTIVATIONS, (True, False), (True, False))
+        for gain, zero_points in (
+            (1.0, (-128, 127)),
+            (200.0, (127, -128)),
+            (0.001, (0, 5)),
+            (3e-8, (-1, 0)),
+            (2e5, (1, 2)),
+        )
+    ]
+    cases += [fully_connected(rng, (1, 64), 20, weights_zero_point=zero_point) for zero_point in (-128, -3, 5, 127)]
+    check(cases)
+
+
+def test_convolutions_under_sanitisers(check_sanitised):
+    rng = np.random.default_rng(10)
+    cases = [
+        conv2d(rng, (2, 5, 7, 3), 5, (3, 3), (2, 1), (1, 2), gain=1e8, zero_points=(-128, 127)),
+        conv2d(rng, (1, 3, 1, 4), 4, (5, 5), (2, 2), (2, 2), groups=2),
+        conv2d(rng, (1, 4, 4, 17), 3, (1, 1), padding="VALID", bias=False),
+        depthwise_conv2d(rng, (2, 5, 7, 3), 2, (3, 3), (2, 1), (1, 2), gain=1e8, zero_points=(127, -128)),
+        depthwise_conv2d(rng, (1, 1, 2, 3), 1, (5, 5), (2, 2)),
+        fully_connected(rng, (3, 31), 5, gain=1e8, zero_points=(127, -128)),
+        fully_connected(rng, (1, 31), 5, weights_zero_point=127),
+    ]
+    check_sanitised(cases)

@@ -1,0 +1,203 @@
+"""Each form that has no kernel is one sentence that names the operator, the tensor and what there is instead."""
+
+import numpy as np
+import pytest
+from compiler.tflite_builder import TensorSpec, constant
+
+from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops import lower, supported_operators
+from tinyedge.tflite.graph import Operator, Quantisation, Tensor
+
+
+def tensor(spec: TensorSpec, name: str) -> Tensor:
+    scales = np.atleast_1d(np.asarray(spec.scales, dtype=np.float32))
+    zero_points = np.broadcast_to(np.atleast_1d(np.asarray(spec.zero_points, dtype=np.int32)), scales.shape)
+    quantisation = Quantisation(scales, zero_points, spec.axis) if scales.size else None
+    return Tensor(name, tuple(spec.shape), np.dtype(spec.dtype), quantisation, spec.data)
+
+
+def operator(op: str, inputs: list[TensorSpec | None], output: TensorSpec, **options: object) -> Operator:
+    """Built by hand, since the reader already refuses some of these files as a whole."""
+    tensors = tuple(None if spec is None else tensor(spec, f"input_{i}") for i, spec in enumerate(inputs))
+    return Operator(op, tensors, (tensor(output, "result"),), options, index=7)
+
+
+def integers(*values: int) -> TensorSpec:
+    return constant(np.array(values, dtype=np.int32))
+
+
+IMAGE = TensorSpec((1, 4, 4, 2), 0.1, 3)
+VECTOR = TensorSpec((1, 8), 0.1, 3)
+WEIGHTS = constant(np.ones((3, 1, 1, 2), np.int8), 0.01)
+WIDE = constant(np.ones((3, 1, 3, 2), np.int8), 0.01)
+EMPTY = constant(np.ones((3, 0), np.int8), 0.01)
+MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
+WIDE_IMAGE = TensorSpec((1, 4, 4, 2), 0.001, dtype=np.int16)
+WIDE_VECTOR = TensorSpec((1, 8), 0.001, dtype=np.int16)
+WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
+
+
+@pytest.mark.parametrize(
+    ("named", "fragment", "broken"),
+    [
+        ("result", "no kernel", operator("FLOOR", [IMAGE], IMAGE)),
+        ("result", "int8 from int16", operator("RELU", [WIDE_VECTOR], VECTOR)),
+        ("result", "int16 from int8", operator("CONV_2D", [IMAGE, WEIGHTS], WIDE_RESULT)),
+        ("input_0", "int32", operator("QUANTIZE", [TensorSpec((1, 8), 0.1, dtype=np.int32)], VECTOR)),
+        ("input_1", "int16 beside int8", operator("ADD", [VECTOR, WIDE_VECTOR], VECTOR)),
+        ("input_0", "zero point 3", operator("RELU", [TensorSpec((1, 8), 0.1, 3, np.int16)], WIDE_VECTOR)),
+        ("input_0", "int16", operator("HARD_SWISH", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_2",
+            "3 int64 or int32 values",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS, constant(np.ones(3, np.int16))], WIDE_RESULT),
+        ),
+        (
+            "input_2",
+            "2 int64 values",
+            operator(
+                "DEPTHWISE_CONV_2D",
+                [WIDE_IMAGE, constant(np.ones((1, 1, 1, 2), np.int8), 0.01), integers(1, 2)],
+                WIDE_IMAGE,
+            ),
+        ),
+        (
+            "input_1",
+            "bias of up to 140737488355328",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS, constant(np.full(3, -(2**47)))], WIDE_RESULT),
+        ),
+        (
+            "input_1",
+            "511 wide",
+            operator("DEPTHWISE_CONV_2D", [WIDE_IMAGE, constant(np.ones((1, 1, 512, 2), np.int8), 0.01)], WIDE_IMAGE),
+        ),
+        (
+            "result",
+            "less than 2^7",
+            operator("CONV_2D", [WIDE_IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 7e-8, dtype=np.int16)),
+        ),
+        ("result", "2^-15", operator("SOFTMAX", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_0",
+            "below 5",
+            operator("SOFTMAX", [TensorSpec((1, 8), 5.01, dtype=np.int16)], TensorSpec((1, 8), 2**-15, dtype=np.int16)),
+        ),
+        ("result", "2^-15", operator("LOGISTIC", [WIDE_VECTOR], WIDE_VECTOR)),
+        (
+            "input_0",
+            "2^-29",
+            operator("TANH", [TensorSpec((1, 8), 2.7, dtype=np.int16)], TensorSpec((1, 8), 2**-15, dtype=np.int16)),
+        ),
+        (
+            "input_0",
+            "65535 values",
+            operator("MEAN", [TensorSpec((1, 2**16), 0.1, dtype=np.int16), integers(1)], WIDE_VECTOR),
+        ),
+        ("result", "float32", operator("RELU", [VECTOR], TensorSpec((1, 8), dtype=np.float32))),
+        ("input_0", "single scale", operator("RELU", [TensorSpec((1, 2), [0.1, 0.2])], TensorSpec((1, 2), 0.1))),
+        ("input_1", "computed", operator("CONV_2D", [IMAGE, TensorSpec((3, 1, 1, 2), 0.1)], IMAGE)),
+        (
+            "input_1",
+            "int16 weights",
+            operator("CONV_2D", [IMAGE, constant(np.ones((3, 1, 1, 2), np.int16), 0.1)], IMAGE),
+        ),
+        ("result", "weights", operator("CONV_2D", [IMAGE, None], IMAGE)),
+        (
+            "input_1",
+            "zero point other than 0",
+            operator("CONV_2D", [IMAGE, constant(WEIGHTS.data, 0.01, 1)], TensorSpec((1, 4, 4, 3), 0.1)),
+        ),
+        (
+            "input_1",
+            "2 scales along axis 3",
+            operator("CONV_2D", [IMAGE, constant(WEIGHTS.data, [0.1, 0.2], 0, 3)], TensorSpec((1, 4, 4, 3), 0.1)),
+        ),
+        (
+            "input_2",
+            "bias of 2 int32",
+            operator("CONV_2D", [IMAGE, WEIGHTS, integers(1, 2)], TensorSpec((1, 4, 4, 3), 0.1)),
+        ),
+        ("result", "the size 4", operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 5, 4, 3), 0.1))),
+        ("result", "stride 0", operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 0.1), stride_h=0)),
+        (
+            "result",
+            "SIGN_BIT",
+            operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 0.1), fused_activation_function="SIGN_BIT"),
+        ),
+        (
+            "result",
+            "window of 2147483647 positions",
+            operator("CONV_2D", [IMAGE, WIDE], TensorSpec((1, 4, 4, 3), 0.1), dilation_w_factor=2**30 - 1),
+        ),
+        ("input_1", "empty shape [3, 0]", operator("FULLY_CONNECTED", [VECTOR, EMPTY], TensorSpec((1, 3), 0.1))),
+        ("result", "rescaled by", operator("CONV_2D", [IMAGE, WEIGHTS], TensorSpec((1, 4, 4, 3), 1e-20))),
+        ("input_1", "(1, h, w, channels)", operator("DEPTHWISE_CONV_2D", [IMAGE, WEIGHTS], IMAGE)),
+        (
+            "input_1",
+            "SHUFFLED",
+            operator("FULLY_CONNECTED", [VECTOR, MATRIX], TensorSpec((1, 3), 0.1), weights_format="SHUFFLED4x16INT8"),
+        ),
+        ("input_1", "[3, 8]", operator("FULLY_CONNECTED", [VECTOR, MATRIX], TensorSpec((1, 4), 0.1))),
+        ("result", "broadcast", operator("ADD", [VECTOR, TensorSpec((1, 3), 0.1)], VECTOR)),
+        ("result", "coarser", operator("ADD", [VECTOR, VECTOR], TensorSpec((1, 8), 1e-9))),
+        (
+            "result",
+            "constants only",
+            operator("MUL", [constant(np.ones(8, np.int8), 0.1), constant(np.ones(8, np.int8), 0.1)], VECTOR),
+        ),
+        (
+            "result",
+            "6 overflows",
+            operator("MUL", [VECTOR, VECTOR], TensorSpec((1, 8), 1e-10), fused_activation_function="RELU6"),
+        ),
+        ("input_0", "6 overflows", operator("RELU6", [TensorSpec((1, 8), 1e-39)], VECTOR)),
+        ("result", "change of scale", operator("MAX_POOL_2D", [IMAGE], TensorSpec((1, 4, 4, 2), 0.2, 3))),
+        ("result", "scale 1/256", operator("SOFTMAX", [VECTOR], VECTOR)),
+        ("input_0", "4095", operator("SOFTMAX", [TensorSpec((1, 5000), 0.1)], TensorSpec((1, 5000), 1 / 256, -128))),
+        ("result", "2^-26", operator("SOFTMAX", [TensorSpec((1, 8), 1e-9)], TensorSpec((1, 8), 1 / 256, -128))),
+        ("result", "-128", operator("LOGISTIC", [VECTOR], VECTOR)),
+        ("result", "64 times", operator("HARD_SWISH", [VECTOR], TensorSpec((1, 8), 1e-5))),
+        ("input_1", "constant axes", operator("MEAN", [IMAGE, TensorSpec((2,), dtype=np.int32)], VECTOR)),
+        ("input_0", "axes from -4 to 3", operator("MEAN", [IMAGE, integers(4)], VECTOR)),
+        ("result", "[1, 7]", operator("MEAN", [IMAGE, integers(1)], TensorSpec((1, 7), 0.1))),
+        ("result", "match each other", operator("BATCH_MATMUL", [VECTOR, VECTOR], VECTOR)),
+        ("input_0", "permuted by [0, 0]", operator("TRANSPOSE", [VECTOR, integers(0, 0)], VECTOR)),
+        (
+            "input_0",
+            "strides not 0",
+            operator("STRIDED_SLICE", [VECTOR, integers(0, 0), integers(1, 8), integers(1, 0)], VECTOR),
+        ),
+        (
+            "input_0",
+            "new_axis_mask",
+            operator(
+                "STRIDED_SLICE", [VECTOR, integers(0, 0), integers(1, 8), integers(1, 1)], VECTOR, new_axis_mask=1
+            ),
+        ),
+        ("input_0", "paddings", operator("PAD", [VECTOR, integers(0, 0, -1, 0)], VECTOR)),
+        (
+            "input_1",
+            "rescaled",
+            operator("CONCATENATION", [VECTOR, TensorSpec((1, 8), 0.2, 3)], TensorSpec((2, 8), 0.1, 3)),
+        ),
+        ("result", "join", operator("CONCATENATION", [VECTOR, VECTOR], VECTOR)),
+    ],
+    ids=lambda value: value.op if isinstance(value, Operator) else None,
+)
+def test_unsupported_forms(named, fragment, broken):
+    with pytest.raises(UnsupportedOpError) as caught:
+        lower(broken)
+    message = str(caught.value)
+    assert fragment in message
+    assert f"operator 7 ({broken.op}), tensor '{named}'" in message
+    assert "the compiler supports" in message
+    assert "\n" not in message
+
+
+def test_supported_operators_are_those_of_the_issue():
+    needed = (
+        "ADD AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED HARD_SWISH LOGISTIC "
+        "MAX_POOL_2D MEAN MUL PAD PADV2 QUANTIZE RELU RELU6 RESHAPE SOFTMAX STRIDED_SLICE SUB TANH TRANSPOSE"
+    )
+    assert set(needed.split()) <= set(supported_operators())
+    assert supported_operators() == sorted(supported_operators())

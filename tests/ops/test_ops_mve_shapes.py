@@ -1,0 +1,100 @@
+"""Shapes at which the vector kernels go another way: whole and broken vectors, stripes, pairs and fours."""
+
+import itertools
+
+import numpy as np
+import pytest
+from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, mean
+from ops.kernel_cases import read_operator
+
+from tinyedge.compiler.kernels import specialise
+from tinyedge.ops import lower
+
+GAIN = 0.5  # Factors below 1/2, which is what the kernels are for.
+
+
+def functions(cases, folder) -> set[str]:
+    """Which kernels the cases run with MVE."""
+    return {specialise([lower(read_operator(case.model, folder))], "mve")[0].function for case in cases}
+
+
+@pytest.mark.parametrize("channels", [1, 8, 15, 16, 17, 40])
+def test_depthwise_stripes(check, channels, tmp_path):
+    rng = np.random.default_rng(channels)
+    cases = [
+        depthwise_conv2d(
+            rng, (2, height, width, channels), 1, kernel, (stride, stride), (1, 1), padding, activation, gain=GAIN
+        )
+        for height, width in ((1, 1), (2, 3), (5, 4), (4, 9))
+        for kernel, stride in (((3, 3), 1), ((3, 3), 2), ((1, 1), 1), ((2, 3), 1), ((4, 4), 1), ((3, 4), 3))
+        for padding, activation in (("SAME", "NONE"), ("VALID", "RELU_N1_TO_1"))
+        if padding == "SAME" or (kernel[0] <= height and kernel[1] <= width)
+    ]
+    assert ("te_depthwise_conv2d_s8_mve" in functions(cases, tmp_path)) == (channels > 1)
+    check(cases)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5, 16, 32])
+def test_convolution_runs(check, channels, tmp_path):
+    """Runs below a vector, of three whole ones, and others; a pixel alone, pairs across rows, strided single taps."""
+    rng = np.random.default_rng(channels)
+    cases = [
+        conv2d(rng, (1, *size, channels), filters, kernel, (stride, stride), (1, 1), padding, gain=GAIN)
+        for size, filters in itertools.product(((1, 1), (3, 5), (6, 8)), (1, 4, 6))
+        for kernel, stride, padding in (
+            ((3, 3), 1, "SAME"),
+            ((3, 3), 2, "VALID"),
+            ((1, 1), 2, "SAME"),
+            ((2, 4), 1, "SAME"),
+        )
+        if padding == "SAME" or min(size) >= 3
+    ]
+    assert "te_conv2d_s8_mve" in functions(cases, tmp_path)
+    check(cases)
+
+
+def test_rows_of_broken_vectors_at_the_end(check, tmp_path):
+    rng = np.random.default_rng(3)
+    cases = [
+        fully_connected(rng, (rows, depth), outputs, activation, gain=GAIN)
+        for rows, depth, outputs in itertools.product((1, 2, 3, 8), (1, 7, 16, 31, 96), (1, 4, 10))
+        for activation in ("NONE", "RELU_N1_TO_1")
+    ]
+    assert "te_fully_connected_s8_mve" in functions(cases, tmp_path)
+    check(cases)
+
+
+def test_products_of_activations(check, tmp_path):
+    rng = np.random.default_rng(4)
+    cases = [
+        batch_matmul(rng, ((2,), (2,)), sizes, adjoint_left, adjoint_right, constant, GAIN, (5, -9, 3))
+        for sizes in ((1, 1, 1), (3, 16, 5), (4, 33, 4), (7, 40, 9))
+        for adjoint_left, adjoint_right in ((False, False), (False, True))
+        for constant in (None, 1)
+    ]
+    assert "te_batch_matmul_s8_mve" in functions(cases, tmp_path)
+    check(cases)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7, 0.01])
+def test_sums_of_equal_and_unequal_scales(check, scale, tmp_path):
+    rng = np.random.default_rng(5)
+    cases = [
+        elementwise(rng, "ADD", ((1, size), (1, size)), None, "NONE", ratio, GAIN, zero_points)
+        for size in (1, 4, 7, 33)
+        for ratio in (scale, 1 / scale)
+        for zero_points in ((-128, 127, 0), (5, -9, 127))
+    ]
+    assert functions(cases, tmp_path) == {"te_add_s8_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize("channels", [2, 7, 8, 20])
+def test_means_of_images(check, channels, tmp_path):
+    rng = np.random.default_rng(channels)
+    cases = [
+        mean(rng, (batches, height, 5, channels), (1, 2), keep_dims, 0.9, (-128, 127))
+        for batches, height, keep_dims in itertools.product((1, 2), (1, 7, 51), (True, False))
+    ]
+    assert "te_mean_s8_mve" in functions(cases, tmp_path)
+    check(cases)

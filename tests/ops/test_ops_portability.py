@@ -1,0 +1,53 @@
+"""The kernels are strict C99 for host and target, and keep off what a microcontroller lacks."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from machines.case_machines import KERNELS, WARNINGS
+
+SOURCES = sorted(KERNELS.glob("*.c"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        ["gcc", "-O2"],
+        ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"],
+        ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m0", "-mthumb"],
+        ["arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"],
+    ],
+    ids=" ".join,
+)
+def test_kernel_compiles_without_warnings_and_without_float(compiler, source, tmp_path):
+    if shutil.which(compiler[0]) is None:
+        pytest.skip(f"{compiler[0]} is not installed")
+    assembly = tmp_path / "kernel.s"
+    result = subprocess.run(
+        [*compiler, *WARNINGS, "-S", str(source), "-o", str(assembly)], capture_output=True, text=True, check=False
+    )
+    if "-mcpu=cortex-m0" in compiler and source.stem.endswith("_dsp"):
+        assert result.returncode != 0
+        assert "This Cortex-M has no DSP extension" in result.stderr
+        return
+    assert result.returncode == 0, result.stderr
+    if "-mfloat-abi=soft" in compiler:
+        # Soft floating point, 64-bit division and the heap are all calls of library functions.
+        calls = set(re.findall(r"\bbl\s+([\w.]+)", assembly.read_text()))
+        kernels = {call for call in calls if call.startswith("te_")}
+        assert calls <= {
+            "memcpy",
+            "memmove",
+            "memset",
+            *kernels,
+            *re.findall(r"^([\w.]+):$", assembly.read_text(), re.MULTILINE),
+        }
+
+
+def test_every_kernel_is_declared_once():
+    header = (KERNELS / "te_kernels.h").read_text()
+    declared = re.findall(r"^void (te_\w+)\(", header, re.MULTILINE)
+    # A file with a header of its own is a part of several kernels.
+    assert sorted(declared) == [path.stem for path in SOURCES if not path.with_suffix(".h").exists()]

@@ -1,0 +1,135 @@
+"""Random operators, forms and quantisations: what no list of cases thought of."""
+
+import secrets
+
+import numpy as np
+import pytest
+from ops import case_builders as build
+
+_CASES = 120
+
+
+def _size(rng: np.random.Generator, largest: int = 9) -> int:
+    return int(rng.integers(1, largest + 1))
+
+
+def _channels(rng: np.random.Generator, most: int = 6) -> int:
+    """Mostly few; enough for more than two vectors of 16 now and then."""
+    return _size(rng, most if rng.random() < 0.7 else 40)
+
+
+def _zero_points(rng: np.random.Generator, count: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in rng.choice([-128, 127, 0, *range(-20, 20)], size=count))
+
+
+def _gain(rng: np.random.Generator) -> float:
+    return float(np.exp(rng.normal(0, 2)))
+
+
+def _window(rng: np.random.Generator) -> dict:
+    kernel, dilation = ((_size(rng, 4), _size(rng, 4)), (_size(rng, 3), _size(rng, 3)))
+    if rng.random() < 0.15:
+        kernel, dilation = (_size(rng, 11), _size(rng, 5)), (1, 1)
+    padding = str(rng.choice(["SAME", "VALID"]))
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
+    least = reach if padding == "VALID" else [1, 1]
+    height, width = (low + _size(rng) - 1 for low in least)
+    return {
+        "shape": (_size(rng, 2), height, width),
+        "kernel": kernel,
+        "dilation": dilation,
+        "stride": (_size(rng, 3), _size(rng, 3)),
+        "padding": padding,
+    }
+
+
+def _weighted(rng: np.random.Generator) -> dict:
+    return {
+        "activation": str(rng.choice(build.ACTIVATIONS)),
+        "per_channel": bool(rng.integers(2)),
+        "bias": bool(rng.integers(2)),
+        "gain": _gain(rng),
+        "zero_points": _zero_points(rng, 2),
+    }
+
+
+def random_case(rng: np.random.Generator) -> build.Case:
+    kind = rng.integers(9)
+    dtype = (np.int8, np.int16)[rng.integers(2)]
+    if kind == 0:
+        window = _window(rng)
+        groups = _size(rng, 3)
+        shape = (*window.pop("shape"), groups * _channels(rng))
+        return build.conv2d(
+            rng, shape, groups * _channels(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng)
+        )
+    if kind == 1:
+        window = _window(rng)
+        shape = (*window.pop("shape"), _channels(rng))
+        return build.depthwise_conv2d(rng, shape, _size(rng, 3), dtype=dtype, **window, **_weighted(rng))
+    if kind == 2:
+        shape = (_size(rng, 3), _size(rng, 140))
+        return build.fully_connected(rng, shape, _channels(rng, 20), dtype=dtype, **_weighted(rng))
+    if kind == 3:
+        shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
+        first = tuple(size if rng.random() < 0.7 else 1 for size in shape)
+        second = tuple(size if rng.random() < 0.7 else 1 for size in shape)[rng.integers(len(shape)) :]
+        return build.elementwise(
+            rng,
+            str(rng.choice(["ADD", "SUB", "MUL"])),
+            (first, second) if rng.random() < 0.5 else (second, first),
+            [None, 0, 1][rng.integers(3)],
+            str(rng.choice(build.ACTIVATIONS)),
+            float(np.exp(rng.normal(0, 1))),
+            _gain(rng),
+            _zero_points(rng, 3),
+            dtype,
+        )
+    if kind == 4:
+        window = _window(rng)
+        shape = (*window.pop("shape"), _channels(rng))
+        del window["dilation"]
+        op = str(rng.choice(["AVERAGE_POOL_2D", "MAX_POOL_2D"]))
+        activation = str(rng.choice(build.ACTIVATIONS))
+        zero_point = _zero_points(rng, 1)[0]
+        return build.pool(rng, op, shape, activation=activation, zero_point=zero_point, dtype=dtype, **window)
+    if kind == 5:
+        scale, beta = float(np.exp(rng.uniform(-8, 2))), float(rng.uniform(0.5, 2))
+        return build.softmax(rng, (_size(rng, 3), _size(rng, 40)), scale, beta, _zero_points(rng, 1)[0])
+    if kind == 6:
+        op = str(rng.choice(["LOGISTIC", "TANH", "HARD_SWISH", "QUANTIZE", "RELU", "RELU6"]))
+        scale = float(np.exp(rng.uniform(-7, 1)))
+        zero_points = _zero_points(rng, 2)
+        if op == "LOGISTIC":
+            zero_points = (zero_points[0], -128)
+        return build.table(rng, op, (scale, scale * float(np.exp(rng.uniform(-2, 2)))), zero_points)
+    if kind == 7:
+        shape = tuple(_size(rng, 7) for _ in range(rng.integers(1, 5)))
+        axes = tuple(int(axis) for axis in rng.integers(-len(shape), len(shape), size=rng.integers(1, 4)))
+        keep_dims = len({axis % len(shape) for axis in axes}) == len(shape) or bool(rng.integers(2))
+        return build.mean(rng, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2), dtype)
+    batches = [_size(rng, 3) for _ in range(rng.integers(0, 3))]
+    sides = [tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2)]
+    sizes = (_size(rng), _size(rng, 40), _size(rng))
+    return build.batch_matmul(
+        rng,
+        (sides[0], sides[1]),
+        sizes,
+        bool(rng.integers(2)),
+        bool(rng.integers(2)),
+        [None, 0, 1][rng.integers(3)],
+        _gain(rng),
+        _zero_points(rng, 3),
+        dtype,
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, None])
+def test_random_cases(check, seed):
+    seed = secrets.randbits(32) if seed is None else seed
+    rng = np.random.default_rng(seed)
+    try:
+        check([random_case(rng) for _ in range(_CASES)])
+    except BaseException:
+        print(f"seed {seed}")
+        raise

@@ -1,0 +1,126 @@
+"""Pooling, means and matrix products."""
+
+import itertools
+
+import numpy as np
+import pytest
+from ops.case_builders import ACTIVATIONS, batch_matmul, mean, pool
+
+POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
+
+
+@pytest.mark.parametrize("op", POOLS)
+def test_pool_windows(check, op):
+    rng = np.random.default_rng(1)
+    cases = [
+        pool(rng, op, (batches, height, width, channels), kernel, stride, padding)
+        for batches, height, width, channels in ((1, 7, 5, 3), (2, 9, 16, 1), (1, 8, 8, 17))
+        for kernel, stride, padding in itertools.product(
+            ((1, 1), (2, 2), (3, 5), (7, 4)), ((1, 1), (2, 3), (8, 8)), ("SAME", "VALID")
+        )
+    ]
+    cases += [
+        pool(rng, op, (1, 2, 1, 4), (5, 7), (1, 1), "SAME"),
+        pool(rng, op, (1, 24, 24, 2), (24, 24), (1, 1), "VALID"),
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize("op", POOLS)
+def test_pool_activations(check, op):
+    rng = np.random.default_rng(2)
+    cases = [
+        pool(rng, op, activation=activation, zero_point=zero_point)
+        for activation, zero_point in itertools.product(ACTIVATIONS, (-128, 0, 127))
+    ]
+    check(cases)
+
+
+def test_mean_axes(check):
+    rng = np.random.default_rng(3)
+    cases = [
+        mean(rng, shape, axes, keep_dims)
+        for shape, axes in (
+            ((1, 7, 5, 3), (1, 2)),
+            ((1, 7, 5, 3), (2, 1)),
+            ((1, 7, 5, 3), (-1,)),
+            ((2, 7, 5, 3), (1,)),
+            ((2, 7, 5, 3), (0, 2)),
+            ((2, 7, 5, 3), (1, 3)),
+            ((2, 7, 5, 3), (1, -2, 1, 2)),
+            ((2, 3, 4, 5), (0, 1, 2)),
+            ((1, 16, 16), (1,)),
+            ((1, 16, 17), (-1,)),
+            ((1, 9), (1,)),
+            ((1, 1, 1, 5), (1, 2)),
+            ((1, 32, 32, 17), (1, 2)),
+        )
+        for keep_dims in (True, False)
+    ]
+    check(cases)
+
+
+def test_mean_quantisation(check):
+    rng = np.random.default_rng(4)
+    cases = [
+        mean(rng, (1, height, 3, 5), gain=gain, zero_points=zero_points)
+        for height, gain in itertools.product((1, 4, 7), (1.0, 0.3, 20.0, 1e5, 1e-5, 1e-9, 3e8))
+        for zero_points in ((-128, 127), (127, -128), (0, 0))
+    ]
+    check(cases)
+
+
+def test_batch_matmul_sizes(check):
+    rng = np.random.default_rng(5)
+    cases = [
+        batch_matmul(rng, sizes=sizes, adj_x=adj_x, adj_y=adj_y, constant_operand=constant_operand)
+        for sizes in ((1, 1, 1), (3, 5, 4), (16, 17, 15), (2, 64, 7))
+        for adj_x, adj_y, constant_operand in itertools.product((False, True), (False, True), (None, 0, 1))
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        ((), ()),
+        ((3,), (3,)),
+        ((2, 3), (2, 3)),
+        ((2, 1, 3), (2, 1, 3)),
+        ((2, 3, 2), (2, 3, 2)),
+        ((2, 3), (1, 3)),
+        ((2, 3), (2, 1)),
+        ((2, 1), (2, 3)),
+        ((1, 3), (2, 1)),
+        ((2, 3), (1, 1)),
+        ((2, 3), (1,)),
+        ((2, 3), (3,)),
+        ((3,), (2, 3)),
+        ((2, 3), ()),
+        ((), (2, 3)),
+    ],
+)
+def test_batch_matmul_broadcasting(check, batches):
+    rng = np.random.default_rng(6)
+    check([batch_matmul(rng, batches, adj_x=x, adj_y=y) for x, y in itertools.product((False, True), repeat=2)])
+
+
+def test_batch_matmul_quantisation(check):
+    rng = np.random.default_rng(7)
+    cases = [
+        batch_matmul(rng, gain=gain, zero_points=zero_points)
+        for gain in (1.0, 1e-3, 1e-8, 100.0, 1e6)
+        for zero_points in ((-128, 127, 0), (127, -128, 127), (0, 0, -128))
+    ]
+    check(cases)
+
+
+def test_reductions_under_sanitisers(check_sanitised):
+    rng = np.random.default_rng(8)
+    cases = [pool(rng, op, (2, 5, 4, 3), (3, 3), (2, 1)) for op in POOLS]
+    cases += [mean(rng, (2, 5, 4, 3), axes, gain=1e8, zero_points=(127, -128)) for axes in ((1, 2), (0, 2), (-1,))]
+    cases += [
+        batch_matmul(rng, ((2, 1), (1, 3)), adj_x=x, adj_y=y, gain=1e8, zero_points=(127, -128, 127))
+        for x, y in itertools.product((False, True), repeat=2)
+    ]
+    check_sanitised(cases)

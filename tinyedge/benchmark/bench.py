@@ -1,0 +1,142 @@
+"""`bench` for a run directory or anybody's INT8 .tflite file."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from tinyedge.benchmark.board import bench_board
+from tinyedge.benchmark.budget import BudgetRow, budget_rows
+from tinyedge.benchmark.inputs import LabelledInputs
+from tinyedge.benchmark.measure import RUNTIMES, BenchOptions, Subject, bench_emulator, bench_host
+from tinyedge.benchmark.progress import BoardProgress
+from tinyedge.benchmark.record import BenchReport
+from tinyedge.boards.board import load_board
+from tinyedge.devices.ports import AUTO, resolve_port
+from tinyedge.errors import ConfigError
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
+
+DEFAULT_BOARD = "stm32f405"
+DEFAULT_BAUD = 115200
+
+# Every image crosses the serial line and costs a second or so.
+_BOARD_ACCURACY_IMAGES = 20
+
+_RUNTIME_PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "tflm": "tflite_micro"}
+
+
+def run_bench(
+    source: Path,
+    *,
+    target: str = "host",
+    board_name: str | None = None,
+    runtime: str | None = None,
+    inputs: int = 20,
+    seed: int = 0,
+    input_path: Path | None = None,
+    outputs_path: Path | None = None,
+    accuracy_images: int | None = None,
+    data: str | None = None,
+    layers: bool = False,
+    port: str = AUTO,
+    timed_runs: int = 10,
+    patch: bool = False,
+) -> tuple[BenchReport, list[BudgetRow]]:
+    """Measure a model on one target.
+
+    Args:
+        source: A run directory with an INT8 export, or a full-INT8 .tflite file.
+        target: "host", "emulator" or "board".
+        board_name: The board; None is the default one on the emulator, and whatever answers at the port.
+        runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
+        inputs: How many inputs to compare: test images of a run, else random ones.
+        seed: Of the random inputs.
+        input_path: A .npy file of int8 inputs to run instead.
+        outputs_path: Where the int8 outputs go, as .npy.
+        accuracy_images: Test images for the accuracy; None is all on the host and 20 elsewhere.
+        data: Data set in place of the one that a run names.
+        layers: Whether to measure each layer; emulator only.
+        port: The serial port of a board, or "auto".
+        timed_runs: Of how many inferences a board's medians are.
+        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+
+    Returns:
+        The report, and the budgets that it is held against.
+    """
+    board = load_board(board_name or DEFAULT_BOARD)
+    subject = open_subject(source, data)
+    images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
+    if target == "host":
+        names = _host_runtimes(runtime, subject)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, patch=patch)
+        report = bench_host(subject, options)
+    elif target == "emulator":
+        names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, patch=patch)
+        report = bench_emulator(subject, board, options)
+    elif target == "board":
+        names = () if runtime in (None, "all") else (runtime,)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, timed_runs)
+        wanted = None if board_name is None else board
+        with BoardProgress(Console(stderr=True)) as progress:
+            report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
+        board = load_board(str(report.results[0].board))
+    else:
+        raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
+    return report, budget_rows(report, board)
+
+
+def open_subject(source: Path, data: str | None = None) -> Subject:
+    """Find the model of `source`, its test images, and where it is a run its float ONNX file.
+
+    Args:
+        source: As for `run_bench`. A file has test images where `data` names them and its export.json lies beside it.
+        data: As for `run_bench`.
+    """
+    model = resolve_model(source)
+    if not source.is_dir():
+        return Subject(model, test=None if data is None else _named_inputs(model, data))
+    onnx = model.with_name("model.onnx")
+    return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source, data))
+
+
+def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
+    """Return the run's test images in the model's quantisation, or None for an encoder or a set without labels."""
+    from tinyedge.exporter.manifest import read_manifest
+    from tinyedge.exporter.preprocess import quantise_images
+    from tinyedge.training.run import load_run
+
+    run = load_run(run_path, data)
+    manifest = read_manifest(run_path / "export")
+    test = run.load_dataset().test
+    if not manifest.classes or test is None or test.labels is None:
+        return None
+    return LabelledInputs(quantise_images(test.images.numpy(), manifest), test.labels.numpy())
+
+
+def _named_inputs(model: Path, data: str) -> LabelledInputs:
+    """Return the test images of a data set as the manifest beside a model says that it takes them."""
+    from tinyedge.data.registry import load_dataset
+    from tinyedge.exporter.manifest import read_manifest
+    from tinyedge.exporter.preprocess import quantise_images
+
+    manifest = read_manifest(model.parent)
+    dataset = load_dataset(data, image_size=manifest.input.shape[1], labels_required=True)
+    if dataset.test is None or dataset.test.labels is None:
+        raise ConfigError(f"{data} has no test images: give a folder with train/CLASS and test/CLASS")
+    if tuple(manifest.classes) != dataset.classes:
+        raise ConfigError(f"the classes of {data} are not those of {model}: {', '.join(manifest.classes) or 'none'}")
+    return LabelledInputs(quantise_images(dataset.test.images.numpy(), manifest), dataset.test.labels.numpy())
+
+
+def _host_runtimes(runtime: str | None, subject: Subject) -> tuple[str, ...]:
+    """Return the runtime asked for, or all that are installed and can run the subject."""
+    if runtime not in (None, "all"):
+        return (str(runtime),)
+    return tuple(
+        name
+        for name in RUNTIMES
+        if (name != "onnx" or subject.onnx is not None)
+        and (name not in _RUNTIME_PACKAGES or find_spec(_RUNTIME_PACKAGES[name]) is not None)
+    )

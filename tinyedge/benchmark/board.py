@@ -1,0 +1,194 @@
+"""Measure a model on a board that runs its firmware, through its serial port; compare its outputs with the host's."""
+
+import hashlib
+import platform
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from tinyedge.benchmark.measure import (
+    BenchOptions,
+    Subject,
+    choose_inputs,
+    compare,
+    golden_outputs,
+    make_report,
+    package_versions,
+    top1,
+    write_outputs,
+)
+from tinyedge.benchmark.record import BenchRecord, BenchReport
+from tinyedge.boards.board import Board, load_board
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.devices.board_line import BoardLine
+from tinyedge.devices.ports import Port
+from tinyedge.devices.serial import DeviceClient, DeviceInfo
+from tinyedge.errors import ConfigError, LineLost, TargetError
+from tinyedge.firmware.mlperf import MLPERF_IDS
+from tinyedge.tflite.reader import read_tflite
+
+
+class Progress(Protocol):
+    """What hears how far a measurement is."""
+
+    def show(self, what: str, done: int, of: int) -> None:
+        """`done` of `of` inferences of a part of the work are done."""
+
+    def say(self, sentence: str) -> None:
+        """Something happened that a person wants to know."""
+
+
+def bench_board(
+    subject: Subject, port: Port, baud: int, board: Board | None, options: BenchOptions, progress: Progress
+) -> BenchReport:
+    """Measure a model on the board at a serial port.
+
+    A line that is lost on the way is waited for, and what was interrupted is done again.
+
+    Args:
+        subject: The model, whose firmware the board must run.
+        port: Where the board is.
+        baud: Of the serial port.
+        board: Which board it must be; None for whatever it says.
+        options: How to measure.
+        progress: Hears how far it is.
+
+    Returns:
+        A report with one record. Where the other end turns out to be an emulator it has instructions and no
+        milliseconds, and says so as its target.
+
+    Raises:
+        ConfigError: An option does not fit the model, or the board is another.
+        TargetError: The board runs another model, does not answer or does not come back.
+    """
+    if options.layers:
+        raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
+    program = compile_graph(read_tflite(subject.model))
+    with BoardLine(port, baud, progress.say) as line:
+        info = line.info
+        _check_device(info, program, subject, board)
+        described = load_board(info.board)
+        if line.run(_mlperf_id) not in (None, info.name):
+            raise TargetError(f"the board answers as an MLPerf Tiny benchmark: {_flash_command(subject, info.board)}")
+        if options.runtimes not in ((), (info.runtime,)):
+            raise ConfigError(f"the board runs the {info.runtime} runtime; leave --runtime out")
+        options = replace(options, runtimes=(info.runtime,))
+        inputs = choose_inputs(subject, program, options)
+        golden = golden_outputs(subject.model, inputs)
+        run = _runner(line, program, progress)
+        outputs = run("inputs", inputs)
+        counts, times_us, unit = line.run(lambda client: _time(client, inputs[-1], options.timed_runs, progress))
+        accuracy, images = top1(lambda values: run("accuracy", values), subject.test, options.accuracy_images)
+        info = line.run(DeviceClient.info)
+    if unit == "cycles":
+        progress.say(f"{info.board} runs at {info.clock_hz:,} Hz: {info.clock}")
+    else:
+        progress.say(f"{info.board} counts {unit}: it is an emulator, which gives instructions and no milliseconds")
+    record = BenchRecord(
+        runtime=info.runtime,
+        target="board",
+        board=info.board,
+        cpu=info.cpu,
+        arena_bytes=info.arena_bytes,
+        outputs_sha256=hashlib.sha256(outputs.tobytes()).hexdigest(),
+        inputs=len(inputs),
+        accuracy=accuracy,
+        accuracy_images=images,
+        stack_used_bytes=info.stack_used_bytes,
+        clock_hz=info.clock_hz,
+        timed_runs=options.timed_runs,
+        **compare(outputs, golden),
+    )
+    write_outputs(outputs, options)
+    record = replace(record, **_figures(float(np.median(counts)), unit, times_us, program.macs, info, described))
+    environment = {
+        "versions": {**package_versions(), "firmware": info.version},
+        "machine": platform.machine(),
+        "compiler": None,
+        "flags": None,
+        "seed": options.seed,
+        "clock": info.clock,
+    }
+    return make_report(subject.model, program, [record], environment)
+
+
+def _check_device(info: DeviceInfo, program: Program, subject: Subject, board: Board | None) -> None:
+    sha256 = program.graph.sha256
+    if not info.sha256 or not sha256.startswith(info.sha256):
+        raise TargetError(
+            f"the board {info.board} runs the model {info.name} ({info.sha256}) and {subject.model} is {sha256[:16]}: "
+            f"{_flash_command(subject, info.board)}"
+        )
+    if board is not None and info.board != board.name:
+        raise ConfigError(f"the firmware at the port is for {info.board}, not {board.name}: leave --board out")
+
+
+def _flash_command(subject: Subject, board: str) -> str:
+    both = f"{subject.model} --board {board}"
+    return f"run `tinyedge build {both}` and `tinyedge flash {both}`"
+
+
+def _mlperf_id(client: DeviceClient) -> str | None:
+    """The benchmark that an image was built to answer as: it takes other input bytes than the model."""
+    return next((name for name in MLPERF_IDS if f"m-model-[{name}]" in client.command("profile")), None)
+
+
+def _runner(line: BoardLine, program: Program, progress: Progress) -> Callable[[str, np.ndarray], np.ndarray]:
+    """A function that gives the board's outputs for inputs, one by one: what is done stays done."""
+    shape = program.output.shape[1:]
+
+    def run(what: str, values: np.ndarray) -> np.ndarray:
+        outputs = []
+        for index, value in enumerate(values):
+            raw = line.run(partial(_infer, data=value.tobytes()))
+            outputs.append(np.frombuffer(raw, np.int8).reshape(shape))
+            progress.show(what, index + 1, len(values))
+        return np.stack(outputs)
+
+    return run
+
+
+def _infer(client: DeviceClient, data: bytes) -> bytes:
+    _load(client, data)
+    client.infer(1, warmup=0)
+    return client.raw()
+
+
+def _load(client: DeviceClient, data: bytes) -> None:
+    client.load(data)
+    loaded, _ = client.crc()
+    if loaded != zlib.crc32(data):
+        raise LineLost("the input arrived with another CRC-32: a byte was changed on the line")
+
+
+def _time(client: DeviceClient, value: np.ndarray, runs: int, progress: Progress) -> tuple[list[int], list[float], str]:
+    """Counts and microseconds of `runs` inferences after a warm-up, and what was counted."""
+    _load(client, value.tobytes())
+    client.infer(1, warmup=1)
+    counts, times_us = [], []
+    for index in range(runs):
+        times_us.append(client.infer(1, warmup=0))
+        count, unit = client.count()
+        counts.append(count)
+        progress.show("timed runs", index + 1, runs)
+    return counts, times_us, unit
+
+
+def _figures(
+    count: float, unit: str, times_us: list[float], macs: int, info: DeviceInfo, board: Board
+) -> dict[str, Any]:
+    """Cycles and milliseconds of silicon; instructions of an emulator, whose time says nothing."""
+    if unit == "cycles":
+        return {
+            "cycles": round(count),
+            "macs_per_cycle": macs / count,
+            "latency_ms": 1e3 * count / info.clock_hz,
+            "timestamps_ms": float(np.median(times_us)) / 1e3,
+        }
+    per_tick = board.emulator.instructions_per_tick if board.emulator is not None else None
+    instructions = None if per_tick is None else round(count * per_tick)
+    return {"target": "emulator", "instructions": instructions, "clock_hz": None}

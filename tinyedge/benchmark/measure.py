@@ -1,0 +1,340 @@
+"""Measure a model on the host and on an emulated board, and compare every output with TFLite Micro's."""
+
+import hashlib
+import importlib.metadata
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyedge import __version__
+from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, random_inputs, read_inputs
+from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
+from tinyedge.boards.board import Board
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.devices.emulator import Emulator
+from tinyedge.errors import ConfigError, ToolMissing
+from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.firmware.build import FirmwareImage, ImageOptions, build_firmware
+from tinyedge.firmware.toolchain import find_tool
+from tinyedge.runtimes.base import Runtime
+from tinyedge.tflite.reader import read_tflite
+
+RUNTIMES = ("onnx", "litert", "tflm", "aot")
+
+# TFLite Micro's reference kernels take a tenth of a second an image; the AOT runtime, which gives the same bits, runs
+# the whole test set.
+_TFLM_ACCURACY_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure.
+
+    Attributes:
+        runtimes: Names from `RUNTIMES`.
+        inputs: How many random inputs to compare when neither a file nor test images are given.
+        seed: Of the random inputs.
+        input_path: A .npy file of int8 inputs that replaces the random ones.
+        outputs_path: Where the outputs of the only runtime go, as .npy.
+        accuracy_images: Test images for the accuracy; None for all of them.
+        layers: Whether to measure each layer; emulator only.
+        timed_runs: Of how many inferences a board's medians are.
+        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+    """
+
+    runtimes: tuple[str, ...]
+    inputs: int = 20
+    seed: int = 0
+    input_path: Path | None = None
+    outputs_path: Path | None = None
+    accuracy_images: int | None = None
+    layers: bool = False
+    timed_runs: int = 10
+    patch: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model to measure and what is known about it.
+
+    Attributes:
+        model: The full-INT8 .tflite file.
+        onnx: The float ONNX file it was made from; None for a model from elsewhere.
+        test: Its test images; None where there are none.
+    """
+
+    model: Path
+    onnx: Path | None = None
+    test: LabelledInputs | None = None
+
+
+def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
+    """Run a model in the host's runtimes.
+
+    Returns:
+        A report with a record a runtime; `bit_exact` compares with TFLite Micro.
+
+    Raises:
+        ConfigError: An option does not fit the model.
+        ToolMissing: A runtime that was asked for is not installed.
+    """
+    if options.layers:
+        raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
+    program = compile_graph(read_tflite(subject.model), patch=options.patch)
+    inputs = choose_inputs(subject, program, options)
+    golden = golden_outputs(subject.model, inputs)
+    records = []
+    for name in options.runtimes:
+        runtime = _open_runtime(name, subject, options)
+        outputs, latency_ms = _run_timed(runtime, inputs)
+        limit = options.accuracy_images
+        if name == "tflm":
+            limit = _TFLM_ACCURACY_IMAGES if limit is None else min(limit, _TFLM_ACCURACY_IMAGES)
+        accuracy, images = top1(runtime.run, subject.test, limit)
+        records.append(
+            BenchRecord(
+                runtime=name,
+                target="host",
+                cpu=platform.machine(),
+                latency_ms=latency_ms,
+                arena_bytes=runtime.arena_bytes,
+                outputs_sha256=hashlib.sha256(outputs.tobytes()).hexdigest(),
+                inputs=len(inputs),
+                accuracy=accuracy,
+                accuracy_images=images,
+                **compare(outputs, golden),
+            )
+        )
+        write_outputs(outputs, options)
+    return make_report(subject.model, program, records, _host_environment(options))
+
+
+def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> BenchReport:
+    """Build the firmware for `board`, run it in the emulator through the serial protocol, and count instructions.
+
+    Returns:
+        A report with a record a runtime. An emulator gives instructions, never milliseconds.
+
+    Raises:
+        BudgetExceeded: The image does not fit the board.
+        ConfigError: An option does not fit the model.
+        TargetError: The emulated board does not answer.
+        ToolMissing: The cross compiler or the emulator is not installed.
+    """
+    for name in options.runtimes:
+        if name not in FIRMWARE_RUNTIMES:
+            raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
+    program = compile_graph(read_tflite(subject.model), board.instruction_set, patch=options.patch)
+    inputs = choose_inputs(subject, program, options)
+    golden = golden_outputs(subject.model, inputs)
+    records, images = [], []
+    for name in options.runtimes:
+        record, outputs, image = _run_on_emulator(name, subject, board, program, inputs, golden, options)
+        records.append(record)
+        images.append(image)
+        write_outputs(outputs, options)
+    return make_report(subject.model, program, records, _emulator_environment(options, images))
+
+
+def _run_on_emulator(
+    runtime: str,
+    subject: Subject,
+    board: Board,
+    program: Program,
+    inputs: np.ndarray,
+    golden: np.ndarray | None,
+    options: BenchOptions,
+) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
+    """Build an image for one runtime, and run all inputs on it."""
+    output_shape = program.output.shape[1:]
+    with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
+        image = build_firmware(subject.model, board, Path(folder), ImageOptions(runtime), patch=options.patch)
+        with Emulator(image.elf, board) as emulator:
+            client = emulator.client
+            client.check_model(program.graph.sha256)
+
+            def run(values: np.ndarray) -> np.ndarray:
+                answers = []
+                for value in values:
+                    client.load(value.tobytes())
+                    client.infer(1, warmup=0)
+                    answers.append(np.frombuffer(client.raw(), dtype=np.int8).reshape(output_shape))
+                return np.stack(answers)
+
+            outputs = run(inputs)
+            instructions = client.instructions()
+            stack_used_bytes = client.info().stack_used_bytes
+            accuracy, images = top1(run, subject.test, options.accuracy_images)
+    record = BenchRecord(
+        runtime=runtime,
+        target="emulator",
+        board=board.name,
+        cpu=board.cpu,
+        instructions=instructions,
+        arena_bytes=image.sizes.arena_bytes,
+        ram_bytes=image.sizes.ram_bytes,
+        flash_bytes=image.sizes.flash_bytes,
+        flash_code_bytes=image.sizes.flash_code_bytes,
+        flash_model_bytes=image.sizes.flash_model_bytes,
+        outputs_sha256=hashlib.sha256(outputs.tobytes()).hexdigest(),
+        inputs=len(inputs),
+        accuracy=accuracy,
+        accuracy_images=images,
+        layers=_profile(subject.model, board, inputs[-1], options.patch) if options.layers else (),
+        stack_used_bytes=stack_used_bytes,
+        flash_kernel_bytes=image.sizes.flash_kernel_bytes,
+        **compare(outputs, golden),
+    )
+    return record, outputs, image
+
+
+def _profile(model: Path, board: Board, value: np.ndarray, patch: bool) -> tuple[LayerRecord, ...]:
+    """Measure each layer in an image of its own: names and the calls between layers are in no other."""
+    with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
+        image = build_firmware(model, board, Path(folder), ImageOptions(layers=True), patch=patch)
+        with Emulator(image.elf, board) as emulator:
+            emulator.client.load(value.tobytes())
+            layers = emulator.client.layers()
+    return tuple(LayerRecord(layer.name, layer.op, layer.kernel, layer.macs, layer.count) for layer in layers)
+
+
+def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:
+    """Return the user's inputs, else the first test images (class by class), else random values."""
+    if options.outputs_path is not None and len(options.runtimes) != 1:
+        raise ConfigError("--outputs takes the outputs of one runtime; choose it with --runtime")
+    tensor = program.input
+    if options.input_path is not None:
+        return read_inputs(options.input_path, tensor)
+    if subject.test is not None:
+        images: np.ndarray = subject.test.values[first_per_class_round(subject.test.labels, options.inputs)]
+        return images
+    return random_inputs(tensor, options.inputs, options.seed)
+
+
+def golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
+    """Return TFLite Micro's outputs on the host; None where its package has no build for this machine."""
+    from tinyedge.runtimes.tflm import TflmRuntime
+
+    try:
+        return TflmRuntime(model).run(inputs)
+    except ToolMissing:
+        return None
+
+
+def _open_runtime(name: str, subject: Subject, options: BenchOptions) -> Runtime:
+    """Open a host runtime by name; each import is as heavy as its package."""
+    if name == "aot":
+        from tinyedge.runtimes.aot import AotRuntime
+
+        return AotRuntime(subject.model, patch=options.patch)
+    if name == "tflm":
+        from tinyedge.runtimes.tflm import TflmRuntime
+
+        return TflmRuntime(subject.model)
+    if name == "litert":
+        from tinyedge.runtimes.litert import LitertRuntime
+
+        return LitertRuntime(subject.model)
+    if name == "onnx":
+        if subject.onnx is None:
+            raise ConfigError(
+                "the onnx runtime needs the float model.onnx of a run; give a run directory, not a .tflite"
+            )
+        from tinyedge.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(subject.onnx, subject.model)
+    raise ConfigError(f"no such runtime: {name}; choose from {', '.join(RUNTIMES)} or all")
+
+
+def _run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return all outputs and the median time of one inference, in milliseconds."""
+    outputs, times_s = [], []
+    for value in inputs:
+        start = time.perf_counter()
+        outputs.append(runtime.run(value[None])[0])
+        times_s.append(time.perf_counter() - start)
+    return np.stack(outputs), float(np.median(times_s)) * 1e3
+
+
+def top1(
+    run: Callable[[np.ndarray], np.ndarray], test: LabelledInputs | None, limit: int | None
+) -> tuple[float | None, int]:
+    """Return top-1 over at most `limit` test images, balanced over the classes, and how many that was."""
+    if test is None or limit == 0:
+        return None, 0
+    chosen = first_per_class_round(test.labels, len(test.labels) if limit is None else limit)
+    predicted = run(test.values[chosen]).reshape(len(chosen), -1).argmax(axis=1)
+    return float((predicted == test.labels[chosen]).mean()), len(chosen)
+
+
+def compare(outputs: np.ndarray, golden: np.ndarray | None) -> dict[str, Any]:
+    """Return `bit_exact` and `differing` of a record; None where there is nothing to compare with."""
+    if golden is None:
+        return {"bit_exact": None, "differing": None}
+    differing = int((outputs != golden).sum())
+    return {"bit_exact": differing == 0, "differing": differing}
+
+
+def write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
+    """Write the outputs where the options ask for them."""
+    if options.outputs_path is not None:
+        from tinyedge.atomic import atomic_path
+
+        with atomic_path(options.outputs_path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, outputs)
+
+
+def make_report(model: Path, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
+    """Return the report of a model's records."""
+    return BenchReport(
+        model=ModelRecord(
+            path=str(model),
+            sha256=program.graph.sha256,
+            macs=program.macs,
+            params=program.parameters,
+            bytes=model.stat().st_size,
+        ),
+        results=tuple(records),
+        env=env,
+    )
+
+
+def _host_environment(options: BenchOptions) -> dict[str, Any]:
+    """Return the environment of host runtimes, of which only aot is compiled here."""
+    from tinyedge.runtimes.aot import FLAGS, compiler_version
+
+    compiled = "aot" in options.runtimes
+    return {
+        "versions": package_versions(),
+        "machine": platform.machine(),
+        "compiler": compiler_version() if compiled else None,
+        "flags": " ".join(FLAGS) if compiled else None,
+        "seed": options.seed,
+    }
+
+
+def _emulator_environment(options: BenchOptions, images: Sequence[FirmwareImage]) -> dict[str, Any]:
+    return {
+        "versions": {**package_versions(), "qemu": find_tool("qemu-system-arm").version},
+        "machine": platform.machine(),
+        "compiler": images[0].compiler,
+        "flags": "; ".join(image.flags for image in images),
+        "seed": options.seed,
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of everything whose arithmetic a report compares."""
+    versions = {"tinyedge": __version__, "python": platform.python_version()}
+    for package in ("numpy", "onnxruntime", "ai-edge-litert", "tflite-micro"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

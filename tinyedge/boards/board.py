@@ -1,0 +1,215 @@
+"""Board descriptions: one TOML file a board in `boards/`, which the firmware's CMake reads as well."""
+
+import difflib
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tinyedge.boards.clock import ClockTree
+from tinyedge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_BOARDS = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory region of a board.
+
+    Attributes:
+        origin: Its first address.
+        bytes: Its size.
+    """
+
+    origin: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.origin + self.bytes
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a board saves learned classes: two slots in its flash, one after the other.
+
+    Attributes:
+        source: Its C file in firmware/boards/.
+        origin: The first slot's address.
+        slot_bytes: Of each slot; it is erased as a whole.
+        program_bytes: What the flash writes at a time.
+    """
+
+    source: str
+    origin: int
+    slot_bytes: int
+    program_bytes: int
+
+    @property
+    def end(self) -> int:
+        """The first address after both slots."""
+        return self.origin + 2 * self.slot_bytes
+
+    def reserved_bytes(self, flash: Memory) -> int:
+        """Flash that an image which learns leaves unused: both slots, and what is before them but not at its end."""
+        return flash.end - self.origin if self.end == flash.end else self.end - flash.origin
+
+
+@dataclass(frozen=True)
+class EmulatorModel:
+    """How QEMU runs a board.
+
+    Attributes:
+        machine: The name of QEMU's machine.
+        instructions_per_tick: Executed instructions in one SysTick tick under `-icount shift=0`, exactly.
+    """
+
+    machine: str
+    instructions_per_tick: Fraction
+
+
+@dataclass(frozen=True)
+class FlashTools:
+    """What the programs that write a board's flash have to know of it.
+
+    Attributes:
+        pyocd_target: pyOCD's name of the chip, built in or from its pack: "stm32f405rgtx".
+        openocd_config: OpenOCD's configuration files, blanks between them.
+        chip_id: DEV_ID, the lower twelve bits of DBGMCU_IDCODE.
+        chip_id_address: Where DBGMCU_IDCODE is.
+    """
+
+    pyocd_target: str
+    openocd_config: str
+    chip_id: int
+    chip_id_address: int
+
+
+@dataclass(frozen=True)
+class CmsdkUart:
+    """The serial port of one of Arm's FPGA boards.
+
+    Attributes:
+        origin: Where its registers are.
+        clock_hz: Of the bus that it is on.
+    """
+
+    origin: int
+    clock_hz: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is to be known of a board to build for it, run it and judge a model against it.
+
+    Attributes:
+        name: Its file's stem, as in `--board`.
+        file: The TOML file it was read from; CMake reads the same.
+        description: One line for people.
+        cpu: GCC's name of the core: "cortex-m4".
+        cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
+        instruction_set: Of the kernels, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
+        source: Its C file in firmware/boards/.
+        clock_hz: The processor's clock that its C file sets.
+        baud: Of the serial port.
+        stack_bytes: RAM that is set aside for the stack.
+        flash: Where code and constants go.
+        sram: Where the arena, all other variables and the stack go.
+        boot: Where the processor finds its first vectors; None where they are the flash's first words.
+        tcm: A faster memory that takes the place of `sram` where everything fits into it; None where there is none.
+        clock: What the C file makes of the oscillator; None where nothing is to be set.
+        cmsdk_uart: Its serial port; None where the C file knows that.
+        part: The microcontroller's number; "" for an FPGA's.
+        emulator: How QEMU runs it; None for a board that it does not have.
+        store: Where it saves learned classes; None where that is not described.
+        flash_tools: How its flash is written; None for a board that only QEMU has.
+    """
+
+    name: str
+    file: Path
+    description: str
+    cpu: str
+    cpu_flags: str
+    instruction_set: str
+    source: str
+    clock_hz: int
+    baud: int
+    stack_bytes: int
+    flash: Memory
+    sram: Memory
+    boot: Memory | None
+    tcm: Memory | None
+    clock: ClockTree | None
+    emulator: EmulatorModel | None
+    store: Store | None
+    flash_tools: FlashTools | None
+    cmsdk_uart: CmsdkUart | None
+    part: str = ""
+
+    @property
+    def flash_bytes(self) -> int:
+        """The flash that an image can fill."""
+        return self.flash.bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """The most RAM for variables, the arena and the stack."""
+        return self.sram.bytes
+
+
+def board_names() -> list[str]:
+    """Every board that `load_board` knows, sorted."""
+    return sorted(path.stem for path in _BOARDS.glob("*.toml"))
+
+
+def load_board(name: str) -> Board:
+    """Read a board's description.
+
+    Args:
+        name: One of `board_names()`.
+
+    Raises:
+        ConfigError: There is no such board, or its file is broken.
+    """
+    if name not in board_names():
+        close = difflib.get_close_matches(name, board_names(), n=1)
+        hint = f"did you mean {close[0]}? There are" if close else "there are"
+        raise ConfigError(f"no board {name!r}: {hint} {', '.join(board_names())}; choose one with --board")
+    path = _BOARDS / f"{name}.toml"
+    try:
+        return _parse(path, tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ConfigError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ConfigError(
+            f"{path} is not a valid board description ({error}): compare it with stm32f405.toml"
+        ) from error
+
+
+def _parse(path: Path, table: dict[str, Any]) -> Board:
+    emulator = None
+    if "emulator" in table:
+        per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
+        emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
+    flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
+    boot, tcm = (Memory(**table[key]) if key in table else None for key in ("boot", "tcm"))
+    parsed = {
+        "flash": flash,
+        "sram": sram,
+        "boot": boot,
+        "tcm": tcm,
+        "clock": ClockTree(**table["clock"]) if "clock" in table else None,
+        "emulator": emulator,
+        "store": Store(**table["store"]) if "store" in table else None,
+        "flash_tools": FlashTools(**table["flash_tools"]) if "flash_tools" in table else None,
+        "cmsdk_uart": CmsdkUart(**table["cmsdk_uart"]) if "cmsdk_uart" in table else None,
+    }
+    board = Board(name=path.stem, file=path, **{**table, **parsed})
+    if board.clock is not None:
+        board.clock.check(board.clock_hz, board.baud)
+    return board

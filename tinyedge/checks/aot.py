@@ -1,0 +1,67 @@
+"""What tinyedge's own compiler says of a model: the reader, the lowerings and the planner themselves are asked."""
+
+from tinyedge.checks.hints import hint_for
+from tinyedge.checks.verdict import RuntimeVerdict, in_order
+from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.program import Program, check_interface, compile_graph
+from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.ops import lower, supported_operators
+from tinyedge.tflite.graph import Graph, Operator
+from tinyedge.tflite.reader import Diagnostic, Inspection
+
+
+def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
+    """Compile a model, or say everything that hinders it.
+
+    Args:
+        inspection: Its first graph is changed by the compiler's passes.
+
+    Returns:
+        The verdict, and the program if there is one.
+    """
+    graph = inspection.graphs[0]
+    diagnostics = list(inspection.diagnostics)
+    try:
+        check_interface(graph)
+        if not diagnostics:
+            program = compile_graph(graph)
+            return RuntimeVerdict("aot", True, "compiled", (), program.plan.arena_bytes), program
+    except UnsupportedOpError:
+        pass  # All operators are asked below, not the first alone.
+    except ModelError as error:
+        diagnostics.append(Diagnostic(str(error)))
+    diagnostics += _refusals_of_operators(graph, frozenset(r.operator for r in diagnostics if r.operator is not None))
+    return RuntimeVerdict("aot", False, "compiled", in_order(diagnostics)), None
+
+
+def run_passes(graph: Graph) -> None:
+    """Run the compiler's passes; a graph with an operator without outputs, which they do not expect, stays as it is."""
+    if all(operator.outputs for operator in graph.operators):
+        simplify(graph)
+
+
+def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagnostic]:
+    """Lower each operator by itself, but for those that are refused already."""
+    run_passes(graph)
+    found = []
+    for operator in graph.operators:
+        if operator.index in known or (operator.op in supported_operators() and _reads_opaque(operator)):
+            continue
+        try:
+            lower(operator)
+        except ModelError as error:
+            found.append(Diagnostic(_sentence(operator, error), operator.index))
+    return found
+
+
+def _reads_opaque(operator: Operator) -> bool:
+    """Whether an input is of a type that NumPy lacks, for which the reader has refused the tensor already."""
+    return any(tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs)
+
+
+def _sentence(operator: Operator, error: ModelError) -> str:
+    if operator.op in supported_operators():
+        return str(error)
+    tensor = operator.outputs[0].name if operator.outputs else ""
+    where = f"operator {operator.index} ({operator.op}), tensor '{tensor}',"
+    return f"{where} has no kernel in tinyedge: {hint_for(operator)}"

@@ -1,0 +1,90 @@
+"""What to do about an operator that a runtime does not take."""
+
+import numpy as np
+import tflite
+
+from tinyedge.tflite.graph import Operator
+
+_REMEDIES = {
+    "BROADCAST_TO": "give the operand its full shape, or leave the broadcasting to ADD and MUL",
+    "CONV_3D": "use 2-D convolutions",
+    "ELU": "use RELU, RELU6 or HARD_SWISH as the activation",
+    "EXP": "use LOGISTIC, TANH or SOFTMAX, which have integer kernels",
+    "GELU": "export it with `tinyedge export`, which writes a lookup, or use RELU or HARD_SWISH",
+    "IF": "export the network without control flow",
+    "LSTM": "use 1-D convolutions, or the unrolled cell",
+    "POW": "use MUL",
+    "RELU_0_TO_1": "use RELU6 of a shifted and scaled input, as `tinyedge export` does",
+    "RELU_N1_TO_1": "use RELU6, or MAXIMUM and MINIMUM",
+    "RFFT2D": "compute the spectrum before the network",
+    "SELECT": "use MUL with a mask, or tf.where of TensorFlow 2 (SELECT_V2)",
+    "SQRT": "use RSQRT, or leave the root to the batch norm, which folds",
+    "SQUARE": "use MUL of the tensor with itself",
+    "TILE": "use RESIZE_NEAREST_NEIGHBOR for upsampling, or let ADD and MUL broadcast",
+    "TOPK_V2": "take the largest scores after the network",
+    "WHILE": "export the network without control flow",
+}
+_SHARED = {
+    "make the state an input and an output of the network": (
+        "ASSIGN_VARIABLE",
+        "CALL_ONCE",
+        "READ_VARIABLE",
+        "VAR_HANDLE",
+    ),
+    "if it is LayerNormalization's, use batch norm, which folds into convolutions": (
+        "NEG",
+        "RSQRT",
+        "SQUARED_DIFFERENCE",
+    ),
+    "export with a fixed batch and size, which makes shapes constant": ("BROADCAST_ARGS", "FILL", "PACK", "SHAPE"),
+}
+_REMEDIES.update({op: hint for hint, ops in _SHARED.items() for op in ops})
+_FLEX = "Flex"
+_OTHERWISE = "replace it in the network before the conversion"
+
+
+def hint_for(operator: Operator) -> str:
+    """Return what to do, starting with a verb."""
+    if operator.op == "FlexErf":
+        return "Erf is GELU's: export with `tinyedge export`, or use RELU or HARD_SWISH, without SELECT_TF_OPS"
+    if is_flex(operator):
+        return f"replace TensorFlow's {operator.op.removeprefix(_FLEX)} and convert without SELECT_TF_OPS"
+    if is_custom(operator):
+        return "leave this custom operator outside the model, or use builtin ones"
+    if operator.op in _REMEDIES:
+        return _REMEDIES[operator.op]
+    tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
+    types = {tensor.dtype for tensor in tensors}
+    if is_hybrid(operator):
+        return "quantise the activations too, with a representative data set"
+    if np.dtype(np.float16) in types:
+        return "quantise to int8 in place of float16"
+    if np.dtype(np.uint8) in types:
+        return "convert the network again, to int8"
+    if np.dtype(np.int64) in types:
+        return "cast to int32 before the conversion (output_type=tf.int32)"
+    return _OTHERWISE
+
+
+def is_flex(operator: Operator) -> bool:
+    """Whether an operator is TensorFlow's own."""
+    return operator.op.startswith(_FLEX)
+
+
+def is_custom(operator: Operator) -> bool:
+    """Whether an operator is nobody's whom TFLite knows."""
+    return not is_flex(operator) and not hasattr(tflite.BuiltinOperator, operator.op)
+
+
+def is_hybrid(operator: Operator) -> bool:
+    """Whether an operator multiplies float activations by integer weights."""
+    if len(operator.inputs) < 2 or operator.op in ("DEQUANTIZE", "QUANTIZE"):
+        return False
+    first, weights = operator.inputs[:2]
+    return (
+        first is not None
+        and weights is not None
+        and first.dtype == np.float32
+        and weights.is_constant
+        and weights.dtype in (np.dtype(np.int8), np.dtype(np.uint8))
+    )

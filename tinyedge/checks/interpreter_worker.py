@@ -1,0 +1,106 @@
+"""Loads a model into an interpreter, in a process of its own: a foreign model can crash the C++ that reads it.
+
+`python -m tinyedge.checks.interpreter_worker RUNTIME MODEL ANSWERS START` appends a JSON object a line to ANSWERS:
+`{"begin": i}` before it asks and `{"done": i, "complaint": words or null, "arena_bytes": n or null}` after, where i is
+an operator's index, or -1 for the whole model. The operators are asked about one at a time, and only if the whole model
+fails.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyedge.checks.one_operator import only_operator
+from tinyedge.runtimes.tflm import captured_stderr, open_interpreter, used_arena_bytes
+
+WHOLE_MODEL = -1
+NOT_INSTALLED = 4
+"""The exit code where the runtime's package is missing."""
+
+
+def _run_tflm(schema: Any, content: bytes) -> int | None:
+    """Load a model into TFLite Micro's interpreter and run it once on zeros; returns its arena in bytes."""
+    interpreter = open_interpreter(content)
+    for index in range(schema.Model.GetRootAs(content, 0).Subgraphs(0).InputsLength()):
+        details = interpreter.get_input_details(index)
+        interpreter.set_input(np.zeros(details["shape"], details["dtype"]), index)
+    interpreter.invoke()
+    return used_arena_bytes(interpreter)
+
+
+def _run_litert(schema: Any, content: bytes) -> None:
+    """The same with LiteRT, with its own kernels: XNNPACK would refuse models that they take."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    for details in interpreter.get_input_details():
+        interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+    interpreter.invoke()
+
+
+def _tflm_schema() -> Any:
+    from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - now, or it is not installed.
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
+
+    return schema_py_generated
+
+
+def _litert_schema() -> Any:
+    from ai_edge_litert import interpreter, schema_py_generated  # noqa: F401
+
+    return schema_py_generated
+
+
+_RUNTIMES: dict[str, tuple[Callable[[], Any], Callable[[Any, bytes], int | None]]] = {
+    "tflm": (_tflm_schema, _run_tflm),
+    "litert": (_litert_schema, _run_litert),
+}
+
+
+def main(runtime: str, model: Path, answers: Path, start: int) -> None:
+    """Ask a runtime about a model from operator `start` on; see the module's description."""
+    find_schema, run = _RUNTIMES[runtime]
+    try:
+        schema = find_schema()
+    except ImportError:
+        sys.exit(NOT_INSTALLED)
+    content = model.read_bytes()
+    with answers.open("a", encoding="utf-8") as stream:
+
+        def note(**fields: Any) -> None:
+            stream.write(json.dumps(fields) + "\n")
+            stream.flush()
+
+        def ask(index: int) -> bool:
+            note(begin=index)
+            arena_bytes, complaint = None, None
+            with captured_stderr() as lines:
+                try:
+                    part = content if index == WHOLE_MODEL else only_operator(schema, content, index)
+                    arena_bytes = run(schema, part)
+                except Exception as error:  # A foreign model; whatever it raises is the answer.
+                    complaint = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            if complaint is not None:
+                complaint = " ".join([*lines, complaint])
+            note(done=index, complaint=complaint, arena_bytes=arena_bytes)
+            return complaint is None
+
+        if start == WHOLE_MODEL:
+            if ask(WHOLE_MODEL):
+                return
+            start = 0
+        for index in range(start, schema.Model.GetRootAs(content, 0).Subgraphs(0).OperatorsLength()):
+            ask(index)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

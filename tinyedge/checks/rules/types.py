@@ -1,0 +1,154 @@
+"""Types of tensors: what is not int8, and what it costs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
+from tinyedge.checks.layers import WEIGHTED
+from tinyedge.checks.lint_warning import LintWarning, about
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.reader import Inspection
+
+_QUANTISED = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int16))
+_INT8 = "set the converter's inference_input_type and inference_output_type to int8"
+
+
+def check_types(inspection: Inspection) -> Iterator[LintWarning]:
+    """Find floats, 8-bit unsigned, 16-bit and 64-bit integers, and operators of other frameworks."""
+    graph = inspection.graphs[0]
+    activations = list(
+        dict.fromkeys([*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)])
+    )
+    types = {tensor.dtype for tensor in activations}
+    quantised = bool(types & {*_QUANTISED})
+    yield from _custom(graph)
+    hybrid = [operator for operator in graph.operators if is_hybrid(operator)]
+    if hybrid:
+        yield about(
+            "hybrid",
+            hybrid,
+            "float activations with int8 weights (dynamic-range quantisation), which save flash but neither RAM nor "
+            "time and which microcontrollers lack",
+            "quantise the activations too, with a representative data set",
+        )
+    half = [o for o in graph.operators if o.op == "DEQUANTIZE" and o.inputs and _is_half(o.inputs[0])]
+    if half:
+        yield about("float16", half, "float16 weights that are unpacked into RAM", "quantise to int8 instead")
+    if not quantised and np.dtype(np.float32) in types and not hybrid:
+        yield LintWarning(
+            "float-model",
+            "the model computes in float32, at four times the flash and RAM of int8: quantise it with a representative "
+            "data set (`tinyedge export RUN --int8`)",
+        )
+    if quantised:
+        yield from _floats_among_integers(graph)
+    if np.dtype(np.uint8) in types:
+        touched = [o for o in graph.operators if any(t.dtype == np.uint8 for t in o.outputs)]
+        if touched:
+            yield about(
+                "uint8",
+                touched,
+                "uint8, the quantisation of before 2020, for which microcontrollers' kernels are gone,",
+                "convert the network again, to int8",
+            )
+        else:
+            name = next(tensor.name for tensor in graph.inputs if tensor.dtype == np.uint8)
+            yield LintWarning(
+                "uint8-input", f"input '{name}' is uint8 and has to be rescaled before an int8 network: {_INT8}"
+            )
+    wide = [o for o in graph.operators if any(t.dtype == np.int16 for t in o.outputs)]
+    if len(wide) > len(graph.operators) / 2:  # Mixed with int8, they are there for a reason.
+        yield about(
+            "int16",
+            wide,
+            "int16 activations (16x8 quantisation), which take twice the RAM of int8 and have fewer kernels",
+            "use int8 where the accuracy allows it",
+        )
+    long = [operator for operator in graph.operators if _has_int64(operator)]
+    if long:
+        yield about(
+            "int64",
+            long,
+            "int64 tensors, for which microcontrollers have few kernels",
+            "cast shapes and indices to int32 before the conversion",
+        )
+
+
+def _custom(graph: Graph) -> Iterator[LintWarning]:
+    flex = [operator for operator in graph.operators if is_flex(operator)]
+    if flex:
+        yield about(
+            "flex",
+            flex,
+            "operators that need TensorFlow itself",
+            "replace them in the network and convert without SELECT_TF_OPS",
+        )
+    custom = [operator for operator in graph.operators if is_custom(operator)]
+    if custom:
+        yield about(
+            "custom",
+            custom,
+            "custom operators, whose kernels only their maker has",
+            "leave them outside the model, or use builtin ones",
+        )
+
+
+def _has_int64(operator: Operator) -> bool:
+    # The biases of int16 convolutions are int64 by TFLite's own specification.
+    inputs = operator.inputs[:1] if operator.op in WEIGHTED else operator.inputs
+    return any(tensor is not None and tensor.dtype == np.int64 for tensor in (*inputs, *operator.outputs))
+
+
+def _is_half(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.is_constant and tensor.dtype == np.float16
+
+
+def _floats_among_integers(graph: Graph) -> Iterator[LintWarning]:
+    """Find float inputs, float outputs, and the islands between: floats that begin and end in integers."""
+    for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            if tensor.dtype == np.float32:
+                yield LintWarning(
+                    f"float-{role}",
+                    f"{role} '{tensor.name}' is float32 while the network inside is quantised, which costs four times "
+                    f"its RAM and a conversion: {_INT8}",
+                )
+    for island in _float_islands(graph):
+        yield about(
+            "float-island",
+            island,
+            "a float32 island among quantised operators",
+            "replace what has no integer kernel in it, or convert with TFLITE_BUILTINS_INT8 alone, which names it",
+        )
+
+
+def _float_islands(graph: Graph) -> list[list[Operator]]:
+    """Group the operators that share float activations; those that touch the model's inputs or outputs are left out."""
+    group_of: dict[Tensor, list[Operator]] = {}
+    groups: list[list[Operator]] = []
+    for operator in graph.operators:
+        floats = [
+            tensor
+            for tensor in (*operator.inputs, *operator.outputs)
+            if tensor is not None and not tensor.is_constant and tensor.dtype == np.float32
+        ]
+        if not floats:
+            continue
+        group = [operator]
+        for other in {id(found): found for t in floats if (found := group_of.get(t)) is not None}.values():
+            group = other + group
+            groups = [kept for kept in groups if kept is not other]
+        groups.append(group)
+        for member in group:
+            group_of.update({t: group for t in (*member.inputs, *member.outputs) if t is not None and _is_float(t)})
+    outside = {tensor for tensor in (*graph.inputs, *graph.outputs) if tensor.dtype == np.float32}
+    return [
+        sorted(group, key=lambda operator: operator.index)
+        for group in groups
+        if len(group) > 1 and not any(t in outside for o in group for t in (*o.inputs, *o.outputs) if t is not None)
+    ]
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return not tensor.is_constant and tensor.dtype == np.float32

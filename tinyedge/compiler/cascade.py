@@ -1,0 +1,232 @@
+"""Layers that run together, a stripe of rows at a time, so that the images between them never exist whole.
+
+Each image within a cascade has a buffer of as many rows as its readers need at a time. No row is computed twice: rows
+of a buffer that are still needed move to its begin when the next ones come (`te_cascade.h`). Lin et al., "MCUNetV2:
+Memory-Efficient Patch-based Inference" (2021), run patches of an image through its first layers and compute their
+borders again; here a patch is as wide as the image and its border is kept.
+
+To the planner a cascade is one call: with inputs, an output that may lie over one of them, and the buffers as scratch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tinyedge.compiler.kernels import fit_to_stripes
+from tinyedge.compiler.kernels.stripe_form import StripForm, stripe_form
+from tinyedge.compiler.memory.arena import aligned
+from tinyedge.ops.kernel_call import KernelCall, Overlap
+from tinyedge.ops.window import PIXEL, Window
+from tinyedge.tflite.graph import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class StreamImage:
+    """An image that a cascade reads, makes or holds in part.
+
+    Attributes:
+        tensor: The whole image, (1, height, width, channels).
+        sources: The images that its layer reads, by their indices; none for an image from outside.
+        window: From their rows to its own.
+    """
+
+    tensor: Tensor
+    sources: tuple[int, ...]
+    window: Window
+
+    @property
+    def height(self) -> int:
+        """Rows of the whole image."""
+        return self.tensor.shape[1]
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row."""
+        return self.tensor.bytes // self.height
+
+    @property
+    def reach(self) -> int:
+        """Rows of the sources from the first under a row to the last."""
+        return (self.window.taps - 1) * self.window.dilation + 1
+
+    def rows_under(self, begin: int, end: int, height: int) -> range:
+        """Rows of a source of some height under the rows from `begin` to `end`, of which there is at least one."""
+        origin = begin * self.window.stride - self.window.pad_before
+        last = (end - 1) * self.window.stride - self.window.pad_before + self.reach
+        return range(max(origin, 0), min(last, height))
+
+    def first_under(self, row: int) -> int:
+        """The first row of a source that a row or a later one needs."""
+        return max(row * self.window.stride - self.window.pad_before, 0)
+
+
+@dataclass
+class Stripe:
+    """Rows of an image in one stripe of a cascade.
+
+    Attributes:
+        begin: The first row to make.
+        end: Up to here rows are made.
+        held: The first row in its buffer.
+        needed: The first row that this stripe or a later one reads.
+    """
+
+    begin: int
+    end: int
+    held: int
+    needed: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many to make."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """Some consecutive calls, executed a stripe at a time.
+
+    Attributes:
+        calls: In execution order, each with the members that it has for whole images.
+        forms: How each makes a stripe.
+        rows: Of the output in a stripe; the last one may have fewer.
+        images: Those from outside, then the output of each call.
+        stripes: What becomes of each image in each stripe.
+        buffers: By image, where its buffer begins in the scratch; None for one that is whole: those from outside and
+            the cascade's output.
+        kernel_scratch: Where the working memory of the kernels begins, which they share.
+        scratch_bytes: Buffers and working memory.
+        overlaps: As those of a call, for `inputs`.
+    """
+
+    calls: tuple[KernelCall, ...]
+    forms: tuple[StripForm, ...]
+    rows: int
+    images: tuple[StreamImage, ...]
+    stripes: tuple[tuple[Stripe, ...], ...]
+    buffers: tuple[int | None, ...]
+    kernel_scratch: int
+    scratch_bytes: int
+    overlaps: tuple[Overlap, ...]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The images from outside."""
+        return tuple(image.tensor for image in self.images[: -len(self.calls)])
+
+    @property
+    def output(self) -> Tensor:
+        """The only image that is written whole."""
+        return self.calls[-1].output
+
+    @property
+    def name(self) -> str:
+        """The first and the last layer's."""
+        return f"{self.calls[0].name} to {self.calls[-1].name}"
+
+
+Step = KernelCall | Cascade
+"""What the planner gives memory to and `model.c` runs after one another."""
+
+
+def layers_of(steps: Sequence[Step]) -> list[KernelCall]:
+    """All calls, in execution order."""
+    return [call for step in steps for call in (step.calls if isinstance(step, Cascade) else (step,))]
+
+
+def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
+    """Join consecutive calls to a cascade.
+
+    Args:
+        calls: At least two; what all but the last write has to be read by others of them, and by no one else.
+        rows: Of the output in a stripe, at least 1.
+
+    Returns:
+        The cascade; None if a call cannot make stripes, or a tensor is read in another shape than it was written.
+    """
+    forms = [form for call in calls if (form := stripe_form(call)) is not None]
+    images = _images(calls, forms) if len(forms) == len(calls) else None
+    if images is None:
+        return None
+    outside = len(images) - len(calls)
+    stripes = [tuple(stripe) for stripe in _stripes(images, rows)]
+    heights = [{stripe[index].rows for stripe in stripes} for index in range(len(images))]
+    fitted = [fit_to_stripes(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
+    buffers: list[int | None] = [None] * len(images)
+    end = 0
+    for index in range(outside, len(images) - 1):
+        buffers[index] = end
+        end += aligned(images[index].row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
+    return Cascade(
+        calls=tuple(fitted),
+        forms=tuple(forms),
+        rows=rows,
+        images=tuple(images),
+        stripes=tuple(stripes),
+        buffers=tuple(buffers),
+        kernel_scratch=end,
+        scratch_bytes=end + max(call.scratch_bytes for call in fitted),
+        overlaps=tuple(_overlaps(calls[-1], images, outside, stripes)),
+    )
+
+
+def _images(calls: Sequence[KernelCall], forms: Sequence[StripForm]) -> list[StreamImage] | None:
+    """The images from outside, then those that the calls make."""
+    made = {call.output.storage for call in calls}
+    outside = dict.fromkeys(tensor for call in calls for tensor in call.inputs if tensor.storage not in made)
+    index_of = {tensor.storage: index for index, tensor in enumerate(outside)}
+    if len(index_of) < len(outside):
+        return None  # Two views of one tensor.
+    images = [StreamImage(tensor, (), PIXEL) for tensor in outside]
+    for call, form in zip(calls, forms, strict=True):
+        sources = tuple(index_of[tensor.storage] for tensor in call.inputs)
+        if any(images[index].tensor.shape != t.shape for index, t in zip(sources, call.inputs, strict=True)):
+            return None
+        index_of[call.output.storage] = len(images)
+        images.append(StreamImage(call.output, sources, form.window))
+    return images
+
+
+def _stripes(images: Sequence[StreamImage], rows: int) -> Iterator[list[Stripe]]:
+    """What te_cascade_advance() does, stripe by stripe."""
+    now = [Stripe(0, 0 if image.sources else image.height, 0) for image in images]
+    for until in range(rows, images[-1].height + rows, rows):
+        now = [Stripe(stripe.end, stripe.end, stripe.held, needed=stripe.end) for stripe in now]
+        now[-1].end = min(until, images[-1].height)
+        for image, stripe in zip(reversed(images), reversed(now), strict=True):
+            for source in image.sources:
+                if stripe.rows:
+                    under = image.rows_under(stripe.begin, stripe.end, images[source].height)
+                    now[source].end = max(now[source].end, under.stop)
+                now[source].needed = min(now[source].needed, image.first_under(stripe.begin))
+        for image, stripe in zip(images, now, strict=True):
+            if image.sources and image is not images[-1]:
+                stripe.held = max(stripe.held, stripe.needed)
+        yield now
+
+
+def _overlaps(
+    last: KernelCall, images: Sequence[StreamImage], outside: int, stripes: Sequence[Sequence[Stripe]]
+) -> Iterator[Overlap]:
+    """How the output may lie over the images from outside.
+
+    The rows of a stripe are read before the last layer writes, but for those that this layer reads itself from outside:
+    there the output may begin exactly where the image does, if the kernel allows it.
+    """
+    output = images[-1]
+    for index, image in enumerate(images[:outside]):
+        readers = [at for at, other in enumerate(images[:-1]) if index in other.sources]
+        leads = [0]
+        for stripe in stripes:
+            # What the next stripes read: a layer that is done reads no more.
+            later = [images[at].first_under(stripe[at].end) for at in readers if stripe[at].end < images[at].height]
+            if later:
+                leads.append(stripe[-1].end * output.row_bytes - min(later) * image.row_bytes)
+        if index not in output.sources:
+            yield Overlap(index, min(max(leads), output.tensor.bytes))
+        elif max(leads) == 0 and _may_run_in_place(last, image.tensor):
+            yield Overlap(index, None)
+
+
+def _may_run_in_place(call: KernelCall, tensor: Tensor) -> bool:
+    in_place = {overlap.input for overlap in call.overlaps if overlap.write_ahead_bytes is None}
+    return all(at in in_place for at, other in enumerate(call.inputs) if other.storage is tensor.storage)

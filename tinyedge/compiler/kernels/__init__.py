@@ -1,0 +1,47 @@
+"""From portable kernel calls to those that use a processor's instructions: one file an instruction set.
+
+A set maps a call to a faster one with the same bits, or returns it as it is where it has none. The lowerings know no
+processor, and the planner and the emitter take either.
+"""
+
+from collections.abc import Callable, Collection
+
+from tinyedge.compiler.kernels.dsp import limit_depthwise_rows, use_dsp
+from tinyedge.compiler.kernels.mve import fit_depthwise_tile, use_mve
+from tinyedge.errors import ConfigError
+from tinyedge.ops.kernel_call import KernelCall
+
+PORTABLE = "portable"
+
+_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
+
+INSTRUCTION_SETS = tuple(_SETS)
+"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33).
+`mve`: Armv8.1-M with the vector extension (Cortex-M55, M85)."""
+
+
+def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:
+    """Choose the fastest kernels that an instruction set has.
+
+    Args:
+        calls: As lowered.
+        instruction_set: One of `INSTRUCTION_SETS`.
+
+    Raises:
+        ConfigError: There is no such set.
+    """
+    if instruction_set not in _SETS:
+        raise ConfigError(f"no instruction set {instruction_set}: give one of {', '.join(INSTRUCTION_SETS)}")
+    return [_SETS[instruction_set](call) for call in calls]
+
+
+def fit_to_stripes(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Give a call the scratch that it needs where it makes so many output rows at a time.
+
+    Args:
+        call: With the scratch for its whole output.
+        heights: Rows of each stripe, in any order.
+    """
+    if call.function == "te_depthwise_conv2d_s8_dsp":
+        return limit_depthwise_rows(call, max(heights))
+    return fit_depthwise_tile(call, heights) if call.function == "te_depthwise_conv2d_s8_mve" else call

@@ -1,0 +1,236 @@
+"""Filters in the order in which the DSP kernels read them; firmware/kernels/te_gemm_s8_dsp.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.tflite.fixed_point import requantise, wrap_int32
+
+# Sums, and half a unit on top of them, have to stay within 32 bits.
+_MAX_SUM = 2**30
+# Less, doubled and less 2^32, is no int32.
+_MIN_MULTIPLIER = 2**30
+# A plain cascade has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
+_PLAIN_BIAS_BITS = 24
+_DEPTHWISE3_BIAS_BITS = 19
+# SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
+_STEP_ORDER = (0, 2, 1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFilters:
+    """The cascades of all pairs of channels.
+
+    Attributes:
+        cascade: uint32 words, group by group.
+        plain: As in te_gemm_s8_dsp.h: `Factors.plain`, and the biases fit.
+        words: The depth in units of four values.
+    """
+
+    cascade: np.ndarray
+    plain: bool
+    words: int
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """How the accumulators of each channel become outputs, one entry a channel.
+
+    Attributes:
+        filters: (channels, depth), those of channels with a factor of 0 made 0.
+        biases: Their accumulators start here: the bias less what the input's zero point adds.
+        multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
+        right_shifts: In [0, 31].
+        left_shifts: All 0 where `plain`.
+        plain: Whether every right shift is at least 1, no left shift is needed and the limits are those of 8 bits.
+    """
+
+    filters: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    right_shifts: np.ndarray
+    left_shifts: np.ndarray
+    plain: bool
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How accumulators become outputs where all have one factor; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+    left_shift: int
+    plain: bool
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of one factor for outputs of the full range.
+
+    Args:
+        multiplier: 0 or in [2^30, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: No sum is larger in magnitude.
+
+    Returns:
+        The constants, or None where the instructions may not give the reference's bits.
+    """
+    right, left = max(-shift, 0), max(shift, 0)
+    if multiplier < _MIN_MULTIPLIER or largest << left >= _MAX_SUM:
+        return None
+    half = 1 << right >> 1
+    with_zero_point = half + output_zero_point * 2**right
+    plain = right >= 1 and abs(with_zero_point) < _MAX_SUM
+    # As an int32 that holds the lower 32 bits.
+    return Factor(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
+
+
+def prepare_factors(
+    filters: np.ndarray,
+    bias: np.ndarray,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    input_zero_point: int,
+    output_zero_point: int,
+    full_range: bool,
+) -> Factors | None:
+    """Work out the constants of requantisation.
+
+    Args:
+        filters: (channels, depth) int8.
+        bias: (channels).
+        multipliers: (channels), 0 or in [2^30, 2^31).
+        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        input_zero_point: What a padded input is.
+        output_zero_point: Added to every output.
+        full_range: Whether outputs are limited to [-128, 127].
+
+    Returns:
+        The constants, or None where a sum may leave the range in which the instructions give the reference's bits.
+    """
+    filters, bias = filters.copy(), bias.astype(np.int64)
+    multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
+    # Pruned channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
+    for channel in np.flatnonzero((multipliers == 0) | ~filters.any(axis=1)):
+        above = requantise(int(bias[channel]), int(multipliers[channel]), int(shifts[channel]))
+        above = min(max(wrap_int32(above + output_zero_point), -128), 127) - output_zero_point
+        filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+    weights = filters.astype(np.int64)
+    biases = bias - input_zero_point * weights.sum(axis=1)
+    largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
+    right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
+    if np.any(largest * 2.0**left >= _MAX_SUM) or np.any(multipliers < _MIN_MULTIPLIER):
+        return None
+    with_zero_point = 2 ** np.maximum(right - 1, 0) + output_zero_point * 2**right
+    plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < _MAX_SUM))
+    return Factors(
+        filters=filters,
+        biases=biases,
+        multipliers=2 * multipliers - 2**32,
+        right_shifts=right,
+        left_shifts=left,
+        plain=plain,
+    )
+
+
+def pack_filters(factors: Factors, groups: int) -> PackedFilters:
+    """Pack filters, biases and factors as `te_gemm_s8_dsp` reads them.
+
+    Args:
+        factors: Of filters (channels, depth); the channels of each group follow those of the group before.
+        groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
+    """
+    filters = factors.filters
+    channels, depth = filters.shape
+    words = -(-depth // 4)
+    plain = factors.plain and _fit(factors.biases, _PLAIN_BIAS_BITS)
+    parts = [_padded(filters, words), factors.biases, factors.multipliers, factors.right_shifts, factors.left_shifts]
+    cascades = []
+    for first in range(0, channels, channels // groups):
+        members = [values[first : first + channels // groups] for values in parts]
+        if len(members[0]) % 2:
+            members = [np.concatenate([values, np.zeros_like(values[:1])]) for values in members]
+        cascades.append((_plain_cascade if plain else _general_cascade)(*members))
+    return PackedFilters(np.concatenate(cascades), plain, words)
+
+
+def pack_depthwise3(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of a 3x3 kernel.
+
+    Args:
+        factors: Of filters (channels, 9), `plain`.
+
+    Returns:
+        uint32 words, (channels, 4), or (channels, 5) where a bias is large.
+    """
+    narrow = _fit(factors.biases, _DEPTHWISE3_BIAS_BITS)
+    biases = factors.biases if narrow else np.zeros_like(factors.biases)
+    weights = factors.filters.view(np.uint8).astype(np.int64)  # (channels, 9)
+    words = weights[:, :8].reshape(-1, 2, 4) @ (1 << np.arange(0, 32, 8))
+    last = weights[:, 8] + (factors.right_shifts << 8) + (biases << 13)
+    columns = [*words.T, last, factors.multipliers, *([] if narrow else [factors.biases])]
+    return _words(np.stack(columns, axis=1))
+
+
+def _fit(values: np.ndarray, bits: int) -> bool:
+    return bool(np.all(np.abs(values) < 1 << (bits - 1)))
+
+
+def _padded(filters: np.ndarray, words: int) -> np.ndarray:
+    """Return (channels, 4 * words): weights of 0 where the depth ends."""
+    return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
+
+
+def _plain_cascade(
+    filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, _: np.ndarray
+) -> np.ndarray:
+    """Return the words of one group of an even number of channels."""
+    biases = (biases << 8) + np.maximum(right_shifts - 1, 0)  # Channels of zeros have no shift.
+    pairs = [_words(biases).reshape(-1, 2), _steps(filters), _words(multipliers).reshape(-1, 2)]
+    cascade: np.ndarray = np.concatenate(pairs, axis=1)
+    return cascade.ravel()
+
+
+def _general_cascade(
+    filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, left_shifts: np.ndarray
+) -> np.ndarray:
+    """Return the words of one group of an even number of channels."""
+    shifts = (right_shifts + (left_shifts << 16)).reshape(-1, 2) @ (1, 256)  # (pairs)
+    pairs = [
+        _words(biases).reshape(-1, 2),
+        _steps(filters),
+        _words(multipliers).reshape(-1, 2),
+        _words(shifts[:, None]),
+    ]
+    cascade: np.ndarray = np.concatenate(pairs, axis=1)
+    return cascade.ravel()
+
+
+def _steps(filters: np.ndarray) -> np.ndarray:
+    """Return (pairs, steps) words of weights."""
+    steps = filters.reshape(len(filters) // 2, 2, -1, 4)[..., _STEP_ORDER].reshape(len(filters) // 2, 2, -1, 2)
+    bytes_of_steps = np.ascontiguousarray(steps.transpose(0, 2, 3, 1))  # (pairs, steps, first or second value, channel)
+    words: np.ndarray = bytes_of_steps.view(np.uint8).reshape(len(steps), -1).view("<u4")
+    return words
+
+
+def pack_depthwise(factors: Factors) -> np.ndarray:
+    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of any kernel.
+
+    Args:
+        factors: Of filters (channels, kernel_h * kernel_w).
+
+    Returns:
+        uint32 words, (channels, 3 + words of weights).
+    """
+    parts = (factors.biases, factors.multipliers, factors.right_shifts + 256 * factors.left_shifts)
+    weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
+    packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
+    return packed
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    words: np.ndarray = (values % 2**32).astype(np.uint32)
+    return words

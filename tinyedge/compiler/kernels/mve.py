@@ -1,0 +1,265 @@
+"""The vector extension of Armv8.1-M (MVE, "Helium"): sixteen 8-bit multiply-accumulates an instruction."""
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.fields import integers, values, without
+from tinyedge.compiler.kernels.mve_packing import (
+    CHUNK,
+    Factors,
+    pack_depthwise,
+    pack_filters,
+    prepare_factor,
+    prepare_factors,
+)
+from tinyedge.ops.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.ops.overlap import in_place, row_lag
+from tinyedge.ops.window import Window
+
+# Rows and columns of an image that one vector holds of a channel.
+_WINDOW = 4
+# (multiplier, shift) of the factor 1/2.
+_HALF = (2**30, 0)
+# Offsets of eight values have 16 bits.
+_MAX_GATHER_STRIDE = (2**16 - 1) // 7
+# Then the sum of so many int8 values fits 16 bits.
+_MAX_MEAN_COUNT = 255
+
+
+def use_mve(call: KernelCall) -> KernelCall:
+    """Return the call of the `_mve` kernel with the same result, else of the `_dsp` one, or the call itself."""
+    choose = _KERNELS.get(call.function)
+    chosen = None if choose is None else choose(call)
+    return use_dsp(call) if chosen is None else chosen
+
+
+def _conv2d(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    window = integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
+    groups = in_c // group_c
+    factors = _factors(fields, values(fields, "weights").reshape(out_c, -1))
+    if factors is None:
+        return None
+    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+        return _rows(call, factors, batches * in_h * in_w, in_c, out_c)
+    packed = pack_filters(factors, groups)
+    return dataclasses.replace(
+        call,
+        function="te_conv2d_s8_mve",
+        struct="te_conv2d_mve_params",
+        fields={
+            **without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            "group_words": packed.size // groups,
+            "packed": ConstantArray(packed),
+        },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
+        scratch_bytes=2 * _round_up(factors.filters.shape[1], CHUNK),
+    )
+
+
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    in_c, out_h, multiplier_c = integers(fields, "in_c", "out_h", "multiplier_c")
+    kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
+    stride_h, stride_w, dilation_h, dilation_w, pad_top = integers(
+        fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top"
+    )
+    weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
+        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
+    dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
+    if multiplier_c != 1 or max(kernel) > _WINDOW or dilated:
+        return None
+    factors = _factors(fields, weights)
+    if factors is None:
+        return None
+    two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
+    kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
+    columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
+    vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
+    return dataclasses.replace(
+        call,
+        function="te_depthwise_conv2d_s8_mve",
+        struct="te_depthwise_conv2d_mve_params",
+        fields={
+            **without(kept, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            "two_rows": int(two_rows),
+            "columns": columns,
+            "packed": ConstantArray(pack_depthwise(factors, (kernel_h, kernel_w))),
+        },
+        overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
+        scratch_bytes=_tile_bytes(columns),
+    )
+
+
+def fit_depthwise_tile(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Return a depthwise convolution with the tile that it needs to make so many output rows at a time."""
+    columns = _tile_columns(call.fields, heights)
+    return dataclasses.replace(call, fields={**call.fields, "columns": columns}, scratch_bytes=_tile_bytes(columns))
+
+
+def _tile_columns(fields: Fields, heights: Collection[int]) -> int:
+    """How many columns of a tile are written or read where output rows are made so many at a time."""
+    in_w, out_w, stride_w, pad_left, two_rows = integers(fields, "in_w", "out_w", "stride_w", "pad_left", "two_rows")
+    # Four outputs of a row at a time, or two of each of two rows; then an odd row at the end is alone.
+    alone = not two_rows or any(height % 2 for height in heights)
+    last = max(_round_up(out_w, 2) - 2 if two_rows else 0, _round_up(out_w, 4) - 1 if alone else 0)
+    return max(pad_left + in_w, last * stride_w + _WINDOW)
+
+
+def _tile_bytes(columns: int) -> int:
+    return 64 * columns + 16
+
+
+def _fully_connected(call: KernelCall) -> KernelCall | None:
+    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return None
+    factors = _factors(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
+    return None if factors is None else _rows(call, factors, batches, in_c, out_c)
+
+
+def _batch_matmul(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    depth, cols, lhs_step, rhs_step = integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    factor = prepare_factor(*integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
+    if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
+        return None
+    whole = _round_up(depth, CHUNK)
+    return dataclasses.replace(
+        call,
+        function="te_batch_matmul_s8_mve",
+        struct="te_batch_matmul_mve_params",
+        fields={
+            **without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+        scratch_bytes=_round_up(cols, 4) * (whole + 16) + 2 * whole,
+    )
+
+
+def _mean(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    (outer, batches, channels), kept = _tuple(fields, "kept_dims"), _tuple(fields, "kept_strides")
+    (*inner, count), (*_, step) = _tuple(fields, "reduced_dims"), _tuple(fields, "reduced_strides")
+    image = count * channels
+    dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
+    input_zero_point, *requantisation = integers(fields, "input_zero_point", "multiplier", "shift", "output_zero_point")
+    factor = prepare_factor(*requantisation, largest=255 * count)
+    if not dense or count > _MAX_MEAN_COUNT or factor is None:
+        return None
+    return dataclasses.replace(
+        call,
+        function="te_mean_s8_mve",
+        struct="te_mean_mve_params",
+        fields={
+            "batches": batches,
+            "count": count,
+            "channels": channels,
+            "offset": -input_zero_point * count,
+            "multiplier": factor.multiplier,
+            "rounding": factor.rounding,
+            "left_shift": 24 - factor.right_shift,
+        },
+        overlaps=(),
+    )
+
+
+def _add(call: KernelCall) -> KernelCall | None:
+    fields = call.fields
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    constant = fields["constant1"] is not None or fields["constant2"] is not None
+    if repeats or constant or integers(fields, "output_min", "output_max") != (-128, 127):
+        return None
+    names = ("multiplier", "shift", "zero_point")
+    operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
+    # The operand of the larger scale comes last: it has the factor 1/2.
+    operands.sort(key=lambda operand: operand[1:3] == _HALF)
+    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
+    factor = prepare_factor(
+        *integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
+    )
+    is_equal = (multiplier, shift) == _HALF
+    if tuple(exact_factor) != _HALF or factor is None or not (shift < 0 or is_equal):
+        return None
+    # A factor of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
+    unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
+    return dataclasses.replace(
+        call,
+        function="te_add_s8_mve",
+        struct="te_add_mve_params",
+        fields={
+            "count": call.output.elements,
+            "scaled_unit": unit,
+            "scaled_offset": -zero_point * unit,
+            "scaled_rounding": 2 ** (right_shift - 1),
+            "scaled_multiplier": multiplier,
+            "scaled_left_shift": -right_shift,
+            "exact_offset": -exact_zero_point * 2**19,
+            "output_rounding": factor.rounding,
+            "output_multiplier": factor.multiplier,
+            "output_left_shift": 24 - factor.right_shift,
+        },
+        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
+    )
+
+
+def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) -> KernelCall:
+    return dataclasses.replace(
+        call,
+        function="te_fully_connected_s8_mve",
+        struct="te_fully_connected_mve_params",
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: call.fields[name] for name in ("output_min", "output_max")},
+            "packed": ConstantArray(pack_filters(factors)),
+        },
+        scratch_bytes=0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK),
+    )
+
+
+def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
+    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
+    return prepare_factors(
+        filters,
+        None if fields["bias"] is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+    )
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit
+
+
+def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
+    found = fields[name]
+    assert isinstance(found, tuple)
+    return found
+
+
+_KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
+    "te_add_s8": _add,
+    "te_batch_matmul_s8": _batch_matmul,
+    "te_conv2d_s8": _conv2d,
+    "te_depthwise_conv2d_s8": _depthwise_conv2d,
+    "te_fully_connected_s8": _fully_connected,
+    "te_mean_s8": _mean,
+}

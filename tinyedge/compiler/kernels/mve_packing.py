@@ -1,0 +1,178 @@
+"""Filters in the order in which the MVE kernels read them; firmware/kernels/te_gemm_s8_mve.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, clamp, requantise
+
+CHUNK = 16
+"""Values of the depth that one instruction multiplies."""
+
+# Sums, and half a unit on top of them, have to stay within 32 bits.
+_MAX_SUM = 2**30
+# Channels whose accumulators are turned into outputs together.
+_LANES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """How the accumulators of each channel become outputs, one entry a channel.
+
+    Attributes:
+        filters: (channels, depth) int8, made 0 where the output is the same whatever comes in.
+        biases: Their accumulators start here: the bias less what the input's zero point adds.
+        multipliers: In [0, 2^31).
+        roundings: Half a unit of the right shift, and above it the output's zero point, or the only output.
+        right_shifts: In [1, 31].
+    """
+
+    filters: np.ndarray
+    biases: np.ndarray
+    multipliers: np.ndarray
+    roundings: np.ndarray
+    right_shifts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How every sum becomes an output; see `Factors`."""
+
+    multiplier: int
+    rounding: int
+    right_shift: int
+
+
+def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+    """Work out the constants of a requantisation that all channels share.
+
+    Args:
+        multiplier: In [0, 2^31).
+        shift: In [-31, 31].
+        output_zero_point: Added to every output.
+        largest: The largest sum.
+
+    Returns:
+        The constants, or None as `prepare_factors` does.
+    """
+    if shift > -1 or largest >= _MAX_SUM:
+        return None
+    rounding = 2 ** (-shift - 1) + output_zero_point * 2**-shift
+    return Factor(multiplier, rounding, -shift) if abs(rounding) < _MAX_SUM else None
+
+
+def prepare_factors(
+    filters: np.ndarray,
+    bias: np.ndarray | None,
+    multipliers: np.ndarray,
+    shifts: np.ndarray,
+    *,
+    input_zero_point: int,
+    output_zero_point: int,
+) -> Factors | None:
+    """Work out the constants of requantisation.
+
+    Args:
+        filters: (channels, depth) int8.
+        bias: (channels) or None for zeros.
+        multipliers: (channels), in [0, 2^31).
+        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        input_zero_point: What a padded input is.
+        output_zero_point: Added to every output.
+
+    Returns:
+        The constants, or None where the instructions would not give the reference's bits: a factor of 1/2 or more, or
+        accumulators that may leave their range.
+    """
+    weights = filters.astype(np.int64)
+    biases = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
+    reach = 128 * np.abs(weights).sum(axis=1)
+    multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
+    # Converters write channels of weights 0 with biases that no sum should be added to.
+    constants = [
+        _only_output(int(low), int(high), int(multiplier), int(shift), output_zero_point)
+        for low, high, multiplier, shift in zip(biases - reach, biases + reach, multipliers, shifts, strict=True)
+    ]
+    is_constant = np.array([value is not None for value in constants])
+    if np.any(~is_constant & (np.abs(biases) + reach >= _MAX_SUM)):
+        return None
+    right = np.where(is_constant, 1, -shifts)
+    zero_points = np.array([output_zero_point if value is None else value for value in constants])
+    roundings = 2 ** np.maximum(right - 1, 0) + zero_points * 2 ** np.maximum(right, 0)
+    if np.any(right < 1) or np.any(np.abs(roundings) >= _MAX_SUM):
+        return None
+    return Factors(
+        filters=np.where(is_constant[:, None], 0, filters).astype(np.int8),
+        biases=np.where(is_constant, 0, biases),
+        multipliers=np.where(is_constant, 0, multipliers),
+        roundings=roundings,
+        right_shifts=right,
+    )
+
+
+def _only_output(low: int, high: int, multiplier: int, shift: int, zero_point: int) -> int | None:
+    """The output, within 8 bits, that all accumulators from `low` to `high` have; None where there are several."""
+    if low < INT32_MIN or high > INT32_MAX or max(-low, high) << max(shift, 0) > INT32_MAX:
+        return None
+    ends = [clamp(requantise(end, multiplier, shift) + zero_point, -128, 127) for end in (low, high)]
+    return ends[0] if ends[0] == ends[1] else None
+
+
+def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
+    """Pack filters, biases and factors of `te_gemm2_full_s8_mve` and its kin.
+
+    Args:
+        factors: The channels of each group follow those of the group before.
+        groups: Each is packed by itself, so that what it lacks to fours of channels is zeros.
+
+    Returns:
+        uint32 words, group by group.
+    """
+    channels, depth = factors.filters.shape
+    depth_padding = -depth % CHUNK
+    cascades = []
+    for first in range(0, channels, channels // groups):
+        members = slice(first, first + channels // groups)
+        lanes = -len(factors.biases[members]) % _LANES
+        filters = np.pad(factors.filters[members], ((0, lanes), (0, depth_padding)))
+        constants = np.stack(
+            [
+                factors.biases[members],
+                factors.multipliers[members],
+                factors.roundings[members],
+                24 - factors.right_shifts[members],
+            ]
+        )
+        constants = np.pad(constants, ((0, 0), (0, lanes)))
+        fours = len(filters) // _LANES
+        weights = filters.reshape(fours, _LANES, -1, CHUNK).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, CHUNK)
+        words = np.ascontiguousarray(weights).view(np.uint8).reshape(fours, -1).view("<u4")
+        factor_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
+        cascades.append(np.concatenate([words, factor_words], axis=1).ravel())
+    return np.concatenate(cascades)
+
+
+def pack_depthwise(factors: Factors, kernel: tuple[int, int]) -> np.ndarray:
+    """Pack filters, biases and factors of `te_depthwise2_full_s8_mve` and its kin.
+
+    Args:
+        factors: The depth is the taps, row by row.
+        kernel: (height, width), up to 4 each.
+
+    Returns:
+        uint32 words, channel by channel.
+    """
+    channels = len(factors.filters)
+    by_columns = np.zeros((channels, 4, 4), np.int8)
+    by_columns[:, : kernel[1], : kernel[0]] = factors.filters.reshape(channels, *kernel).transpose(0, 2, 1)
+    taps = by_columns.view(np.uint8).reshape(channels, 16).view("<u4")
+    constants = [factors.biases, factors.multipliers, factors.roundings, 24 - factors.right_shifts]
+    zero = np.zeros((channels, 1), np.uint32)
+    packed: np.ndarray = np.concatenate([zero, taps, as_words(np.stack(constants, axis=1))], axis=1).ravel()
+    return packed
+
+
+def as_words(values: np.ndarray) -> np.ndarray:
+    """Integers modulo 2^32."""
+    words: np.ndarray = (values % 2**32).astype(np.uint32)
+    return words

@@ -1,0 +1,214 @@
+"""The buffers of a network, which of them may share memory and how, and the least that they take."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+ARENA_ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that is needed from one step to another.
+
+    Attributes:
+        bytes: How much.
+        first: The step that writes it.
+        last: The last step that reads it; it may be reused from the next step on.
+    """
+
+    bytes: int
+    first: int
+    last: int
+
+    def overlaps(self, other: "Buffer") -> bool:
+        """Whether both are needed at the same time."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class InPlaceAlias:
+    """Two buffers that may share memory in the step that writes one and is the last to read the other.
+
+    Of no effect where another step reads the input later.
+
+    Attributes:
+        output: The index of the buffer written.
+        input: The index of the buffer read.
+        write_ahead_bytes: The output may begin at least so far below the input, and lie over it; None: it may begin
+            exactly where the input does.
+    """
+
+    output: int
+    input: int
+    write_ahead_bytes: int | None
+
+
+def aligned(size: int) -> int:
+    """Round `size` up to the arena's alignment."""
+    return -(-size // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
+
+
+def lower_bound(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> int:
+    """The least that the buffers alive at one step take, each overlap used in full, at the step that needs most.
+
+    An output of o bytes and an input of i bytes take max(o, i) in place, max(o, i + lead) with a lead, and o + i apart.
+    What several steps need together may be more, so a plan above this bound may still be optimal.
+    """
+    saved = _savings(buffers, _effective(buffers, aliases))
+    return max(
+        (
+            sum(aligned(b.bytes) for b in buffers if b.first <= step <= b.last) - saved.get(step, 0)
+            for step in {b.first for b in buffers}
+        ),
+        default=0,
+    )
+
+
+def _effective(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> list[InPlaceAlias]:
+    """Those of inputs that die as their output is written."""
+    return [h for h in aliases if buffers[h.output].first == buffers[h.input].last and h.output != h.input]
+
+
+def _savings(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> dict[int, int]:
+    """By step, the most bytes that its outputs can share with its inputs.
+
+    An output that begins where an input does cannot begin where another one does; it may lie over several by leads.
+    """
+    shared: dict[int, tuple[int, int]] = {}
+    for alias in aliases:
+        size, other = aligned(buffers[alias.output].bytes), aligned(buffers[alias.input].bytes)
+        exact, leading = shared.get(alias.output, (0, 0))
+        if alias.write_ahead_bytes is None:
+            exact = max(exact, min(size, other))
+        else:
+            leading += max(0, size + other - max(size, other + aligned(alias.write_ahead_bytes)))
+        shared[alias.output] = exact, leading
+    savings: dict[int, int] = {}
+    for output, (exact, leading) in shared.items():
+        step = buffers[output].first
+        savings[step] = savings.get(step, 0) + min(exact + leading, aligned(buffers[output].bytes))
+    return savings
+
+
+Fusion = dict[int, int]
+"""By output, the input in whose place it is written."""
+
+
+class Arena:
+    """What any plan has to keep to, in multiples of the alignment.
+
+    Attributes:
+        buffers: All that lives in it.
+        aliases: Those of inputs that die as their output is written.
+        sizes: Of the buffers.
+        bound: Their lower bound.
+        savings: By step, how much outputs may share with inputs by their leads.
+        gaps: For a buffer, those that are needed at the same time, each with how far it has to begin above the buffer
+            if it is the upper of the two.
+        choices: By output, the inputs where it may begin exactly.
+    """
+
+    def __init__(self, buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> None:
+        self.buffers = buffers
+        self.aliases = _effective(buffers, aliases)
+        self.sizes = [aligned(buffer.bytes) for buffer in buffers]
+        self.bound = lower_bound(buffers, aliases)
+        self.savings = _savings(buffers, [h for h in self.aliases if h.write_ahead_bytes is not None])
+        self.gaps: list[dict[int, int]] = [
+            {j: size for j, other in enumerate(buffers) if j != i and buffer.overlaps(other)}
+            for i, (buffer, size) in enumerate(zip(buffers, self.sizes, strict=True))
+        ]
+        self.choices: dict[int, list[int]] = {}
+        for alias in self.aliases:
+            if alias.write_ahead_bytes is None:
+                self.choices.setdefault(alias.output, []).append(alias.input)
+            else:
+                upper = self.gaps[alias.output]
+                upper[alias.input] = min(upper[alias.input], aligned(alias.write_ahead_bytes))
+
+    def height(self, offsets: Sequence[int]) -> int:
+        """The end of the highest buffer."""
+        return max(offset + size for offset, size in zip(offsets, self.sizes, strict=True))
+
+    def window(self, seen: Sequence[int], begin: int, end: int) -> "Arena":
+        """Of some buffers, from one step to another."""
+        at = {index: position for position, index in enumerate(seen)}
+        buffers = [Buffer(b.bytes, max(b.first, begin), min(b.last, end)) for b in (self.buffers[i] for i in seen)]
+        aliases = [
+            InPlaceAlias(at[h.output], at[h.input], h.write_ahead_bytes)
+            for h in self.aliases
+            if begin <= self.buffers[h.output].first <= end
+        ]
+        return Arena(buffers, aliases)
+
+    def fusions(self) -> Iterator[Fusion]:
+        """Every way to write outputs in the places of inputs."""
+        outputs = list(self.choices)
+        for inputs in itertools.product(*([*self.choices[output], None] for output in outputs)):
+            yield {o: i for o, i in zip(outputs, inputs, strict=True) if i is not None}
+
+
+class Blocks:
+    """The buffers of an arena, of which some are joined to blocks that begin at one offset and move as one.
+
+    A block goes by the index of one of its members.
+
+    Attributes:
+        members: The buffers of each block.
+        block_of: The block of each buffer.
+        sizes: Of each block at its fullest step.
+        gaps: As those of the arena, between blocks.
+    """
+
+    def __init__(self, arena: Arena, fusion: Fusion) -> None:
+        self.members: dict[int, list[int]] = {index: [index] for index in range(len(arena.buffers))}
+        self.block_of = list(range(len(arena.buffers)))
+        for output, source in fusion.items():
+            self._join(arena, fusion, self.block_of[source], self.block_of[output])
+        self.sizes = {block: max(arena.sizes[i] for i in members) for block, members in self.members.items()}
+        self.gaps: dict[int, dict[int, int]] = {block: {} for block in self.members}
+        for i, gaps in enumerate(arena.gaps):
+            own = self.gaps[self.block_of[i]]
+            for j, gap in gaps.items():
+                other = self.block_of[j]
+                if other != self.block_of[i]:
+                    own[other] = max(own.get(other, 0), gap)
+
+    def _join(self, arena: Arena, fusion: Fusion, block: int, joining: int) -> None:
+        """Join two blocks, unless members of both are needed at the same time and may not begin at one offset."""
+        for i in self.members[joining]:
+            for j in self.members[block]:
+                if j in arena.gaps[i] and fusion.get(i) != j and fusion.get(j) != i:
+                    return
+        if block != joining:
+            for i in self.members[joining]:
+                self.block_of[i] = block
+            self.members[block] += self.members.pop(joining)
+
+    def place(self, order: Sequence[int], limit: int) -> dict[int, int] | None:
+        """Place each block at the lowest offset that the ones before allow; None if one would end above a limit."""
+        offsets: dict[int, int] = {}
+        for index in order:
+            block = self.block_of[index]
+            if block in offsets:
+                continue
+            own = self.gaps[block]
+            taken = sorted(
+                (offsets[other] - gap, offsets[other] + self.gaps[other][block])
+                for other, gap in own.items()
+                if other in offsets
+            )
+            offset = 0
+            for start, end in taken:
+                if offset <= start:
+                    break
+                offset = max(offset, end)
+            if offset + self.sizes[block] > limit:
+                return None
+            offsets[block] = offset
+        return offsets
+
+    def of_buffers(self, offsets: dict[int, int]) -> list[int]:
+        """The offset of each buffer, from those of the blocks."""
+        return [offsets[block] for block in self.block_of]

@@ -1,0 +1,177 @@
+"""Where every activation of a model lives, from the steps of its program."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyedge.compiler.cascade import Step, layers_of
+from tinyedge.compiler.memory.arena import Buffer, InPlaceAlias, lower_bound
+from tinyedge.compiler.memory.planner import place
+from tinyedge.tflite.graph import Graph, Tensor
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """One line of the arena plan.
+
+    Attributes:
+        name: Of the tensor, or "scratch of NAME" for the working memory of a layer, or of a cascade with its buffers.
+        offset: In bytes from the start of the arena.
+        bytes: How much it holds, before alignment.
+        first: The layer that writes it, or the first of a cascade that does; -1 for the model's input.
+        last: The last layer that reads it, or the last of a cascade; the number of layers for the model's output.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryPlan:
+    """Where every activation lives in the arena.
+
+    Attributes:
+        offsets: Byte offset by tensor; views are listed with the offset of the tensor whose memory they share.
+        scratch_offsets: Byte offset of each step's working memory; None where one needs none.
+        tensors: The same as a table, in the order of first use.
+        arena_bytes: The size of the arena.
+        lower_bound_bytes: What the tensors of the fullest layers take at least, each overlap that a kernel allows used
+            in full; no plan of this order of layers needs less.
+    """
+
+    offsets: dict[Tensor, int]
+    scratch_offsets: tuple[int | None, ...]
+    tensors: tuple[PlannedTensor, ...]
+    arena_bytes: int
+    lower_bound_bytes: int
+
+    def alive_bytes(self, layer: int) -> int:
+        """How much of the arena holds tensors that are needed while a layer runs; what two share counts once."""
+        total = covered = 0
+        for start, end in sorted((t.offset, t.offset + t.bytes) for t in self.tensors if t.first <= layer <= t.last):
+            total += max(end - max(start, covered), 0)
+            covered = max(covered, end)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class _Demand:
+    """What a model asks of its arena.
+
+    Attributes:
+        index_of: The buffer of each tensor that has memory of its own.
+        scratch_steps: The steps that need working memory, whose buffers come after those of the tensors.
+        buffers: All of them.
+        aliases: Which outputs may be written over which inputs.
+    """
+
+    index_of: dict[Tensor, int]
+    scratch_steps: list[int]
+    buffers: list[Buffer]
+    aliases: list[InPlaceAlias]
+
+
+def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
+    """Place the activations and the working memory of all layers in one arena.
+
+    Args:
+        graph: After the passes.
+        steps: In execution order.
+    """
+    demand = _demand(graph, steps)
+    placement = place(demand.buffers, demand.aliases)
+    offset_of = {tensor: placement.offsets[index] for tensor, index in demand.index_of.items()}
+    scratch = dict(zip(demand.scratch_steps, placement.offsets[len(demand.index_of) :], strict=True))
+    names = [tensor.name for tensor in demand.index_of]
+    names += [f"scratch of {steps[step].name}" for step in demand.scratch_steps]
+    # The first layer of each step; the output is read after the last one.
+    first = list(itertools.accumulate((len(layers_of([step])) for step in steps), initial=0))
+    last = [-1, *(layer - 1 for layer in first[1:]), first[-1]]
+    first = [-1, *first]
+    table = [
+        PlannedTensor(name, offset, buffer.bytes, first[buffer.first + 1], last[buffer.last + 1])
+        for name, offset, buffer in zip(names, placement.offsets, demand.buffers, strict=True)
+    ]
+    used = {tensor for step in steps for tensor in (*step.inputs, step.output)} | {*graph.inputs, *graph.outputs}
+    return MemoryPlan(
+        offsets={tensor: offset_of[tensor.storage] for tensor in used},
+        scratch_offsets=tuple(scratch.get(step) for step in range(len(steps))),
+        tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
+        arena_bytes=placement.arena_bytes,
+        lower_bound_bytes=placement.lower_bound_bytes,
+    )
+
+
+def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> dict[Tensor, tuple[int, int]]:
+    """The step that writes each tensor and the last that reads it, by the tensors that have memory of their own.
+
+    Args:
+        graph: Its inputs are written by step -1, its outputs read by the one after the last.
+        steps: In execution order.
+    """
+    lifetimes: dict[Tensor, tuple[int, int]] = {tensor.storage: (-1, -1) for tensor in graph.inputs}
+    for at, step in enumerate(steps):
+        for tensor in step.inputs:
+            first, _ = lifetimes[tensor.storage]
+            lifetimes[tensor.storage] = (first, at)
+        lifetimes[step.output.storage] = (at, at)
+    for tensor in graph.outputs:
+        first, _ = lifetimes[tensor.storage]
+        lifetimes[tensor.storage] = (first, len(steps))
+    return lifetimes
+
+
+def least_bytes(step: Step, begin: int, end: int, lifetimes: dict[Tensor, tuple[int, int]]) -> int:
+    """A lower bound of what is in memory while some calls run as one step.
+
+    Args:
+        step: The calls from `begin` to `end`, exclusive.
+        begin: The first call.
+        end: The one after the last.
+        lifetimes: Of all tensors, where every call is a step.
+    """
+    output = step.output.storage
+    # What lives within a cascade is in its scratch.
+    alive = {
+        tensor: last
+        for tensor, (first, last) in lifetimes.items()
+        if first < end and last >= begin and (first < begin or last >= end or tensor is output)
+    }
+    index_of = {tensor: index for index, tensor in enumerate(alive)}
+    buffers = [
+        Buffer(tensor.bytes, 0 if tensor is output else -1, 0 if last < end else 1) for tensor, last in alive.items()
+    ]
+    buffers.append(Buffer(step.scratch_bytes, 0, 0))
+    overlaps = _overlaps(step).items()
+    return lower_bound(buffers, [InPlaceAlias(index_of[output], index_of[tensor], lead) for tensor, lead in overlaps])
+
+
+def _demand(graph: Graph, steps: Sequence[Step]) -> _Demand:
+    lifetimes = lifetimes_of(graph, steps)
+    index_of = {tensor: index for index, tensor in enumerate(lifetimes)}
+    scratch_steps = [at for at, step in enumerate(steps) if step.scratch_bytes]
+    buffers = [Buffer(tensor.bytes, first, last) for tensor, (first, last) in lifetimes.items()]
+    buffers += [Buffer(steps[at].scratch_bytes, at, at) for at in scratch_steps]
+    aliases = [
+        InPlaceAlias(index_of[step.output.storage], index_of[storage], write_ahead_bytes)
+        for step in steps
+        for storage, write_ahead_bytes in _overlaps(step).items()
+    ]
+    return _Demand(index_of, scratch_steps, buffers, aliases)
+
+
+def _overlaps(step: Step) -> dict[Tensor, int | None]:
+    """How the output may lie over what the step reads; a tensor read in several places, only if all allow the same."""
+    allowed = {overlap.input: overlap.write_ahead_bytes for overlap in step.overlaps}
+    readings: dict[Tensor, list[int]] = {}
+    for position, tensor in enumerate(step.inputs):
+        readings.setdefault(tensor.storage, []).append(position)
+    found = {}
+    for storage, positions in readings.items():
+        leads = {allowed[position] for position in positions if position in allowed}
+        if len(leads) == 1 and all(position in allowed for position in positions):
+            found[storage] = leads.pop()
+    return found

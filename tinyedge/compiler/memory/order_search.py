@@ -1,0 +1,101 @@
+"""The first search of the planner: among the orders in which buffers are placed."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyedge.compiler.memory.arena import Arena, Blocks, Fusion
+
+# A climb tries as many orders as place so many buffers in all.
+_PLACEMENTS = 240_000
+# How often a step changes whose place an output takes, and not the order.
+_REFUSIONS = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedPlan:
+    """A plan and how it came about.
+
+    Attributes:
+        height: The end of its highest buffer.
+        order: In which the buffers were placed.
+        fusion: Which outputs took the places of inputs.
+        blocks: What that joined.
+        offsets: Of the blocks.
+    """
+
+    height: int
+    order: list[int]
+    fusion: Fusion
+    blocks: Blocks
+    offsets: dict[int, int]
+
+
+def greedy_plans(arena: Arena) -> list[OrderedPlan]:
+    """Place the buffers at the lowest free offset in plausible orders; the lowest plan comes first."""
+    buffers, sizes = arena.buffers, arena.sizes
+    orders = [
+        sorted(range(len(buffers)), key=lambda i: (-sizes[i], buffers[i].first, i)),
+        sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -sizes[i], i)),
+        # An output that lies below its input pushes the input up: so the last comes first.
+        sorted(range(len(buffers)), key=lambda i: (-buffers[i].first, -sizes[i], i)),
+    ]
+    everywhere: Fusion = {output: inputs[0] for output, inputs in arena.choices.items()}
+    plans = []
+    for fusion in (everywhere, {}) if everywhere else ({},):
+        blocks = Blocks(arena, fusion)
+        for order in orders:
+            offsets = blocks.place(order, limit=sum(sizes))
+            assert offsets is not None  # Nothing ends above the sum of all.
+            plans.append(OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
+    return sorted(plans, key=lambda plan: plan.height)
+
+
+def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random) -> OrderedPlan:
+    """Lower a plan by hill climbing, until it reaches a bound or has tried enough.
+
+    Placed at the lowest free offset in the right order, that of its own offsets, the buffers form the lowest plan. A
+    step exchanges two places in the order near a block that ends at the top, or writes an output in the place of
+    another input or of none, and is kept unless the plan becomes higher. Exchanges near the top are the idea of the
+    HillClimb allocator of Arm's Vela compiler.
+    """
+    for _ in range(_PLACEMENTS // len(plan.order)):
+        if plan.height <= bound:
+            break
+        order, fusion, blocks = plan.order, plan.fusion, plan.blocks
+        near = _near_the_top(plan, numbers)
+        outputs = [index for block in near for index in blocks.members[block] if index in arena.choices]
+        if outputs and numbers.random() < _REFUSIONS:
+            fusion = _refuse(arena, fusion, numbers.choice(outputs), numbers)
+            blocks = Blocks(arena, fusion)
+        else:
+            order = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
+        offsets = blocks.place(order, limit=plan.height)
+        if offsets is not None:
+            plan = OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
+    return plan
+
+
+def _near_the_top(plan: OrderedPlan, numbers: random.Random) -> list[int]:
+    """A block that ends at the top, its neighbours in time, and the neighbours of one of them."""
+    gaps = plan.blocks.gaps
+    top = numbers.choice([block for block, at in plan.offsets.items() if at + plan.blocks.sizes[block] == plan.height])
+    near = [top, *gaps[top]]
+    return list(dict.fromkeys([*near, *gaps[numbers.choice(near)]]))
+
+
+def _exchange(order: Sequence[int], blocks: Blocks, first: int, second: int) -> list[int]:
+    """Exchange the places of two blocks: a block is placed where the first of its members stands."""
+    exchanged = list(order)
+    placed = [blocks.block_of[index] for index in order]
+    i, j = placed.index(first), placed.index(second)
+    exchanged[i], exchanged[j] = exchanged[j], exchanged[i]
+    return exchanged
+
+
+def _refuse(arena: Arena, fusion: Fusion, output: int, numbers: random.Random) -> Fusion:
+    """Write an output in the place of another input, or of none."""
+    now = fusion.get(output)
+    chosen = numbers.choice([source for source in (*arena.choices[output], None) if source != now])
+    others = {key: source for key, source in fusion.items() if key != output}
+    return others if chosen is None else {**others, output: chosen}

@@ -1,0 +1,165 @@
+"""Joins layers to cascades where that lowers the memory plan."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tinyedge.compiler.cascade import Cascade, Step, StreamImage, Stripe, make_cascade
+from tinyedge.compiler.kernels.stripe_form import stripe_form
+from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
+from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.tflite.graph import Graph
+
+# Longer ones gain nothing: what they hand over is small.
+_MAX_LAYERS = 12
+# Output rows in a stripe.
+_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+# Instructions, measured with the kernels for the DSP extension on a Cortex-M4: of a layer in a stripe; of what it does
+# anew in each: for a channel of a depthwise convolution, a byte that this loads again, the table of an ADD; and of a
+# byte that moves.
+_LAYER, _CHANNEL, _BYTE_AGAIN, _TABLE, _MOVED_BYTE = 300, 100, 2.5, 4000, 0.8
+# Of a whole inference, from its multiply-accumulates and its activations.
+_MAC, _VALUE = 0.9, 10
+# By so much cascades may slow an inference down where they are not asked for.
+_MAX_SHARE = 0.03
+
+
+def cascade_layers(graph: Graph, calls: Sequence[KernelCall], at_any_cost: bool = False) -> list[Step]:
+    """Choose the cascades with which the fullest step needs least memory and, of those, the ones that take least time.
+
+    What a step needs does not depend on how the layers before and after it are joined, for what one step hands over to
+    another is whole. So dynamic programming finds the best of all partitions into steps. A plan of several steps may
+    need more than the fullest of them does, so that another partition may still have a slightly smaller arena.
+
+    Args:
+        graph: After the other passes.
+        calls: One an operator, in execution order.
+        at_any_cost: Whether an inference may take more than 3 % more instructions, by an estimate.
+    """
+    choices = list(_Choices(graph, calls))
+    whole = sum(_MAC * call.macs + _VALUE * call.output.elements for call in calls)
+    for limit in sorted({choice.bytes for choice in choices}):
+        best = _quickest([choice for choice in choices if choice.bytes <= limit], len(calls))
+        if best is not None and (at_any_cost or best.instructions <= _MAX_SHARE * whole):
+            return best.steps
+    return list(calls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """A step that runs the calls from `begin` to `end`.
+
+    Attributes:
+        begin: The first call.
+        end: The call after the last one.
+        step: It.
+        bytes: What has to be in memory while it runs, at least.
+        instructions: How many it takes more than its calls by themselves, by an estimate.
+    """
+
+    begin: int
+    end: int
+    step: Step
+    bytes: int
+    instructions: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Partition:
+    steps: list[Step]
+    instructions: float
+
+
+def _quickest(choices: Sequence[_Choice], count: int) -> _Partition | None:
+    """The partition of all calls that takes least time; None where the choices allow none."""
+    ending: list[list[_Choice]] = [[] for _ in range(count + 1)]
+    for choice in choices:
+        ending[choice.end].append(choice)
+    best: list[tuple[float, _Choice | None]] = [(0.0, None)]
+    for end in range(1, count + 1):
+        reached = ((best[choice.begin][0] + choice.instructions, choice) for choice in ending[end])
+        best.append(min(reached, key=lambda pair: pair[0], default=(math.inf, None)))
+    if math.isinf(best[count][0]):
+        return None
+    steps: list[Step] = []
+    last = best[count][1]
+    while last is not None:
+        steps.append(last.step)
+        last = best[last.begin][1]
+    return _Partition(steps[::-1], best[count][0])
+
+
+class _Choices:
+    """Every call by itself, and every cascade that needs less memory than its calls."""
+
+    def __init__(self, graph: Graph, calls: Sequence[KernelCall]) -> None:
+        self._calls = calls
+        self._lifetimes = lifetimes_of(graph, calls)
+
+    def __iter__(self) -> Iterator[_Choice]:
+        alone = [
+            _Choice(at, at + 1, call, least_bytes(call, at, at + 1, self._lifetimes), 0.0)
+            for at, call in enumerate(self._calls)
+        ]
+        yield from alone
+        runs = list(self._runs())
+        joined = {at for begin, end in runs for at in range(begin, end)}
+        # No cascade brings the arena below what the others need.
+        floor = max((choice.bytes for at, choice in enumerate(alone) if at not in joined), default=0)
+        for begin, end in runs:
+            most = max(choice.bytes for choice in alone[begin:end])
+            if most > floor:
+                yield from self._cascades(begin, end, most)
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """From where to where calls may be joined: nothing that they make but the last output is read elsewhere."""
+        can = [stripe_form(call) is not None for call in self._calls]
+        for begin in range(len(self._calls)):
+            read_until = begin
+            for end in range(begin + 1, min(begin + _MAX_LAYERS, len(self._calls)) + 1):
+                if not can[end - 1]:
+                    break
+                if end - begin > 1 and read_until < end:
+                    yield begin, end
+                first, last = self._lifetimes[self._calls[end - 1].output.storage]
+                if last == first:
+                    break  # Nobody reads it.
+                read_until = max(read_until, last)
+
+    def _cascades(self, begin: int, end: int, below: int) -> Iterator[_Choice]:
+        for rows in _ROWS:
+            if rows > max(self._calls[end - 1].output.shape[1] // 2, 1):
+                break
+            cascade = make_cascade(self._calls[begin:end], rows)
+            if cascade is None:
+                break
+            needed = least_bytes(cascade, begin, end, self._lifetimes)
+            if needed >= below:
+                break
+            yield _Choice(begin, end, cascade, needed, _extra_instructions(cascade))
+
+
+def _extra_instructions(cascade: Cascade) -> float:
+    """An estimate of what stripes take more than whole images."""
+    first = len(cascade.images) - len(cascade.calls)
+    total = 0.0
+    held = [0] * len(cascade.images)
+    for stripe in cascade.stripes:
+        for index, (image, now) in enumerate(zip(cascade.images, stripe, strict=True)):
+            total += _MOVED_BYTE * (now.begin - now.held) * image.row_bytes if now.held > held[index] else 0
+            held[index] = now.held
+            if index >= first and now.rows:
+                total += _LAYER + (_anew(cascade, cascade.calls[index - first], image, now) if now.begin else 0)
+    return total
+
+
+def _anew(cascade: Cascade, call: KernelCall, image: StreamImage, now: Stripe) -> float:
+    """What a layer does in a stripe although it did it in the one before."""
+    if call.function == "te_add_s8_dsp":
+        return _TABLE
+    if call.op != "DEPTHWISE_CONV_2D":
+        return 0
+    source = cascade.images[image.sources[0]]
+    rows = image.rows_under(now.begin - 1, now.begin, source.height).stop - image.first_under(now.begin)
+    return _CHANNEL * image.tensor.shape[3] + _BYTE_AGAIN * max(rows, 0) * source.row_bytes

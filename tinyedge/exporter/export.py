@@ -1,0 +1,443 @@
+"""A run to the files that are deployed: fold, ONNX, float TFLite, INT8, and the proof that they agree."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from tinyedge.atomic import atomic_directory, write_json
+from tinyedge.data.augment import Augment, default_augment
+from tinyedge.data.dataset import ImageDataset
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.flops import count_macs
+from tinyedge.encoders.registry import count_parameters
+from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
+from tinyedge.exporter.converter import FLOAT_FILE, Converter, require_export_packages
+from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
+from tinyedge.exporter.layer_names import name_layers
+from tinyedge.exporter.manifest import (
+    Calibration,
+    ExportManifest,
+    FileRecord,
+    Precision,
+    Preprocessing,
+    Qat,
+    TensorSpec,
+    WideOperator,
+    record_file,
+    write_manifest,
+)
+from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
+from tinyedge.exporter.preprocess import FORMULA, normalise_images
+from tinyedge.exporter.stand_in import convert_with_gelu, has_gelu
+from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
+from tinyedge.parity.gates import DeployableCheck, check_deployable
+from tinyedge.parity.parity import Gates, run_torch
+from tinyedge.quantisation.bias_correction import correct_output_bias
+from tinyedge.quantisation.equalise import equalise
+from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.qat import finish
+from tinyedge.quantisation.quantise import quantise
+from tinyedge.quantisation.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
+from tinyedge.tflite.graph import Graph, Operator
+from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.writer import tflite_bytes
+
+if TYPE_CHECKING:
+    from tinyedge.training.run import Run
+
+EXPORT_FOLDER = "export"
+ONNX_FILE = "model.onnx"
+PRECISIONS = ("int8", "mixed", "16x8")
+INT8_FILE = "model_int8.tflite"
+PARITY_FILE = "parity.json"
+PLOTS_FOLDER = "plots"
+PROBE_FILE = "probe.safetensors"
+FEWEST_CALIBRATION_IMAGES = 16
+
+_MOST_UNSEEN_IMAGES = 256
+_QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
+_SENSITIVITY_IMAGES = 64
+_VERSIONED_PACKAGES = ("tinyedge", "torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier on the raw feature.
+
+    Attributes:
+        weight: (C, D) float32.
+        bias: (C,) float32.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export.
+
+    Attributes:
+        int8: Whether to write a quantised model, or the float ones alone.
+        calibration_images: How many train images set the activations' ranges.
+        seed: Of their draw.
+        gates: What the export has to hold.
+        precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
+            `choose_wide` finds it worth its cost.
+        sensitivity: Whether to write `sensitivity.json`, which "mixed" always does.
+        qat_epochs: Passes over the train images of the quantisation-aware finish, of "int8" alone; 0 is none.
+    """
+
+    int8: bool = True
+    calibration_images: int = 512
+    seed: int = 0
+    gates: Gates = field(default_factory=Gates)
+    precision: str = "int8"
+    sensitivity: bool = False
+    qat_epochs: float = 0.0
+
+    @property
+    def model_file(self) -> str | None:
+        """The name of the quantised model."""
+        return f"model_{self.precision}.tflite" if self.int8 else None
+
+
+class _Classifier(nn.Module):
+    """Encoder and probe as they were trained, nothing folded: what the export is compared with."""
+
+    def __init__(self, encoder: Encoder, probe: Probe):
+        super().__init__()
+        self.encoder = encoder
+        self.probe = probe
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.encoder(images)  # (B, D)
+        out: torch.Tensor = features @ self.probe.weight.T + self.probe.bias  # (B, C)
+        return out
+
+
+def _silent(step: str) -> None:
+    """Announce a step to nobody."""
+
+
+def export_run(
+    run: "Run",
+    options: ExportOptions,
+    *,
+    classifier: bool = True,
+    announce: Callable[[str], None] = _silent,
+    detail: Callable[[str], None] = _silent,
+) -> ExportManifest:
+    """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
+
+    Args:
+        run: A trained run; it has to be probed if `classifier` is asked for.
+        options: What to write.
+        classifier: Encoder and linear probe in one graph, or the encoder alone.
+        announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
+
+    Raises:
+        CheckpointError: The weights or the probe are missing or corrupt.
+        DataError: The train split is too small.
+        ToolMissing: TensorFlow or another package of the export is not installed.
+        GateFailed: Everything was written, but a gate does not hold.
+    """
+    require_export_packages()
+    announce("loading")
+    encoder = run.load_encoder()
+    probe = load_probe(run.path) if classifier else None
+    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options, announce, detail)
+
+
+def export_model(
+    encoder: Encoder,
+    dataset: ImageDataset,
+    probe: Probe | None,
+    out: Path,
+    options: ExportOptions,
+    announce: Callable[[str], None] = _silent,
+    detail: Callable[[str], None] = _silent,
+) -> ExportManifest:
+    """Export an encoder, with or without a classifier, to a folder.
+
+    The same arguments give the same bytes.
+
+    Args:
+        encoder: Trained, in evaluation mode, on the CPU.
+        dataset: Its images have to be of the encoder's input size; calibration sees the train split alone.
+        probe: The classifier; None exports the feature.
+        out: The folder, replaced as a whole when everything in it is there.
+        options: What to write.
+        announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
+
+    Raises:
+        DataError: The train split is too small.
+        ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, or
+            the options contradict each other.
+        GateFailed: Everything was written, but a gate does not hold.
+    """
+    require_export_packages()
+    _check_precision(options)
+    if probe is not None and len(probe.weight) != len(dataset.classes):
+        raise ConfigError(
+            f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
+            "run `tinyedge probe` on this run again"
+        )
+    announce("folding")
+    calibration, unseen, others = _draw_images(dataset, options)
+    encoder = encoder.eval()
+    network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
+    trained = encoder if probe is None else _Classifier(encoder, probe).eval()
+    with atomic_directory(out) as folder, Converter() as converter, ThreadPoolExecutor(1) as beside:
+        network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
+        announce("ONNX")
+        output_name = "feature" if probe is None else "logits"
+        export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE)
+        announce("float TFLite")
+        images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
+        reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
+        if has_gelu(network):
+            convert_with_gelu(converter, network, encoder.input_size, output_name, calibration, folder / FLOAT_FILE)
+        else:
+            converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
+        model = folder / options.model_file if options.model_file else None
+        choice, precision, qat = None, Precision(), None
+        if model is not None:
+            announce("activation ranges")
+            graph = read_any_tflite(folder / FLOAT_FILE)
+            choice = choose_ranges(FloatExecutor(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
+            wide = _choose_wide(graph, choice, unseen, network, options, folder, announce)
+            announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
+            mixed = mix_precision(graph, choice.ranges, choice.limits, wide)
+            corrected = correct_output_bias(mixed.graph, mixed.ranges, torch.from_numpy(calibration), mixed.wide)
+            quantised = quantise(corrected, mixed.ranges, mixed.wide)
+            if options.qat_epochs > 0:
+                announce("QAT")
+                quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
+            model.write_bytes(tflite_bytes(quantised))
+            precision = _describe_precision(graph, network, options.precision, wide)
+        announce("parity")
+        manifest = _describe(encoder, dataset, probe, model, options, choice)
+        manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
+        files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, model)
+        report, int8_outputs = compare_stages(files, manifest, network, images, reference.result(), options.gates)
+        check = DeployableCheck({}, 0, ()) if model is None else check_deployable(model)
+        failures = [*check.failures, *report.failures()]
+        write_json(folder / PARITY_FILE, {**report.to_json(), "failures": failures})
+        manifest = dataclasses.replace(
+            manifest,
+            operators=check.operators,
+            transposes=check.transposes,
+            parity=report.summary(),
+            files=_files(folder),
+        )
+        write_manifest(folder, manifest)
+        if int8_outputs is not None:
+            announce("plots")
+            plot_report(report, reference.result(), int8_outputs, folder / PLOTS_FOLDER)
+    if failures:
+        raise GateFailed(f"the export is in {out}, but {'; '.join(failures)}; see {out / PARITY_FILE}")
+    return manifest
+
+
+def load_probe(run_path: Path) -> Probe:
+    """Read the linear probe of a run.
+
+    Raises:
+        CheckpointError: There is none, or it is corrupt.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = run_path / PROBE_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist, so there is no classifier to export; "
+            f"run `tinyedge probe {run_path}` first, or pass --encoder-only"
+        )
+    try:
+        tensors = load_file(path)
+        return Probe(tensors["weight"].float(), tensors["bias"].float())
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {run_path}` again") from error
+
+
+def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Draw images from the train split: to calibrate on, and unseen ones to choose the ranges on.
+
+    Returns:
+        (n, H, W, 3) and (m, H, W, 3) float32, normalised, and the indices (k,) int64 of all but the unseen ones. Where
+        all are calibrated on, the unseen ones are these.
+    """
+    wanted, available = options.calibration_images, len(dataset.train)
+    if wanted < FEWEST_CALIBRATION_IMAGES:
+        raise DataError(
+            f"{wanted} calibration images are too few; pass --calibration {FEWEST_CALIBRATION_IMAGES} or more"
+        )
+    if available < wanted:
+        advice = (
+            f"pass --calibration {available}"
+            if available >= FEWEST_CALIBRATION_IMAGES
+            else f"it takes {FEWEST_CALIBRATION_IMAGES} or more: train on a larger set"
+        )
+        raise DataError(f"{dataset.name} has {available} train images, too few to calibrate with {wanted}; {advice}")
+    order = np.random.default_rng(options.seed).permutation(available)
+    unseen = order[wanted : wanted + _MOST_UNSEEN_IMAGES]
+    others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + _MOST_UNSEEN_IMAGES :]])))
+    if len(unseen) < FEWEST_CALIBRATION_IMAGES:
+        unseen = order[:wanted]
+    calibration, unseen = (
+        normalise_images(dataset.train.images[torch.from_numpy(np.sort(chosen))].numpy(), dataset.mean, dataset.std)
+        for chosen in (order[:wanted], unseen)
+    )
+    return calibration, unseen, others
+
+
+def _finish(
+    quantised: Graph,
+    graph: Graph,
+    dataset: ImageDataset,
+    others: torch.Tensor,
+    unseen: np.ndarray,
+    options: ExportOptions,
+    detail: Callable[[str], None],
+) -> tuple[Graph, Qat]:
+    """Train the codes of an INT8 graph towards the float graph's output."""
+    size = dataset.train.images.shape[-1]
+    finished = finish(
+        quantised,
+        FloatExecutor(graph),
+        dataset.train.images[others],
+        torch.from_numpy(unseen),
+        Augment(default_augment(dataset.name, size).scaled(_QAT_STRENGTH), dataset.mean, dataset.std),
+        epochs=options.qat_epochs,
+        seed=options.seed,
+        progress=lambda step, steps, sqnr_db: detail(f"step {step}/{steps}, {sqnr_db:.1f} dB"),
+    )
+    before, after = (round(figure, 2) for figure in finished.sqnr_db)
+    return finished.graph, Qat(options.qat_epochs, before, after)
+
+
+def _check_precision(options: ExportOptions) -> None:
+    if options.qat_epochs < 0 or (options.qat_epochs > 0 and (not options.int8 or options.precision != "int8")):
+        raise ConfigError(f"--qat {options.qat_epochs:g} does not fit: it takes epochs above 0, and --precision int8")
+    if options.precision not in PRECISIONS:
+        raise ConfigError(f"no such precision: {options.precision}; choose --precision {', '.join(PRECISIONS)}")
+    if not options.int8 and (options.precision != "int8" or options.sensitivity):
+        raise ConfigError("--float quantises nothing; leave it out, or leave --precision and --sensitivity out")
+
+
+def _choose_wide(
+    graph: Graph,
+    choice: RangeChoice,
+    unseen: np.ndarray,
+    network: Deployable,
+    options: ExportOptions,
+    folder: Path,
+    announce: Callable[[str], None],
+) -> frozenset[Operator]:
+    """Return the operators that run in 16x8; what that is chosen by, or what was asked for, goes into the folder."""
+    if options.sensitivity or options.precision == "mixed":
+        announce("sensitivity")
+        # Every fourth or so, as they are in the order of the data set, which may be that of the classes.
+        images = torch.from_numpy(unseen[:: -(-len(unseen) // _SENSITIVITY_IMAGES)])
+        names = name_layers(graph, network)
+        report = measure_sensitivity(FloatExecutor(graph), choice.ranges, choice.limits, images, names)
+        write_sensitivity(folder, report)
+        if options.precision == "mixed":
+            return choose_wide(graph, report)
+    return frozenset(filter(can_be_wide, graph.operators)) if options.precision == "16x8" else frozenset()
+
+
+def _describe_precision(graph: Graph, network: Deployable, name: str, wide: frozenset[Operator]) -> Precision:
+    share = sum(map(macs_of, wide)) / max(sum(map(macs_of, graph.operators)), 1)
+    names = name_layers(graph, network)
+    described = tuple(
+        WideOperator(position, names[position], operator.op)
+        for position, operator in enumerate(graph.operators)
+        if operator in wide
+    )
+    return Precision(name, round(share, 4), described)
+
+
+def _describe(
+    encoder: Encoder,
+    dataset: ImageDataset,
+    probe: Probe | None,
+    model: Path | None,
+    options: ExportOptions,
+    choice: RangeChoice | None,
+) -> ExportManifest:
+    """Make the manifest of what is there so far."""
+    size = encoder.input_size
+    outputs = encoder.feature_dim if probe is None else len(probe.weight)
+    weights: dict[str, torch.Tensor] = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    if probe is not None:
+        weights.update({"probe.weight": probe.weight, "probe.bias": probe.bias})
+    scales = ((None, None), (None, None)) if model is None else _quantisation(model)
+    calibration = None
+    if choice is not None:
+        figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
+        calibration = Calibration(dataset.name, options.calibration_images, options.seed, choice.name, figures)
+    return ExportManifest(
+        kind="encoder" if probe is None else "classifier",
+        encoder=encoder.name,
+        act=encoder.act,
+        strides=encoder.strides,
+        parameters=count_parameters(encoder),
+        weights_sha256=_hash_weights(weights),
+        classes=() if probe is None else tuple(dataset.classes),
+        input=TensorSpec(INPUT_NAME, (1, size, size, 3), *scales[0]),
+        output=TensorSpec("feature" if probe is None else "logits", (1, outputs), *scales[1]),
+        preprocessing=Preprocessing(tuple(dataset.mean), tuple(dataset.std), "RGB", FORMULA),
+        calibration=calibration,
+        operators={},
+        transposes=0,
+        files={},
+        parity={},
+        versions=_versions(),
+    )
+
+
+def _quantisation(model: Path) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Return scale and zero point of the model's input and output."""
+    graph = read_any_tflite(model)
+    source, output = graph.inputs[0].quantisation, graph.outputs[0].quantisation
+    assert source is not None
+    assert output is not None
+    return (source.scale, source.zero_point), (output.scale, output.zero_point)
+
+
+def _files(folder: Path) -> dict[str, FileRecord]:
+    return {path.name: record_file(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+
+
+def _hash_weights(weights: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name}{tuple(weights[name].shape)}".encode())
+        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _VERSIONED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # A source tree on the path, not installed.
+            continue
+    return versions

@@ -1,0 +1,63 @@
+"""The folded network as ONNX: batch 1, opset 18, nothing in the file but the graph and its weights."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+
+from tinyedge.exporter.fold import Deployable
+
+OPSET = 18
+INPUT_NAME = "image"
+
+
+def export_onnx(network: Deployable, input_size: int, output_name: str, path: Path) -> None:
+    """Write a folded network as ONNX.
+
+    Args:
+        network: Folded, in evaluation mode.
+        input_size: H = W of the images.
+        output_name: "logits" or "feature".
+        path: The file; its input is (1, 3, H, W) float32, normalised.
+    """
+    import onnx
+
+    example = torch.zeros(1, 3, input_size, input_size)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                opset_version=OPSET,
+                dynamo=True,
+                input_names=[INPUT_NAME],
+                output_names=[output_name],
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    model = onnx.load(str(path))
+    _strip_metadata(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _strip_metadata(model: "onnx.ModelProto") -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Remove what the exporter notes about the Python source; it holds paths of the machine that exported."""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]

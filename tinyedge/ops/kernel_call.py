@@ -1,0 +1,79 @@
+"""What a lowering makes of an operator: one call of one C kernel, ready to be planned and printed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.tflite.graph import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantArray:
+    """Read-only data of a layer; it becomes one `static const` array in flash.
+
+    Attributes:
+        values: Integers of 8 to 64 bits; printed flat in C order.
+    """
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How a kernel's output may lie over one of its inputs, if nothing needs that input any more.
+
+    It may always lie apart from it. `write_ahead_bytes` is how far the writing is ahead of the reading at most: the
+    largest difference, at any moment of the kernel, of the end of what is already written, from the output's start, and
+    the start of what is still to be read, from the input's. So the output may begin at `write_ahead_bytes` below the
+    input or lower, and nothing is lost (row lag). A kernel of another order has no such number; it may still run in
+    place.
+
+    Attributes:
+        input: Which of the call's inputs.
+        write_ahead_bytes: For output_offset + write_ahead_bytes <= input_offset, from 0 to the output's size. None
+            where the output may only begin exactly where the input does (in place).
+    """
+
+    input: int
+    write_ahead_bytes: int | None
+
+
+# The members of a kernel's struct by name. A ConstantArray is printed as an array and passed as a pointer; None is a
+# null pointer; a tuple is an array member inside the struct.
+Fields = dict[str, int | ConstantArray | tuple[int, ...] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelCall:
+    """A call `function(&params, inputs..., output, scratch)`.
+
+    A kernel of two inputs of which one is constant has the constant among its fields; the one activation then stands
+    twice in `inputs`, so that a kernel always has the same prototype.
+
+    Attributes:
+        function: The kernel, which is also its source file's stem: "te_conv2d_s8".
+        struct: The type of its parameters: "te_conv2d_params".
+        fields: The members of that struct.
+        inputs: Activations, passed as pointers in this order.
+        output: The activation written.
+        op: TFLite's name of the operator it came from, for profiles.
+        name: A short unique name for profiles: the output tensor's.
+        macs: Multiply-accumulates it stands for.
+        scratch_bytes: Working memory it needs while it runs, 4-byte aligned; 0 passes a null pointer.
+        overlaps: For each input that the output may be written over, how; an input that is not listed has to lie apart.
+            A call that reads one tensor in several places names all of them. Scratch always lies apart.
+        inputs_as_array: Whether the inputs are passed as one array of pointers, for kernels of any number of inputs:
+            `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`, or int16_t.
+    """
+
+    function: str
+    struct: str
+    fields: Fields
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    op: str
+    name: str
+    macs: int = 0
+    scratch_bytes: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+    inputs_as_array: bool = False

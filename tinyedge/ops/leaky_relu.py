@@ -1,0 +1,26 @@
+"""LEAKY_RELU."""
+
+from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.registry import lowers
+from tinyedge.ops.rules import factor, int8_activation, int8_output, scale, unsupported, zero_point
+from tinyedge.ops.table import table_call
+from tinyedge.tflite.fixed_point import clamp, requantise
+from tinyedge.tflite.graph import Operator
+
+
+@lowers("LEAKY_RELU")
+def lower_leaky_relu(operator: Operator) -> KernelCall:
+    """Lower LEAKY_RELU with a slope that is not negative: two factors, one for each side of zero."""
+    source, output = int8_activation(operator), int8_output(operator)
+    slope = float(operator.options.get("alpha", 0.0))
+    if not slope >= 0:
+        raise unsupported(operator, output, f"has the slope {slope:g}", "slopes that are not negative")
+    above = factor(operator, scale(source) / scale(output))
+    below = factor(operator, scale(source) * slope / scale(output))
+
+    def evaluate(value: int) -> int:
+        difference = value - zero_point(source)
+        scaled = requantise(difference, *(above if difference >= 0 else below))
+        return clamp(scaled + zero_point(output), -128, 127)
+
+    return table_call(operator, evaluate)

@@ -1,0 +1,247 @@
+"""Runs every stage of an export on the same images and draws up its parity report."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tinyedge.data.dataset import ImageDataset
+from tinyedge.errors import ToolMissing, UnsupportedOpError
+from tinyedge.exporter.fold import Deployable
+from tinyedge.exporter.layer_names import name_layers
+from tinyedge.exporter.manifest import ExportManifest
+from tinyedge.exporter.preprocess import normalise_images, quantise_images
+from tinyedge.parity.distance import neighbour_overlap
+from tinyedge.parity.layers import compare_layers, first_difference
+from tinyedge.parity.parity import (
+    FloatParity,
+    Gates,
+    NeighbourParity,
+    ParityReport,
+    compare_bits,
+    compare_float,
+    compare_int8,
+    compare_runtimes,
+    compare_top1,
+    dequantise,
+    run_onnx,
+    run_tflite,
+)
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.base import Runtime
+from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.reader import read_any_tflite
+
+_log = logging.getLogger(__name__)
+_FEW_IMAGES = 64  # For outputs value by value, and for layers.
+_FAULT_IMAGES = 8
+_NEIGHBOUR_IMAGES = 1000
+_NEIGHBOURS = 10
+# Multiply-accumulates, so that a report takes about as long for any network and has the same images on any machine:
+# some nine seconds of one core for each of PyTorch and LiteRT, one to three for each other runtime.
+_TOP1_MACS = 170e9
+_FLOAT_MACS = 17e9
+_MICRO_MACS = 5.2e9
+_MOST_IMAGES = 10_000
+_RUNTIMES = ("onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8")
+
+
+@dataclass(frozen=True)
+class ParityImages:
+    """Images of one split in a drawn order, so that fewer of them are the first ones.
+
+    Attributes:
+        split: "test", or "train" where there is no test split.
+        positions: (n,) in the split.
+        pixels: (n, 3, H, W) uint8.
+        normalised: (n, H, W, 3) float32.
+        labels: (n,) int of test images that have labels, else None.
+        macs: Multiply-accumulates of the encoder for one image.
+    """
+
+    split: str
+    positions: np.ndarray
+    pixels: np.ndarray
+    normalised: np.ndarray
+    labels: np.ndarray | None
+    macs: int
+
+    def affordable(self, macs: float) -> int:
+        """Return how many images a number of multiply-accumulates pays for: at least 64 if there are, else hundreds."""
+        return min(len(self.positions), max(_FEW_IMAGES, int(macs / self.macs) // 100 * 100))
+
+
+def draw_parity_images(dataset: ImageDataset, macs: int, classifier: bool) -> ParityImages:
+    """Draw the images of a report: all test images that a classifier can run in reasonable time, fewer for features.
+
+    Args:
+        dataset: Its test split is used, or the train split where there is none.
+        macs: Multiply-accumulates of the encoder for one image.
+        classifier: Whether there will be classes to compare.
+    """
+    images = dataset.train if dataset.test is None else dataset.test
+    most = min(_MOST_IMAGES, max(_NEIGHBOUR_IMAGES, int(_TOP1_MACS / macs))) if classifier else _NEIGHBOUR_IMAGES
+    positions = np.random.default_rng(0).permutation(len(images))[:most]
+    chosen = torch.from_numpy(positions)
+    pixels = images.images[chosen].numpy()
+    labelled = dataset.test is not None and dataset.test.labels is not None
+    return ParityImages(
+        split="train" if dataset.test is None else "test",
+        positions=positions,
+        pixels=pixels,
+        normalised=normalise_images(pixels, dataset.mean, dataset.std),
+        labels=images.labels[chosen].numpy() if labelled and images.labels is not None else None,
+        macs=macs,
+    )
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The files that are compared.
+
+    Attributes:
+        onnx: The ONNX model.
+        tflite: The float TFLite model.
+        int8: The INT8 model; None where none was written.
+    """
+
+    onnx: Path
+    tflite: Path
+    int8: Path | None
+
+
+def compare_stages(
+    files: ExportedFiles,
+    manifest: ExportManifest,
+    network: Deployable,
+    images: ParityImages,
+    reference: np.ndarray,
+    gates: Gates,
+) -> tuple[ParityReport, np.ndarray | None]:
+    """Run every stage and compare it with the one before, and all of them with PyTorch.
+
+    Args:
+        files: What was exported.
+        manifest: How to feed the INT8 model.
+        network: The folded network that the files were made from.
+        images: What every stage runs.
+        reference: (n, K) float32: the trained PyTorch network's outputs on all of them.
+        gates: What the export has to hold.
+
+    Returns:
+        The report, and the INT8 file's outputs on the images as reals, (n, K) float64, where there is one.
+
+    Raises:
+        ModelError: TFLite Micro or the compiler refuses the INT8 model for another reason than an unknown operator.
+    """
+    classifier = manifest.kind == "classifier"
+    few = images.normalised[:_FEW_IMAGES]
+    outputs = _run_all(files, manifest, images, classifier)
+    onnx, tflite = outputs["onnx"], outputs["tflite"]
+    assert isinstance(onnx, np.ndarray)
+    assert isinstance(tflite, np.ndarray)
+    report = ParityReport(
+        split=images.split,
+        images=len(few),
+        torch_onnx=compare_float(reference[: len(few)], onnx[: len(few)]),
+        onnx_tflite=compare_float(onnx[: len(few)], tflite[: len(few)]),
+        runtimes=compare_runtimes(reference, outputs, images.labels) if classifier else (),
+        gates=gates,
+    )
+    report = _locate_float_faults(report, files, network, images)
+    if files.int8 is None:
+        return report, None
+    litert, tflm, aot = outputs["litert-int8"], outputs["tflm-int8"], outputs["aot-int8"]
+    assert isinstance(litert, np.ndarray)
+    real = dequantise(litert, manifest.output)
+    codes = quantise_images(images.pixels[: len(few)], manifest)
+    names = name_layers(read_any_tflite(files.tflite), network)
+    report = replace(
+        report,
+        float_int8=compare_int8(
+            reference[: len(few)], litert, manifest.output, litert[:0] if isinstance(tflm, str) else tflm
+        ),
+        top1=compare_top1(reference, litert, images.labels) if classifier and images.labels is not None else None,
+        bit_exact=compare_bits(tflm, aot, images.positions),
+        neighbours=_compare_neighbours(reference, real, classifier),
+        layers=compare_layers(files.tflite, files.int8, few, codes, names),
+    )
+    return report, real
+
+
+def plot_report(report: ParityReport, reference: np.ndarray, int8_outputs: np.ndarray, folder: Path) -> None:
+    """Draw a parity report into a folder, or log why not: an export is whole without its pictures.
+
+    Args:
+        report: With layers.
+        reference: (n, K) float outputs.
+        int8_outputs: (n, K) INT8 outputs as reals.
+        folder: For `layers.png` and `outputs.png`.
+    """
+    try:
+        from tinyedge.plots.parity import plot_layers, plot_outputs
+
+        plot_layers(report.layers, report.worst_layers, folder / "layers.png")
+        plot_outputs(reference, int8_outputs, folder / "outputs.png")
+    except Exception as error:  # A plot library fails in its own ways: fonts, backends, a cache it cannot write.
+        _log.warning("no plots in the export: %s: %s", type(error).__name__, error)
+
+
+def _run_all(
+    files: ExportedFiles, manifest: ExportManifest, images: ParityImages, classifier: bool
+) -> dict[str, np.ndarray | str]:
+    """Return the outputs (n, K) of each runtime on the first n images, or why it did not run."""
+    some = images.normalised[: images.affordable(_FLOAT_MACS) if classifier else _FEW_IMAGES]
+    # The runtimes leave Python while they run, so two of them run beside each other; the longest starts first.
+    with ThreadPoolExecutor(2) as pool:
+        running: dict[str, Future[np.ndarray | str]] = {}
+        if files.int8 is not None:
+            codes = quantise_images(images.pixels, manifest)
+            micro = codes[: images.affordable(_MICRO_MACS)]
+            running["litert-int8"] = pool.submit(run_tflite, files.int8, codes)
+            running["tflm-int8"] = pool.submit(_run_micro, TflmRuntime, files.int8, micro)
+            running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
+        running["tflite"] = pool.submit(run_tflite, files.tflite, some)
+        running["onnx"] = pool.submit(run_onnx, files.onnx, some)
+    return {runtime: running[runtime].result() for runtime in _RUNTIMES if runtime in running}
+
+
+def _run_micro(runtime: Callable[[Path], Runtime], model: Path, codes: np.ndarray) -> np.ndarray | str:
+    """Run one of the microcontroller's runtimes on this machine, or say why it cannot."""
+    try:
+        return runtime(model).run(codes).reshape(len(codes), -1)
+    except (ToolMissing, UnsupportedOpError) as error:
+        return str(error)
+
+
+def _compare_neighbours(reference: np.ndarray, real: np.ndarray, classifier: bool) -> NeighbourParity | None:
+    images = min(len(reference), _NEIGHBOUR_IMAGES)
+    if images < 2 * _NEIGHBOURS:
+        return None
+    return NeighbourParity(
+        of="logits" if classifier else "feature",
+        images=images,
+        neighbours=_NEIGHBOURS,
+        overlap=100 * neighbour_overlap(reference[:images], real[:images], _NEIGHBOURS),
+        chance=100 * _NEIGHBOURS / (images - 1),
+    )
+
+
+def _locate_float_faults(
+    report: ParityReport, files: ExportedFiles, network: Deployable, images: ParityImages
+) -> ParityReport:
+    """Name the first differing layer in each float comparison whose gate does not hold."""
+    limit = report.gates.float_difference
+    stages: dict[str, FloatParity] = {"ONNX": report.torch_onnx, "TFLite": report.onnx_tflite}
+    if all(parity.relative <= limit for parity in stages.values()):
+        return report
+    layers = first_difference(network, files.onnx, files.tflite, images.normalised[:_FAULT_IMAGES], limit)
+    torch_onnx, onnx_tflite = (
+        parity if parity.relative <= limit else replace(parity, first_layer=layers.get(stage, ""))
+        for stage, parity in stages.items()
+    )
+    return replace(report, torch_onnx=torch_onnx, onnx_tflite=onnx_tflite)

@@ -1,0 +1,66 @@
+"""Take the mean error of a quantised network's output out of its last bias.
+
+Rounding has an error whose mean over many images is not 0, and in logits that favours some classes over others. The
+correction is that of Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019),
+section 4.2, from calibration images and of the output alone: correcting every layer by its own mean cost up to 0.7 dB
+of the output of TinyNeXt-T.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+import torch
+
+from tinyedge.quantisation.fake_quantize import FakeQuantize
+from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.quantise import CHANNEL_AXIS, Range
+from tinyedge.tflite.graph import Graph, Tensor
+
+_BATCH = 64
+_MEAN_KEEPING = frozenset({"ADD", "MEAN", "QUANTIZE", "RESHAPE"})
+
+
+def correct_output_bias(
+    graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor, wide: Collection[Tensor] = frozenset()
+) -> Graph:
+    """Return a graph whose quantised output has, on images (n, H, W, 3), the mean of its float output.
+
+    The arguments are those of `quantise`. The graph itself comes back where no bias shifts the output as a whole.
+    """
+    bias = _output_bias(graph)
+    if bias is None:
+        return graph
+    network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, wide)
+    with torch.no_grad():
+        errors = [network(batch, quantiser) - network(batch) for batch in images.split(_BATCH)]
+    mean = torch.cat(errors).flatten(1).mean(dim=0)
+    assert bias.data is not None
+    corrected = dataclasses.replace(bias, data=bias.data - mean.numpy())
+    return dataclasses.replace(
+        graph,
+        operators=[
+            dataclasses.replace(
+                operator, inputs=tuple(corrected if tensor is bias else tensor for tensor in operator.inputs)
+            )
+            for operator in graph.operators
+        ],
+    )
+
+
+def _output_bias(graph: Graph) -> Tensor | None:
+    """Return a bias, read once, whose shift is the output's: between both, maps are only added up and averaged."""
+    writers = {operator.output: operator for operator in graph.operators}
+    tensor: Tensor | None = graph.outputs[0]
+    while tensor in writers:
+        operator = writers[tensor]
+        if operator.options.get("fused_activation_function", "NONE") != "NONE":
+            return None
+        if operator.op in CHANNEL_AXIS:
+            bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+            once = sum(tensor is bias for other in graph.operators for tensor in other.inputs) == 1
+            fits = bias is not None and bias.elements == graph.outputs[0].elements
+            return bias if once and fits else None
+        if operator.op not in _MEAN_KEEPING:
+            return None
+        tensor = operator.inputs[0]
+    return None

@@ -1,0 +1,69 @@
+"""INT8 and 16x8 in float arithmetic: every value is replaced by the nearest that its codes can say.
+
+The rounding is TFLite's, per channel for weights and per tensor for activations. The sums before it are float here and
+integer there, so that a value is a step off now and then, and what follows from it too: a simulated output has the
+noise of the kernels' outputs, and not their very values.
+"""
+
+from collections.abc import Collection, Mapping
+
+import torch
+
+from tinyedge.quantisation.quantise import (
+    CHANNEL_AXIS,
+    HIGHEST_CODE,
+    LARGEST_INT16_CODE,
+    LOWEST_CODE,
+    Range,
+    activation_quantisations,
+    weight_scales,
+)
+from tinyedge.tflite.graph import Graph, Quantisation, Tensor
+
+
+class FakeQuantize:
+    """A hook of `FloatExecutor` that rounds what the kernels round: activations, and weights but not biases.
+
+    Args:
+        graph: Float.
+        ranges: Of every activation.
+        wide: The activations that are int16, as for `quantise`.
+    """
+
+    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()):
+        self._activations = activation_quantisations(graph, ranges, wide)
+        self._wide = wide
+        self._axes = {
+            weight: CHANNEL_AXIS[operator.op]
+            for operator in graph.operators
+            if operator.op in CHANNEL_AXIS and (weight := operator.inputs[1]) is not None
+        }
+
+    def __call__(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Return the value of a tensor as its type keeps it."""
+        if tensor in self._wide:
+            return round_to_int16_codes(value, self._activations[tensor])
+        if tensor in self._activations:
+            return round_to_codes(value, self._activations[tensor])
+        if tensor in self._axes:
+            return round_weight(value, self._axes[tensor])
+        return value
+
+
+def round_to_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
+    """Return the nearest values that int8 codes of one scale can say."""
+    scale, zero_point = quantisation.scale, quantisation.zero_point
+    return ((value / scale).round() + zero_point).clamp(LOWEST_CODE, HIGHEST_CODE).sub(zero_point) * scale
+
+
+def round_to_int16_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
+    """Return the nearest values that int16 codes of one scale can say."""
+    return (value / quantisation.scale).round().clamp(-LARGEST_INT16_CODE - 1, LARGEST_INT16_CODE) * quantisation.scale
+
+
+def round_weight(weight: torch.Tensor, axis: int) -> torch.Tensor:
+    """Return the nearest weight that int8 codes of one scale a channel can say."""
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    scales = torch.from_numpy(weight_scales(weight.detach().numpy(), axis)).reshape(shape)
+    return (weight / scales).round().clamp(-HIGHEST_CODE, HIGHEST_CODE) * scales

@@ -1,9 +1,9 @@
 """What to do about an operator that a runtime does not take."""
 
 import numpy as np
-import tflite
 
 from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.schema import schema_class
 
 _REMEDIES = {
     "BROADCAST_TO": "give the operand its full shape, or leave the broadcasting to ADD and MUL",
@@ -73,7 +73,7 @@ def is_flex(operator: Operator) -> bool:
 
 def is_custom(operator: Operator) -> bool:
     """Whether an operator is nobody's whom TFLite knows."""
-    return not is_flex(operator) and not hasattr(tflite.BuiltinOperator, operator.op)
+    return not is_flex(operator) and not hasattr(schema_class("BuiltinOperator"), operator.op)
 
 
 def is_hybrid(operator: Operator) -> bool:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tflite
 import torch
 from torch import nn
 
@@ -17,6 +16,7 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.schema import schema_class
 
 _LOOKED_UP = {"GATHER": "GELU"}
 """What an operator of the INT8 file is in the float file, where `tinyedge.quantisation.gelu_lookup` wrote it."""
@@ -161,11 +161,11 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     interpreter.allocate_tensors()
     input_index = interpreter.get_input_details()[0]["index"]
     # Our own files name no tensor inside the graph, so tensors are found by their position in the file.
-    written = tflite.Model.GetRootAs(content, 0)
+    written = schema_class("Model").GetRootAs(content, 0)
     operators = map(written.Subgraphs(0).Operators, range(written.Subgraphs(0).OperatorsLength()))
     # DEQUANTIZE is only where LiteRT needs it, and no operator of the file itself.
     codes = (written.OperatorCodes(index).BuiltinCode() for index in range(written.OperatorCodesLength()))
-    own = [code != tflite.BuiltinOperator.DEQUANTIZE for code in codes]
+    own = [code != schema_class("BuiltinOperator").DEQUANTIZE for code in codes]
     positions = [int(operator.Outputs(0)) for operator in operators if own[operator.OpcodeIndex()]]
     outputs: list[list[np.ndarray]] = [[] for _ in positions]
     for image in images:

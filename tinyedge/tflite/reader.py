@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import tflite
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.schema import schema_class
 
 _MAX_TENSOR_BYTES = 2**31 - 1
 # Stands for the types that NumPy lacks, in a inspection; the reader has refused them by then.
@@ -41,17 +41,17 @@ _INT8_ADVICE = (
 _INT16_ADVICE = "keep int16 inside the model, between a QUANTIZE from int8 and one to int8"
 
 
-def _enum_names(enumeration: type) -> dict[int, str]:
-    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+def _enum_names(enumeration: str) -> dict[int, str]:
+    return {value: name for name, value in vars(schema_class(enumeration)).items() if isinstance(value, int)}
 
 
-_TENSOR_TYPES = _enum_names(tflite.TensorType)
-_OPERATORS = _enum_names(tflite.BuiltinOperator)
-_OPTION_TYPES = _enum_names(tflite.BuiltinOptions)
+_TENSOR_TYPES = _enum_names("TensorType")
+_OPERATORS = _enum_names("BuiltinOperator")
+_OPTION_TYPES = _enum_names("BuiltinOptions")
 _OPTION_ENUMS: dict[str, dict[int, str]] = {
-    "padding": _enum_names(tflite.Padding),
-    "fused_activation_function": _enum_names(tflite.ActivationFunctionType),
-    "weights_format": _enum_names(tflite.FullyConnectedOptionsWeightsFormat),
+    "padding": _enum_names("Padding"),
+    "fused_activation_function": _enum_names("ActivationFunctionType"),
+    "weights_format": _enum_names("FullyConnectedOptionsWeightsFormat"),
     "quantized_bias_type": _TENSOR_TYPES,
     "in_data_type": _TENSOR_TYPES,
     "out_data_type": _TENSOR_TYPES,
@@ -199,7 +199,7 @@ class _Reader:
         self._path = path
         self._content = content
         self._refuse = refuse
-        self._model = tflite.Model.GetRootAs(content, 0)
+        self._model = schema_class("Model").GetRootAs(content, 0)
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
 
@@ -280,7 +280,7 @@ class _Reader:
         table = source.BuiltinOptions()
         if kind == "NONE" or table is None:
             return {}
-        options = getattr(tflite, kind)()
+        options = schema_class(kind)()
         options.Init(table.Bytes, table.Pos)
         return dict(_fields(options, self._length))
 

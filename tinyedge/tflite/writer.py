@@ -10,10 +10,10 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-import tflite
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.schema import schema_class, schema_module
 
 _IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
@@ -49,12 +49,12 @@ _OPTIONS = {
 WRITABLE_OPERATORS = frozenset(_OPTIONS)
 
 _ENUMS = {
-    "padding": tflite.Padding,
-    "fused_activation_function": tflite.ActivationFunctionType,
-    "weights_format": tflite.FullyConnectedOptionsWeightsFormat,
-    "quantized_bias_type": tflite.TensorType,
-    "in_data_type": tflite.TensorType,
-    "out_data_type": tflite.TensorType,
+    "padding": "Padding",
+    "fused_activation_function": "ActivationFunctionType",
+    "weights_format": "FullyConnectedOptionsWeightsFormat",
+    "quantized_bias_type": "TensorType",
+    "in_data_type": "TensorType",
+    "out_data_type": "TensorType",
 }
 
 
@@ -95,84 +95,71 @@ class _Writer:
         tensors_at, operators_at = self._offsets(tensors), self._offsets(operators)
         inputs = self._vector(self._indices(self._graph.inputs))
         outputs = self._vector(self._indices(self._graph.outputs))
-        tflite.SubGraphStart(builder)
-        tflite.SubGraphAddTensors(builder, tensors_at)
-        tflite.SubGraphAddInputs(builder, inputs)
-        tflite.SubGraphAddOutputs(builder, outputs)
-        tflite.SubGraphAddOperators(builder, operators_at)
-        subgraphs = self._offsets([tflite.SubGraphEnd(builder)])
+        subgraph = self._table("SubGraph", Tensors=tensors_at, Inputs=inputs, Outputs=outputs, Operators=operators_at)
+        subgraphs = self._offsets([subgraph])
         operator_codes = self._offsets([self._code(op, version) for op, version in codes])
         buffers = self._offsets([self._buffer(content) for content in self._buffers])
-        tflite.ModelStart(builder)
-        tflite.ModelAddVersion(builder, _SCHEMA_VERSION)
-        tflite.ModelAddOperatorCodes(builder, operator_codes)
-        tflite.ModelAddSubgraphs(builder, subgraphs)
-        tflite.ModelAddBuffers(builder, buffers)
-        builder.Finish(tflite.ModelEnd(builder), file_identifier=_IDENTIFIER)
+        model = self._table(
+            "Model", Version=_SCHEMA_VERSION, OperatorCodes=operator_codes, Subgraphs=subgraphs, Buffers=buffers
+        )
+        builder.Finish(model, file_identifier=_IDENTIFIER)
         return bytes(builder.Output())
 
     def _tensor(self, tensor: Tensor) -> int:
-        builder = self._builder
         content = b"" if tensor.data is None else np.ascontiguousarray(tensor.data).tobytes()
         shape = self._vector(np.array(tensor.shape, np.int32))
         quantisation = None if tensor.quantisation is None else self._quantisation(tensor.quantisation)
-        name = builder.CreateSharedString(tensor.name) if tensor in self._named else None
-        tflite.TensorStart(builder)
-        tflite.TensorAddShape(builder, shape)
-        tflite.TensorAddType(builder, getattr(tflite.TensorType, tensor.dtype.name.upper()))
-        tflite.TensorAddBuffer(builder, self._buffers.setdefault(content, len(self._buffers)))
-        if name is not None:
-            tflite.TensorAddName(builder, name)
-        if quantisation is not None:
-            tflite.TensorAddQuantization(builder, quantisation)
-        return int(tflite.TensorEnd(builder))
+        name = self._builder.CreateSharedString(tensor.name) if tensor in self._named else None
+        return self._table(
+            "Tensor",
+            Shape=shape,
+            Type=getattr(schema_class("TensorType"), tensor.dtype.name.upper()),
+            Buffer=self._buffers.setdefault(content, len(self._buffers)),
+            Name=name,
+            Quantization=quantisation,
+        )
 
     def _quantisation(self, quantisation: Quantisation) -> int:
-        builder = self._builder
         scales = self._vector(quantisation.scales.astype(np.float32))
         zero_points = self._vector(quantisation.zero_points.astype(np.int64))
         key = ("quantisation", scales, zero_points, quantisation.axis)
         if key not in self._written:
-            tflite.QuantizationParametersStart(builder)
-            tflite.QuantizationParametersAddScale(builder, scales)
-            tflite.QuantizationParametersAddZeroPoint(builder, zero_points)
-            tflite.QuantizationParametersAddQuantizedDimension(builder, quantisation.axis)
-            self._written[key] = tflite.QuantizationParametersEnd(builder)
+            self._written[key] = self._table(
+                "QuantizationParameters", Scale=scales, ZeroPoint=zero_points, QuantizedDimension=quantisation.axis
+            )
         return self._written[key]
 
     def _operator(self, operator: Operator, codes: list[tuple[str, int]]) -> int:
-        builder, kind = self._builder, _OPTIONS[operator.op]
+        kind = _OPTIONS[operator.op]
         inputs = self._vector(self._indices(operator.inputs))
         outputs = self._vector(self._indices(operator.outputs))
         options = self._options(kind, operator.options) if operator.options else None
-        tflite.OperatorStart(builder)
-        tflite.OperatorAddOpcodeIndex(builder, codes.index((operator.op, operator.version)))
-        tflite.OperatorAddInputs(builder, inputs)
-        tflite.OperatorAddOutputs(builder, outputs)
-        if options is not None:
-            tflite.OperatorAddBuiltinOptionsType(builder, getattr(tflite.BuiltinOptions, kind))
-            tflite.OperatorAddBuiltinOptions(builder, options)
-        return int(tflite.OperatorEnd(builder))
+        return self._table(
+            "Operator",
+            OpcodeIndex=codes.index((operator.op, operator.version)),
+            Inputs=inputs,
+            Outputs=outputs,
+            BuiltinOptionsType=None if options is None else getattr(schema_class("BuiltinOptions"), kind),
+            BuiltinOptions=options,
+        )
 
     def _options(self, kind: str, options: dict[str, Any]) -> int:
-        builder = self._builder
         values = {key: value for key, value in options.items() if not isinstance(value, tuple)}
         key = (kind, tuple(values.items()))
         if key not in self._written:
-            getattr(tflite, f"{kind}Start")(builder)
-            for name, value in values.items():
-                add = getattr(tflite, f"{kind}Add{''.join(part.capitalize() for part in name.split('_'))}")
-                add(builder, getattr(_ENUMS[name], value) if name in _ENUMS else value)
-            self._written[key] = getattr(tflite, f"{kind}End")(builder)
+            fields = {
+                "".join(part.capitalize() for part in name.split("_")): getattr(schema_class(_ENUMS[name]), value)
+                if name in _ENUMS
+                else value
+                for name, value in values.items()
+            }
+            self._written[key] = self._table(kind, **fields)
         return self._written[key]
 
     def _code(self, op: str, version: int) -> int:
-        builder, code = self._builder, getattr(tflite.BuiltinOperator, op)
-        tflite.OperatorCodeStart(builder)
-        tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(code, _LAST_DEPRECATED_CODE))
-        tflite.OperatorCodeAddVersion(builder, version)
-        tflite.OperatorCodeAddBuiltinCode(builder, code)
-        return int(tflite.OperatorCodeEnd(builder))
+        code = getattr(schema_class("BuiltinOperator"), op)
+        deprecated = min(code, _LAST_DEPRECATED_CODE)
+        return self._table("OperatorCode", DeprecatedBuiltinCode=deprecated, Version=version, BuiltinCode=code)
 
     def _buffer(self, content: bytes) -> int:
         builder, data = self._builder, None
@@ -181,10 +168,16 @@ class _Writer:
             builder.head = builder.Head() - len(content)
             builder.Bytes[builder.Head() : builder.Head() + len(content)] = content
             data = builder.EndVector()
-        tflite.BufferStart(builder)
-        if data is not None:
-            tflite.BufferAddData(builder, data)
-        return int(tflite.BufferEnd(builder))
+        return self._table("Buffer", Data=data)
+
+    def _table(self, kind: str, **fields: Any) -> int:
+        """Write a table with the fields that are not None, in their order, and return where it is."""
+        module = schema_module(kind)
+        getattr(module, f"{kind}Start")(self._builder)
+        for name, value in fields.items():
+            if value is not None:
+                getattr(module, f"{kind}Add{name}")(self._builder, value)
+        return int(getattr(module, f"{kind}End")(self._builder))
 
     def _indices(self, tensors: tuple[Tensor | None, ...]) -> np.ndarray:
         return np.array([-1 if tensor is None else self._positions[tensor] for tensor in tensors], np.int32)

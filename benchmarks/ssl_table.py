@@ -7,9 +7,9 @@ FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg (or val/). Stop it at any ti
 was, down to the training step. Rows that need a teacher wait for the row that gives it. Each step is one command of
 `tinyedge`, printed before it runs.
 
-Writes benchmarks/results/ssl_table.json and the table between the markers in README.md; what nobody trained is left
-empty. `--hold-out 5000` is for choosing hyper-parameters: it probes images held out of the train split instead of the
-test images, prints, and writes neither file.
+Writes benchmarks/results/ssl_table.json, of which `result_tables.py` makes the table of docs/results.md. `--hold-out
+5000` is for choosing hyper-parameters: it probes images held out of the train split instead of the test images, prints,
+and writes nothing.
 """
 
 import argparse
@@ -30,8 +30,6 @@ from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, load_run
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ssl_table.json"
-README = ROOT / "README.md"
-MARKERS = ("<!-- ssl-table: written by benchmarks/ssl_table.py -->\n", "<!-- /ssl-table -->\n")
 FRACTIONS = (0.01, 0.1, 0.2, 1.0)
 SEEDS = 3
 _IMAGE_SIZE = 32
@@ -292,39 +290,33 @@ def accuracy(cell: dict[str, Any], protocol: str, fraction: float) -> str:
 
 
 def markdown(cells: list[dict[str, Any]]) -> str:
-    """Return the table of one data set after the other."""
-    lines = []
+    """Return a table a data set of what was measured; a row without a cell and a data set without a row are left out."""
     names = list(dict.fromkeys(row.name for plan in PLANS.values() for row in plan))
-    names += [cell["row"] for cell in cells if cell["row"] not in names]
+    lines = []
     for dataset, title in DATASETS.items():
+        measured = [cell for cell in cells if cell["dataset"] == dataset]
+        if not measured:
+            continue
         lines += [f"**{title}**, {CAPTION}:", "", *HEAD]
-        for name in sorted(names, key=lambda name: names.index(name.partition("/")[0])):
-            figure, protocol = PUBLISHED.get((name, dataset), ("", ""))
-            published = f"{figure}: {protocol}" if figure else ""
-            own = [cell for cell in cells if (cell["row"], cell["dataset"]) == (name, dataset)]
-            for cell in own:
-                figures = [accuracy(cell, "linear", fraction) for fraction in FRACTIONS]
-                strides = ",".join(str(stride) for stride in cell["strides"])
-                recipe = f"{cell['encoder']} ({strides}), {cell['macs'] / 1e6:.1f} M, {cell['epochs']}, "
-                recipe += f"{cell['seconds']:,}, {cell['device']}"
-                columns = [name, *figures, accuracy(cell, "knn", 1.0), recipe, published]
-                lines.append("| " + " | ".join(columns) + " |")
-            if not own:
-                lines.append(f"| {name} | | | | | | | {published} |")
+        for cell in sorted(measured, key=lambda cell: names.index(cell["row"].partition("/")[0])):
+            figures = [accuracy(cell, "linear", fraction) for fraction in FRACTIONS]
+            strides = ",".join(str(stride) for stride in cell["strides"])
+            recipe = f"{cell['encoder']} ({strides}), {cell['macs'] / 1e6:.1f} M, {cell['epochs']}, "
+            recipe += f"{cell['seconds']:,}, {cell['device']}"
+            published = ": ".join(PUBLISHED.get((cell["row"], dataset), ()))
+            columns = [cell["row"], *figures, accuracy(cell, "knn", 1.0), recipe, published]
+            lines.append("| " + " | ".join(columns) + " |")
         lines.append("")
     return "\n".join(lines)
 
 
 def publish(new: list[dict[str, Any]]) -> None:
-    """Put cells into the results and the table into the README."""
+    """Put cells into the results."""
     cells: list[dict[str, Any]] = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
     replaced = {(cell["row"], cell["dataset"], cell["plan"]) for cell in new}
     cells = [cell for cell in cells if (cell["row"], cell["dataset"], cell["plan"]) not in replaced] + new
     cells.sort(key=lambda cell: (cell["dataset"], cell["plan"], cell["row"]))
     write_json(RESULTS, {"schema": 1, "cells": cells})
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(MARKERS[0])
-    write_text(README, before + MARKERS[0] + markdown(cells) + MARKERS[1] + rest.split(MARKERS[1])[1])
 
 
 def main() -> None:

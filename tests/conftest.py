@@ -1,6 +1,6 @@
 """Fixtures that every folder of tests may use. Its presence also puts this folder on the import path."""
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,11 +38,9 @@ def benchmark_script():
     """A function that imports a script of benchmarks/ by its name, for it is in no package."""
 
     def load(name: str):
-        if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-            sys.modules[name] = importlib.util.module_from_spec(spec)  # Its dataclasses look themselves up there.
-            spec.loader.exec_module(sys.modules[name])
-        return sys.modules[name]
+        if str(BENCHMARKS) not in sys.path:  # Scripts import their neighbours, as when they are run.
+            sys.path.append(str(BENCHMARKS))
+        return importlib.import_module(name)
 
     return load
 

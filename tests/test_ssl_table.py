@@ -1,10 +1,6 @@
 """The table of methods says what was measured, and nothing else."""
 
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +29,29 @@ def rows(text, name):
     return [line for line in text.splitlines() if line.startswith(f"| {name} |")]
 
 
-def test_an_empty_cell_stays_empty(table):
-    text = table.markdown([])
-    for line in text.splitlines():
-        columns = [column.strip() for column in line.split("|")[1:-1]]
-        if line.startswith("|") and columns[0] not in ("method", "---"):
-            assert columns[1:7] == [""] * 6
+def test_what_nobody_measured_has_no_row(table):
+    assert table.markdown([]) == ""
+    text = table.markdown([cell()])
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")] == [
+        "method",
+        "---",
+        "s0-plus",
+    ]
+    assert "Tiny-ImageNet" not in text
 
 
 def test_a_measured_cell_says_how_it_was_made(table):
-    first, second = rows(table.markdown([cell()]), "s0-plus")
+    (first,) = rows(table.markdown([cell()]), "s0-plus")
     assert "| 61.2 ± 0.2 |" in first
     assert "tinynext_t (2,1,2,2,2), 17.0 M, 20, 3,725, 2 CPU cores" in first
     assert first.count("61.2") == 1  # no other fraction was measured
-    assert "61.2" not in second  # nor the other data set
 
 
 def test_both_plans_and_a_branch_have_lines_of_their_own(table):
     cells = [cell(), cell(plan="gpu", epochs=150), cell(row="vicreg-dual/gated")]
     text = table.markdown(cells)
-    assert len(rows(text, "s0-plus")) == 3
-    gated, _ = rows(text, "vicreg-dual/gated")
+    assert len(rows(text, "s0-plus")) == 2
+    (gated,) = rows(text, "vicreg-dual/gated")
     assert "49.02 % fewer FLOPs" in gated
 
 
@@ -63,8 +61,3 @@ def test_every_teacher_is_a_row_before_its_students(table):
         assert len(set(names)) == len(names)
         for index, row in enumerate(plan):
             assert row.teacher is None or row.teacher in names[:index]
-
-
-def test_the_readme_has_the_place_for_the_table(table):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [text.count(marker) for marker in table.MARKERS] == [1, 1]

@@ -1,0 +1,67 @@
+"""Writes the tables of docs/results.md from benchmarks/results/*.json, so that page and measurements cannot differ.
+
+    python benchmarks/result_tables.py
+
+A table stands between `<!-- NAME: COMMAND -->` and `<!-- /NAME -->`, where COMMAND measures it anew. Nothing is measured
+here, and what nobody measured has no row.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import engine_table
+import int8_table
+import ssl_table
+
+from tinyedge.atomic import write_text
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def whole_way(results: dict[str, Any]) -> str:
+    """Return the probes and the deployed classifier of one run as Markdown."""
+    lines = ["| | linear probe, 20 % of labels | linear probe, all labels | kNN, all labels |", "|---|---|---|---|"]
+    for title, records in (("random weights", results["random"]), ("`s0-plus`, 8 epochs", results["pretrained"])):
+        measured = {(record["protocol"], record["label_fraction"]): record for record in records}
+        cells = [
+            f"{100 * measured[key]['mean']:.1f} ± {100 * measured[key]['sd']:.1f}"
+            for key in (("linear", 0.2), ("linear", 1.0), ("knn", 1.0))
+        ]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "pretraining": lambda: ssl_table.markdown(_read("ssl_table")["cells"]),
+    "whole way": lambda: whole_way(_read("cifar10_tinynext_t")),
+    "quantisation": lambda: int8_table.markdown(_read("int8_table")["rows"]),
+    "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
+}
+
+
+def with_tables(page: str) -> str:
+    """Return the text of the page with every table as the results have it."""
+    for name, table in TABLES.items():
+        before, rest = page.split(f"<!-- {name}: ", 1)
+        command, rest = rest.split(" -->\n", 1)
+        _, after = rest.split(f"<!-- /{name} -->", 1)
+        page = f"{before}<!-- {name}: {command} -->\n{table().strip()}\n<!-- /{name} -->{after}"
+    return page
+
+
+def main() -> None:
+    """Write the page."""
+    write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

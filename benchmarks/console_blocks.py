@@ -2,7 +2,7 @@
 
     python benchmarks/console_blocks.py [PAGE.md ...]
 
-A line that begins with `$ ` is a command for bash; the lines up to the next one are its output, standard error included.
+A line that begins with `$ ` is a command for bash; the lines up to the next one are its output, standard error too.
 The commands of a page run one after the other in one temporary folder, in which `models` is the zoo, 80 columns wide.
 """
 

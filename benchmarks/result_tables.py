@@ -2,8 +2,8 @@
 
     python benchmarks/result_tables.py
 
-A table stands between `<!-- NAME: COMMAND -->` and `<!-- /NAME -->`, where COMMAND measures it anew. Nothing is measured
-here, and what nobody measured has no row.
+A table stands between `<!-- NAME: COMMAND -->` and `<!-- /NAME -->`, where COMMAND measures it anew. Nothing is
+measured here, and what nobody measured has no row.
 """
 
 import json

@@ -290,7 +290,7 @@ def accuracy(cell: dict[str, Any], protocol: str, fraction: float) -> str:
 
 
 def markdown(cells: list[dict[str, Any]]) -> str:
-    """Return a table a data set of what was measured; a row without a cell and a data set without a row are left out."""
+    """Return a table a data set of what was measured; rows without a cell and data sets without a row are left out."""
     names = list(dict.fromkeys(row.name for plan in PLANS.values() for row in plan))
     lines = []
     for dataset, title in DATASETS.items():

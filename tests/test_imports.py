@@ -24,6 +24,7 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
         ("import tinyedge.benchmark.measure, tinyedge.benchmark.board", HEAVY),
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
+        ("import tinyedge.ssl.registry, tinyedge.encoders.registry", HEAVY),
         ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),
         ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
         ("import tinyedge.training.train, tinyedge.exporter.export, tinyedge.benchmark.bench", {"tinyedge.cli"}),

@@ -143,3 +143,8 @@ def _own_hidden(widths: list[int]) -> list[int]:
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+
+def mobilenetv2_035(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> MobileNetV2:
+    """Build MobileNetV2 of width 0.35; `act` is its own ReLU6 whatever it says."""
+    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides, hidden)

@@ -1,19 +1,17 @@
-"""The encoders by name, and the parameter budget."""
+"""The encoders by name, and the parameter budget; free of torch, so that a name is checked without it."""
 
 import difflib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
-from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.mobilenetv2 import MobileNetV2
-from tinyedge.encoders.resnet import ResNet18
-from tinyedge.encoders.tinynext import ACTIVATIONS, TINYNEXT_S, TINYNEXT_T, TinyNext
-from tinyedge.encoders.vit import Vit
 from tinyedge.errors import BudgetExceeded, ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tinyedge.encoders.base import Encoder
 
 PARAMETER_BUDGET = 1_000_000
 SMALLEST_INPUT = 8
@@ -24,13 +22,14 @@ class _Entry:
     """How to build one encoder.
 
     Attributes:
-        build: Makes it from (input_size, strides, act, hidden).
+        build: Makes it from (input_size, strides, act, hidden): a function, or `module:function`, which is imported on
+            first use.
         strides_by_size: Default strides for inputs up to the given size in pixels, in ascending order.
         acts: What `act` may be.
         deployable: Whether a microcontroller can run it; one that only trains others has no parameter budget.
     """
 
-    build: Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]
+    build: "str | Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]"
     strides_by_size: tuple[tuple[float, tuple[int, ...]], ...]
     acts: tuple[str, ...]
     deployable: bool = True
@@ -56,27 +55,15 @@ _VIT_STRIDES = (  # patches of 2, 4, 8 and 16 pixels: 8 x 8 tokens at 16, 32 and
 )
 
 
-def _mobilenetv2(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
-    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides, hidden)
-
-
-def _resnet18(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
-    return ResNet18("resnet18", input_size, strides, hidden)
-
-
-def _vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Encoder:
-    if hidden is not None:
-        raise ConfigError("the blocks of vit_ti cannot be narrowed; leave out hidden")
-    return Vit("vit_ti", input_size, strides, act)
-
+_MLP_ACTS = ("relu", "gelu", "silu", "hard_swish")
 
 _ENTRIES: dict[str, _Entry] = {
-    "tinynext_t": _Entry(partial(TinyNext, "tinynext_t", TINYNEXT_T), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
-    "tinynext_s": _Entry(partial(TinyNext, "tinynext_s", TINYNEXT_S), _TINYNEXT_STRIDES, tuple(ACTIVATIONS)),
+    "tinynext_t": _Entry("tinyedge.encoders.tinynext:tinynext_t", _TINYNEXT_STRIDES, _MLP_ACTS),
+    "tinynext_s": _Entry("tinyedge.encoders.tinynext:tinynext_s", _TINYNEXT_STRIDES, _MLP_ACTS),
     # Its own is ReLU6, whatever the default is called: an encoder can be built again by what it says of itself.
-    "mobilenetv2_035": _Entry(_mobilenetv2, _MOBILENETV2_STRIDES, ("relu", "relu6")),
-    "resnet18": _Entry(_resnet18, _RESNET18_STRIDES, ("relu",), deployable=False),
-    "vit_ti": _Entry(_vit_ti, _VIT_STRIDES, tuple(ACTIVATIONS), deployable=False),
+    "mobilenetv2_035": _Entry("tinyedge.encoders.mobilenetv2:mobilenetv2_035", _MOBILENETV2_STRIDES, ("relu", "relu6")),
+    "resnet18": _Entry("tinyedge.encoders.resnet:resnet18", _RESNET18_STRIDES, ("relu",), deployable=False),
+    "vit_ti": _Entry("tinyedge.encoders.vit:vit_ti", _VIT_STRIDES, _MLP_ACTS, deployable=False),
 }
 
 
@@ -90,7 +77,7 @@ def deployable_encoders() -> tuple[str, ...]:
     return tuple(name for name, entry in _ENTRIES.items() if entry.deployable)
 
 
-def count_parameters(module: nn.Module) -> int:
+def count_parameters(module: "nn.Module") -> int:
     """Count the trainable values; batch-norm statistics are not among them."""
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -103,7 +90,7 @@ def create_encoder(
     act: str = "relu",
     hidden: tuple[int, ...] | None = None,
     enforce_budget: bool = True,
-) -> Encoder:
+) -> "Encoder":
     """Build an encoder with fresh weights, drawn from torch's global generator.
 
     Args:
@@ -118,6 +105,35 @@ def create_encoder(
         ConfigError: An unknown name, activation or stride, hidden channels that the encoder cannot have, or too small
             an input.
         BudgetExceeded: The encoder has 1,000,000 parameters or more.
+    """
+    strides = check_encoder(name, input_size=input_size, strides=strides, act=act)
+    entry = _ENTRIES[name]
+    build = _build(entry)
+    if hidden is not None:
+        import torch
+
+        hidden = tuple(hidden)
+        with torch.random.fork_rng(devices=[]):  # so that the initial weights stay those of the seed
+            _check_hidden(build(input_size, strides, act, None), hidden)
+    encoder = build(input_size, strides, act, hidden)
+    parameters = count_parameters(encoder)
+    if enforce_budget and entry.deployable and parameters >= PARAMETER_BUDGET:
+        raise BudgetExceeded(
+            f"{name} has {parameters:,} parameters and the budget is under {PARAMETER_BUDGET:,}; "
+            f"choose a smaller encoder or pass --no-budget"
+        )
+    return encoder
+
+
+def check_encoder(
+    name: str, *, input_size: int, strides: tuple[int, ...] | None = None, act: str = "relu"
+) -> tuple[int, ...]:
+    """Return the strides of an encoder that can be built: the default of its input size where none are given.
+
+    See `create_encoder` for the arguments.
+
+    Raises:
+        ConfigError: An unknown name, activation or stride, or too small an input.
     """
     entry = _ENTRIES.get(name)
     if entry is None:
@@ -134,21 +150,20 @@ def create_encoder(
         )
     if act not in entry.acts:
         raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
-    if hidden is not None:
-        hidden = tuple(hidden)
-        with torch.random.fork_rng(devices=[]):  # so that the initial weights stay those of the seed
-            _check_hidden(entry.build(input_size, strides, act, None), hidden)
-    encoder = entry.build(input_size, strides, act, hidden)
-    parameters = count_parameters(encoder)
-    if enforce_budget and entry.deployable and parameters >= PARAMETER_BUDGET:
-        raise BudgetExceeded(
-            f"{name} has {parameters:,} parameters and the budget is under {PARAMETER_BUDGET:,}; "
-            f"choose a smaller encoder or pass --no-budget"
-        )
-    return encoder
+    return strides
 
 
-def _check_hidden(full: Encoder, hidden: tuple[int, ...]) -> None:
+def _build(entry: _Entry) -> "Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]":
+    if not isinstance(entry.build, str):
+        return entry.build
+    module, _, name = entry.build.partition(":")
+    build: Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder] = getattr(
+        importlib.import_module(module), name
+    )
+    return build
+
+
+def _check_hidden(full: "Encoder", hidden: tuple[int, ...]) -> None:
     """Refuse hidden channels that do not fit an encoder; `full` is the one that nothing was pruned from."""
     layers = full.prunable_channels()
     if not layers:

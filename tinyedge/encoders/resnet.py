@@ -105,3 +105,8 @@ class ResNet18(Encoder):
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def resnet18(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> ResNet18:
+    """Build ResNet-18; `act` is ReLU."""
+    return ResNet18("resnet18", input_size, strides, hidden)

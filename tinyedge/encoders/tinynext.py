@@ -213,3 +213,13 @@ def _initialise(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def tinynext_t(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> TinyNext:
+    """Build TinyNeXt-T."""
+    return TinyNext("tinynext_t", TINYNEXT_T, input_size, strides, act, hidden)
+
+
+def tinynext_s(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> TinyNext:
+    """Build TinyNeXt-S."""
+    return TinyNext("tinynext_s", TINYNEXT_S, input_size, strides, act, hidden)

@@ -117,3 +117,14 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
+
+
+def vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Vit:
+    """Build ViT-Ti.
+
+    Raises:
+        ConfigError: `hidden` is given, but its blocks cannot be narrowed.
+    """
+    if hidden is not None:
+        raise ConfigError("the blocks of vit_ti cannot be narrowed; leave out hidden")
+    return Vit("vit_ti", input_size, strides, act)

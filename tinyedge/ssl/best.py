@@ -10,82 +10,19 @@ output, but narrow hidden layer, follows DisCo (arXiv 2104.09124). The last step
 weights are kept, unless the run's `ema_decay` asks for their average.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.method_options.best import BestOptions
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
 from tinyedge.ssl.vicreg import vicreg_loss
-
-
-@dataclass(frozen=True)
-class BestOptions:
-    """What can be chosen about the recipe.
-
-    Attributes:
-        head_width: Hidden width of the head.
-        distilled_views: How many of the two student views learn from the teacher: 1, or 2 for the same forward passes.
-            The teacher sees the first one's crop either way.
-        relational_weight: Weight of the relational loss; 0 leaves it out.
-        queue_size: Teacher embeddings that it compares with.
-        student_temperature: Of the student's similarities.
-        teacher_temperature: Of the teacher's; lower is sharper.
-        multi_scale_weight: Weight of the maps' loss; 0 leaves it out.
-        vicreg_weight: Weight of VICReg between the student views; 0 leaves it out, and the second view if that learns
-            nothing else.
-        vicreg_invariance: Weight of the invariance term within VICReg.
-        vicreg_variance: Weight of the variance term within VICReg.
-        vicreg_covariance: Weight of the covariance term within VICReg.
-        projector_width: Width of VICReg's embeddings.
-        mixup: Share of the images that are mixed with another one, pixels and teacher's features alike, in a random
-            proportion.
-        cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
-            every step. Cached maps are averages over the image.
-    """
-
-    head_width: int = 1024
-    distilled_views: int = 1
-    relational_weight: float = 1.0
-    queue_size: int = 16384
-    student_temperature: float = 0.2
-    teacher_temperature: float = 0.04
-    multi_scale_weight: float = 0.5
-    vicreg_weight: float = 0.5
-    vicreg_invariance: float = 1.0
-    vicreg_variance: float = 1.0
-    vicreg_covariance: float = 0.04
-    projector_width: int = 1024
-    mixup: float = 0.0
-    cached_views: int = 0
-
-    def __post_init__(self) -> None:
-        check_options(
-            self,
-            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
-            not_negative=(
-                "relational_weight",
-                "multi_scale_weight",
-                "vicreg_weight",
-                "vicreg_invariance",
-                "vicreg_variance",
-                "vicreg_covariance",
-                "cached_views",
-            ),
-        )
-        if not 0 <= self.mixup <= 1:
-            raise ConfigError(f"mixup is {self.mixup}, but has to be between 0 and 1; correct mixup")
-        if self.distilled_views not in (1, 2):
-            raise ConfigError(f"distilled_views is {self.distilled_views}, but has to be 1 or 2; correct it")
 
 
 class Best(Distillation):

@@ -13,58 +13,16 @@ head's 426,624 parameters are the published count, the rest is reconstructed fro
 The teacher sees the student's crop without its colours, so that their maps align, unless `share_crop` is off.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, StepResult, View
-from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
+from tinyedge.ssl.curriculum import curriculum_strength
 from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
-from tinyedge.ssl.options import check_options, unknown_name
+from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
 from tinyedge.ssl.teacher import Teacher
-
-
-@dataclass(frozen=True)
-class CaDsslOptions:
-    """What can be chosen about CA-DSSL.
-
-    Attributes:
-        head_width: Hidden width of the head.
-        relational_weight: Weight of the relational loss; 0 leaves it out.
-        queue_size: Teacher embeddings that it compares with.
-        student_temperature: Of the student's similarities.
-        teacher_temperature: Of the teacher's; lower is sharper.
-        multi_scale_weight: Weight of the maps' loss; 0 leaves it out.
-        multi_scale_warmup: Share of the training over which that weight rises from 0.
-        curriculum: `linear`, `3phase` or `off`, see `tinyedge.ssl.curriculum`.
-        share_crop: Whether the teacher sees the student's crop rather than one of its own.
-        cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
-            every step. Cached maps are averages over the image.
-    """
-
-    head_width: int = 256
-    relational_weight: float = 1.0
-    queue_size: int = 4096
-    student_temperature: float = 0.2
-    teacher_temperature: float = 0.04
-    multi_scale_weight: float = 0.5
-    multi_scale_warmup: float = 0.05
-    curriculum: str = "linear"
-    share_crop: bool = True
-    cached_views: int = 0
-
-    def __post_init__(self) -> None:
-        check_options(
-            self,
-            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature"),
-            not_negative=("relational_weight", "multi_scale_weight", "multi_scale_warmup", "cached_views"),
-        )
-        if self.curriculum not in CURRICULA:
-            raise ConfigError(unknown_name("curriculum", self.curriculum, CURRICULA))
 
 
 class CaDssl(Distillation):

@@ -11,44 +11,14 @@ learns whole images, which it will see; a projector D-1024-256 instead of D-4096
 keep their length when they are clipped; AdamW instead of LARS.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.method_options.emp_ssl import EmpSslOptions
 from tinyedge.ssl.projector import Projector
-
-
-@dataclass(frozen=True)
-class EmpSslOptions:
-    """What can be chosen about EMP-SSL.
-
-    Attributes:
-        patches: Crops of each image in a step, K.
-        invariance_weight: Of the cosine between each crop's embedding and the mean of its image's.
-        rate_weight: Of the coding rate; the published 1 to 200.
-        rate_eps: Distortion in the coding rate.
-        projector_hidden: Width of the projector's hidden layer.
-        embedding_dim: Length of the embeddings.
-    """
-
-    patches: int = 8
-    invariance_weight: float = 1.0
-    rate_weight: float = 0.005
-    rate_eps: float = 0.2
-    projector_hidden: int = 1024
-    embedding_dim: int = 256
-
-    def __post_init__(self) -> None:
-        for key, least in (("patches", 2), ("projector_hidden", 1), ("embedding_dim", 2)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
-        check_options(self, positive=("invariance_weight", "rate_weight", "rate_eps"))
 
 
 class EmpSsl(PretrainingMethod):

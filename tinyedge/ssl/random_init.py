@@ -4,14 +4,20 @@ import torch
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult
+from tinyedge.ssl.method_options.random_init import RandomInitOptions
 
 
 class RandomInit(PretrainingMethod):
-    """An encoder that is not trained; the loop only averages its batch-norm statistics."""
+    """An encoder that is not trained; the loop only averages its batch-norm statistics.
+
+    Args:
+        encoder: The encoder to keep as it is.
+        options: See `RandomInitOptions`.
+    """
 
     views = ()
 
-    def __init__(self, encoder: Encoder):
+    def __init__(self, encoder: Encoder, options: RandomInitOptions):
         super().__init__()
         self.encoder = encoder
 

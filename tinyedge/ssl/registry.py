@@ -1,33 +1,30 @@
-"""The pretraining methods by name, with their defaults."""
+"""The pretraining methods by name, with their defaults; free of torch, so that a name is checked without it."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinyedge.encoders.base import Encoder
 from tinyedge.errors import ConfigError
-from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.best import Best, BestOptions
-from tinyedge.ssl.byol import Byol, ByolOptions
-from tinyedge.ssl.ca_dssl import CaDssl, CaDsslOptions
-from tinyedge.ssl.cass import Cass, CassOptions
-from tinyedge.ssl.emp_ssl import EmpSsl, EmpSslOptions
-from tinyedge.ssl.multi_pretext import MultiPretext, MultiPretextOptions
+from tinyedge.ssl.method_options.best import BestOptions
+from tinyedge.ssl.method_options.byol import ByolOptions
+from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
+from tinyedge.ssl.method_options.cass import CassOptions
+from tinyedge.ssl.method_options.emp_ssl import EmpSslOptions
+from tinyedge.ssl.method_options.gated_vicreg import GatedVicRegOptions
+from tinyedge.ssl.method_options.multi_pretext import MultiPretextOptions
+from tinyedge.ssl.method_options.random_init import RandomInitOptions
+from tinyedge.ssl.method_options.seed import SeedOptions
+from tinyedge.ssl.method_options.simclr import SimClrOptions
+from tinyedge.ssl.method_options.simdistill import SimDistillOptions
+from tinyedge.ssl.method_options.supervised import SupervisedOptions
+from tinyedge.ssl.method_options.vicreg import VicRegOptions
 from tinyedge.ssl.options import from_mapping, unknown_name
-from tinyedge.ssl.random_init import RandomInit
-from tinyedge.ssl.seed import Seed, SeedOptions
-from tinyedge.ssl.simclr import SimClr, SimClrOptions
-from tinyedge.ssl.simdistill import SimDistill, SimDistillOptions
-from tinyedge.ssl.supervised import Supervised, SupervisedOptions
-from tinyedge.ssl.teacher import Teacher
-from tinyedge.ssl.vicreg import VicReg, VicRegOptions
-from tinyedge.ssl.vicreg_dual import GatedVicRegOptions, VicRegDual
-from tinyedge.ssl.vicreg_gating import VicRegGating
 
-
-@dataclass(frozen=True)
-class _NoOptions:
-    """A method without options."""
+if TYPE_CHECKING:
+    from tinyedge.encoders.base import Encoder
+    from tinyedge.ssl.base import PretrainingMethod
+    from tinyedge.ssl.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,8 @@ class MethodEntry:
     """How to build a method, and what suits it.
 
     Attributes:
-        build: Makes it from an encoder, its options, and a teacher if it `needs_teacher`.
+        build: Makes it from an encoder, its options, and a teacher if it `needs_teacher`: a class, or `module:Class`,
+            which is imported on first use.
         options_type: Dataclass of its options.
         preset: Options that differ from that dataclass's defaults.
         augment: Augmentation preset of its views.
@@ -43,7 +41,7 @@ class MethodEntry:
         needs_teacher: Whether it distils a frozen teacher.
     """
 
-    build: Callable[..., PretrainingMethod]
+    build: "str | Callable[..., PretrainingMethod]"
     options_type: type
     preset: Mapping[str, Any] = field(default_factory=dict)
     augment: str = "weak"
@@ -52,29 +50,43 @@ class MethodEntry:
 
 
 _ENTRIES: dict[str, MethodEntry] = {
-    "s0-literal": MethodEntry(MultiPretext, MultiPretextOptions, {"corrupt_at": "stage4", "normalise_losses": False}),
-    "s0": MethodEntry(MultiPretext, MultiPretextOptions, lr_per_256=3e-3),
+    "s0-literal": MethodEntry(
+        "tinyedge.ssl.multi_pretext:MultiPretext",
+        MultiPretextOptions,
+        {"corrupt_at": "stage4", "normalise_losses": False},
+    ),
+    "s0": MethodEntry("tinyedge.ssl.multi_pretext:MultiPretext", MultiPretextOptions, lr_per_256=3e-3),
     "s0-plus": MethodEntry(
-        MultiPretext,
+        "tinyedge.ssl.multi_pretext:MultiPretext",
         MultiPretextOptions,
         # 5,000 held-out CIFAR-10 images had 48.6 % at a vicreg_weight of 0.2 and 49.7 % at 1, after 2 epochs each.
         {"corrupt_at": "input+stage3", "mask_block": 2, "roll_unit": None, "vicreg_weight": 1.0},
         augment="strong",
         lr_per_256=3e-3,
     ),
-    "simclr": MethodEntry(SimClr, SimClrOptions, augment="strong", lr_per_256=3e-3),
-    "vicreg": MethodEntry(VicReg, VicRegOptions, augment="strong", lr_per_256=3e-3),
-    "vicreg-dual": MethodEntry(VicRegDual, GatedVicRegOptions, augment="strong", lr_per_256=3e-3),
-    "vicreg-gating": MethodEntry(VicRegGating, GatedVicRegOptions, augment="strong", lr_per_256=3e-3),
-    "byol": MethodEntry(Byol, ByolOptions, augment="strong", lr_per_256=2e-3),
-    "emp-ssl": MethodEntry(EmpSsl, EmpSslOptions, augment="patch", lr_per_256=3e-3),
-    "cass": MethodEntry(Cass, CassOptions, augment="strong", lr_per_256=1e-3),
-    "supervised": MethodEntry(Supervised, SupervisedOptions, augment="supervised", lr_per_256=3e-3),
-    "best": MethodEntry(Best, BestOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
-    "ca-dssl": MethodEntry(CaDssl, CaDsslOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
-    "seed": MethodEntry(Seed, SeedOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
-    "simdistill": MethodEntry(SimDistill, SimDistillOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
-    "random": MethodEntry(lambda encoder, options: RandomInit(encoder), _NoOptions),
+    "simclr": MethodEntry("tinyedge.ssl.simclr:SimClr", SimClrOptions, augment="strong", lr_per_256=3e-3),
+    "vicreg": MethodEntry("tinyedge.ssl.vicreg:VicReg", VicRegOptions, augment="strong", lr_per_256=3e-3),
+    "vicreg-dual": MethodEntry(
+        "tinyedge.ssl.vicreg_dual:VicRegDual", GatedVicRegOptions, augment="strong", lr_per_256=3e-3
+    ),
+    "vicreg-gating": MethodEntry(
+        "tinyedge.ssl.vicreg_gating:VicRegGating", GatedVicRegOptions, augment="strong", lr_per_256=3e-3
+    ),
+    "byol": MethodEntry("tinyedge.ssl.byol:Byol", ByolOptions, augment="strong", lr_per_256=2e-3),
+    "emp-ssl": MethodEntry("tinyedge.ssl.emp_ssl:EmpSsl", EmpSslOptions, augment="patch", lr_per_256=3e-3),
+    "cass": MethodEntry("tinyedge.ssl.cass:Cass", CassOptions, augment="strong", lr_per_256=1e-3),
+    "supervised": MethodEntry(
+        "tinyedge.ssl.supervised:Supervised", SupervisedOptions, augment="supervised", lr_per_256=3e-3
+    ),
+    "best": MethodEntry("tinyedge.ssl.best:Best", BestOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
+    "ca-dssl": MethodEntry(
+        "tinyedge.ssl.ca_dssl:CaDssl", CaDsslOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True
+    ),
+    "seed": MethodEntry("tinyedge.ssl.seed:Seed", SeedOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
+    "simdistill": MethodEntry(
+        "tinyedge.ssl.simdistill:SimDistill", SimDistillOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True
+    ),
+    "random": MethodEntry("tinyedge.ssl.random_init:RandomInit", RandomInitOptions),
 }
 
 
@@ -105,8 +117,8 @@ def method_options(name: str, overrides: Mapping[str, Any] | None = None) -> dic
 
 
 def create_method(
-    name: str, encoder: Encoder, options: Mapping[str, Any] | None = None, teacher: Teacher | None = None
-) -> PretrainingMethod:
+    name: str, encoder: "Encoder", options: Mapping[str, Any] | None = None, teacher: "Teacher | None" = None
+) -> "PretrainingMethod":
     """Build a pretraining method around an encoder, with fresh weights from torch's global generator.
 
     Args:
@@ -119,16 +131,30 @@ def create_method(
         ConfigError: An unknown method or option, an option's value, an encoder that the method cannot work with, or a
             teacher that is missing or not needed.
     """
+    check_teacher(name, teacher is not None)
     entry = method_entry(name)
     values: Any = from_mapping(entry.options_type, method_options(name, options))
-    if entry.needs_teacher:
-        if teacher is None:
-            raise ConfigError(f"{name} distils a teacher; give --teacher RUN, such as a run of --method s0-plus")
-        return entry.build(encoder, values, teacher)
-    if teacher is not None:
-        raise ConfigError(f"{name} has no teacher; leave out --teacher, or use one of {', '.join(_distilling())}")
-    return entry.build(encoder, values)
+    build = _build(entry)
+    return build(encoder, values) if teacher is None else build(encoder, values, teacher)
 
 
-def _distilling() -> list[str]:
-    return [name for name, entry in _ENTRIES.items() if entry.needs_teacher]
+def check_teacher(name: str, given: bool) -> None:
+    """Refuse a method that lacks the teacher it needs, or is given one that it does not.
+
+    Raises:
+        ConfigError: One of these, or an unknown method.
+    """
+    needed = method_entry(name).needs_teacher
+    if needed and not given:
+        raise ConfigError(f"{name} distils a teacher; give --teacher RUN, such as a run of --method s0-plus")
+    if given and not needed:
+        distilling = ", ".join(other for other, entry in _ENTRIES.items() if entry.needs_teacher)
+        raise ConfigError(f"{name} has no teacher; leave out --teacher, or use one of {distilling}")
+
+
+def _build(entry: MethodEntry) -> "Callable[..., PretrainingMethod]":
+    if not isinstance(entry.build, str):
+        return entry.build
+    module, _, name = entry.build.partition(":")
+    build: Callable[..., PretrainingMethod] = getattr(importlib.import_module(module), name)
+    return build

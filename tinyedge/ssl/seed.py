@@ -9,8 +9,6 @@ teacher's temperature is 0.04, since data sets of 50,000 images are meant; the l
 `tinyedge.ssl.distillation_losses.relational_loss`.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
@@ -19,32 +17,8 @@ from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.distillation import Distillation
 from tinyedge.ssl.distillation_losses import relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.method_options.seed import SeedOptions
 from tinyedge.ssl.teacher import Teacher
-
-
-@dataclass(frozen=True)
-class SeedOptions:
-    """What can be chosen about SEED.
-
-    Attributes:
-        head_width: Hidden width of the head.
-        queue_size: Teacher embeddings that images are compared with.
-        student_temperature: Of the student's similarities.
-        teacher_temperature: Of the teacher's; lower is sharper.
-        cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
-            every step.
-    """
-
-    head_width: int = 2048
-    queue_size: int = 4096
-    student_temperature: float = 0.2
-    teacher_temperature: float = 0.04
-    cached_views: int = 0
-
-    def __post_init__(self) -> None:
-        positive = ("head_width", "queue_size", "student_temperature", "teacher_temperature")
-        check_options(self, positive=positive, not_negative=("cached_views",))
 
 
 class Seed(Distillation):

@@ -8,34 +8,14 @@ larger than the encoder does the learning in its place; weaker colour jitter, no
 up (the preset `strong`); AdamW instead of LARS.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.contrastive import nt_xent_loss
 from tinyedge.ssl.distributed import gather_rows
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.method_options.simclr import SimClrOptions
 from tinyedge.ssl.projector import Projector
-
-
-@dataclass(frozen=True)
-class SimClrOptions:
-    """What can be chosen about SimCLR.
-
-    Attributes:
-        temperature: Divides the cosines; lower ones weigh the nearest negatives more.
-        projector_hidden: Width of the projector's hidden layer.
-        embedding_dim: Length of the embeddings that are compared.
-    """
-
-    temperature: float = 0.2
-    projector_hidden: int = 512
-    embedding_dim: int = 128
-
-    def __post_init__(self) -> None:
-        check_options(self, positive=("temperature", "projector_hidden", "embedding_dim"))
 
 
 class SimClr(PretrainingMethod):

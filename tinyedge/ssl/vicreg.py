@@ -9,16 +9,13 @@ Deviations: AdamW instead of LARS; a projector of 1024 instead of 2048 or 8192, 
 below 1,000,000 parameters does the learning in its place; views without solarisation, with a saturation of 0.4 for 0.2.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.method_options.vicreg import VicRegOptions
 from tinyedge.ssl.projector import Projector
 
 
@@ -62,31 +59,6 @@ def vicreg_loss(
         }
         weighted = [weight * term for weight, term in zip(weights, terms.values(), strict=True)]
     return weighted[0] + weighted[1] + weighted[2], terms
-
-
-@dataclass(frozen=True)
-class VicRegOptions:
-    """What can be chosen about VICReg.
-
-    Attributes:
-        projector_width: Width of the projector's layers and of the embedding.
-        projector_layers: Linear layers of the projector.
-        invariance_weight: Of the squared difference.
-        variance_weight: Of the hinges on both views' deviations.
-        covariance_weight: Of both views' off-diagonal covariances.
-    """
-
-    projector_width: int = 1024
-    projector_layers: int = 3
-    invariance_weight: float = 25.0
-    variance_weight: float = 25.0
-    covariance_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        for key, least in (("projector_width", 2), ("projector_layers", 2)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
-        check_options(self, not_negative=("invariance_weight", "variance_weight", "covariance_weight"))
 
 
 class VicReg(PretrainingMethod):

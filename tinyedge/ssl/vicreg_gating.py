@@ -13,13 +13,13 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.gating import GatedEncoder
+from tinyedge.ssl.method_options.gated_vicreg import GatedVicRegOptions
 from tinyedge.ssl.projector import Projector
 from tinyedge.ssl.pruning import pruned_encoder, silence_channels
 from tinyedge.ssl.vicreg import vicreg_loss
 from tinyedge.ssl.vicreg_dual import (
     GATED_BRANCH,
     CleanImages,
-    GatedVicRegOptions,
     gate_budget,
     gated_pass,
     kept_channels,

@@ -2,11 +2,14 @@ import contextlib
 import json
 import os
 
+import pytest
+
 from tinyedge.cli import main
 from tinyedge.doctor import examine
+from tinyedge.installation import EXTRAS, install_command
 
 
-def test_what_is_here_has_a_version_and_what_is_not_has_a_remedy(monkeypatch):
+def test_what_is_here_has_a_version_and_what_is_not_has_a_hint(monkeypatch):
     here = {finding.name: finding for finding in examine()}
     assert here["torch"].found
     assert here["arm-none-eabi-gcc"].found
@@ -18,8 +21,23 @@ def test_what_is_here_has_a_version_and_what_is_not_has_a_remedy(monkeypatch):
     assert "apt-get install gcc-arm-none-eabi" in gone["arm-none-eabi-gcc"].hint
 
 
-def test_json_lists_the_same_findings(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["tinyedge", "doctor", "--json"])
+def doctor(monkeypatch, *options: str) -> None:
+    monkeypatch.setattr("sys.argv", ["tinyedge", "doctor", *options])
     with contextlib.suppress(SystemExit):
         main()
+
+
+def test_json_lists_the_same_findings(monkeypatch, capsys):
+    doctor(monkeypatch, "--json")
     assert json.loads(capsys.readouterr().out) == [finding.to_json() for finding in examine()]
+
+
+@pytest.mark.parametrize("extra", ["flash", "bench", "train", "export"])
+def test_what_is_missing_is_told_with_a_command_that_is_not_cut(monkeypatch, capsys, extra):
+    monkeypatch.setitem(EXTRAS, extra, ("no-such-package",))
+    monkeypatch.setenv("COLUMNS", "60")
+    doctor(monkeypatch)
+    printed = capsys.readouterr().out
+    assert "no-such-package" in printed
+    assert f"    {install_command(extra)}\n" in printed
+    assert f"[{extra}]'" in install_command(extra)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyedge.errors import ToolMissing
 from tinyedge.firmware.toolchain import DEBIAN_PACKAGES, find_tool
+from tinyedge.installation import EXTRAS, install_command
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,6 @@ class Finding:
         return asdict(self)
 
 
-# Purpose and extra -> the packages that it stands on.
-_PACKAGES = (
-    ("train", ("torch", "torchvision", "lightning", "scikit-learn", "safetensors", "matplotlib")),
-    ("export", ("onnx", "onnxruntime", "onnxscript", "onnx2tf", "tensorflow", "ai-edge-litert")),
-    ("bench", ("tflite-micro", "onnxruntime", "ai-edge-litert")),
-    ("flash", ("pyocd",)),
-)
 # The command that needs it -> the program.
 _PROGRAMS = (
     ("build", "arm-none-eabi-gcc"),
@@ -52,7 +46,7 @@ def _package(purpose: str, name: str) -> Finding:
         found = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         found = None
-    return Finding(purpose, name, found, f"pip install 'tinyedge[{purpose}]'")
+    return Finding(purpose, name, found, install_command(purpose))
 
 
 def _program(purpose: str, name: str) -> Finding:
@@ -67,7 +61,7 @@ def examine() -> list[Finding]:
     """Look for every program and package that some command needs."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     return [
-        *(_package(purpose, name) for purpose, names in _PACKAGES for name in names),
+        *(_package(purpose, name) for purpose, names in EXTRAS.items() for name in names),
         Finding("bench on the host", "a C compiler", compiler, "apt-get install gcc libc6-dev"),
         *(_program(purpose, name) for purpose, name in _PROGRAMS),
         Finding("build with TFLite Micro", "TFLM_ROOT", os.environ.get("TFLM_ROOT"), "see docs/tflm_runtime.md"),

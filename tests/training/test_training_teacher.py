@@ -186,7 +186,7 @@ def test_wrong_weights_are_named(tmp_path, dino):
 
 def test_timm_may_be_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ToolMissing, match="pip install timm"):
+    with pytest.raises(ToolMissing, match=r"timm is not installed: run `.*pip install .*\[train\]"):
         load("dino_vits16")
 
 

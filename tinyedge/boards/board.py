@@ -1,7 +1,7 @@
 """Board descriptions: one TOML file a board in `boards/`, which the firmware's CMake reads as well."""
 
 import difflib
-import sys
+import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +9,6 @@ from typing import Any
 
 from tinyedge.boards.clock import ClockTree
 from tinyedge.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _BOARDS = Path(__file__).resolve().parent
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -53,9 +54,23 @@ for _command in _COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a `TinyEdgeError` becomes one sentence on standard error and its exit code."""
+    """Run the command line; a `TinyEdgeError` becomes one sentence on standard error and its exit code.
+
+    So does a missing package of an extra. Whatever else could not be imported is a defect, and stays a traceback.
+    """
     try:
         app()
     except TinyEdgeError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(error.exit_code)
+        _leave(error)
+    except ModuleNotFoundError as error:
+        from tinyedge.installation import explain_import_error
+
+        missing = explain_import_error(error)
+        if missing is None:
+            raise
+        _leave(missing)
+
+
+def _leave(error: TinyEdgeError) -> NoReturn:
+    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+    sys.exit(error.exit_code)

@@ -20,7 +20,7 @@ def check(
     from tinyedge.boards.board import board_names, load_board
     from tinyedge.checks.check import CheckReport, check_model
     from tinyedge.cli.tables.check import print_check, print_encoder
-    from tinyedge.errors import ConfigError, GateFailed, ToolMissing
+    from tinyedge.errors import ConfigError, GateFailed
     from tinyedge.exporter.model_path import resolve_model
 
     if (model is None) == (encoder is None):
@@ -31,10 +31,8 @@ def check(
     if encoder is None:
         report = check_model(resolve_model(model), boards)
     else:
-        try:
-            from tinyedge.checks.encoder import check_encoder
-        except ModuleNotFoundError as error:
-            raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error
+        from tinyedge.checks.encoder import check_encoder
+
         report = check_encoder(
             encoder, boards, input_size=input or 32, strides=_strides(strides), act=act or "relu", classes=classes
         )

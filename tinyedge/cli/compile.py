@@ -1,13 +1,10 @@
 """`tinyedge compile`: a full-INT8 model as C99 for any project."""
 
 import json as json_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
-
-if TYPE_CHECKING:
-    from tinyedge.compiler.memory.memory_plan import MemoryPlan
 
 
 def compile(
@@ -30,10 +27,14 @@ def compile(
     from rich.table import Table
 
     from tinyedge.compiler.compile import compile_model
+    from tinyedge.installation import package_missing
+    from tinyedge.plots.memory import plot_plan
 
+    if plan is not None and find_spec("matplotlib") is None:
+        raise package_missing("matplotlib")
     report = compile_model(model, out, instruction_set, without, patch)
     if plan is not None:
-        _draw(report.plan, model.name, plan)
+        plot_plan(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
@@ -55,13 +56,3 @@ def compile(
     console.print(costs)
     if plan is not None:
         console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
-
-
-def _draw(plan: "MemoryPlan", name: str, path: Path) -> None:
-    from tinyedge.errors import ToolMissing
-    from tinyedge.plots.memory import plot_plan
-
-    try:
-        plot_plan(plan, name, path)
-    except ModuleNotFoundError as error:
-        raise ToolMissing(f"{error.name} is not installed: pip install 'tinyedge[train]'") from error

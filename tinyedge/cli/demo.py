@@ -18,6 +18,10 @@ def demo(
     """Go the whole way on the embedded data set: train, probe, export, build, bench."""
     from rich.console import Console
 
+    from tinyedge.installation import require
+
+    require("the demo", "export", "bench")
+
     from tinyedge.demo import run_demo
 
     console = Console()

@@ -12,12 +12,19 @@ def doctor(json: bool = typer.Option(False, "--json", help="Print the warnings a
 
     from tinyedge.doctor import examine
 
-    warnings = examine()
+    findings = examine()
     if json:
-        typer.echo(json_module.dumps([warning.to_json() for warning in warnings], indent=2))
+        typer.echo(json_module.dumps([finding.to_json() for finding in findings], indent=2))
         return
-    table = Table("for", "needs", "found", "to install")
-    for warning in warnings:
-        found = f"[green]{warning.found}[/green]" if warning.found else "[red]missing[/red]"
-        table.add_row(warning.purpose, warning.name, found, "" if warning.found else warning.hint)
+    table = Table("for", "needs", "found")
+    for finding in findings:
+        found = f"[green]{finding.found}[/green]" if finding.found else "[red]missing[/red]"
+        table.add_row(finding.purpose, finding.name, found)
     Console().print(table)
+    missing = [finding for finding in findings if not finding.found]
+    if missing:
+        typer.echo("To install what is missing:")
+    for hint in dict.fromkeys(finding.hint for finding in missing):
+        purposes = dict.fromkeys(finding.purpose for finding in missing if finding.hint == hint)
+        # A line of its own, which a terminal may wrap and a table would cut.
+        typer.echo(f"  for {', '.join(purposes)}:\n    {hint}")

@@ -36,6 +36,10 @@ def export(
 
     A gate that does not hold is exit code 3; the files and the report are there all the same.
     """
+    from tinyedge.installation import require
+
+    require("an export", "export")
+
     import time
 
     from rich.console import Console

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.splits import label_fraction_indices
-from tinyedge.errors import ToolMissing
+from tinyedge.installation import package_missing
 
 _TEST_FRACTION = 0.2
 _SPLIT_SEED = 0
@@ -17,7 +17,7 @@ def load_digits(image_size: int = 32) -> ImageDataset:
     try:
         from sklearn.datasets import load_digits as load_bundled
     except ImportError as error:
-        raise ToolMissing("the digits come with scikit-learn: pip install 'tinyedge[train]'") from error
+        raise package_missing("scikit-learn") from error
     bundled = load_bundled()
     small = np.rint(bundled.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0..16
     # Pillow resamples in integers: the same pixels on every machine.

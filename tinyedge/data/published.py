@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.folder import load_folder
-from tinyedge.errors import DataError, ToolMissing
+from tinyedge.errors import DataError
+from tinyedge.installation import package_missing
 
 _TINY_IMAGENET_URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _TINY_IMAGENET_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
@@ -73,7 +74,7 @@ def _torchvision_datasets() -> Any:
     try:
         import torchvision.datasets
     except ImportError as error:
-        raise ToolMissing("torchvision is not installed: pip install 'tinyedge[train]'") from error
+        raise package_missing("torchvision") from error
     return torchvision.datasets
 
 

@@ -28,7 +28,8 @@ from tinyedge.atomic import write_json
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.images import IMAGE_SUFFIXES, decode_image
-from tinyedge.errors import ConfigError, DataError, TinyEdgeError, ToolMissing
+from tinyedge.errors import ConfigError, DataError, TinyEdgeError
+from tinyedge.installation import package_missing
 
 _SAMPLE_IMAGES = 2048  # for mean, deviation and batch-norm statistics
 _SHUFFLE_IMAGES = 4096
@@ -184,9 +185,7 @@ def _webdataset() -> Any:
     try:
         import webdataset
     except ImportError as error:
-        raise ToolMissing(
-            "webdataset, which reads tar shards, is not installed; run `pip install webdataset`"
-        ) from error
+        raise package_missing("webdataset") from error
     return webdataset
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tinyedge.errors import DataError, ToolMissing
+from tinyedge.errors import DataError
+from tinyedge.installation import package_missing
 
 # Which lists are read, where they exist: VOC 2007 and 2012 together, as detectors are usually trained.
 _TRAIN_LISTS = (("2007", "trainval"), ("2012", "trainval"))
@@ -94,7 +95,7 @@ def _open(root: Path, year: str, image_set: str) -> Any:
     try:
         from torchvision.datasets import VOCDetection
     except ImportError as error:
-        raise ToolMissing("torchvision is not installed: pip install 'tinyedge[train]'") from error
+        raise package_missing("torchvision") from error
     if not (root / "VOCdevkit" / f"VOC{year}" / "ImageSets" / "Main" / f"{image_set}.txt").is_file():
         return None
     source = VOCDetection(str(root), year=year, image_set=image_set)

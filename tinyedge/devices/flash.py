@@ -89,7 +89,7 @@ def choose_tool(name: str | None) -> tuple[FlashTool, str]:
         if program is not None:
             return tool, program
     remedies = " or ".join(f"`{tool.remedy}`" for tool in wanted)
-    raise ToolMissing(f"{name or 'no program that writes flash'} is not installed: {remedies}")
+    raise ToolMissing(f"{f'{name} is not' if name else 'no program that writes flash is'} installed: run {remedies}")
 
 
 def choose_probe(probes: list[ProbeInfo], wanted: str | None) -> ProbeInfo:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tinyedge.devices.flash_tools.usb import is_st_link
-from tinyedge.errors import TargetError, ToolMissing
+from tinyedge.errors import TargetError
+from tinyedge.installation import package_missing
 
 AUTO = "auto"
 
@@ -43,7 +44,7 @@ def list_ports() -> list[Port]:
     try:
         from serial.tools import list_ports as pyserial
     except ImportError as error:
-        raise ToolMissing("the Python package pyserial is missing: `pip install pyserial`") from error
+        raise package_missing("pyserial") from error
     ports = [
         Port(port.device, port.vid, port.pid, port.serial_number or "", port.product or port.description or "")
         for port in pyserial.comports()

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import IO, Any, Protocol, TypeVar
 
-from tinyedge.errors import LineLost, TargetError, ToolMissing
+from tinyedge.errors import LineLost, TargetError
+from tinyedge.installation import package_missing
 
 # What the public MLPerf Tiny runner sends; a command of 80 characters would take 38.
 _BYTES_PER_COMMAND = 31
@@ -114,7 +115,7 @@ class SerialStream:
         try:
             import serial
         except ImportError as error:
-            raise ToolMissing("the Python package pyserial is missing: `pip install pyserial`") from error
+            raise package_missing("pyserial") from error
 
         self._name = port
         self._errors = (serial.SerialException, OSError)

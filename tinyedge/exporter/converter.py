@@ -1,6 +1,5 @@
 """ONNX to float TFLite, in a process of its own."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,22 +11,9 @@ from types import TracebackType
 import numpy as np
 
 import tinyedge
-from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.errors import ModelError
 
 FLOAT_FILE = "model_float.tflite"
-
-_PACKAGES = ("tensorflow", "tf_keras", "onnx", "onnx2tf", "onnxscript", "onnxruntime", "ai_edge_litert")
-
-
-def require_export_packages() -> None:
-    """Check that everything that an export needs is installed, before any work is done.
-
-    Raises:
-        ToolMissing: A package is missing.
-    """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolMissing(f"export needs {', '.join(missing)}; install with `pip install 'tinyedge[export]'`")
 
 
 class Converter:

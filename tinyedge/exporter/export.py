@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+import tinyedge
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.data.augment import Augment, default_augment
 from tinyedge.data.dataset import ImageDataset
@@ -20,7 +21,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
-from tinyedge.exporter.converter import FLOAT_FILE, Converter, require_export_packages
+from tinyedge.exporter.converter import FLOAT_FILE, Converter
 from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.exporter.layer_names import name_layers
 from tinyedge.exporter.manifest import (
@@ -38,6 +39,7 @@ from tinyedge.exporter.manifest import (
 from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
 from tinyedge.exporter.preprocess import FORMULA, normalise_images
 from tinyedge.exporter.stand_in import convert_with_gelu, has_gelu
+from tinyedge.installation import require
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.gates import DeployableCheck, check_deployable
 from tinyedge.parity.parity import Gates, run_torch
@@ -68,7 +70,7 @@ FEWEST_CALIBRATION_IMAGES = 16
 _MOST_UNSEEN_IMAGES = 256
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
-_VERSIONED_PACKAGES = ("tinyedge", "torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
+_VERSIONED_PACKAGES = ("torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,10 @@ def export_run(
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
         DataError: The train split is too small.
-        ToolMissing: TensorFlow or another package of the export is not installed.
+        ToolMissing: A package of the export is not installed.
         GateFailed: Everything was written, but a gate does not hold.
     """
-    require_export_packages()
+    require("an export", "export")
     announce("loading")
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
@@ -189,7 +191,7 @@ def export_model(
             the options contradict each other.
         GateFailed: Everything was written, but a gate does not hold.
     """
-    require_export_packages()
+    require("an export", "export")
     _check_precision(options)
     if probe is not None and len(probe.weight) != len(dataset.classes):
         raise ConfigError(
@@ -434,10 +436,10 @@ def _hash_weights(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions = {"tinyedge": tinyedge.__version__}
     for package in _VERSIONED_PACKAGES:
         try:
             versions[package] = version(package)
-        except PackageNotFoundError:  # A source tree on the path, not installed.
+        except PackageNotFoundError:  # TensorFlow, above Python 3.11.
             continue
     return versions

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tinyedge.errors import ToolMissing
+from tinyedge.installation import install_command
 
 
 def firmware_root() -> Path:
@@ -15,4 +16,6 @@ def firmware_root() -> Path:
     for candidate in (package / "_firmware", package.parent / "firmware"):
         if (candidate / "kernels" / "te_status.h").is_file():
             return candidate
-    raise ToolMissing(f"the C sources of tinyedge are not in {package}: install it again with `pip install tinyedge`")
+    raise ToolMissing(
+        f"the C sources of tinyedge are not in {package}: install it again with `{install_command()} --force-reinstall`"
+    )

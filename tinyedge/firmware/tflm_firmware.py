@@ -26,6 +26,7 @@ from tinyedge.firmware.build import (
     finish_image,
 )
 from tinyedge.firmware.mlperf import prepare_benchmark
+from tinyedge.installation import install_command
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 
@@ -53,7 +54,7 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOpti
     host = TflmRuntime(model)
     if host.arena_bytes_32bit is None:
         raise TargetError(
-            "the Python package tflite-micro does not tell its arena: `pip install -U --pre tflite-micro`"
+            f"the Python package tflite-micro is too old to tell its arena: run `{install_command('bench')}`"
         )
     with tempfile.TemporaryDirectory(prefix="tinyedge-tflm-") as folder:
         sources, build = Path(folder) / "model", Path(folder) / "build"

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.program import check_interface
-from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.errors import ModelError
+from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.tflite.reader import read_tflite
@@ -39,7 +40,7 @@ class LitertRuntime:
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
-            raise ToolMissing("the Python package ai-edge-litert is missing: `pip install ai-edge-litert`") from error
+            raise package_missing("ai-edge-litert") from error
         graph = read_tflite(Path(model))
         check_interface(graph)
         self._input_shape = graph.inputs[0].shape

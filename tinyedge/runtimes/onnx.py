@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.program import check_interface
-from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.errors import ModelError
+from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.graph import Quantisation, Tensor
 from tinyedge.tflite.reader import read_tflite
@@ -39,7 +40,7 @@ class OnnxRuntime:
             import onnxruntime
             from onnxruntime.capi import onnxruntime_pybind11_state as errors
         except ImportError as error:
-            raise ToolMissing("the Python package onnxruntime is missing: `pip install onnxruntime`") from error
+            raise package_missing("onnxruntime") from error
         graph = read_tflite(Path(int8_model))
         check_interface(graph)
         self._input: Tensor = graph.inputs[0]

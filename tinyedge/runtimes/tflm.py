@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinyedge.compiler.program import check_interface
-from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
+from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.tflm_model import tflm_content
 from tinyedge.tflite.reader import read_tflite
@@ -48,9 +49,7 @@ class TflmRuntime:
         try:
             from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - before the model is read.
         except ImportError as error:
-            raise ToolMissing(
-                "the Python package tflite-micro is missing: `pip install --pre tflite-micro` (x86-64 Linux only)"
-            ) from error
+            raise package_missing("tflite-micro") from error
         graph = read_tflite(Path(model))
         check_interface(graph)
         self._input_shape = graph.inputs[0].shape

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError
+from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.run import load_run
@@ -161,7 +162,7 @@ def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.
     try:
         import timm
     except ImportError as error:
-        raise ToolMissing(f"the teacher {name} needs timm, which is not installed; run `pip install timm`") from error
+        raise package_missing("timm") from error
     if not timm.is_model(model_name):
         close = difflib.get_close_matches(model_name, timm.list_models(), n=1)
         hint = f"did you mean {_TIMM}{close[0]}?" if close else "`timm.list_models()` names them all"

@@ -17,7 +17,8 @@ from tinyedge.data.registry import dataset_names, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, is_shard_pattern, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing, TrainingError
+from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
+from tinyedge.installation import package_missing
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
@@ -158,7 +159,7 @@ def _launch(config: TrainConfig) -> "Fabric":
     try:
         from lightning.fabric import Fabric
     except ImportError as error:
-        raise ToolMissing("lightning is not installed; run `pip install 'tinyedge[train]'`") from error
+        raise package_missing("lightning") from error
     try:
         fabric = Fabric(
             accelerator=config.accelerator,

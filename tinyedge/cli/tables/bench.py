@@ -8,6 +8,7 @@ from rich.table import Table
 
 from tinyedge.benchmark.budget import BudgetRow
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord
+from tinyedge.installation import EXTRAS, package_missing
 
 _WIDEST_PROFILE = 200
 
@@ -38,7 +39,10 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         table.add_row(*row)
     console.print(table)
     if all(record.bit_exact is None for record in report.results):
-        console.print("bit_exact: not checked; TFLite Micro has no package for this machine")
+        lacking = "there is no package of TFLite Micro for this machine"
+        if "tflite-micro" in EXTRAS["bench"]:
+            lacking = str(package_missing("tflite-micro"))
+        console.print(f"bit_exact: not checked; {lacking}", markup=False, soft_wrap=True)
     else:
         console.print(f"bit_exact: every output byte equals TFLite Micro's on {report.results[0].inputs} inputs")
     table = Table("budget", "used", "limit", "", box=box.SIMPLE_HEAD)

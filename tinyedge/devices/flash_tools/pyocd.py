@@ -21,6 +21,7 @@ from tinyedge.devices.flash_tools.base import (
     check_chip,
 )
 from tinyedge.errors import TargetError
+from tinyedge.installation import install_command
 
 _LIST_TIMEOUT_S = 60.0
 
@@ -29,7 +30,6 @@ class Pyocd:
     """pyOCD 0.36 or later."""
 
     name = "pyocd"
-    remedy = "pip install 'tinyedge[flash]'"
     failures = (
         (re.compile(r"udev rule|Access denied"), UDEV),
         (re.compile(r"No connected debug probe matches unique ID '([^']*)'"), f"no debug probe {{0}}: {PLUG_IN}"),
@@ -43,6 +43,11 @@ class Pyocd:
             "the flash could not be written ({0}): it may be protected, which `pyocd erase --mass` lifts",
         ),
     )
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs it."""
+        return install_command("flash")
 
     def find(self) -> str | None:
         """Return how pyOCD is called, also from an environment that is not activated."""
@@ -106,7 +111,9 @@ def _ask(program: str, what: str) -> dict[str, Any]:
         done = subprocess.run([program, "json", what], capture_output=True, text=True, timeout=_LIST_TIMEOUT_S)
         answer: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise TargetError(f"{program} does not answer ({error}): install it again with `{Pyocd.remedy}`") from error
+        raise TargetError(
+            f"{program} does not answer ({error}): install it again with `{install_command('flash')}`"
+        ) from error
     if answer.get("status") != 0:
         said = str(answer.get("error", "no reason")).strip().splitlines()[-1]
         raise TargetError(f"pyocd could not list its {what.strip('-')} ({said}): run `{program} json {what}` by hand")

@@ -1,0 +1,212 @@
+"""What is said about installing is right on this Python, and runs."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tinyedge.cli.app import app
+from tinyedge.installation import EXTRAS, explain_import_error, install_command, module_of
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_packages_of_an_extra_are_those_of_the_project(extra):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(line) for line in project["optional-dependencies"][extra]]
+    here = {one.name.lower() for one in wanted if one.marker is None or one.marker.evaluate()}
+    assert here - {project["name"]} == set(EXTRAS[extra])
+
+
+@pytest.mark.parametrize("distribution", sorted({name for names in EXTRAS.values() for name in names}))
+def test_a_package_that_cannot_be_imported_is_named_with_a_command(distribution):
+    code = (
+        f"import sys; sys.modules[{module_of(distribution)!r}] = None\n"
+        "from tinyedge.cli import app, main\n"
+        f"@app.app.command()\ndef probed(): import {module_of(distribution)}\n"
+        "sys.argv = ['tinyedge', 'probed']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(rf"error: the Python package {distribution} is not installed: run `.*\[\w+\]'`", line)
+
+
+def test_a_module_that_is_no_package_of_ours_is_a_defect():
+    assert explain_import_error(ModuleNotFoundError(name="torch.no_such_part")) is None
+    assert explain_import_error(ModuleNotFoundError(name="tinyedge.no_such_part")) is None
+
+
+class Environment:
+    """A virtual environment of this Python."""
+
+    def __init__(self, path: Path) -> None:
+        venv.create(path, with_pip=True)
+        self.bin = path / "bin"
+
+    def run(self, command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell command with the environment activated, and nothing of this checkout to be found."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=self.bin.parent,
+            env={**kept, "PATH": path, "COLUMNS": "80", **more},
+            capture_output=True,
+            text=True,
+        )
+
+    def check(self, command: str, **more: str) -> str:
+        """Run a shell command that has to succeed; returns what it printed."""
+        done = self.run(command, **more)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """What this checkout holds now, as a folder that is a repository too."""
+    folder = tmp_path_factory.mktemp("a source")
+    for name in ("LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("firmware", "tinyedge"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All"]):
+        subprocess.run([*git, *arguments], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory, wheel):
+    """The wheel and the packages that every installation has, outside the checkout."""
+    environment = Environment(tmp_path_factory.mktemp("bare") / "venv")
+    environment.check(f"pip install -q '{wheel}'")
+    shutil.copy(MODEL, environment.bin.parent / "model.tflite")
+    return environment
+
+
+# Command -> its arguments, and the extras that it asks for; None where it needs none.
+BARE = {
+    "train": ("--data digits --out run", "train"),
+    "probe": ("run", "train"),
+    "detect": ("run --voc voc", "train"),
+    "export": ("run", "export"),
+    "check": ("model.tflite", None),
+    "compile": ("model.tflite --out c", None),
+    "build": ("model.tflite --board mps2_an386 --out firmware", None),
+    "flash": ("model.tflite --board stm32f405", None),
+    "bench": ("model.tflite --target emulator --board mps2_an386", None),
+    "enroll": ("model.tflite --data digits --board mps2_an386", "train"),
+    "doctor": ("", None),
+    "demo": ("", "export,bench"),
+}
+
+
+@pytest.mark.slow
+def test_every_command_is_walked():
+    assert {command.name for command in app.registered_commands} == set(BARE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", BARE)
+def test_a_bare_installation_does_the_work_or_says_what_to_install(bare, command):
+    arguments, extras = BARE[command]
+    done = bare.run(f"tinyedge {command} {arguments}")
+    assert "Traceback" not in done.stderr
+    if extras is None and command != "flash":
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    if extras is not None:
+        assert f"[{extras}] @ file://" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("check --encoder tinynext_t", "train"),
+        ("compile model.tflite --out drawn --plan plan.png", "train"),
+        ("bench model.tflite --runtime tflm", "bench"),
+        ("bench model.tflite --runtime litert", "bench"),
+        ("bench model.tflite --target host --data digits", "train"),
+        ("build model.tflite --runtime tflm --out tflm", "bench"),
+    ],
+)
+def test_an_option_that_needs_an_extra_says_so(bare, command, extra):
+    done = bare.run(f"tinyedge {command}")
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert f"[{extra}] @ file://" in line
+    assert not (bare.bin.parent / "drawn").exists()
+
+
+def advice(environment: Environment, **more: str) -> str:
+    """The command that `tinyedge doctor` prints for pyOCD, whose extra is the smallest."""
+    lines = environment.check("tinyedge doctor", **more).splitlines()
+    return lines[lines.index("  for flash:") + 1].strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("origin", ["wheel", "folder", "repository", "index"])
+def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, origin):
+    # With a blank in its path, which a URL writes otherwise.
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, check=True, capture_output=True, text=True)
+    installed, expected = {
+        "wheel": (wheel, f"pip install 'tinyedge-mcu[flash] @ {wheel.as_uri()}'"),
+        "folder": (source, f"pip install '{source}[flash]'"),
+        "repository": (
+            f"git+{source.as_uri()}",
+            f"pip install 'tinyedge-mcu[flash] @ git+{source.as_uri()}@{commit.stdout.strip()}'",
+        ),
+        "index": ("tinyedge-mcu", "pip install 'tinyedge-mcu[flash]'"),
+    }[origin]
+    find = {"PIP_FIND_LINKS": str(wheel.parent)} if origin == "index" else {}
+    bare.check("pip uninstall -q -y tinyedge-mcu pyocd")
+    bare.check(f"pip install -q '{installed}'", **find)
+    command = advice(bare)
+    assert command == expected
+    bare.check(command, **find)
+    bare.check("pyocd --version")
+    assert "  for flash:" not in bare.check("tinyedge doctor")
+
+
+@pytest.mark.slow
+def test_of_a_source_that_is_gone_the_requirements_are_left(bare, wheel):
+    bare.check("pip uninstall -q -y pyocd")
+    bare.check(f"pip install -q --no-deps --force-reinstall '{wheel}'")
+    program = "from tinyedge.installation import install_command; print(install_command('export'))"
+    (record,) = bare.bin.parent.glob("lib/*/site-packages/tinyedge_mcu-*.dist-info/direct_url.json")
+    record.write_text(json.dumps({"url": "file:///nowhere/tinyedge.whl", "archive_info": {}}))
+    assert advice(bare) == "pip install 'pyocd>=0.36'"
+    command = bare.check(f'python -c "{program}"')
+    named = {Requirement(word).name for word in re.findall(r"'([^']*)'", command)}
+    assert {"torch", "onnx2tf", "onnxscript"} <= named
+
+
+def test_without_pip_it_is_uv(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pip", None)
+    assert install_command("bench", "flash") == f"uv pip install --python {sys.executable} -e '{ROOT}[bench,flash]'"

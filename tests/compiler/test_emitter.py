@@ -69,7 +69,7 @@ def test_the_folder_alone_gives_tflite_micros_bits(model: Path, tmp_path: Path, 
     (tmp_path / "elsewhere" / "main.c").write_text(MAIN)
     sources = sorted(str(path) for path in (tmp_path / "elsewhere").glob("*.c"))
     program = tmp_path / "program"
-    subprocess.run(["gcc", *WARNINGS, "-DTE_LAYERS", *flags, *sources, "-o", str(program)], check=True)
+    subprocess.run(["gcc", *WARNINGS, "-DTE_PROFILE", *flags, *sources, "-o", str(program)], check=True)
     golden = TflmRuntime(model)
     shape = read_tflite(model).inputs[0].shape
     inputs = np.random.default_rng(1).integers(-128, 128, (5, *shape[1:])).astype(np.int8)

@@ -104,10 +104,8 @@ def test_an_inference_that_does_not_end_is_told(elf):
 def test_a_broken_image_is_told(tmp_path):
     elf = tmp_path / "noise.elf"
     elf.write_bytes(b"\x7fELF" + bytes(range(200)))
-    started = time.monotonic()
     with pytest.raises(TargetError, match="mps2-an386"), Emulator(elf, load_board("mps2_an386")):
         pass
-    assert time.monotonic() - started < 60
     assert running(elf) == []
 
 

@@ -22,7 +22,7 @@ def host_protocol(tmp_path_factory) -> Path:
     sources += [root / "app" / f"{name}.c" for name in ("te_protocol", "te_text", "te_crc32")]
     includes = [model, root / "app", root / "runtime", root / "kernels"]
     subprocess.run(
-        ["gcc", *WARNINGS, "-g", "-O1", "-DTE_LAYERS", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        ["gcc", *WARNINGS, "-g", "-O1", "-DTE_PROFILE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         + [f"-I{folder}" for folder in includes]
         + [str(source) for source in sources]
         + ["-o", str(program)],

@@ -4,7 +4,6 @@ import os
 import pty
 import subprocess
 import threading
-import time
 import tty
 import zlib
 from fractions import Fraction
@@ -126,10 +125,9 @@ def test_an_error_of_the_device_is_quoted(device):
 
 
 def test_a_fault_does_not_wait_for_the_timeout(device):
-    started = time.monotonic()
     with pytest.raises(TargetError, match="BusFault"):
-        device("\r\ne-[fault: BusFault cfsr=00000400]\r\nx%").command("infer 1 0", timeout_s=60)
-    assert time.monotonic() - started < 10
+        # Nothing answers that would end the wait, which is longer than a test may take.
+        device("\r\ne-[fault: BusFault cfsr=00000400]\r\nx%", "").command("infer 1 0", timeout_s=3600)
 
 
 def test_silence_is_told_with_the_last_line(device):

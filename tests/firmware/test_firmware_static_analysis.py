@@ -57,7 +57,7 @@ def flags(board: Board, model: Path) -> list[str]:
         *(f"-I{folder}" for folder in (model, *(root / name for name in ("app", "boards", "kernels", "runtime")))),
         *(f'-D{name}="{value}"' for name, value in _texts(board).items()),
         *(f"-D{name}={value}u" for name, value in _numbers(board).items()),
-        "-DTE_LAYERS",
+        "-DTE_PROFILE",
     ]
 
 

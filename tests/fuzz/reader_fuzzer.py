@@ -4,7 +4,7 @@
 
 libFuzzer's binding for Python needs a compiler of its own, so this is a fuzzer of some hundred lines in its place. It
 stops at the first finding, writes it to finding.tflite and prints how it came about. A finding is an exception that is
-no `TinyEdgeError`, a model that takes longer than `MOST_SECONDS` of processor time, or one that takes more memory than
+no `TinyEdgeError`, a model that takes more than `MOST_LINES` of the reader, or one that takes more memory than
 `MOST_BYTES` above what the process had before.
 """
 
@@ -24,7 +24,7 @@ from tinyedge.errors import TinyEdgeError
 from tinyedge.tflite import reader
 from tinyedge.tflite.reader import inspect_tflite, read_any_tflite, read_tflite
 
-MOST_SECONDS = 2.0
+MOST_LINES = 400_000  # The longest seed takes 20,000.
 MOST_BYTES = 600_000_000
 _LONGEST_INPUT = 8_192
 _WORDS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4)
@@ -39,10 +39,9 @@ def read_all(path: Path) -> None:
     """Every way in which a model is read.
 
     Raises:
-        FindingError: One of them takes too long, or raises what no caller expects.
+        FindingError: One of them raises what no caller expects.
     """
     for read in (read_tflite, read_any_tflite, inspect_tflite):
-        started = time.process_time()
         try:
             read(path)
         except TinyEdgeError:
@@ -51,19 +50,23 @@ def read_all(path: Path) -> None:
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise FindingError(f"{read.__name__} raises\n{traceback.format_exc()}") from error
-        seconds = time.process_time() - started
-        if seconds > MOST_SECONDS:
-            raise FindingError(f"{read.__name__} takes {seconds:.1f} s")
 
 
 def lines_of(call: Callable[[], None]) -> frozenset[tuple[int, int]]:
-    """The steps from line to line within the reader that a call makes."""
+    """The steps from line to line within the reader that a call makes.
+
+    Raises:
+        FindingError: It makes more than `MOST_LINES` steps.
+    """
     steps: set[tuple[int, int]] = set()
-    last = 0
+    last = count = 0
 
     def trace_line(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal last
+        nonlocal last, count
         if event == "line":
+            count += 1
+            if count > MOST_LINES:
+                raise RuntimeError("enough")  # Ends a loop; the reader may take it for a defect of the model.
             steps.add((last, frame.f_lineno))
             last = frame.f_lineno
         return trace_line
@@ -76,6 +79,8 @@ def lines_of(call: Callable[[], None]) -> frozenset[tuple[int, int]]:
         call()
     finally:
         sys.settrace(None)
+        if count > MOST_LINES:
+            raise FindingError(f"the reader takes more than {MOST_LINES:,} lines")
     return frozenset(steps)
 
 

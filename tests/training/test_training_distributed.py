@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
+from closeness import FLOAT32_EPSILON, assert_gradients_close
 from torch import nn
 
 from tinyedge.encoders.registry import create_encoder
@@ -56,7 +57,7 @@ def norm_step(name, rows):
 
 
 def method_step(name, rows):
-    """The loss of a method on one batch and its gradients; float64, where nothing hides behind rounding."""
+    """The loss of a method on one batch, its gradients and its state after it; the networks in float64."""
     torch.manual_seed(0)
     encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 1, 2, 2, 1))
     method = create_method(name, encoder).double().train()
@@ -124,10 +125,9 @@ def test_two_ranks_have_the_loss_and_the_gradient_of_one(ranks, name):
     loss, gradients, state = method_step(name, lambda x: x)
     for rank in ranks:
         other_loss, other_gradients, other_state = rank[f"method {name}"]
-        # S0 alone computes its losses in float32.
-        torch.testing.assert_close(other_loss, loss, rtol=1e-7 if name in ("s0", "s0-literal") else 1e-9, atol=0)
-        for key, gradient in gradients.items():
-            torch.testing.assert_close(other_gradients[key], gradient, rtol=1e-6, atol=1e-9, msg=key)
+        # The networks are float64; embeddings and masks are rounded to float32, which the order of a sum can tip over.
+        torch.testing.assert_close(other_loss, loss, rtol=8 * FLOAT32_EPSILON, atol=0)
+        assert_gradients_close(other_gradients, gradients, 16 * FLOAT32_EPSILON)
         for key, value in state.items():
             torch.testing.assert_close(other_state[key], value, msg=key)
 

@@ -4,7 +4,7 @@
 
 The weights are random: what an engine executes does not depend on them. Keyword spotter and autoencoder have the shapes
 of MLPerf Tiny's (https://github.com/mlcommons/tiny, benchmark/training), which `engine_table.py --models` takes where
-the trained ones are at hand.
+the trained ones are at hand. Only an environment of Python 3.11 (`make setup PYTHON=python3.11`) has TensorFlow.
 """
 
 import argparse

@@ -1,3 +1,3 @@
 """Pretrain vision encoders without labels, quantise them to INT8 and prove them bit for bit on Cortex-M."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

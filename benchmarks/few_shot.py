@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.atomic import write_json
+from tinyedge.compiler.program import compile_graph
 from tinyedge.exporter.manifest import read_manifest
 from tinyedge.exporter.model_path import resolve_model
 from tinyedge.exporter.preprocess import quantise_images
@@ -77,7 +78,7 @@ def measure(model: Path, data: Path, per_class: int) -> dict[str, object]:
     task = draw_task(data, per_class, 0, 0)
     graph = read_embedding(model)
     is_encoder = not manifest.classes
-    runtime = AotRuntime.from_graph(graph)
+    runtime = AotRuntime.from_program(compile_graph(graph))
     inputs = quantise_images(load_images(task.support, *manifest.input.shape[1:3]), manifest)
     outputs = runtime.run(inputs).reshape(len(inputs), -1)
     if is_encoder:

@@ -22,6 +22,7 @@ from tinyedge.devices.serial import SerialStream
 from tinyedge.errors import ConfigError, LineLost, TargetError, ToolMissing
 from tinyedge.firmware.build import build_firmware
 from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.tflite.model import Model
 
 BOARD = "stm32f405"
 BAUD = 115200
@@ -130,7 +131,7 @@ class Heard:
 @pytest.fixture(scope="module")
 def subject(model) -> Subject:
     values = np.random.default_rng(1).integers(-128, 128, (12, INPUTS), dtype=np.int8)
-    return Subject(model, test=LabelledInputs(values, np.arange(12) % OUTPUTS))
+    return Subject(Model(model), test=LabelledInputs(values, np.arange(12) % OUTPUTS))
 
 
 def test_the_port_of_an_emulator_gives_its_bits_and_instructions(model, cable, emulator, tmp_path):

@@ -13,6 +13,7 @@ from tinyedge.benchmark.budget import budget_rows
 from tinyedge.benchmark.inputs import LabelledInputs
 from tinyedge.benchmark.measure import BenchOptions, Subject, bench_host
 from tinyedge.boards.board import load_board
+from tinyedge.tflite.model import Model
 
 # The documented fields of a record and of the environment.
 RECORD_FIELDS = {
@@ -68,7 +69,7 @@ def test_outputs_of_given_inputs_are_the_same_in_both_integer_runtimes(model, tm
 @pytest.mark.parametrize(("asked", "images"), [(0, 0), (5, 5), (None, 12)])
 def test_accuracy_takes_as_many_test_images_as_asked_for(model, asked, images):
     values = np.random.default_rng(2).integers(-128, 128, (12, INPUTS), dtype=np.int8)
-    subject = Subject(model, test=LabelledInputs(values, np.arange(12) % OUTPUTS))
+    subject = Subject(Model(model), test=LabelledInputs(values, np.arange(12) % OUTPUTS))
     report = bench_host(subject, BenchOptions(("tflm", "aot"), inputs=2, accuracy_images=asked))
     assert [record.accuracy_images for record in report.results] == [images, images]
     assert all((record.accuracy is None) == (images == 0) for record in report.results)

@@ -9,6 +9,7 @@ from machines.case_machines import KernelBuild
 from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 
 from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -41,7 +42,7 @@ def model_outcomes(
         path = folder / f"model_{index}.tflite"
         path.write_bytes(case.model)
         try:
-            program = compile_graph(read_tflite(path), kernels.machine.instruction_set)
+            program = compile_graph(read_tflite(path), CompileOptions(kernels.machine.instruction_set))
         except TinyEdgeError as error:
             raise AssertionError(f"{case.label}: {error}") from error
         program = program if rewrite is None else rewrite(program)

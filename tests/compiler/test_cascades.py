@@ -1,6 +1,7 @@
 """Layers that run a stripe of rows at a time: TFLite Micro's bits, and no byte in two places at once."""
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
 from tinyedge.compiler.memory.arena import aligned
 from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes.cascade_layers import cascade_layers
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.tflite.reader import read_tflite
@@ -34,7 +36,7 @@ def cascades_of(program: Program) -> list[Cascade]:
 
 def compiled(path: Path, model: bytes, instruction_set: str = "portable") -> Program:
     path.write_bytes(model)
-    return compile_graph(read_tflite(path), instruction_set, without=["cascade_layers"])
+    return compile_graph(read_tflite(path), CompileOptions(instruction_set, cascade="never"))
 
 
 def assert_bit_exact_in_cascades(cases: list[ModelCase], kernels, folder: Path) -> None:
@@ -114,7 +116,7 @@ def test_buffers_lie_apart_and_hold_what_is_needed(tmp_path: Path) -> None:
 def test_a_tile_holds_what_stripes_of_odd_heights_read() -> None:
     """On a Cortex-M55 a row that is alone reads further to the right than a pair of rows."""
     alone = 0
-    for cascade in cascades_of(compile_graph(read_tflite(MOBILENET), "mve")):
+    for cascade in cascades_of(compile_graph(read_tflite(MOBILENET), CompileOptions("mve"))):
         for at, call in enumerate(cascade.calls, len(cascade.images) - len(cascade.calls)):
             if not call.fields.get("two_rows"):
                 continue
@@ -130,10 +132,10 @@ def test_a_tile_holds_what_stripes_of_odd_heights_read() -> None:
 
 
 def test_mobilenet_needs_less_than_half_the_arena() -> None:
-    """By default for an estimated 3 % of instructions, with --patch for less memory."""
-    plain = compile_graph(read_tflite(MOBILENET), "dsp", without=["cascade_layers"])
-    program = compile_graph(read_tflite(MOBILENET), "dsp")
-    patched = compile_graph(read_tflite(MOBILENET), "dsp", patch=True)
+    """By default for an estimated 3 % of instructions, with --cascade always for less memory."""
+    plain = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp", cascade="never"))
+    program = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp"))
+    patched = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp", cascade="always"))
     assert not cascades_of(plain)
     assert patched.plan.arena_bytes < program.plan.arena_bytes < 0.45 * plain.plan.arena_bytes
     assert [call.name for call in program.calls] == [call.name for call in plain.calls]
@@ -165,7 +167,7 @@ def test_no_partition_has_a_step_that_needs_less(tmp_path: Path) -> None:
         ]
         lowest = min(max(step for step in steps if step) for steps in partitions if None not in steps)
         begin, most = 0, 0
-        for step in cascade_layers(program.graph, calls, at_any_cost=True):
+        for step in cascade_layers(program.graph, calls, max_share=math.inf):
             end = begin + len(layers_of([step]))
             most = max(most, least_bytes(step, begin, end, lifetimes))
             begin = end
@@ -175,13 +177,13 @@ def test_no_partition_has_a_step_that_needs_less(tmp_path: Path) -> None:
 
 
 def test_the_report_names_the_cascades(tmp_path: Path) -> None:
-    report = compile_model(MOBILENET, tmp_path / "c", "dsp")
+    report = compile_model(MOBILENET, tmp_path / "c", CompileOptions("dsp"))
     assert "te_cascade.c" in report.files
     assert (7, 10, 3) in report.cascades
     source = (tmp_path / "c" / "model.c").read_text()
     assert "/* Layers 7 to 10, 3 of 32 output rows at a time. */" in source
     scratch = next(tensor for tensor in report.plan.tensors if tensor.first == 7 and tensor.last == 10)
     assert scratch.name.startswith("scratch of ")
-    plain = compile_model(MOBILENET, tmp_path / "plain", "dsp", without=["cascade_layers"])
+    plain = compile_model(MOBILENET, tmp_path / "plain", CompileOptions("dsp", cascade="never"))
     assert plain.cascades == ()
     assert "te_cascade.c" not in plain.files

@@ -7,6 +7,7 @@ import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
 from tinyedge.compiler.embedding import cut_at_embedding
+from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import ModelError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -56,7 +57,7 @@ def read(tmp_path: Path, model: bytes):
 def test_what_is_left_of_a_classifier_is_its_encoder(tmp_path, after):
     graph = read(tmp_path, classifier(*after))
     assert cut_at_embedding(graph).name == "embedding"
-    runtime = AotRuntime.from_graph(graph)
+    runtime = AotRuntime.from_program(compile_graph(graph))
     assert {call.op for call in runtime.program.calls} == {"CONV_2D", "MEAN"}
     (tmp_path / "encoder.tflite").write_bytes(classifier(encoder=True))
     images = np.random.default_rng(1).integers(-128, 128, (20, *SHAPE[1:]), np.int8)

@@ -12,6 +12,7 @@ from compiler.replay import assert_nothing_is_lost
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
 from tinyedge.compiler.memory import memory_plan
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 from tinyedge.ops import lower
 from tinyedge.ops.kernel_call import KernelCall, Overlap
@@ -190,7 +191,7 @@ def test_scratch_lies_apart_from_all_that_is_alive(tmp_path: Path) -> None:
     path = tmp_path / "network.tflite"
     for seed in range(4):
         path.write_bytes(random_network(seed))
-        program = compile_graph(read_tflite(path), without=["cascade_layers"])
+        program = compile_graph(read_tflite(path), CompileOptions(cascade="never"))
         calls = tuple(dataclasses.replace(call, scratch_bytes=52 + step) for step, call in enumerate(program.calls))
         plan = memory_plan.plan_memory(program.graph, calls)
         assert None not in plan.scratch_offsets

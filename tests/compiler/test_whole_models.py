@@ -12,6 +12,7 @@ from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, const
 from compiler.widen import widen
 
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import PASSES
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import TinyEdgeError
@@ -35,7 +36,7 @@ def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def assert_bit_exact(path: Path, count: int, instruction_set: str = PORTABLE) -> AotRuntime:
-    aot = AotRuntime(path, instruction_set)
+    aot = AotRuntime(path, CompileOptions(instruction_set))
     inputs = int8_inputs(aot.program.input.shape, count)
     outputs = aot.run(inputs)
     assert len(np.unique(outputs, axis=0)) > 4
@@ -90,7 +91,7 @@ def test_any_pass_can_be_left_out(name: str, tmp_path: Path) -> None:
     changed = 0
     for seed in range(3):
         path.write_bytes(random_network(seed))
-        aot = AotRuntime(path, without=[name])
+        aot = AotRuntime(path, CompileOptions(without=(name,)))
         inputs = int8_inputs(aot.program.input.shape, 5)
         np.testing.assert_array_equal(aot.run(inputs), TflmRuntime(path).run(inputs))
         changed += aot.program.graph.histogram() != compile_graph(read_tflite(path)).graph.histogram()

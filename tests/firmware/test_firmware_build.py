@@ -176,7 +176,16 @@ def test_flags_of_the_surroundings_do_not_get_in(tmp_path, monkeypatch):
 def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
     model = shared_model("ic_resnet8_int8.tflite")
     build(
-        model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="ic01", layers=False, enroll=0, json=True
+        model,
+        board="stm32f405",
+        runtime="aot",
+        out=tmp_path / "out",
+        mlperf="ic01",
+        layers=False,
+        enroll=0,
+        cascade="auto",
+        patch=False,
+        json=True,
     )
     said = json.loads(capsys.readouterr().out)
     sizes = said["sizes"]
@@ -188,7 +197,18 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
     assert 78_000 < sizes["flash_model_bytes"] < 98_496
     assert sizes["flash_bytes"] == sizes["flash_model_bytes"] + sizes["flash_code_bytes"]
     assert sizes["ram_bytes"] > sizes["arena_bytes"] + 3072  # The loaded input.
-    build(model, board="stm32f405", runtime="aot", out=tmp_path / "out", mlperf="", layers=False, enroll=0, json=False)
+    build(
+        model,
+        board="stm32f405",
+        runtime="aot",
+        out=tmp_path / "out",
+        mlperf="",
+        layers=False,
+        enroll=0,
+        cascade="auto",
+        patch=False,
+        json=False,
+    )
     table = capsys.readouterr().out
     assert all(word in table for word in ("flash", "RAM", "arena", "stack", "1,048,576", "131,072", "tinyedge.hex"))
 

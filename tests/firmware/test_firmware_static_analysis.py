@@ -12,6 +12,7 @@ import pytest
 
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 from tinyedge.firmware.sources import firmware_root
 from tinyedge.tflite.reader import read_tflite
@@ -34,7 +35,7 @@ def model(tmp_path_factory) -> Path:
     """A published model as C, its constants shortened: an analyser learns nothing from 764,468 of them."""
     folder = tmp_path_factory.mktemp("model")
     board = load_board("mps2_an386")
-    emit(compile_graph(read_tflite(ZOO_MODEL), board.instruction_set), folder)
+    emit(compile_graph(read_tflite(ZOO_MODEL), CompileOptions(board.instruction_set)), folder)
     source = folder / "model.c"
     text = re.sub(r"(\[\d+\] = \{)[-\w,\s]{400,}(\};)", r"\g<1>1\2", source.read_text())
     assert len(text) < 200_000

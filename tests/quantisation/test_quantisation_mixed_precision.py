@@ -20,6 +20,7 @@ from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_any_tflite, read_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
@@ -291,11 +292,11 @@ def test_litert_takes_a_file_whose_conversions_it_lacks(tmp_path):
     ranges = ranges_of(graph, images_for(graph))
     int8, wide = tmp_path / "int8.tflite", tmp_path / "wide.tflite"
     int8.write_bytes(tflite_bytes(quantise(graph, ranges)))
-    assert litert_content(int8) == int8.read_bytes()
+    assert litert_content(Model(int8)) == int8.read_bytes()
     mixed = mix_precision(graph, ranges, ranges, graph.operators)
     wide.write_bytes(tflite_bytes(quantise(mixed.graph, mixed.ranges, mixed.wide)))
     rewritten = tmp_path / "rewritten.tflite"
-    rewritten.write_bytes(litert_content(wide))
+    rewritten.write_bytes(litert_content(Model(wide)))
     assert read_any_tflite(rewritten).histogram() == {**read_any_tflite(wide).histogram(), "DEQUANTIZE": 1}
 
 

@@ -16,6 +16,7 @@ from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
 from tinyedge.exporter.model_path import resolve_model
 from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.tflite.model import Model
 
 DEFAULT_BOARD = "stm32f405"
 DEFAULT_BAUD = 115200
@@ -41,7 +42,7 @@ def run_bench(
     layers: bool = False,
     port: str = AUTO,
     timed_runs: int = 10,
-    patch: bool = False,
+    cascade: str = "auto",
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -59,7 +60,7 @@ def run_bench(
         layers: Whether to measure each layer; emulator only.
         port: The serial port of a board, or "auto".
         timed_runs: Of how many inferences a board's medians are.
-        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+        cascade: As `tinyedge.compiler.options.CompileOptions` has it.
 
     Returns:
         The report, and the budgets that it is held against.
@@ -69,11 +70,11 @@ def run_bench(
     images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, patch=patch)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, cascade=cascade)
         report = bench_host(subject, options)
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, patch=patch)
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade)
         report = bench_emulator(subject, board, options)
     elif target == "board":
         names = () if runtime in (None, "all") else (runtime,)
@@ -94,11 +95,11 @@ def open_subject(source: Path, data: str | None = None) -> Subject:
         source: As for `run_bench`. A file has test images where `data` names them and its export.json lies beside it.
         data: As for `run_bench`.
     """
-    model = resolve_model(source)
+    path = resolve_model(source)
     if not source.is_dir():
-        return Subject(model, test=None if data is None else _named_inputs(model, data))
-    onnx = model.with_name("model.onnx")
-    return Subject(model, onnx if onnx.is_file() else None, _test_inputs(source, data))
+        return Subject(Model(path), test=None if data is None else _named_inputs(path, data))
+    onnx = path.with_name("model.onnx")
+    return Subject(Model(path), onnx if onnx.is_file() else None, _test_inputs(source, data))
 
 
 def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:

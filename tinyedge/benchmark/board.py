@@ -29,7 +29,6 @@ from tinyedge.devices.ports import Port
 from tinyedge.devices.serial import DeviceClient, DeviceInfo
 from tinyedge.errors import ConfigError, LineLost, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
-from tinyedge.tflite.reader import read_tflite
 
 
 class Progress(Protocol):
@@ -67,7 +66,7 @@ def bench_board(
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
-    program = compile_graph(read_tflite(subject.model))
+    program = compile_graph(subject.model.graph())
     with BoardLine(port, baud, progress.say) as line:
         info = line.info
         _check_device(info, program, subject, board)
@@ -120,15 +119,15 @@ def _check_device(info: DeviceInfo, program: Program, subject: Subject, board: B
     sha256 = program.graph.sha256
     if not info.sha256 or not sha256.startswith(info.sha256):
         raise TargetError(
-            f"the board {info.board} runs the model {info.name} ({info.sha256}) and {subject.model} is {sha256[:16]}: "
-            f"{_flash_command(subject, info.board)}"
+            f"the board {info.board} runs the model {info.name} ({info.sha256}) and {subject.model.path} is "
+            f"{sha256[:16]}: {_flash_command(subject, info.board)}"
         )
     if board is not None and info.board != board.name:
         raise ConfigError(f"the firmware at the port is for {info.board}, not {board.name}: leave --board out")
 
 
 def _flash_command(subject: Subject, board: str) -> str:
-    both = f"{subject.model} --board {board}"
+    both = f"{subject.model.path} --board {board}"
     return f"run `tinyedge build {both}` and `tinyedge flash {both}`"
 
 

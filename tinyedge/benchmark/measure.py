@@ -16,14 +16,15 @@ from tinyedge import __version__
 from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, random_inputs, read_inputs
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
 from tinyedge.boards.board import Board
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.firmware.build import FirmwareImage, ImageOptions, build_firmware
+from tinyedge.firmware.build import FirmwareImage, ImageOptions, build_firmware, build_program
 from tinyedge.firmware.toolchain import find_tool
 from tinyedge.runtimes.base import Runtime
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model
 
 RUNTIMES = ("onnx", "litert", "tflm", "aot")
 
@@ -45,7 +46,7 @@ class BenchOptions:
         accuracy_images: Test images for the accuracy; None for all of them.
         layers: Whether to measure each layer; emulator only.
         timed_runs: Of how many inferences a board's medians are.
-        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+        cascade: As `tinyedge.compiler.options.CompileOptions` has it.
     """
 
     runtimes: tuple[str, ...]
@@ -56,7 +57,7 @@ class BenchOptions:
     accuracy_images: int | None = None
     layers: bool = False
     timed_runs: int = 10
-    patch: bool = False
+    cascade: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Subject:
         test: Its test images; None where there are none.
     """
 
-    model: Path
+    model: Model
     onnx: Path | None = None
     test: LabelledInputs | None = None
 
@@ -86,12 +87,12 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
-    program = compile_graph(read_tflite(subject.model), patch=options.patch)
+    program = compile_graph(subject.model.graph(), CompileOptions(cascade=options.cascade))
     inputs = choose_inputs(subject, program, options)
     golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
-        runtime = _open_runtime(name, subject, options)
+        runtime = _open_runtime(name, subject, program)
         outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
         if name == "tflm":
@@ -130,7 +131,7 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     for name in options.runtimes:
         if name not in FIRMWARE_RUNTIMES:
             raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
-    program = compile_graph(read_tflite(subject.model), board.instruction_set, patch=options.patch)
+    program = compile_graph(subject.model.graph(), CompileOptions(board.instruction_set, cascade=options.cascade))
     inputs = choose_inputs(subject, program, options)
     golden = golden_outputs(subject.model, inputs)
     records, images = [], []
@@ -154,7 +155,7 @@ def _run_on_emulator(
     """Build an image for one runtime, and run all inputs on it."""
     output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
-        image = build_firmware(subject.model, board, Path(folder), ImageOptions(runtime), patch=options.patch)
+        image = _build(runtime, subject.model, program, board, Path(folder))
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
             client.check_model(program.graph.sha256)
@@ -186,7 +187,7 @@ def _run_on_emulator(
         inputs=len(inputs),
         accuracy=accuracy,
         accuracy_images=images,
-        layers=_profile(subject.model, board, inputs[-1], options.patch) if options.layers else (),
+        layers=_profile(program, board, inputs[-1]) if options.layers else (),
         stack_used_bytes=stack_used_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         **compare(outputs, golden),
@@ -194,10 +195,17 @@ def _run_on_emulator(
     return record, outputs, image
 
 
-def _profile(model: Path, board: Board, value: np.ndarray, patch: bool) -> tuple[LayerRecord, ...]:
+def _build(runtime: str, model: Model, program: Program, board: Board, folder: Path) -> FirmwareImage:
+    """Build the image of a runtime, of which only aot has a use for what is compiled already."""
+    if runtime == "aot":
+        return build_program(program, board, folder)
+    return build_firmware(model, board, folder, ImageOptions(runtime))
+
+
+def _profile(program: Program, board: Board, value: np.ndarray) -> tuple[LayerRecord, ...]:
     """Measure each layer in an image of its own: names and the calls between layers are in no other."""
     with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
-        image = build_firmware(model, board, Path(folder), ImageOptions(layers=True), patch=patch)
+        image = build_program(program, board, Path(folder), ImageOptions(layers=True))
         with Emulator(image.elf, board) as emulator:
             emulator.client.load(value.tobytes())
             layers = emulator.client.layers()
@@ -217,7 +225,7 @@ def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> 
     return random_inputs(tensor, options.inputs, options.seed)
 
 
-def golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
+def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
     """Return TFLite Micro's outputs on the host; None where its package has no build for this machine."""
     from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -227,12 +235,12 @@ def golden_outputs(model: Path, inputs: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _open_runtime(name: str, subject: Subject, options: BenchOptions) -> Runtime:
+def _open_runtime(name: str, subject: Subject, program: Program) -> Runtime:
     """Open a host runtime by name; each import is as heavy as its package."""
     if name == "aot":
         from tinyedge.runtimes.aot import AotRuntime
 
-        return AotRuntime(subject.model, patch=options.patch)
+        return AotRuntime.from_program(program)
     if name == "tflm":
         from tinyedge.runtimes.tflm import TflmRuntime
 
@@ -290,15 +298,15 @@ def write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
             np.save(stream, outputs)
 
 
-def make_report(model: Path, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
+def make_report(model: Model, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
     """Return the report of a model's records."""
     return BenchReport(
         model=ModelRecord(
-            path=str(model),
+            path=str(model.path),
             sha256=program.graph.sha256,
             macs=program.macs,
             params=program.parameters,
-            bytes=model.stat().st_size,
+            bytes=len(model.content),
         ),
         results=tuple(records),
         env=env,

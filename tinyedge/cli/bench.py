@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+
 
 def bench(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
@@ -24,11 +26,8 @@ def bench(
     ),
     data: str = typer.Option(None, help="Data set in place of a run's own, which may lie elsewhere on this machine."),
     layers: bool = typer.Option(False, "--layers", help="Measure each layer; emulator only."),
-    patch: bool = typer.Option(
-        False,
-        "--patch",
-        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
-    ),
+    cascade: str = CASCADE,
+    patch: bool = PATCH,
     json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
 ) -> None:
     """Measure size, speed, accuracy and bit-exactness of a model."""
@@ -49,7 +48,7 @@ def bench(
         layers=layers,
         port=port,
         timed_runs=timed_runs,
-        patch=patch,
+        cascade=chosen_cascade(cascade, patch),
     )
     if json is not None and str(json) == "-":
         typer.echo(json_module.dumps(report.to_json(), indent=2))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+
 
 def build(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
@@ -17,11 +19,8 @@ def build(
     enroll: int = typer.Option(
         0, "--enroll", min=0, metavar="CLASSES", help="Let the image learn so many classes from the model's embedding."
     ),
-    patch: bool = typer.Option(
-        False,
-        "--patch",
-        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
-    ),
+    cascade: str = CASCADE,
+    patch: bool = PATCH,
     json: bool = typer.Option(False, "--json", help="Print files, sizes and limits as JSON."),
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
@@ -36,8 +35,10 @@ def build(
         from tinyedge.learning.embedding import read_embedding
 
         read_embedding(file)
-    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll)
-    image = build_firmware(file, load_board(board), folder, options, patch=patch)
+    options = ImageOptions(
+        runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=chosen_cascade(cascade, patch)
+    )
+    image = build_firmware(file, load_board(board), folder, options)
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+
 
 def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
@@ -14,11 +16,8 @@ def compile(
         "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85."
     ),
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
-    patch: bool = typer.Option(
-        False,
-        "--patch",
-        help="Run layers in stripes of rows wherever that saves RAM, however many instructions it takes.",
-    ),
+    cascade: str = CASCADE,
+    patch: bool = PATCH,
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
@@ -27,12 +26,14 @@ def compile(
     from rich.table import Table
 
     from tinyedge.compiler.compile import compile_model
+    from tinyedge.compiler.options import CompileOptions
     from tinyedge.installation import package_missing
     from tinyedge.plots.memory import plot_plan
 
     if plan is not None and find_spec("matplotlib") is None:
         raise package_missing("matplotlib")
-    report = compile_model(model, out, instruction_set, without, patch)
+    options = CompileOptions(instruction_set, tuple(without), chosen_cascade(cascade, patch))
+    report = compile_model(model, out, options)
     if plan is not None:
         plot_plan(report.plan, model.name, plan)
     if json:

@@ -1,16 +1,15 @@
 """`tinyedge compile` as a function: a model file in, a folder of C out."""
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyedge.compiler.emit.emitter import emit
-from tinyedge.compiler.kernels import PORTABLE
 from tinyedge.compiler.memory.memory_plan import MemoryPlan
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 
 @dataclass(frozen=True)
@@ -57,36 +56,29 @@ class CompileReport:
         return {"schema": 1, **vars(self), **own}
 
 
-def compile_model(
-    model: Path,
-    directory: Path,
-    instruction_set: str = PORTABLE,
-    without: Collection[str] = (),
-    patch: bool = False,
-) -> CompileReport:
+def compile_model(model: Path | Model, directory: Path, options: CompileOptions = CompileOptions()) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
     Args:
-        model: The file.
+        model: The file, or its path.
         directory: For the sources; created, or replaced if it holds an earlier output.
-        instruction_set: What the C may use, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
-        without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
-        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+        options: How to compile it.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `directory` holds something else, or there is no such instruction set or pass.
+        ConfigError: `directory` holds something else.
     """
     started = time.perf_counter()
-    graph = read_tflite(model)
+    model = open_model(model)
+    graph = model.graph()
     operators_before = graph.histogram()
-    program = compile_graph(graph, instruction_set, without, patch)
+    program = compile_graph(graph, options)
     emit(program, directory)
     return CompileReport(
-        model=Path(model),
+        model=model.path,
         sha256=graph.sha256,
         directory=Path(directory),
-        instruction_set=instruction_set,
+        instruction_set=options.instruction_set,
         files={
             path.relative_to(directory).as_posix(): path.stat().st_size
             for path in sorted(Path(directory).rglob("*"))

@@ -2,8 +2,8 @@
 
 import dataclasses
 import itertools
+import math
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,17 @@ import numpy as np
 from tinyedge.compiler.cascade import Cascade, Step, layers_of
 from tinyedge.compiler.kernels import PORTABLE, specialise
 from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.passes.cascade_layers import cascade_layers
+from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers
 from tinyedge.errors import ModelError
 from tinyedge.ops import lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Graph, Tensor
 
 _LAYER_NAME_LENGTH = 48
+# By how much cascades may lengthen an inference, by `CompileOptions.cascade`; "never" has none.
+_CASCADE_SHARES = {"auto": DEFAULT_SHARE, "always": math.inf}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class Program:
 
     Attributes:
         graph: After the passes.
-        instruction_set: What its kernels are written for, see `tinyedge.compiler.kernels`.
+        options: With which it was compiled.
         steps: Calls, and cascades of several, in execution order.
         plan: Of the arena.
         macs: Multiply-accumulates of one inference: outputs times kernel volume, padded positions counted.
@@ -36,7 +39,7 @@ class Program:
     """
 
     graph: Graph
-    instruction_set: str
+    options: CompileOptions
     steps: tuple[Step, ...]
     plan: MemoryPlan
     macs: int
@@ -70,32 +73,27 @@ class Program:
         return self.graph.outputs[0]
 
 
-def compile_graph(
-    graph: Graph, instruction_set: str = PORTABLE, without: Collection[str] = (), patch: bool = False
-) -> Program:
+def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> Program:
     """Simplify the graph, lower each operator to a kernel call, and plan the arena.
 
     Args:
         graph: As read; its operators and tensors may be changed.
-        instruction_set: What the kernels may use, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
-        without: Names of passes to leave out, see `tinyedge.compiler.passes.simplify`.
-        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
+        options: How to compile it.
 
     Returns:
         The program. Its results are those of the TFLite Micro interpreter, bit for bit.
 
     Raises:
-        ConfigError: There is no such instruction set or pass.
         UnsupportedOpError: No lowering takes an operator or its form.
         ModelError: The model has several inputs or outputs, or a batch other than 1.
     """
     check_interface(graph)
     parameters = _count_parameters(graph)
-    simplify(graph, without)
+    simplify(graph, options.without)
     if not graph.operators or graph.outputs[0].is_constant:
         raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
     calls = _with_unique_names([lower(operator) for operator in graph.operators])
-    return _program(graph, calls, instruction_set, parameters, without, patch)
+    return _program(graph, calls, options, parameters)
 
 
 def with_instruction_set(portable: Program, instruction_set: str) -> Program:
@@ -104,23 +102,18 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
     Raises:
         ConfigError: There is no such instruction set.
     """
-    assert portable.instruction_set == PORTABLE
-    return _program(portable.graph, list(portable.calls), instruction_set, portable.parameters)
+    assert portable.options.instruction_set == PORTABLE
+    options = dataclasses.replace(portable.options, instruction_set=instruction_set)
+    return _program(portable.graph, list(portable.calls), options, portable.parameters)
 
 
-def _program(
-    graph: Graph,
-    portable_calls: list[KernelCall],
-    instruction_set: str,
-    parameters: int,
-    without: Collection[str] = (),
-    patch: bool = False,
-) -> Program:
-    calls = specialise(portable_calls, instruction_set)
-    steps = [*calls] if "cascade_layers" in without else cascade_layers(graph, calls, patch)
+def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOptions, parameters: int) -> Program:
+    calls = specialise(portable_calls, options.instruction_set)
+    share = _CASCADE_SHARES.get(options.cascade)
+    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, share)
     return Program(
         graph=graph,
-        instruction_set=instruction_set,
+        options=options,
         steps=tuple(steps),
         plan=plan_memory(graph, steps),
         macs=sum(call.macs for call in calls),

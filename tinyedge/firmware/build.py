@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tinyedge import __version__
@@ -14,6 +16,7 @@ from tinyedge.atomic import atomic_path
 from tinyedge.boards.board import Board, Memory
 from tinyedge.compiler.embedding import cut_at_embedding
 from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.firmware.class_record import check_classes
@@ -23,7 +26,7 @@ from tinyedge.firmware.sources import firmware_root
 from tinyedge.firmware.stack import StackReport, worst_case_stack
 from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 RUNTIMES = ("aot", "tflm")
 
@@ -51,6 +54,7 @@ class ImageOptions:
         layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
         classes: How many classes the image can learn; its output is then the model's embedding, see
             `tinyedge.compiler.embedding`. 0: it learns none.
+        cascade: As `tinyedge.compiler.options.CompileOptions` has it; tflm has no cascades.
 
     Raises:
         ConfigError: There is no such runtime or benchmark, or the options exclude each other.
@@ -60,6 +64,7 @@ class ImageOptions:
     mlperf_id: str = ""
     layers: bool = False
     classes: int = 0
+    cascade: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.classes <= _MOST_CLASSES:
@@ -193,21 +198,15 @@ class FirmwareImage:
 
 
 def build_firmware(
-    model: Path,
-    board: Board,
-    out: Path,
-    options: ImageOptions = ImageOptions(),
-    *,
-    patch: bool = False,
+    model: Path | Model, board: Board, out: Path, options: ImageOptions = ImageOptions()
 ) -> FirmwareImage:
     """Compile a model to C, or pair it with TFLite Micro, and build the firmware around it.
 
     Args:
-        model: A full-INT8 .tflite file.
+        model: A full-INT8 .tflite file, or its path.
         board: What to build for.
         out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
         options: See `ImageOptions`.
-        patch: Whether cascades may cost any number of instructions, see `tinyedge.compiler.passes.cascade_layers`.
 
     Raises:
         BudgetExceeded: The image does not fit the board, can use more stack than it sets aside, or the classes do not
@@ -218,15 +217,38 @@ def build_firmware(
         TargetError: The C does not compile.
     """
     find_build_tools()  # Before the work, not after it.
+    model = open_model(model)
     if options.runtime == "tflm":
         from tinyedge.firmware.tflm_firmware import build_tflm_firmware  # It builds its images with this module.
 
-        return build_tflm_firmware(Path(model), board, out, options)
-    graph = read_tflite(Path(model))
+        return build_tflm_firmware(model, board, out, options)
+    graph = model.graph()
     if options.classes:
         check_classes(options.classes, cut_at_embedding(graph).elements, board)
-    headers = prepare_benchmark(Path(model), graph, options.mlperf_id) if options.mlperf_id else {}
-    program = compile_graph(graph, board.instruction_set, patch=patch)
+    headers = prepare_benchmark(model.path, graph, options.mlperf_id) if options.mlperf_id else {}
+    program = compile_graph(graph, CompileOptions(board.instruction_set, cascade=options.cascade))
+    return build_program(program, board, out, options, headers)
+
+
+def build_program(
+    program: Program,
+    board: Board,
+    out: Path,
+    options: ImageOptions = ImageOptions(),
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> FirmwareImage:
+    """Build the firmware around a model that is compiled already.
+
+    Args:
+        program: With kernels that the board runs.
+        board: As for `build_firmware`.
+        out: As for `build_firmware`.
+        options: As for `build_firmware`; the program is what they make of the model.
+        headers: C headers to put beside the model, by file name.
+
+    Raises:
+        TinyEdgeError: As for `build_firmware`.
+    """
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
         emit(program, sources)
@@ -237,7 +259,7 @@ def build_firmware(
         except RegionsOverflowed as error:
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
-                f"{model} does not fit: {error}; {heaviest}: make it smaller or choose another --board"
+                f"{program.graph.name} does not fit: {error}; {heaviest}: make it smaller or choose another --board"
             ) from error
 
 

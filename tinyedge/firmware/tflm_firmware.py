@@ -28,7 +28,7 @@ from tinyedge.firmware.build import (
 from tinyedge.firmware.mlperf import prepare_benchmark
 from tinyedge.installation import install_command
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model
 
 # The interpreter aligns its allocations to this, so sizes in between need not be tried.
 _STEP_BYTES = 16
@@ -36,7 +36,7 @@ _STEP_BYTES = 16
 _SCRATCH_BYTES = 16384
 
 
-def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOptions) -> FirmwareImage:
+def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOptions) -> FirmwareImage:
     """Build an image that runs a model through TFLite Micro.
 
     Args:
@@ -49,7 +49,7 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOpti
         TinyEdgeError: As for `tinyedge.firmware.build.build_firmware`; besides, the library that TFLM_ROOT names
             is missing or would not run, or the model does not start on the emulated board.
     """
-    graph = read_tflite(model)
+    graph = model.graph()
     check_interface(graph)
     host = TflmRuntime(model)
     if host.arena_bytes_32bit is None:
@@ -60,8 +60,8 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOpti
         sources, build = Path(folder) / "model", Path(folder) / "build"
         sources.mkdir()
         build.mkdir()
-        emit_for_tflm(graph, model.read_bytes(), sources)
-        headers = prepare_benchmark(model, graph, options.mlperf_id) if options.mlperf_id else {}
+        emit_for_tflm(graph, model.content, sources)
+        headers = prepare_benchmark(model.path, graph, options.mlperf_id) if options.mlperf_id else {}
         for name, text in headers.items():
             (sources / name).write_text(text)
         arena_bytes = _round_up(host.arena_bytes_32bit + _SCRATCH_BYTES)
@@ -84,8 +84,8 @@ def build_tflm_firmware(model: Path, board: Board, out: Path, options: ImageOpti
             return finish_image(build, board, out, options)
         except RegionsOverflowed as error:
             raise BudgetExceeded(
-                f"{model} does not fit: {error}; TFLite Micro takes {arena_bytes:,} bytes of arena and the whole file: "
-                "build it with --runtime aot or choose another --board"
+                f"{model.path} does not fit: {error}; TFLite Micro takes {arena_bytes:,} bytes of arena and the whole "
+                "file: build it with --runtime aot or choose another --board"
             ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyedge.boards.board import Board
+from tinyedge.compiler.program import compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import TargetError
@@ -211,7 +212,7 @@ def classify_on_host(lesson: Lesson) -> list[tuple[int, int]]:
     Raises:
         ToolMissing: There is no working C compiler.
     """
-    runtime = AotRuntime.from_graph(lesson.graph)
+    runtime = AotRuntime.from_program(compile_graph(lesson.graph))
     quantisation = runtime.program.output.quantisation
     assert quantisation is not None  # The reader gives every int8 tensor one.
     host = NearestMean(len(lesson.task.classes), quantisation.zero_point)

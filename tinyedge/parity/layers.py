@@ -15,6 +15,7 @@ from tinyedge.parity.distance import cosine, relative_difference, sqnr_db
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.tflite.graph import Tensor
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.schema import schema_class
 
@@ -151,7 +152,7 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # Without XNNPACK, which merges operators and whose tensors cannot be read.
-    content = litert_content(model)
+    content = litert_content(Model(model))
     interpreter = Interpreter(
         model_content=content,
         num_threads=1,

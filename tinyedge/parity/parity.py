@@ -16,6 +16,7 @@ from tinyedge.exporter.onnx import INPUT_NAME
 from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
 from tinyedge.parity.layers import LayerParity
 from tinyedge.runtimes.litert_model import litert_content
+from tinyedge.tflite.model import Model
 
 SCHEMA = 2
 WORST_LAYERS = 5
@@ -358,7 +359,7 @@ def run_tflite(model: Path, images: np.ndarray) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
-        model_content=litert_content(model),
+        model_content=litert_content(Model(model)),
         num_threads=1,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )

@@ -6,18 +6,16 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from tinyedge.compiler.emit.emitter import emit
-from tinyedge.compiler.kernels import PORTABLE
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
-from tinyedge.tflite.graph import Graph
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
 
@@ -50,28 +48,24 @@ class AotRuntime:
 
     name = "aot"
 
-    def __init__(
-        self, model: Path, instruction_set: str = PORTABLE, without: Collection[str] = (), patch: bool = False
-    ) -> None:
+    def __init__(self, model: Path | Model, options: CompileOptions = CompileOptions()) -> None:
         """Compile the model and load it.
 
         Args:
-            model: A full-INT8 .tflite file.
-            instruction_set: Of the kernels; this machine runs what stands in for those of another processor in C.
-            without: Passes to leave out, see `tinyedge.compiler.passes.simplify`.
-            patch: Whether cascades may cost any number of instructions.
+            model: A full-INT8 .tflite file, or its path.
+            options: How to compile it; this machine runs what stands in for another processor's kernels in C.
 
         Raises:
             ModelError: The model cannot be read or compiled.
             ToolMissing: There is no working C compiler.
         """
-        self._load(compile_graph(read_tflite(Path(model)), instruction_set, without, patch))
+        self._load(compile_graph(open_model(model).graph(), options))
 
     @classmethod
-    def from_graph(cls, graph: Graph) -> "AotRuntime":
-        """Compile a graph, which is changed, and load it; see `__init__`."""
+    def from_program(cls, program: Program) -> "AotRuntime":
+        """Load what is compiled already; see `__init__`."""
         runtime = cls.__new__(cls)
-        runtime._load(compile_graph(graph))
+        runtime._load(program)
         return runtime
 
     def _load(self, program: Program) -> None:

@@ -9,7 +9,7 @@ from tinyedge.errors import ModelError
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 
 class LitertRuntime:
@@ -27,11 +27,11 @@ class LitertRuntime:
 
     name = "litert"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path | Model) -> None:
         """Load the model.
 
         Args:
-            model: A full-INT8 .tflite file.
+            model: A full-INT8 .tflite file, or its path.
 
         Raises:
             ModelError: The model cannot be read, or the interpreter refuses it.
@@ -41,21 +41,22 @@ class LitertRuntime:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
             raise package_missing("ai-edge-litert") from error
-        graph = read_tflite(Path(model))
+        model = open_model(model)
+        graph = model.graph()
         check_interface(graph)
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
         self.arena_bytes: int | None = None
         try:
             self._interpreter = Interpreter(
-                model_content=litert_content(Path(model)),
+                model_content=litert_content(model),
                 experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
                 num_threads=1,
             )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"LiteRT refuses {model} ({reason}): try another runtime") from error
+            raise ModelError(f"LiteRT refuses {model.path} ({reason}): try another runtime") from error
         self._input_index = self._interpreter.get_input_details()[0]["index"]
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 

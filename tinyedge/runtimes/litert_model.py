@@ -5,26 +5,25 @@ LiteRT has no QUANTIZE from int8 to int16, which TFLite Micro has (as of LiteRT 
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
 from tinyedge.tflite.graph import Graph, Operator
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
 _VERSION = 2  # Of QUANTIZE to int16, and of DEQUANTIZE from int8.
 
 
-def litert_content(model: Path) -> bytes:
+def litert_content(model: Model) -> bytes:
     """Return the bytes of a .tflite file, rewritten if it converts int8 to int16.
 
     Raises:
-        ModelError: The file cannot be read.
+        ModelError: The file is damaged.
     """
-    graph = read_any_tflite(model)
+    graph = model.any_graph()
     if not any(_widens(operator) for operator in graph.operators):
-        return Path(model).read_bytes()
+        return model.content
     return tflite_bytes(_through_float(graph))
 
 

@@ -9,7 +9,7 @@ from tinyedge.errors import ModelError
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.graph import Quantisation, Tensor
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 
 class OnnxRuntime:
@@ -25,12 +25,12 @@ class OnnxRuntime:
 
     name = "onnx"
 
-    def __init__(self, onnx: Path, int8_model: Path) -> None:
+    def __init__(self, onnx: Path, int8_model: Path | Model) -> None:
         """Load both models.
 
         Args:
             onnx: The float model, batch 1; images NCHW.
-            int8_model: The .tflite file whose input and output it shares; images NHWC.
+            int8_model: The .tflite file, or its path, whose input and output it shares; images NHWC.
 
         Raises:
             ModelError: A model cannot be read, or their inputs or outputs do not match.
@@ -41,7 +41,8 @@ class OnnxRuntime:
             from onnxruntime.capi import onnxruntime_pybind11_state as errors
         except ImportError as error:
             raise package_missing("onnxruntime") from error
-        graph = read_tflite(Path(int8_model))
+        int8_model = open_model(int8_model)
+        graph = int8_model.graph()
         check_interface(graph)
         self._input: Tensor = graph.inputs[0]
         self._output: Tensor = graph.outputs[0]
@@ -60,7 +61,7 @@ class OnnxRuntime:
         shape = _channels_first(self._input.shape) if self._channels_first else self._input.shape
         if expected != shape:
             raise ModelError(
-                f"{onnx} takes {list(expected)} and {int8_model} {list(self._input.shape)}: "
+                f"{onnx} takes {list(expected)} and {int8_model.path} {list(self._input.shape)}: "
                 "give the ONNX model from which the INT8 model was made"
             )
 

@@ -16,7 +16,7 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.tflm_model import tflm_content
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model, open_model
 
 _FIRST_ARENA_BYTES = 4 << 20
 _LARGEST_ARENA_BYTES = 1 << 30
@@ -36,11 +36,11 @@ class TflmRuntime:
 
     name = "tflm"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path | Model) -> None:
         """Load the model.
 
         Args:
-            model: A full-INT8 .tflite file.
+            model: A full-INT8 .tflite file, or its path.
 
         Raises:
             ModelError: The model cannot be read, or the interpreter refuses it.
@@ -50,11 +50,12 @@ class TflmRuntime:
             from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - before the model is read.
         except ImportError as error:
             raise package_missing("tflite-micro") from error
-        graph = read_tflite(Path(model))
+        model = open_model(model)
+        graph = model.graph()
         check_interface(graph)
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
-        self._interpreter = _open_model(Path(model), graph.histogram())
+        self._interpreter = _open_interpreter(model, graph.histogram())
         self.arena_bytes: int | None = used_arena_bytes(self._interpreter)
         self.arena_bytes_32bit = used_arena_bytes_32bit(self._interpreter)
 
@@ -102,15 +103,15 @@ def _wants_memory(message: str) -> bool:
     return missing_operator(message) is None and ("resize buffer" in message or "allocate" in message.lower())
 
 
-def _open_model(model: Path, histogram: dict[str, int]) -> Any:
+def _open_interpreter(model: Model, histogram: dict[str, int]) -> Any:
     try:
         return open_interpreter(tflm_content(model))
     except RuntimeError as error:
         message = str(error)
     missing = missing_operator(message)
     if missing is not None:
-        raise UnsupportedOpError(f"TFLite Micro has no operator {missing}, which {model} needs")
-    raise ModelError(f"TFLite Micro refuses {model} ({message[:300]}); its operators are {', '.join(histogram)}")
+        raise UnsupportedOpError(f"TFLite Micro has no operator {missing}, which {model.path} needs")
+    raise ModelError(f"TFLite Micro refuses {model.path} ({message[:300]}); its operators are {', '.join(histogram)}")
 
 
 def used_arena_bytes(interpreter: Any) -> int | None:

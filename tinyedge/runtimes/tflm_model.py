@@ -5,27 +5,26 @@ TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolut
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.tflite.graph import Operator, Tensor
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
 
-def tflm_content(model: Path) -> bytes:
+def tflm_content(model: Model) -> bytes:
     """Return the bytes of a .tflite file, with dilations in place of blocks if it has any.
 
     Raises:
-        ModelError: The file cannot be read.
+        ModelError: The file is damaged.
     """
-    graph = read_any_tflite(model)
+    graph = model.any_graph()
     blocks = graph.histogram().get("SPACE_TO_BATCH_ND", 0)
     fold_dilation(graph)
     if graph.histogram().get("SPACE_TO_BATCH_ND", 0) == blocks:
-        return Path(model).read_bytes()
+        return model.content
     operators = [part for operator in graph.operators for part in _with_padding_apart(operator)]
     return tflite_bytes(dataclasses.replace(graph, operators=operators))
 

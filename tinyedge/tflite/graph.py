@@ -1,5 +1,6 @@
 """The compiler's view of a model: operators in execution order over quantised tensors."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,6 +131,30 @@ class Graph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     sha256: str = ""
+
+    def copy(self) -> "Graph":
+        """A graph with operators and tensors of its own, for passes to change; constants share their values."""
+        tensors: dict[Tensor, Tensor] = {}
+
+        def copied(tensor: Tensor) -> Tensor:
+            if tensor not in tensors:
+                base = None if tensor.base is None else copied(tensor.base)
+                tensors[tensor] = dataclasses.replace(tensor, base=base)
+            return tensors[tensor]
+
+        def copied_all(several: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(copied(tensor) for tensor in several)
+
+        operators = [
+            dataclasses.replace(
+                operator,
+                inputs=tuple(None if tensor is None else copied(tensor) for tensor in operator.inputs),
+                outputs=copied_all(operator.outputs),
+                options=dict(operator.options),
+            )
+            for operator in self.operators
+        ]
+        return Graph(self.name, operators, copied_all(self.inputs), copied_all(self.outputs), self.sha256)
 
     def histogram(self) -> dict[str, int]:
         """Count the operators by name."""

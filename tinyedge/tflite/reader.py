@@ -93,6 +93,41 @@ class Inspection:
     signatures: dict[Tensor, tuple[int, ...]] = field(default_factory=dict)
 
 
+class ParsedFile:
+    """What is in a .tflite file, and what is wrong with it.
+
+    Args:
+        graph: Its only subgraph.
+        not_full_int8: Why it is no full-INT8 model, in a sentence; None if it is one.
+        disorder: Why its operators cannot run in their order; None if they can.
+    """
+
+    def __init__(self, graph: Graph, not_full_int8: str | None, disorder: str | None) -> None:
+        self._graph = graph
+        self._not_full_int8 = not_full_int8
+        self._disorder = disorder
+
+    def any_graph(self) -> Graph:
+        """The graph of a model of any types.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        if self._disorder is not None:
+            raise ModelError(self._disorder)
+        return self._graph
+
+    def full_int8_graph(self) -> Graph:
+        """The graph of a full-INT8 model.
+
+        Raises:
+            ModelError: It is none, or the file is damaged.
+        """
+        if self._not_full_int8 is not None:
+            raise ModelError(self._not_full_int8)
+        return self.any_graph()
+
+
 def read_tflite(path: Path) -> Graph:
     """Read a full-INT8 model.
 
@@ -105,8 +140,7 @@ def read_tflite(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, not TFLite, damaged, or not full INT8.
     """
-    path = Path(path)
-    return _whole(path, lambda content: _Reader(path, content, _raise).graph(full_int8=True))
+    return parse_tflite(path, read_content(path)).full_int8_graph()
 
 
 def read_any_tflite(path: Path) -> Graph:
@@ -118,8 +152,7 @@ def read_any_tflite(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, not TFLite or damaged.
     """
-    path = Path(path)
-    return _whole(path, lambda content: _Reader(path, content, _raise).graph(full_int8=False))
+    return parse_tflite(path, read_content(path)).any_graph()
 
 
 def inspect_tflite(path: Path) -> Inspection:
@@ -131,8 +164,39 @@ def inspect_tflite(path: Path) -> Inspection:
     Raises:
         ModelError: The file is missing, not TFLite or damaged.
     """
-    path = Path(path)
-    return _whole(path, lambda content: _inspect(path, content))
+    return _parse(path, read_content(path), lambda content: _inspect(path, content))
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a .tflite file.
+
+    Raises:
+        ModelError: The file is missing or not TFLite.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"no model at {path}: give the path of a .tflite file") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if not content:
+        raise ModelError(f"{path} is empty: write the model again, for example with `tinyedge export RUN --int8`")
+    if content[4:8] != b"TFL3":
+        raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
+    return content
+
+
+def parse_tflite(path: Path, content: bytes) -> ParsedFile:
+    """Make a graph of the bytes of a .tflite file with one subgraph and static shapes.
+
+    Args:
+        path: Of the file, for messages and the graph's name.
+        content: As `read_content` returns them.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    return _parse(path, content, lambda content: _Reader(path, content, _raise).parsed())
 
 
 def _inspect(path: Path, content: bytes) -> Inspection:
@@ -156,18 +220,8 @@ def _raise(sentence: str, operator: int | None = None) -> None:
 _Result = TypeVar("_Result")
 
 
-def _whole(path: Path, read: Callable[[bytes], _Result]) -> _Result:
-    """Read a file's content, and turn whatever its damage raises into a sentence."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"no model at {path}: give the path of a .tflite file") from None
-    except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
-    if not content:
-        raise ModelError(f"{path} is empty: write the model again, for example with `tinyedge export RUN --int8`")
-    if content[4:8] != b"TFL3":
-        raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
+def _parse(path: Path, content: bytes, read: Callable[[bytes], _Result]) -> _Result:
+    """Turn whatever the damage of a file raises into a sentence."""
     try:
         return read(content)
     except ModelError:
@@ -203,8 +257,19 @@ class _Reader:
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
 
-    def graph(self, full_int8: bool) -> Graph:
-        """Read the model's only subgraph."""
+    def parsed(self) -> ParsedFile:
+        """Read the model's only subgraph and judge it."""
+        graph = self._only_graph()
+        return ParsedFile(graph, _complaint(self._check_types, graph), _complaint(self._check_order, graph))
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """Read all subgraphs; only the first is checked, which `read_tflite` would read."""
+        first = self._only_graph()
+        self._check_types(first)
+        self._check_order(first)
+        return (first, *(self._graph(index) for index in range(1, self._model.SubgraphsLength())))
+
+    def _only_graph(self) -> Graph:
         subgraphs = self._length(self._model.SubgraphsLength())
         if subgraphs != 1:
             self._refuse(
@@ -215,15 +280,7 @@ class _Reader:
         graph = self._graph(0)
         if not graph.inputs or not graph.outputs:
             self._refuse(str(self._damaged("it has no inputs or no outputs")))
-        if full_int8:
-            self._check_types(graph)
-        self._check_order(graph)
         return graph
-
-    def graphs(self) -> tuple[Graph, ...]:
-        """Read all subgraphs; only the first is checked, which `read_tflite` would read."""
-        first = self.graph(full_int8=True)
-        return (first, *(self._graph(index) for index in range(1, self._model.SubgraphsLength())))
 
     def _graph(self, index: int) -> Graph:
         self._subgraph = self._model.Subgraphs(index)
@@ -430,6 +487,15 @@ class _Reader:
         for tensor in written:
             if tensor.elements == 0:
                 self._refuse(str(self._damaged(f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")))
+
+
+def _complaint(check: Callable[[Graph], None], graph: Graph) -> str | None:
+    """What a check has against a graph."""
+    try:
+        check(graph)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def _text(value: bytes | None) -> str:

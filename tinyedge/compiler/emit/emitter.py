@@ -123,7 +123,7 @@ extern "C" {{
 
 #define TE_MODEL_NAME "{comment_safe(program.graph.name)}"
 #define TE_MODEL_SHA256 "{program.graph.sha256}"
-#define TE_MODEL_INSTRUCTION_SET "{program.instruction_set}"
+#define TE_MODEL_INSTRUCTION_SET "{program.options.instruction_set}"
 #define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}
 #define TE_MODEL_CONSTANT_BYTES {program.constant_bytes}
 

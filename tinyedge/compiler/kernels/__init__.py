@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 
 from tinyedge.compiler.kernels.dsp import limit_depthwise_rows, use_dsp
 from tinyedge.compiler.kernels.mve import fit_depthwise_tile, use_mve
-from tinyedge.errors import ConfigError
 from tinyedge.ops.kernel_call import KernelCall
 
 PORTABLE = "portable"
@@ -26,12 +25,7 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
     Args:
         calls: As lowered.
         instruction_set: One of `INSTRUCTION_SETS`.
-
-    Raises:
-        ConfigError: There is no such set.
     """
-    if instruction_set not in _SETS:
-        raise ConfigError(f"no instruction set {instruction_set}: give one of {', '.join(INSTRUCTION_SETS)}")
     return [_SETS[instruction_set](call) for call in calls]
 
 

@@ -21,11 +21,11 @@ _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _LAYER, _CHANNEL, _BYTE_AGAIN, _TABLE, _MOVED_BYTE = 300, 100, 2.5, 4000, 0.8
 # Of a whole inference, from its multiply-accumulates and its activations.
 _MAC, _VALUE = 0.9, 10
-# By so much cascades may slow an inference down where they are not asked for.
-_MAX_SHARE = 0.03
+DEFAULT_SHARE = 0.03
+"""By so much, of its estimated instructions, cascades may slow an inference down where they are not asked for."""
 
 
-def cascade_layers(graph: Graph, calls: Sequence[KernelCall], at_any_cost: bool = False) -> list[Step]:
+def cascade_layers(graph: Graph, calls: Sequence[KernelCall], max_share: float = DEFAULT_SHARE) -> list[Step]:
     """Choose the cascades with which the fullest step needs least memory and, of those, the ones that take least time.
 
     What a step needs does not depend on how the layers before and after it are joined, for what one step hands over to
@@ -35,13 +35,13 @@ def cascade_layers(graph: Graph, calls: Sequence[KernelCall], at_any_cost: bool 
     Args:
         graph: After the other passes.
         calls: One an operator, in execution order.
-        at_any_cost: Whether an inference may take more than 3 % more instructions, by an estimate.
+        max_share: By so much an inference may take more instructions, as a share of an estimate of them.
     """
     choices = list(_Choices(graph, calls))
     whole = sum(_MAC * call.macs + _VALUE * call.output.elements for call in calls)
     for limit in sorted({choice.bytes for choice in choices}):
         best = _quickest([choice for choice in choices if choice.bytes <= limit], len(calls))
-        if best is not None and (at_any_cost or best.instructions <= _MAX_SHARE * whole):
+        if best is not None and best.instructions <= max_share * whole:
             return best.steps
     return list(calls)
 

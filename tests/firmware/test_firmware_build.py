@@ -94,7 +94,7 @@ def test_cmake_alone_builds_without_a_warning(tmp_path, name):
     for part in ("app", "boards", "cmake", "kernels", "runtime"):
         shutil.copytree(firmware_root() / part, tmp_path / "firmware" / part)
     shutil.copy(firmware_root() / "CMakeLists.txt", tmp_path / "firmware")
-    shutil.copytree(load_board(name).file.parent, tmp_path / "tinyedge" / "targets" / "boards")
+    shutil.copytree(load_board(name).file.parent, tmp_path / "tinyedge" / "boards")
     shutil.copytree(COUNTDOWN, tmp_path / "model")
     configure = ["cmake", "-G", "Ninja", "-S", "firmware", "-B", "build", f"-DBOARD={name}", "-DMODEL_DIR=model"]
     configure += ["-DCMAKE_TOOLCHAIN_FILE=cmake/arm-none-eabi.cmake"]

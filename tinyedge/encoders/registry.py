@@ -77,6 +77,12 @@ def deployable_encoders() -> tuple[str, ...]:
     return tuple(name for name, entry in _ENTRIES.items() if entry.deployable)
 
 
+def only_trains_others(name: str) -> bool:
+    """Return whether an encoder is known as one that no microcontroller runs."""
+    entry = _ENTRIES.get(name)
+    return entry is not None and not entry.deployable
+
+
 def count_parameters(module: "nn.Module") -> int:
     """Count the trainable values; batch-norm statistics are not among them."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -16,9 +16,10 @@ from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.data.registry import dataset_names, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, is_shard_pattern, open_shards
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import create_encoder
+from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
 from tinyedge.installation import package_missing
+from tinyedge.plugins import require_plugin
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
@@ -71,6 +72,8 @@ def train(
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
         ToolMissing: Lightning is not installed.
     """
+    for plugin in (config.encoder_plugin, config.method_plugin):
+        require_plugin(plugin, out)
     options = method_options(config.method, config.method_options)
     config = replace(config, precision=config.precision or _default_precision(config.accelerator))
     fabric = _launch(config)
@@ -212,6 +215,8 @@ def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teache
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,
+        encoder_plugin=encoder_plugin(config.encoder),
+        method_plugin=entry.plugin,
         augment=augment,
         batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
         lr_per_256=config.lr_per_256 or entry.lr_per_256,
@@ -285,6 +290,13 @@ def _save_recalibrated(
 
 def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:
     """Write a method's further encoder as a run of its own, which probe, export and bench take as any other."""
-    branch = replace(config, encoder=encoder.name, strides=encoder.strides, act=encoder.act, hidden=encoder.hidden)
+    branch = replace(
+        config,
+        encoder=encoder.name,
+        strides=encoder.strides,
+        act=encoder.act,
+        hidden=encoder.hidden,
+        encoder_plugin=encoder_plugin(encoder.name),
+    )
     branch.save(out / CONFIG_FILE)
     _save_recalibrated(encoder, dataset, branch, config.bn_recalibration_batches, device, out / ENCODER_FILE)

@@ -11,10 +11,13 @@ import logging
 import sys
 import traceback
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinyedge.errors import ConfigError, TinyEdgeError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "tinyedge.plugins"
 
@@ -62,6 +65,8 @@ def load_plugin(source: str) -> None:
 @cache
 def load_installed_plugins() -> None:
     """Import the plug-ins of installed packages, once; one that fails is named and left out."""
+    from importlib.metadata import entry_points
+
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             load_plugin(entry_point.module)
@@ -137,5 +142,5 @@ def _where(error: BaseException) -> str:
     return f"{what}, line {frames[-1].lineno} of {Path(frames[-1].filename).name}" if frames else what
 
 
-def _package(entry_point: EntryPoint) -> str:
+def _package(entry_point: "EntryPoint") -> str:
     return entry_point.dist.name if entry_point.dist is not None else "a package"

@@ -7,7 +7,8 @@ from tinyedge.data import published
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, require_labels
 from tinyedge.data.digits import load_digits
-from tinyedge.data.folder import list_images, load_folder
+from tinyedge.data.folder import load_folder
+from tinyedge.data.layout import list_images
 from tinyedge.data.shards import is_shard_pattern, load_shard_sample
 from tinyedge.errors import ConfigError, DataError
 
@@ -38,7 +39,7 @@ def load_dataset(
     """Load a registered data set or a folder of images into memory.
 
     Args:
-        name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
+        name_or_path: One of `dataset_names()`, or a folder laid out as docs/data.md says. A folder
             of the name of a registered set is given as `./cifar10`. A folder that CIFAR or STL-10 is unpacked in as
             torchvision does it (`cifar-10-batches-py`), or that very one, is the registered set. Of tar shards
             (`shards/{000..099}.tar`) the first images are loaded, see `tinyedge.data.shards`.

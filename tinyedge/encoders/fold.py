@@ -18,6 +18,8 @@ from tinyedge.errors import ConfigError
 Affine = tuple[torch.Tensor, torch.Tensor]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
+_UNFILLED = "meta"  # Layers are made without values, and draw no random numbers; `_filled` gives them theirs.
+
 
 class FoldedStages(nn.Sequential):
     """Folded blocks, each of which reads what the one before it wrote: equalisation may rescale the maps between them.
@@ -247,16 +249,16 @@ def conv_of_affine(conv: nn.Conv2d, scale: torch.Tensor, shift: torch.Tensor) ->
 
 def biased_conv(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
     """Make a convolution of another one's geometry with a bias."""
-    conv: nn.Conv2d = nn.utils.skip_init(
-        nn.Conv2d,
+    conv = nn.Conv2d(
         like.in_channels,
         like.out_channels,
-        like.kernel_size,
-        stride=like.stride,
-        padding=like.padding,
-        dilation=like.dilation,
+        like.kernel_size,  # type: ignore[arg-type]
+        stride=like.stride,  # type: ignore[arg-type]
+        padding=like.padding,  # type: ignore[arg-type]
+        dilation=like.dilation,  # type: ignore[arg-type]
         groups=like.groups,
         padding_mode=like.padding_mode,
+        device=_UNFILLED,
     )
     return _filled(conv, weight, bias)
 
@@ -264,13 +266,13 @@ def biased_conv(like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn
 def depthwise_1x1(scale: torch.Tensor, shift: torch.Tensor) -> nn.Conv2d:
     """Make the 1x1 depthwise convolution `scale * x + shift`."""
     channels = len(scale)
-    conv: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, channels, channels, 1, groups=channels)
+    conv = nn.Conv2d(channels, channels, 1, groups=channels, device=_UNFILLED)
     return _filled(conv, scale[:, None, None, None], shift)
 
 
 def conv_1x1(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Conv2d:
     """Make the 1x1 convolution of a matrix (C_out, C_in)."""
-    conv: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, weight.shape[1], weight.shape[0], 1)
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, device=_UNFILLED)
     return _filled(conv, weight[:, :, None, None], weight.new_zeros(len(weight)) if bias is None else bias)
 
 
@@ -282,7 +284,7 @@ def weight_and_bias(conv: nn.Conv2d) -> Affine:
 
 def biased_linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
     """Make the linear layer of a matrix (D_out, D_in) and a bias (D_out,)."""
-    linear: nn.Linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    linear = nn.Linear(weight.shape[1], weight.shape[0], device=_UNFILLED)
     return _filled(linear, weight, bias)
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tinyedge.cli import main
+from tinyedge.data.registry import dataset_names
 from tinyedge.encoders.registry import encoder_names
 from tinyedge.ssl.registry import method_names
 
@@ -17,3 +18,4 @@ def test_the_help_of_train_names_every_method_and_encoder(monkeypatch, capsys):
     words = set(re.findall(r"[\w-]+", capsys.readouterr().out))
     assert set(method_names()) <= words
     assert set(encoder_names()) <= words
+    assert set(dataset_names()) <= words

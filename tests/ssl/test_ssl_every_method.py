@@ -10,6 +10,7 @@ from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult
 from tinyedge.ssl.registry import create_method, method_entry, method_names
+from tinyedge.training.processes import Rank
 from tinyedge.training.teacher import EncoderTeacher
 
 METHODS = [name for name in method_names() if name != "random"]
@@ -62,12 +63,10 @@ class Witness(PretrainingMethod):
 
 
 def test_mixed_precision_leaves_the_pixels_as_they_are():
-    from lightning.fabric import Fabric
-
-    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    rank = Rank(0, 1, torch.device("cpu"), mixed_precision=True)
     witness = Witness()
-    wrapped = fabric.setup_module(witness)
-    wrapped(Batch((torch.zeros(2, 3, 8, 8),) * 2, torch.arange(2), None), torch.Generator(), 0.0)
+    with rank.autocast():
+        rank.place(witness)(Batch((torch.zeros(2, 3, 8, 8),) * 2, torch.arange(2), None), torch.Generator(), 0.0)
     assert witness.seen == [torch.float32, torch.float32]
 
 

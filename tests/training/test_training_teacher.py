@@ -11,7 +11,8 @@ from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE
-from tinyedge.training.teacher import absolute_source, load_teacher
+from tinyedge.training.teacher import load_teacher
+from tinyedge.training.teacher_source import absolute_source
 from tinyedge.training.train import train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

@@ -121,7 +121,6 @@ def test_folders_that_cannot_be_trained_into(finished, small_config, tmp_path):
         ({"encoder": "tinynext_s"}, BudgetExceeded, "1,000,000"),
         ({"method": "s0-pluss"}, ConfigError, "did you mean s0-plus"),
         ({"augment": "medium"}, ConfigError, "augment"),
-        ({"strategy": "dp"}, ConfigError, "strategy"),
         ({"accelerator": "cudaa"}, ConfigError, "accelerator"),
         ({"method_options": {"ema": 1}}, ConfigError, "ema"),
         ({"strides": (2, 2, 2, 2, 2)}, ConfigError, "1 x 1 tokens"),
@@ -144,8 +143,8 @@ def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tm
     config = replace(small_config, method="random")
     train(config, run)
     (run / "probe.json").write_text("[]")
-    with pytest.raises(ConfigError):
-        train(replace(config, augment="medium"), run, overwrite=True)
+    with pytest.raises(ConfigError, match="1 x 1 tokens"):
+        train(replace(config, method="s0", strides=(2, 2, 2, 2, 2)), run, overwrite=True)
     assert (run / "probe.json").exists()
     train(config, run, overwrite=True)
     assert not (run / "probe.json").exists()
@@ -312,7 +311,7 @@ def test_two_processes_have_the_loss_curve_of_one(image_folder, tmp_path, tinyed
     options = {"epochs": 1, "lr": 3e-5}
     one = tinyedge_command(*train_arguments(image_folder, tmp_path / "one", **options))
     assert one.wait(300) == 0, one.communicate()
-    two = tinyedge_command(*train_arguments(image_folder, tmp_path / "two", **options, strategy="ddp", devices=2))
+    two = tinyedge_command(*train_arguments(image_folder, tmp_path / "two", **options, devices=2))
     _, errors = two.communicate(timeout=300)
     assert two.returncode == 0, errors
     before, after = numbers(tmp_path / "one"), numbers(tmp_path / "two")
@@ -329,7 +328,7 @@ def test_two_processes_stop_together_and_say_it_once(tmp_path, tinyedge_command)
     folder.mkdir()
     for index in range(64):
         Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
-    process = tinyedge_command(*train_arguments(folder, tmp_path / "run", devices=2, strategy="ddp"))
+    process = tinyedge_command(*train_arguments(folder, tmp_path / "run", devices=2))
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
     assert errors.count("error: the features collapsed at step 1") == 1

@@ -1,76 +1,94 @@
 """`tinyedge train`: unlabelled images to an encoder."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
-_DATA_HELP = 'digits (default), cifar10, another registered set, a folder, or tar shards: "shards/{000..099}.tar".'
-_METHOD_HELP = (
-    "s0-plus (default), s0, s0-literal, simclr, vicreg, byol, emp-ssl, cass, vicreg-dual, vicreg-gating; with a "
-    "teacher best, ca-dssl, seed, simdistill; to compare with, random and supervised."
-)
+from tinyedge.cli.config_options import FieldOption, with_fields
+from tinyedge.data.registry import dataset_names
+from tinyedge.encoders.registry import encoder_names
+from tinyedge.ssl.registry import method_names
+from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
+
+_PANELS = {
+    "Images": {
+        "data": FieldOption(
+            'digits, cifar10, cifar100, stl10, tiny-imagenet, a folder, or tar shards: "shards/{000..099}.tar".',
+            names=dataset_names,
+        ),
+        "image_size": FieldOption("H = W in pixels; by default the data set's own."),
+        "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default the method's own."),
+    },
+    "Encoder": {
+        "encoder": FieldOption(
+            "tinynext_t, tinynext_s or mobilenetv2_035; to train others, resnet18 or vit_ti.", names=encoder_names
+        ),
+        "strides": FieldOption("Strides of the encoder, such as 2,1,2,2,2; by default what suits the image size."),
+        "act": FieldOption("relu, gelu (the paper's), silu or hard_swish."),
+        "enforce_budget": FieldOption("Refuse 1,000,000 parameters and more.", flag="--budget"),
+    },
+    "Method": {
+        "method": FieldOption(
+            "s0-plus, s0, s0-literal, simclr, vicreg, byol, emp-ssl, cass, vicreg-dual, vicreg-gating; with a teacher "
+            "best, ca-dssl, seed, simdistill; to compare with, random and supervised.",
+            names=method_names,
+        ),
+        "teacher": FieldOption(
+            "What best, ca-dssl, seed and simdistill learn from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
+        ),
+    },
+    "Optimisation": {
+        "epochs": FieldOption(),
+        "batch_size": FieldOption(),
+        "lr_per_256": FieldOption(
+            "Peak learning rate for 256 images a step, scaled with the batch; by default the method's own.", flag="--lr"
+        ),
+        "weight_decay": FieldOption(),
+        "warmup_epochs": FieldOption(),
+        "ema_decay": FieldOption("Decay of averaged weights, saved in place of the last step's; 0.999 is usual."),
+        "seed": FieldOption(),
+    },
+    "Where it runs": {
+        "accelerator": FieldOption("auto, cpu, cuda or mps."),
+        "devices": FieldOption("How many, or auto: every GPU, or one CPU."),
+        "precision": FieldOption("32-true or bf16-mixed; by default the latter on a GPU that has it."),
+        "compile": FieldOption("Let torch.compile make the encoder's kernels, for a faster step on a GPU."),
+        "checkpoint_every_s": FieldOption(),
+    },
+}
 
 
+@with_fields(TrainConfig, _PANELS)
 def train(
     out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
-    method: str | None = typer.Option(None, help=_METHOD_HELP),
-    encoder: str | None = typer.Option(
-        None, help="tinynext_t (default) or mobilenetv2_035; for teachers resnet18, vit_ti; larger: tinynext_s."
-    ),
-    teacher: str | None = typer.Option(
-        None, help="What a distilling method learns from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
-    ),
-    data: str | None = typer.Option(None, help=_DATA_HELP),
-    epochs: int | None = typer.Option(None, help="Passes over the train split; by default 100."),
-    image_size: int | None = typer.Option(None, help="H = W in pixels; by default the data set's own."),
-    strides: str | None = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
-    act: str | None = typer.Option(None, help="relu (default), gelu (the paper's), silu or hard_swish."),
-    batch_size: int | None = typer.Option(None, help="Images a step over all devices."),
-    lr: float | None = typer.Option(None, help="Peak learning rate for 256 images a step."),
-    seed: int | None = typer.Option(None, help="Of weights, data order and augmentation; by default 0."),
-    option: list[str] = typer.Option([], help="Option of the method as KEY=VALUE; may be repeated."),
     config: Path | None = typer.Option(None, help="YAML file with any of these and more; options here win."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
     download: bool = typer.Option(False, "--download", help="Fetch a registered data set that is not there."),
-    no_budget: bool = typer.Option(False, "--no-budget", help="Allow 1,000,000 parameters and more."),
-    accelerator: str | None = typer.Option(None, help="auto (default), cpu, cuda or mps."),
-    devices: str | None = typer.Option(None, help="Devices a node, or auto (default)."),
-    num_nodes: int | None = typer.Option(None, help="Machines; by default 1."),
-    precision: str | None = typer.Option(None, help="32-true or bf16-mixed; the latter by default on a GPU with it."),
-    strategy: str | None = typer.Option(None, help="auto (default) or ddp."),
+    option: list[str] = typer.Option(
+        [], rich_help_panel="Method", help="Option of the method as KEY=VALUE; may be repeated. See --help-method."
+    ),
+    # Of a release ago: torchrun and Slurm say both.
+    strategy: str = typer.Option("", hidden=True),
+    num_nodes: str = typer.Option("", hidden=True),
+    **settings: Any,
 ) -> None:
     """Pretrain an encoder on unlabelled images."""
+    from tinyedge.api.train import train as train_encoder
+    from tinyedge.training.config import compose_config
+    from tinyedge.training.run import CONFIG_FILE
+
+    if settings["strides"]:
+        settings["strides"] = settings["strides"].split(",")
+    base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
+    chosen = compose_config(base, settings, option)
+    run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download)
+
     from rich.console import Console
 
     from tinyedge.cli.tables.train import print_run
     from tinyedge.ssl.distributed import is_first_rank
-    from tinyedge.training.config import compose_config
-    from tinyedge.training.run import CONFIG_FILE
-    from tinyedge.training.train import train as train_encoder
 
-    overrides = {
-        "method": method,
-        "encoder": encoder,
-        "teacher": teacher,
-        "data": data,
-        "epochs": epochs,
-        "image_size": image_size,
-        "strides": strides.split(",") if strides else None,
-        "act": act,
-        "batch_size": batch_size,
-        "lr_per_256": lr,
-        "seed": seed,
-        "enforce_budget": False if no_budget else None,
-        "accelerator": accelerator,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "precision": precision,
-        "strategy": strategy,
-    }
-    base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
-    run = train_encoder(
-        compose_config(base, overrides, option), out, resume=resume, overwrite=overwrite, download=download
-    )
     if is_first_rank():
         print_run(run, Console())

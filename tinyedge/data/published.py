@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.folder import load_folder
+from tinyedge.data.registry import missing_dataset
 from tinyedge.errors import DataError
 from tinyedge.installation import package_missing
 
@@ -42,7 +43,7 @@ def load_tiny_imagenet(root: Path, *, image_size: int | None = None, download: b
     folder = root / "tiny-imagenet-200"
     if not folder.is_dir():
         if not download:
-            raise _missing("tiny-imagenet", root)
+            raise missing_dataset("tiny-imagenet", root)
         utils = _torchvision_datasets().utils
         try:
             utils.download_and_extract_archive(_TINY_IMAGENET_URL, str(root), md5=_TINY_IMAGENET_MD5)
@@ -67,7 +68,7 @@ def _open(name: str, torchvision_class: str, root: Path, download: bool, **choic
         root.mkdir(parents=True, exist_ok=True)
         return getattr(datasets, torchvision_class)(root=str(root), download=download, **choice)
     except (OSError, RuntimeError) as error:
-        raise (_download_failed(name, root, error) if download else _missing(name, root)) from error
+        raise (_download_failed(name, root, error) if download else missing_dataset(name, root)) from error
 
 
 def _torchvision_datasets() -> Any:
@@ -76,13 +77,6 @@ def _torchvision_datasets() -> Any:
     except ImportError as error:
         raise package_missing("torchvision") from error
     return torchvision.datasets
-
-
-def _missing(name: str, root: Path) -> DataError:
-    return DataError(
-        f"{name} is not whole in {root}: give its folder with --data, or let "
-        f"`tinyedge train --data {name} --download` fetch it"
-    )
 
 
 def _download_failed(name: str, root: Path, error: Exception) -> DataError:

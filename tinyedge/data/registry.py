@@ -1,25 +1,25 @@
-"""Data sets by name or path."""
+"""Data sets by name or path; free of torch until one is loaded, so that a name or path is checked without it."""
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tinyedge.data import published
 from tinyedge.data.cache import cache_directory
-from tinyedge.data.dataset import ImageDataset, require_labels
-from tinyedge.data.digits import load_digits
-from tinyedge.data.folder import load_folder
-from tinyedge.data.layout import list_images
-from tinyedge.data.shards import is_shard_pattern, load_shard_sample
 from tinyedge.errors import ConfigError, DataError
 
-_PUBLISHED: dict[str, Callable[..., ImageDataset]] = {
-    "cifar10": published.load_cifar10,
-    "cifar100": published.load_cifar100,
-    "stl10": published.load_stl10,
-    "tiny-imagenet": published.load_tiny_imagenet,
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinyedge.data.dataset import ImageDataset
+
+# What each published set is unpacked to, by torchvision or by us; none of those files is an image file but the last's.
+_PUBLISHED = {
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+    "stl10": "stl10_binary",
+    "tiny-imagenet": "tiny-imagenet-200",
 }
-# What torchvision unpacks these sets to; none of their files is an image file.
-_UNPACKED = {"cifar-10-batches-py": "cifar10", "cifar-100-python": "cifar100", "stl10_binary": "stl10"}
+_UNPACKED = {folder: name for name, folder in _PUBLISHED.items() if name != "tiny-imagenet"}
 _IMAGE_SIZES = (8, 512)
 
 
@@ -35,11 +35,11 @@ def load_dataset(
     root: Path | None = None,
     download: bool = False,
     labels_required: bool = False,
-) -> ImageDataset:
+) -> "ImageDataset":
     """Load a registered data set or a folder of images into memory.
 
     Args:
-        name_or_path: One of `dataset_names()`, or a folder laid out as docs/data.md says. A folder
+        name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
             of the name of a registered set is given as `./cifar10`. A folder that CIFAR or STL-10 is unpacked in as
             torchvision does it (`cifar-10-batches-py`), or that very one, is the registered set. Of tar shards
             (`shards/{000..099}.tar`) the first images are loaded, see `tinyedge.data.shards`.
@@ -53,31 +53,78 @@ def load_dataset(
         DataError: The set is missing, empty, broken, or lacks the labels that are required.
         ConfigError: `image_size` is out of range.
     """
-    low, high = _IMAGE_SIZES
-    if image_size is not None and not low <= image_size <= high:
-        raise ConfigError(f"image size {image_size} is out of range: choose {low} to {high} pixels, 32 is usual")
+    check_dataset(name_or_path, image_size=image_size, root=root, download=download)
+    from tinyedge.data.dataset import require_labels
+
     if name_or_path == "digits":
+        from tinyedge.data.digits import load_digits
+
         dataset = load_digits(32 if image_size is None else image_size)
     elif name_or_path in _PUBLISHED:
-        place = root or cache_directory() / "datasets"
-        dataset = _PUBLISHED[name_or_path](place, image_size=image_size, download=download)
+        dataset = _published(name_or_path)(_place(root), image_size=image_size, download=download)
     elif is_shard_pattern(name_or_path):
+        from tinyedge.data.shards import load_shard_sample
+
         dataset = load_shard_sample(name_or_path, image_size)
     else:
-        folder = Path(name_or_path).expanduser()
-        if not folder.exists():
-            raise DataError(
-                f"{name_or_path} is neither a folder nor a known data set: give a folder of images or one of "
-                f"{', '.join(dataset_names())}"
-            )
-        dataset = _load_path(folder, image_size)
+        dataset = _load_path(Path(name_or_path).expanduser(), image_size)
     if labels_required:
         require_labels(dataset)
     return dataset
 
 
-def _load_path(folder: Path, image_size: int | None) -> ImageDataset:
+def check_dataset(
+    name_or_path: str, *, image_size: int | None = None, root: Path | None = None, download: bool = False
+) -> None:
+    """Refuse what `load_dataset` cannot load, as far as that shows without reading an image.
+
+    Raises:
+        DataError: The set is missing.
+        ConfigError: `image_size` is out of range.
+    """
+    low, high = _IMAGE_SIZES
+    if image_size is not None and not low <= image_size <= high:
+        raise ConfigError(f"image size {image_size} is out of range: choose {low} to {high} pixels, 32 is usual")
+    if name_or_path in _PUBLISHED:
+        if not download and not (_place(root) / _PUBLISHED[name_or_path]).is_dir():
+            raise missing_dataset(name_or_path, _place(root))
+        return
+    if name_or_path == "digits" or is_shard_pattern(name_or_path):
+        return
+    if not Path(name_or_path).expanduser().exists():
+        raise DataError(
+            f"{name_or_path} is neither a folder nor a known data set: give a folder of images or one of "
+            f"{', '.join(dataset_names())}"
+        )
+
+
+def is_shard_pattern(data: str) -> bool:
+    """Tell whether `data` names tar files."""
+    return data.endswith(".tar")
+
+
+def missing_dataset(name: str, root: Path) -> DataError:
+    """Return the error for a published set that is not, or not whole, in `root`."""
+    return DataError(
+        f"{name} is not whole in {root}: give its folder with --data, or let "
+        f"`tinyedge train --data {name} --download` fetch it"
+    )
+
+
+def _place(root: Path | None) -> Path:
+    return root or cache_directory() / "datasets"
+
+
+def _published(name: str) -> "Callable[..., ImageDataset]":
+    module = importlib.import_module("tinyedge.data.published")
+    load: Callable[..., ImageDataset] = getattr(module, f"load_{name.replace('-', '_')}")
+    return load
+
+
+def _load_path(folder: Path, image_size: int | None) -> "ImageDataset":
     """Load a folder of images; one without is a published set, or the folder that such a set is unpacked in."""
+    from tinyedge.data.folder import list_images, load_folder
+
     root, found = folder, [name for name in _UNPACKED if (folder / name).is_dir()]
     if folder.name in _UNPACKED:
         root, found = folder.parent, [folder.name]
@@ -85,4 +132,4 @@ def _load_path(folder: Path, image_size: int | None) -> ImageDataset:
         return load_folder(folder, image_size=image_size)
     if len(found) > 1:
         raise DataError(f"{folder} holds {' and '.join(found)}: give one of them, --data {folder / found[0]}")
-    return _PUBLISHED[_UNPACKED[found[0]]](root, image_size=image_size)
+    return _published(_UNPACKED[found[0]])(root, image_size=image_size)

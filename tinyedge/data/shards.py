@@ -27,8 +27,7 @@ from PIL import Image
 from tinyedge.atomic import write_json
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
-from tinyedge.data.images import decode_image
-from tinyedge.data.layout import IMAGE_SUFFIXES
+from tinyedge.data.images import IMAGE_SUFFIXES, decode_image
 from tinyedge.errors import ConfigError, DataError, TinyEdgeError
 from tinyedge.installation import package_missing
 
@@ -58,11 +57,6 @@ class Shards:
 
     def __len__(self) -> int:
         return sum(self.images)
-
-
-def is_shard_pattern(data: str) -> bool:
-    """Tell whether `data` names tar files."""
-    return data.endswith(".tar")
 
 
 def open_shards(pattern: str) -> Shards:

@@ -23,11 +23,8 @@ class View:
     crop_of: int | None = None
 
 
-class Batch:
+class Batch(NamedTuple):
     """What a method sees of one step's images.
-
-    No tuple and no dataclass: Fabric's mixed precision would round the pixels of those to bfloat16 on their way into
-    the method, where autocast rounds what may be rounded.
 
     Attributes:
         views: A tensor (B, 3, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
@@ -35,10 +32,9 @@ class Batch:
         labels: (B,) int64 classes for a method that `uses_labels`; None for all others.
     """
 
-    def __init__(self, views: tuple[torch.Tensor, ...], indices: torch.Tensor, labels: torch.Tensor | None):
-        self.views = views
-        self.indices = indices
-        self.labels = labels
+    views: tuple[torch.Tensor, ...]
+    indices: torch.Tensor
+    labels: torch.Tensor | None
 
 
 class StepResult(NamedTuple):

@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, TypedDict
 
 from tinyedge.atomic import write_text
 from tinyedge.errors import ConfigError
@@ -17,19 +15,19 @@ PLACEMENT_KEYS = frozenset(
     {
         "accelerator",
         "devices",
-        "num_nodes",
-        "strategy",
         "data_root",
         "teacher",
         "checkpoint_every_s",
         "checkpoint_every_steps",
         "compile",
-        "encoder_plugin",
-        "method_plugin",
     }
 )
 
+AUGMENT_PRESETS = ("strong", "weak", "teacher", "patch", "supervised")
 _PRECISIONS = ("32-true", "bf16-mixed")
+_ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+# Of runs that were trained with Lightning; torchrun and Slurm say both.
+_FORMER_KEYS = frozenset({"strategy", "num_nodes"})
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ class TrainConfig:
         teacher: What the method distils, see `tinyedge.training.teacher.load_teacher`; None for one without a teacher.
         teacher_digest: SHA-256 of the teacher's weights, which a resumed run has to find again; training writes it.
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
-        augment: Augmentation preset of the method's views; None takes the method's own.
+        augment: Augmentation preset of the method's views; None takes the method's own, see
+            `tinyedge.training.views.view_augment`.
         epochs: Passes over the train split.
         batch_size: Images a step over all devices; None is 256, or 128 below 10,000 images.
         lr_per_256: Peak learning rate for 256 images a step; scaled linearly with `batch_size`. None takes the
@@ -65,19 +64,14 @@ class TrainConfig:
         bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
             saved, at most one pass over the train split.
         seed: Seed of initial weights, data order and augmentation.
-        precision: `32-true` or `bf16-mixed` (Fabric's names); None is the latter on a GPU that has it in hardware.
-        accelerator: `auto`, `cpu`, `cuda`, `mps` (Fabric's names).
-        devices: Devices a node, or `auto`.
-        num_nodes: Machines.
-        strategy: `auto` or `ddp` (Fabric's names).
+        precision: `32-true` or `bf16-mixed`; None is the latter on a GPU that has it in hardware.
+        accelerator: `auto`, `cpu`, `cuda`, `mps`.
+        devices: Devices of this machine, or `auto`; under torchrun or Slurm as many as were started.
         compile: Whether torch.compile makes the encoder's kernels: minutes at the start for a faster step on a GPU. Not
             for methods with gates.
         log_every_steps: Steps between two lines of `metrics.jsonl`; shorter for runs of few steps.
         checkpoint_every_s: Seconds between two checkpoints; the last step writes one too.
         checkpoint_every_steps: Steps between two checkpoints beside those; 0 for none.
-        encoder_plugin: The plug-in that the encoder came from, its file or module; training writes it, and what reads
-            the run again wants it named with --plugin (`tinyedge.plugins`).
-        method_plugin: The same of the method.
         method_options: Options of the method; checked and completed by `tinyedge.ssl.registry.method_options`.
     """
 
@@ -107,18 +101,14 @@ class TrainConfig:
     precision: str | None = None
     accelerator: str = "auto"
     devices: int | str = "auto"
-    num_nodes: int = 1
-    strategy: str = "auto"
     compile: bool = False
     log_every_steps: int = 50
     checkpoint_every_s: float = 60.0
     checkpoint_every_steps: int = 0
-    encoder_plugin: str | None = None
-    method_plugin: str | None = None
     method_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        at_least = {"epochs": 1, "num_nodes": 1, "log_every_steps": 1, "checkpoint_every_steps": 0, "seed": 0}
+        at_least = {"epochs": 1, "log_every_steps": 1, "checkpoint_every_steps": 0, "seed": 0}
         at_least |= {"bn_recalibration_batches": 1, "batch_size": 2, "image_size": 8}
         for key, least in at_least.items():
             value = getattr(self, key)
@@ -136,6 +126,10 @@ class TrainConfig:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
         if self.precision is not None and self.precision not in _PRECISIONS:
             raise ConfigError(unknown_name("precision", self.precision, _PRECISIONS))
+        if self.augment is not None and self.augment not in AUGMENT_PRESETS:
+            raise ConfigError(unknown_name("augment", self.augment, AUGMENT_PRESETS))
+        if self.accelerator not in _ACCELERATORS:
+            raise ConfigError(unknown_name("accelerator", self.accelerator, _ACCELERATORS))
         if len(self.betas) != 2:
             raise ConfigError(f"betas has {len(self.betas)} values, but AdamW takes 2; write betas: [0.9, 0.95]")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -150,7 +144,45 @@ class TrainConfig:
 
     def save(self, path: Path) -> None:
         """Write the configuration as YAML, whole or not at all."""
+        import yaml
+
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
+
+
+class TrainOptions(TypedDict, total=False):
+    """The fields of `TrainConfig`, where they are keyword arguments; see there."""
+
+    method: str
+    encoder: str
+    data: str
+    data_root: str | None
+    image_size: int | None
+    strides: tuple[int, ...] | None
+    act: str
+    hidden: tuple[int, ...] | None
+    teacher: str | None
+    teacher_digest: str | None
+    enforce_budget: bool
+    augment: str | None
+    epochs: int
+    batch_size: int | None
+    lr_per_256: float | None
+    min_lr_fraction: float
+    weight_decay: float
+    betas: tuple[float, ...]
+    grad_clip: float
+    ema_decay: float
+    warmup_epochs: float | None
+    bn_recalibration_batches: int
+    seed: int
+    precision: str | None
+    accelerator: str
+    devices: int | str
+    compile: bool
+    log_every_steps: int
+    checkpoint_every_s: float
+    checkpoint_every_steps: int
+    method_options: Mapping[str, Any]
 
 
 def config_from_mapping(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
@@ -168,6 +200,8 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Train
     Raises:
         ConfigError: A missing or malformed file, an unknown key (with the closest match), a value of the wrong type.
     """
+    import yaml
+
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -178,7 +212,8 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Train
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; write one `key: value` a line, such as `epochs: 100`")
     try:
-        return config_from_mapping(overrides or {}, base=config_from_mapping(values))
+        known = {key: value for key, value in values.items() if key not in _FORMER_KEYS}
+        return config_from_mapping(overrides or {}, base=config_from_mapping(known))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -194,6 +229,8 @@ def compose_config(path: Path | None, overrides: Mapping[str, Any], option_assig
     Raises:
         ConfigError: See `load_config`; or an assignment without `=`, or whose value is no YAML.
     """
+    import yaml
+
     options: dict[str, Any] = {}
     for assignment in option_assignments:
         key, separator, value = assignment.partition("=")

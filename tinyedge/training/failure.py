@@ -2,26 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 
 from tinyedge.errors import TinyEdgeError
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+from tinyedge.training.processes import Rank
 
 
 class RankFailures:
     """Holds this rank's first error until all ranks hear of it; on a single rank nothing is held.
 
     Args:
-        fabric: Launched.
+        rank: This process.
     """
 
-    def __init__(self, fabric: "Fabric"):
-        self._fabric = fabric
+    def __init__(self, rank: Rank):
+        self._rank = rank
         self._error: TinyEdgeError | None = None
 
     @contextmanager
@@ -30,18 +27,18 @@ class RankFailures:
         try:
             yield
         except TinyEdgeError as error:
-            if self._fabric.world_size == 1:
+            if self._rank.world_size == 1:
                 raise
             self._error = self._error or error
 
     def raise_on_all_ranks(self) -> None:
         """Raise the lowest rank's error on every rank, if there is one. All ranks have to call this."""
-        if self._fabric.world_size == 1:
+        if self._rank.world_size == 1:
             return
-        failed = torch.tensor(float(self._error is not None), device=self._fabric.device)
+        failed = torch.tensor(float(self._error is not None), device=self._rank.device)
         dist.all_reduce(failed)
         if failed > 0:
-            errors: list[TinyEdgeError | None] = [None] * self._fabric.world_size
+            errors: list[TinyEdgeError | None] = [None] * self._rank.world_size
             dist.all_gather_object(errors, self._error)
             raise next(error for error in errors if error is not None)
 

@@ -3,10 +3,10 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
+from torch.nn.utils import clip_grad_norm_
 
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
@@ -23,13 +23,11 @@ from tinyedge.training.config import TrainConfig
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
+from tinyedge.training.processes import Rank
 from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
 from tinyedge.training.source import BatchSource
 from tinyedge.training.views import ViewMaker
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 # How often the device is asked for its numbers: waiting for it on each step would idle a GPU.
 _LOOK_EVERY_STEPS = 10
@@ -37,7 +35,7 @@ _LEAST_LOG_LINES = 20
 
 
 def optimise(
-    fabric: "Fabric",
+    rank: Rank,
     method: PretrainingMethod,
     dataset: ImageDataset,
     source: BatchSource,
@@ -48,7 +46,7 @@ def optimise(
     """Train `method` in place from the checkpoint in `out`, or from its first step where there is none.
 
     Args:
-        fabric: Launched; decides devices, precision and strategy.
+        rank: This process.
         method: What to train; ends on the first device of this rank.
         dataset: Gives the normalisation; its test split is not looked at.
         source: What the method trains on.
@@ -65,14 +63,15 @@ def optimise(
     assert config.lr_per_256 is not None
     assert config.warmup_epochs is not None
     assert config.augment is not None
-    world_size, first_rank = fabric.world_size, fabric.is_global_zero
+    world_size, first_rank = rank.world_size, rank.is_first
     peak_lr = config.lr_per_256 * config.batch_size / 256
     method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wrapped, optimizer = fabric.setup(method, create_optimizer(method, config.weight_decay, config.betas))
+    wrapped = rank.place(method)
+    optimizer = create_optimizer(method, config.weight_decay, config.betas)
     # Of the whole method: its branches share weights with its encoder, and have others.
     average = WeightAverage(method, config.ema_decay) if config.ema_decay else None
     make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
-    generator = torch.Generator(fabric.device)
+    generator = torch.Generator(rank.device)
 
     steps_per_epoch = source.steps_per_epoch
     total_steps = steps_per_epoch * config.epochs
@@ -80,9 +79,9 @@ def optimise(
     log_every = min(config.log_every_steps, max(total_steps // _LEAST_LOG_LINES, 1))
 
     start = _restore(out / CHECKPOINT_FILE, method, optimizer, average)
-    window = {key: value.to(fabric.device) for key, value in start.window.items()}
+    window = {key: value.to(rank.device) for key, value in start.window.items()}
     window_steps = start.window_steps
-    failures = RankFailures(fabric)
+    failures = RankFailures(rank)
     log: MetricsLog | None = None
     with failures.raised_on_all_ranks():
         log = MetricsLog(out, start.step) if first_rank else None
@@ -107,15 +106,16 @@ def optimise(
             lr = learning_rate(step, total_steps, warmup_steps, peak=peak_lr, final=peak_lr * config.min_lr_fraction)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            result = wrapped(batch, generator, done_share)
+            with rank.autocast():
+                result = wrapped(batch, generator, done_share)
             optimizer.zero_grad(set_to_none=True)
-            fabric.backward(result.loss)
-            norm = fabric.clip_gradients(wrapped, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
+            result.loss.float().backward()
+            norm = clip_grad_norm_(method.parameters(), config.grad_clip)
             optimizer.step()
             if average is not None:
                 average.update(step)
-            assert norm is not None
-            metrics = {**result.metrics, "gradient_norm": norm.detach()}
+            metrics = {key: value.float() for key, value in result.metrics.items()}
+            metrics["gradient_norm"] = norm.detach()
             if world_size > 1:
                 metrics = _mean_metrics(metrics)
             method.after_step(metrics)
@@ -130,7 +130,7 @@ def optimise(
                 progress.update(done, float(window["loss"]) / window_steps)
             if done % log_every == 0 or last:
                 _check_finite(window, done)
-                features = _clean_features(fabric, method, normalise(chosen.images, dataset.mean, dataset.std))
+                features = _clean_features(rank, method, normalise(chosen.images, dataset.mean, dataset.std))
                 _check_finite({"features": features.sum()}, done)  # the last update may have broken what the loss held
                 feature_std = float(mean_feature_std(features))
                 record = {
@@ -196,13 +196,13 @@ def _restore(
 
 
 @torch.no_grad()
-def _clean_features(fabric: "Fabric", method: PretrainingMethod, images: torch.Tensor) -> torch.Tensor:
+def _clean_features(rank: Rank, method: PretrainingMethod, images: torch.Tensor) -> torch.Tensor:
     """Return features of this and all other ranks' images without corruption, which could hide a collapse.
 
     The state stays as it is.
     """
     # Early in a run the recorded statistics are far from any batch, and features seem to have collapsed.
-    with batch_statistics(method.encoder), fabric.autocast():
+    with batch_statistics(method.encoder), rank.autocast():
         features = method.encoder(images.contiguous(memory_format=torch.channels_last))
     return gather_rows(torch.as_tensor(features).float())
 

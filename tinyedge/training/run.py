@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.data.registry import check_dataset, load_dataset
 from tinyedge.errors import CheckpointError, ConfigError
-from tinyedge.plugins import require_plugin
 from tinyedge.training.config import TrainConfig, load_config
 
 if TYPE_CHECKING:
@@ -36,24 +36,30 @@ class Run:
         """The trained encoder's weights: nothing else is in that file."""
         return self.path / ENCODER_FILE
 
-    def load_encoder(self) -> "Encoder":
-        """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
+    def check_trained(self) -> None:
+        """Refuse a run whose training did not end, before anything heavy is imported.
 
         Raises:
-            CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
-            ConfigError: The encoder came from a plug-in that is not loaded.
+            CheckpointError: It has no encoder.
         """
-        require_plugin(self.config.encoder_plugin, self.path)
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        from tinyedge.encoders.registry import create_encoder
-
         if not self.encoder_path.is_file():
             raise CheckpointError(
                 f"{self.encoder_path} does not exist: training has not ended; "
                 f"run `tinyedge train --out {self.path} --resume`"
             )
+
+    def load_encoder(self) -> "Encoder":
+        """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
+
+        Raises:
+            CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from tinyedge.encoders.registry import create_encoder
+
+        self.check_trained()
         try:
             weights = load_file(self.encoder_path)
         except (SafetensorError, OSError, ValueError) as error:
@@ -82,12 +88,21 @@ class Run:
             ) from error
         return encoder.eval()
 
+    def check_dataset(self) -> None:
+        """Refuse a run whose data set is not there, as far as that shows without reading an image.
+
+        Raises:
+            DataError: It is missing.
+        """
+        check_dataset(self.config.data, image_size=self.config.image_size, root=self._data_root)
+
+    @property
+    def _data_root(self) -> Path | None:
+        return Path(self.config.data_root) if self.config.data_root else None
+
     def load_dataset(self) -> "ImageDataset":
         """Return the data set that the run was trained on, at the run's image size."""
-        from tinyedge.data.registry import load_dataset
-
-        root = Path(self.config.data_root) if self.config.data_root else None
-        return load_dataset(self.config.data, image_size=self.config.image_size, root=root)
+        return load_dataset(self.config.data, image_size=self.config.image_size, root=self._data_root)
 
 
 def load_run(path: Path, data: str | None = None) -> Run:

@@ -15,10 +15,8 @@ from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.run import load_run
+from tinyedge.training.teacher_source import TIMM, check_source, published_network, split_source
 
-# Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers": what CA-DSSL distils.
-_PUBLISHED = {"dino_vits16": "vit_small_patch16_224.dino"}
-_TIMM = "timm:"
 _TAPS = 3
 
 
@@ -120,34 +118,17 @@ def load_teacher(
         TinyEdgeError: The download failed.
         ToolMissing: timm is not installed.
     """
-    parts = _split(source)
-    teachers = [_load_one(part, mean, std, image_size, download) for part in parts]
+    check_source(source)
+    teachers = [_load_one(part, mean, std, image_size, download) for part in split_source(source)]
     return teachers[0] if len(teachers) == 1 else ConcatenatedTeacher(teachers)
-
-
-def absolute_source(source: str) -> str:
-    """Return `source` (see `load_teacher`) with absolute paths, so that a run can be resumed from any folder."""
-    return ",".join(_absolute(part) for part in _split(source))
-
-
-def _split(source: str) -> list[str]:
-    return [source] if Path(source).expanduser().exists() else [part.strip() for part in source.split(",")]
-
-
-def _absolute(part: str) -> str:
-    name, equals, weights = part.partition("=")
-    if name in _PUBLISHED or name.startswith(_TIMM):
-        return f"{name}={Path(weights).expanduser().resolve()}" if equals else name
-    return str(Path(part).expanduser().resolve())
 
 
 def _load_one(
     part: str, mean: tuple[float, float, float], std: tuple[float, float, float], image_size: int, download: bool
 ) -> Teacher:
-    name, _, weights = part.partition("=")
-    if name in _PUBLISHED or name.startswith(_TIMM):
-        model_name = _PUBLISHED.get(name) or name[len(_TIMM) :]
-        return TimmTeacher(_timm_model(name, model_name, weights, download), mean, std)
+    network = published_network(part)
+    if network is not None:
+        return TimmTeacher(_timm_model(part.partition("=")[0], *network, download), mean, std)
     run = load_run(Path(part).expanduser())
     encoder = run.load_encoder()
     if encoder.input_size != image_size:
@@ -165,7 +146,7 @@ def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.
         raise package_missing("timm") from error
     if not timm.is_model(model_name):
         close = difflib.get_close_matches(model_name, timm.list_models(), n=1)
-        hint = f"did you mean {_TIMM}{close[0]}?" if close else "`timm.list_models()` names them all"
+        hint = f"did you mean {TIMM}{close[0]}?" if close else "`timm.list_models()` names them all"
         raise ConfigError(f"timm knows no model {model_name}; {hint}")
     if not weights:
         if not download:
@@ -184,8 +165,6 @@ def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.
 
 
 def _load_weights(model: nn.Module, name: str, path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; give the file of the weights as --teacher {name}=WEIGHTS")
     state = _read_weights(path)
     needed = model.state_dict()
     # A classifier is not needed, and checkpoints of DINO's training wrap the network once or twice.

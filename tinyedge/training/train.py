@@ -3,8 +3,8 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -13,34 +13,28 @@ from safetensors.torch import save as safetensors_bytes
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset, ImageSplit
-from tinyedge.data.registry import dataset_names, load_dataset
-from tinyedge.data.shards import Shards, ShardStream, is_shard_pattern, open_shards
+from tinyedge.data.registry import dataset_names, is_shard_pattern, load_dataset
+from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import create_encoder, encoder_plugin
-from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
-from tinyedge.installation import package_missing
-from tinyedge.plugins import require_plugin
+from tinyedge.encoders.registry import create_encoder
+from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.options import unknown_name
 from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
+from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
-from tinyedge.training.memory import keep_freed_memory
+from tinyedge.training.processes import Rank, default_precision, run_on_devices
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
-from tinyedge.training.teacher import absolute_source, load_teacher
-from tinyedge.training.views import AUGMENT_PRESETS
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+from tinyedge.training.teacher import load_teacher
+from tinyedge.training.teacher_source import absolute_source
 
 _RANDOM_INIT_BATCHES = 10
 _SMALL_DATASET = 10_000
-_STRATEGIES = ("auto", "ddp")
 
 
 def train(
@@ -70,25 +64,18 @@ def train(
         TrainingError: The loss is not finite, the features collapsed or the device's memory is full; the last good
             checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
-        ToolMissing: Lightning is not installed.
     """
-    for plugin in (config.encoder_plugin, config.method_plugin):
-        require_plugin(plugin, out)
     options = method_options(config.method, config.method_options)
-    config = replace(config, precision=config.precision or _default_precision(config.accelerator))
-    fabric = _launch(config)
-    try:
-        return _train_ranks(fabric, replace(config, method_options=options), out, resume, overwrite, download, console)
-    except TinyEdgeError as error:
-        if fabric.is_global_zero:
-            raise
-        raise SystemExit(error.exit_code) from error  # all ranks have the error, and the first one says it
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(f"the memory of {fabric.device} is full; give a smaller --batch-size to train") from error
+    precision = config.precision or default_precision(config.accelerator)
+    config = replace(config, precision=precision, method_options=options)
+    body = partial(
+        _train_rank, config=config, out=out, resume=resume, overwrite=overwrite, download=download, console=console
+    )
+    return run_on_devices(body, config.accelerator, config.devices, precision)
 
 
-def _train_ranks(
-    fabric: "Fabric",
+def _train_rank(
+    rank: Rank,
     config: TrainConfig,
     out: Path,
     resume: bool,
@@ -96,10 +83,10 @@ def _train_ranks(
     download: bool,
     console: Console | None,
 ) -> Run:
-    failures = RankFailures(fabric)
+    failures = RankFailures(rank)
     with failures.raised_on_all_ranks():
-        if fabric.is_global_zero:
-            _check_directory(out, resume, overwrite)
+        if rank.is_first:
+            check_training(config, out, resume=resume, overwrite=overwrite, download=download)
     with failures.raised_on_all_ranks():
         root = Path(config.data_root) if config.data_root else None
         dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
@@ -126,87 +113,34 @@ def _train_ranks(
         else:
             split = method.training_split(dataset.train, config.seed)
         config = _resolve(config, len(split), encoder, teacher)
-        _check_batch_size(config, fabric.world_size)
+        _check_batch_size(config, rank.world_size)
         if resume:
             _require_same_config(out / CONFIG_FILE, config)
     with failures.raised_on_all_ranks():
-        if fabric.is_global_zero and not resume:
+        if rank.is_first and not resume:
             if overwrite and out.exists():
                 shutil.rmtree(out)
             config.save(out / CONFIG_FILE)
     if method.views:
         with failures.raised_on_all_ranks():
-            source = _source(fabric, method, dataset, split, config)
-        optimise(fabric, method, dataset, source, config, out, console or Console(stderr=True))
+            source = _source(rank, method, dataset, split, config)
+        optimise(rank, method, dataset, source, config, out, console or Console(stderr=True))
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
     with failures.raised_on_all_ranks():
         method.finish()
-        if fabric.is_global_zero:
+        if rank.is_first:
             seen = replace(dataset, train=split) if isinstance(split, ImageSplit) else dataset
             for name, branch in method.branches().items():
-                _save_branch(branch, seen, config, fabric.device, out / BRANCHES / name)
-            _save_recalibrated(encoder, seen, config, batches, fabric.device, out / ENCODER_FILE)
+                _save_branch(branch, seen, config, rank.device, out / BRANCHES / name)
+            _save_recalibrated(encoder, seen, config, batches, rank.device, out / ENCODER_FILE)
     return Run(out, config)
-
-
-def _default_precision(accelerator: str) -> str:
-    on_cuda = accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
-    return "bf16-mixed" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-
-
-def _launch(config: TrainConfig) -> "Fabric":
-    if config.strategy not in _STRATEGIES:
-        raise ConfigError(unknown_name("strategy", config.strategy, _STRATEGIES))
-    try:
-        from lightning.fabric import Fabric
-    except ImportError as error:
-        raise package_missing("lightning") from error
-    try:
-        fabric = Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.num_nodes,
-            strategy=config.strategy,
-            precision=config.precision,  # type: ignore[arg-type]
-        )
-    except (ValueError, RuntimeError) as error:  # Fabric's words for an accelerator or devices that are not there
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"cannot train on {config.devices} devices of accelerator {config.accelerator} ({reason}); "
-            "leave out --accelerator and --devices"
-        ) from error
-    fabric.launch()
-    if fabric.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32
-        torch.backends.cudnn.benchmark = True  # all batches have one shape
-    elif fabric.device.type == "cpu":
-        keep_freed_memory()
-    return fabric
-
-
-def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
-    """Raise unless `out` can be trained into."""
-    if resume and overwrite:
-        raise ConfigError(f"{out} can be gone on with or replaced, not both; leave out --resume or --overwrite")
-    holds_run = (out / CONFIG_FILE).is_file()
-    if resume and not holds_run:
-        raise CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
-    if holds_run and not (resume or overwrite):
-        raise ConfigError(f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file; give a folder to --out")
-    if out.exists() and not holds_run and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
 
 
 def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teacher | None) -> TrainConfig:
     """Return the configuration with every open choice made."""
     entry = method_entry(config.method)
-    augment = config.augment or entry.augment
-    if augment not in AUGMENT_PRESETS:
-        raise ConfigError(unknown_name("augment", augment, AUGMENT_PRESETS))
     return replace(
         config,
         data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
@@ -215,9 +149,7 @@ def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teache
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,
-        encoder_plugin=encoder_plugin(config.encoder),
-        method_plugin=entry.plugin,
-        augment=augment,
+        augment=config.augment or entry.augment,
         batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
         lr_per_256=config.lr_per_256 or entry.lr_per_256,
         warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
@@ -241,17 +173,17 @@ def _refuse_shards(method: PretrainingMethod, config: TrainConfig) -> None:
 
 
 def _source(
-    fabric: "Fabric", method: PretrainingMethod, dataset: ImageDataset, split: ImageSplit | Shards, config: TrainConfig
+    rank: Rank, method: PretrainingMethod, dataset: ImageDataset, split: ImageSplit | Shards, config: TrainConfig
 ) -> BatchSource:
     assert config.batch_size
-    place = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+    place = {"rank": rank.rank, "world_size": rank.world_size}
     if isinstance(split, ImageSplit):
         return ResidentSource(
-            split, config.batch_size, config.seed, **place, device=fabric.device, with_labels=method.uses_labels
+            split, config.batch_size, config.seed, **place, device=rank.device, with_labels=method.uses_labels
         )
-    own_batch = config.batch_size // fabric.world_size
+    own_batch = config.batch_size // rank.world_size
     stream = ShardStream(split, method.encoder.input_size, own_batch, config.seed, **place)
-    return ShardSource(stream, dataset.train.images, fabric.device)
+    return ShardSource(stream, dataset.train.images, rank.device)
 
 
 def _require_same_config(path: Path, config: TrainConfig) -> None:
@@ -290,13 +222,6 @@ def _save_recalibrated(
 
 def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:
     """Write a method's further encoder as a run of its own, which probe, export and bench take as any other."""
-    branch = replace(
-        config,
-        encoder=encoder.name,
-        strides=encoder.strides,
-        act=encoder.act,
-        hidden=encoder.hidden,
-        encoder_plugin=encoder_plugin(encoder.name),
-    )
+    branch = replace(config, encoder=encoder.name, strides=encoder.strides, act=encoder.act, hidden=encoder.hidden)
     branch.save(out / CONFIG_FILE)
     _save_recalibrated(encoder, dataset, branch, config.bn_recalibration_batches, device, out / ENCODER_FILE)

@@ -11,8 +11,7 @@ from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import View
 from tinyedge.ssl.distributed import own_rows, world_size
 from tinyedge.ssl.options import unknown_name
-
-AUGMENT_PRESETS = ("strong", "weak", "teacher", "patch", "supervised")
+from tinyedge.training.config import AUGMENT_PRESETS
 
 _PATCH_AREA = 0.25
 

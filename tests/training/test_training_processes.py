@@ -1,0 +1,128 @@
+"""One process a device: started by us, by torchrun or by Slurm, over real gloo."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from tinyedge.errors import ConfigError, TrainingError
+from tinyedge.training.launch import Place, find_place
+from tinyedge.training.processes import Rank, run_on_devices
+
+SLURM = {
+    "SLURM_STEP_NUM_TASKS": "12",
+    "SLURM_STEP_NODELIST": "node[07-08,11],spare",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x3)",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_JOB_ID": "7654321",
+}
+TORCHRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+TORCHRUN |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+# What two processes of a launcher run: the sum of (rank + 1) over both, and who they are.
+SCRIPT = """
+import torch, torch.distributed as dist
+from tinyedge.training.processes import run_on_devices
+
+def body(rank):
+    total = torch.tensor(rank.rank + 1.0)
+    dist.all_reduce(total)
+    return f"{rank.rank} of {rank.world_size}: {total.item():g}"
+
+print(run_on_devices(body, "cpu", "auto", "32-true"))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _started_alone(monkeypatch):
+    for name in (*SLURM, *TORCHRUN):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_process_without_a_launcher_has_no_place(monkeypatch):
+    assert find_place() is None
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")  # an interactive shell
+    assert find_place() is None
+
+
+def test_slurm_names_the_first_host_and_the_rank(monkeypatch):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    assert find_place() == Place(5, 1, 12, 4, "tcp://node07:19321")
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "login-1,login-2")
+    monkeypatch.setenv("MASTER_PORT", "4000")
+    assert find_place() == Place(5, 1, 12, 4, "tcp://login-1:4000")
+
+
+def test_torchrun_names_the_rank(monkeypatch):
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    assert find_place() == Place(3, 1, 4, 2, "env://")
+    with pytest.raises(ConfigError, match="2 processes were started"):
+        run_on_devices(returned, "cpu", 3, "32-true")
+
+
+def returned(rank: Rank) -> Rank:
+    return rank
+
+
+def test_one_device_is_this_process():
+    assert run_on_devices(returned, "cpu", "auto", "32-true") == Rank(0, 1, torch.device("cpu"))
+    assert run_on_devices(returned, "cpu", 1, "bf16-mixed").mixed_precision
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of machines without a GPU")
+def test_devices_that_are_not_there_are_refused():
+    with pytest.raises(ConfigError, match="this machine has none; leave out --accelerator"):
+        run_on_devices(returned, "cuda", "auto", "32-true")
+    with pytest.raises(ConfigError, match="cannot train on 0 devices"):
+        run_on_devices(returned, "cpu", 0, "32-true")
+
+
+def summed(rank: Rank, message: str) -> float:
+    total = torch.tensor(rank.rank + 1.0)
+    dist.all_reduce(total)
+    if message:
+        raise TrainingError(message)
+    return float(total)
+
+
+@pytest.mark.slow
+def test_processes_that_are_started_here_meet_and_part():
+    for _ in range(2):  # the second time too
+        assert run_on_devices(partial(summed, message=""), "cpu", 2, "32-true") == 3.0
+    with pytest.raises(TrainingError, match="both stop"):
+        run_on_devices(partial(summed, message="both stop"), "cpu", 2, "32-true")
+    assert not dist.is_initialized()
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_meet(tmp_path):
+    script = tmp_path / "meet.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert sorted(answer.stdout.split("\n"))[1:] == ["0 of 2: 3", "1 of 2: 3"]
+
+
+@pytest.mark.slow
+def test_processes_of_slurm_meet(tmp_path):
+    script = tmp_path / "meet.py"
+    script.write_text(SCRIPT)
+    common = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    common["SLURM_JOB_ID"] = str(os.getpid())
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **common, "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    assert [process.communicate(timeout=120)[0].strip() for process in processes] == ["0 of 2: 3", "1 of 2: 3"]

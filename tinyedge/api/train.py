@@ -1,0 +1,60 @@
+"""`tinyedge.train`: unlabelled images to an encoder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from tinyedge.training.check import check_training
+from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
+from tinyedge.training.launch import find_place
+from tinyedge.training.run import CONFIG_FILE, Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def train(
+    out: Path | str,
+    config: TrainConfig | Path | str | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    download: bool = False,
+    console: "Console | None" = None,
+    **options: Unpack[TrainOptions],
+) -> Run:
+    """Pretrain an encoder on unlabelled images and write a run directory.
+
+    With several devices a script keeps its work behind `if __name__ == "__main__"`: the other processes import it.
+
+    Args:
+        out: The run directory.
+        config: What to start from: a configuration, or a YAML file of one; by default the run's own with `resume`, else
+            all defaults.
+        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
+        overwrite: Replace a run in `out`.
+        download: Whether a registered data set may be downloaded.
+        console: Where progress is shown; None is standard error.
+        **options: Fields of `TrainConfig`, such as `data="digits"`, `method="s0-plus"` or `epochs=100`, set on top of
+            `config`; `method_options` on top of its.
+
+    Raises:
+        ConfigError: An option is not valid, `out` already holds a run, or a resumed run's configuration has changed.
+        DataError: The data set cannot be loaded.
+        BudgetExceeded: The encoder has too many parameters.
+        CheckpointError: There is nothing to resume, or it is corrupt.
+        TrainingError: The loss is not finite, the features collapsed or the device's memory is full; the last good
+            checkpoint is kept.
+        TinyEdgeError: The disk is full; the last good checkpoint is kept.
+    """
+    out = Path(out)
+    if config is None and resume and (out / CONFIG_FILE).is_file():
+        config = out / CONFIG_FILE
+    base = config if isinstance(config, TrainConfig) else TrainConfig() if config is None else load_config(Path(config))
+    chosen = config_from_mapping(options, base)
+    chosen = replace(chosen, method_options={**base.method_options, **options.get("method_options", {})})
+    if find_place() is None:  # else the first rank checks, and tells the others
+        check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
+    from tinyedge.training.train import train as train_run
+
+    return train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, console=console)

@@ -1,0 +1,82 @@
+"""Options of a command that are the fields of a configuration class: its types, its defaults, its words."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import typer
+
+from tinyedge.documentation import attribute_docs
+
+
+@dataclass(frozen=True)
+class FieldOption:
+    """How a field is an option, where that does not follow from the field.
+
+    Attributes:
+        help: What `--help` says; None is the first sentence of the field's documentation.
+        flag: Its name; None is the field's, with hyphens.
+        names: Offers completions.
+    """
+
+    help: str | None = None
+    flag: str | None = None
+    names: Callable[[], tuple[str, ...]] | None = None
+
+
+def with_fields(
+    kind: type, panels: Mapping[str, Mapping[str, FieldOption]]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command an option for each field named, in place of its `**settings`.
+
+    An option that is not given is None, whatever the field's default is: a file may have set it.
+
+    Args:
+        kind: The dataclass.
+        panels: For each group of `--help`, the fields in it.
+    """
+    hints, docs = get_type_hints(kind), attribute_docs(kind)
+    defaults = {field.name: field.default for field in fields(kind)}
+    added = []
+    for panel, options in panels.items():
+        for name, option in options.items():
+            annotation = _annotation(hints[name])
+            flag = option.flag or f"--{name.replace('_', '-')}"
+            if annotation is bool:
+                flag = f"{flag}/--no-{flag[2:]}"
+            default = defaults[name]
+            declared = typer.Option(
+                None,
+                flag,
+                help=option.help or docs[name].partition(". ")[0].partition("; ")[0].rstrip(".") + ".",
+                rich_help_panel=panel,
+                show_default=False if default is None else str(default).lower() if annotation is bool else str(default),
+                autocompletion=None if option.names is None else _completion(option.names),
+            )
+            added.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=declared, annotation=annotation | None)
+            )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [part for part in signature.parameters.values() if part.kind is not inspect.Parameter.VAR_KEYWORD]
+        command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+        command.__annotations__ |= {part.name: part.annotation for part in added}
+        return command
+
+    return decorate
+
+
+def _annotation(hint: Any) -> Any:
+    """What a command line can hold of a type: numbers, texts and flags; lists are texts with commas."""
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float) else str
+
+
+def _completion(names: Callable[[], tuple[str, ...]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete

@@ -1,0 +1,50 @@
+"""Whether a run can start, as far as that shows before torch is imported."""
+
+from pathlib import Path
+
+from tinyedge.data.registry import check_dataset
+from tinyedge.encoders.registry import check_encoder
+from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.ssl.registry import check_teacher, method_options
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.run import CONFIG_FILE
+from tinyedge.training.teacher_source import check_source
+
+_ANY_SIZE = 32  # pixels, where the data set decides: names, strides and activations are the same for all
+
+
+def check_training(
+    config: TrainConfig, out: Path, *, resume: bool = False, overwrite: bool = False, download: bool = False
+) -> None:
+    """Refuse what `tinyedge.training.train.train` would refuse, before anything heavy is imported or written.
+
+    See there for the arguments.
+
+    Raises:
+        ConfigError: An unknown name or option, or `out` cannot be trained into.
+        DataError: The data set is missing.
+        CheckpointError: There is nothing to resume, or the teacher is no run.
+    """
+    _check_directory(out, resume, overwrite)
+    method_options(config.method, config.method_options)
+    check_teacher(config.method, config.teacher is not None)
+    if config.teacher is not None:
+        check_source(config.teacher)
+    size = config.image_size or _ANY_SIZE
+    check_encoder(config.encoder, input_size=size, strides=config.strides, act=config.act)
+    root = Path(config.data_root) if config.data_root else None
+    check_dataset(config.data, image_size=config.image_size, root=root, download=download)
+
+
+def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise ConfigError(f"{out} can be gone on with or replaced, not both; leave out --resume or --overwrite")
+    holds_run = (out / CONFIG_FILE).is_file()
+    if resume and not holds_run:
+        raise CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
+    if holds_run and not (resume or overwrite):
+        raise ConfigError(f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file; give a folder to --out")
+    if out.exists() and not holds_run and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")

@@ -35,10 +35,11 @@ from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import BudgetExceeded, GateFailed
 from tinyedge.exporter.converter import FLOAT_FILE, Converter
-from tinyedge.exporter.export import ExportOptions, Probe, export_model, load_probe
+from tinyedge.exporter.export import Probe, export_model, load_probe
 from tinyedge.exporter.fold import fold_classifier
 from tinyedge.exporter.manifest import read_manifest
 from tinyedge.exporter.onnx import export_onnx
+from tinyedge.exporter.options import ExportOptions
 from tinyedge.exporter.preprocess import normalise_images
 from tinyedge.parity.distance import cosine, sqnr_db
 from tinyedge.quantisation.float_executor import FloatExecutor

@@ -1,11 +1,12 @@
 """Which part may import which: the rules of ARCHITECTURE.md."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "lightning", "matplotlib", "sklearn"}
+HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 
 
 def _imported_by(statement: str) -> set[str]:
@@ -23,7 +24,7 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
         ("import tinyedge.benchmark.measure, tinyedge.benchmark.board", HEAVY),
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
-        ("import tinyedge.ssl.registry, tinyedge.encoders.registry", HEAVY),
+        ("import tinyedge.training.check", HEAVY),
         ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),
         ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
         ("import tinyedge.training.train, tinyedge.exporter.export, tinyedge.benchmark.bench", {"tinyedge.cli"}),
@@ -40,3 +41,60 @@ def test_help_imports_what_it_prints_with_alone():
         "assert 'bench' in said.getvalue()"
     )
     assert not _imported_by(statement) & (HEAVY | {"numpy", "yaml", "serial", "tflite", "PIL"})
+
+
+# Each answered before the first import of seconds, which would turn a mistyped word into half a minute.
+MISTAKES = [
+    ("--help",),
+    ("train", "--help"),
+    ("train", "--out", "run", "--data", "cifar01"),
+    ("train", "--out", "run", "--data", "cifar10"),  # which is not there
+    ("train", "--out", "run", "--method", "s0-plsu"),
+    ("train", "--out", "run", "--encoder", "tinynext"),
+    ("train", "--out", "run", "--strides", "1,2"),
+    ("train", "--out", "run", "--option", "vicreg_wait=1"),
+    ("train", "--out", "run", "--option", "vicreg_weight=-1"),
+    ("train", "--out", "run", "--method", "best", "--teacher", "runs/none"),
+    ("train", "--out", "run", "--method", "best"),
+    ("train", "--out", "run", "--resume"),
+    ("train", "--out", "run", "--config", "none.yaml"),
+    ("train", "--out", "full"),
+    ("probe", "runs/none"),
+    ("probe", "untrained"),
+    ("probe", "untrained", "--protocol", "knm"),
+    ("export", "runs/none"),
+    ("export", "untrained"),
+    ("export", "untrained", "--precision", "int4"),
+    ("detect", "runs/none", "--voc", "."),
+    ("check", "--encoder", "tinynext"),
+    ("check", "none.tflite"),
+    ("compile", "none.tflite", "--out", "c"),
+    ("build", "runs/none"),
+    ("bench", "runs/none"),
+    ("enroll", "runs/none", "--data", "full", "--emulator"),
+    ("flash", "runs/none"),
+]
+
+
+@pytest.mark.parametrize("command", MISTAKES, ids=" ".join)
+def test_a_mistake_is_answered_without_an_import_of_seconds(command, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    (tmp_path / "untrained").mkdir()
+    (tmp_path / "untrained" / "config.yaml").write_text("method: random\ndata: digits\nimage_size: 32\n")
+    code = (
+        "import sys\nfrom tinyedge.cli import main\ntry:\n    main()\n"
+        "finally:\n    print('imported', *sorted(sys.modules), file=sys.stderr)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "TINYEDGE_CACHE": ""},
+        check=False,
+    )
+    *said, imported = answer.stderr.splitlines()
+    assert answer.returncode == (0 if "--help" in command else 2), answer.stderr
+    assert "--help" in command or said[-1].startswith("error: "), answer.stderr
+    assert not set(imported.split()) & HEAVY

@@ -1,3 +1,47 @@
-"""Pretrain vision encoders without labels, quantise them to INT8 and prove them bit for bit on Cortex-M."""
+"""Pretrain vision encoders without labels, quantise them to INT8 and prove them bit for bit on Cortex-M.
+
+Each command is a function of the same name and options: `tinyedge.train(out="runs/first", data="digits")`. They are
+imported on first use, so that `import tinyedge` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
+
+__all__ = [
+    "TinyEdgeError",
+    "TrainConfig",
+    "bench",
+    "build",
+    "check",
+    "compile",
+    "export",
+    "probe",
+    "quantise",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from tinyedge.api.bench import bench
+    from tinyedge.api.build import build
+    from tinyedge.api.check import check
+    from tinyedge.api.compile import compile
+    from tinyedge.api.export import export
+    from tinyedge.api.probe import probe
+    from tinyedge.api.quantise import quantise
+    from tinyedge.api.train import train
+    from tinyedge.errors import TinyEdgeError
+    from tinyedge.training.config import TrainConfig
+
+_ELSEWHERE = {"TinyEdgeError": "tinyedge.errors", "TrainConfig": "tinyedge.training.config"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_ELSEWHERE.get(name, f"tinyedge.api.{name}")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

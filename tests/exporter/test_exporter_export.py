@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from tinyedge.exporter.export import ExportOptions, export_model
+from tinyedge.exporter.export import export_model
 from tinyedge.exporter.manifest import read_manifest
 from tinyedge.exporter.model_path import resolve_model
+from tinyedge.exporter.options import ExportOptions
 from tinyedge.exporter.preprocess import normalise_images, quantise_images
 from tinyedge.parity.gates import TFLM_INT8_OPERATORS, check_deployable
 from tinyedge.parity.parity import dequantise, run_onnx, run_tflite

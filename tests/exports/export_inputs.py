@@ -9,8 +9,9 @@ from torch import nn
 from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.exporter.export import ExportOptions, Probe, export_model
+from tinyedge.exporter.export import Probe, export_model
 from tinyedge.exporter.manifest import ExportManifest
+from tinyedge.exporter.options import ExportOptions
 
 torch.set_num_threads(1)
 CALIBRATION_IMAGES = 64
@@ -24,9 +25,8 @@ def make_trained_like(encoder: Encoder) -> Encoder:
     generator = torch.Generator().manual_seed(0)
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
-            if module.affine:
-                module.weight.data.uniform_(0.5, 1.5, generator=generator)
-                module.bias.data.normal_(0, 0.3, generator=generator)
+            module.weight.data.uniform_(0.5, 1.5, generator=generator)
+            module.bias.data.normal_(0, 0.3, generator=generator)
             module.momentum = None  # The average over all batches, so that evaluation sees what training saw.
         elif isinstance(module, nn.Conv2d | nn.Linear):
             fan_in = module.weight[0].numel()

@@ -7,11 +7,11 @@ import pytest
 from tinyedge.exporter.manifest import TensorSpec
 from tinyedge.parity.compare import plot_report
 from tinyedge.parity.distance import EXACT_DB, neighbour_overlap, sqnr_db
+from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layers import LayerParity
 from tinyedge.parity.parity import (
     BitParity,
     FloatParity,
-    Gates,
     ParityReport,
     RuntimeParity,
     Top1Parity,

@@ -7,7 +7,6 @@ from typing import NoReturn
 import typer
 
 from tinyedge import __version__
-from tinyedge.cli.plugin_option import with_plugins
 from tinyedge.errors import TinyEdgeError
 
 app = typer.Typer(
@@ -18,9 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# What builds an encoder or a method by name, which may be a user's own.
-_WITH_PLUGINS = frozenset({"train", "probe", "detect", "export", "check"})
 
 # In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
 _COMMANDS: tuple[str, ...] = (
@@ -53,8 +49,8 @@ def _root(
 
 
 for _command in _COMMANDS:
-    _function = getattr(importlib.import_module(f"tinyedge.cli.{_command}"), _command)
-    app.command(name=_command)(with_plugins(_function) if _command in _WITH_PLUGINS else _function)
+    _module = importlib.import_module(f"tinyedge.cli.{_command}")
+    app.command(name=_command)(getattr(_module, _command))
 
 
 def main() -> None:

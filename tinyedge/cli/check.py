@@ -1,14 +1,17 @@
 """`tinyedge check`: what is to be known of a model, or of an encoder before it is trained, ahead of any board."""
 
-import json as json_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from tinyedge.checks.encoder import EncoderReport
 
 
 def check(
     model: Path = typer.Argument(None, metavar="RUN|MODEL.tflite", help="Any .tflite file, or a run directory."),
-    board: str = typer.Option(None, help="What it has to fit: a board's name or its .toml file. [default: any board]"),
+    board: str = typer.Option(None, help="What it has to fit. [default: any board]"),
     encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
     input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels. [default: 32]"),
     strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
@@ -17,34 +20,42 @@ def check(
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Check operators, budgets and layers of a model before anybody flashes it; exit code 3 if it cannot run."""
-    from tinyedge.boards.board import board_names, load_board
-    from tinyedge.checks.check import CheckReport, check_model
+    import shlex
+
+    from tinyedge.api.check import check as check_subject
+    from tinyedge.checks.check import CheckReport
+    from tinyedge.cli.output import print_json, print_next, report_console
     from tinyedge.cli.tables.check import print_check, print_encoder
     from tinyedge.errors import ConfigError, GateFailed
-    from tinyedge.exporter.model_path import resolve_model
 
-    if (model is None) == (encoder is None):
-        raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
     if encoder is None and (input, strides, act, classes) != (None, None, None, None):
         raise ConfigError("--input, --strides, --act and --classes describe an encoder: give --encoder NAME with them")
-    boards = [load_board(name) for name in ([board] if board else board_names())]
+    if (model is None) == (encoder is None):
+        raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
     if encoder is None:
-        report = check_model(resolve_model(model), boards)
+        report: CheckReport | EncoderReport = check_subject(model, board=board)
+        following = f"tinyedge build {shlex.quote(str(model))}"
     else:
-        from tinyedge.checks.encoder import check_encoder
-
-        report = check_encoder(
-            encoder, boards, input_size=input or 32, strides=_strides(strides), act=act or "relu", classes=classes
+        report = check_subject(
+            encoder=encoder,
+            board=board,
+            input_size=input or 32,
+            strides=_strides(strides),
+            act=act or "relu",
+            classes=classes,
         )
+        following = f"tinyedge train --encoder {encoder} --out runs/{encoder}"
+    console = report_console(json)
     if json:
-        typer.echo(json_module.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     elif isinstance(report, CheckReport):
-        print_check(report)
+        print_check(report, console)
     else:
-        print_encoder(report)
+        print_encoder(report, console)
     failure = report.failure()
     if failure is not None:
         raise GateFailed(failure)
+    print_next(console, following)
 
 
 def _strides(text: str | None) -> tuple[int, ...] | None:

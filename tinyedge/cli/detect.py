@@ -15,24 +15,28 @@ def detect(
     json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
 ) -> None:
     """Train an SSDLite detector from the encoder and from random weights, and measure mAP at IoU 0.5."""
+    import shlex
     import statistics
 
-    from rich.console import Console
     from rich.table import Table
 
-    from tinyedge.evaluation.detection import DETECTION_FILE, detect_run
+    from tinyedge.cli.output import print_files, print_json, print_next, report_console
     from tinyedge.training.run import load_run
 
-    console = Console(stderr=json)
-    result = detect_run(
-        load_run(run, data), voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print
-    )
-    if json:
-        import json as json_module
+    trained = load_run(run, data)
+    trained.check_trained()
+    trained.check_dataset()
 
-        typer.echo(json_module.dumps(result.to_json(), indent=2))
+    from tinyedge.evaluation.detection import DETECTION_FILE, detect_run
+
+    console = report_console(json)
+    result = detect_run(trained, voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
+    following = f"tinyedge probe {shlex.quote(str(run))}"
+    if json:
+        print_json(result.to_json())
+        print_next(console, following)
         return
-    console.print(f"{run / DETECTION_FILE}  {(run / DETECTION_FILE).stat().st_size:,} bytes")
+    print_files(console, run / DETECTION_FILE)
     table = Table("start", "mAP@0.5 (%)", "11-point (%)", "seeds", "test images")
     for start, area, eleven_point in (
         ("this encoder", result.area, result.eleven_point),
@@ -43,3 +47,4 @@ def detect(
     console.print(table)
     if result.ratio is not None:
         console.print(f"{result.ratio:.2f} times the mAP of random weights")
+    print_next(console, following)

@@ -16,7 +16,7 @@ def enroll(
     classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order. [default: all]"),
     seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
     port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
-    board: str = typer.Option("stm32f405", help="A board's name or its .toml file."),
+    board: str = typer.Option("stm32f405", help="The name of the board."),
     emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
     save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
     check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),
@@ -29,14 +29,20 @@ def enroll(
     from rich.console import Console
 
     from tinyedge.boards.board import load_board
-    from tinyedge.cli.tables.enroll import print_enroll
-    from tinyedge.devices.serial import DeviceClient, SerialStream
-    from tinyedge.errors import ConfigError, GateFailed
-    from tinyedge.learning.enroll import EnrollOptions, enroll_emulated, open_lesson, teach
+    from tinyedge.errors import ConfigError, DataError, GateFailed
+    from tinyedge.exporter.model_path import resolve_model
 
     if emulator == (port is not None):
         raise ConfigError("give the board's serial port with --port, or --emulator")
     target = load_board(board)
+    resolve_model(model)
+    if not data.is_dir():
+        raise DataError(f"{data} is no folder; give one that holds a folder of images for each class")
+
+    from tinyedge.cli.tables.enroll import print_enroll
+    from tinyedge.devices.serial import DeviceClient, SerialStream
+    from tinyedge.learning.enroll import EnrollOptions, enroll_emulated, open_lesson, teach
+
     names = tuple(name.strip() for name in classes.split(",")) if classes else ()
     options = EnrollOptions(data, shots, queries, names, seed, save, check)
     console = Console(stderr=json is not None and str(json) == "-")

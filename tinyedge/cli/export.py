@@ -36,52 +36,53 @@ def export(
 
     A gate that does not hold is exit code 3; the files and the report are there all the same.
     """
-    from tinyedge.installation import require
-
-    require("an export", "export")
-
+    import shlex
     import time
+    from dataclasses import asdict
 
-    from rich.console import Console
-
-    from tinyedge.cli.tables.export import print_export, print_sensitivity
+    from tinyedge.api.export import export as export_run
+    from tinyedge.cli.output import print_json, print_next, report_console
     from tinyedge.errors import GateFailed
-    from tinyedge.exporter.export import EXPORT_FOLDER, ExportOptions, export_run
-    from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
+    from tinyedge.exporter.options import EXPORT_FOLDER
     from tinyedge.exporter.progress import ExportProgress
-    from tinyedge.parity.parity import Gates
-    from tinyedge.quantisation.sensitivity import read_sensitivity
-    from tinyedge.training.run import load_run
 
-    console = Console(stderr=json)
+    console = report_console(json)
     start = time.perf_counter()
     failed = None
     with ExportProgress(console) as progress:
         try:
             export_run(
-                load_run(run, data),
-                ExportOptions(
-                    int8=int8,
-                    calibration_images=calibration,
-                    seed=seed,
-                    gates=Gates(max_float_difference, max_drop),
-                    precision=precision,
-                    sensitivity=sensitivity,
-                    qat_epochs=qat,
-                ),
-                classifier=not encoder_only,
+                run,
+                int8=int8,
+                precision=precision,
+                sensitivity=sensitivity,
+                qat=qat,
+                calibration=calibration,
+                seed=seed,
+                max_float_difference=max_float_difference,
+                max_drop=max_drop,
+                encoder_only=encoder_only,
+                data=data,
                 announce=progress.begin,
                 detail=progress.detail,
             )
         except GateFailed as error:
             failed = error
+
+    from tinyedge.cli.tables.export import print_export, print_sensitivity
+    from tinyedge.exporter.manifest import read_manifest
+    from tinyedge.quantisation.sensitivity import read_sensitivity
+
     folder = run / EXPORT_FOLDER
+    manifest = read_manifest(folder)
     if json:
-        typer.echo((folder / MANIFEST_FILE).read_text(encoding="utf-8"), nl=False)
+        print_json(asdict(manifest))
     else:
-        manifest, sensitivities = read_manifest(folder), read_sensitivity(folder)
+        sensitivities = read_sensitivity(folder)
         print_export(manifest, folder, time.perf_counter() - start, console)
         if sensitivities is not None:
             print_sensitivity(sensitivities, manifest.precision, console)
     if failed is not None:
         raise failed
+    name = shlex.quote(str(run))
+    print_next(console, f"tinyedge bench {name} --target emulator" if int8 else f"tinyedge export {name}")

@@ -24,55 +24,55 @@ def probe(
     json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
 ) -> None:
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned."""
-    import time
+    import shlex
 
-    from rich.console import Console
     from rich.table import Table
 
+    from tinyedge.api.probe import probe as probe_run
+    from tinyedge.cli.output import print_files, print_json, print_next, report_console
     from tinyedge.errors import ConfigError
-    from tinyedge.evaluation.probe import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE, probe_run
-    from tinyedge.training.run import load_run
 
     try:
         chosen = tuple(int(stage) for stage in stages.split(","))
     except ValueError as error:
         raise ConfigError(f"--stages {stages!r} is no list of numbers: write 3,4") from error
-    start, started_at = time.monotonic(), time.time()
     result = probe_run(
-        load_run(run, data),
-        label_fraction=labels,
+        run,
+        labels=labels,
         protocol=protocol,
         seeds=seeds,
         epochs=epochs,
         stages=chosen,
         hold_out=hold_out,
+        data=data,
         plots=plots,
     )
-    if json:
-        import json as json_module
 
-        typer.echo(json_module.dumps(result.to_json(), indent=2))
-        return
-    console = Console()
-    written = [
-        name
-        for name in (PROBE_FILE, CLASSIFIER_FILE, EMBEDDING_PLOT, CONFUSION_PLOT)
-        if (run / name).is_file() and (run / name).stat().st_mtime >= started_at
-    ]
-    for name in written:
-        console.print(f"{run / name}  {(run / name).stat().st_size:,} bytes  {time.monotonic() - start:.1f} s")
-    spread = "" if result.sd is None else f" ± {100 * result.sd:.2f}"
-    table = Table("protocol", "labels", "top-1 (%)", "seeds", f"{result.split} images")
-    table.add_row(
-        result.protocol,
-        f"{result.labels:,} ({result.label_fraction:.0%})",
-        f"[bold]{100 * result.mean:.2f}{spread}[/bold]",
-        str(len(result.accuracies)),
-        f"{result.test_images:,}",
-    )
-    if result.nearest_mean is not None:
-        table.add_row("k=1, Euclidean", "", f"{100 * result.nearest_mean:.2f}", "", "")
-    console.print(table)
-    console.print(f"{result.protocol}: {result.solver}", highlight=False)
-    if CLASSIFIER_FILE not in written and result.protocol.startswith("linear"):
-        console.print(f"{CLASSIFIER_FILE} is not written: only stage 4, probed on the test split, can be exported")
+    from tinyedge.evaluation.probe import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
+
+    console = report_console(json)
+    if json:
+        print_json(result.to_json())
+    else:
+        spread = "" if result.sd is None else f" ± {100 * result.sd:.2f}"
+        table = Table("protocol", "labels", "top-1 (%)", "seeds", f"{result.split} images")
+        table.add_row(
+            result.protocol,
+            f"{result.labels:,} ({result.label_fraction:.0%})",
+            f"[bold]{100 * result.mean:.2f}{spread}[/bold]",
+            str(len(result.accuracies)),
+            f"{result.test_images:,}",
+        )
+        if result.nearest_mean is not None:
+            table.add_row("k=1, Euclidean", "", f"{100 * result.nearest_mean:.2f}", "", "")
+        console.print(table)
+        console.print(f"{result.protocol}: {result.solver}", highlight=False)
+        print_files(console, run / PROBE_FILE)
+        if result.exportable:
+            print_files(console, run / CLASSIFIER_FILE)
+        if plots and protocol == "linear":
+            print_files(console, run / EMBEDDING_PLOT, run / CONFUSION_PLOT)
+    if result.protocol.startswith("linear") and not result.exportable:
+        console.print("no classifier is kept: only stage 4, probed on the test split, can be exported")
+    name = shlex.quote(str(run))
+    print_next(console, f"tinyedge export {name}" if result.exportable else f"tinyedge probe {name}")

@@ -6,8 +6,7 @@ import torch
 
 from tinyedge.data.augment import normalise
 from tinyedge.encoders.base import Encoder
-
-FINAL_STAGE = (4,)
+from tinyedge.evaluation.protocols import FINAL_STAGE
 
 
 def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int] = FINAL_STAGE) -> torch.Tensor:

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from tinyedge.data.augment import Augment, AugmentConfig, default_augment
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
-from tinyedge.evaluation.features import FINAL_STAGE, encoder_device, extract_features, pooled_features
+from tinyedge.evaluation.features import encoder_device, extract_features, pooled_features
 from tinyedge.evaluation.linear import LinearClassifier, require_two_per_class, standardisation
+from tinyedge.evaluation.protocols import FINAL_STAGE
 
 LEARNING_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 BATCH_SIZE = 256

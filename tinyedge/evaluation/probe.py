@@ -17,22 +17,20 @@ from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.evaluation import finetune, linear_sgd
-from tinyedge.evaluation.features import FINAL_STAGE, extract_features
+from tinyedge.evaluation.features import extract_features
 from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
+from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 
 if TYPE_CHECKING:
     from tinyedge.training.run import Run
 
-PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune")
 PROBE_FILE = "probe.json"
 CLASSIFIER_FILE = "probe.safetensors"
 FEATURES_FILE = "features.safetensors"
 EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"
-DEFAULT_EPOCHS = 100
 
-_TRAINED = ("linear-sgd", "finetune")  # These take passes over images; the others work on features alone.
 _NEIGHBOURS = 20
 _TEMPERATURE = 0.07
 _SOLVERS = {
@@ -84,7 +82,7 @@ class ProbeResult:
     """Top-1 accuracy for each choice of labels.
 
     Attributes:
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `tinyedge.evaluation.protocols.PROTOCOLS`.
         solver: What exactly was run.
         label_fraction: Share of each class's train labels that was used.
         labels: Labelled images used.
@@ -117,6 +115,11 @@ class ProbeResult:
     epochs: int | None = None
     learning_rates: tuple[float, ...] | None = None
 
+    @property
+    def exportable(self) -> bool:
+        """Whether it left a classifier that the export takes: a linear one on stage 4, measured on the test split."""
+        return self.protocol.startswith("linear") and self.stages == FINAL_STAGE and self.split == TEST
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
         return asdict(self)
@@ -143,7 +146,7 @@ def probe_run(
     Args:
         run: A finished training run. Its encoder is never written.
         label_fraction: Share of each class's train labels to use, in (0, 1]; of those not held out.
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `tinyedge.evaluation.protocols.PROTOCOLS`.
         seeds: The label subsets 0 .. seeds - 1 are probed.
         epochs: Of `linear-sgd` and `finetune`; None is 100.
         stages: Ascending, of 1 to 4: the pooled maps that are put side by side. `finetune` takes stage 4 alone.
@@ -158,7 +161,7 @@ def probe_run(
             learned from labels.
     """
     stages = tuple(stages)
-    _check_options(label_fraction, protocol, seeds, epochs, stages)
+    check_protocol(label_fraction, protocol, seeds, epochs, stages)
     if hold_out and run.config.method == "supervised":
         raise ConfigError(
             f"{run.path} has learned from labels, those of held-out images among them; leave out --hold-out"
@@ -168,7 +171,7 @@ def probe_run(
     encoder = run.load_encoder()
     digest = _encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
-    if protocol in _TRAINED:
+    if protocol in TRAINED_PROTOCOLS:
         result, classifier = _probe_images(
             encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
         )
@@ -178,7 +181,7 @@ def probe_run(
         result = replace(result, split=images.split, stages=stages)
         if plots and classifier is not None:
             _draw(run.path, features, classifier, dataset.classes, result)
-    if classifier is not None and stages == FINAL_STAGE and images.split == TEST:
+    if classifier is not None and result.exportable:
         _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction)
     record = {**result.to_json(), "data": dataset.name, "encoder_sha256": digest}
     kept = [old for old in records if old.get("encoder_sha256") == digest and _record_key(old) != _record_key(record)]
@@ -206,9 +209,9 @@ def probe_encoder(
 ) -> ProbeResult:
     """Probe any encoder on any data set; nothing is written. The arguments and errors are those of `probe_run`."""
     stages = tuple(stages)
-    _check_options(label_fraction, protocol, seeds, epochs, stages)
+    check_protocol(label_fraction, protocol, seeds, epochs, stages)
     images = probe_images(dataset, hold_out)
-    if protocol in _TRAINED:
+    if protocol in TRAINED_PROTOCOLS:
         return _probe_images(
             encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
         )[0]
@@ -227,7 +230,7 @@ def probe_features(
     Raises:
         CheckpointError: A feature is NaN or infinite.
     """
-    _check_options(label_fraction, protocol, seeds, None, FINAL_STAGE)
+    check_protocol(label_fraction, protocol, seeds, None, FINAL_STAGE)
     _require_finite("train", features.train)
     _require_finite("test", features.test)
     features = features.to(_device())
@@ -319,27 +322,6 @@ def _summary(
         mean=statistics.fmean(accuracies),
         sd=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
     )
-
-
-def _check_options(
-    label_fraction: float, protocol: str, seeds: int, epochs: int | None, stages: tuple[int, ...]
-) -> None:
-    if protocol not in PROTOCOLS:
-        known = f"{', '.join(PROTOCOLS[:-1])} or {PROTOCOLS[-1]}"
-        raise ConfigError(f"unknown protocol {protocol!r}: use --protocol {known}")
-    if not 0 < label_fraction <= 1:
-        raise ConfigError(f"--labels is above 0 and at most 1, not {label_fraction}: 0.2 means 20 % of the labels")
-    if seeds < 1:
-        raise ConfigError(f"--seeds is at least 1, not {seeds}: 3 is usual")
-    if epochs is not None and protocol not in _TRAINED:
-        raise ConfigError(f"--epochs has no meaning for --protocol {protocol}: leave it out or use linear-sgd")
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"--epochs is at least 1, not {epochs}: {DEFAULT_EPOCHS} is usual")
-    if not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}:
-        given = ",".join(map(str, stages))
-        raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
-    if protocol == "finetune" and stages != FINAL_STAGE:
-        raise ConfigError("--protocol finetune trains on stage 4 alone: leave --stages out or use --protocol linear")
 
 
 def _device() -> torch.device:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
-from tinyedge.exporter.canonical import canonical
 from tinyedge.exporter.converter import FLOAT_FILE, Converter
 from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.exporter.layer_names import name_layers
@@ -38,18 +37,19 @@ from tinyedge.exporter.manifest import (
     write_manifest,
 )
 from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
+from tinyedge.exporter.options import EXPORT_FOLDER, PROBE_FILE, ExportOptions, check_exportable
 from tinyedge.exporter.preprocess import FORMULA, normalise_images
+from tinyedge.exporter.stand_in import convert_with_gelu, has_gelu
 from tinyedge.installation import require
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.gates import DeployableCheck, check_deployable
-from tinyedge.parity.parity import Gates, run_torch
-from tinyedge.quantisation.bias_correction import correct_output_bias
+from tinyedge.parity.parity import run_torch
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
+from tinyedge.quantisation.mixed_precision import can_be_wide
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
-from tinyedge.quantisation.quantise import quantise
 from tinyedge.quantisation.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
@@ -58,19 +58,16 @@ from tinyedge.tflite.writer import tflite_bytes
 if TYPE_CHECKING:
     from tinyedge.training.run import Run
 
-EXPORT_FOLDER = "export"
 ONNX_FILE = "model.onnx"
-PRECISIONS = ("int8", "mixed", "16x8")
 INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
-PROBE_FILE = "probe.safetensors"
 FEWEST_CALIBRATION_IMAGES = 16
 
 _MOST_UNSEEN_IMAGES = 256
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
-_VERSIONED_PACKAGES = ("torch", "onnx", "onnx2tf", "tensorflow", "onnxruntime")
+_VERSIONED_PACKAGES = ("torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -84,35 +81,6 @@ class Probe:
 
     weight: torch.Tensor
     bias: torch.Tensor
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How to export.
-
-    Attributes:
-        int8: Whether to write a quantised model, or the float ones alone.
-        calibration_images: How many train images set the activations' ranges.
-        seed: Of their draw.
-        gates: What the export has to hold.
-        precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
-            `choose_wide` finds it worth its cost.
-        sensitivity: Whether to write `sensitivity.json`, which "mixed" always does.
-        qat_epochs: Passes over the train images of the quantisation-aware finish, of "int8" alone; 0 is none.
-    """
-
-    int8: bool = True
-    calibration_images: int = 512
-    seed: int = 0
-    gates: Gates = field(default_factory=Gates)
-    precision: str = "int8"
-    sensitivity: bool = False
-    qat_epochs: float = 0.0
-
-    @property
-    def model_file(self) -> str | None:
-        """The name of the quantised model."""
-        return f"model_{self.precision}.tflite" if self.int8 else None
 
 
 class _Classifier(nn.Module):
@@ -192,7 +160,6 @@ def export_model(
         GateFailed: Everything was written, but a gate does not hold.
     """
     require("an export", "export")
-    _check_precision(options)
     if probe is not None and len(probe.weight) != len(dataset.classes):
         raise ConfigError(
             f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
@@ -211,19 +178,19 @@ def export_model(
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
-        graph = canonical(converter.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
-        (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
+        if has_gelu(network):
+            convert_with_gelu(converter, network, encoder.input_size, output_name, calibration, folder / FLOAT_FILE)
+        else:
+            converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
         model = folder / options.model_file if options.model_file else None
         choice, precision, qat = None, Precision(), None
         if model is not None:
             announce("activation ranges")
-            graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
+            graph = read_any_tflite(folder / FLOAT_FILE)
             choice = choose_ranges(FloatExecutor(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
             wide = _choose_wide(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
-            mixed = mix_precision(graph, choice.ranges, choice.limits, wide)
-            corrected = correct_output_bias(mixed.graph, mixed.ranges, torch.from_numpy(calibration), mixed.wide)
-            quantised = quantise(corrected, mixed.ranges, mixed.wide)
+            quantised = quantise_graph(graph, choice, torch.from_numpy(calibration), wide)
             if options.qat_epochs > 0:
                 announce("QAT")
                 quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
@@ -263,11 +230,7 @@ def load_probe(run_path: Path) -> Probe:
     from safetensors.torch import load_file
 
     path = run_path / PROBE_FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} does not exist, so there is no classifier to export; "
-            f"run `tinyedge probe {run_path}` first, or pass --encoder-only"
-        )
+    check_exportable(run_path)
     try:
         tensors = load_file(path)
         return Probe(tensors["weight"].float(), tensors["bias"].float())
@@ -329,15 +292,6 @@ def _finish(
     )
     before, after = (round(figure, 2) for figure in finished.sqnr_db)
     return finished.graph, Qat(options.qat_epochs, before, after)
-
-
-def _check_precision(options: ExportOptions) -> None:
-    if options.qat_epochs < 0 or (options.qat_epochs > 0 and (not options.int8 or options.precision != "int8")):
-        raise ConfigError(f"--qat {options.qat_epochs:g} does not fit: it takes epochs above 0, and --precision int8")
-    if options.precision not in PRECISIONS:
-        raise ConfigError(f"no such precision: {options.precision}; choose --precision {', '.join(PRECISIONS)}")
-    if not options.int8 and (options.precision != "int8" or options.sensitivity):
-        raise ConfigError("--float quantises nothing; leave it out, or leave --precision and --sensitivity out")
 
 
 def _choose_wide(

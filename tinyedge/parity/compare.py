@@ -16,10 +16,10 @@ from tinyedge.exporter.layer_names import name_layers
 from tinyedge.exporter.manifest import ExportManifest
 from tinyedge.exporter.preprocess import normalise_images, quantise_images
 from tinyedge.parity.distance import neighbour_overlap
+from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layers import compare_layers, first_difference
 from tinyedge.parity.parity import (
     FloatParity,
-    Gates,
     NeighbourParity,
     ParityReport,
     compare_bits,

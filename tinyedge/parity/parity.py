@@ -14,6 +14,7 @@ from torch import nn
 from tinyedge.exporter.manifest import TensorSpec
 from tinyedge.exporter.onnx import INPUT_NAME
 from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
+from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layers import LayerParity
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.tflite.model import Model
@@ -23,19 +24,6 @@ WORST_LAYERS = 5
 
 _FLOAT_REMEDY = "compare the versions of `tinyedge doctor` with requirements.lock"
 _INT8_REMEDY = "try --precision mixed, --qat, or more --calibration images"
-
-
-@dataclass(frozen=True)
-class Gates:
-    """What an export has to hold.
-
-    Attributes:
-        float_difference: The most that two float stages may differ, relative to the largest output or 1.
-        top1_drop: Points of top-1 that INT8 may lose.
-    """
-
-    float_difference: float = 1e-3
-    top1_drop: float = 1.0
 
 
 @dataclass(frozen=True)

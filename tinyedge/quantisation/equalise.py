@@ -17,8 +17,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from tinyedge.encoders.fold import FoldedAttention, FoldedExcite, FoldedResidual, FoldedStages
-from tinyedge.exporter.fold import Deployable, PooledSum
+from tinyedge.exporter.fold import Deployable, FoldedAttention, FoldedExcite, FoldedResidual, PooledSum
 
 # 1 makes all ranges equal and leaves the imbalance to the weights; 0 does nothing.
 _STRENGTH = 0.75
@@ -33,11 +32,9 @@ def equalise(network: Deployable, images: torch.Tensor) -> Deployable:
         images: (n, 3, H, W) float32, normalised; the ranges are measured on them.
 
     Returns:
-        A network equal to it up to float32 rounding; the same one where its body does not consist of `FoldedStages`.
+        A network equal to it up to float32 rounding.
     """
     network = copy.deepcopy(network).requires_grad_(False)
-    if not isinstance(network.body, FoldedStages):
-        return network
     parts = list(_parts(network.body))
     ranges = _channel_ranges(parts, images)
     starts = [index for index, part in enumerate(parts) if not isinstance(part, FoldedResidual | FoldedExcite)]

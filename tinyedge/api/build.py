@@ -1,0 +1,53 @@
+"""`tinyedge.build`: the firmware image of a model for a board."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyedge.boards.board import load_board
+from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+
+if TYPE_CHECKING:
+    from tinyedge.firmware.build import FirmwareImage
+
+
+def build(
+    model: Path | str,
+    *,
+    board: str = "stm32f405",
+    runtime: str = "aot",
+    out: Path | str | None = None,
+    mlperf: str = "",
+    layers: bool = False,
+    enroll: int = 0,
+    cascade: str = "auto",
+) -> "FirmwareImage":
+    """Build ELF, BIN, HEX and map for a board, and tell what they take of its memories.
+
+    Args:
+        model: A full-INT8 .tflite file, or a run directory with an export.
+        board: The name of a board.
+        runtime: What runs the model: `aot`, or `tflm` with TFLM_ROOT set.
+        out: The folder for the image; None is `firmware/BOARD` in a run, or `MODEL-BOARD` in the current folder.
+        mlperf: Answer as `ic01`, `vww01`, `kws01` or `ad01` of MLPerf Tiny, with its input format; "" for no benchmark.
+        layers: Let the image answer `te layers`; its names take flash.
+        enroll: How many classes the image can learn from the model's embedding; 0 for none.
+        cascade: As for `tinyedge.compile`.
+
+    Raises:
+        BudgetExceeded: The image does not fit the board.
+        ConfigError: There is no such board, runtime or benchmark, or the options exclude each other.
+        ModelError: The model cannot be read or compiled.
+        ToolMissing: CMake, Ninja or the cross compiler is not installed.
+        TargetError: The C does not compile.
+    """
+    target = load_board(board)
+    file = resolve_model(Path(model))
+    from tinyedge.firmware.build import ImageOptions, build_firmware
+
+    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=cascade)
+    if enroll:
+        from tinyedge.learning.embedding import read_embedding
+
+        read_embedding(file)
+    folder = default_firmware_folder(Path(model), board) if out is None else Path(out)
+    return build_firmware(file, target, folder, options)

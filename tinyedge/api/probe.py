@@ -1,0 +1,63 @@
+"""`tinyedge.probe`: how good a run's encoder is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
+from tinyedge.training.run import Run, load_run
+
+if TYPE_CHECKING:
+    from tinyedge.evaluation.probe import ProbeResult
+
+
+def probe(
+    run: Run | Path | str,
+    *,
+    labels: float = 1.0,
+    protocol: str = "linear",
+    seeds: int = 3,
+    epochs: int | None = None,
+    stages: Sequence[int] = FINAL_STAGE,
+    hold_out: int = 0,
+    data: str | None = None,
+    plots: bool = True,
+) -> "ProbeResult":
+    """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned.
+
+    The record is added to `probe.json` of the run; after a linear probe of stage 4 on the test split
+    `probe.safetensors` holds the classifier that `export` takes.
+
+    Args:
+        run: What `train` returned, or its directory.
+        labels: Share of the train labels, class by class, in (0, 1].
+        protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean) or `finetune`.
+        seeds: Label subsets to average over.
+        epochs: Passes over the labelled images, for `linear-sgd` and `finetune`; None is 100.
+        stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side.
+        hold_out: Train images that are measured in place of the test split and never labelled, to choose options.
+        data: Data set in place of the run's own, which may lie elsewhere on this machine.
+        plots: Whether a linear probe draws the embedding and the confusion matrix.
+
+    Raises:
+        DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
+        CheckpointError: The run has no encoder, or its files are corrupt.
+        ConfigError: An unknown protocol, a fraction, count or stage out of range, or images held out of a run that
+            learned from labels.
+    """
+    check_protocol(labels, protocol, seeds, epochs, tuple(stages))
+    run = load_run(run.path if isinstance(run, Run) else Path(run), data)
+    run.check_trained()
+    run.check_dataset()
+    from tinyedge.evaluation.probe import probe_run
+
+    return probe_run(
+        run,
+        label_fraction=labels,
+        protocol=protocol,
+        seeds=seeds,
+        epochs=epochs,
+        stages=stages,
+        hold_out=hold_out,
+        plots=plots,
+    )

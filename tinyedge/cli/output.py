@@ -1,0 +1,31 @@
+"""Words that every command says alike; with --json, standard output is kept for the JSON alone."""
+
+import json as json_module
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+
+def report_console(json: bool) -> Console:
+    """Return where a report goes: standard output, which with --json is kept for the JSON alone."""
+    return Console(stderr=json)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON object on standard output."""
+    typer.echo(json_module.dumps(value, indent=2))
+
+
+def print_files(console: Console, *paths: Path) -> None:
+    """Print a line a file that is there: its path and its size."""
+    for path in paths:
+        if path.is_file():
+            console.print(f"{path}  {path.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
+
+
+def print_next(console: Console, *commands: str) -> None:
+    """Print the commands that may come next, each on a line that can be copied."""
+    for command in commands:
+        console.print(f"next: [bold]{command}[/bold]", highlight=False, soft_wrap=True)

@@ -1,0 +1,65 @@
+"""How a run is exported, and whether it can be; free of torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.parity.gate_limits import Gates
+
+EXPORT_FOLDER = "export"
+PROBE_FILE = "probe.safetensors"
+PRECISIONS = ("int8", "mixed", "16x8")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export.
+
+    Attributes:
+        int8: Whether to write a quantised model, or the float ones alone.
+        calibration_images: How many train images set the activations' ranges.
+        seed: Of their draw.
+        gates: What the export has to hold.
+        precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
+            `choose_wide` finds it worth its cost.
+        sensitivity: Whether to write `sensitivity.json`, which "mixed" always does.
+        qat_epochs: Passes over the train images of the quantisation-aware finish, of "int8" alone; 0 is none.
+
+    Raises:
+        ConfigError: There is no such precision, or the options contradict each other.
+    """
+
+    int8: bool = True
+    calibration_images: int = 512
+    seed: int = 0
+    gates: Gates = field(default_factory=Gates)
+    precision: str = "int8"
+    sensitivity: bool = False
+    qat_epochs: float = 0.0
+
+    @property
+    def model_file(self) -> str | None:
+        """The name of the quantised model."""
+        return f"model_{self.precision}.tflite" if self.int8 else None
+
+    def __post_init__(self) -> None:
+        if self.qat_epochs < 0 or (self.qat_epochs > 0 and (not self.int8 or self.precision != "int8")):
+            raise ConfigError(f"--qat {self.qat_epochs:g} does not fit: it takes epochs above 0, and --precision int8")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"no such precision: {self.precision}; choose --precision {', '.join(PRECISIONS)}")
+        if not self.int8 and (self.precision != "int8" or self.sensitivity):
+            raise ConfigError("--float quantises nothing; leave it out, or leave --precision and --sensitivity out")
+
+
+def check_exportable(run_path: Path) -> None:
+    """Refuse a run whose classifier is missing.
+
+    Raises:
+        CheckpointError: It has not been probed.
+    """
+    path = run_path / PROBE_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} does not exist, so there is no classifier to export; "
+            f"run `tinyedge probe {run_path}` first, or pass --encoder-only"
+        )

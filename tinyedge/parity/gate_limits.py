@@ -1,0 +1,16 @@
+"""How much the stages of an export may differ."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What an export has to hold.
+
+    Attributes:
+        float_difference: The most that two float stages may differ, relative to the largest output or 1.
+        top1_drop: Points of top-1 that INT8 may lose.
+    """
+
+    float_difference: float = 1e-3
+    top1_drop: float = 1.0

@@ -3,7 +3,7 @@
  *  The application: one model behind the serial protocol, for ever. */
 #include <stddef.h>
 
-#include "model.h"
+#include "te_model.h"
 #include "te_board.h"
 #include "te_protocol.h"
 #include "te_runtime.h"

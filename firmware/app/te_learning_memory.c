@@ -3,7 +3,7 @@
  *  The memory of the classes, sized at build time by the model and the number of classes. */
 #include <string.h>
 
-#include "model.h"
+#include "te_model.h"
 #include "te_board_store.h"
 #include "te_learning.h"
 

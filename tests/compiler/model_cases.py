@@ -15,8 +15,6 @@ from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 
-_FUNCTIONS = ("input", "invoke", "output")
-
 
 @dataclass(frozen=True, eq=False)
 class ModelCase:
@@ -47,23 +45,18 @@ def model_outcomes(
             raise AssertionError(f"{case.label}: {error}") from error
         program = program if rewrite is None else rewrite(program)
         sources = folder / f"model_{index}"
-        emit(program, sources)
         # Each model has functions of its own names; the kernels are shared.
-        names = {name: f"te_model_{index}_{name}" for name in _FUNCTIONS}
-        renamed = [f"-Dte_model_{name}={own}" for name, own in names.items()]
-        objects.append(kernels.machine.compile(sources / "model.c", folder / f"model_{index}.o", renamed))
+        name = f"case_{index}"
+        emit(program, name, sources)
+        objects.append(kernels.machine.compile(sources / f"{name}_model.c", folder / f"model_{index}.o"))
         entries.append(
             CaseEntry(
                 label=case.label,
-                declarations=(
-                    f"int8_t *{names['input']}(void);\n"
-                    f"void {names['invoke']}(void (*hook)(void *, int32_t), void *context);\n"
-                    f"const int8_t *{names['output']}(void);\n"
-                ),
+                declarations=f'#include "{sources / name}_model.h"\n',
                 body=(
-                    f"    memcpy({names['input']}(), inputs[0], {program.input.bytes});\n"
-                    f"    {names['invoke']}(NULL, NULL);\n"
-                    f"    memcpy(output, {names['output']}(), {program.output.bytes});\n"
+                    f"    memcpy({name}_input(), inputs[0], {program.input.bytes});\n"
+                    f"    (void){name}_invoke();\n"
+                    f"    memcpy(output, {name}_output(), {program.output.bytes});\n"
                 ),
                 inputs=[case.inputs],
                 output_shape=program.output.shape[1:],

@@ -178,12 +178,12 @@ def test_no_partition_has_a_step_that_needs_less(tmp_path: Path) -> None:
 
 def test_the_report_names_the_cascades(tmp_path: Path) -> None:
     report = compile_model(MOBILENET, tmp_path / "c", CompileOptions("dsp"))
-    assert "te_cascade.c" in report.files
+    assert "src/kernels/te_cascade.c" in report.files
     assert (7, 10, 3) in report.cascades
-    source = (tmp_path / "c" / "model.c").read_text()
+    source = (tmp_path / "c" / "src" / "model_int8_model.c").read_text()
     assert "/* Layers 7 to 10, 3 of 32 output rows at a time. */" in source
     scratch = next(tensor for tensor in report.plan.tensors if tensor.first == 7 and tensor.last == 10)
     assert scratch.name.startswith("scratch of ")
     plain = compile_model(MOBILENET, tmp_path / "plain", CompileOptions("dsp", cascade="never"))
     assert plain.cascades == ()
-    assert "te_cascade.c" not in plain.files
+    assert "src/kernels/te_cascade.c" not in plain.files

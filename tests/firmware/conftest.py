@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from firmware.named_model import model_flags
 
 from tinyedge.boards.board import load_board
 from tinyedge.firmware.build import ImageOptions, build_image
@@ -18,12 +19,13 @@ def host_protocol(tmp_path_factory) -> Path:
     root = firmware_root()
     program = tmp_path_factory.mktemp("protocol") / "host_protocol"
     model = FIXTURES / "countdown"
-    sources = [FIXTURES / "host_protocol.c", model / "model.c", root / "runtime" / "aot" / "te_runtime_aot.c"]
+    sources = [FIXTURES / "host_protocol.c", model / "countdown_model.c", root / "runtime" / "aot" / "te_runtime_aot.c"]
     sources += [root / "app" / f"{name}.c" for name in ("te_protocol", "te_text", "te_crc32")]
     includes = [model, root / "app", root / "runtime", root / "kernels"]
     subprocess.run(
         ["gcc", *WARNINGS, "-g", "-O1", "-DTE_PROFILE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         + [f"-I{folder}" for folder in includes]
+        + model_flags("countdown")
         + [str(source) for source in sources]
         + ["-o", str(program)],
         check=True,

@@ -39,14 +39,14 @@ def changed_model(tmp_path):
 
 
 def test_too_much_flash_is_refused(changed_model, tmp_path):
-    model = changed_model("model.c", "table[256] = {", "table[1050000] = {")
+    model = changed_model("countdown_model.c", "table[256] = {", "table[1050000] = {")
     with pytest.raises(BudgetExceeded, match=r"needs 1,0(5|6)\d,\d{3} bytes of flash and stm32f405 has 1,048,576"):
         build_image(model, load_board("stm32f405"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_too_much_ram_is_refused(changed_model, tmp_path):
-    model = changed_model("model.h", "TE_MODEL_ARENA_BYTES 48", "TE_MODEL_ARENA_BYTES 130000")
+    model = changed_model("countdown_model.h", "COUNTDOWN_ARENA_BYTES 48", "COUNTDOWN_ARENA_BYTES 130000")
     with pytest.raises(BudgetExceeded, match=r"need 134,\d{3} bytes of RAM and stm32f405 has 131,072"):
         build_image(model, load_board("stm32f405"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -56,7 +56,7 @@ def test_the_last_byte_of_ram_can_be_used(changed_model, tmp_path):
     small = build_image(COUNTDOWN, load_board("stm32f405"), tmp_path / "small").sizes
     free = load_board("stm32f405").ram_bytes - small.ram_bytes - small.stack_bytes
     arena = (48 + free) // 8 * 8
-    model = changed_model("model.h", "TE_MODEL_ARENA_BYTES 48", f"TE_MODEL_ARENA_BYTES {arena}")
+    model = changed_model("countdown_model.h", "COUNTDOWN_ARENA_BYTES 48", f"COUNTDOWN_ARENA_BYTES {arena}")
     sizes = build_image(model, load_board("stm32f405"), tmp_path / "full").sizes
     assert sizes.arena_bytes == arena
     assert 131_072 - 8 <= sizes.ram_bytes + sizes.stack_bytes <= 131_072
@@ -64,10 +64,12 @@ def test_the_last_byte_of_ram_can_be_used(changed_model, tmp_path):
 
 def test_what_outgrows_the_fast_memory_goes_into_the_large_one(changed_model, tmp_path):
     board = load_board("nucleo_h743zi2")
-    model = changed_model("model.h", "TE_MODEL_ARENA_BYTES 48", "TE_MODEL_ARENA_BYTES 127000")
+    model = changed_model("countdown_model.h", "COUNTDOWN_ARENA_BYTES 48", "COUNTDOWN_ARENA_BYTES 127000")
     image = build_image(model, board, tmp_path / "out")
     assert (image.ram, image.memory_rows()[-1].limit) == (board.sram, 524_288)
-    (model / "model.h").write_text((model / "model.h").read_text().replace("BYTES 127000", "BYTES 530000"))
+    (model / "countdown_model.h").write_text(
+        (model / "countdown_model.h").read_text().replace("BYTES 127000", "BYTES 530000")
+    )
     with pytest.raises(BudgetExceeded, match=r"need 53\d,\d{3} bytes of RAM and nucleo_h743zi2 has 524,288"):
         build_image(model, board, tmp_path / "more")
 
@@ -75,15 +77,19 @@ def test_what_outgrows_the_fast_memory_goes_into_the_large_one(changed_model, tm
 def test_an_earlier_image_survives_a_failure(changed_model, tmp_path):
     board = load_board("stm32f405")
     before = build_image(COUNTDOWN, board, tmp_path).bin.read_bytes()
-    model = changed_model("model.h", "TE_MODEL_ARENA_BYTES 48", "TE_MODEL_ARENA_BYTES 1000000")
+    model = changed_model("countdown_model.h", "COUNTDOWN_ARENA_BYTES 48", "COUNTDOWN_ARENA_BYTES 1000000")
     with pytest.raises(BudgetExceeded):
         build_image(model, board, tmp_path)
     assert (tmp_path / "tinyedge.bin").read_bytes() == before
 
 
 def test_c_that_does_not_compile_is_quoted(changed_model, tmp_path):
-    model = changed_model("model.c", "static void count_down", "static int never = nowhere;\nstatic void count_down")
-    with pytest.raises(TargetError, match=r"does not build \(\S*model\.c:\d+:\d+: error: .nowhere. undeclared"):
+    model = changed_model(
+        "countdown_model.c", "static void count_down", "static int never = nowhere;\nstatic void count_down"
+    )
+    with pytest.raises(
+        TargetError, match=r"does not build \(\S*countdown_model\.c:\d+:\d+: error: .nowhere. undeclared"
+    ):
         build_image(model, load_board("stm32f405"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -123,12 +129,12 @@ def test_cmake_alone_names_a_board_that_it_lacks(tmp_path):
 
 def test_dynamic_memory_does_not_link(changed_model, tmp_path):
     model = changed_model(
-        "model.c",
+        "countdown_model.c",
         "static void count_down",
         "#include <stdlib.h>\nvoid *volatile block;\nstatic void count_down",
     )
-    text = (model / "model.c").read_text()
-    (model / "model.c").write_text(
+    text = (model / "countdown_model.c").read_text()
+    (model / "countdown_model.c").write_text(
         text.replace("    uint32_t count;\n", "    uint32_t count;\n    block = malloc(9);\n")
     )
     with pytest.raises(TargetError, match="_sbrk"):

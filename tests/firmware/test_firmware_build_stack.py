@@ -144,9 +144,9 @@ def test_a_model_that_calls_itself_is_built_and_said_so(tmp_path):
 def test_a_stack_that_can_overflow_is_refused(tmp_path):
     model = tmp_path / "model"
     shutil.copytree(COUNTDOWN, model)
-    text, again = (model / "model.c").read_text(), "frame[0] == 0u ? 0u : sink(frame) + frame[0]"
+    text, again = (model / "countdown_model.c").read_text(), "frame[0] == 0u ? 0u : sink(frame) + frame[0]"
     assert again in text
-    (model / "model.c").write_text(text.replace(again, "frame[0]"))
+    (model / "countdown_model.c").write_text(text.replace(again, "frame[0]"))
     board = load_board("stm32f405")
     file = tmp_path / "shallow.toml"
     file.write_text(board.file.read_text().replace("stack_bytes = 4096", "stack_bytes = 512"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from firmware.named_model import model_flags
 
 from tinyedge.firmware.sources import firmware_root
 from tinyedge.learning.nearest_mean import NearestMean
@@ -27,7 +28,7 @@ def device(tmp_path_factory):
     root = firmware_root()
     program = tmp_path_factory.mktemp("learning") / "host_learning"
     names = ("protocol", "text", "crc32", "learning", "learning_memory", "classes", "store")
-    sources = [FIXTURES / "host_protocol.c", FIXTURES / "host_flash.c", MODEL / "model.c"]
+    sources = [FIXTURES / "host_protocol.c", FIXTURES / "host_flash.c", MODEL / "countdown_model.c"]
     sources += [root / "runtime" / "aot" / "te_runtime_aot.c", *(root / "app" / f"te_{name}.c" for name in names)]
     includes = [f"-I{place}" for place in (MODEL, root / "app", root / "runtime", root / "kernels")]
     warnings = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
@@ -38,7 +39,9 @@ def device(tmp_path_factory):
         "-fno-sanitize-recover=all",
         f"-DTE_ENROLL_CLASSES={CLASSES}u",
     )
-    subprocess.run(["gcc", *warnings, *options, *includes, *sources, "-o", program], check=True)
+    subprocess.run(
+        ["gcc", *warnings, *options, *includes, *model_flags("countdown"), *sources, "-o", program], check=True
+    )
     return program
 
 

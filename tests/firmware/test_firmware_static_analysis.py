@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from firmware.named_model import model_flags
 
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.compiler.emit.emitter import emit
@@ -19,6 +20,7 @@ from tinyedge.tflite.reader import read_tflite
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ZOO_MODEL = REPOSITORY / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+MODEL = "ic"
 FOLDERS = ("app", "boards", "kernels", "runtime/aot")
 NEWLIB = Path("/usr/include/newlib")
 
@@ -35,8 +37,8 @@ def model(tmp_path_factory) -> Path:
     """A published model as C, its constants shortened: an analyser learns nothing from 764,468 of them."""
     folder = tmp_path_factory.mktemp("model")
     board = load_board("mps2_an386")
-    emit(compile_graph(read_tflite(ZOO_MODEL), CompileOptions(board.instruction_set)), folder)
-    source = folder / "model.c"
+    emit(compile_graph(read_tflite(ZOO_MODEL), CompileOptions(board.instruction_set)), MODEL, folder)
+    source = folder / f"{MODEL}_model.c"
     text = re.sub(r"(\[\d+\] = \{)[-\w,\s]{400,}(\};)", r"\g<1>1\2", source.read_text())
     assert len(text) < 200_000
     assert text.count(" = {1};") > 20
@@ -58,6 +60,7 @@ def flags(board: Board, model: Path) -> list[str]:
         *(f"-I{folder}" for folder in (model, *(root / name for name in ("app", "boards", "kernels", "runtime")))),
         *(f'-D{name}="{value}"' for name, value in _texts(board).items()),
         *(f"-D{name}={value}u" for name, value in _numbers(board).items()),
+        *model_flags(MODEL),
         "-DTE_PROFILE",
     ]
 
@@ -95,7 +98,7 @@ def test_cppcheck_finds_nothing(model, tmp_path):
     ]
     # A file of a board is checked with that board's constants, all others together.
     groups: dict[str, list[Path]] = {}
-    for source in [*sources(), model / "model.c"]:
+    for source in [*sources(), model / f"{MODEL}_model.c"]:
         groups.setdefault(board_of(source).name, []).append(source)
     said = ""
     for name, files in groups.items():
@@ -136,7 +139,7 @@ def test_clang_tidy_finds_nothing(model):
     def command(source: Path) -> list[object]:
         return [*tidy, source, "--", *clang_flags(board_of(source), model)]
 
-    assert complaints(command, [*sources(), model / "model.c"]) == ""
+    assert complaints(command, [*sources(), model / f"{MODEL}_model.c"]) == ""
 
 
 def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
@@ -147,4 +150,4 @@ def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
         return [*clang, *clang_flags(board_of(source), model), source, "-o", tmp_path / f"{source.stem}.o"]
 
     kernels = [path for path in sources() if path.parent.name == "kernels"]
-    assert complaints(command, [*kernels, model / "model.c"]) == ""
+    assert complaints(command, [*kernels, model / f"{MODEL}_model.c"]) == ""

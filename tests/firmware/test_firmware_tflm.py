@@ -186,7 +186,7 @@ def test_two_libraries_that_fit_are_not_chosen_from(root, tmp_path):
 
 def test_the_glue_needs_no_cpp_library_and_gives_no_warning(tmp_path):
     """Against the stand-in's headers alone."""
-    (tmp_path / "model.h").write_text(MODEL_HEADER)
+    (tmp_path / "te_model.h").write_text(MODEL_HEADER)
     command = [
         "arm-none-eabi-g++",
         *BOARD.cpu_flags.split(),

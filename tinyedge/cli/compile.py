@@ -11,7 +11,10 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 
 def compile(
     model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
-    out: Path = typer.Option(..., "--out", help="Folder for the C sources; created, or replaced as a whole."),
+    out: Path = typer.Option(..., "--out", help="Folder for the C sources; other models in it stay."),
+    name: str = typer.Option(
+        None, "--name", help="What the model is called in C: ic gives ic_model.h, ic_invoke(). Default: as the file."
+    ),
     instruction_set: str = typer.Option(
         "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85."
     ),
@@ -33,15 +36,17 @@ def compile(
     if plan is not None and find_spec("matplotlib") is None:
         raise package_missing("matplotlib")
     options = CompileOptions(instruction_set, tuple(without), chosen_cascade(cascade, patch))
-    report = compile_model(model, out, options)
+    report = compile_model(model, out, options, name)
     if plan is not None:
         plot_plan(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
     console = Console()
-    for name, size in report.files.items():
-        console.print(f"{report.directory / name}  {size:,} bytes", highlight=False, soft_wrap=True)
+    for path, size in report.files.items():
+        console.print(f"{report.directory / path}  {size:,} bytes", highlight=False, soft_wrap=True)
+    if report.foreign:
+        console.print(f"left as they are: {', '.join(report.foreign)}", highlight=False, soft_wrap=True, markup=False)
     operators = Table("operator", "in the model", "to run", title=f"{report.model.name} in {report.seconds:.2f} s")
     for operator, count in report.operators_before.items():
         operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))

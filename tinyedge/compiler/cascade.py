@@ -125,7 +125,7 @@ class Cascade:
 
 
 Step = KernelCall | Cascade
-"""What the planner gives memory to and `model.c` runs after one another."""
+"""What the planner gives memory to and the emitted C runs after one another."""
 
 
 def layers_of(steps: Sequence[Step]) -> list[KernelCall]:

@@ -2,10 +2,13 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.emit.emitter import program_files
+from tinyedge.compiler.emit.library_folder import ModelRecord, put_model
+from tinyedge.compiler.emit.library_layout import model_files
+from tinyedge.compiler.emit.names import check_name, default_name
 from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
@@ -19,9 +22,11 @@ class CompileReport:
     Attributes:
         model: The .tflite file.
         sha256: Of that file.
+        name: What the model is called in C.
         directory: Holds the C sources.
         instruction_set: What they are written for.
-        files: Name and size in bytes of each.
+        files: Size in bytes of each file that tinyedge has in the folder, by path; those of its other models too.
+        foreign: What else is beside them; it was left as it is.
         seconds: From reading the model to the last file.
         cascades: The layers that run together a stripe of rows at a time, each as (first, last, rows of the output).
         plan: Where each activation lives in RAM.
@@ -36,9 +41,11 @@ class CompileReport:
 
     model: Path
     sha256: str
+    name: str
     directory: Path
     instruction_set: str
     files: dict[str, int]
+    foreign: tuple[str, ...]
     seconds: float
     cascades: tuple[tuple[int, int, int], ...]
     plan: MemoryPlan
@@ -56,34 +63,41 @@ class CompileReport:
         return {"schema": 1, **vars(self), **own}
 
 
-def compile_model(model: Path | Model, directory: Path, options: CompileOptions = CompileOptions()) -> CompileReport:
+def compile_model(
+    model: Path | Model, directory: Path, options: CompileOptions = CompileOptions(), name: str | None = None
+) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
     Args:
         model: The file, or its path.
-        directory: For the sources; created, or replaced if it holds an earlier output.
+        directory: For the sources; created where it does not exist. Its other models stay, one of the same name is
+            replaced, see `tinyedge.compiler.emit.library_folder`.
         options: How to compile it.
+        name: What the model is called in C; None: as the file, see `tinyedge.compiler.emit.names.default_name`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `directory` holds something else.
+        ConfigError: `name` is no name in C, or a file of `directory` is in the way.
     """
+    if name is not None:
+        check_name(name)
     started = time.perf_counter()
     model = open_model(model)
+    name = name or default_name(model.path.stem)
     graph = model.graph()
     operators_before = graph.histogram()
     program = compile_graph(graph, options)
-    emit(program, directory)
+    sources = {PurePosixPath("src", path): content for path, content in program_files(program, name).items()}
+    record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, ())
+    files, foreign = put_model(Path(directory), name, record, sources | model_files(program, name))
     return CompileReport(
         model=model.path,
         sha256=graph.sha256,
+        name=name,
         directory=Path(directory),
         instruction_set=options.instruction_set,
-        files={
-            path.relative_to(directory).as_posix(): path.stat().st_size
-            for path in sorted(Path(directory).rglob("*"))
-            if path.is_file()
-        },
+        files=files,
+        foreign=foreign,
         seconds=time.perf_counter() - started,
         cascades=program.cascades(),
         plan=program.plan,

@@ -16,6 +16,7 @@ from tinyedge.atomic import atomic_path
 from tinyedge.boards.board import Board, Memory
 from tinyedge.compiler.embedding import cut_at_embedding
 from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.emit.names import default_name
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
@@ -34,6 +35,8 @@ _MOST_CLASSES = 65_535
 _BUILD_TIMEOUT_S = 900
 _KERNEL_OPTIMISATION = "-O2"
 _TFLM_LIBRARY = "libtensorflow-microlite.a"
+# NAME_model.c for aot, model.c for tflm.
+_MODEL_OBJECT = re.compile(r"libte_model\.a\((\w+_)?model\.c\.obj\)")
 # Another version of GCC may find something new to warn of; a user's build does not stop for it.
 _WARNINGS_AS_ERRORS = "OFF"
 _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
@@ -251,7 +254,7 @@ def build_program(
     """
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
         sources = Path(folder) / "model"
-        emit(program, sources)
+        emit(program, default_name(program.graph.name), sources)
         for name, text in headers.items():
             (sources / name).write_text(text)
         try:
@@ -267,7 +270,7 @@ def build_image(model_dir: Path, board: Board, out: Path, options: ImageOptions 
     """Build the firmware around a model that is C already.
 
     Args:
-        model_dir: Holds model.c, model.h and the kernels, as `tinyedge compile` writes them.
+        model_dir: Holds one model as C and its kernels, as the folder src that `tinyedge compile` writes.
         board: As for `build_firmware`.
         out: As for `build_firmware`.
         options: See `ImageOptions`; where classes are learned, the model's output is the embedding already.
@@ -446,7 +449,8 @@ def _measure(build: Path, board: Board, classes: int) -> FirmwareSizes:
         store_bytes = board.store.reserved_bytes(board.flash)
         if board.store.end < board.flash.end:
             written_bytes -= store_bytes  # The file begins with the vectors, and then fill as long as the store.
-    model_bytes = linked.input_bytes("libte_model.a(model.c.obj)", ".rodata")
+    model_objects = {source for source, _ in linked.inputs if _MODEL_OBJECT.fullmatch(source)}
+    model_bytes = sum(linked.input_bytes(source, ".rodata") for source in model_objects)
     kernel_bytes = sum(
         linked.input_bytes(archive, kind)
         for archive in ("libte_model.a", _TFLM_LIBRARY)

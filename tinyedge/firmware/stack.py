@@ -36,7 +36,10 @@ _POINTERS = (
     # The table of commands.
     (r"tinyedge:te_(protocol_feed|run_command)", r"te_on_(?!layer_done).*"),
     # The hook after each layer.
-    (r"te_model:te_model_invoke|tinyedge:te_(calibrate_layers|on_layers|on_te)", r"te_on_layer_done"),
+    (
+        r"te_model:(\w+_invoke_profiled|run|layer_done|cascade_\d+)|tinyedge:te_(calibrate_layers|on_layers|on_te)",
+        r"te_on_layer_done",
+    ),
 )
 
 _INDIRECT = "__indirect_call"

@@ -19,19 +19,21 @@ from tinyedge.tflite.model import Model, open_model
 
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
 
+# What the model is called in the C that only this process sees.
+_NAME = "driven"
 # Loops over the inputs in C, so that a test set does not pay for a Python call an image.
 _DRIVER = """\
 #include <string.h>
 
-#include "model.h"
+#include "driven_model.h"
 
 void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count);
 
 void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-        memcpy(te_model_input(), inputs + i * TE_MODEL_INPUT_BYTES, TE_MODEL_INPUT_BYTES);
-        te_model_invoke(NULL, NULL);
-        memcpy(outputs + i * TE_MODEL_OUTPUT_BYTES, te_model_output(), TE_MODEL_OUTPUT_BYTES);
+        memcpy(driven_input(), inputs + i * DRIVEN_INPUT_BYTES, DRIVEN_INPUT_BYTES);
+        (void)driven_invoke();
+        memcpy(outputs + i * DRIVEN_OUTPUT_BYTES, driven_output(), DRIVEN_OUTPUT_BYTES);
     }
 }
 """
@@ -107,12 +109,12 @@ def _build(program: Program, folder: Path) -> Path:
             f"no C compiler '{compiler[0]}': install one (Debian: `apt install gcc`) or name one in the variable CC"
         )
     sources = folder / "model"
-    emit(program, sources)
+    emit(program, _NAME, sources)
     (sources / "driver.c").write_text(_DRIVER, encoding="utf-8")
     library = folder / "model.so"
     # The model and the driver come first, then the kernels, all in one call: it is one short-lived build.
     command = [*compiler, *FLAGS, "-o", str(library)]
-    command += [str(source) for source in sorted(sources.glob("*.c"))]
+    command += [str(source) for source in sorted(sources.rglob("*.c"))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]

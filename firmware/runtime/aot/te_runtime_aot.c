@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_runtime_aot.c
- *  te_runtime.h over a model that `tinyedge compile` made: model.h must be on the include path. */
-#include "model.h"
+ *  te_runtime.h over a model that `tinyedge compile` made; te_model.h says how to name it. */
+#include "te_model.h"
 #include "te_runtime.h"
 
 #ifdef TE_PROFILE
@@ -40,7 +40,7 @@ static const te_model_info info = {
 };
 
 te_status te_runtime_init(void) {
-    return TE_OK; /* Everything is prepared at compile time. */
+    return te_model_init();
 }
 
 const te_model_info *te_runtime_info(void) {
@@ -52,8 +52,12 @@ int8_t *te_runtime_input(void) {
 }
 
 te_status te_runtime_invoke(te_layer_hook hook, void *context) {
-    te_model_invoke(hook, context);
-    return TE_OK;
+#ifdef TE_PROFILE
+    return te_model_invoke_profiled(hook, context);
+#else
+    (void)hook, (void)context;
+    return te_model_invoke();
+#endif
 }
 
 const int8_t *te_runtime_output(void) {

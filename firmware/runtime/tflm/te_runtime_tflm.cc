@@ -6,7 +6,7 @@
  *  memory by te_runtime_init() and never destroyed. */
 #include <new>
 
-#include "model.h"
+#include "te_model.h"
 #include "te_runtime.h"
 #include "te_tflm_model.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_tflm_model.h
- *  What `tinyedge build --runtime tflm` generates of a model beside its model.h: the file itself, a resolver that knows
+ *  What `tinyedge build --runtime tflm` generates of a model beside its te_model.h: the file itself, a resolver that knows
  *  its operators and no other, and the arena. */
 #ifndef TE_TFLM_MODEL_H
 #define TE_TFLM_MODEL_H

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge import __version__
-from tinyedge.compiler.emit.emitter import banner, comment_safe, io_macros
+from tinyedge.compiler.emit.c_text import banner, comment_safe
+from tinyedge.compiler.emit.header import tensor_macros
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.tflite.graph import Graph, Operator
 
@@ -43,7 +44,7 @@ _BYTES_PER_LINE = 32
 
 
 def emit_for_tflm(graph: Graph, content: bytes, directory: Path) -> None:
-    """Write all but the arena: model.h, model.c with the file, and resolver.cc.
+    """Write all but the arena: te_model.h, model.c with the file, and resolver.cc.
 
     Args:
         graph: The model.
@@ -53,7 +54,7 @@ def emit_for_tflm(graph: Graph, content: bytes, directory: Path) -> None:
     Raises:
         UnsupportedOpError: An operator is none of TFLite's own.
     """
-    (directory / "model.h").write_text(_header(graph), encoding="utf-8")
+    (directory / "te_model.h").write_text(_header(graph), encoding="utf-8")
     (directory / "model.c").write_text(_source(graph, content), encoding="utf-8")
     (directory / "resolver.cc").write_text(resolver_source(graph), encoding="utf-8")
 
@@ -135,7 +136,7 @@ def _is_int8(operator: Operator) -> bool:
 def _header(graph: Graph) -> str:
     return f"""\
 {banner(graph)}\
-/** @file model.h
+/** @file te_model.h
  *  What the firmware tells of the model. */
 #ifndef TE_MODEL_H
 #define TE_MODEL_H
@@ -144,8 +145,8 @@ def _header(graph: Graph) -> str:
 #define TE_MODEL_SHA256 "{graph.sha256}"
 
 /* real = SCALE * (value - ZERO_POINT); the first dimension is the batch of 1. */
-{io_macros("INPUT", graph.inputs[0])}\
-{io_macros("OUTPUT", graph.outputs[0])}
+{tensor_macros("TE_MODEL_INPUT", graph.inputs[0])}\
+{tensor_macros("TE_MODEL_OUTPUT", graph.outputs[0])}
 #define TE_MODEL_LAYER_COUNT {len(graph.operators)}
 
 #endif /* TE_MODEL_H */

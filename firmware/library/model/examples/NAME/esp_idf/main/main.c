@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One inference on an input of zeros, and its outputs on the console. */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "@NAME@_model.h"
+
+void app_main(void) {
+    if (@NAME@_init() != TE_OK) {
+        return;
+    }
+    memset(@NAME@_input(), @UPPER@_INPUT_ZERO_POINT, @UPPER@_INPUT_BYTES);
+    if (@NAME@_invoke() != TE_OK) {
+        return;
+    }
+    const int8_t *output = @NAME@_output();
+    for (int32_t i = 0; i < @UPPER@_OUTPUT_BYTES; ++i) {
+        printf("%d\n", output[i]);
+    }
+}

@@ -1,0 +1,266 @@
+"""Prints NAME_model.c: the constants, the arena and the kernel calls of a compiled model."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from tinyedge.compiler.cascade import Cascade
+from tinyedge.compiler.emit.c_text import array, banner, comment_safe, literal
+from tinyedge.compiler.program import Program, constant_key
+from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.tflite.graph import Tensor
+
+
+def model_source(program: Program, name: str) -> str:
+    """Return the C of a program that is called `name` in C; it includes NAME_model.h."""
+    cascades = any(isinstance(step, Cascade) for step in program.steps)
+    return "".join(
+        [
+            banner(program.graph),
+            _plan_table(program),
+            f'#include "{name}_model.h"\n\n',
+            '#include "kernels/te_cascade.h"\n' if cascades else "",
+            '#include "kernels/te_kernels.h"\n\n',
+            _arena(name, cascades),
+            *_layers(program.calls),
+            _LAYER_DONE,
+            *_cascades(program),
+            _run(program),
+            _interface(program, name),
+        ]
+    )
+
+
+def _arena(name: str, cascades: bool) -> str:
+    """The arena, static or the caller's.
+
+    A union aligns it for any access of a kernel without a compiler extension, and shows it as int8 and as int16. The
+    address of a static arena is a constant, so the calls and the tables of cascades cost nothing there.
+    """
+    upper = name.upper()
+    images = ("#define IMAGES const\n", "#define IMAGES static const\n") if cascades else ("", "")
+    return f"""\
+union memory {{
+    int64_t alignment;
+    int8_t bytes[{upper}_ARENA_BYTES];
+    int16_t halfwords[{upper}_ARENA_BYTES / 2];
+}};
+
+#ifdef {upper}_ARENA_EXTERNAL
+static union memory *external_arena;
+#define ARENA external_arena
+{images[0]}\
+#else
+/* Define it to place the arena, for example as __attribute__((section(".dtcm"))). */
+#ifndef {upper}_ARENA_ATTRIBUTE
+#define {upper}_ARENA_ATTRIBUTE
+#endif
+static union memory arena {upper}_ARENA_ATTRIBUTE;
+#define ARENA (&arena)
+{images[1]}\
+#endif
+
+"""
+
+
+def _plan_table(program: Program) -> str:
+    plan = program.plan
+    lines = [
+        "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input). An",
+        " * output may lie over an input that its layer is the last to read.",
+        " *",
+        f" * {'offset':>8} {'bytes':>8} {'from':>5} {'to':>5}  tensor",
+    ]
+    lines += [
+        f" * {tensor.offset:>8} {tensor.bytes:>8} {tensor.first:>5} {tensor.last:>5}  "
+        f"{comment_safe(tensor.name.rsplit(';', 1)[-1])}"
+        for tensor in plan.tensors
+    ]
+    lines += [
+        " *",
+        f" * {plan.arena_bytes} bytes in all; no plan of these layers needs less than {plan.lower_bound_bytes}. */",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
+    """Each layer's constant arrays that are not there yet, then its parameters."""
+    names: dict[tuple[str, bytes], str] = {}
+    for index, call in enumerate(calls):
+        members = []
+        for field, value in call.fields.items():
+            if isinstance(value, ConstantArray):
+                key = constant_key(value)
+                if key not in names:
+                    names[key] = f"layer_{index}_{field}"
+                    yield array(names[key], value.values)
+                members.append(f"    .{field} = {names[key]},\n")
+            elif isinstance(value, tuple):
+                members.append(f"    .{field} = {{{', '.join(literal(item) for item in value)}}},\n")
+            else:
+                members.append(f"    .{field} = {'NULL' if value is None else literal(value)},\n")
+        yield f"static const {call.struct} layer_{index} = {{\n{''.join(members)}}};\n\n"
+
+
+# Every layer is followed by it.
+_LAYER_DONE = """\
+typedef void (*layer_hook)(void *context, int32_t layer);
+
+static inline void layer_done(layer_hook hook, void *context, int32_t layer) {
+#ifdef TE_PROFILE
+    if (hook != NULL) {
+        hook(context, layer);
+    }
+#else
+    (void)hook, (void)context, (void)layer;
+#endif
+}
+
+"""
+
+
+def _cascades(program: Program) -> Iterator[str]:
+    """A function for each cascade, which runs its layers stripe by stripe."""
+    layer = 0
+    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+        if isinstance(step, Cascade):
+            assert scratch is not None  # Its buffers are there.
+            yield _cascade(step, layer, scratch, program.plan.offsets)
+            layer += len(step.calls)
+        else:
+            layer += 1
+
+
+def _cascade(cascade: Cascade, first_layer: int, scratch: int, offsets: dict[Tensor, int]) -> str:
+    count, outside = len(cascade.images), len(cascade.images) - len(cascade.calls)
+    last_layer = first_layer + len(cascade.calls) - 1
+    images = []
+    for image, buffer in zip(cascade.images, cascade.buffers, strict=True):
+        at = offsets[image.tensor] if buffer is None else scratch + buffer
+        sources = (*image.sources, -1, -1)[:2]
+        images.append(
+            f"        {{ARENA->bytes + {at}, {image.row_bytes}, {image.height}, {image.window.stride}, "
+            f"{image.window.pad_before}, {image.reach}, {{{sources[0]}, {sources[1]}}}, {int(buffer is None)}}},\n"
+        )
+    layers = range(first_layer, last_layer + 1)
+    copies = [
+        f"    {call.struct} params_{layer} = layer_{layer};\n"
+        for layer, call in zip(layers, cascade.calls, strict=True)
+    ]
+    runs = []
+    for index, (layer, call, form) in enumerate(zip(layers, cascade.calls, cascade.forms, strict=True), outside):
+        inputs = [_as_values(f"stripes[{index}].inputs[{at}]", t, "const ") for at, t in enumerate(call.inputs)]
+        work = f"ARENA->bytes + {scratch + cascade.kernel_scratch}" if call.scratch_bytes else "NULL"
+        arguments = [f"&params_{layer}", *inputs, _as_values(f"stripes[{index}].output", call.output), work]
+        changes = [
+            f"            params_{layer}.{varying.member} = "
+            f"{'' if varying.kind == 'int32_t' else f'({varying.kind})'}"
+            f"{'' if varying.factor == 1 else f'{varying.factor} * '}stripes[{index}].{varying.figure};\n"
+            for varying in form.varying
+        ]
+        runs.append(
+            f"        if (stripes[{index}].out_h > 0) {{ /* {layer}: {comment_safe(call.op)} {call.name} */\n"
+            f"{''.join(changes)}"
+            f"            {call.function}({', '.join(arguments)});\n"
+            f"            layer_done(hook, context, {layer});\n"
+            "        }\n"
+        )
+    height = cascade.output.shape[1]
+    return f"""\
+/* Layers {first_layer} to {last_layer}, {cascade.rows} of {height} output rows at a time. */
+static void cascade_{first_layer}(layer_hook hook, void *context) {{
+    IMAGES te_cascade_image images[{count}] = {{
+{"".join(images)}    }};
+    te_cascade_stripe stripes[{count}];
+{"".join(copies)}    te_cascade_begin(images, stripes, {count});
+    for (int32_t row = 0; row < {height}; row += {cascade.rows}) {{
+        te_cascade_advance(images, stripes, {count}, row + {cascade.rows} < {height} ? row + {cascade.rows} : {height});
+{"".join(runs)}    }}
+}}
+
+"""
+
+
+def _as_values(pointer: str, tensor: Tensor, constant: str = "") -> str:
+    """A pointer to bytes, to what a tensor is made of."""
+    return f"({constant}int16_t *)({constant}void *){pointer}" if tensor.dtype == np.int16 else pointer
+
+
+def _run(program: Program) -> str:
+    """The function that calls the kernels one after the other."""
+    offsets = program.plan.offsets
+    lines = []
+    layer = 0
+    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+        if isinstance(step, Cascade):
+            lines.append(f"    cascade_{layer}(hook, context);")
+            layer += len(step.calls)
+            continue
+        inputs = ", ".join(_address(tensor, offsets) for tensor in step.inputs)
+        if step.inputs_as_array:
+            inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
+        work = "NULL" if scratch is None else f"ARENA->bytes + {scratch}"
+        arguments = [f"&layer_{layer}", inputs, _address(step.output, offsets), work]
+        lines.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
+        lines.append(f"    {step.function}({', '.join(arguments)});")
+        lines.append(f"    layer_done(hook, context, {layer});")
+        layer += 1
+    calls = "\n".join(lines)
+    return f"static void run(layer_hook hook, void *context) {{\n{calls}\n}}\n\n"
+
+
+def _address(tensor: Tensor, offsets: dict[Tensor, int]) -> str:
+    if tensor.dtype == np.int16:
+        return f"ARENA->halfwords + {offsets[tensor] // 2}"
+    return f"ARENA->bytes + {offsets[tensor]}"
+
+
+def _interface(program: Program, name: str) -> str:
+    """The functions that the header declares."""
+    upper, offsets = name.upper(), program.plan.offsets
+
+    def without_arena(result: str) -> str:
+        return f"#ifdef {upper}_ARENA_EXTERNAL\n    if (ARENA == NULL) {{\n        return {result};\n    }}\n#endif\n"
+
+    return f"""\
+#ifdef {upper}_ARENA_EXTERNAL
+te_status {name}_init(void *arena, size_t bytes) {{
+    if (arena == NULL || (uintptr_t)arena % {upper}_ARENA_ALIGNMENT != 0u) {{
+        return TE_ERR_ARGUMENT;
+    }}
+    if (bytes < {upper}_ARENA_BYTES) {{
+        return TE_ERR_SIZE;
+    }}
+    external_arena = (union memory *)arena;
+    return TE_OK;
+}}
+#else
+te_status {name}_init(void) {{
+    return TE_OK;
+}}
+#endif
+
+int8_t *{name}_input(void) {{
+{without_arena("NULL")}\
+    return {_address(program.input, offsets)};
+}}
+
+const int8_t *{name}_output(void) {{
+{without_arena("NULL")}\
+    return {_address(program.output, offsets)};
+}}
+
+te_status {name}_invoke(void) {{
+{without_arena("TE_ERR_STATE")}\
+    run(NULL, NULL);
+    return TE_OK;
+}}
+
+#ifdef TE_PROFILE
+te_status {name}_invoke_profiled(layer_hook hook, void *context) {{
+{without_arena("TE_ERR_STATE")}\
+    run(hook, context);
+    return TE_OK;
+}}
+#endif
+"""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,26 @@ def test_one_object_can_run_twice(elf):
     for _ in range(2):
         with emulator:
             assert emulator.client.info().layers == 2
+
+
+def test_an_input_comes_the_same_through_the_serial_port_and_the_debugger(elf):
+    inputs = [bytes([seed + 1, 0, 0, 0, *range(20)]) for seed in range(4)]
+    outputs = {}
+    for way in ("client", "emulator"):
+        with Emulator(elf, load_board(BOARD)) as emulator:
+            load = emulator.client.load if way == "client" else emulator.load
+            answers = []
+            for data in inputs:
+                load(data)
+                emulator.client.infer(1, warmup=0)
+                answers.append((emulator.client.raw(), emulator.client.crc()[0]))
+            outputs[way] = answers
+            if way == "emulator":
+                with pytest.raises(TargetError, match="the model takes 24 bytes, not 23"):
+                    emulator.load(bytes(23))
+    assert outputs["client"] == outputs["emulator"]
+    assert len(set(outputs["client"])) == len(inputs)
+    assert [crc for _, crc in outputs["emulator"]] == [zlib.crc32(data) for data in inputs]
 
 
 def test_the_death_of_qemu_is_told(elf):

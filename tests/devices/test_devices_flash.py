@@ -24,7 +24,7 @@ from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.gdb_remote import GdbRemote
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
 from tinyedge.firmware.build import build_image
-from tinyedge.firmware.elf import Segment, read_elf
+from tinyedge.firmware.elf import Segment, Variable, find_variable, read_elf
 from tinyedge.firmware.toolchain import find_build_tools, find_tool
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
@@ -125,6 +125,15 @@ def test_the_hash_of_the_model_is_read_from_the_image(elf):
     assert image.model_sha256() == COUNTDOWN_SHA256
     assert image.bytes_from(0x08000000, 1 << 20) == elf("stm32f405").with_suffix(".bin").read_bytes()
     assert image.vectors(0x08000000) == struct.unpack("<2I", elf("stm32f405").with_suffix(".bin").read_bytes()[:8])
+
+
+def test_a_variable_is_found_where_nm_says(elf):
+    path = elf("stm32f405")
+    lines = subprocess.run(["arm-none-eabi-nm", "-S", path], capture_output=True, text=True, check=True).stdout
+    address, size = next(line.split()[:2] for line in lines.splitlines() if line.endswith(" te_db"))
+    assert find_variable(path, "te_db") == Variable(int(address, 16), int(size, 16))
+    with pytest.raises(TargetError, match="has 0 variables te_no_such_variable, not one"):
+        find_variable(path, "te_no_such_variable")
 
 
 def test_an_image_of_another_program_has_no_hash(copy):

@@ -93,31 +93,20 @@ class Debugger:
         self._socket.close()
 
 
-class DebuggedEmulator(Emulator):
-    """An emulator with a gdbstub at `stub`."""
-
-    stub: Path
-
-    def _command(self) -> list[str]:
-        return [*super()._command(), "-gdb", f"unix:{self.stub},server=on,wait=off"]
-
-
 @pytest.fixture(params=SAVING)
 def board(request):
     return load_board(request.param)
 
 
 @pytest.fixture
-def start(image, board, tmp_path):
+def start(image, board):
     """A function that starts the board with room for some classes, and its debugger."""
     with contextlib.ExitStack() as stack:
 
         def run(classes: int):
             built = image(board.name, classes=classes)
-            emulator = DebuggedEmulator(built.elf, board)
-            emulator.stub = tmp_path / "gdb"
-            stack.enter_context(emulator)
-            debugger = stack.enter_context(contextlib.closing(Debugger(emulator.stub)))
+            emulator = stack.enter_context(Emulator(built.elf, board))
+            debugger = stack.enter_context(contextlib.closing(Debugger(emulator.debug_socket)))
             return built, emulator.client, debugger
 
         yield run

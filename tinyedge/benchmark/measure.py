@@ -163,7 +163,7 @@ def _run_on_emulator(
             def run(values: np.ndarray) -> np.ndarray:
                 answers = []
                 for value in values:
-                    client.load(value.tobytes())
+                    emulator.load(value.tobytes())
                     client.infer(1, warmup=0)
                     answers.append(np.frombuffer(client.raw(), dtype=np.int8).reshape(output_shape))
                 return np.stack(answers)

@@ -1,19 +1,28 @@
 """A board emulated by QEMU, reached through its serial port."""
 
+import contextlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from tinyedge.boards.board import Board
+from tinyedge.devices.gdb_remote import GdbRemote
 from tinyedge.devices.serial import DeviceClient, PipeStream
-from tinyedge.errors import ConfigError, TargetError
+from tinyedge.errors import ConfigError, LineLost, TargetError
+from tinyedge.firmware.elf import Variable, find_variable
 from tinyedge.firmware.toolchain import find_tool
 
+_START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 5.0
+# Of firmware/app/main.c: the input as the serial port brings it, which an inference copies.
+_INPUT_VARIABLE = "te_db"
 
 
 class Emulator:
@@ -29,6 +38,7 @@ class Emulator:
     Attributes:
         client: The protocol's client; the device has said that it is ready.
         stream: The serial line under it.
+        debug_socket: QEMU's gdbstub, which halts the processor while somebody is connected.
 
     Raises:
         ConfigError: QEMU does not have this board.
@@ -38,6 +48,7 @@ class Emulator:
 
     client: DeviceClient
     stream: PipeStream
+    debug_socket: Path
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.emulator is None:
@@ -50,10 +61,15 @@ class Emulator:
         self._qemu = find_tool("qemu-system-arm").path
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._input: Variable | None = None
 
     def __enter__(self) -> "Emulator":
         # Its serial port is its standard input and output: no port to race for, no file to leave behind.
         self._messages = tempfile.TemporaryFile()
+        # A socket in a folder of our own: no port to race for.
+        self._folder = tempfile.TemporaryDirectory(prefix="tinyedge-qemu-")
+        self.debug_socket = Path(self._folder.name) / "gdb"
         self._process = subprocess.Popen(
             [*_die_with_parent(), *self._command()],
             stdin=subprocess.PIPE,
@@ -78,6 +94,48 @@ class Emulator:
     ) -> None:
         self._stop()
 
+    def load(self, data: bytes) -> None:
+        """Load an input as `DeviceClient.load` does: the first through the serial port, the others by a debugger.
+
+        QEMU takes the bytes of a serial port one by one, which lasts ten times as long as most inferences. The device
+        tells the checksum of what it has, whichever way it came.
+
+        Args:
+            data: The input tensor's bytes.
+
+        Raises:
+            LineLost: Other bytes arrived.
+            TargetError: The length is not the model's.
+        """
+        if self._input is None:
+            self.client.load(data)
+            self._input = find_variable(self._elf, _INPUT_VARIABLE)
+            return
+        if len(data) != self._input.bytes:
+            raise TargetError(f"the model takes {self._input.bytes} bytes, not {len(data)}: give another input")
+        with contextlib.closing(self._debugger()) as debugger:
+            debugger.write(self._input.address, data)
+            debugger.resume()
+        loaded, _ = self.client.crc()
+        if loaded != zlib.crc32(data):
+            raise LineLost("the input arrived with another CRC-32: build the firmware again")
+
+    def _debugger(self) -> GdbRemote:
+        """Connect to QEMU's gdbstub, once it listens."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(self.debug_socket))
+                return GdbRemote(connection)
+            except OSError as error:
+                connection.close()
+                if self._process is None or self._process.poll() is not None:
+                    raise TargetError(self._why_it_ended()) from error
+                if time.monotonic() > deadline:
+                    raise TargetError(f"QEMU's gdbstub does not listen ({error}): run `tinyedge doctor`") from error
+            time.sleep(0.02)
+
     def _command(self) -> list[str]:
         return [
             str(self._qemu),
@@ -87,6 +145,8 @@ class Emulator:
             *("-display", "none"),
             *("-chardev", "stdio,id=serial0,signal=off"),
             *("-serial", "chardev:serial0"),
+            *("-chardev", f"socket,id=gdb0,path={self.debug_socket},server=on,wait=off"),
+            *("-gdb", "chardev:gdb0"),
             *self._image_options(),
         ]
 
@@ -122,6 +182,9 @@ class Emulator:
         if self._messages is not None:
             self._messages.close()
             self._messages = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
 
 def _die_with_parent() -> list[str]:

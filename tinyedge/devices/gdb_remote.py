@@ -1,4 +1,4 @@
-"""The part of GDB's remote serial protocol that loads an image into a halted processor.
+"""The part of GDB's remote serial protocol that writes the memory of a halted processor.
 
 "Debugging with GDB", appendix E: packets in E.1, E.2 and E.4. QEMU's gdbstub speaks it, and so do the servers of debug
 probes. Whoever writes through it writes as a probe does: into flash too.
@@ -17,10 +17,11 @@ _RESET_TIMEOUT_S = 10.0
 _WRITE_OVERHEAD_BYTES = 32
 _STACK_POINTER, _PROGRAM_COUNTER = 13, 15
 _REGISTER_DIGITS = 8
+_STOPPED = re.compile(rb"[ST][0-9a-f]{2}")
 
 
 class GdbRemote:
-    """A client of a GDB server, whose processor is halted.
+    """A client of a GDB server, whose processor is halted or halts when the connection comes.
 
     Args:
         connection: To the server; then this object's.
@@ -131,7 +132,11 @@ class GdbRemote:
     def _ask(self, packet: bytes) -> bytes:
         try:
             self._connection.sendall(b"$" + packet + b"#%02x" % (sum(packet) % 256))
-            return self._answer()
+            answer = self._answer()
+            # A processor that ran until the connection came says that it has stopped, now or a little later.
+            while _STOPPED.match(answer):
+                answer = self._answer()
+            return answer
         except OSError as error:
             raise TargetError(f"the GDB server is gone ({error}): start again") from error
 

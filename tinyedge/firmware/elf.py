@@ -1,7 +1,8 @@
-"""Reads what an ELF file puts into a board's memories (System V ABI, chapters 4 and 5)."""
+"""Reads what an ELF file puts into a board's memories, and where its variables are (System V ABI, chapters 4 and 5)."""
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from tinyedge.errors import TargetError
 
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<8I")
+_SECTION_HEADER = struct.Struct("<10I")
+_SYMBOL = struct.Struct("<IIIBBH")
 _VECTORS = struct.Struct("<II")
 _ELF32_LITTLE_ENDIAN = b"\x7fELF\x01\x01"
 _MACHINE_ARM = 40
 _LOADABLE = 1
+_SYMBOL_TABLE = 2
 _SHA256_STRING = re.compile(rb"(?<![0-9a-f])([0-9a-f]{64})\0")
 
 
@@ -94,6 +98,45 @@ def read_elf(path: Path) -> LoadImage:
         raise TargetError(
             f"{path} is not a whole ELF image for Arm ({error}): give the .elf file of `tinyedge build`"
         ) from error
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of an image: `bytes` from `address` on."""
+
+    address: int
+    bytes: int
+
+
+def find_variable(path: Path, name: str) -> Variable:
+    """Find a variable by the name that it has in C.
+
+    Raises:
+        TargetError: The image is none, or has no such variable or several.
+    """
+    try:
+        content = path.read_bytes()
+        found = [variable for symbol, variable in _variables(content) if symbol == name.encode()]
+    except (OSError, struct.error, IndexError) as error:
+        raise TargetError(f"cannot read the symbols of {path} ({error}): build it again") from error
+    if len(found) != 1:
+        raise TargetError(f"{path} has {len(found)} variables {name}, not one: build it again with `tinyedge build`")
+    return found[0]
+
+
+def _variables(content: bytes) -> Iterator[tuple[bytes, Variable]]:
+    """The symbols of every symbol table, by name."""
+    header = _HEADER.unpack_from(content)
+    offset, count = header[6], header[12]
+    sections = [_SECTION_HEADER.unpack_from(content, offset + i * _SECTION_HEADER.size) for i in range(count)]
+    for _, kind, _, _, begin, size, names, *_ in sections:
+        if kind != _SYMBOL_TABLE:
+            continue
+        first_name = sections[names][4]
+        for symbol in range(begin, begin + size, _SYMBOL.size):
+            name, address, variable_bytes, *_ = _SYMBOL.unpack_from(content, symbol)
+            start = first_name + name
+            yield content[start : content.index(0, start)], Variable(address, variable_bytes)
 
 
 def _segments(content: bytes) -> tuple[Segment, ...]:

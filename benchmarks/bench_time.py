@@ -2,9 +2,10 @@
 
     python benchmarks/bench_time.py ic_resnet8_int8.tflite [--before b0745cf] [--repetitions 3]
 
-The earlier revision is checked out into a temporary folder and runs with the same Python and packages. The two take turns,
-since a machine's speed drifts; the table has the medians. Both have to give the same output bytes and the same arena, and
-instructions to within a tick of the board's timer, or nothing is written. CPU seconds include compilers and QEMU.
+The earlier revision is checked out into a temporary folder and runs with the same Python and packages. The two take
+turns, since a machine's speed drifts; the table has the medians. Both have to give the same output bytes and the same
+arena, and instructions to within a tick of the board's timer, or nothing is written. CPU seconds include compilers and
+QEMU.
 Writes benchmarks/results/bench_time.json (--json).
 """
 

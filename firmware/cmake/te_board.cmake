@@ -24,3 +24,16 @@ function(te_read_board file)
   endforeach()
   set(te_board_definitions "${definitions}" PARENT_SCOPE)
 endfunction()
+
+# te_find_board_source(NAME RESULT): sets RESULT in the caller to a board's C file, which lies beside its description or is one
+# of boards/.
+function(te_find_board_source name result)
+  foreach(candidate IN ITEMS "${te_board_dir}/${name}" "${CMAKE_CURRENT_SOURCE_DIR}/boards/${name}")
+    if(name AND EXISTS "${candidate}")
+      set("${result}" "${candidate}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "${te_board_file} names the C file '${name}', which is neither beside it nor in firmware/boards: "
+                      "write it there, or correct `source`")
+endfunction()

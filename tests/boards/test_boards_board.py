@@ -1,5 +1,6 @@
 import dataclasses
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,58 @@ def test_a_broken_description_is_named(tmp_path, monkeypatch, old, new):
     monkeypatch.setattr(board, "_BOARDS", tmp_path)
     with pytest.raises(ConfigError, match=r"mine\.toml"):
         load_board("mine")
+
+
+OWN = Path(__file__).parents[2] / "examples" / "plugins" / "lab_m4.toml"
+
+
+def test_a_board_of_ones_own_is_a_path(tmp_path):
+    board = load_board(OWN)
+    assert load_board(str(OWN)) == board
+    assert (board.name, board.file, board.flash_bytes) == ("lab_m4", OWN, 1048576)
+    assert board.emulator.machine == "mps2-an386"
+    with pytest.raises(ConfigError, match=r"none\.toml does not exist: give --board"):
+        load_board(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[flash]\n", "[flash\n", "at line 11"),
+        ("bytes = 1048576", 'bytes = "many"', "[flash] bytes is 'many', not a number"),
+        ("bytes = 1048576", "", "[flash] lacks bytes"),
+        (
+            "bytes = 1048576",
+            "bytes = 1048_576",
+            "line 13 is not a comment, a [section] or `key = value`: bytes = 1048_576",
+        ),
+        ("bytes = 1048576", "bytes = 1048576 # half", "line 13 is not"),
+        ("cpu = ", "kpu = ", "there is no key kpu"),
+        ("baud = 115200\n", "", "it lacks baud"),
+        ("baud = 115200\n", 'baud = "115200"\n', "baud is '115200', not a number"),
+        ("[sram]\n", "[ram]\n", "there is no key ram"),
+        ('"40/1"', '"40/0"', "Fraction(40, 0)"),
+        ('instructions_per_tick = "40/1"', "", "[emulator] lacks instructions_per_tick"),
+        ("[emulator]", "emulator = 1\n[x]", "emulator"),
+        ("clock_hz = 25000000\nbaud", "clock_hz = 25000000\nstore = 1\nbaud", "store is 1, not a [section]"),
+    ],
+)
+def test_a_broken_description_is_refused_in_one_sentence(tmp_path, old, new, message):
+    text = OWN.read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        load_board(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path} is not a valid board description (")
+    assert said.endswith("): compare it with stm32f405.toml")
+    assert message in said
+    assert "\n" not in said
+
+
+def test_what_is_no_text_and_what_is_no_name_is_refused(tmp_path):
+    for name, content in (("mine.toml", b"\xff\xfe"), ("my board.toml", OWN.read_bytes())):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match="not a valid board description"):
+            load_board(tmp_path / name)

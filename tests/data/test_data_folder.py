@@ -203,7 +203,7 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogC
         "train/dog/05.png",
         "test/dog/07.png",
     ]
-    assert "skipped 3 broken of 300 images" in caplog.text
+    assert "left out 3 broken of 300 images" in caplog.text
     assert "train/cat/03.png" in caplog.text
     assert dataset.train.labels is not None
     assert dataset.train.labels.tolist() == [0] * 99 + [1] * 99
@@ -213,14 +213,32 @@ def test_broken_files_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogC
     np.testing.assert_array_equal(dataset.train.images[3].permute(1, 2, 0).numpy(), on_disk)
 
 
-def test_more_than_one_percent_broken_is_an_error(tmp_path: Path) -> None:
-    for index in range(99):
-        _write(tmp_path / f"{index:03}.png", index)
-    (tmp_path / "bad.png").write_bytes(b"x")
-    assert len(load_folder(tmp_path).train) == 99  # 1 of 100
-    (tmp_path / "worse.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"2 of 101 images .* are broken, more than 1%: .*bad.png .*worse.png"):
+def test_a_few_broken_of_a_small_set_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for index in range(42):
+        _write(tmp_path / f"{index:02}.png", index)
+    for index in (7, 30, 31, 32, 33):
+        (tmp_path / f"{index:02}.png").write_bytes(b"x")
+    assert len(load_folder(tmp_path).train) == 37
+    assert "left out 5 broken of 42 images" in caplog.text
+    assert caplog.text.count(".png (") == 3
+    assert "and 2 more" in caplog.text
+
+
+def test_a_set_of_which_most_is_broken_is_refused(tmp_path: Path) -> None:
+    for index in range(4):
+        _write(tmp_path / f"{index}.png", index)
+    for index in range(4, 9):
+        (tmp_path / f"{index}.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"5 of 9 images .* are broken: .*4.png .*delete or replace them"):
         load_folder(tmp_path)
+
+
+def test_a_split_of_which_all_is_broken_is_refused(tmp_path: Path) -> None:
+    root = _labelled_folder(tmp_path)
+    for path in (root / "test").rglob("*.png"):
+        path.write_bytes(b"x")
+    with pytest.raises(DataError, match="6 of 18 images"):
+        load_folder(root)
 
 
 def test_all_broken(tmp_path: Path) -> None:
@@ -301,7 +319,6 @@ def test_split_folders_in_any_case(tmp_path: Path, train: str, held_out: str) ->
 @pytest.mark.parametrize(
     ("train", "held_out"),
     [
-        ("Training", "Testing"),
         ("training_set", "test_set"),
         ("seg_train", "seg_test"),
         ("TrainImages", "TestImages"),
@@ -335,6 +352,7 @@ def test_two_train_folders(tmp_path: Path) -> None:
 def test_the_folder_above_the_splits_is_not_all_pretrained_on(tmp_path: Path) -> None:
     _write(tmp_path / "archive" / "train" / "a.png", 1)
     _write(tmp_path / "archive" / "test" / "b.png", 2)
+    _write(tmp_path / "notes" / "c.png", 3)
     with pytest.raises(DataError, match="archive has: give that folder"):
         load_folder(tmp_path)
 

@@ -34,8 +34,8 @@ class _Pooled(Encoder):
     """Mean colours of a 4x4 grid: a fixed encoder that knows the digits a little."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.feature_dim, self.input_size = 48, 32
+        super().__init__("pooled", 32, ())
+        self.feature_dim = 48
         self.norm = nn.BatchNorm2d(3)
         self.drop = nn.Dropout(0.5)
 

@@ -22,8 +22,8 @@ class SmallEncoder(Encoder):
     """Two strided convolutions: 16-pixel images, D = 24."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.input_size, self.feature_dim = 16, 24
+        super().__init__("small", 16, (2, 2))
+        self.feature_dim = 24
         self.first = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.ReLU())
         self.second = nn.Sequential(nn.Conv2d(12, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.ReLU())
 

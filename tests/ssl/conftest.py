@@ -2,16 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, TokenCorruption, map_to_tokens, tokens_to_map
+from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens, tokens_to_map
 
 
 class ToyEncoder(Encoder):
     """Three convolutions and a norm: 16-pixel images, an 8 x 8 grid at stage 3, 8 x 8 or 4 x 4 at stage 4."""
 
     def __init__(self, last_stride: int = 1):
-        super().__init__()
-        self.name, self.act = "toy", "relu"
-        self.input_size, self.feature_dim, self.strides = 16, 24, (2, last_stride)
+        super().__init__("toy", 16, (2, last_stride))
+        self.feature_dim = 24
         self.embed = nn.Conv2d(3, 12, 3, 2, 1)
         self.repair = nn.Sequential(nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 24, 3, last_stride, 1))
         self.norm = nn.BatchNorm2d(24)

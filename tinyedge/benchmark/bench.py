@@ -82,7 +82,7 @@ def run_bench(
         wanted = None if board_name is None else board
         with BoardProgress(Console(stderr=True)) as progress:
             report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
-        board = load_board(str(report.results[0].board))
+        board = wanted or load_board(str(report.results[0].board))
     else:
         raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
     return report, budget_rows(report, board)

@@ -70,7 +70,7 @@ def bench_board(
     with BoardLine(port, baud, progress.say) as line:
         info = line.info
         _check_device(info, program, subject, board)
-        described = load_board(info.board)
+        described = load_board(info.board) if board is None else board
         if line.run(_mlperf_id) not in (None, info.name):
             raise TargetError(f"the board answers as an MLPerf Tiny benchmark: {_flash_command(subject, info.board)}")
         if options.runtimes not in ((), (info.runtime,)):

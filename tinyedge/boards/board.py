@@ -1,16 +1,21 @@
-"""Board descriptions: one TOML file a board in `boards/`, which the firmware's CMake reads as well."""
+"""Board descriptions: one TOML file a board, ours in `boards/`, which the firmware's CMake reads as well."""
 
 import difflib
+import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tinyedge.boards.clock import ClockTree
 from tinyedge.errors import ConfigError
 
 _BOARDS = Path(__file__).resolve().parent
+# What CMake reads of a description, te_read_board(): a comment, a section, a text or a number.
+_LINE = re.compile(r"(#.*)?|\[[a-z0-9_]+\]|[a-z0-9_]+ = (\"[^\"]*\"|[0-9a-fA-Fx]+)")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Store:
     """Where a board saves learned classes: two slots in its flash, one after the other.
 
     Attributes:
-        source: Its C file in firmware/boards/.
+        source: Its C file, beside the description or in firmware/boards/.
         origin: The first slot's address.
         slot_bytes: Of each slot; it is erased as a whole.
         program_bytes: What the flash writes at a time.
@@ -111,7 +116,7 @@ class Board:
         cpu: GCC's name of the core: "cortex-m4".
         cpu_flags: Instruction set, floating-point unit and ABI for the compiler.
         instruction_set: Of the kernels, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
-        source: Its C file in firmware/boards/.
+        source: Its C file, beside the description or in firmware/boards/.
         clock_hz: The processor's clock that its C file sets.
         baud: Of the serial port.
         stack_bytes: RAM that is set aside for the stack.
@@ -160,51 +165,94 @@ class Board:
 
 
 def board_names() -> list[str]:
-    """Every board that `load_board` knows, sorted."""
+    """Every board that tinyedge brings, sorted."""
     return sorted(path.stem for path in _BOARDS.glob("*.toml"))
 
 
-def load_board(name: str) -> Board:
+def load_board(name: str | Path) -> Board:
     """Read a board's description.
 
     Args:
-        name: One of `board_names()`.
+        name: One of `board_names()`, or the path of a .toml file with the board's C file beside it.
 
     Raises:
         ConfigError: There is no such board, or its file is broken.
     """
-    if name not in board_names():
-        close = difflib.get_close_matches(name, board_names(), n=1)
-        hint = f"did you mean {close[0]}? There are" if close else "there are"
-        raise ConfigError(f"no board {name!r}: {hint} {', '.join(board_names())}; choose one with --board")
-    path = _BOARDS / f"{name}.toml"
+    path = _find(name)
     try:
-        return _parse(path, tomllib.loads(path.read_text(encoding="utf-8")))
-    except (ConfigError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        text = path.read_text(encoding="utf-8")
+        if not _NAME.fullmatch(path.stem):
+            raise ConfigError("its name is the board's and takes letters, digits, _ and - alone")
+        table = tomllib.loads(text)
+        _check_lines(text)
+        return _parse(path, table)
+    except (ConfigError, OSError, tomllib.TOMLDecodeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
             f"{path} is not a valid board description ({error}): compare it with stm32f405.toml"
         ) from error
 
 
+def _find(name: str | Path) -> Path:
+    path = Path(name).expanduser()
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"{path} does not exist: give --board a board's name or the path of its .toml file")
+        return path.resolve()
+    if str(name) not in board_names():
+        close = difflib.get_close_matches(str(name), board_names(), n=1)
+        hint = f"did you mean {close[0]}? There are" if close else "there are"
+        raise ConfigError(
+            f"no board {str(name)!r}: {hint} {', '.join(board_names())}; choose one with --board, or give the path of "
+            "the .toml file of your own"
+        )
+    return _BOARDS / f"{name}.toml"
+
+
+def _check_lines(text: str) -> None:
+    """Refuse what is TOML and still more than CMake reads."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not _LINE.fullmatch(line):
+            raise ConfigError(f"line {number} is not a comment, a [section] or `key = value`: {line}")
+
+
 def _parse(path: Path, table: dict[str, Any]) -> Board:
-    emulator = None
-    if "emulator" in table:
-        per_tick = Fraction(table["emulator"].pop("instructions_per_tick"))
-        emulator = EmulatorModel(instructions_per_tick=per_tick, **table["emulator"])
-    flash, sram = Memory(**table["flash"]), Memory(**table["sram"])
-    boot, tcm = (Memory(**table[key]) if key in table else None for key in ("boot", "tcm"))
-    parsed = {
-        "flash": flash,
-        "sram": sram,
-        "boot": boot,
-        "tcm": tcm,
-        "clock": ClockTree(**table["clock"]) if "clock" in table else None,
-        "emulator": emulator,
-        "store": Store(**table["store"]) if "store" in table else None,
-        "flash_tools": FlashTools(**table["flash_tools"]) if "flash_tools" in table else None,
-        "cmsdk_uart": CmsdkUart(**table["cmsdk_uart"]) if "cmsdk_uart" in table else None,
+    sections: dict[str, Any] = {
+        key: _section(kind, key, _table(key, table[key]))
+        for key, kind in (
+            *(("flash", Memory), ("sram", Memory), ("boot", Memory), ("tcm", Memory)),
+            *(("clock", ClockTree), ("store", Store), ("flash_tools", FlashTools), ("cmsdk_uart", CmsdkUart)),
+        )
+        if key in table
     }
-    board = Board(name=path.stem, file=path, **{**table, **parsed})
+    if "emulator" in table:
+        given = _table("emulator", table["emulator"])
+        if "instructions_per_tick" in given:
+            given = {**given, "instructions_per_tick": Fraction(given["instructions_per_tick"])}
+        sections["emulator"] = _section(EmulatorModel, "emulator", given)
+    absent = dict.fromkeys(("boot", "tcm", "clock", "emulator", "store", "flash_tools", "cmsdk_uart"))
+    board = _section(Board, "", {**absent, **table, **sections, "name": path.stem, "file": path})
     if board.clock is not None:
         board.clock.check(board.clock_hz, board.baud)
     return board
+
+
+def _table(name: str, given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ConfigError(f"{name} is {given!r}, not a [section]")
+    return given
+
+
+def _section(kind: type[T], name: str, given: dict[str, Any]) -> T:
+    """Make the dataclass of a section; `name` is "" for what comes before all sections."""
+    where = f"[{name}] " if name else ""
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"{where}has no key {key}" if name else f"there is no key {key}")
+        wanted = known[key].type
+        if wanted in (int, str) and type(value) is not wanted:
+            raise ConfigError(f"{where}{key} is {value!r}, not {'a number' if wanted is int else 'a text'}")
+    missing = [key for key, field in known.items() if key not in given and field.default is MISSING]
+    if missing:
+        raise ConfigError(f"{where}lacks {missing[0]}" if name else f"it lacks {missing[0]}")
+    return kind(**given)

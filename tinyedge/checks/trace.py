@@ -39,7 +39,7 @@ def trace(network: nn.Module, input_size: int, name: str) -> Graph:
     """Return the float graph of a network.
 
     Args:
-        network: Of the functions that `tinyedge.exporter.fold` leaves, in evaluation mode.
+        network: Of the functions that `Encoder.fold` leaves, in evaluation mode.
         input_size: H = W of the images.
         name: Of the graph.
 

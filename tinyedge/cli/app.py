@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from tinyedge import __version__
+from tinyedge.cli.plugin_option import with_plugins
 from tinyedge.errors import TinyEdgeError
 
 app = typer.Typer(
@@ -17,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+# What builds an encoder or a method by name, which may be a user's own.
+_WITH_PLUGINS = frozenset({"train", "probe", "detect", "export", "check"})
 
 # In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
 _COMMANDS: tuple[str, ...] = (
@@ -49,8 +53,8 @@ def _root(
 
 
 for _command in _COMMANDS:
-    _module = importlib.import_module(f"tinyedge.cli.{_command}")
-    app.command(name=_command)(getattr(_module, _command))
+    _function = getattr(importlib.import_module(f"tinyedge.cli.{_command}"), _command)
+    app.command(name=_command)(with_plugins(_function) if _command in _WITH_PLUGINS else _function)
 
 
 def main() -> None:

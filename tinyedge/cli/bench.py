@@ -11,7 +11,9 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 def bench(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
     target: str = typer.Option("host", help="host, emulator or board."),
-    board: str = typer.Option(None, help="The board. [default: stm32f405; on a port what answers there]"),
+    board: str = typer.Option(
+        None, help="A board's name or its .toml file. [default: stm32f405; on a port what answers there]"
+    ),
     port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
     timed_runs: int = typer.Option(10, min=1, help="Inferences that the medians of --target board are taken of."),
     runtime: str = typer.Option(

@@ -11,7 +11,7 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 
 def build(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
-    board: str = typer.Option("stm32f405", help="What to build for: the name of a board."),
+    board: str = typer.Option("stm32f405", help="What to build for: a board's name or its .toml file."),
     runtime: str = typer.Option("aot", help="What runs the model: aot, or tflm with TFLM_ROOT set."),
     out: Path = typer.Option(None, help="The folder for the image. [default: RUN/firmware/BOARD or MODEL-BOARD]"),
     mlperf: str = typer.Option("", help="Answer as ic01, vww01, kws01 or ad01 of MLPerf Tiny, with its input format."),
@@ -29,7 +29,8 @@ def build(
     from tinyedge.firmware.build import ImageOptions, build_firmware
 
     start = time.perf_counter()
-    folder = default_firmware_folder(model, board) if out is None else out
+    description = load_board(board)
+    folder = default_firmware_folder(model, description.name) if out is None else out
     file = resolve_model(model)
     if enroll:
         from tinyedge.learning.embedding import read_embedding
@@ -38,7 +39,7 @@ def build(
     options = ImageOptions(
         runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=chosen_cascade(cascade, patch)
     )
-    image = build_firmware(file, load_board(board), folder, options)
+    image = build_firmware(file, description, folder, options)
     seconds = time.perf_counter() - start
     if json:
         typer.echo(json_module.dumps(image.to_json(), indent=2))

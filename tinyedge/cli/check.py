@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def check(
     model: Path = typer.Argument(None, metavar="RUN|MODEL.tflite", help="Any .tflite file, or a run directory."),
-    board: str = typer.Option(None, help="What it has to fit. [default: any board]"),
+    board: str = typer.Option(None, help="What it has to fit: a board's name or its .toml file. [default: any board]"),
     encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
     input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels. [default: 32]"),
     strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),

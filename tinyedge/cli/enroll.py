@@ -16,7 +16,7 @@ def enroll(
     classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order. [default: all]"),
     seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
     port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
-    board: str = typer.Option("stm32f405", help="The name of the board."),
+    board: str = typer.Option("stm32f405", help="A board's name or its .toml file."),
     emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
     save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
     check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),

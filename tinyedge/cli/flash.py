@@ -14,7 +14,7 @@ def flash(
     source: Path = typer.Argument(
         ..., metavar="RUN|MODEL.tflite|ELF", help="What `tinyedge build` has built; or its .elf file itself."
     ),
-    board: str = typer.Option("stm32f405", help="The board, by name."),
+    board: str = typer.Option("stm32f405", help="A board's name or its .toml file."),
     tool: str = typer.Option(None, help="pyocd, openocd or st-flash. [default: the first that is installed]"),
     probe: str = typer.Option(None, metavar="SERIAL", help="The debug probe, if several are connected."),
     port: str = typer.Option("auto", help="The board's serial port; auto finds it, none leaves out the check."),

@@ -37,6 +37,8 @@ class ImageDataset:
         mean: Per-channel mean for images scaled to [0, 1], RGB, of the train split.
         std: Per-channel standard deviation for images scaled to [0, 1], RGB, of the train split.
         skipped_files: Broken files that were left out, by path.
+        held_out: How `test` was taken from one folder a class, in words that name the very images; None where the set
+            has a test split of its own, or none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ImageDataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     skipped_files: tuple[str, ...] = ()
+    held_out: str | None = None
 
 
 def build_dataset(
@@ -54,10 +57,11 @@ def build_dataset(
     test: ImageSplit | None,
     classes: Sequence[str],
     skipped_files: Sequence[str] = (),
+    held_out: str | None = None,
 ) -> ImageDataset:
     """Return the data set with the mean and standard deviation of its train split."""
     mean, std = channel_statistics(train.images)
-    return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files))
+    return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files), held_out)
 
 
 def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -82,12 +86,13 @@ def require_labels(dataset: ImageDataset) -> None:
     """Raise `DataError` unless both splits have labels of at least two classes."""
     if dataset.train.labels is None:
         raise DataError(
-            f"{dataset.name} has no labels: a probe needs one folder a class below train/ and test/; give such a set "
-            "to --data (pretraining alone does without labels)"
+            f"{dataset.name} has no labels: sort some images into a folder for each class, and give the folder of "
+            "these to --data (pretraining alone does without labels)"
         )
     if dataset.test is None:
         raise DataError(
-            f"{dataset.name} has no test split: add a folder test/ (or val/) with the same classes as train/"
+            f"{dataset.name} has no test split: give two classes or more 3 images each, of which one is held out, or "
+            "add a folder test/ with the same classes as train/"
         )
     if dataset.test.labels is None:
         raise DataError(f"the test split of {dataset.name} has no labels: give it the class folders that train/ has")

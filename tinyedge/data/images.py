@@ -18,8 +18,6 @@ from tinyedge.atomic import atomic_path
 from tinyedge.data.cache import cache_directory
 from tinyedge.errors import TinyEdgeError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
 _CACHE_VERSION = 1
 _CACHE_MIN_FILES = 2000  # Fewer decode in about the time that the cache takes to read.
 _CACHE_MAX_BYTES = 8 << 30

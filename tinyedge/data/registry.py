@@ -39,7 +39,7 @@ def load_dataset(
     """Load a registered data set or a folder of images into memory.
 
     Args:
-        name_or_path: One of `dataset_names()`, or a folder as `tinyedge.data.folder.load_folder` describes it. A folder
+        name_or_path: One of `dataset_names()`, or a folder laid out as docs/data.md says. A folder
             of the name of a registered set is given as `./cifar10`. A folder that CIFAR or STL-10 is unpacked in as
             torchvision does it (`cifar-10-batches-py`), or that very one, is the registered set. Of tar shards
             (`shards/{000..099}.tar`) the first images are loaded, see `tinyedge.data.shards`.
@@ -123,7 +123,8 @@ def _published(name: str) -> "Callable[..., ImageDataset]":
 
 def _load_path(folder: Path, image_size: int | None) -> "ImageDataset":
     """Load a folder of images; one without is a published set, or the folder that such a set is unpacked in."""
-    from tinyedge.data.folder import list_images, load_folder
+    from tinyedge.data.folder import load_folder
+    from tinyedge.data.layout import list_images
 
     root, found = folder, [name for name in _UNPACKED if (folder / name).is_dir()]
     if folder.name in _UNPACKED:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-TokenCorruption = Callable[[torch.Tensor], torch.Tensor]
+from tinyedge.encoders.fold import FoldedEncoder, fold_batch_norms
+from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,37 @@ class Encoder(nn.Module):
 
     Projectors, decoders, classifiers and teachers live outside, so `state_dict()` is what is deployed.
 
-    Attributes:
+    An encoder is a subclass that makes its layers, sets `feature_dim` and computes its maps in `compute_maps`. Where
+    the layers hold more to fold than a batch norm behind a convolution, it has a `fold` of its own.
+
+    Args:
         name: Its name in the registry.
-        feature_dim: D, the length of the pooled feature.
-        input_size: H = W of the images it was built for, in pixels.
-        strides: The strides that were adapted to the input size, first layer first.
+        input_size: H = W of the images it is built for, in pixels.
+        strides: The strides that are adapted to the input size, first layer first.
         act: The activation of its MLPs, for encoders that have a choice.
         hidden: Hidden channels of its blocks where pruning narrowed them, first block first; None is the encoder's own.
+
+    Attributes:
+        feature_dim: D, the length of the pooled feature.
     """
 
-    name: str
     feature_dim: int
-    input_size: int
-    strides: tuple[int, ...]
-    act: str
-    hidden: tuple[int, ...] | None = None
     _compiled_maps: Callable[..., list[torch.Tensor]] | None = None
+
+    def __init__(
+        self,
+        name: str,
+        input_size: int,
+        strides: tuple[int, ...],
+        act: str = "relu",
+        hidden: tuple[int, ...] | None = None,
+    ):
+        super().__init__()
+        self.name = name
+        self.input_size = input_size
+        self.strides = strides
+        self.act = act
+        self.hidden = hidden
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the pooled feature (B, D) of normalised images (B, 3, H, W); both float32 outside autocast."""
@@ -88,14 +104,38 @@ class Encoder(nn.Module):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let torch.compile make the kernels of every way through the stages; see `torch.compile` for the arguments."""
         # Not bound to this encoder: a copy of it computes with its own weights.
-        self._compiled_maps = torch.compile(type(self)._maps, *args, **kwargs)
+        self._compiled_maps = torch.compile(type(self).compute_maps, *args, **kwargs)
 
     def _forward_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
-        return (self._compiled_maps or type(self)._maps)(self, images, corrupt)
+        return (self._compiled_maps or type(self).compute_maps)(self, images, corrupt)
 
-    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
-        """Return the map of each stage, with `corrupt` applied where stage 3 begins."""
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each of the four stages, with `corrupt` applied where stage 3 begins.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            corrupt: What `tinyedge.encoders.tokens.corrupt_map` applies to the map that stage 3 works on; None leaves
+                it as it is.
+
+        Returns:
+            (B, C_i, H_i, W_i) each; the last one is (B, D, H_4, W_4).
+        """
         raise NotImplementedError
+
+    def last_map(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the map (B, D, H_4, W_4) whose mean over its grid is the feature."""
+        return self.compute_maps(images, None)[-1]
+
+    def fold(self) -> FoldedEncoder:
+        """Return an equal network without batch norms, as it is deployed; the encoder is not changed.
+
+        By default `torch.fx` traces `last_map`, and each batch norm goes into the convolution before it, or becomes a
+        1x1 depthwise convolution where there is none.
+
+        Raises:
+            ConfigError: It cannot be traced or holds a batch norm that cannot be folded: it needs a `fold` of its own.
+        """
+        return FoldedEncoder(fold_batch_norms(self, "last_map"))
 
     def prunable_channels(self) -> tuple[HiddenLayer, ...]:
         """Return the layers whose widths are `hidden`, in its order: those of all blocks that describe one."""
@@ -103,26 +143,3 @@ class Encoder(nn.Module):
             module.hidden_layer(name) for name, module in self.named_modules() if hasattr(module, "hidden_layer")
         )
         return tuple(layer for layer in described if layer is not None)
-
-
-def map_to_tokens(feature_map: torch.Tensor) -> torch.Tensor:
-    """Flatten a map (B, C, H, W) to tokens (B, H*W, C), row-major; channels-last in memory on purpose.
-
-    Channels-last tokens need no transposition in TFLite, whose maps are channels-last already.
-    """
-    B, C, H, W = feature_map.shape
-    return feature_map.permute(0, 2, 3, 1).reshape(B, H * W, C)
-
-
-def tokens_to_map(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Undo `map_to_tokens`: (B, H*W, C) to (B, C, H, W)."""
-    B, _, C = tokens.shape
-    return tokens.reshape(B, height, width, C).permute(0, 3, 1, 2)
-
-
-def corrupt_map(feature_map: torch.Tensor, corrupt: TokenCorruption | None) -> torch.Tensor:
-    """Apply a token corruption to a map (B, C, H, W), cell by cell; None returns the map itself."""
-    if corrupt is None:
-        return feature_map
-    height, width = feature_map.shape[2:]
-    return tokens_to_map(corrupt(map_to_tokens(feature_map)), height, width)

@@ -10,7 +10,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map
+from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.fold import FoldedEncoder, FoldedStages, fold_inverted_residual, fold_stages
+from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
 # Expansion, channels at width 1, blocks, of each row of the paper's table 2.
 ROWS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
@@ -55,6 +57,10 @@ class InvertedResidual(nn.Module):
         out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
         return x + out if self.residual else out
 
+    def fold(self) -> nn.Module:
+        """Return an equal block without batch norms."""
+        return fold_inverted_residual(self.expand, self.depthwise, self.project, self.residual)
+
     def hidden_layer(self, name: str) -> HiddenLayer | None:
         """Describe the expanded channels, None without expansion; `name` is this block's path in its encoder."""
         if isinstance(self.expand, nn.Identity):
@@ -88,12 +94,7 @@ class MobileNetV2(Encoder):
         strides: tuple[int, ...],
         hidden: tuple[int, ...] | None = None,
     ):
-        super().__init__()
-        self.name = name
-        self.input_size = input_size
-        self.strides = strides
-        self.act = "relu6"
-        self.hidden = hidden
+        super().__init__(name, input_size, strides, "relu6", hidden)
         self.feature_dim = HEAD_CHANNELS
         widths = [scaled_channels(channels, width) for channels in (STEM_CHANNELS, *(row[1] for row in ROWS))]
         self.stem = ConvBnRelu6(3, widths[0], 3, strides[0])
@@ -110,13 +111,18 @@ class MobileNetV2(Encoder):
         self.head = ConvBnRelu6(widths[-1], HEAD_CHANNELS, 1)
         self.apply(_initialise)
 
-    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each stage; see `Encoder.compute_maps`."""
         m1 = self.stage1(self.stem(images))
         m2 = self.stage2(m1)
         # Tokens enter stage 3 behind its first block, which sets the resolution.
         m3 = self.stage3[1:](corrupt_map(self.stage3[0](m2), corrupt))
         m4 = self.head(self.stage4(m3))
         return [m1, m2, m3, m4]
+
+    def fold(self) -> FoldedEncoder:
+        """Return an equal network without batch norms; see `Encoder.fold`."""
+        return FoldedEncoder(FoldedStages(fold_stages(self, ("stem", "stage1", "stage2", "stage3", "stage4", "head"))))
 
 
 def _row(

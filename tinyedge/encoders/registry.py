@@ -2,11 +2,14 @@
 
 import difflib
 import importlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from tinyedge.errors import BudgetExceeded, ConfigError
+from tinyedge.plugins import load_installed_plugins, note_registration
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 PARAMETER_BUDGET = 1_000_000
 SMALLEST_INPUT = 8
+
+E = TypeVar("E", bound="Encoder")
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class _Entry:
         strides_by_size: Default strides for inputs up to the given size in pixels, in ascending order.
         acts: What `act` may be.
         deployable: Whether a microcontroller can run it; one that only trains others has no parameter budget.
+        plugin: What registered it, as a run records it; None for tinyedge's own.
     """
 
     build: "str | Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]"
     strides_by_size: tuple[tuple[float, tuple[int, ...]], ...]
     acts: tuple[str, ...]
     deployable: bool = True
+    plugin: str | None = None
 
 
 # The first two keep a grid of 4x4 or more in the last stage and the activations within a microcontroller's SRAM.
@@ -67,14 +74,78 @@ _ENTRIES: dict[str, _Entry] = {
 }
 
 
+def register_encoder(
+    name: str,
+    *,
+    strides: tuple[int, ...] | Mapping[int, tuple[int, ...]],
+    acts: Sequence[str] = ("relu",),
+    deployable: bool = True,
+) -> "Callable[[type[E]], type[E]]":
+    """Make a class an encoder that every command takes by name: a class decorator.
+
+    Args:
+        name: What `--encoder` calls it: lower-case letters, digits, `_` and `-`.
+        strides: The default strides; or those for inputs up to each size in pixels, the last of which then holds for
+            all larger ones too.
+        acts: The activations that it takes.
+        deployable: Whether it is meant for a microcontroller; one that is not only trains others, without a parameter
+            budget.
+
+    Returns:
+        What takes a subclass of `Encoder`, to be called as `Class(name, input_size, strides, act, hidden)`.
+
+    Raises:
+        ConfigError: The name is no name or is taken, or the strides are none.
+    """
+    by_size = dict(sorted(strides.items())) if isinstance(strides, Mapping) else {0: strides}
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise ConfigError(f"an encoder cannot be called {name!r}; use lower-case letters, digits, _ and -")
+    if not by_size or not all(one and set(one) <= {1, 2} for one in by_size.values()):
+        raise ConfigError(f"the strides of {name} are {strides}; give each layer's stride as 1 or 2, such as (2, 1, 2)")
+    limits: list[float] = [*list(by_size)[:-1], float("inf")]
+
+    def register(encoder: "type[E]") -> "type[E]":
+        plugin = note_registration(encoder.__module__)
+        known = _ENTRIES.get(name)
+        if known is not None and known.plugin != plugin:
+            raise ConfigError(f"{plugin} calls an encoder {name}, but there is one already; give it another name")
+        entries = tuple(zip(limits, by_size.values(), strict=True))
+        _ENTRIES[name] = _Entry(partial(encoder, name), entries, tuple(acts), deployable, plugin)
+        return encoder
+
+    return register
+
+
 def encoder_names() -> tuple[str, ...]:
     """Name every encoder that `create_encoder` knows."""
+    load_installed_plugins()
     return tuple(_ENTRIES)
 
 
 def deployable_encoders() -> tuple[str, ...]:
     """Name the encoders that a microcontroller can run; the others only train them."""
-    return tuple(name for name, entry in _ENTRIES.items() if entry.deployable)
+    return tuple(name for name in encoder_names() if _ENTRIES[name].deployable)
+
+
+def encoder_plugin(name: str) -> str | None:
+    """Return the plug-in that an encoder came from, as a run records it; None for tinyedge's own."""
+    return _entry(name).plugin
+
+
+def only_trains_others(name: str) -> bool:
+    """Return whether an encoder is known as one that no microcontroller runs."""
+    entry = _ENTRIES.get(name)
+    return entry is not None and not entry.deployable
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES and name not in encoder_names():
+        close = difflib.get_close_matches(name, _ENTRIES, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(
+            f"unknown encoder {name!r}; {hint}known encoders: {', '.join(_ENTRIES)}; one of your own takes --plugin"
+        )
+    return _ENTRIES[name]
 
 
 def count_parameters(module: "nn.Module") -> int:
@@ -135,11 +206,7 @@ def check_encoder(
     Raises:
         ConfigError: An unknown name, activation or stride, or too small an input.
     """
-    entry = _ENTRIES.get(name)
-    if entry is None:
-        close = difflib.get_close_matches(name, _ENTRIES, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"unknown encoder {name!r}; {hint}known encoders: {', '.join(_ENTRIES)}")
+    entry = _entry(name)
     if input_size < SMALLEST_INPUT:
         raise ConfigError(f"input size {input_size} is below the smallest possible, {SMALLEST_INPUT} pixels")
     default = next(default for limit, default in entry.strides_by_size if input_size <= limit)

@@ -11,7 +11,8 @@ more that code has a 7x7 stem and a max-pool; here two strided 3x3 convolutions 
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map
+from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
 WIDTHS = (64, 128, 256, 512)
 BLOCKS_PER_STAGE = 2
@@ -73,12 +74,7 @@ class ResNet18(Encoder):
         hidden: tuple[int, ...] | None = None,
         stem_padding: int = 1,
     ):
-        super().__init__()
-        self.name = name
-        self.input_size = input_size
-        self.strides = strides
-        self.act = "relu"
-        self.hidden = hidden
+        super().__init__(name, input_size, strides, hidden=hidden)
         self.feature_dim = WIDTHS[-1]
         own = tuple(width for width in WIDTHS for _ in range(BLOCKS_PER_STAGE))
         inner = iter(own if hidden is None else hidden)
@@ -93,7 +89,8 @@ class ResNet18(Encoder):
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.apply(_initialise)
 
-    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each stage; see `Encoder.compute_maps`."""
         m1 = self.stage1(self.stem(images))
         m2 = self.stage2(m1)
         # Tokens enter stage 3 behind its first block, which sets the resolution.

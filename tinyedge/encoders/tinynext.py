@@ -5,13 +5,31 @@ blocks and squeeze-and-excitation blocks. The strides are free here, because the
 32-pixel images need a finer grid than 224-pixel ones.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
+from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.fold import (
+    FoldedAttention,
+    FoldedEncoder,
+    FoldedExcite,
+    FoldedResidual,
+    FoldedStages,
+    FoldedTail,
+    affine,
+    biased_conv,
+    biased_linear,
+    conv_of_affine,
+    depthwise_1x1,
+    fold_inverted_residual,
+    fold_stages,
+    scaled_conv,
+)
+from tinyedge.encoders.tokens import TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "hard_swish": nn.Hardswish}
 
@@ -62,6 +80,10 @@ class MobileBlock(nn.Module):
         out: torch.Tensor = self.project(self.depthwise(self.expand(x)))
         return x + out if self.residual else out
 
+    def fold(self) -> nn.Module:
+        """Return an equal block without batch norms."""
+        return fold_inverted_residual(self.expand, self.depthwise, self.project, self.residual)
+
     def hidden_layer(self, name: str) -> HiddenLayer:
         """Describe the expanded channels; `name` is this block's path in its encoder."""
         return HiddenLayer(
@@ -90,6 +112,15 @@ class LeanAttention(nn.Module):
         mixed = logits.softmax(dim=-1) @ self.value(tokens)  # (B, N, C)
         return tokens_to_map(mixed, x.shape[2], x.shape[3])
 
+    def fold(self, scale: torch.Tensor, shift: torch.Tensor) -> nn.Module:
+        """Return the network `x + self(scale * x + shift)`; both are (C,)."""
+        query = scale[:, None] * self.query.weight.detach().double() * self.scale  # (C, C)
+        value = self.value.weight.detach().double()
+        attention = FoldedAttention(
+            biased_linear(query * scale, query @ shift), biased_linear(value * scale, value @ shift)
+        )
+        return FoldedResidual(attention)
+
 
 class SqueezeExcite(nn.Module):
     """A gate for each channel, computed from the pooled map."""
@@ -104,6 +135,18 @@ class SqueezeExcite(nn.Module):
         """Map (B, C, H, W) to (B, C, H, W), each channel scaled by its gate in [0, 1]."""
         pooled = x.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
         return x * F.hardsigmoid(self.expand(self.reduce(pooled)))
+
+    def fold(self, scale: torch.Tensor, shift: torch.Tensor) -> nn.Module:
+        """Return the network `x + self(scale * x + shift)`; both are (C,)."""
+        conv, norm, activation = self.reduce
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        reduce = conv_of_affine(scaled_conv(conv, *affine(norm)), scale, shift)
+        weight = self.expand.weight.detach().double()
+        # hard-sigmoid(z) is ReLU6(z + 3) / 6.
+        expand = biased_conv(self.expand, weight, weight.new_full((len(weight),), 3.0))
+        six_gates = {"reduce": reduce, "activation": activation, "expand": expand, "gate": nn.ReLU6()}
+        return FoldedExcite(nn.Sequential(OrderedDict(six_gates)), depthwise_1x1(scale / 6, shift / 6))
 
 
 class Mlp(nn.Sequential):
@@ -131,7 +174,7 @@ class MixerBlock(nn.Module):
     With attention as its mixer it is TinyNeXt's Former block, with squeeze-and-excitation its Se block.
     """
 
-    def __init__(self, channels: int, mixer: nn.Module, hidden: int, act: str):
+    def __init__(self, channels: int, mixer: "LeanAttention | SqueezeExcite", hidden: int, act: str):
         super().__init__()
         self.mixer_norm = nn.BatchNorm2d(channels)
         self.mixer = mixer
@@ -145,6 +188,15 @@ class MixerBlock(nn.Module):
         x = x + self.local(x)
         out: torch.Tensor = x + self.mlp(self.mlp_norm(x))
         return out
+
+    def fold(self) -> nn.Sequential:
+        """Return an equal block of `mixer`, `local` and `mlp`, without batch norms."""
+        expand, activation, project = self.mlp
+        assert isinstance(expand, nn.Conv2d)
+        expand = conv_of_affine(expand, *affine(self.mlp_norm))
+        mlp = nn.Sequential(OrderedDict(expand=expand, activation=activation, project=project))
+        mixer = self.mixer.fold(*affine(self.mixer_norm))
+        return nn.Sequential(OrderedDict(mixer=mixer, local=_with_identity(self.local), mlp=FoldedResidual(mlp)))
 
 
 class TinyNext(Encoder):
@@ -169,12 +221,7 @@ class TinyNext(Encoder):
         act: str,
         hidden: tuple[int, ...] | None = None,
     ):
-        super().__init__()
-        self.name = name
-        self.input_size = input_size
-        self.strides = strides
-        self.act = act
-        self.hidden = hidden
+        super().__init__(name, input_size, strides, act, hidden)
         self.feature_dim = config.widths[3]
         w1, w2, w3, w4 = config.widths
         d1, d2, d3, d4 = config.depths
@@ -190,12 +237,33 @@ class TinyNext(Encoder):
         self.norm = nn.BatchNorm2d(w4)
         self.apply(_initialise)
 
-    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each stage; see `Encoder.compute_maps`."""
         m1 = self.stage1(self.stem(images))
         m2 = self.stage2(self.embed1(m1))
         m3 = self.stage3(corrupt_map(self.embed2(m2), corrupt))
         m4 = self.norm(self.stage4(self.embed3(m3)))
         return [m1, m2, m3, m4]
+
+    def fold(self) -> FoldedEncoder:
+        """Return an equal network without batch norms; see `Encoder.fold`. The last MLP is its tail."""
+        stages = ("stem", "stage1", "embed1", "stage2", "embed2", "stage3", "embed3", "stage4")
+        blocks = fold_stages(self, stages)
+        name, last = blocks.popitem()
+        mixer, local, mlp = last.children()
+        assert isinstance(mlp, FoldedResidual)
+        expand, activation, project = mlp.body.children()
+        assert isinstance(project, nn.Conv2d)
+        blocks[name] = nn.Sequential(OrderedDict(mixer=mixer, local=local))
+        tail = FoldedTail(nn.Sequential(expand, activation), project, affine(self.norm))
+        return FoldedEncoder(FoldedStages(blocks), tail)
+
+
+def _with_identity(conv: nn.Conv2d) -> nn.Conv2d:
+    """Return the depthwise convolution `x + conv(x)`."""
+    weight = conv.weight.detach().double().clone()  # (C, 1, K, K)
+    weight[:, 0, weight.shape[2] // 2, weight.shape[3] // 2] += 1
+    return biased_conv(conv, weight, weight.new_zeros(len(weight)))
 
 
 def _own_hidden(config: TinyNextConfig) -> list[int]:

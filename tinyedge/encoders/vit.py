@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, TokenCorruption, map_to_tokens, tokens_to_map
+from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.tinynext import ACTIVATIONS
+from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens, tokens_to_map
 from tinyedge.errors import ConfigError
 
 _STAGES = 4
@@ -81,11 +82,7 @@ class Vit(Encoder):
         depth: int = 6,
         heads: int = 3,
     ):
-        super().__init__()
-        self.name = name
-        self.input_size = input_size
-        self.strides = strides
-        self.act = act
+        super().__init__(name, input_size, strides, act)
         self.feature_dim = width
         patch = math.prod(strides)
         if input_size % patch:
@@ -104,7 +101,8 @@ class Vit(Encoder):
         self.norm = nn.LayerNorm(width)
         self.apply(_initialise)
 
-    def _maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
+        """Return the map of each stage; see `Encoder.compute_maps`."""
         tokens = map_to_tokens(self.patches(images)) + self.position  # (B, N, D)
         t1 = self.stages[0](tokens)
         t2 = self.stages[1](t1)

@@ -1,4 +1,4 @@
-"""ONNX to float TFLite, in a process of its own."""
+"""ONNX to float TFLite by onnx2tf, in a process of its own."""
 
 import os
 import shutil
@@ -8,16 +8,19 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 import tinyedge
 from tinyedge.errors import ModelError
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.reader import read_any_tflite
 
 FLOAT_FILE = "model_float.tflite"
 
+# onnx2tf 2 needs no TensorFlow, and Python 3.12.
+_PROGRAM = "tinyedge.exporter." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
+
 
 class Converter:
-    """TensorFlow in a process of its own, which loads it from the start of the `with` block on.
+    """onnx2tf in a process of its own, which loads it from the start of the `with` block on.
 
     That takes seconds, in which the ONNX file can be made.
     """
@@ -26,7 +29,7 @@ class Converter:
         self._scratch = tempfile.TemporaryDirectory(prefix="tinyedge-export-")
         self._folder = Path(self._scratch.name)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tinyedge.exporter.convert", str(self._folder)],
+            [sys.executable, "-m", _PROGRAM, str(self._folder)],
             cwd=self._folder,
             env=_environment(),
             stdin=subprocess.PIPE,
@@ -43,28 +46,28 @@ class Converter:
             self._process.kill()
         self._scratch.cleanup()
 
-    def convert(self, onnx: Path, samples: np.ndarray, out: Path) -> None:
-        """Convert an ONNX model to float TFLite, once.
+    def convert(self, onnx: Path) -> Graph:
+        """Convert an ONNX model to a float TFLite graph, once.
 
         Args:
             onnx: Batch 1, one image input (1, 3, H, W).
-            samples: (n, H, W, 3) float32, normalised: images for the converter to try the network on.
-            out: The file to write.
+
+        Returns:
+            The graph as the converter wrote it; its input is (1, H, W, 3).
 
         Raises:
             ModelError: The converter gave up.
         """
         shutil.copyfile(onnx, self._folder / "model.onnx")
-        np.save(self._folder / "samples.npy", samples.astype(np.float32))
         _, said = self._process.communicate("convert\n")
         written = self._folder / FLOAT_FILE
         if self._process.returncode != 0 or not written.is_file():
             reason = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no message")
             raise ModelError(
-                f"onnx2tf or TensorFlow could not convert the model (exit code {self._process.returncode}: "
+                f"onnx2tf could not convert the model (exit code {self._process.returncode}: "
                 f"{reason[:300]}); check the versions with `tinyedge doctor`"
             )
-        shutil.copyfile(written, out)
+        return read_any_tflite(written)
 
 
 def _environment() -> dict[str, str]:

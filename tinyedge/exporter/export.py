@@ -21,6 +21,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
+from tinyedge.exporter.canonical import canonical
 from tinyedge.exporter.converter import FLOAT_FILE, Converter
 from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.exporter.layer_names import name_layers
@@ -39,7 +40,6 @@ from tinyedge.exporter.manifest import (
 from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
 from tinyedge.exporter.options import EXPORT_FOLDER, PROBE_FILE, ExportOptions, check_exportable
 from tinyedge.exporter.preprocess import FORMULA, normalise_images
-from tinyedge.exporter.stand_in import convert_with_gelu, has_gelu
 from tinyedge.installation import require
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.gates import DeployableCheck, check_deployable
@@ -67,7 +67,7 @@ FEWEST_CALIBRATION_IMAGES = 16
 _MOST_UNSEEN_IMAGES = 256
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
-_VERSIONED_PACKAGES = ("torch", "onnx", "onnxscript", "onnx2tf", "tensorflow", "onnxruntime")
+_VERSIONED_PACKAGES = ("torch", "onnx", "onnx2tf", "tensorflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -178,15 +178,13 @@ def export_model(
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
-        if has_gelu(network):
-            convert_with_gelu(converter, network, encoder.input_size, output_name, calibration, folder / FLOAT_FILE)
-        else:
-            converter.convert(folder / ONNX_FILE, calibration, folder / FLOAT_FILE)
+        graph = canonical(converter.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
+        (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
         model = folder / options.model_file if options.model_file else None
         choice, precision, qat = None, Precision(), None
         if model is not None:
             announce("activation ranges")
-            graph = read_any_tflite(folder / FLOAT_FILE)
+            graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
             choice = choose_ranges(FloatExecutor(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
             wide = _choose_wide(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")

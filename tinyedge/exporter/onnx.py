@@ -1,4 +1,4 @@
-"""The folded network as ONNX: batch 1, opset 18, nothing in the file but the graph and its weights."""
+"""The folded network as ONNX: batch 1, opset 20, nothing in the file but the graph and its weights."""
 
 import logging
 import warnings
@@ -8,7 +8,7 @@ import torch
 
 from tinyedge.exporter.fold import Deployable
 
-OPSET = 18
+OPSET = 20  # The first with Gelu.
 INPUT_NAME = "image"
 
 
@@ -35,7 +35,7 @@ def export_onnx(network: Deployable, input_size: int, output_name: str, path: Pa
                 (example,),
                 str(path),
                 opset_version=OPSET,
-                dynamo=True,
+                dynamo=False,
                 input_names=[INPUT_NAME],
                 output_names=[output_name],
                 external_data=False,
@@ -44,9 +44,30 @@ def export_onnx(network: Deployable, input_size: int, output_name: str, path: Pa
     finally:
         logger.setLevel(level)
     model = onnx.load(str(path))
+    _inline_constants(model.graph)
     _strip_metadata(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _inline_constants(graph: "onnx.GraphProto") -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Make every constant an initializer that its readers name, where the exporter wrote Constant and Identity."""
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            value = node.attribute[0].t
+        elif node.op_type == "Identity" and node.input[0] in initializers:
+            value = initializers[node.input[0]]
+        else:
+            kept.append(node)
+            continue
+        constant = graph.initializer.add()
+        constant.CopyFrom(value)
+        constant.name = node.output[0]
+        initializers[constant.name] = constant
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _strip_metadata(model: "onnx.ModelProto") -> None:  # type: ignore[name-defined]  # noqa: F821

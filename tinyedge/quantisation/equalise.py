@@ -17,7 +17,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from tinyedge.exporter.fold import Deployable, FoldedAttention, FoldedExcite, FoldedResidual, PooledSum
+from tinyedge.encoders.fold import FoldedAttention, FoldedExcite, FoldedResidual, FoldedStages
+from tinyedge.exporter.fold import Deployable, PooledSum
 
 # 1 makes all ranges equal and leaves the imbalance to the weights; 0 does nothing.
 _STRENGTH = 0.75
@@ -32,9 +33,11 @@ def equalise(network: Deployable, images: torch.Tensor) -> Deployable:
         images: (n, 3, H, W) float32, normalised; the ranges are measured on them.
 
     Returns:
-        A network equal to it up to float32 rounding.
+        A network equal to it up to float32 rounding; the same one where its body does not consist of `FoldedStages`.
     """
     network = copy.deepcopy(network).requires_grad_(False)
+    if not isinstance(network.body, FoldedStages):
+        return network
     parts = list(_parts(network.body))
     ranges = _channel_ranges(parts, images)
     starts = [index for index, part in enumerate(parts) if not isinstance(part, FoldedResidual | FoldedExcite)]

@@ -1,6 +1,5 @@
 """Quantisation after training: ranges from calibration images, then INT8 or 16x8."""
 
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,11 +69,7 @@ def quantise_file(
 ) -> QuantisedFile:
     """Quantise a float .tflite or .onnx file; see `tinyedge.quantise` for the arguments and errors."""
     images = np.asarray(images, np.float32)
-    if model.suffix == ".onnx":
-        with tempfile.TemporaryDirectory(prefix="tinyedge-quantise-") as folder:
-            graph = Model(_converted(model, images, Path(folder))).any_graph()
-    else:
-        graph = Model(model).any_graph()
+    graph = _converted(model) if model.suffix == ".onnx" else Model(model).any_graph()
     if graph.inputs[0].dtype != np.float32:
         raise ModelError(f"{model} takes {graph.inputs[0].dtype} and is quantised already: give a float model")
     wanted = tuple(graph.inputs[0].shape[1:])
@@ -102,9 +97,9 @@ def train_images(run_path: Path, data: str | None = None) -> np.ndarray:
     return normalise_images(dataset.train.images.numpy(), dataset.mean, dataset.std)
 
 
-def _converted(model: Path, images: np.ndarray, folder: Path) -> Path:
+def _converted(model: Path) -> Graph:
+    from tinyedge.exporter.canonical import canonical
     from tinyedge.exporter.converter import Converter
 
     with Converter() as converter:
-        converter.convert(model, images[:FEWEST_IMAGES], folder / "model.tflite")
-    return folder / "model.tflite"
+        return canonical(converter.convert(model), "input", "output")

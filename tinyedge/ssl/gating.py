@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder, HiddenLayer, TokenCorruption
+from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.tokens import TokenCorruption
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import own_rows, world_size
 
@@ -117,9 +118,8 @@ class GatedEncoder(Encoder):
     """
 
     def __init__(self, encoder: Encoder):
-        super().__init__()
-        self.name, self.act, self.hidden = encoder.name, encoder.act, encoder.hidden
-        self.feature_dim, self.input_size, self.strides = encoder.feature_dim, encoder.input_size, encoder.strides
+        super().__init__(encoder.name, encoder.input_size, encoder.strides, encoder.act, encoder.hidden)
+        self.feature_dim = encoder.feature_dim
         self.layers = gateable_layers(encoder)
         self.network = encoder
         self.gates = nn.ModuleList()

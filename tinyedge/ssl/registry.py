@@ -1,11 +1,13 @@
 """The pretraining methods by name, with their defaults; free of torch, so that a name is checked without it."""
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyedge.errors import ConfigError
+from tinyedge.plugins import load_installed_plugins, note_registration
 from tinyedge.ssl.method_options.best import BestOptions
 from tinyedge.ssl.method_options.byol import ByolOptions
 from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from tinyedge.ssl.teacher import Teacher
 
 
+M = TypeVar("M", bound="PretrainingMethod")
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A method without options."""
+
+
 @dataclass(frozen=True)
 class MethodEntry:
     """How to build a method, and what suits it.
@@ -39,6 +49,7 @@ class MethodEntry:
         augment: Augmentation preset of its views.
         lr_per_256: Peak learning rate for 256 images a step.
         needs_teacher: Whether it distils a frozen teacher.
+        plugin: What registered it, as a run records it; None for tinyedge's own.
     """
 
     build: "str | Callable[..., PretrainingMethod]"
@@ -47,6 +58,7 @@ class MethodEntry:
     augment: str = "weak"
     lr_per_256: float = 5e-4
     needs_teacher: bool = False
+    plugin: str | None = None
 
 
 _ENTRIES: dict[str, MethodEntry] = {
@@ -90,8 +102,49 @@ _ENTRIES: dict[str, MethodEntry] = {
 }
 
 
+def register_method(
+    name: str,
+    *,
+    options: type = NoOptions,
+    augment: str = "strong",
+    lr_per_256: float = 3e-3,
+    needs_teacher: bool = False,
+) -> "Callable[[type[M]], type[M]]":
+    """Make a class a pretraining method that every command takes by name: a class decorator.
+
+    Args:
+        name: What `--method` calls it: lower-case letters, digits, `_` and `-`.
+        options: Frozen dataclass of what `--option KEY=VALUE` sets.
+        augment: Augmentation preset of its views, see `tinyedge.training.views`.
+        lr_per_256: Peak learning rate for 256 images a step.
+        needs_teacher: Whether it distils a frozen teacher.
+
+    Returns:
+        What takes a subclass of `PretrainingMethod`, to be called as `Class(encoder, options)`, with the teacher as a
+        third argument if it needs one.
+
+    Raises:
+        ConfigError: The name is no name or is taken, or `options` is no dataclass.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise ConfigError(f"a method cannot be called {name!r}; use lower-case letters, digits, _ and -")
+    if not is_dataclass(options):
+        raise ConfigError(f"the options of {name} are {options!r}; give a frozen dataclass")
+
+    def register(method: "type[M]") -> "type[M]":
+        plugin = note_registration(method.__module__)
+        known = _ENTRIES.get(name)
+        if known is not None and known.plugin != plugin:
+            raise ConfigError(f"{plugin} calls a method {name}, but there is one already; give it another name")
+        _ENTRIES[name] = MethodEntry(method, options, {}, augment, lr_per_256, needs_teacher, plugin)
+        return method
+
+    return register
+
+
 def method_names() -> tuple[str, ...]:
     """Name every method that `create_method` knows."""
+    load_installed_plugins()
     return tuple(_ENTRIES)
 
 
@@ -101,8 +154,8 @@ def method_entry(name: str) -> MethodEntry:
     Raises:
         ConfigError: An unknown name, with the closest match.
     """
-    if name not in _ENTRIES:
-        raise ConfigError(unknown_name("method", name, _ENTRIES))
+    if name not in _ENTRIES and name not in method_names():
+        raise ConfigError(f"{unknown_name('method', name, _ENTRIES)}; one of your own takes --plugin")
     return _ENTRIES[name]
 
 

@@ -20,6 +20,8 @@ PLACEMENT_KEYS = frozenset(
         "checkpoint_every_s",
         "checkpoint_every_steps",
         "compile",
+        "encoder_plugin",
+        "method_plugin",
     }
 )
 
@@ -72,6 +74,9 @@ class TrainConfig:
         log_every_steps: Steps between two lines of `metrics.jsonl`; shorter for runs of few steps.
         checkpoint_every_s: Seconds between two checkpoints; the last step writes one too.
         checkpoint_every_steps: Steps between two checkpoints beside those; 0 for none.
+        encoder_plugin: The plug-in that the encoder came from, its file or module; training writes it, and what reads
+            the run again wants it named with --plugin (`tinyedge.plugins`).
+        method_plugin: The same of the method.
         method_options: Options of the method; checked and completed by `tinyedge.ssl.registry.method_options`.
     """
 
@@ -105,6 +110,8 @@ class TrainConfig:
     log_every_steps: int = 50
     checkpoint_every_s: float = 60.0
     checkpoint_every_steps: int = 0
+    encoder_plugin: str | None = None
+    method_plugin: str | None = None
     method_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -182,6 +189,8 @@ class TrainOptions(TypedDict, total=False):
     log_every_steps: int
     checkpoint_every_s: float
     checkpoint_every_steps: int
+    encoder_plugin: str | None
+    method_plugin: str | None
     method_options: Mapping[str, Any]
 
 

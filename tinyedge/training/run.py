@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinyedge.data.registry import check_dataset, load_dataset
 from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.plugins import require_plugin
 from tinyedge.training.config import TrainConfig, load_config
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class Run:
 
         Raises:
             CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
+            ConfigError: The encoder came from a plug-in that is not loaded.
         """
+        require_plugin(self.config.encoder_plugin, self.path)
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 

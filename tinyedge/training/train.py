@@ -16,8 +16,9 @@ from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.data.registry import dataset_names, is_shard_pattern, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import create_encoder
+from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import ConfigError
+from tinyedge.plugins import require_plugin
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
@@ -65,6 +66,8 @@ def train(
             checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
+    for plugin in (config.encoder_plugin, config.method_plugin):
+        require_plugin(plugin, out)
     options = method_options(config.method, config.method_options)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
@@ -149,6 +152,8 @@ def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teache
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,
+        encoder_plugin=encoder_plugin(config.encoder),
+        method_plugin=entry.plugin,
         augment=config.augment or entry.augment,
         batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
         lr_per_256=config.lr_per_256 or entry.lr_per_256,
@@ -222,6 +227,13 @@ def _save_recalibrated(
 
 def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:
     """Write a method's further encoder as a run of its own, which probe, export and bench take as any other."""
-    branch = replace(config, encoder=encoder.name, strides=encoder.strides, act=encoder.act, hidden=encoder.hidden)
+    branch = replace(
+        config,
+        encoder=encoder.name,
+        strides=encoder.strides,
+        act=encoder.act,
+        hidden=encoder.hidden,
+        encoder_plugin=encoder_plugin(encoder.name),
+    )
     branch.save(out / CONFIG_FILE)
     _save_recalibrated(encoder, dataset, branch, config.bn_recalibration_batches, device, out / ENCODER_FILE)

@@ -1,0 +1,29 @@
+"""ONNX to float TFLite without TensorFlow; runs as a program of its own, `python -m ...convert_direct FOLDER`.
+
+onnx2tf 2 writes the TFLite file itself. It prints, and it writes more files than it is asked for: in a process of its
+own both are harmless. FOLDER holds `model.onnx` as soon as a line comes in on standard input; until then the packages
+are loaded. It receives `model_float.tflite`.
+"""
+
+import sys
+from pathlib import Path
+
+
+def convert(folder: Path) -> None:
+    """Convert `folder/model.onnx` as soon as it is there."""
+    import onnx2tf.onnx2tf as converter  # Loaded while there is time.
+
+    if not sys.stdin.readline():  # Whoever wanted a conversion is gone.
+        return
+    converter.convert(
+        input_onnx_file_path=str(folder / "model.onnx"),
+        output_folder_path=str(folder / "onnx2tf"),
+        not_use_onnxsim=True,
+        disable_strict_mode=True,  # It compares dummy inferences; the parity gate compares real ones.
+        non_verbose=True,
+    )
+    (folder / "onnx2tf" / "model_float32.tflite").rename(folder / "model_float.tflite")
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[1]).resolve())

@@ -13,6 +13,7 @@ from firmware.named_model import model_flags
 
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.compiler.emit.emitter import emit
+from tinyedge.compiler.emit.model_card import read_card
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 from tinyedge.firmware.sources import firmware_root
@@ -37,7 +38,10 @@ def model(tmp_path_factory) -> Path:
     """A published model as C, its constants shortened: an analyser learns nothing from 764,468 of them."""
     folder = tmp_path_factory.mktemp("model")
     board = load_board("mps2_an386")
-    emit(compile_graph(read_tflite(ZOO_MODEL), CompileOptions(board.instruction_set)), MODEL, folder)
+    graph = read_tflite(ZOO_MODEL)
+    card = read_card(ZOO_MODEL, graph)
+    assert card is not None
+    emit(compile_graph(graph, CompileOptions(board.instruction_set)), MODEL, folder, card)
     source = folder / f"{MODEL}_model.c"
     text = re.sub(r"(\[\d+\] = \{)[-\w,\s]{400,}(\};)", r"\g<1>1\2", source.read_text())
     assert len(text) < 200_000

@@ -8,6 +8,7 @@ from typing import Any
 from tinyedge.compiler.emit.emitter import program_files
 from tinyedge.compiler.emit.library_folder import ModelRecord, put_model
 from tinyedge.compiler.emit.library_layout import model_files
+from tinyedge.compiler.emit.model_card import read_card
 from tinyedge.compiler.emit.names import check_name, default_name
 from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.options import CompileOptions
@@ -85,18 +86,20 @@ def compile_model(
     model = open_model(model)
     name = name or default_name(model.path.stem)
     graph = model.graph()
+    card = read_card(model.path, graph)
     operators_before = graph.histogram()
     program = compile_graph(graph, options)
-    sources = {PurePosixPath("src", path): content for path, content in program_files(program, name).items()}
+    files = program_files(program, name, card)
+    sources = {PurePosixPath("src", path): content for path, content in files.items()}
     record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, ())
-    files, foreign = put_model(Path(directory), name, record, sources | model_files(program, name))
+    sizes, foreign = put_model(Path(directory), name, record, sources | model_files(program, name))
     return CompileReport(
         model=model.path,
         sha256=graph.sha256,
         name=name,
         directory=Path(directory),
         instruction_set=options.instruction_set,
-        files=files,
+        files=sizes,
         foreign=foreign,
         seconds=time.perf_counter() - started,
         cascades=program.cascades(),

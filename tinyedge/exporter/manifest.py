@@ -210,6 +210,23 @@ def read_manifest(directory: Path) -> ExportManifest:
         raise ModelError(f"{path} is damaged ({error}); {advice} again") from error
 
 
+def manifest_of(model: Path, sha256: str) -> ExportManifest | None:
+    """Return the manifest beside a .tflite file; None where there is none, or it does not tell of this file.
+
+    Args:
+        model: The file.
+        sha256: Of its content.
+
+    Raises:
+        ModelError: There is a manifest, and it is damaged or of another schema.
+    """
+    if not (model.parent / MANIFEST_FILE).is_file():
+        return None
+    manifest = read_manifest(model.parent)
+    record = manifest.files.get(model.name)
+    return manifest if record is not None and record.sha256 == sha256 else None
+
+
 def _tensor_spec(content: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**content, "shape": tuple(content["shape"])})
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.errors import ModelError
+from tinyedge.exporter.manifest import manifest_of
+from tinyedge.exporter.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
 _PIXEL_ZERO_POINT = -128
@@ -97,14 +99,8 @@ def _check_shapes(model: Path, graph: Graph, benchmark: Benchmark, mlperf_id: st
 
 def _pixel_table(model: Path, graph: Graph) -> np.ndarray | None:
     """(3, 256) int8 of the export that this file is of; None where it is of none."""
-    from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
-    from tinyedge.exporter.preprocess import input_table
-
-    if not (model.parent / MANIFEST_FILE).is_file():
-        return None
-    manifest = read_manifest(model.parent)
-    record = manifest.files.get(model.name)
-    return input_table(manifest) if record is not None and record.sha256 == graph.sha256 else None
+    manifest = manifest_of(model, graph.sha256)
+    return None if manifest is None else input_table(manifest)
 
 
 def _header(table: np.ndarray) -> str:

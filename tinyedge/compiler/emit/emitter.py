@@ -8,36 +8,39 @@ from pathlib import Path, PurePosixPath
 
 from tinyedge.compiler.emit.header import model_header
 from tinyedge.compiler.emit.kernel_sources import kernel_sources
+from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.emit.source import model_source
 from tinyedge.compiler.program import Program
 
 
-def emit(program: Program, name: str, directory: Path) -> None:
+def emit(program: Program, name: str, directory: Path, card: ModelCard | None = None) -> None:
     """Write a program as C sources over what is there.
 
     Args:
         program: What to print.
         name: What it is called in C, see `tinyedge.compiler.emit.names`.
         directory: Is created where it does not exist.
+        card: What the caller has to know beside the tensors, where that is known.
 
     Raises:
         UnsupportedOpError: A kernel that the program calls has no source.
     """
-    for path, content in program_files(program, name).items():
+    for path, content in program_files(program, name, card).items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(content)
 
 
-def program_files(program: Program, name: str) -> dict[PurePosixPath, bytes]:
+def program_files(program: Program, name: str, card: ModelCard | None = None) -> dict[PurePosixPath, bytes]:
     """Return the C sources of a program by their paths.
 
     Args:
         program: As for `emit`.
         name: As for `emit`.
+        card: As for `emit`.
 
     Raises:
         UnsupportedOpError: As for `emit`.
     """
-    files = {f"{name}_model.h": model_header(program, name), f"{name}_model.c": model_source(program, name)}
+    files = {f"{name}_model.h": model_header(program, name, card), f"{name}_model.c": model_source(program, name, card)}
     kernels = {PurePosixPath("kernels", path.name): path.read_bytes() for path in kernel_sources(program)}
     return {PurePosixPath(path): text.encode() for path, text in files.items()} | kernels

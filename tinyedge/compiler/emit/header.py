@@ -1,6 +1,7 @@
 """Prints NAME_model.h: the functions of a compiled model, and what a program has to know of it."""
 
 from tinyedge.compiler.emit.c_text import banner, comment_safe, float_literal, literal
+from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.program import Program
 from tinyedge.tflite.graph import Tensor
 
@@ -8,10 +9,14 @@ ARENA_ALIGNMENT = 8
 """Bytes: what the kernels' widest access, of 64 bits, asks of the arena's begin."""
 
 _IMAGE_RANK = 4
+_NO_CARD = """\
+/* Names of classes and the preprocessing of images come from the export.json of `tinyedge export` beside the .tflite
+ * file, and there was none of this file. */
+"""
 
 
-def model_header(program: Program, name: str) -> str:
-    """Return the header of a program that is called `name` in C."""
+def model_header(program: Program, name: str, card: ModelCard | None) -> str:
+    """Return the header of a program that is called `name` in C; without a card it knows neither classes nor pixels."""
     upper = name.upper()
     layers = " \\\n".join(
         f'    LAYER("{call.name}", "{comment_safe(call.op)}", "{call.function}", {call.macs}u)'
@@ -47,10 +52,9 @@ extern "C" {{
  * the batch of 1; four of them are (1, HEIGHT, WIDTH, CHANNELS). */
 {tensor_macros(f"{upper}_INPUT", program.input)}\
 {tensor_macros(f"{upper}_OUTPUT", program.output)}
-/* LAYER(name, operator, kernel, multiply-accumulates) for each layer in execution order. */
 #define {upper}_LAYER_COUNT {len(program.calls)}
-#define {upper}_LAYERS(LAYER) \\
-{layers}
+
+{_NO_CARD if card is None else _card_macros(card, upper)}\
 
 #ifdef {upper}_ARENA_EXTERNAL /* Define it for {name}_model.c and for what includes this header. */
 
@@ -85,7 +89,12 @@ te_status {name}_invoke(void);
 /** {upper}_OUTPUT_BYTES values, valid until the next inference; NULL without an arena. */
 const int8_t *{name}_output(void);
 
+{"" if card is None else _card_declarations(card, name)}\
 #ifdef TE_PROFILE /* Define it for {name}_model.c too. */
+/* LAYER(name, operator, kernel, multiply-accumulates) for each layer in execution order. */
+#define {upper}_LAYERS(LAYER) \\
+{layers}
+
 /** Runs one inference and tells of each layer.
  *  @param hook     Called after each layer with its index, after each stripe of a layer that runs a stripe of rows at a
  *                  time; NULL for none.
@@ -116,3 +125,32 @@ def tensor_macros(prefix: str, tensor: Tensor) -> str:
     if len(tensor.shape) == _IMAGE_RANK:
         macros |= dict(zip(("HEIGHT", "WIDTH", "CHANNELS"), map(str, tensor.shape[1:]), strict=True))
     return "".join(f"#define {prefix}_{key} {value}\n" for key, value in macros.items())
+
+
+def _card_macros(card: ModelCard, upper: str) -> str:
+    classes = f"#define {upper}_CLASS_COUNT {len(card.classes)}\n" if card.classes else ""
+    mean, std = (", ".join(map(float_literal, values)) for values in (card.mean, card.std))
+    return f"""\
+{classes}\
+/* Mean and standard deviation of each channel, red first, of the training images scaled to [0, 1]. */
+#define {upper}_INPUT_MEAN {{{mean}}}
+#define {upper}_INPUT_STD {{{std}}}
+"""
+
+
+def _card_declarations(card: ModelCard, name: str) -> str:
+    upper = name.upper()
+    classes = f"""\
+/** The class of each output value; the largest value is the likeliest. */
+extern const char *const {name}_class_names[{upper}_CLASS_COUNT];
+
+"""
+    return f"""\
+{classes if card.classes else ""}\
+/** Turns an image into the model's input, by a table that holds for each pixel value p of a channel
+ *  floor((p / 255 - MEAN) / STD / SCALE + 0.5) + ZERO_POINT, limited to [-128, 127]; no floating point here.
+ *  @param pixels  ({upper}_INPUT_HEIGHT, {upper}_INPUT_WIDTH, 3): rows from the top, red, green, blue of each pixel.
+ *  @param input   {upper}_INPUT_BYTES values: {name}_input(), or what is copied there. May be where the pixels are. */
+void {name}_quantise_pixels(const uint8_t *pixels, int8_t *input);
+
+"""

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tinyedge.compiler.cascade import Cascade
-from tinyedge.compiler.emit.c_text import array, banner, comment_safe, literal
+from tinyedge.compiler.emit.c_text import array, banner, comment_safe, lines, literal, string
+from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.program import Program, constant_key
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Tensor
 
 
-def model_source(program: Program, name: str) -> str:
-    """Return the C of a program that is called `name` in C; it includes NAME_model.h."""
+def model_source(program: Program, name: str, card: ModelCard | None) -> str:
+    """Return the C of a program that is called `name` in C; it includes NAME_model.h, made with the same card."""
     cascades = any(isinstance(step, Cascade) for step in program.steps)
     return "".join(
         [
@@ -27,6 +28,7 @@ def model_source(program: Program, name: str) -> str:
             *_cascades(program),
             _run(program),
             _interface(program, name),
+            "" if card is None else _card(card, name),
         ]
     )
 
@@ -65,22 +67,22 @@ static union memory arena {upper}_ARENA_ATTRIBUTE;
 
 def _plan_table(program: Program) -> str:
     plan = program.plan
-    lines = [
+    rows = [
         "/* Arena plan: each tensor lives from the layer that writes it to the last that reads it (-1: the input). An",
         " * output may lie over an input that its layer is the last to read.",
         " *",
         f" * {'offset':>8} {'bytes':>8} {'from':>5} {'to':>5}  tensor",
     ]
-    lines += [
+    rows += [
         f" * {tensor.offset:>8} {tensor.bytes:>8} {tensor.first:>5} {tensor.last:>5}  "
         f"{comment_safe(tensor.name.rsplit(';', 1)[-1])}"
         for tensor in plan.tensors
     ]
-    lines += [
+    rows += [
         " *",
         f" * {plan.arena_bytes} bytes in all; no plan of these layers needs less than {plan.lower_bound_bytes}. */",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(rows) + "\n"
 
 
 def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
@@ -189,11 +191,11 @@ def _as_values(pointer: str, tensor: Tensor, constant: str = "") -> str:
 def _run(program: Program) -> str:
     """The function that calls the kernels one after the other."""
     offsets = program.plan.offsets
-    lines = []
+    calls = []
     layer = 0
     for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
         if isinstance(step, Cascade):
-            lines.append(f"    cascade_{layer}(hook, context);")
+            calls.append(f"    cascade_{layer}(hook, context);")
             layer += len(step.calls)
             continue
         inputs = ", ".join(_address(tensor, offsets) for tensor in step.inputs)
@@ -201,12 +203,12 @@ def _run(program: Program) -> str:
             inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
         work = "NULL" if scratch is None else f"ARENA->bytes + {scratch}"
         arguments = [f"&layer_{layer}", inputs, _address(step.output, offsets), work]
-        lines.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
-        lines.append(f"    {step.function}({', '.join(arguments)});")
-        lines.append(f"    layer_done(hook, context, {layer});")
+        calls.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
+        calls.append(f"    {step.function}({', '.join(arguments)});")
+        calls.append(f"    layer_done(hook, context, {layer});")
         layer += 1
-    calls = "\n".join(lines)
-    return f"static void run(layer_hook hook, void *context) {{\n{calls}\n}}\n\n"
+    body = "\n".join(calls)
+    return f"static void run(layer_hook hook, void *context) {{\n{body}\n}}\n\n"
 
 
 def _address(tensor: Tensor, offsets: dict[Tensor, int]) -> str:
@@ -263,4 +265,24 @@ te_status {name}_invoke_profiled(layer_hook hook, void *context) {{
     return TE_OK;
 }}
 #endif
+"""
+
+
+def _card(card: ModelCard, name: str) -> str:
+    """The names of the classes, and the preprocessing."""
+    upper = name.upper()
+    names = f"""
+const char *const {name}_class_names[{upper}_CLASS_COUNT] = {{
+{lines(map(string, card.classes))}}};
+"""
+    return f"""\
+{names if card.classes else ""}
+{array("pixel_values", card.pixel_values)}\
+void {name}_quantise_pixels(const uint8_t *pixels, int8_t *input) {{
+    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i += 3) {{
+        for (int32_t channel = 0; channel < 3; ++channel) {{
+            input[i + channel] = pixel_values[256 * channel + pixels[i + channel]];
+        }}
+    }}
+}}
 """

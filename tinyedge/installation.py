@@ -24,12 +24,12 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "flash": ("pyocd",),
     "bench": ("ai-edge-litert", "onnxruntime", *(("tflite-micro",) if _WITH_TFLITE_MICRO else ())),
     "train": (
-        *("lightning", "matplotlib", "pillow", "safetensors", "scikit-learn"),
+        *("matplotlib", "pillow", "safetensors", "scikit-learn"),
         *("timm", "torch", "torchvision", "webdataset"),
     ),
     # Besides those of "train", which it includes.
     "export": (
-        *("ai-edge-litert", "onnx", "onnx2tf", "onnxruntime", "onnxscript"),
+        *("ai-edge-litert", "onnx", "onnx2tf", "onnxruntime"),
         *(("tensorflow", "tf-keras") if _WITH_TENSORFLOW else ()),
     ),
 }

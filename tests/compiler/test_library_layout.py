@@ -86,6 +86,52 @@ def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(fold
     subprocess.run(["g++", *flags, "-x", "c++", "-c", sketch, "-o", tmp_path / "sketch.o"], check=True)
 
 
+# What ESP-IDF's build system does with a component, no more.
+ESP_IDF = """\
+cmake_minimum_required(VERSION 3.16)
+project(stub C)
+set(ESP_PLATFORM 1)
+function(idf_component_register)
+  cmake_parse_arguments(component "" "" "SRCS;SRC_DIRS;INCLUDE_DIRS" ${{ARGN}})
+  foreach(folder IN LISTS component_SRC_DIRS)
+    file(GLOB found "${{CMAKE_CURRENT_SOURCE_DIR}}/${{folder}}/*.c")
+    list(APPEND component_SRCS ${{found}})
+  endforeach()
+  get_filename_component(name "${{CMAKE_CURRENT_SOURCE_DIR}}" NAME)
+  add_library(${{name}} STATIC ${{component_SRCS}})
+  target_include_directories(${{name}} PUBLIC ${{component_INCLUDE_DIRS}})
+  set(COMPONENT_LIB ${{name}} PARENT_SCOPE)
+endfunction()
+add_subdirectory({folder} models)
+add_subdirectory({folder}/examples/ic/esp_idf/main main)
+target_link_libraries(main PRIVATE c)
+add_executable(program start.c)
+target_link_libraries(program PRIVATE main)
+"""
+
+
+def test_the_esp_idf_component_and_its_example_build(folder: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(ESP_IDF.format(folder=folder))
+    (tmp_path / "start.c").write_text("void app_main(void);\nint main(void) { app_main(); return 0; }\n")
+    build = tmp_path / "build"
+    subprocess.run(["cmake", "-G", "Ninja", "-S", tmp_path, "-B", build], check=True, capture_output=True)
+    subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
+    printed = subprocess.run([build / "program"], check=True, capture_output=True, text=True).stdout
+    source = read_tflite(model).inputs[0]
+    assert source.quantisation is not None
+    zeros = np.full((1, *source.shape[1:]), source.quantisation.zero_point, np.int8)
+    assert [int(line) for line in printed.split()] == TflmRuntime(model).run(zeros).reshape(-1).tolist()
+
+
+def test_the_esp_idf_component_has_a_version_that_its_manager_takes(folder: Path) -> None:
+    manifest = yaml.safe_load((folder / "idf_component.yml").read_text())
+    assert re.fullmatch(r"\d+\.\d+\.\d+", manifest["version"])
+    assert manifest["dependencies"] == {"idf": ">=5.0"}
+    # Its tools read the lists of a component without a project, and know no targets then.
+    listed = (folder / "CMakeLists.txt").read_text()
+    assert listed.index("idf_component_register") < listed.index("project(")
+
+
 def test_no_placeholder_is_left(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():

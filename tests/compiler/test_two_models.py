@@ -1,5 +1,6 @@
 """Two models in one program, from one folder: each gives TFLite Micro's bits, on this machine and on a Cortex-M4."""
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from machines.case_programs import CaseEntry, run_entries
 
 from tinyedge.compiler.compile import CompileReport, compile_model
 from tinyedge.compiler.options import CompileOptions
+from tinyedge.firmware.sources import firmware_root
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 
@@ -147,6 +149,24 @@ def test_a_program_that_knows_nothing_of_the_callers_arena_does_not_link(pair: P
     done = build_external(pair, tmp_path, main, [])
     assert done.returncode != 0
     assert "undefined reference to `image_init'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ([], "several models in .*, image_model.h and mixed_model.h: give the NAME of one with -DMODEL="),
+        (["-DMODEL=vww"], "no model in .*src'"),
+        (["-DMODEL=mixed"], ""),
+    ],
+)
+def test_the_firmware_asks_which_model(pair: Pair, tmp_path: Path, choice: list[str], said: str) -> None:
+    emulated_machine("mps2_an386")  # Skips the test where its compiler is not installed.
+    root = firmware_root()
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={root / 'cmake' / 'arm-none-eabi.cmake'}"
+    command = ["cmake", "-G", "Ninja", "-S", root, "-B", tmp_path, toolchain, f"-DMODEL_DIR={pair.folder / 'src'}"]
+    done = subprocess.run([*command, "-DBOARD=mps2_an386", *choice], check=False, capture_output=True, text=True)
+    assert (done.returncode == 0) == (said == ""), done.stderr
+    assert re.search(said, " ".join(done.stderr.split()))
 
 
 CMAKE = """\

@@ -1,9 +1,11 @@
 """`tinyedge.compile`: a full-INT8 model as C99 for any project."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.boards.board import load_board
 from tinyedge.exporter.model_path import resolve_model
 
 if TYPE_CHECKING:
@@ -14,7 +16,9 @@ def compile(
     model: Path | str,
     out: Path | str,
     *,
-    instruction_set: str = "portable",
+    name: str | None = None,
+    board: Path | str | None = None,
+    instruction_set: str | None = None,
     without: Sequence[str] = (),
     cascade: str = "auto",
 ) -> "CompileReport":
@@ -22,18 +26,28 @@ def compile(
 
     Args:
         model: A full-INT8 .tflite file, or a run directory with an export.
-        out: Folder for the C sources.
-        instruction_set: `portable` for any processor; `dsp` for Cortex-M4, M7 and M33; `mve` for M55 and M85.
+        out: Folder for the C sources. Its other models stay, and so does what is not tinyedge's.
+        name: What the model is called in C: "ic" gives ic_model.h and ic_invoke(). None: as the file.
+        board: A board's name or .toml file: the header then tells the stack of an inference there, found with the cross
+            compiler. None: it does not.
+        instruction_set: `portable` for any processor; `dsp` for Cortex-M4, M7 and M33; `mve` for M55 and M85. None: the
+            board's, or `portable` without a board.
         without: Names of passes to leave out.
         cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 3 % more
             instructions at most, `always` or `never`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `out` holds something else, or there is no such instruction set, pass or cascade.
+        ConfigError: A file in `out` is in the way, or there is no such name, board, instruction set, pass or cascade.
+        ToolMissing: The cross compiler is not installed, and a board was given.
+        TargetError: The model does not compile for the board's processor.
     """
     file = resolve_model(Path(model))
     from tinyedge.compiler.compile import compile_model
     from tinyedge.compiler.options import CompileOptions
+    from tinyedge.firmware.model_stack import model_stack
 
-    return compile_model(file, Path(out), CompileOptions(instruction_set, tuple(without), cascade))
+    target = None if board is None else load_board(board)
+    chosen = instruction_set or ("portable" if target is None else target.instruction_set)
+    options = CompileOptions(chosen, tuple(without), cascade)
+    return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))

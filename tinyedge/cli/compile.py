@@ -15,8 +15,13 @@ def compile(
     name: str = typer.Option(
         None, "--name", help="What the model is called in C: ic gives ic_model.h, ic_invoke(). Default: as the file."
     ),
+    board: str = typer.Option(
+        None, "--board", help="Find the stack of an inference on a board, with the cross compiler, and tell it in C."
+    ),
     instruction_set: str = typer.Option(
-        "portable", "--instruction-set", help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85."
+        None,
+        "--instruction-set",
+        help="portable: any processor; dsp: Cortex-M4, M7, M33; mve: M55, M85. Default: the board's, or portable.",
     ),
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
     cascade: str = CASCADE,
@@ -28,23 +33,37 @@ def compile(
     from rich.console import Console
     from rich.table import Table
 
-    from tinyedge.compiler.compile import compile_model
-    from tinyedge.compiler.options import CompileOptions
+    from tinyedge.api.compile import compile as compile_to_c
     from tinyedge.installation import package_missing
     from tinyedge.plots.memory import plot_plan
 
     if plan is not None and find_spec("matplotlib") is None:
         raise package_missing("matplotlib")
-    options = CompileOptions(instruction_set, tuple(without), chosen_cascade(cascade, patch))
-    report = compile_model(model, out, options, name)
+    report = compile_to_c(
+        model,
+        out,
+        name=name,
+        board=board,
+        instruction_set=instruction_set,
+        without=without,
+        cascade=chosen_cascade(cascade, patch),
+    )
     if plan is not None:
         plot_plan(report.plan, model.name, plan)
     if json:
         typer.echo(json_module.dumps(report.to_json(), indent=2))
         return
     console = Console()
-    for path, size in report.files.items():
+    shown = {path: size for path, size in report.files.items() if path.startswith(f"src/{report.name}_model.")}
+    kernels = [size for path, size in report.files.items() if path.startswith("src/kernels/")]
+    for path, size in shown.items():
         console.print(f"{report.directory / path}  {size:,} bytes", highlight=False, soft_wrap=True)
+    console.print(
+        f"{report.directory / 'src' / 'kernels'}/  {sum(kernels):,} bytes in {len(kernels)} files, "
+        "and what CMake, Zephyr, ESP-IDF and Arduino ask for",
+        highlight=False,
+        soft_wrap=True,
+    )
     if report.foreign:
         console.print(f"left as they are: {', '.join(report.foreign)}", highlight=False, soft_wrap=True, markup=False)
     operators = Table("operator", "in the model", "to run", title=f"{report.model.name} in {report.seconds:.2f} s")
@@ -56,6 +75,8 @@ def compile(
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
     for first, last, rows in report.cascades:
         costs.add_row(f"layers {first} to {last}", f"{rows} rows at a time")
+    if report.stack_bytes is not None:
+        costs.add_row("stack", f"{report.stack_bytes:,} bytes on {board}")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")

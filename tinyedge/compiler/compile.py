@@ -1,11 +1,13 @@
 """`tinyedge compile` as a function: a model file in, a folder of C out."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyedge.compiler.emit.emitter import program_files
+from tinyedge.compiler.emit.header import ModelStack
 from tinyedge.compiler.emit.library_folder import ModelRecord, put_model
 from tinyedge.compiler.emit.library_layout import model_files
 from tinyedge.compiler.emit.model_card import read_card
@@ -33,6 +35,7 @@ class CompileReport:
         plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
         lower_bound_bytes: No plan of the arena needs less.
+        stack_bytes: What an inference takes of the stack at most; None where that was not asked for.
         constant_bytes: Read-only data of all layers.
         macs: Multiply-accumulates of one inference.
         parameters: Weights and biases.
@@ -52,6 +55,7 @@ class CompileReport:
     plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
+    stack_bytes: int | None
     constant_bytes: int
     macs: int
     parameters: int
@@ -65,7 +69,11 @@ class CompileReport:
 
 
 def compile_model(
-    model: Path | Model, directory: Path, options: CompileOptions = CompileOptions(), name: str | None = None
+    model: Path | Model,
+    directory: Path,
+    options: CompileOptions = CompileOptions(),
+    name: str | None = None,
+    stack_of: Callable[[Mapping[PurePosixPath, bytes], str], ModelStack] | None = None,
 ) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
@@ -75,6 +83,7 @@ def compile_model(
             replaced, see `tinyedge.compiler.emit.library_folder`.
         options: How to compile it.
         name: What the model is called in C; None: as the file, see `tinyedge.compiler.emit.names.default_name`.
+        stack_of: Finds what an inference takes of the stack, from the C sources and the name; None: that is not told.
 
     Raises:
         ModelError: The model cannot be read or compiled.
@@ -90,6 +99,10 @@ def compile_model(
     operators_before = graph.histogram()
     program = compile_graph(graph, options)
     files = program_files(program, name, card)
+    stack = None
+    if stack_of is not None:
+        stack = stack_of(files, name)
+        files = program_files(program, name, card, stack)
     sources = {PurePosixPath("src", path): content for path, content in files.items()}
     record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, ())
     sizes, foreign = put_model(Path(directory), name, record, sources | model_files(program, name))
@@ -106,6 +119,7 @@ def compile_model(
         plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,
+        stack_bytes=None if stack is None else stack.bytes,
         constant_bytes=program.constant_bytes,
         macs=program.macs,
         parameters=program.parameters,

@@ -98,7 +98,9 @@ class _Function:
     unknown: str = ""
 
 
-def worst_case_stack(build: Path, elf: Path, gcc: Path, has_float: bool) -> StackReport:
+def worst_case_stack(
+    build: Path, elf: Path, gcc: Path, has_float: bool, start: str = _START, interrupt: str | None = _INTERRUPT
+) -> StackReport:
     """Find the deepest stack of an image.
 
     Args:
@@ -106,6 +108,8 @@ def worst_case_stack(build: Path, elf: Path, gcc: Path, has_float: bool) -> Stac
         elf: The linked image in it.
         gcc: The cross compiler, which knows where its objdump is.
         has_float: Whether interrupts push floating-point registers.
+        start: The C function whose calls count.
+        interrupt: The one that may interrupt them; None for none.
 
     Raises:
         TargetError: The image cannot be disassembled.
@@ -127,11 +131,12 @@ def worst_case_stack(build: Path, elf: Path, gcc: Path, has_float: bool) -> Stac
     try:
         _follow_pointers(functions, [(owner, key) for owner, key in taken if key in functions])
         deepest: dict[str, tuple[str, ...]] = {}
-        path, interrupt = (_deepest(functions, key, (), deepest) for key in (_START, _INTERRUPT))
+        path = _deepest(functions, start, (), deepest)
+        interruption = _deepest(functions, interrupt, (), deepest) if interrupt else ()
     except _UnknownError as error:
         return StackReport(None, 0, (), str(error))
-    frame_bytes = (_FLOAT_FRAME_BYTES if has_float else _BASIC_FRAME_BYTES) + _ALIGNMENT_BYTES
-    interrupt_bytes = frame_bytes + _total(functions, interrupt)
+    pushed_bytes = (_FLOAT_FRAME_BYTES if has_float else _BASIC_FRAME_BYTES) + _ALIGNMENT_BYTES
+    interrupt_bytes = pushed_bytes + _total(functions, interruption) if interrupt else 0
     frames = tuple((functions[key].name, functions[key].frame_bytes) for key in path)
     return StackReport(_total(functions, path) + interrupt_bytes, interrupt_bytes, frames, "")
 

@@ -6,7 +6,7 @@ point. The same model gives the same bytes.
 
 from pathlib import Path, PurePosixPath
 
-from tinyedge.compiler.emit.header import model_header
+from tinyedge.compiler.emit.header import ModelStack, model_header
 from tinyedge.compiler.emit.kernel_sources import kernel_sources
 from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.emit.source import model_source
@@ -30,17 +30,23 @@ def emit(program: Program, name: str, directory: Path, card: ModelCard | None = 
         (directory / path).write_bytes(content)
 
 
-def program_files(program: Program, name: str, card: ModelCard | None = None) -> dict[PurePosixPath, bytes]:
+def program_files(
+    program: Program, name: str, card: ModelCard | None = None, stack: ModelStack | None = None
+) -> dict[PurePosixPath, bytes]:
     """Return the C sources of a program by their paths.
 
     Args:
         program: As for `emit`.
         name: As for `emit`.
         card: As for `emit`.
+        stack: For the header, where it is known.
 
     Raises:
         UnsupportedOpError: As for `emit`.
     """
-    files = {f"{name}_model.h": model_header(program, name, card), f"{name}_model.c": model_source(program, name, card)}
+    files = {
+        f"{name}_model.h": model_header(program, name, card, stack),
+        f"{name}_model.c": model_source(program, name, card),
+    }
     kernels = {PurePosixPath("kernels", path.name): path.read_bytes() for path in kernel_sources(program)}
     return {PurePosixPath(path): text.encode() for path, text in files.items()} | kernels

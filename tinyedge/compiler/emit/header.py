@@ -1,5 +1,7 @@
 """Prints NAME_model.h: the functions of a compiled model, and what a program has to know of it."""
 
+from dataclasses import dataclass
+
 from tinyedge.compiler.emit.c_text import banner, comment_safe, float_literal, literal
 from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.program import Program
@@ -15,7 +17,20 @@ _NO_CARD = """\
 """
 
 
-def model_header(program: Program, name: str, card: ModelCard | None) -> str:
+@dataclass(frozen=True)
+class ModelStack:
+    """What one inference takes of the stack at most.
+
+    Attributes:
+        bytes: From NAME_invoke() on; interrupts come on top.
+        compiler: What was found to need it, with its options.
+    """
+
+    bytes: int
+    compiler: str
+
+
+def model_header(program: Program, name: str, card: ModelCard | None, stack: ModelStack | None) -> str:
     """Return the header of a program that is called `name` in C; without a card it knows neither classes nor pixels."""
     upper = name.upper()
     layers = " \\\n".join(
@@ -47,7 +62,7 @@ extern "C" {{
 #define {upper}_ARENA_BYTES {program.plan.arena_bytes}
 #define {upper}_ARENA_ALIGNMENT {ARENA_ALIGNMENT}
 #define {upper}_CONSTANT_BYTES {program.constant_bytes}
-
+{_stack_macro(stack, upper)}
 /* int8 tensors, dense, the last dimension first in memory: real = SCALE * (value - ZERO_POINT). The first of DIMS is
  * the batch of 1; four of them are (1, HEIGHT, WIDTH, CHANNELS). */
 {tensor_macros(f"{upper}_INPUT", program.input)}\
@@ -109,6 +124,16 @@ te_status {name}_invoke_profiled(void (*hook)(void *context, int32_t layer), voi
 
 #endif /* {upper}_MODEL_H */
 """
+
+
+def _stack_macro(stack: ModelStack | None, upper: str) -> str:
+    if stack is None:
+        return "/* What an inference takes of the stack: `tinyedge compile --board BOARD` finds out. */\n"
+    return (
+        f"/* What {upper.lower()}_invoke() takes of the stack at most, compiled by\n"
+        f" * {stack.compiler}; interrupts come on top. */\n"
+        f"#define {upper}_STACK_BYTES {stack.bytes}\n"
+    )
 
 
 def tensor_macros(prefix: str, tensor: Tensor) -> str:

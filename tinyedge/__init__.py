@@ -7,11 +7,12 @@ imported on first use, so that `import tinyedge` costs nothing.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from tinyedge.version import __version__
 
 __all__ = [
     "TinyEdgeError",
     "TrainConfig",
+    "__version__",
     "bench",
     "build",
     "check",

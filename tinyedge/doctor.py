@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyedge.errors import ToolMissing
-from tinyedge.firmware.toolchain import DEBIAN_PACKAGES, find_tool
 from tinyedge.installation import EXTRAS, install_command
+from tinyedge.toolchain import DEBIAN_PACKAGES, find_tool
 
 
 @dataclass(frozen=True)

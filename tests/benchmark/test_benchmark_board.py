@@ -21,8 +21,8 @@ from tinyedge.devices.pty_port import PtyPort
 from tinyedge.devices.serial import SerialStream
 from tinyedge.errors import ConfigError, LineLost, TargetError, ToolMissing
 from tinyedge.firmware.build import build_firmware
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.tflite.model import Model
+from tinyedge.toolchain import find_build_tools, find_tool
 
 BOARD = "stm32f405"
 BAUD = 115200

@@ -8,10 +8,10 @@ from compiler.random_networks import random_network
 from rich.console import Console
 
 from tinyedge.benchmark.bench import run_bench
+from tinyedge.c_sources import firmware_root
 from tinyedge.cli.tables.bench import print_layers
 from tinyedge.errors import ToolMissing
-from tinyedge.firmware.sources import firmware_root
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.toolchain import find_build_tools, find_tool
 
 try:
     find_build_tools()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import board_names, load_board
+from tinyedge.c_sources import firmware_root
 from tinyedge.errors import ConfigError
-from tinyedge.firmware.sources import firmware_root
 
 
 def test_the_boards_of_the_design_are_there():

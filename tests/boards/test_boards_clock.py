@@ -9,8 +9,8 @@ import pytest
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.boards.clock import FAMILIES, usart_divisor, wait_states
+from tinyedge.c_sources import firmware_root
 from tinyedge.errors import ConfigError
-from tinyedge.firmware.sources import firmware_root
 
 BOARDS = [name for name in board_names() if load_board(name).clock]
 

@@ -21,10 +21,10 @@ from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissing
 from tinyedge.firmware.build import build_firmware
-from tinyedge.firmware.toolchain import find_build_tools
 from tinyedge.runtimes.tflm import missing_operator, open_interpreter
 from tinyedge.tflite.reader import inspect_tflite, read_tflite
 from tinyedge.tflite.schema import schema_class
+from tinyedge.toolchain import find_build_tools
 
 ZOO_MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
 FOREIGN = [

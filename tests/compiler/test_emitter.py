@@ -14,11 +14,11 @@ from compiler.random_networks import random_network
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from firmware.named_model import model_flags
 
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
-from tinyedge.firmware.sources import firmware_root
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 

@@ -10,8 +10,8 @@ from tinyedge.boards.board import load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ToolMissing
 from tinyedge.firmware.build import build_firmware
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.toolchain import find_build_tools, find_tool
 
 try:
     find_build_tools()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
+from tinyedge.c_sources import firmware_root
 from tinyedge.checks.tflm_operators import OPERATORS
 from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.firmware.sources import firmware_root
 from tinyedge.tflite.reader import read_tflite
 
 ZOO = Path(__file__).resolve().parents[2] / "models"

@@ -15,8 +15,8 @@ import pytest
 from tinyedge.boards.board import load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
-from tinyedge.firmware.build import build_image
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.firmware.cmake_build import build_image
+from tinyedge.toolchain import find_build_tools, find_tool
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 BOARD = "mps2_an386"
@@ -165,7 +165,8 @@ def test_qemu_dies_with_a_killed_parent(elf):
 def test_a_published_model_gives_tflite_micros_bits(shared_model, tmp_path, name):
     import numpy as np
 
-    from tinyedge.firmware.build import ImageOptions, build_firmware
+    from tinyedge.firmware.build import build_firmware
+    from tinyedge.firmware.image import ImageOptions
     from tinyedge.runtimes.tflm import TflmRuntime
 
     model, board = shared_model(name), load_board("stm32f405")

@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import board_names, load_board
+from tinyedge.devices.elf import Segment, Variable, find_variable, read_elf
 from tinyedge.devices.emulated_probe import FlashedEmulator
 from tinyedge.devices.flash import TOOLS, choose_probe, choose_tool, confirm, find_firmware, flash_board, flash_steps
 from tinyedge.devices.flash_tools.base import ProbeInfo, Step, explain
 from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.gdb_remote import GdbRemote
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
-from tinyedge.firmware.build import build_image
-from tinyedge.firmware.elf import Segment, Variable, find_variable, read_elf
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.firmware.cmake_build import build_image
+from tinyedge.toolchain import find_build_tools, find_tool
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 COUNTDOWN_SHA256 = "c0dec0dec0dec0de" + "0123456789abcdef" * 3

@@ -7,8 +7,9 @@ import pytest
 from firmware.named_model import model_flags
 
 from tinyedge.boards.board import load_board
-from tinyedge.firmware.build import ImageOptions, build_image
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
+from tinyedge.firmware.cmake_build import build_image
+from tinyedge.firmware.image import ImageOptions
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")

@@ -1,6 +1,6 @@
 """How a compiler is told which model the firmware runs, as firmware/CMakeLists.txt does."""
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 
 
 def model_flags(name: str) -> list[str]:

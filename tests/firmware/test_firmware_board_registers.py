@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import load_board
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures"
 AHB = {0: 1, 8: 2, 9: 4, 10: 8, 11: 16}

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import Memory, board_names, load_board
+from tinyedge.c_sources import firmware_root
 from tinyedge.cli.build import build
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError, TinyEdgeError, ToolMissing
-from tinyedge.firmware.build import ImageOptions, build_firmware, build_image
-from tinyedge.firmware.sources import firmware_root
-from tinyedge.firmware.toolchain import find_build_tools
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.cmake_build import build_image
+from tinyedge.firmware.image import ImageOptions
+from tinyedge.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 

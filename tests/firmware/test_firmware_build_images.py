@@ -10,10 +10,11 @@ from elftools.elf.elffile import ELFFile
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ToolMissing
-from tinyedge.firmware import build as firmware
-from tinyedge.firmware.build import FirmwareImage, build_firmware
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.firmware import cmake_build
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.image import FirmwareImage
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.toolchain import find_build_tools, find_tool
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
 EMULATED = [name for name in board_names() if load_board(name).emulator]
@@ -64,7 +65,7 @@ def images(tmp_path_factory):
     def build(name: str) -> FirmwareImage:
         if name not in built:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(firmware, "_WARNINGS_AS_ERRORS", "ON")
+                patch.setattr(cmake_build, "_WARNINGS_AS_ERRORS", "ON")
                 built[name] = build_firmware(MODEL, load_board(name), tmp_path_factory.mktemp(name))
         return built[name]
 

@@ -10,9 +10,9 @@ import pytest
 from tinyedge.boards.board import load_board
 from tinyedge.errors import BudgetExceeded, TargetError, ToolMissing
 from tinyedge.firmware import stack
-from tinyedge.firmware.build import build_image
+from tinyedge.firmware.cmake_build import build_image
 from tinyedge.firmware.stack import worst_case_stack
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.toolchain import find_build_tools, find_tool
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 CPU_FLAGS = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]

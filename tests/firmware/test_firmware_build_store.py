@@ -9,9 +9,10 @@ import pytest
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.errors import BudgetExceeded, ConfigError, ToolMissing
-from tinyedge.firmware.build import ImageOptions, build_image
 from tinyedge.firmware.class_record import check_classes, record_bytes
-from tinyedge.firmware.toolchain import find_build_tools
+from tinyedge.firmware.cmake_build import build_image
+from tinyedge.firmware.image import ImageOptions
+from tinyedge.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 SAVING = [name for name in board_names() if load_board(name).store]

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 from tinyedge.learning.nearest_mean import DISTANCE_ONE, NearestMean
 
 MOST_EXAMPLES = 255

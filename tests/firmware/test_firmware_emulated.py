@@ -10,7 +10,7 @@ import pytest
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import TargetError, ToolMissing
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.toolchain import find_build_tools, find_tool
 
 INPUT_BYTES = 24
 EMULATED = [name for name in board_names() if load_board(name).emulator]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from firmware.named_model import model_flags
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 from tinyedge.learning.nearest_mean import NearestMean
 
 FIXTURES = Path(__file__).parent / "fixtures"

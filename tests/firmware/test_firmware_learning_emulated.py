@@ -12,8 +12,8 @@ import pytest
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import TargetError, ToolMissing
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.learning.nearest_mean import NearestMean
+from tinyedge.toolchain import find_build_tools, find_tool
 
 SAVING = [name for name in board_names() if load_board(name).emulator and load_board(name).store]
 ZERO_POINT = 3

@@ -17,12 +17,13 @@ from tinyedge.boards.board import load_board
 from tinyedge.errors import ModelError, ToolMissing
 from tinyedge.exporter.manifest import read_manifest
 from tinyedge.exporter.preprocess import quantise_images
-from tinyedge.firmware.build import ImageOptions, build_firmware
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.image import ImageOptions
 from tinyedge.firmware.mlperf import BENCHMARKS, MLPERF_IDS, prepare_benchmark
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_tflite
+from tinyedge.toolchain import find_build_tools, find_tool
 
 BOARD = load_board("mps2_an386")
 ZOO_MODEL = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"

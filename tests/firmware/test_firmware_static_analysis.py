@@ -12,11 +12,11 @@ import pytest
 from firmware.named_model import model_flags
 
 from tinyedge.boards.board import Board, board_names, load_board
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.emit.model_card import read_card
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
-from tinyedge.firmware.sources import firmware_root
 from tinyedge.tflite.reader import read_tflite
 
 REPOSITORY = Path(__file__).resolve().parents[2]

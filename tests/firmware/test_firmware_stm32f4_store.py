@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import load_board
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stm32f4_flash"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 
 PUT = ctypes.CFUNCTYPE(None, ctypes.c_char)
 

@@ -12,11 +12,12 @@ from tflm_root import DEFINITIONS, STUB, add_library, make_root
 
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.boards.board import Memory, load_board
+from tinyedge.c_sources import firmware_root
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import BudgetExceeded, TargetError, ToolMissing
-from tinyedge.firmware.build import ImageOptions, build_firmware
-from tinyedge.firmware.sources import firmware_root
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.image import ImageOptions
+from tinyedge.toolchain import find_build_tools, find_tool
 
 try:
     find_build_tools()

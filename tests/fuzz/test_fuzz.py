@@ -9,7 +9,7 @@ import pytest
 from fuzz.reader_fuzzer import FindingError, fuzz, lines_of, mutate, read_all
 from tflite.Model import Model
 
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.c_sources import firmware_root
 from tinyedge.tflite.reader import read_tflite
 
 HERE = Path(__file__).parent

@@ -12,10 +12,10 @@ from tinyedge.cli import main
 from tinyedge.errors import ToolMissing
 from tinyedge.exporter import manifest as manifests
 from tinyedge.exporter.preprocess import FORMULA, quantise_images
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import draw_task, load_images
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.toolchain import find_build_tools, find_tool
 
 SIDE, CHANNELS, IMAGES = 8, 13, 9
 COLOURS = {"blue": (30, 40, 200), "grey": (120, 120, 120), "red": (200, 60, 30)}

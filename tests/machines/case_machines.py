@@ -19,8 +19,8 @@ from typing import Protocol
 import pytest
 
 from tinyedge.boards.board import Board, load_board
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.kernels import PORTABLE
-from tinyedge.firmware.sources import firmware_root
 
 PROGRAM = Path(__file__).parent / "case_program"
 KERNELS = firmware_root() / "kernels"

@@ -7,7 +7,7 @@ from tinyedge.boards.board import load_board
 from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
 
 if TYPE_CHECKING:
-    from tinyedge.firmware.build import FirmwareImage
+    from tinyedge.firmware.image import FirmwareImage
 
 
 def build(
@@ -42,7 +42,8 @@ def build(
     """
     target = load_board(board)
     file = resolve_model(Path(model))
-    from tinyedge.firmware.build import ImageOptions, build_firmware
+    from tinyedge.firmware.build import build_firmware
+    from tinyedge.firmware.image import ImageOptions
 
     options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=cascade)
     if enroll:

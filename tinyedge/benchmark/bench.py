@@ -15,7 +15,7 @@ from tinyedge.boards.board import load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
 from tinyedge.exporter.model_path import resolve_model
-from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.tflite.model import Model
 
 DEFAULT_BOARD = "stm32f405"

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge import __version__
 from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, random_inputs, read_inputs
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
 from tinyedge.boards.board import Board
@@ -20,11 +19,13 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, ToolMissing
-from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.firmware.build import FirmwareImage, ImageOptions, build_firmware, build_program
-from tinyedge.firmware.toolchain import find_tool
+from tinyedge.firmware.build import build_firmware, build_program
+from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.runtimes.base import Runtime
 from tinyedge.tflite.model import Model
+from tinyedge.toolchain import find_tool
+from tinyedge.version import __version__
 
 RUNTIMES = ("onnx", "litert", "tflm", "aot")
 

@@ -6,9 +6,9 @@ from typing import NoReturn
 
 import typer
 
-from tinyedge import __version__
 from tinyedge.cli.plugin_option import with_plugins
 from tinyedge.errors import TinyEdgeError
+from tinyedge.version import __version__
 
 app = typer.Typer(
     name="tinyedge",

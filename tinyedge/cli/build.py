@@ -26,7 +26,8 @@ def build(
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
     from tinyedge.boards.board import load_board
     from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
-    from tinyedge.firmware.build import ImageOptions, build_firmware
+    from tinyedge.firmware.build import build_firmware
+    from tinyedge.firmware.image import ImageOptions
 
     start = time.perf_counter()
     description = load_board(board)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tinyedge.boards.board import Board
+from tinyedge.devices.elf import LoadImage
 from tinyedge.devices.emulator import Emulator
-from tinyedge.firmware.elf import LoadImage
 
 
 class FlashedEmulator(Emulator):

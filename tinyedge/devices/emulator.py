@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import IO
 
 from tinyedge.boards.board import Board
+from tinyedge.devices.elf import Variable, find_variable
 from tinyedge.devices.gdb_remote import GdbRemote
 from tinyedge.devices.serial import DeviceClient, PipeStream
 from tinyedge.errors import ConfigError, LineLost, TargetError
-from tinyedge.firmware.elf import Variable, find_variable
-from tinyedge.firmware.toolchain import find_tool
+from tinyedge.toolchain import find_tool
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 5.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards.board import Board
+from tinyedge.devices.elf import LoadImage, read_elf
 from tinyedge.devices.flash_tools.base import PLUG_IN, UDEV, FlashTool, Job, ProbeInfo, Step, explain
 from tinyedge.devices.flash_tools.openocd import Openocd
 from tinyedge.devices.flash_tools.pyocd import Pyocd
@@ -15,7 +16,6 @@ from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
 from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
-from tinyedge.firmware.elf import LoadImage, read_elf
 
 # In the order in which they are preferred.
 TOOLS: tuple[FlashTool, ...] = (Pyocd(), Openocd(), StFlash())

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-import tinyedge
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
@@ -72,7 +71,7 @@ class Converter:
 
 def _environment() -> dict[str, str]:
     """Return an environment in which the child finds this package, is quiet, and counts the same way every time."""
-    package_root = str(Path(tinyedge.__file__).parents[1])
+    package_root = str(Path(__file__).parents[2])
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,

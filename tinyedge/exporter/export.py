@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-import tinyedge
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.data.augment import Augment, default_augment
 from tinyedge.data.dataset import ImageDataset
@@ -54,6 +53,7 @@ from tinyedge.quantisation.sensitivity import choose_wide, macs_of, measure_sens
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
+from tinyedge.version import __version__
 
 if TYPE_CHECKING:
     from tinyedge.training.run import Run
@@ -386,7 +386,7 @@ def _hash_weights(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"tinyedge": tinyedge.__version__}
+    versions = {"tinyedge": __version__}
     for package in _VERSIONED_PACKAGES:
         try:
             versions[package] = version(package)

@@ -17,14 +17,8 @@ from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena
 from tinyedge.compiler.program import check_interface
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import BudgetExceeded, TargetError
-from tinyedge.firmware.build import (
-    FirmwareImage,
-    ImageOptions,
-    RegionsOverflowed,
-    compile_image,
-    configure_image,
-    finish_image,
-)
+from tinyedge.firmware.cmake_build import RegionsOverflowed, compile_image, configure_image, finish_image
+from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.firmware.mlperf import prepare_benchmark
 from tinyedge.installation import install_command
 from tinyedge.runtimes.tflm import TflmRuntime

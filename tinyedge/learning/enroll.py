@@ -16,7 +16,8 @@ from tinyedge.errors import TargetError
 from tinyedge.exporter.manifest import read_manifest
 from tinyedge.exporter.model_path import resolve_model
 from tinyedge.exporter.preprocess import quantise_images
-from tinyedge.firmware.build import ImageOptions, build_firmware
+from tinyedge.firmware.build import build_firmware
+from tinyedge.firmware.image import ImageOptions
 from tinyedge.learning.embedding import read_embedding
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import FewShotTask, draw_task, load_images

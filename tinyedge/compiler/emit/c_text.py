@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinyedge import __version__
 from tinyedge.tflite.graph import Graph
+from tinyedge.version import __version__
 
 _COLUMNS = 120
 

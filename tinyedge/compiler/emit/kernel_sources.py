@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.cascade import Cascade
 from tinyedge.compiler.program import Program
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.firmware.sources import firmware_root
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tinyedge import __version__
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.compiler.emit.library_layout import folder_files
 from tinyedge.errors import ConfigError
+from tinyedge.version import __version__
 
 RECORD_FILE = "tinyedge.json"
 _SCHEMA = 1

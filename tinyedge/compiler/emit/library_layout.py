@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from tinyedge import __version__
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.emit.c_text import comment_safe
 from tinyedge.compiler.program import Program
-from tinyedge.firmware.sources import firmware_root
+from tinyedge.version import __version__
 
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge import __version__
 from tinyedge.compiler.emit.c_text import banner, comment_safe
 from tinyedge.compiler.emit.header import tensor_macros
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.tflite.graph import Graph, Operator
+from tinyedge.version import __version__
 
 # Where `MicroMutableOpResolver`'s function is not the operator's name in camel case (tflite-micro at 90b983c).
 _IRREGULAR = {

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from tinyedge.errors import ToolMissing
-from tinyedge.firmware.toolchain import find_build_tools, find_tool
+from tinyedge.toolchain import find_build_tools, find_tool
 
 
 @pytest.mark.parametrize(

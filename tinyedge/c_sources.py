@@ -12,7 +12,7 @@ def firmware_root() -> Path:
     Raises:
         ToolMissing: Neither the installed package nor a checkout has it.
     """
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent
     for candidate in (package / "_firmware", package.parent / "firmware"):
         if (candidate / "kernels" / "te_status.h").is_file():
             return candidate

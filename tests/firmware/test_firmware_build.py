@@ -168,7 +168,7 @@ def test_unknown_options_are_refused(options):
 
 
 def test_an_empty_folder_is_no_model(tmp_path):
-    with pytest.raises(TargetError, match=r"model\.c"):
+    with pytest.raises(TargetError, match="no model in"):
         build_image(tmp_path, load_board("stm32f405"), tmp_path / "out")
 
 

@@ -189,7 +189,7 @@ def test_the_command_prints_files_and_costs(model: Path, tmp_path: Path) -> None
     assert report["files"][source] == (tmp_path / "c" / source).stat().st_size
     failed = subprocess.run([*command[:4], "no.tflite", "--out", "x"], capture_output=True, text=True, check=False)
     assert failed.returncode == 2
-    assert failed.stderr.startswith("error: no model at no.tflite")
+    assert failed.stderr.startswith("error: no such file or run: no.tflite")
 
 
 def test_published_models_compile_without_warnings(tmp_path: Path, shared_model: Callable[[str], Path]) -> None:

@@ -27,7 +27,8 @@ def compile(
     Args:
         model: A full-INT8 .tflite file, or a run directory with an export.
         out: Folder for the C sources. Its other models stay, and so does what is not tinyedge's.
-        name: What the model is called in C: "ic" gives ic_model.h and ic_invoke(). None: as the file.
+        name: What the model is called in C: "ic" gives ic_model.h and ic_invoke(). None: as the file or
+            the run.
         board: A board's name or .toml file: the header then tells the stack of an inference there, found with the cross
             compiler. None: it does not.
         instruction_set: `portable` for any processor; `dsp` for Cortex-M4, M7 and M33; `mve` for M55 and M85. None: the
@@ -42,12 +43,16 @@ def compile(
         ToolMissing: The cross compiler is not installed, and a board was given.
         TargetError: The model does not compile for the board's processor.
     """
-    file = resolve_model(Path(model))
+    model = Path(model)
+    file = resolve_model(model)
     from tinyedge.compiler.compile import compile_model
+    from tinyedge.compiler.emit.names import default_name
     from tinyedge.compiler.options import CompileOptions
     from tinyedge.firmware.model_stack import model_stack
 
     target = None if board is None else load_board(board)
     chosen = instruction_set or ("portable" if target is None else target.instruction_set)
+    if name is None and model.is_dir():
+        name = default_name(model.resolve().name)
     options = CompileOptions(chosen, tuple(without), cascade)
     return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))

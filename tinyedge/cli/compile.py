@@ -10,10 +10,12 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 
 
 def compile(
-    model: Path = typer.Argument(..., metavar="MODEL.tflite", help="A full-INT8 model."),
+    model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A full-INT8 model, or a run with an export."),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; other models in it stay."),
     name: str = typer.Option(
-        None, "--name", help="What the model is called in C: ic gives ic_model.h, ic_invoke(). Default: as the file."
+        None,
+        "--name",
+        help="What the model is called in C: ic gives ic_model.h, ic_invoke(). Default: as the file or run.",
     ),
     board: str = typer.Option(
         None, "--board", help="Find the stack of an inference on a board, with the cross compiler, and tell it in C."

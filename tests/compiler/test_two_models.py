@@ -11,9 +11,9 @@ from compiler.random_networks import random_network
 from machines.case_machines import SANITISERS, WARNINGS, HostMachine, KernelBuild, Machine, emulated_machine
 from machines.case_programs import CaseEntry, run_entries
 
+from tinyedge.c_sources import firmware_root
 from tinyedge.compiler.compile import CompileReport, compile_model
 from tinyedge.compiler.options import CompileOptions
-from tinyedge.firmware.sources import firmware_root
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 

@@ -10,7 +10,7 @@ from tinyedge.api.compile import compile as compile_to_c
 from tinyedge.boards.board import load_board
 from tinyedge.errors import TargetError, ToolMissing
 from tinyedge.firmware.model_stack import model_stack
-from tinyedge.firmware.toolchain import find_tool
+from tinyedge.toolchain import find_tool
 
 try:
     find_tool("arm-none-eabi-gcc")

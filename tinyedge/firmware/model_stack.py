@@ -9,7 +9,7 @@ from tinyedge.boards.board import Board
 from tinyedge.compiler.emit.header import ModelStack
 from tinyedge.errors import TargetError
 from tinyedge.firmware.stack import worst_case_stack
-from tinyedge.firmware.toolchain import find_tool
+from tinyedge.toolchain import find_tool
 
 _OPTIMISATION = "-O2"
 _FLAGS = ("-std=c99", _OPTIMISATION, "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su")

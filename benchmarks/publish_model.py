@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from tinyedge.atomic import write_json, write_text
 from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.training.encoder_file import encoder_bytes, read_description
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
 
@@ -136,14 +136,16 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
         stale.unlink()
     for step in steps:
         step.config.save(out / step.file)
+    encoder = run.load_encoder()
     weights = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in run.load_encoder().state_dict().items()
+        name: value.half() if value.is_floating_point() else value for name, value in encoder.state_dict().items()
     }
     broken = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise SystemExit(f"{broken[0]} does not fit half precision; publish another run")
-    save_file({name: value.contiguous() for name, value in weights.items()}, out / ENCODER_FILE)
+    described = read_description(run.encoder_path)
+    statistics = run.load_dataset() if described is None else described
+    (out / ENCODER_FILE).write_bytes(encoder_bytes(encoder, weights, statistics.mean, statistics.std))
 
 
 def measure(out: Path, data: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from safetensors.torch import save as safetensors_bytes
 
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import normalise
@@ -26,6 +25,7 @@ from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, changed_keys, load_config
+from tinyedge.training.encoder_file import encoder_bytes
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
@@ -220,9 +220,9 @@ def _save_recalibrated(
 ) -> None:
     encoder = encoder.to(device)
     recalibrate_batch_norm(encoder, _clean_batches(dataset, config, batches, device))
-    weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(safetensors_bytes(weights))
+        temporary.write_bytes(content)
 
 
 def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:

@@ -1,0 +1,122 @@
+"""A trained encoder with its classifier as one PyTorch module, from a run, from the zoo or from a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from tinyedge.data.augment import normalise
+from tinyedge.data.decode import decode_image
+from tinyedge.encoders.base import Encoder
+from tinyedge.errors import CheckpointError
+from tinyedge.plugins import require_plugin
+from tinyedge.training.encoder_file import read_description
+from tinyedge.training.run import load_run
+from tinyedge.zoo import locate
+
+_CLASSIFIER_FILE = "probe.safetensors"
+
+
+class TrainedModel(nn.Module):
+    """A trained encoder, and the linear classifier of its last probe where there is one.
+
+    Args:
+        encoder: In evaluation mode.
+        classifier: From features (D,) to logits (C,); None for an encoder alone.
+        classes: Names by index of the logits; empty for an encoder alone.
+        mean: Of each channel, for images in [0, 1].
+        std: Of each channel, for images in [0, 1].
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        classifier: nn.Linear | None,
+        classes: tuple[str, ...],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = classifier
+        self.classes = classes
+        self.mean = mean
+        self.std = std
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, C), or features (B, D) without a classifier, of normalised images (B, 3, H, W) float32."""
+        features: torch.Tensor = self.encoder(images)
+        if self.classifier is None:
+            return features
+        logits: torch.Tensor = self.classifier(features)
+        return logits
+
+    def preprocess(self, files: Sequence[Path | str]) -> torch.Tensor:
+        """Decode image files to what `forward` takes, as training did: (B, 3, H, W) float32, normalised.
+
+        Raises:
+            OSError, ValueError, SyntaxError and others of Pillow's: A file is broken or of an unknown form.
+        """
+        pixels = np.stack([decode_image(Path(file), self.encoder.input_size) for file in files])  # (B, H, W, 3)
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        mean, std = ((values[0], values[1], values[2]) for values in (self.mean, self.std))
+        return normalise(images, mean, std)
+
+
+def load_trained(source: Path | str) -> TrainedModel:
+    """Load a trained model onto the CPU, in evaluation mode.
+
+    Args:
+        source: A run directory, a model of the zoo by name, or an `encoder.safetensors` alone.
+
+    Raises:
+        CheckpointError: There is no such run, or its files are missing or corrupt.
+        ConfigError: The encoder came from a plug-in that is not loaded.
+        DataError: The run does not say what its images are normalised with, and its data set cannot be loaded.
+    """
+    path = locate(source)
+    if path.is_file():
+        encoder, mean, std = _read_encoder(path)
+        return TrainedModel(encoder, None, (), mean, std).eval()
+    run = load_run(path)
+    encoder = run.load_encoder()
+    described = read_description(run.encoder_path)
+    if described is None:  # Of a run from before its file said so.
+        dataset = run.load_dataset()
+        mean, std = dataset.mean, dataset.std
+    else:
+        mean, std = described.mean, described.std
+    classifier, classes = _read_classifier(run.path / _CLASSIFIER_FILE)
+    return TrainedModel(encoder, classifier, classes, mean, std).eval()
+
+
+def _read_encoder(path: Path) -> tuple[Encoder, tuple[float, ...], tuple[float, ...]]:
+    described = read_description(path)
+    if described is None:
+        raise CheckpointError(f"{path} does not say which encoder it holds; give the run that it is part of")
+    require_plugin(described.plugin, path)
+    encoder = described.build()
+    try:
+        encoder.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not hold the {described.encoder} that it says it holds") from error
+    return encoder, described.mean, described.std
+
+
+def _read_classifier(path: Path) -> tuple[nn.Linear | None, tuple[str, ...]]:
+    if not path.is_file():
+        return None, ()
+    try:
+        with safe_open(path, framework="pt") as stored:
+            weight, bias = stored.get_tensor("weight").float(), stored.get_tensor("bias").float()
+            classes = tuple(json.loads((stored.metadata() or {})["classes"]))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {path.parent}` again") from error
+    classifier = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    classifier.load_state_dict({"weight": weight, "bias": bias})
+    return classifier, classes

@@ -1,0 +1,111 @@
+"""`encoder.safetensors`: an encoder's weights, and in the same file what it takes to build and to feed it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyedge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+    from tinyedge.encoders.base import Encoder
+
+_KEY = "tinyedge"  # In the file's metadata; its value is a JSON object, for safetensors holds texts alone.
+
+
+@dataclass(frozen=True)
+class EncoderDescription:
+    """What an encoder is built from, and what its images are normalised with.
+
+    Attributes:
+        encoder: Its name in the registry.
+        input_size: H = W of its images, in pixels.
+        strides: As for `create_encoder`.
+        act: As for `create_encoder`.
+        hidden: As for `create_encoder`.
+        mean: Of each channel, for images in [0, 1].
+        std: Of each channel, for images in [0, 1].
+        plugin: What registered it; None for one of tinyedge's own.
+    """
+
+    encoder: str
+    input_size: int
+    strides: tuple[int, ...]
+    act: str
+    hidden: tuple[int, ...] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    plugin: str | None
+
+    def build(self) -> "Encoder":
+        """Return an encoder of this description, with fresh weights.
+
+        Raises:
+            ConfigError: It is not known.
+        """
+        from tinyedge.encoders.registry import create_encoder
+
+        return create_encoder(
+            self.encoder,
+            input_size=self.input_size,
+            strides=self.strides,
+            act=self.act,
+            hidden=self.hidden,
+            enforce_budget=False,
+        )
+
+
+def encoder_bytes(
+    encoder: "Encoder", weights: "dict[str, torch.Tensor]", mean: Sequence[float], std: Sequence[float]
+) -> bytes:
+    """Return the content of a file that alone is enough to build the encoder again.
+
+    Args:
+        encoder: The encoder.
+        weights: Of it, with batch-norm statistics, in the type to keep them in.
+        mean: What its images are normalised with.
+        std: What its images are normalised with.
+    """
+    from safetensors.torch import save
+
+    from tinyedge.encoders.registry import encoder_plugin
+
+    description = EncoderDescription(
+        encoder=encoder.name,
+        input_size=encoder.input_size,
+        strides=encoder.strides,
+        act=encoder.act,
+        hidden=encoder.hidden,
+        mean=tuple(mean),
+        std=tuple(std),
+        plugin=encoder_plugin(encoder.name),
+    )
+    content: bytes = save(
+        {name: value.detach().cpu().contiguous() for name, value in weights.items()},
+        metadata={_KEY: json.dumps(asdict(description))},
+    )
+    return content
+
+
+def read_description(path: Path) -> EncoderDescription | None:
+    """Return what an encoder's file says of it; None for one that was written before files said it.
+
+    Raises:
+        CheckpointError: The file is missing, corrupt, or its description is.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as stored:
+            text = (stored.metadata() or {}).get(_KEY)
+        if text is None:
+            return None
+        values = json.loads(text)
+        tuples = {key: tuple(values[key]) for key in ("strides", "mean", "std")}
+        hidden = None if values["hidden"] is None else tuple(values["hidden"])
+        return EncoderDescription(**{**values, **tuples, "hidden": hidden})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no encoder of tinyedge, or corrupt ({error})") from error

@@ -8,14 +8,15 @@ from rich.console import Console
 from tinyedge.benchmark.board import bench_board
 from tinyedge.benchmark.budget import BudgetRow, budget_rows
 from tinyedge.benchmark.inputs import LabelledInputs
-from tinyedge.benchmark.measure import RUNTIMES, BenchOptions, Subject, bench_emulator, bench_host
+from tinyedge.benchmark.measure import BenchOptions, Subject, bench_emulator, bench_host
 from tinyedge.benchmark.progress import BoardProgress
 from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.exporter.model_path import EXPORT_FOLDER, resolve_model
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.runtimes.open import RUNTIMES
 from tinyedge.tflite.model import Model
 
 DEFAULT_BOARD = "stm32f405"
@@ -47,7 +48,7 @@ def run_bench(
     """Measure a model on one target.
 
     Args:
-        source: A run directory with an INT8 export, or a full-INT8 .tflite file.
+        source: A run directory with an INT8 export, a full-INT8 .tflite file, or a model of the zoo.
         target: "host", "emulator" or "board".
         board_name: The board; None is the default one on the emulator, and whatever answers at the port.
         runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
@@ -96,7 +97,7 @@ def open_subject(source: Path, data: str | None = None) -> Subject:
         data: As for `run_bench`.
     """
     path = resolve_model(source)
-    if not source.is_dir():
+    if path.parent != source / EXPORT_FOLDER:
         return Subject(Model(path), test=None if data is None else _named_inputs(path, data))
     onnx = path.with_name("model.onnx")
     return Subject(Model(path), onnx if onnx.is_file() else None, _test_inputs(source, data))
@@ -109,7 +110,7 @@ def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
     from tinyedge.training.run import load_run
 
     run = load_run(run_path, data)
-    manifest = read_manifest(run_path / "export")
+    manifest = read_manifest(run_path / EXPORT_FOLDER)
     test = run.load_dataset().test
     if not manifest.classes or test is None or test.labels is None:
         return None

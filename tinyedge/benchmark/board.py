@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,7 +26,7 @@ from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.board_line import BoardLine
 from tinyedge.devices.ports import Port
 from tinyedge.devices.serial import DeviceClient, DeviceInfo
-from tinyedge.errors import ConfigError, LineLost, TargetError
+from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 
 
@@ -143,7 +142,7 @@ def _runner(line: BoardLine, program: Program, progress: Progress) -> Callable[[
     def run(what: str, values: np.ndarray) -> np.ndarray:
         outputs = []
         for index, value in enumerate(values):
-            raw = line.run(partial(_infer, data=value.tobytes()))
+            raw = line.run(partial(DeviceClient.run, data=value.tobytes()))
             outputs.append(np.frombuffer(raw, np.int8).reshape(shape))
             progress.show(what, index + 1, len(values))
         return np.stack(outputs)
@@ -151,22 +150,9 @@ def _runner(line: BoardLine, program: Program, progress: Progress) -> Callable[[
     return run
 
 
-def _infer(client: DeviceClient, data: bytes) -> bytes:
-    _load(client, data)
-    client.infer(1, warmup=0)
-    return client.raw()
-
-
-def _load(client: DeviceClient, data: bytes) -> None:
-    client.load(data)
-    loaded, _ = client.crc()
-    if loaded != zlib.crc32(data):
-        raise LineLost("the input arrived with another CRC-32: a byte was changed on the line")
-
-
 def _time(client: DeviceClient, value: np.ndarray, runs: int, progress: Progress) -> tuple[list[int], list[float], str]:
     """Counts and microseconds of `runs` inferences after a warm-up, and what was counted."""
-    _load(client, value.tobytes())
+    client.load_checked(value.tobytes())
     client.infer(1, warmup=1)
     counts, times_us = [], []
     for index in range(runs):

@@ -23,11 +23,10 @@ from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.runtimes.base import Runtime
+from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.model import Model
 from tinyedge.toolchain import find_tool
 from tinyedge.version import __version__
-
-RUNTIMES = ("onnx", "litert", "tflm", "aot")
 
 # TFLite Micro's reference kernels take a tenth of a second an image; the AOT runtime, which gives the same bits, runs
 # the whole test set.
@@ -93,7 +92,7 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
-        runtime = _open_runtime(name, subject, program)
+        runtime = open_runtime(name, subject.model, program, subject.onnx)
         outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
         if name == "tflm":
@@ -162,12 +161,8 @@ def _run_on_emulator(
             client.check_model(program.graph.sha256)
 
             def run(values: np.ndarray) -> np.ndarray:
-                answers = []
-                for value in values:
-                    emulator.load(value.tobytes())
-                    client.infer(1, warmup=0)
-                    answers.append(np.frombuffer(client.raw(), dtype=np.int8).reshape(output_shape))
-                return np.stack(answers)
+                answers = [np.frombuffer(emulator.run(value.tobytes()), np.int8) for value in values]
+                return np.stack(answers).reshape(-1, *output_shape)
 
             outputs = run(inputs)
             instructions = client.instructions()
@@ -234,31 +229,6 @@ def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
         return TflmRuntime(model).run(inputs)
     except ToolMissing:
         return None
-
-
-def _open_runtime(name: str, subject: Subject, program: Program) -> Runtime:
-    """Open a host runtime by name; each import is as heavy as its package."""
-    if name == "aot":
-        from tinyedge.runtimes.aot import AotRuntime
-
-        return AotRuntime.from_program(program)
-    if name == "tflm":
-        from tinyedge.runtimes.tflm import TflmRuntime
-
-        return TflmRuntime(subject.model)
-    if name == "litert":
-        from tinyedge.runtimes.litert import LitertRuntime
-
-        return LitertRuntime(subject.model)
-    if name == "onnx":
-        if subject.onnx is None:
-            raise ConfigError(
-                "the onnx runtime needs the float model.onnx of a run; give a run directory, not a .tflite"
-            )
-        from tinyedge.runtimes.onnx import OnnxRuntime
-
-        return OnnxRuntime(subject.onnx, subject.model)
-    raise ConfigError(f"no such runtime: {name}; choose from {', '.join(RUNTIMES)} or all")
 
 
 def _run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, float]:

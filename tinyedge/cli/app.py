@@ -33,6 +33,7 @@ _COMMANDS: tuple[str, ...] = (
     "build",
     "flash",
     "bench",
+    "predict",
     "enroll",
     "doctor",
     "demo",

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from tinyedge.atomic import atomic_path
 from tinyedge.data.cache import cache_directory
+from tinyedge.data.decode import decode_image
 from tinyedge.errors import TinyEdgeError
 
 _CACHE_VERSION = 1
@@ -38,44 +38,6 @@ class DecodedImages:
     images: torch.Tensor
     kept: torch.Tensor
     broken: tuple[tuple[int, str], ...]
-
-
-def decode_image(path: Path | BinaryIO, image_size: int) -> np.ndarray:
-    """Decode one file, or its opened content, to (S, S, 3) uint8 RGB.
-
-    EXIF orientation is applied, the short side resized and the centre cropped. Transparent pixels are composited on
-    white. 16-bit greyscale is divided by 257. Only the first frame of an animation is taken.
-
-    Raises:
-        OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
-    """
-    with Image.open(path) as opened:
-        # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
-        opened.draft(None, (2 * image_size, 2 * image_size))
-        image = _to_rgb(ImageOps.exif_transpose(opened))
-    if image.size != (image_size, image_size):
-        width, height = image.size
-        scale = image_size / min(width, height)
-        size = (max(image_size, round(width * scale)), max(image_size, round(height * scale)))
-        image = image.resize(size, Image.Resampling.BICUBIC)
-        left, top = (size[0] - image_size) // 2, (size[1] - image_size) // 2
-        image = image.crop((left, top, left + image_size, top + image_size))
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip((wide + 128) // 257, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        foreground = image.convert("RGBA")
-        white = Image.new("RGBA", foreground.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, foreground).convert("RGB")
-    return image.convert("RGB")
 
 
 def native_short_side(files: Sequence[Path], sample: int = 256) -> int | None:

@@ -27,7 +27,7 @@ from PIL import Image
 from tinyedge.atomic import write_json
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
-from tinyedge.data.images import decode_image
+from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import ConfigError, DataError, TinyEdgeError
 from tinyedge.installation import package_missing

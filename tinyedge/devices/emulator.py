@@ -94,6 +94,20 @@ class Emulator:
     ) -> None:
         self._stop()
 
+    def run(self, data: bytes) -> bytes:
+        """Run one inference and return the int8 bytes of its output.
+
+        Args:
+            data: As for `load`.
+
+        Raises:
+            LineLost: As for `load`.
+            TargetError: As for `load`.
+        """
+        self.load(data)
+        self.client.infer(1, warmup=0)
+        return self.client.raw()
+
     def load(self, data: bytes) -> None:
         """Load an input as `DeviceClient.load` does: the first through the serial port, the others by a debugger.
 

@@ -9,6 +9,7 @@ import re
 import select
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -364,6 +365,31 @@ class DeviceClient:
     def results(self) -> list[float]:
         """Return the last output, dequantised, to three decimals."""
         return self._ask("results", "m-results", lambda text: [float(value) for value in text.split(",")])
+
+    def run(self, data: bytes) -> bytes:
+        """Run one inference and return the int8 bytes of its output.
+
+        Args:
+            data: Of the input, as for `load`.
+
+        Raises:
+            LineLost: As for `load_checked`.
+            TargetError: As for `load` and `infer`.
+        """
+        self.load_checked(data)
+        self.infer(1, warmup=0)
+        return self.raw()
+
+    def load_checked(self, data: bytes) -> None:
+        """Send an input and make sure that it arrived as it is; see `load`.
+
+        Raises:
+            LineLost: It arrived with another CRC-32.
+        """
+        self.load(data)
+        loaded, _ = self.crc()
+        if loaded != zlib.crc32(data):
+            raise LineLost("the input arrived with another CRC-32: a byte was changed on the line")
 
     def raw(self) -> bytes:
         """Return the int8 bytes of the last output."""

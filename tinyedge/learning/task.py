@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.data.images import decode_image
+from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError
 

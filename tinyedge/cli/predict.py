@@ -1,0 +1,37 @@
+"""`tinyedge predict`: the classes of images."""
+
+import json as json_module
+from pathlib import Path
+
+import typer
+
+
+def predict(
+    model: str = typer.Argument(
+        ..., metavar="RUN|MODEL.tflite|NAME", help="A run directory, a full-INT8 .tflite file, or a model of the zoo."
+    ),
+    images: list[Path] = typer.Argument(..., metavar="IMAGE|FOLDER...", help="Image files, or folders of them."),
+    target: str = typer.Option("host", help="host, emulator or board."),
+    runtime: str = typer.Option(
+        None, help="aot (our C), litert, tflm or onnx. [default: aot on the host and the emulator]"
+    ),
+    board: str = typer.Option(None, help="A board's name or its .toml file. [default: stm32f405]"),
+    port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
+    top: int = typer.Option(3, min=1, help="How many classes to name for an image."),
+    json: bool = typer.Option(False, "--json", help="Print the predictions as JSON."),
+) -> None:
+    """Name the classes of images, as the model on the board sees them."""
+    from rich.console import Console
+
+    from tinyedge.cli.tables.predict import print_predictions
+    from tinyedge.prediction.predict import predict_images
+
+    console = Console(stderr=json)
+    with console.status("") as status:
+        report = predict_images(
+            model, images, target=target, runtime=runtime, board=board, port=port, top=top, announce=status.update
+        )
+    if json:
+        typer.echo(json_module.dumps(report.to_json(), indent=2))
+    else:
+        print_predictions(report, console)

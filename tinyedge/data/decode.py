@@ -1,0 +1,45 @@
+"""One image file to pixels, with Pillow and NumPy alone."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np.ndarray:
+    """Decode one file, or its opened content, to (H, W, 3) uint8 RGB; `image_size` is (H, W), or both in one.
+
+    EXIF orientation is applied, the image resized to cover (H, W) and the centre cropped. Transparent pixels are
+    composited on white. 16-bit greyscale is divided by 257. Only the first frame of an animation is taken.
+
+    Raises:
+        OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    with Image.open(path) as opened:
+        # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
+        opened.draft(None, (2 * width, 2 * height))
+        image = _to_rgb(ImageOps.exif_transpose(opened))
+    if image.size != (width, height):
+        scale = max(width / image.width, height / image.height)
+        size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.BICUBIC)
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        image = image.crop((left, top, left + width, top + height))
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        wide = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip((wide + 128) // 257, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        foreground = image.convert("RGBA")
+        white = Image.new("RGBA", foreground.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, foreground).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,97 @@
+"""From the pixels of image files to a model's int8 input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.data.layout import IMAGE_SUFFIXES
+from tinyedge.errors import DataError, ModelError
+from tinyedge.exporter.manifest import MANIFEST_FILE, ExportManifest, read_manifest
+from tinyedge.exporter.preprocess import input_table
+from tinyedge.tflite.graph import Graph
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the input of a model.
+
+    Attributes:
+        height: Of the input, in pixels.
+        width: Of the input, in pixels.
+        table: (C, 256) int8: the input for each value of a pixel, a row a channel; RGB, or grey.
+        assumption: What was taken for granted, in a sentence; None where the export's manifest says it.
+    """
+
+    height: int
+    width: int
+    table: np.ndarray
+    assumption: str | None
+
+    def read(self, file: Path) -> np.ndarray:
+        """Return the input (H, W, C) int8 that an image file becomes.
+
+        Raises:
+            OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
+        """
+        from tinyedge.data.decode import decode_image
+
+        pixels = decode_image(file, (self.height, self.width))  # (H, W, 3)
+        if len(self.table) == 1:  # Luma as Pillow and JPEG weigh it (ITU-R BT.601).
+            pixels = np.round(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+        return np.stack([self.table[channel][pixels[..., channel]] for channel in range(len(self.table))], axis=-1)
+
+
+def manifest_of(model: Path) -> ExportManifest | None:
+    """Return the manifest beside a model, if that was exported with it."""
+    if not (model.parent / MANIFEST_FILE).is_file():
+        return None
+    manifest = read_manifest(model.parent)
+    return manifest if manifest.model == model.name else None
+
+
+def preprocessing_of(graph: Graph, manifest: ExportManifest | None) -> Preprocessing:
+    """Return how images become the input of a model: as its manifest says, or by an assumption that is stated.
+
+    Args:
+        graph: Of a full-INT8 model.
+        manifest: Of its export; None for a model from elsewhere.
+
+    Raises:
+        ModelError: It does not take images.
+    """
+    shape, quantisation = graph.inputs[0].shape, graph.inputs[0].quantisation
+    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        raise ModelError(f"{graph.name} takes {list(shape)}, not an image of [1, H, W, 3] or [1, H, W, 1]")
+    _, height, width, channels = shape
+    if manifest is not None:
+        return Preprocessing(height, width, input_table(manifest), None)
+    assert quantisation is not None  # The reader gives every int8 tensor one.
+    low, high = (quantisation.scale * (end - quantisation.zero_point) for end in (-128, 127))
+    table = np.tile(np.arange(-128, 128, dtype=np.int8), (channels, 1))
+    assumption = (
+        f"no {MANIFEST_FILE} is beside the model: pixels 0 to 255 are taken to span the whole range of its input, "
+        f"{low:.3g} to {high:.3g}, and classes are called by their number"
+    )
+    return Preprocessing(height, width, table, assumption)
+
+
+def list_images(sources: Sequence[Path]) -> list[Path]:
+    """Return the image files that are named, and those of the folders that are named, sorted within each.
+
+    Raises:
+        DataError: One does not exist, or a folder holds no images.
+    """
+    files: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            found = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise DataError(f"{source} holds no images; give a folder with {', '.join(sorted(IMAGE_SUFFIXES))}")
+            files += found
+        elif source.is_file():
+            files.append(source)
+        else:
+            raise DataError(f"{source} does not exist; give image files or folders of them")
+    return files

@@ -1,35 +1,37 @@
-"""Which model file a command means by RUN or MODEL.tflite."""
+"""Which model file a command means by RUN, MODEL.tflite or the name of a model of the zoo."""
 
 from pathlib import Path
 
 from tinyedge.errors import ModelError
+from tinyedge.zoo import locate, zoo_hint
 
-_EXPORT_FOLDER = "export"
+EXPORT_FOLDER = "export"
 
 
-def resolve_model(source: Path) -> Path:
-    """Return the quantised .tflite file that a run's manifest names, or the file itself.
+def resolve_model(source: Path | str) -> Path:
+    """Return the quantised .tflite file that a run's or a zoo model's manifest names, or the file itself.
 
     Args:
-        source: A run directory with a quantised export, or a .tflite file.
+        source: A run directory with a quantised export, a .tflite file, or the name or folder of a model of the zoo.
 
     Raises:
         ModelError: There is no such file, or the run has no quantised export.
     """
-    from tinyedge.exporter.manifest import read_manifest
+    from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
 
-    source = Path(source)
-    if source.is_dir():
-        folder = source / _EXPORT_FOLDER
+    path = locate(source)
+    if path.is_dir():
+        # An entry of the zoo is the export and the run in one folder.
+        folder = path if (path / MANIFEST_FILE).is_file() else path / EXPORT_FOLDER
         name = read_manifest(folder).model
         if name is None or not (folder / name).is_file():
-            raise ModelError(
-                f"{folder} has no {name or 'quantised model'}: run `tinyedge export {source} --int8` first"
-            )
+            raise ModelError(f"{folder} has no {name or 'quantised model'}: run `tinyedge export {path} --int8` first")
         return folder / name
-    if not source.is_file():
-        raise ModelError(f"no such file or run: {source}; give a .tflite file or a run directory of `tinyedge train`")
-    return source
+    if not path.is_file():
+        raise ModelError(
+            f"no such file or run: {source}; give a .tflite file, a run directory of `tinyedge train`{zoo_hint()}"
+        )
+    return path
 
 
 def default_firmware_folder(source: Path, board: str) -> Path:

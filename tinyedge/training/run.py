@@ -1,13 +1,16 @@
 """A run directory: what training leaves behind, and what probe, export and bench start from."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.atomic import atomic_directory
 from tinyedge.data.registry import check_dataset, load_dataset
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
 from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.zoo import locate
 
 if TYPE_CHECKING:
     from tinyedge.data.dataset import ImageDataset
@@ -17,6 +20,8 @@ CONFIG_FILE = "config.yaml"
 ENCODER_FILE = "encoder.safetensors"
 CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
+_EXPORT = "export"
+_EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the encoder in the zoo, and below it in a run.
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 
 
@@ -112,13 +117,13 @@ def load_run(path: Path, data: str | None = None) -> Run:
     """Open a run directory.
 
     Args:
-        path: What `tinyedge train` wrote, or a folder of the zoo.
+        path: What `tinyedge train` wrote, or a model of the zoo.
         data: Data set to use in place of the one that the run names, which may lie elsewhere on this machine.
 
     Raises:
         CheckpointError: It does not exist, is no run, or its configuration cannot be read.
     """
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; run `tinyedge train --out {path}` first")
     if not (path / CONFIG_FILE).is_file():
@@ -128,3 +133,23 @@ def load_run(path: Path, data: str | None = None) -> Run:
     except ConfigError as error:
         raise CheckpointError(f"{error} (a run's {CONFIG_FILE} is written by `tinyedge train`)") from error
     return Run(path, config if data is None else replace(config, data=data))
+
+
+def claim_run(path: Path, data: str | None = None) -> Run:
+    """Open a run directory to write into: of a model of the zoo, a copy of that name in the current folder.
+
+    Args:
+        path: As for `load_run`.
+        data: As for `load_run`.
+
+    Raises:
+        CheckpointError: As for `load_run`.
+    """
+    found = locate(path)
+    if found != Path(path):
+        with atomic_directory(Path(path)) as folder:
+            export = folder / _EXPORT
+            export.mkdir()
+            for file in sorted(found.iterdir()):
+                shutil.copy(file, export if file.name in _EXPORTED or file.suffix == ".tflite" else folder)
+    return load_run(path, data)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tinyedge.version import __version__
 
 __all__ = [
+    "Encoder",
+    "PretrainingMethod",
     "TinyEdgeError",
     "TrainConfig",
     "__version__",
@@ -18,8 +20,12 @@ __all__ = [
     "check",
     "compile",
     "export",
+    "load",
+    "predict",
     "probe",
     "quantise",
+    "register_encoder",
+    "register_method",
     "train",
 ]
 
@@ -29,13 +35,26 @@ if TYPE_CHECKING:
     from tinyedge.api.check import check
     from tinyedge.api.compile import compile
     from tinyedge.api.export import export
+    from tinyedge.api.load import load
+    from tinyedge.api.predict import predict
     from tinyedge.api.probe import probe
     from tinyedge.api.quantise import quantise
     from tinyedge.api.train import train
+    from tinyedge.encoders.base import Encoder
+    from tinyedge.encoders.registry import register_encoder
     from tinyedge.errors import TinyEdgeError
+    from tinyedge.ssl.base import PretrainingMethod
+    from tinyedge.ssl.registry import register_method
     from tinyedge.training.config import TrainConfig
 
-_ELSEWHERE = {"TinyEdgeError": "tinyedge.errors", "TrainConfig": "tinyedge.training.config"}
+_ELSEWHERE = {
+    "Encoder": "tinyedge.encoders.base",
+    "PretrainingMethod": "tinyedge.ssl.base",
+    "TinyEdgeError": "tinyedge.errors",
+    "TrainConfig": "tinyedge.training.config",
+    "register_encoder": "tinyedge.encoders.registry",
+    "register_method": "tinyedge.ssl.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

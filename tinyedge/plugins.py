@@ -88,9 +88,14 @@ def note_registration(module: str) -> str:
     else:  # Imported by a user's own Python, which may itself be a script.
         found = sys.modules[module]
         file = getattr(found, "__file__", None)
-        source = str(Path(file).resolve()) if module == "__main__" and file is not None else module
+        source = str(Path(file).resolve()) if module in ("__main__", "__mp_main__") and file is not None else module
     _registered.add(source)
     return source
+
+
+def registered_plugins() -> tuple[str, ...]:
+    """Name the plug-ins whose encoders and methods are known, for another process to load them too."""
+    return tuple(sorted(_registered))
 
 
 def require_plugin(recorded: str | None, run: Path) -> None:

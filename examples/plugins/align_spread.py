@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from tinyedge.encoders.base import Encoder
-from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge import Encoder, PretrainingMethod, register_method
+from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.options import check_options
 from tinyedge.ssl.projector import Projector
-from tinyedge.ssl.registry import register_method
 
 
 def alignment_loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,7 @@ tinyedge train --plugin small_cnn.py --encoder small_cnn --data digits --out run
 import torch
 from torch import nn
 
-from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import register_encoder
+from tinyedge import Encoder, register_encoder
 from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
 

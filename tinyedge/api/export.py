@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tinyedge.exporter.options import ExportOptions, check_exportable
 from tinyedge.installation import require
 from tinyedge.parity.gate_limits import Gates
-from tinyedge.training.run import Run, load_run
+from tinyedge.training.run import Run, claim_run
 
 if TYPE_CHECKING:
     from tinyedge.exporter.manifest import ExportManifest
@@ -38,7 +38,8 @@ def export(
     Writes `RUN/export`: `model.onnx`, `model_float.tflite`, the quantised model, `export.json`, `parity.json`, plots.
 
     Args:
-        run: What `train` returned, or its directory; probed, unless `encoder_only`.
+        run: What `train` returned, its directory, or a model of the zoo, of which a copy is made in the current folder;
+            probed, unless `encoder_only`.
         int8: Whether to write a quantised model too, or the float models alone.
         precision: Of the quantised model: `int8`; `mixed`: 16x8 (int16 activations) where it is worth its cost; `16x8`
             wherever it exists.
@@ -70,7 +71,7 @@ def export(
         sensitivity=sensitivity,
         qat_epochs=qat,
     )
-    run = load_run(run.path if isinstance(run, Run) else Path(run), data)
+    run = claim_run(run.path if isinstance(run, Run) else Path(run), data)
     run.check_trained()
     run.check_dataset()
     if not encoder_only:

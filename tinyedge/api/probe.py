@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
-from tinyedge.training.run import Run, load_run
+from tinyedge.training.run import Run, claim_run
 
 if TYPE_CHECKING:
     from tinyedge.evaluation.probe import ProbeResult
@@ -29,7 +29,7 @@ def probe(
     `probe.safetensors` holds the classifier that `export` takes.
 
     Args:
-        run: What `train` returned, or its directory.
+        run: What `train` returned, its directory, or a model of the zoo, of which a copy is made in the current folder.
         labels: Share of the train labels, class by class, in (0, 1].
         protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean) or `finetune`.
         seeds: Label subsets to average over.
@@ -46,7 +46,7 @@ def probe(
             learned from labels.
     """
     check_protocol(labels, protocol, seeds, epochs, tuple(stages))
-    run = load_run(run.path if isinstance(run, Run) else Path(run), data)
+    run = claim_run(run.path if isinstance(run, Run) else Path(run), data)
     run.check_trained()
     run.check_dataset()
     from tinyedge.evaluation.probe import probe_run

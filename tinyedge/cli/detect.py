@@ -21,9 +21,9 @@ def detect(
     from rich.table import Table
 
     from tinyedge.cli.output import print_files, print_json, print_next, report_console
-    from tinyedge.training.run import load_run
+    from tinyedge.training.run import claim_run
 
-    trained = load_run(run, data)
+    trained = claim_run(run, data)
     trained.check_trained()
     trained.check_dataset()
 

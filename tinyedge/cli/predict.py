@@ -1,6 +1,5 @@
 """`tinyedge predict`: the classes of images."""
 
-import json as json_module
 from pathlib import Path
 
 import typer
@@ -21,17 +20,16 @@ def predict(
     json: bool = typer.Option(False, "--json", help="Print the predictions as JSON."),
 ) -> None:
     """Name the classes of images, as the model on the board sees them."""
-    from rich.console import Console
-
+    from tinyedge.api.predict import predict as predict_classes
+    from tinyedge.cli.output import print_json, report_console
     from tinyedge.cli.tables.predict import print_predictions
-    from tinyedge.prediction.predict import predict_images
 
-    console = Console(stderr=json)
+    console = report_console(json)
     with console.status("") as status:
-        report = predict_images(
+        report = predict_classes(
             model, images, target=target, runtime=runtime, board=board, port=port, top=top, announce=status.update
         )
     if json:
-        typer.echo(json_module.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
         print_predictions(report, console)

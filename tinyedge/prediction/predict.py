@@ -19,9 +19,10 @@ from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import ConfigError, DataError
 from tinyedge.exporter.manifest import ExportManifest
 from tinyedge.exporter.model_path import resolve_model
-from tinyedge.firmware.build import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.firmware.build import ImageOptions, build_firmware, build_program
-from tinyedge.prediction.inputs import list_images, manifest_of, preprocessing_of
+from tinyedge.firmware.build import build_firmware, build_program
+from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.firmware.image import ImageOptions
+from tinyedge.prediction.inputs import manifest_of, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.model import Model
@@ -94,7 +95,7 @@ class PredictReport:
 
 def predict_images(
     source: Path | str,
-    images: Sequence[Path],
+    files: Sequence[Path],
     *,
     target: str = "host",
     runtime: str | None = None,
@@ -107,7 +108,7 @@ def predict_images(
 
     Args:
         source: A run directory with a quantised export, a full-INT8 .tflite file, or a model of the zoo.
-        images: Files, or folders whose images are all taken.
+        files: The images.
         target: One of `TARGETS`.
         runtime: On the host "aot" (our C), "litert", "tflm" or "onnx"; on the emulator "aot" or "tflm"; a board has
             one. None is "aot".
@@ -118,7 +119,7 @@ def predict_images(
 
     Raises:
         ConfigError: There is no such target, runtime or board, or the model puts out no classes.
-        DataError: A file does not exist, or none can be read.
+        DataError: No file can be read.
         ModelError: The model cannot be read or takes no images.
         TargetError: The emulator or the board does not answer, or runs another model.
         ToolMissing: A runtime or a tool of the build is not installed.
@@ -129,7 +130,6 @@ def predict_images(
         raise ConfigError(f"--top is {top}, but has to be 1 or more")
     described = load_board(board or DEFAULT_BOARD)
     model = Model(resolve_model(source))
-    files = list_images(images)
     graph = model.graph()
     manifest = manifest_of(model.path)
     names = _class_names(model.path, graph, manifest)

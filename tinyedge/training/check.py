@@ -5,6 +5,7 @@ from pathlib import Path
 from tinyedge.data.registry import check_dataset
 from tinyedge.encoders.registry import check_encoder
 from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.plugins import require_plugin
 from tinyedge.ssl.registry import check_teacher, method_options
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE
@@ -26,6 +27,8 @@ def check_training(
         CheckpointError: There is nothing to resume, or the teacher is no run.
     """
     _check_directory(out, resume, overwrite)
+    for plugin in (config.encoder_plugin, config.method_plugin):
+        require_plugin(plugin, out)
     method_options(config.method, config.method_options)
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:

@@ -47,7 +47,9 @@ class Run:
 
         Raises:
             CheckpointError: It has no encoder.
+            ConfigError: The encoder came from a plug-in that is not loaded.
         """
+        require_plugin(self.config.encoder_plugin, self.path)
         if not self.encoder_path.is_file():
             raise CheckpointError(
                 f"{self.encoder_path} does not exist: training has not ended; "
@@ -61,7 +63,6 @@ class Run:
             CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
             ConfigError: The encoder came from a plug-in that is not loaded.
         """
-        require_plugin(self.config.encoder_plugin, self.path)
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tinyedge.errors import CheckpointError
 from tinyedge.training.run import load_run
+from tinyedge.zoo import locate
 
 # Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers": what CA-DSSL distils.
 PUBLISHED = {"dino_vits16": "vit_small_patch16_224.dino"}
@@ -51,6 +52,6 @@ def check_source(source: str) -> None:
 def _absolute(part: str) -> str:
     network = published_network(part)
     if network is None:
-        return str(Path(part).expanduser().resolve())
+        return str(locate(Path(part).expanduser()).resolve())
     name, weights = part.partition("=")[0], network[1]
     return f"{name}={Path(weights).expanduser().resolve()}" if weights else name

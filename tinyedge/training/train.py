@@ -17,7 +17,7 @@ from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import ConfigError
-from tinyedge.plugins import require_plugin
+from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
@@ -66,19 +66,25 @@ def train(
             checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
-    for plugin in (config.encoder_plugin, config.method_plugin):
-        require_plugin(plugin, out)
     options = method_options(config.method, config.method_options)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
     body = partial(
-        _train_rank, config=config, out=out, resume=resume, overwrite=overwrite, download=download, console=console
+        _train_rank,
+        plugins=registered_plugins(),
+        config=config,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        download=download,
+        console=console,
     )
     return run_on_devices(body, config.accelerator, config.devices, precision)
 
 
 def _train_rank(
     rank: Rank,
+    plugins: tuple[str, ...],
     config: TrainConfig,
     out: Path,
     resume: bool,
@@ -88,6 +94,8 @@ def _train_rank(
 ) -> Run:
     failures = RankFailures(rank)
     with failures.raised_on_all_ranks():
+        for plugin in plugins:  # A process that was started by the first one has yet to import them.
+            load_plugin(plugin)
         if rank.is_first:
             check_training(config, out, resume=resume, overwrite=overwrite, download=download)
     with failures.raised_on_all_ranks():

@@ -1,0 +1,140 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from exports.tiny_graphs import GraphBuilder
+from PIL import Image
+from rich.console import Console
+
+import tinyedge
+from tinyedge.cli.tables.predict import print_predictions
+from tinyedge.errors import ConfigError, DataError, ModelError
+from tinyedge.exporter.model_path import resolve_model
+from tinyedge.prediction.inputs import preprocessing_of
+from tinyedge.quantisation.quantise import quantise
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.writer import tflite_bytes
+
+ZOO = "tinynext_t_cifar10"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two images of the model's size and one of another, in a folder of folders, and a file that is none."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name, size in (("a.png", (32, 32)), ("b.png", (32, 32)), ("more/c.png", (80, 48))):
+        Image.fromarray(generator.integers(0, 256, (*size, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def graph_file(path, build: GraphBuilder, output):
+    graph = build.graph(output)
+    ranges = dict.fromkeys((*graph.inputs, *(operator.output for operator in graph.operators)), (-1.0, 1.0))
+    path.write_bytes(tflite_bytes(quantise(graph, ranges)))
+    return path
+
+
+def test_probabilities_are_the_softmax_of_what_the_c_puts_out(photos):
+    report = tinyedge.predict(ZOO, photos, top=10)
+    assert [prediction.file for prediction in report.predictions] == [
+        str(photos / name) for name in ("a.png", "b.png", "more/c.png")
+    ]
+    assert [skipped.file for skipped in report.skipped] == [str(photos / "broken.png")]
+    assert (report.target, report.runtime, report.board, report.assumption) == ("host", "aot", None, None)
+    # The manifest's formula and a softmax, written out once more.
+    model = resolve_model(ZOO)
+    manifest = json.loads((model.parent / "export.json").read_text())
+    mean, std = (np.array(manifest["preprocessing"][key]) for key in ("mean", "std"))
+    pixels = np.asarray(Image.open(photos / "b.png")) / 255
+    given = np.floor((pixels - mean) / std / manifest["input"]["scale"] + 0.5) + manifest["input"]["zero_point"]
+    out = AotRuntime(model).run(np.clip(given, -128, 127).astype(np.int8)[None])[0].reshape(-1)
+    powers = np.exp(manifest["output"]["scale"] * (out.astype(float) - manifest["output"]["zero_point"]))
+    expected = dict(zip(manifest["classes"], powers / powers.sum(), strict=True))
+    answered = {one.name: one.probability for one in report.predictions[1].classes}
+    assert answered == pytest.approx(expected)
+    probabilities = [one.probability for one in report.predictions[1].classes]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1)
+
+
+def test_a_model_without_a_manifest_says_what_is_assumed(photos, tmp_path):
+    bare = shutil.copy(resolve_model(ZOO), tmp_path / "bare.tflite")
+    report = tinyedge.predict(bare, photos / "a.png", top=2)
+    assert "no export.json is beside the model" in report.assumption
+    assert len(report.predictions[0].classes) == 2
+    given = (np.asarray(Image.open(photos / "a.png")).astype(int) - 128).astype(np.int8)
+    out = AotRuntime(bare).run(given[None])[0].reshape(-1)
+    assert report.predictions[0].classes[0].name == str(out.argmax())
+
+
+def test_a_model_that_ends_in_a_softmax_gives_its_own_probabilities(photos, tmp_path):
+    build = GraphBuilder(1, 4, 6, 1)  # Grey, and not square.
+    logits = build.dense(build.mean(build.conv(build.input, 5), 1, 2), 3, keep_num_dims=False)
+    path = graph_file(tmp_path / "grey.tflite", build, build.add("SOFTMAX", (logits,), (1, 3), beta=1.0))
+    report = tinyedge.predict(path, photos / "more" / "c.png", top=5)
+    classes = report.predictions[0].classes
+    assert {one.name for one in classes} == {"0", "1", "2"}
+    assert sum(one.probability for one in classes) == pytest.approx(1, abs=3 / 256)
+    assert all(256 * one.probability == pytest.approx(round(256 * one.probability)) for one in classes)
+
+
+def test_grey_is_luma():
+    build = GraphBuilder(1, 4, 6, 1)
+    graph: Graph = build.graph(build.conv(build.input, 5))
+    quantised = quantise(graph, dict.fromkeys((graph.inputs[0], graph.operators[0].output), (-1.0, 1.0)))
+    table = preprocessing_of(quantised, None).table
+    assert table.shape == (1, 256)
+    assert (table[0] == np.arange(-128, 128)).all()
+
+
+def test_what_is_no_classifier_of_images_is_refused(photos, tmp_path):
+    build = GraphBuilder(1, 12)
+    dense = graph_file(tmp_path / "dense.tflite", build, build.dense(build.input, 3))
+    with pytest.raises(ModelError, match=r"takes \[1, 12\], not an image"):
+        tinyedge.predict(dense, photos / "a.png")
+    entry = resolve_model(ZOO).parent
+    copied = tmp_path / "feature"
+    shutil.copytree(entry, copied)
+    manifest = json.loads((copied / "export.json").read_text())
+    (copied / "export.json").write_text(json.dumps({**manifest, "classes": [], "kind": "encoder"}))
+    with pytest.raises(ConfigError, match="puts out a feature of 10 numbers, not classes; run `tinyedge probe"):
+        tinyedge.predict(copied, photos / "a.png")
+
+
+def test_mistakes_are_answered_in_a_sentence(photos, tmp_path):
+    with pytest.raises(DataError, match=r"no image can be read: .*broken\.png"):
+        tinyedge.predict(ZOO, photos / "broken.png")
+    with pytest.raises(DataError, match=r"none\.png does not exist"):
+        tinyedge.predict(ZOO, [photos / "a.png", tmp_path / "none.png"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no images"):
+        tinyedge.predict(ZOO, tmp_path / "empty")
+    with pytest.raises(ConfigError, match="no such target: moon"):
+        tinyedge.predict(ZOO, photos, target="moon")
+    with pytest.raises(ConfigError, match="a board does not run litert"):
+        tinyedge.predict(ZOO, photos, target="emulator", runtime="litert")
+    with pytest.raises(ConfigError, match="top is 0"):
+        tinyedge.predict(ZOO, photos, top=0)
+
+
+def test_the_table_fits_80_columns(photos, capsys):
+    report = tinyedge.predict(ZOO, photos)
+    print_predictions(report, Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith(("skipped", str(resolve_model(ZOO))))) <= 80
+    assert any(line.startswith(f"skipped {photos / 'broken.png'}: UnidentifiedImageError") for line in lines)
+    assert any(report.predictions[0].classes[0].name in line for line in lines)
+
+
+@pytest.mark.slow
+def test_the_emulated_board_says_what_the_host_says(photos):
+    host = tinyedge.predict(ZOO, photos)
+    board = tinyedge.predict(ZOO, photos, target="emulator")
+    assert (board.target, board.board) == ("emulator", "stm32f405")
+    assert board.predictions == host.predictions

@@ -1,0 +1,72 @@
+"""A user's own encoder, method and board, from a folder outside the package, to an emulated board."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SIZE = 16
+
+
+def tinyedge(folder: Path, *arguments: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tinyedge", *arguments]
+    answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (answer.returncode != 0) == fails, answer.stderr + answer.stdout
+    return answer
+
+
+def draw_squares(folder: Path) -> None:
+    """Bright squares in one of two corners: two classes that two epochs tell apart."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 8)):
+        for name, corner in (("left", slice(0, 8)), ("right", slice(8, 16))):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 90, (SIZE, SIZE, 3), dtype=np.uint8)
+                pixels[corner, corner] += generator.integers(90, 160, dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_own_encoder_method_and_board(tmp_path):
+    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    for part in (ROOT / "examples" / "plugins").iterdir():
+        if part.is_file():
+            shutil.copy(part, tmp_path)
+    draw_squares(tmp_path / "squares")
+    both = ("--plugin", "small_cnn.py", "--plugin", "align_spread.py")
+    method = ("--method", "align-spread", "--option", "projector_width=32")
+    shape = ("--encoder", "small_cnn", "--data", "squares", "--epochs", "2", "--batch-size", "40")
+    tinyedge(tmp_path, "train", *both, *method, *shape, "--out", "run")
+    refused = tinyedge(tmp_path, "probe", "run", fails=True)
+    assert refused.returncode == 2
+    assert "add --plugin" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    own = ("--plugin", "small_cnn.py")
+    tinyedge(tmp_path, "probe", "run", *own, "--seeds", "1", "--no-plots")
+    tinyedge(tmp_path, "export", "run", *own, "--calibration", "32", "--max-drop", "10")
+    parity = json.loads((tmp_path / "run" / "export" / "parity.json").read_text())
+    assert parity["failures"] == []
+    board = ("--board", "lab_m4.toml")
+    tinyedge(tmp_path, "build", "run", *board, "--out", "image")
+    assert (tmp_path / "image" / "tinyedge.elf").is_file()
+    tinyedge(tmp_path, "bench", "run", *board, "--target", "emulator", "--inputs", "2", "--json", "bench.json")
+    (record,) = json.loads((tmp_path / "bench.json").read_text())["results"]
+    assert record["board"] == "lab_m4"
+    assert record["bit_exact"] is not False
+    assert record["instructions"] > 0
+    seen = tinyedge(tmp_path, "predict", "run", "squares/test", "--json", "--top", "1")
+    predictions = json.loads(seen.stdout)["predictions"]
+    right = sum(prediction["classes"][0]["name"] in prediction["file"] for prediction in predictions)
+    assert right >= 0.9 * len(predictions)

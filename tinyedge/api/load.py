@@ -1,0 +1,25 @@
+"""`tinyedge.load`: a trained model for PyTorch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinyedge.evaluation.trained_model import TrainedModel
+
+
+def load(source: Path | str) -> "TrainedModel":
+    """Load a trained encoder, with the classifier of its last probe, as one PyTorch module on the CPU.
+
+    Its `preprocess` turns image files into the normalised tensor that it takes; `classes` names its outputs.
+
+    Args:
+        source: A run directory, a model of the zoo such as "tinynext_t_cifar10", or an `encoder.safetensors` alone.
+
+    Raises:
+        CheckpointError: There is no such run, or its files are missing or corrupt.
+        ConfigError: The encoder came from a plug-in that is not loaded.
+        DataError: A run from before its encoder's file described it, whose data set cannot be loaded.
+    """
+    from tinyedge.evaluation.trained_model import load_trained
+
+    return load_trained(source)

@@ -42,7 +42,7 @@ from tinyedge.exporter.preprocess import FORMULA, normalise_images
 from tinyedge.installation import require
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.gates import DeployableCheck, check_deployable
-from tinyedge.parity.parity import run_torch
+from tinyedge.parity.parity import run_tflite, run_torch
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import can_be_wide
@@ -177,9 +177,10 @@ def export_model(
         export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE)
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
-        reference = beside.submit(run_torch, trained, images.normalised)  # While the converter computes.
+        reference = beside.submit(run_torch, trained, images.first)  # While the converter computes.
         graph = canonical(converter.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
         (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
+        tflite = beside.submit(run_tflite, folder / FLOAT_FILE, images.normalised)  # While ranges are looked for.
         model = folder / options.model_file if options.model_file else None
         choice, precision, qat = None, Precision(), None
         if model is not None:
@@ -198,7 +199,9 @@ def export_model(
         manifest = _describe(encoder, dataset, probe, model, options, choice)
         manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
         files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, model)
-        report, int8_outputs = compare_stages(files, manifest, network, images, reference.result(), options.gates)
+        report, int8_outputs = compare_stages(
+            files, manifest, network, images, reference.result(), tflite.result(), options.gates
+        )
         check = DeployableCheck({}, 0, ()) if model is None else check_deployable(model)
         failures = [*check.failures, *report.failures()]
         write_json(folder / PARITY_FILE, {**report.to_json(), "failures": failures})

@@ -42,12 +42,12 @@ _FAULT_IMAGES = 8
 _NEIGHBOUR_IMAGES = 1000
 _NEIGHBOURS = 10
 # Multiply-accumulates, so that a report takes about as long for any network and has the same images on any machine:
-# some nine seconds of one core for each of PyTorch and LiteRT, one to three for each other runtime.
+# some five seconds of one core for each of LiteRT's two, one or two for each other runtime.
 _TOP1_MACS = 170e9
 _FLOAT_MACS = 17e9
-_MICRO_MACS = 5.2e9
+_MICRO_MACS = 1.75e9
 _MOST_IMAGES = 10_000
-_RUNTIMES = ("onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8")
+_RUNTIMES = ("pytorch", "onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class ParityImages:
     normalised: np.ndarray
     labels: np.ndarray | None
     macs: int
+
+    @property
+    def first(self) -> np.ndarray:
+        """The images that PyTorch runs too, (m, H, W, 3) float32, normalised."""
+        return self.normalised[: max(self.affordable(_FLOAT_MACS), _NEIGHBOUR_IMAGES)]
 
     def affordable(self, macs: float) -> int:
         """Return how many images a number of multiply-accumulates pays for: at least 64 if there are, else hundreds."""
@@ -120,16 +125,18 @@ def compare_stages(
     network: Deployable,
     images: ParityImages,
     reference: np.ndarray,
+    tflite: np.ndarray,
     gates: Gates,
 ) -> tuple[ParityReport, np.ndarray | None]:
-    """Run every stage and compare it with the one before, and all of them with PyTorch.
+    """Run every stage and compare it with the one before, and all of them with the float TFLite file.
 
     Args:
         files: What was exported.
         manifest: How to feed the INT8 model.
         network: The folded network that the files were made from.
         images: What every stage runs.
-        reference: (n, K) float32: the trained PyTorch network's outputs on all of them.
+        reference: (m, K) float32: the trained PyTorch network's outputs on `images.first`.
+        tflite: (n, K) float32: the float TFLite file's on all of them.
         gates: What the export has to hold.
 
     Returns:
@@ -140,16 +147,16 @@ def compare_stages(
     """
     classifier = manifest.kind == "classifier"
     few = images.normalised[:_FEW_IMAGES]
-    outputs = _run_all(files, manifest, images, classifier)
-    onnx, tflite = outputs["onnx"], outputs["tflite"]
+    outputs = {"pytorch": reference, "tflite": tflite, **_run_all(files, manifest, images)}
+    outputs = {runtime: outputs[runtime] for runtime in _RUNTIMES if runtime in outputs}
+    onnx = outputs["onnx"]
     assert isinstance(onnx, np.ndarray)
-    assert isinstance(tflite, np.ndarray)
     report = ParityReport(
         split=images.split,
         images=len(few),
         torch_onnx=compare_float(reference[: len(few)], onnx[: len(few)]),
         onnx_tflite=compare_float(onnx[: len(few)], tflite[: len(few)]),
-        runtimes=compare_runtimes(reference, outputs, images.labels) if classifier else (),
+        runtimes=compare_runtimes(outputs, images.labels) if classifier else (),
         gates=gates,
     )
     report = _locate_float_faults(report, files, network, images)
@@ -165,7 +172,7 @@ def compare_stages(
         float_int8=compare_int8(
             reference[: len(few)], litert, manifest.output, litert[:0] if isinstance(tflm, str) else tflm
         ),
-        top1=compare_top1(reference, litert, images.labels) if classifier and images.labels is not None else None,
+        top1=compare_top1(tflite, litert, images.labels) if classifier and images.labels is not None else None,
         bit_exact=compare_bits(tflm, aot, images.positions),
         neighbours=_compare_neighbours(reference, real, classifier),
         layers=compare_layers(files.tflite, files.int8, few, codes, names),
@@ -178,36 +185,32 @@ def plot_report(report: ParityReport, reference: np.ndarray, int8_outputs: np.nd
 
     Args:
         report: With layers.
-        reference: (n, K) float outputs.
-        int8_outputs: (n, K) INT8 outputs as reals.
+        reference: (m, K) float outputs.
+        int8_outputs: (n, K) INT8 outputs as reals; the first m images are the reference's.
         folder: For `layers.png` and `outputs.png`.
     """
     try:
         from tinyedge.plots.parity import plot_layers, plot_outputs
 
         plot_layers(report.layers, report.worst_layers, folder / "layers.png")
-        plot_outputs(reference, int8_outputs, folder / "outputs.png")
+        plot_outputs(reference, int8_outputs[: len(reference)], folder / "outputs.png")
     except Exception as error:  # A plot library fails in its own ways: fonts, backends, a cache it cannot write.
         _log.warning("no plots in the export: %s: %s", type(error).__name__, error)
 
 
-def _run_all(
-    files: ExportedFiles, manifest: ExportManifest, images: ParityImages, classifier: bool
-) -> dict[str, np.ndarray | str]:
-    """Return the outputs (n, K) of each runtime on the first n images, or why it did not run."""
-    some = images.normalised[: images.affordable(_FLOAT_MACS) if classifier else _FEW_IMAGES]
+def _run_all(files: ExportedFiles, manifest: ExportManifest, images: ParityImages) -> dict[str, np.ndarray | str]:
+    """Return the outputs (n, K) of ONNX Runtime and of the INT8 file's runtimes on the first n images, or why not."""
     # The runtimes leave Python while they run, so two of them run beside each other; the longest starts first.
     with ThreadPoolExecutor(2) as pool:
         running: dict[str, Future[np.ndarray | str]] = {}
         if files.int8 is not None:
             codes = quantise_images(images.pixels, manifest)
             micro = codes[: images.affordable(_MICRO_MACS)]
+            running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
             running["litert-int8"] = pool.submit(run_tflite, files.int8, codes)
             running["tflm-int8"] = pool.submit(_run_micro, TflmRuntime, files.int8, micro)
-            running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
-        running["tflite"] = pool.submit(run_tflite, files.tflite, some)
-        running["onnx"] = pool.submit(run_onnx, files.onnx, some)
-    return {runtime: running[runtime].result() for runtime in _RUNTIMES if runtime in running}
+        running["onnx"] = pool.submit(run_onnx, files.onnx, images.normalised[: images.affordable(_FLOAT_MACS)])
+    return {runtime: future.result() for runtime, future in running.items()}
 
 
 def _run_micro(runtime: Callable[[Path], Runtime], model: Path, codes: np.ndarray) -> np.ndarray | str:

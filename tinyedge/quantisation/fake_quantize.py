@@ -33,6 +33,7 @@ class FakeQuantize:
     def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()):
         self._activations = activation_quantisations(graph, ranges, wide)
         self._wide = wide
+        self._rounded: dict[Tensor, tuple[int, torch.Tensor]] = {}
         self._axes = {
             weight: CHANNEL_AXIS[operator.op]
             for operator in graph.operators
@@ -46,14 +47,24 @@ class FakeQuantize:
         if tensor in self._activations:
             return round_to_codes(value, self._activations[tensor])
         if tensor in self._axes:
-            return round_weight(value, self._axes[tensor])
+            return self._rounded_weight(tensor, value)
         return value
+
+    def _rounded_weight(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Round a weight, or return what came of it before if it is the same tensor unchanged."""
+        if value.requires_grad and torch.is_grad_enabled():
+            return round_weight(value, self._axes[tensor])
+        version, rounded = self._rounded.get(tensor, (None, None))
+        if rounded is None or version != value._version:
+            rounded = round_weight(value, self._axes[tensor])
+            self._rounded[tensor] = value._version, rounded
+        return rounded
 
 
 def round_to_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:
     """Return the nearest values that int8 codes of one scale can say."""
     scale, zero_point = quantisation.scale, quantisation.zero_point
-    return ((value / scale).round() + zero_point).clamp(LOWEST_CODE, HIGHEST_CODE).sub(zero_point) * scale
+    return (value / scale).round_().clamp_(LOWEST_CODE - zero_point, HIGHEST_CODE - zero_point).mul_(scale)
 
 
 def round_to_int16_codes(value: torch.Tensor, quantisation: Quantisation) -> torch.Tensor:

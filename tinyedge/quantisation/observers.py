@@ -8,14 +8,15 @@ that value off. Which is better depends on the network, so the candidates are si
 * `least-squares`: the range of least squared error of the rounded and clipped values.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_codes
-from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.quantise import Range, quantisation_of
+from tinyedge.quantisation.fake_quantize import FakeQuantize
+from tinyedge.quantisation.float_executor import FloatExecutor, Hook
+from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE, Range, scales_and_zero_points
 from tinyedge.tflite.graph import Tensor
 
 _BINS = 2048
@@ -75,7 +76,8 @@ def choose_ranges(network: FloatExecutor, calibration: torch.Tensor, unseen: tor
         name: {tensor: estimate(histogram) for tensor, histogram in histograms.items()}
         for name, estimate in ESTIMATORS.items()
     }
-    figures = {name: simulated_sqnr(network, ranges, unseen) for name, ranges in candidates.items()}
+    wanted = _outputs(network, unseen, None)
+    figures = {name: _simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
 
@@ -124,23 +126,39 @@ def percentile(histogram: Histogram) -> Range:
 
 def least_squares(histogram: Histogram) -> Range:
     """Return the range, each end shrunk to no less than three tenths, whose codes are closest to the values."""
-    best, least = (histogram.low, histogram.high), float("inf")
     occupied = histogram.counts > 0
-    values, counts = histogram.centres[occupied], histogram.counts[occupied]
-    for low, high in _shrunk(histogram):
-        quantisation = quantisation_of(low, high)
-        error = float((counts * (round_to_codes(values, quantisation) - values).square()).sum())
-        if error < least:
-            best, least = (low, high), error
+    values, counts = histogram.centres[occupied].float(), histogram.counts[occupied].float()
+    best, least = (histogram.low, histogram.high), float("inf")
+    shrinkings = np.array(_SHRINKINGS)
+    lows = histogram.low * shrinkings if histogram.low < 0 else np.zeros(1)
+    highs = histogram.high * shrinkings if histogram.high > 0 else np.zeros(1)
+    for low in lows:
+        scales, zero_points = (
+            torch.from_numpy(column)[:, None] for column in scales_and_zero_points(np.full(len(highs), low), highs)
+        )
+        codes = (values / scales).round_().clamp_(LOWEST_CODE - zero_points, HIGHEST_CODE - zero_points)
+        errors = codes.mul_(scales).sub_(values).square_().mul_(counts).sum(dim=1, dtype=torch.float64)
+        smallest = int(errors.argmin())
+        if float(errors[smallest]) < least:
+            best, least = (float(low), float(highs[smallest])), float(errors[smallest])
     return best
 
 
 def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], images: torch.Tensor) -> float:
     """Return the signal-to-noise ratio in decibels of the output in INT8: the mean over images (m, H, W, 3)."""
-    quantiser = FakeQuantize(network.graph, ranges)
-    with torch.no_grad():
-        ratios = [image_sqnr_db(network(batch), network(batch, quantiser)) for batch in images.split(_BATCH)]
-    return float(torch.cat(ratios).mean())
+    return _simulated_sqnr(network, ranges, images, _outputs(network, images, None))
+
+
+def _simulated_sqnr(
+    network: FloatExecutor, ranges: dict[Tensor, Range], images: torch.Tensor, wanted: torch.Tensor
+) -> float:
+    found = _outputs(network, images, FakeQuantize(network.graph, ranges))
+    return float(image_sqnr_db(wanted, found).mean())
+
+
+@torch.no_grad()
+def _outputs(network: FloatExecutor, images: torch.Tensor, hook: Hook | None) -> torch.Tensor:
+    return torch.cat([network(batch, hook) for batch in images.split(_BATCH)])
 
 
 def image_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -152,12 +170,6 @@ def image_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     error = (found.flatten(1).double() - wanted).square().sum(1)
     ratio: torch.Tensor = 10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / error.clamp(min=1e-30))
     return ratio
-
-
-def _shrunk(histogram: Histogram) -> Iterator[Range]:
-    lows = [histogram.low * share for share in _SHRINKINGS] if histogram.low < 0 else [0.0]
-    highs = [histogram.high * share for share in _SHRINKINGS] if histogram.high > 0 else [0.0]
-    return ((low, high) for low in lows for high in highs)
 
 
 ESTIMATORS: dict[str, Callable[[Histogram], Range]] = {

@@ -127,10 +127,15 @@ def activation_quantisations(
 
 def quantisation_of(low: float, high: float) -> Quantisation:
     """Return the scale and the zero point of a range; 0 is widened into it and represented exactly."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32((high - low) / _STEPS if high > low else 1.0)
-    zero_point = int(np.clip(np.round(LOWEST_CODE - low / float(scale)), LOWEST_CODE, HIGHEST_CODE))
-    return Quantisation(np.array([scale], np.float32), np.array([zero_point], np.int32))
+    return Quantisation(*scales_and_zero_points(np.array([low]), np.array([high])))
+
+
+def scales_and_zero_points(lows: np.ndarray, highs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scales (n,) float32 and the zero points (n,) int32 of ranges (n,) float64, as `quantisation_of`."""
+    lows, highs = np.minimum(lows, 0.0), np.maximum(highs, 0.0)
+    scales = np.where(highs > lows, (highs - lows) / _STEPS, 1.0).astype(np.float32)
+    zero_points = np.round(LOWEST_CODE - lows / scales.astype(np.float64))
+    return scales, np.clip(zero_points, LOWEST_CODE, HIGHEST_CODE).astype(np.int32)
 
 
 def int16_quantisation_of(low: float, high: float) -> Quantisation:

@@ -111,13 +111,13 @@ def _bits(bits: dict[str, Any]) -> str:
 
 
 def _runtimes(rows: list[dict[str, Any]]) -> Table:
-    table = Table("runtime", "images", "top-1 (%)", "PyTorch's on these", "same class (%)")
+    table = Table("runtime", "images", "top-1 (%)", "float TFLite's on these", "same class (%)")
     for row in rows:
         if row["missing"]:
             table.add_row(row["runtime"], "not run", row["missing"])
             continue
-        top1, pytorch = ("" if row[key] is None else f"{row[key]:.2f}" for key in ("top1", "pytorch_top1"))
-        table.add_row(row["runtime"], f"{row['images']:,}", top1, pytorch, f"{row['agreement']:.2f}")
+        top1, float_top1 = ("" if row[key] is None else f"{row[key]:.2f}" for key in ("top1", "float_top1"))
+        table.add_row(row["runtime"], f"{row['images']:,}", top1, float_top1, f"{row['agreement']:.2f}")
     return table
 
 

@@ -89,9 +89,8 @@ def _decode(files: Sequence[Path], image_size: int) -> DecodedImages:
         broken = [item for chunk in pool.map(decode_chunk, range(0, len(files), _CHUNK)) for item in chunk]
     lost = {index for index, _ in broken}
     kept = np.array([index for index in range(len(files)) if index not in lost], dtype=np.int64)
-    if lost:
-        pixels = pixels[kept]
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (K, 3, S, S)
+    whole = pixels[kept] if lost else pixels
+    images = torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()  # (K, 3, S, S)
     return DecodedImages(images, torch.from_numpy(kept), tuple(broken))
 
 

@@ -91,7 +91,7 @@ def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, in
     source, output = _quantisation(_source(operator)), _quantisation(operator.output)
     filters = np.moveaxis(_weights(operator), _FILTER_AXES[operator.op], 0).astype(np.int64)
     filters = filters.reshape(len(filters), -1, 1 if operator.op == "DEPTHWISE_CONV_2D" else filters.shape[-1])
-    smallest = np.full(_source(operator).shape[3], -128 - source.zero_point)
+    smallest: np.ndarray = np.full(_source(operator).shape[3], -128 - source.zero_point)
     largest = np.full_like(smallest, 127 - source.zero_point)
     for channel, value in known.items():
         offset = value - source.zero_point

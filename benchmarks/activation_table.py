@@ -16,8 +16,8 @@ from tinyedge.benchmark.bench import run_bench
 from tinyedge.errors import GateFailed
 from tinyedge.evaluation.probe import probe_run
 from tinyedge.exporter.export import export_run
-from tinyedge.exporter.model_path import resolve_model
 from tinyedge.exporter.options import ExportOptions
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.tflite.reader import read_tflite
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.train import train

@@ -60,9 +60,9 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
     import torch
 
     from tinyedge.checks.trace import trace
+    from tinyedge.conversion.fold import fold_classifier
     from tinyedge.encoders.registry import create_encoder
     from tinyedge.exporter.export import load_probe
-    from tinyedge.exporter.fold import fold_classifier
     from tinyedge.quantisation.float_executor import FloatExecutor
     from tinyedge.quantisation.observers import min_max, observe
     from tinyedge.quantisation.quantise import quantise

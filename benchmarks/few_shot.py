@@ -13,12 +13,12 @@ import numpy as np
 
 from tinyedge.atomic import write_json
 from tinyedge.compiler.program import compile_graph
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.model_path import resolve_model
-from tinyedge.exporter.preprocess import quantise_images
 from tinyedge.learning.embedding import read_embedding
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import draw_task, load_images
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.model_path import resolve_model
+from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 

@@ -22,8 +22,8 @@ import numpy as np
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.inputs import first_per_class_round, random_inputs
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.preprocess import quantise_images
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite

@@ -31,16 +31,16 @@ import torch
 
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
+from tinyedge.conversion.converter import FLOAT_FILE, Converter
+from tinyedge.conversion.fold import fold_classifier
+from tinyedge.conversion.onnx import export_onnx
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import BudgetExceeded, GateFailed
-from tinyedge.exporter.converter import FLOAT_FILE, Converter
 from tinyedge.exporter.export import Probe, export_model, load_probe
-from tinyedge.exporter.fold import fold_classifier
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.onnx import export_onnx
 from tinyedge.exporter.options import ExportOptions
-from tinyedge.exporter.preprocess import normalise_images
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.preprocess import normalise_images
 from tinyedge.parity.distance import cosine, sqnr_db
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.integer_executor import IntegerExecutor

@@ -1,12 +1,85 @@
 """Which part may import which: the rules of ARCHITECTURE.md."""
 
+import ast
+import graphlib
 import os
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
+
+
+# From what knows nothing to what knows everything. A module imports from its own part and from layers before it; parts
+# of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
+LAYERS = (
+    ("version", "errors"),
+    ("atomic", "documentation", "installation", "plugins", "toolchain"),
+    ("boards", "c_sources", "data", "plots", "tflite", "zoo"),
+    ("encoders", "manifest", "ops"),
+    ("compiler", "ssl"),
+    ("runtimes", "training"),
+    ("conversion", "evaluation"),
+    ("quantisation",),
+    ("parity",),
+    ("exporter",),
+    ("devices",),
+    ("firmware",),
+    ("benchmark", "learning", "prediction"),
+    ("checks", "doctor"),
+    ("api", "demo"),
+    ("tinyedge",),
+    ("cli",),
+    ("__main__",),
+)
+LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+PACKAGE = Path(__file__).resolve().parents[1] / "tinyedge"
+
+
+@cache
+def _imports() -> dict[str, set[str]]:
+    """The modules of the package that each of them imports, at its head, in a function or for its types alone."""
+    modules = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    found = {}
+    for module, path in modules.items():
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module} imports by a relative name"
+                both = [(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names]
+                names.update(whole if whole in modules else outer for whole, outer in both)
+        found[module] = {name for name in names if name in modules and name != module}
+    return found
+
+
+def _part(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def test_every_part_has_a_layer():
+    assert {_part(module) for module in _imports()} == set(LAYER_OF)
+
+
+def test_no_import_runs_up():
+    up = [
+        f"{module} imports {other}"
+        for module, others in _imports().items()
+        for other in others
+        if _part(module) != _part(other) and LAYER_OF[_part(other)] >= LAYER_OF[_part(module)]
+    ]
+    assert not up
+
+
+def test_no_modules_import_each_other():
+    graphlib.TopologicalSorter(_imports()).prepare()  # Raises with the circle.
 
 
 def _imported_by(statement: str) -> set[str]:

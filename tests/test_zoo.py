@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from tinyedge.errors import CheckpointError, ModelError
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.training.run import claim_run, load_run
 from tinyedge.zoo import locate, zoo_names
 

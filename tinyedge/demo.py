@@ -11,9 +11,9 @@ from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import load_board
 from tinyedge.evaluation.probe import ProbeResult, probe_run
 from tinyedge.exporter.export import export_run
-from tinyedge.exporter.model_path import resolve_model
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.firmware.build import build_firmware
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.train import train
 

@@ -76,8 +76,8 @@ def write_images(folder: Path, classes: tuple[str, ...]) -> None:
 
 
 def test_a_file_with_its_manifest_takes_test_images_from_a_folder(tmp_path):
-    from tinyedge.exporter.manifest import read_manifest
-    from tinyedge.exporter.preprocess import quantise_images
+    from tinyedge.manifest.manifest import read_manifest
+    from tinyedge.manifest.preprocess import quantise_images
 
     write_images(tmp_path / "images", CLASSES)
     test = open_subject(ZOO / "model_int8.tflite", str(tmp_path / "images")).test

@@ -13,9 +13,9 @@ from tinyedge.checks.encoder import check_encoder
 from tinyedge.checks.trace import trace
 from tinyedge.cli import main
 from tinyedge.compiler.compile import compile_model
+from tinyedge.conversion.fold import fold_classifier, fold_encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.exporter.fold import fold_classifier, fold_encoder
 from tinyedge.quantisation.float_executor import FloatExecutor
 
 ZOO_MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"

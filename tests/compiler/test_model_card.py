@@ -10,8 +10,8 @@ import pytest
 
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.emit.c_text import string
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.preprocess import quantise_images
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.preprocess import quantise_images
 
 ZOO = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10"
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from tinyedge.conversion.fold import fold_classifier, fold_encoder
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.tokens import corrupt_map
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import fold_classifier, fold_encoder
 
 torch.set_num_threads(1)
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from tinyedge.conversion.fold import fold_encoder
+from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
 from tinyedge.encoders.flops import count_macs, hidden_channel_macs, macs_by_module
 from tinyedge.encoders.registry import count_parameters, create_encoder
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import fold_encoder
-from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
 
 torch.set_num_threads(1)
 NAMES = ("tinynext_t", "mobilenetv2_035", "resnet18")

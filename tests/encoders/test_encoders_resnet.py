@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from tinyedge.conversion.fold import fold_encoder
 from tinyedge.encoders.registry import count_parameters, create_encoder, deployable_encoders, encoder_names
 from tinyedge.encoders.resnet import ResNet18
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import fold_encoder
 
 torch.set_num_threads(1)
 

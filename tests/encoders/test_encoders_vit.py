@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from tinyedge.conversion.fold import fold_encoder
 from tinyedge.encoders.registry import count_parameters, create_encoder, deployable_encoders
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import fold_encoder
 
 torch.set_num_threads(1)
 

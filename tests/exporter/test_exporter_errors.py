@@ -7,12 +7,12 @@ import torch
 from exports.export_inputs import make_dataset
 from safetensors.torch import save_file
 
+from tinyedge.conversion.converter import Converter
+from tinyedge.conversion.fold import fold_encoder
+from tinyedge.conversion.onnx import export_onnx
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed, ModelError, ToolMissing
-from tinyedge.exporter.converter import Converter
 from tinyedge.exporter.export import Probe, export_model, load_probe
-from tinyedge.exporter.fold import fold_encoder
-from tinyedge.exporter.onnx import export_onnx
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.parity.gate_limits import Gates
 

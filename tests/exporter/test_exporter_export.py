@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tinyedge.exporter.export import export_model
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.model_path import resolve_model
 from tinyedge.exporter.options import ExportOptions
-from tinyedge.exporter.preprocess import normalise_images, quantise_images
-from tinyedge.parity.gates import TFLM_INT8_OPERATORS, check_deployable
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.model_path import resolve_model
+from tinyedge.manifest.preprocess import normalise_images, quantise_images
 from tinyedge.parity.parity import dequantise, run_onnx, run_tflite
+from tinyedge.quantisation.deployable import TFLM_INT8_OPERATORS, check_deployable
 from tinyedge.quantisation.quantise import CHANNEL_AXIS
 from tinyedge.quantisation.sensitivity import LARGEST_MACS_SHARE, read_sensitivity
 from tinyedge.runtimes.litert import LitertRuntime

@@ -10,8 +10,8 @@ from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.exporter.export import Probe, export_model
-from tinyedge.exporter.manifest import ExportManifest
 from tinyedge.exporter.options import ExportOptions
+from tinyedge.manifest.manifest import ExportManifest
 
 torch.set_num_threads(1)
 CALIBRATION_IMAGES = 64

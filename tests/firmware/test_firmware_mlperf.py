@@ -15,11 +15,11 @@ from firmware.mlperf_runner import EmulatedBoard, Runner, open_port
 
 from tinyedge.boards.board import load_board
 from tinyedge.errors import ModelError, ToolMissing
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.preprocess import quantise_images
 from tinyedge.firmware.build import build_firmware
 from tinyedge.firmware.image import ImageOptions
 from tinyedge.firmware.mlperf import BENCHMARKS, MLPERF_IDS, prepare_benchmark
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_tflite

@@ -10,10 +10,10 @@ from PIL import Image
 
 from tinyedge.cli import main
 from tinyedge.errors import ToolMissing
-from tinyedge.exporter import manifest as manifests
-from tinyedge.exporter.preprocess import FORMULA, quantise_images
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import draw_task, load_images
+from tinyedge.manifest import manifest as manifests
+from tinyedge.manifest.preprocess import FORMULA, quantise_images
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.toolchain import find_build_tools, find_tool
 

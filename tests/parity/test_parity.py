@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from tinyedge.exporter.manifest import TensorSpec
+from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.parity.compare import plot_report
 from tinyedge.parity.distance import EXACT_DB, neighbour_overlap, sqnr_db
 from tinyedge.parity.gate_limits import Gates

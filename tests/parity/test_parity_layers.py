@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tinyedge.conversion.onnx import export_onnx
 from tinyedge.errors import ModelError
-from tinyedge.exporter.layer_names import match_layers, name_layers
-from tinyedge.exporter.onnx import export_onnx
+from tinyedge.parity.layer_names import match_layers, name_layers
 from tinyedge.parity.layers import compare_layers, first_difference, run_operators
 from tinyedge.parity.parity import FloatParity, ParityReport
 from tinyedge.quantisation.float_executor import FloatExecutor

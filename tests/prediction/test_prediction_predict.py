@@ -10,7 +10,7 @@ from rich.console import Console
 import tinyedge
 from tinyedge.cli.tables.predict import print_predictions
 from tinyedge.errors import ConfigError, DataError, ModelError
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import preprocessing_of
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime

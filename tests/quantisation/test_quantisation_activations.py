@@ -5,11 +5,11 @@ import pytest
 import torch
 from exports.export_inputs import CALIBRATION_IMAGES, Exported, fit_probe, make_dataset, make_trained_like
 
+from tinyedge.conversion.converter import FLOAT_FILE
 from tinyedge.encoders.tinynext import ACTIVATIONS, TinyNext, TinyNextConfig
-from tinyedge.exporter.converter import FLOAT_FILE
 from tinyedge.exporter.export import INT8_FILE, export_model
 from tinyedge.exporter.options import ExportOptions
-from tinyedge.exporter.preprocess import quantise_images
+from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime

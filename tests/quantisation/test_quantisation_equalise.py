@@ -2,9 +2,9 @@ import pytest
 import torch
 from exports.export_inputs import make_dataset, normalised_images
 
+from tinyedge.conversion.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.encoders.fold import FoldedResidual
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.quantisation.equalise import equalise
 
 torch.set_num_threads(1)

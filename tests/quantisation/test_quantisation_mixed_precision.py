@@ -8,9 +8,9 @@ import torch
 from exports.tiny_graphs import ADD, F32, GraphBuilder, attention_network, one_operator_graphs
 
 from tinyedge.errors import ModelError
-from tinyedge.parity.gates import TFLM_INT16_OPERATORS, check_deployable
 from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.bias_correction import correct_output_bias
+from tinyedge.quantisation.deployable import TFLM_INT16_OPERATORS, check_deployable
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_int16_codes
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision

@@ -8,8 +8,8 @@ import pytest
 import torch
 from exports.export_inputs import normalised_images
 
+from tinyedge.conversion.converter import FLOAT_FILE
 from tinyedge.errors import ModelError
-from tinyedge.exporter.converter import FLOAT_FILE
 from tinyedge.exporter.export import INT8_FILE
 from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.bias_correction import correct_output_bias

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.benchmark.record import BenchReport

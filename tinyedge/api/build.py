@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
-from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.firmware.image import FirmwareImage

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.encoders.registry import check_encoder as check_encoder_options
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.checks.check import CheckReport

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.compiler.compile import CompileReport

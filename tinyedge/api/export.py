@@ -10,7 +10,7 @@ from tinyedge.parity.gate_limits import Gates
 from tinyedge.training.run import Run, claim_run
 
 if TYPE_CHECKING:
-    from tinyedge.exporter.manifest import ExportManifest
+    from tinyedge.manifest.manifest import ExportManifest
 
 
 def _silent(_: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyedge.exporter.model_path import resolve_model
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import list_images
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.model_path import EXPORT_FOLDER, resolve_model
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
+from tinyedge.manifest.model_path import EXPORT_FOLDER, resolve_model
 from tinyedge.runtimes.open import RUNTIMES
 from tinyedge.tflite.model import Model
 
@@ -105,8 +105,8 @@ def open_subject(source: Path, data: str | None = None) -> Subject:
 
 def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
     """Return the run's test images in the model's quantisation, or None for an encoder or a set without labels."""
-    from tinyedge.exporter.manifest import read_manifest
-    from tinyedge.exporter.preprocess import quantise_images
+    from tinyedge.manifest.manifest import read_manifest
+    from tinyedge.manifest.preprocess import quantise_images
     from tinyedge.training.run import load_run
 
     run = load_run(run_path, data)
@@ -120,8 +120,8 @@ def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
 def _named_inputs(model: Path, data: str) -> LabelledInputs:
     """Return the test images of a data set as the manifest beside a model says that it takes them."""
     from tinyedge.data.registry import load_dataset
-    from tinyedge.exporter.manifest import read_manifest
-    from tinyedge.exporter.preprocess import quantise_images
+    from tinyedge.manifest.manifest import read_manifest
+    from tinyedge.manifest.preprocess import quantise_images
 
     manifest = read_manifest(model.parent)
     dataset = load_dataset(data, image_size=manifest.input.shape[1], labels_required=True)

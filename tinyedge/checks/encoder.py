@@ -18,11 +18,11 @@ from tinyedge.boards.board import Board
 from tinyedge.checks.budgets import parameters_fit
 from tinyedge.checks.check import SCHEMA, CheckReport, check_model
 from tinyedge.checks.trace import trace
+from tinyedge.conversion.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters, create_encoder
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.tflite.writer import tflite_bytes
 

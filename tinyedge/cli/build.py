@@ -25,9 +25,9 @@ def build(
 ) -> None:
     """Build ELF, BIN, HEX and map for a board, and print what they take of its memories."""
     from tinyedge.boards.board import load_board
-    from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
     from tinyedge.firmware.build import build_firmware
     from tinyedge.firmware.image import ImageOptions
+    from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
     start = time.perf_counter()
     description = load_board(board)

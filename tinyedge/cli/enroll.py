@@ -30,7 +30,7 @@ def enroll(
 
     from tinyedge.boards.board import load_board
     from tinyedge.errors import ConfigError, DataError, GateFailed
-    from tinyedge.exporter.model_path import resolve_model
+    from tinyedge.manifest.model_path import resolve_model
 
     if emulator == (port is not None):
         raise ConfigError("give the board's serial port with --port, or --emulator")

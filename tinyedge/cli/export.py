@@ -70,7 +70,7 @@ def export(
             failed = error
 
     from tinyedge.cli.tables.export import print_export, print_sensitivity
-    from tinyedge.exporter.manifest import read_manifest
+    from tinyedge.manifest.manifest import read_manifest
     from tinyedge.quantisation.sensitivity import read_sensitivity
 
     folder = run / EXPORT_FOLDER

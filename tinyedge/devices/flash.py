@@ -15,7 +15,7 @@ from tinyedge.devices.flash_tools.st_flash import StFlash
 from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
-from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
 # In the order in which they are preferred.
 TOOLS: tuple[FlashTool, ...] = (Pyocd(), Openocd(), StFlash())

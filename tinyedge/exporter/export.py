@@ -14,17 +14,19 @@ import torch
 from torch import nn
 
 from tinyedge.atomic import atomic_directory, write_json
+from tinyedge.conversion.canonical import canonical
+from tinyedge.conversion.converter import FLOAT_FILE, Converter
+from tinyedge.conversion.fold import Deployable, fold_classifier, fold_encoder
+from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
 from tinyedge.data.augment import Augment, default_augment
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
-from tinyedge.exporter.canonical import canonical
-from tinyedge.exporter.converter import FLOAT_FILE, Converter
-from tinyedge.exporter.fold import Deployable, fold_classifier, fold_encoder
-from tinyedge.exporter.layer_names import name_layers
-from tinyedge.exporter.manifest import (
+from tinyedge.exporter.options import EXPORT_FOLDER, PROBE_FILE, ExportOptions, check_exportable
+from tinyedge.installation import require
+from tinyedge.manifest.manifest import (
     Calibration,
     ExportManifest,
     FileRecord,
@@ -36,13 +38,11 @@ from tinyedge.exporter.manifest import (
     record_file,
     write_manifest,
 )
-from tinyedge.exporter.onnx import INPUT_NAME, export_onnx
-from tinyedge.exporter.options import EXPORT_FOLDER, PROBE_FILE, ExportOptions, check_exportable
-from tinyedge.exporter.preprocess import FORMULA, normalise_images
-from tinyedge.installation import require
+from tinyedge.manifest.preprocess import FORMULA, normalise_images
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
-from tinyedge.parity.gates import DeployableCheck, check_deployable
+from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.parity import run_tflite, run_torch
+from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import can_be_wide

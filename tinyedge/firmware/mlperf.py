@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.errors import ModelError
-from tinyedge.exporter.manifest import manifest_of
-from tinyedge.exporter.preprocess import input_table
+from tinyedge.manifest.manifest import manifest_of
+from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
 _PIXEL_ZERO_POINT = -128

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tinyedge.compiler.embedding import cut_at_embedding
 from tinyedge.errors import ModelError
-from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
+from tinyedge.manifest.manifest import MANIFEST_FILE, read_manifest
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_tflite
 

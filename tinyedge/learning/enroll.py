@@ -13,14 +13,14 @@ from tinyedge.compiler.program import compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import TargetError
-from tinyedge.exporter.manifest import read_manifest
-from tinyedge.exporter.model_path import resolve_model
-from tinyedge.exporter.preprocess import quantise_images
 from tinyedge.firmware.build import build_firmware
 from tinyedge.firmware.image import ImageOptions
 from tinyedge.learning.embedding import read_embedding
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.learning.task import FewShotTask, draw_task, load_images
+from tinyedge.manifest.manifest import read_manifest
+from tinyedge.manifest.model_path import resolve_model
+from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.tflite.graph import Graph
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tinyedge.conversion.fold import Deployable
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import ToolMissing, UnsupportedOpError
-from tinyedge.exporter.fold import Deployable
-from tinyedge.exporter.layer_names import name_layers
-from tinyedge.exporter.manifest import ExportManifest
-from tinyedge.exporter.preprocess import normalise_images, quantise_images
+from tinyedge.manifest.manifest import ExportManifest
+from tinyedge.manifest.preprocess import normalise_images, quantise_images
 from tinyedge.parity.distance import neighbour_overlap
 from tinyedge.parity.gate_limits import Gates
+from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.layers import compare_layers, first_difference
 from tinyedge.parity.parity import (
     FloatParity,

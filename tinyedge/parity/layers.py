@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinyedge.conversion.onnx import INPUT_NAME
 from tinyedge.errors import ModelError
-from tinyedge.exporter.layer_names import layer_name, match_layers
-from tinyedge.exporter.onnx import INPUT_NAME
-from tinyedge.parity.distance import cosine, relative_difference, sqnr_db
+from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
+from tinyedge.parity.layer_names import layer_name, match_layers
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.tflite.graph import Tensor
@@ -45,6 +45,11 @@ class LayerParity:
     cosine: float
     input_sqnr_db: float
     own_sqnr_db: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the operator itself makes no error."""
+        return self.own_sqnr_db >= EXACT_DB
 
     @property
     def label(self) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyedge.exporter.manifest import TensorSpec
-from tinyedge.exporter.onnx import INPUT_NAME
+from tinyedge.conversion.onnx import INPUT_NAME
+from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layers import LayerParity

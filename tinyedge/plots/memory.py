@@ -1,14 +1,39 @@
 """A picture of the arena: which tensor is where while the layers run."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tinyedge.atomic import atomic_path
-from tinyedge.compiler.memory.memory_plan import MemoryPlan
 
 _LABELLED_SHARE = 0.06  # Of the arena; figures of smaller tensors would not fit their rectangles.
 
 
-def plot_plan(plan: MemoryPlan, title: str, path: Path) -> None:
+class _PlacedTensor(Protocol):
+    """A tensor of a memory plan: `bytes` from `offset` on, from the layer `first` to the layer `last`."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+class _Plan(Protocol):
+    """What is drawn of a `tinyedge.compiler.memory.memory_plan.MemoryPlan`."""
+
+    @property
+    def tensors(self) -> Sequence[_PlacedTensor]: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def lower_bound_bytes(self) -> int: ...
+
+
+def plot_plan(plan: _Plan, title: str, path: Path) -> None:
     """Draw a memory plan as a PNG: a rectangle a tensor, from the layer that writes it to the last that reads it.
 
     Large ones carry their bytes. Where an output lies over an input that dies with its layer, the two colours mix.

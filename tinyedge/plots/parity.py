@@ -2,20 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from tinyedge.atomic import atomic_path
-from tinyedge.parity.distance import EXACT_DB
-
-if TYPE_CHECKING:
-    from tinyedge.parity.layers import LayerParity
 
 _MOST_POINTS = 5000
 
 
-def plot_layers(layers: Sequence["LayerParity"], worst: Sequence["LayerParity"], path: Path) -> None:
+class _Layer(Protocol):
+    """What is drawn of a `tinyedge.parity.layers.LayerParity`."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def sqnr_db(self) -> float: ...
+    @property
+    def own_sqnr_db(self) -> float: ...
+    @property
+    def exact(self) -> bool: ...
+
+
+def plot_layers(layers: Sequence[_Layer], worst: Sequence[_Layer], path: Path) -> None:
     """Draw the signal-to-quantisation-noise ratio by layer as a PNG.
 
     Args:
@@ -28,7 +39,7 @@ def plot_layers(layers: Sequence["LayerParity"], worst: Sequence["LayerParity"],
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rounding = [layer for layer in layers if layer.own_sqnr_db < EXACT_DB]
+    rounding = [layer for layer in layers if not layer.exact]
     figure, axes = pyplot.subplots(figsize=(11, 5))
     indices = [layer.index for layer in rounding]
     axes.plot(indices, [layer.sqnr_db for layer in rounding], marker=".", linewidth=1, label="all noise up to here")

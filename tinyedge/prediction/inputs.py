@@ -8,8 +8,8 @@ import numpy as np
 
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError, ModelError
-from tinyedge.exporter.manifest import MANIFEST_FILE, ExportManifest, read_manifest
-from tinyedge.exporter.preprocess import input_table
+from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, read_manifest
+from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
 

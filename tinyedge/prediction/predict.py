@@ -17,11 +17,11 @@ from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import ConfigError, DataError
-from tinyedge.exporter.manifest import ExportManifest
-from tinyedge.exporter.model_path import resolve_model
 from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.firmware.image import ImageOptions
+from tinyedge.manifest.manifest import ExportManifest
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import manifest_of, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.graph import Graph

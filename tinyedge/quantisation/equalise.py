@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from tinyedge.conversion.fold import Deployable, PooledSum
 from tinyedge.encoders.fold import FoldedAttention, FoldedExcite, FoldedResidual, FoldedStages
-from tinyedge.exporter.fold import Deployable, PooledSum
 
 # 1 makes all ranges equal and leaves the imbalance to the weights; 0 does nothing.
 _STRENGTH = 0.75

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tinyedge.errors import ModelError
-from tinyedge.parity.gates import TFLM_INT16_OPERATORS
+from tinyedge.quantisation.deployable import TFLM_INT16_OPERATORS
 from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 

@@ -90,7 +90,7 @@ def quantise_file(
 
 def train_images(run_path: Path, data: str | None = None) -> np.ndarray:
     """Return the train images of a run as its float model takes them, (n, H, W, 3) float32."""
-    from tinyedge.exporter.preprocess import normalise_images
+    from tinyedge.manifest.preprocess import normalise_images
     from tinyedge.training.run import load_run
 
     dataset = load_run(run_path, data).load_dataset()
@@ -98,8 +98,8 @@ def train_images(run_path: Path, data: str | None = None) -> np.ndarray:
 
 
 def _converted(model: Path) -> Graph:
-    from tinyedge.exporter.canonical import canonical
-    from tinyedge.exporter.converter import Converter
+    from tinyedge.conversion.canonical import canonical
+    from tinyedge.conversion.converter import Converter
 
     with Converter() as converter:
         return canonical(converter.convert(model), "input", "output")

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tinyedge.exporter.manifest import MANIFEST_FILE, ExportManifest, Precision
+from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, Precision
 from tinyedge.quantisation.sensitivity import SensitivityReport
 
 _MOST_SENSITIVE = 12

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.exporter.manifest import manifest_of
-from tinyedge.exporter.preprocess import input_table
+from tinyedge.manifest.manifest import manifest_of
+from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.errors import ModelError
-from tinyedge.exporter.model_path import default_firmware_folder, resolve_model
+from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
 ZOO_MANIFEST = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "export.json"
 

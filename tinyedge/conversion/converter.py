@@ -15,7 +15,7 @@ from tinyedge.tflite.reader import read_any_tflite
 FLOAT_FILE = "model_float.tflite"
 
 # onnx2tf 2 needs no TensorFlow, and Python 3.12.
-_PROGRAM = "tinyedge.exporter." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
+_PROGRAM = "tinyedge.conversion." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
 
 
 class Converter:

@@ -3,9 +3,9 @@ import torch
 from exports.export_inputs import make_dataset, normalised_images
 from torch import nn
 
+from tinyedge.conversion.fold import PooledMean, fold_classifier, fold_encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
-from tinyedge.exporter.fold import PooledMean, fold_classifier, fold_encoder
 
 torch.set_num_threads(1)
 

@@ -17,7 +17,7 @@ def resolve_model(source: Path | str) -> Path:
     Raises:
         ModelError: There is no such file, or the run has no quantised export.
     """
-    from tinyedge.exporter.manifest import MANIFEST_FILE, read_manifest
+    from tinyedge.manifest.manifest import MANIFEST_FILE, read_manifest
 
     path = locate(source)
     if path.is_dir():

@@ -7,7 +7,7 @@ import numpy as np
 from tinyedge.errors import DataError
 
 if TYPE_CHECKING:
-    from tinyedge.exporter.manifest import ExportManifest
+    from tinyedge.manifest.manifest import ExportManifest
 
 FORMULA = "q = clip(floor((pixel / 255 - mean) / std / scale + 0.5) + zero_point, -128, 127)"
 

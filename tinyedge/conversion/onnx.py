@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tinyedge.exporter.fold import Deployable
+from tinyedge.conversion.fold import Deployable
 
 OPSET = 20  # The first with Gelu.
 INPUT_NAME = "image"

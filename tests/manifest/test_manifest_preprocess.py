@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyedge.errors import DataError, ModelError
-from tinyedge.exporter.manifest import (
+from tinyedge.manifest.manifest import (
     Calibration,
     ExportManifest,
     FileRecord,
@@ -13,7 +13,7 @@ from tinyedge.exporter.manifest import (
     read_manifest,
     write_manifest,
 )
-from tinyedge.exporter.preprocess import FORMULA, input_table, normalise_images, quantise_images
+from tinyedge.manifest.preprocess import FORMULA, input_table, normalise_images, quantise_images
 
 MEAN, STD = (0.49, 0.5, 0.25), (0.25, 0.2, 0.3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinyedge.exporter.canonical import canonical
+from tinyedge.conversion.canonical import canonical
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 

@@ -96,6 +96,7 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.firmware.build, tinyedge.devices.emulator, tinyedge.devices.serial", HEAVY),
         ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
         ("import tinyedge.benchmark.measure, tinyedge.benchmark.board", HEAVY),
+        ("import tinyedge.prediction.predict, tinyedge.learning.enroll", HEAVY),
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
         ("import tinyedge.training.check", HEAVY),
         ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),

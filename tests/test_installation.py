@@ -88,7 +88,7 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a source")
     for name in ("LICENSE", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    for name in ("firmware", "tinyedge"):
+    for name in ("firmware", "models", "tinyedge"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All"]):
@@ -115,6 +115,7 @@ def bare(tmp_path_factory, wheel):
     (run / "config.yaml").write_text("data: digits\nimage_size: 32\n")
     for name in ("encoder.safetensors", "probe.safetensors"):
         (run / name).touch()
+    (environment.bin.parent / "picture.png").touch()
     return environment
 
 
@@ -129,7 +130,8 @@ BARE = {
     "build": ("model.tflite --board mps2_an386 --out firmware", None),
     "flash": ("model.tflite --board stm32f405", r"tinyedge build "),
     "bench": ("model.tflite --target emulator --board mps2_an386", None),
-    "enroll": ("model.tflite --data . --emulator --board mps2_an386", r"\[train\] @ file://"),
+    "predict": ("tinynext_t_cifar10 picture.png", r"\[bench\] @ file://"),
+    "enroll": ("model.tflite --data . --emulator --board mps2_an386", r"\[bench\] @ file://"),
     "doctor": ("", None),
     "demo": ("", r"\[export,bench\] @ file://"),
 }

@@ -22,7 +22,7 @@ _WITH_TFLITE_MICRO = sys.platform == "linux" and platform.machine() == "x86_64"
 # Extra -> the distributions that it brings on this Python and machine, the smallest extra first.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "flash": ("pyocd",),
-    "bench": ("ai-edge-litert", "onnxruntime", *(("tflite-micro",) if _WITH_TFLITE_MICRO else ())),
+    "bench": ("ai-edge-litert", "onnxruntime", "pillow", *(("tflite-micro",) if _WITH_TFLITE_MICRO else ())),
     "train": (
         *("matplotlib", "pillow", "safetensors", "scikit-learn"),
         *("timm", "torch", "torchvision", "webdataset"),

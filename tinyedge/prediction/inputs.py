@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError, ModelError
 from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, read_manifest
@@ -35,8 +36,6 @@ class Preprocessing:
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
         """
-        from tinyedge.data.decode import decode_image
-
         pixels = decode_image(file, (self.height, self.width))  # (H, W, 3)
         if len(self.table) == 1:  # Luma as Pillow and JPEG weigh it (ITU-R BT.601).
             pixels = np.round(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)

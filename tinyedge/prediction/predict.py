@@ -147,8 +147,6 @@ def predict_images(
                 try:
                     inputs.append(preprocessing.read(file))
                     kept.append(file)
-                except ModuleNotFoundError:
-                    raise
                 except Exception as error:  # Pillow raises almost anything on a broken file.
                     skipped.append(Skipped(str(file), " ".join(f"{type(error).__name__}: {error}".split())))
             if inputs:

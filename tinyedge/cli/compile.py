@@ -1,6 +1,5 @@
 """`tinyedge compile`: a full-INT8 model as C99 for any project."""
 
-import json as json_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,10 +31,12 @@ def compile(
     json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
-    from rich.console import Console
+    import shlex
+
     from rich.table import Table
 
     from tinyedge.api.compile import compile as compile_to_c
+    from tinyedge.cli.output import print_files, print_json, print_next, report_console
     from tinyedge.installation import package_missing
     from tinyedge.plots.memory import plot_plan
 
@@ -52,14 +53,15 @@ def compile(
     )
     if plan is not None:
         plot_plan(report.plan, model.name, plan)
+    console = report_console(json)
+    example = report.directory / "examples" / report.name / "cmake"
+    following = f"cmake -S {shlex.quote(str(example))} -B build && cmake --build build"
     if json:
-        typer.echo(json_module.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
+        print_next(console, following)
         return
-    console = Console()
-    shown = {path: size for path, size in report.files.items() if path.startswith(f"src/{report.name}_model.")}
     kernels = [size for path, size in report.files.items() if path.startswith("src/kernels/")]
-    for path, size in shown.items():
-        console.print(f"{report.directory / path}  {size:,} bytes", highlight=False, soft_wrap=True)
+    print_files(console, *(report.directory / "src" / f"{report.name}_model.{ending}" for ending in "ch"))
     console.print(
         f"{report.directory / 'src' / 'kernels'}/  {sum(kernels):,} bytes in {len(kernels)} files, "
         "and what CMake, Zephyr, ESP-IDF and Arduino ask for",
@@ -85,3 +87,4 @@ def compile(
     console.print(costs)
     if plan is not None:
         console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
+    print_next(console, following)

@@ -16,11 +16,11 @@ from tinyedge.checks.check import check_model
 from tinyedge.checks.interpreters import judge_by_list, judge_interpreters
 from tinyedge.checks.layers import describe_layers, planned_bytes
 from tinyedge.checks.rules import find
-from tinyedge.checks.tflm_operators import OPERATORS
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissing
 from tinyedge.firmware.build import build_firmware
+from tinyedge.ops.tflite_micro import TFLM_OPERATORS
 from tinyedge.runtimes.tflm import missing_operator, open_interpreter
 from tinyedge.tflite.reader import inspect_tflite, read_tflite
 from tinyedge.tflite.schema import schema_class
@@ -108,7 +108,7 @@ def test_the_list_of_tflite_micros_operators_is_the_interpreters(tmp_path):
         model = build_model([OperatorSpec(name, [x], y), OperatorSpec(missing, [y], z)], [x], [z])
         with pytest.raises(RuntimeError) as refused:
             open_interpreter(model)
-        assert (missing_operator(str(refused.value)) == missing) == (name in OPERATORS or name == missing), name
+        assert (missing_operator(str(refused.value)) == missing) == (name in TFLM_OPERATORS or name == missing), name
 
 
 @pytest.mark.parametrize("name", ["clean", "unsupported_operators", "legacy_uint8", "hybrid", "flex_operator"])

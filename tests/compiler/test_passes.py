@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
-from tinyedge.compiler.passes.alias_identities import alias_identities
-from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
-from tinyedge.compiler.passes.alias_transposes import alias_transposes
+from tinyedge.compiler.passes.alias_views import alias_views
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
@@ -87,7 +85,7 @@ def test_reshapes_become_views(rewrite: Callable, op: str) -> None:
         OperatorSpec("RESHAPE", [z, int32(*w.shape)], w),
         OperatorSpec("ADD", [w, y], image(*w.shape, scale=1.5, zero_point=10)),
     ]
-    before, after = rewrite(alias_reshapes, operators, x, operators[-1].output)
+    before, after = rewrite(alias_views, operators, x, operators[-1].output)
     assert before["ADD"] == after["ADD"] == 1
     assert after == {"ADD": 1, "CONV_2D": 1}
     assert before != after
@@ -98,14 +96,14 @@ def test_a_view_has_the_quantisation_of_its_own(rewrite: Callable) -> None:
     x, y = image(1, 2, 3, 4), image(1, 24, scale=0.25, zero_point=5)
     z = image(1, 24, scale=0.7, zero_point=1)
     operators = [OperatorSpec("RESHAPE", [x, int32(1, 24)], y), OperatorSpec("ADD", [y, y], z)]
-    before, after = rewrite(alias_reshapes, operators, x, z)
+    before, after = rewrite(alias_views, operators, x, z)
     assert (before, after) == ({"ADD": 1, "RESHAPE": 1}, {"ADD": 1})
 
 
 def test_the_output_of_the_model_may_be_a_view(rewrite: Callable) -> None:
     x, y, z = image(1, 6, 5, 2), image(1, 4, 3, 3), image(1, 36)
     operators = [convolution(x, y), OperatorSpec("RESHAPE", [y, int32(1, 36)], z)]
-    before, after = rewrite(alias_reshapes, operators, x, z)
+    before, after = rewrite(alias_views, operators, x, z)
     assert (before, after) == ({"CONV_2D": 1, "RESHAPE": 1}, {"CONV_2D": 1})
 
 
@@ -125,7 +123,7 @@ def test_transposes_of_size_one_become_views(
 ) -> None:
     x, y, z = image(*shape), image(*shape, scale=0.6), image(*(shape[axis] for axis in permutation), scale=0.6)
     operators = [OperatorSpec("ADD", [x, x], y), OperatorSpec("TRANSPOSE", [y, int32(*permutation)], z)]
-    before, after = rewrite(alias_transposes, operators, x, z)
+    before, after = rewrite(alias_views, operators, x, z)
     assert before == {"ADD": 1, "TRANSPOSE": 1}
     assert after == ({"ADD": 1, "TRANSPOSE": 1} if moves else {"ADD": 1})
 
@@ -141,7 +139,7 @@ def test_identities_become_views(rewrite: Callable) -> None:
         OperatorSpec("STRIDED_SLICE", [b, zeros, int32(*shape), ones], c),
         OperatorSpec("ADD", [c, x], d),
     ]
-    before, after = rewrite(alias_identities, operators, x, d)
+    before, after = rewrite(alias_views, operators, x, d)
     assert before == {"ADD": 1, "PAD": 1, "QUANTIZE": 1, "STRIDED_SLICE": 1}
     assert after == {"ADD": 1}
 
@@ -151,7 +149,7 @@ def test_padding_that_shifts_is_no_identity(rewrite: Callable) -> None:
     shifted = int32([0, 0], [-1, 1], [0, 0], [0, 0])
     operators = [OperatorSpec("PAD", [x, shifted], a), OperatorSpec("ADD", [a, x], b)]
     with pytest.raises(UnsupportedOpError, match="PAD"):
-        rewrite(alias_identities, operators, x, b)
+        rewrite(alias_views, operators, x, b)
 
 
 def test_operators_that_change_values_stay(rewrite: Callable) -> None:
@@ -161,7 +159,7 @@ def test_operators_that_change_values_stay(rewrite: Callable) -> None:
         OperatorSpec("QUANTIZE", [x], a),
         OperatorSpec("STRIDED_SLICE", [a, int32(0, 0, 0, 1), int32(1, 4, 3, 2), int32(1, 1, 1, 1)], b),
     ]
-    before, after = rewrite(alias_identities, operators, x, b)
+    before, after = rewrite(alias_views, operators, x, b)
     assert before == after == {"QUANTIZE": 1, "STRIDED_SLICE": 1}
 
 

@@ -9,9 +9,9 @@ import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
 from tinyedge.c_sources import firmware_root
-from tinyedge.checks.tflm_operators import OPERATORS
 from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.tflite_micro import TFLM_OPERATORS
 from tinyedge.tflite.reader import read_tflite
 
 ZOO = Path(__file__).resolve().parents[2] / "models"
@@ -72,7 +72,7 @@ def test_functions_are_named_as_upstream_names_them(op, function):
 
 
 def test_no_two_operators_share_a_function():
-    assert len({registration_function(op) for op in OPERATORS}) == len(OPERATORS)
+    assert len({registration_function(op) for op in TFLM_OPERATORS}) == len(TFLM_OPERATORS)
 
 
 def test_the_array_is_the_file(tmp_path):

@@ -12,9 +12,9 @@ from tinyedge.exporter.options import ExportOptions
 from tinyedge.manifest.manifest import read_manifest
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.manifest.preprocess import normalise_images, quantise_images
+from tinyedge.ops import OPERATORS, tflm_operators
 from tinyedge.parity.parity import dequantise, run_onnx, run_tflite
-from tinyedge.quantisation.deployable import TFLM_INT8_OPERATORS, check_deployable
-from tinyedge.quantisation.quantise import CHANNEL_AXIS
+from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.sensitivity import LARGEST_MACS_SHARE, read_sensitivity
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -75,7 +75,7 @@ def test_int8_runs_in_tflite_micro_and_in_litert(exported):
 
 def test_the_graph_is_one_that_a_microcontroller_runs(exported):
     graph = read_tflite(exported.folder / "model_int8.tflite")
-    assert set(graph.histogram()) <= TFLM_INT8_OPERATORS
+    assert set(graph.histogram()) <= tflm_operators("int8")
     assert not {"TRANSPOSE", "QUANTIZE", "DEQUANTIZE"} & set(graph.histogram())
     assert graph.histogram() == exported.manifest.operators
     assert {tensor.dtype.name for op in graph.operators for tensor in (*op.inputs, *op.outputs) if tensor} == {
@@ -155,7 +155,7 @@ def test_the_report_names_every_layer_with_weights(tinynext_export, mobilenetv2_
         layers = json.loads((exported.folder / "parity.json").read_text())["layers"]
         graph = read_tflite(exported.folder / "model_int8.tflite")
         assert [(layer["index"], layer["op"]) for layer in layers] == [(op.index, op.op) for op in graph.operators]
-        weighted = [layer["name"] for layer in layers if layer["op"] in CHANNEL_AXIS]
+        weighted = [layer["name"] for layer in layers if OPERATORS[layer["op"]].weights]
         assert len(set(weighted)) == len(weighted)
         assert expected <= set(weighted)
         assert all(layer["name"] for layer in layers)

@@ -108,7 +108,7 @@ def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) 
             members.append(f".{name} = {{{', '.join(map(str, value))}}}")
         else:
             members.append(f".{name} = {'NULL' if value is None else value}")
-    declarations.append(f"static const {call.struct} p{index} = {{{', '.join(members)}}};\n")
+    declarations.append(f"static const {call.kernel.struct} p{index} = {{{', '.join(members)}}};\n")
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:
         pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tinyedge.errors import ModelError
-from tinyedge.quantisation.gelu_lookup import gelu_lookup
-from tinyedge.quantisation.integer_executor import IntegerExecutor, requantise
+from tinyedge.ops import OPERATORS
+from tinyedge.ops.arithmetic.integers import requantise
+from tinyedge.quantisation.integer_executor import IntegerExecutor
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.tflite import fixed_point
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
@@ -58,8 +59,9 @@ def gelu_graph(source: Tensor, output: Tensor) -> Graph:
     """The lookup that an export writes for GELU."""
     real_source, real_output = (dataclasses.replace(tensor, dtype=np.dtype(np.float32)) for tensor in (source, output))
     gelu = Operator("GELU", (real_source,), (real_output,), {"approximate": False})
-    lookup = gelu_lookup(gelu, {real_source: source, real_output: output})
-    return Graph("gelu", lookup, (source,), (output,))
+    expand = OPERATORS["GELU"].expand
+    assert expand is not None
+    return Graph("gelu", expand(gelu, {real_source: source, real_output: output}), (source,), (output,))
 
 
 def graphs():

@@ -8,9 +8,10 @@ import torch
 from exports.tiny_graphs import ADD, F32, GraphBuilder, attention_network, one_operator_graphs
 
 from tinyedge.errors import ModelError
+from tinyedge.ops import tflm_operators
 from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.bias_correction import correct_output_bias
-from tinyedge.quantisation.deployable import TFLM_INT16_OPERATORS, check_deployable
+from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_int16_codes
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
@@ -114,7 +115,7 @@ def test_every_wide_operator_has_a_kernel_in_both_interpreters(graph, run, tmp_p
 
 def test_the_list_of_wide_operators_is_tested_whole():
     tested = {operator.op for graph in one_operator_graphs() for operator in graph.operators}
-    assert tested | {"QUANTIZE"} == TFLM_INT16_OPERATORS
+    assert tested | {"QUANTIZE"} == tflm_operators("int16")
 
 
 @pytest.mark.parametrize("op", ["HARD_SWISH"])

@@ -7,6 +7,7 @@ from exports.tiny_graphs import GraphBuilder, attention_network
 
 from tinyedge.compiler.memory.arena import aligned
 from tinyedge.compiler.program import compile_graph
+from tinyedge.ops import operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import mix_precision
@@ -16,7 +17,6 @@ from tinyedge.quantisation.sensitivity import (
     SensitivityReport,
     choose_wide,
     decibels,
-    macs_of,
     measure_sensitivity,
     noise,
     operators_around,
@@ -120,7 +120,7 @@ def test_counts_equal_those_of_the_compiler():
     tensors = program.plan.tensors
     alive = [sum(aligned(t.bytes) for t in tensors if t.first <= step <= t.last) for step in range(len(program.calls))]
     assert report.arena_bytes == max(alive) >= program.plan.arena_bytes
-    assert sum(map(macs_of, graph.operators)) == program.macs
+    assert sum(map(operator_macs, graph.operators)) == program.macs
 
 
 def test_the_models_output_stays_int8_and_copies_belong_to_their_source():
@@ -152,7 +152,7 @@ def test_the_choice_keeps_to_its_share_and_gains_with_it():
     figures = []
     for share in (0.0, 0.3, 1.0):
         wide = choose_wide(graph, report, share)
-        assert sum(map(macs_of, wide)) <= share * report.macs
+        assert sum(map(operator_macs, wide)) <= share * report.macs
         figures.append(simulated_db(graph, ranges, wide))
     assert figures[0] < figures[1] < figures[2]
     assert figures[2] > simulated_db(graph, ranges, []) + 1

@@ -8,6 +8,7 @@ from tinyedge.boards.board import Board
 from tinyedge.checks.layers import Layer
 from tinyedge.checks.verdict import RuntimeVerdict
 from tinyedge.compiler.program import Program, with_instruction_set
+from tinyedge.ops.kernel_call import PORTABLE
 
 # Measured on images that `tinyedge build` made for Cortex-M4 with GCC 12.2 at -O2. The sum stays a little above them.
 _FIRMWARE_CODE_BYTES = 11_000
@@ -114,8 +115,8 @@ def board_budgets(
 
 
 def _aot_flash_bytes(program: Program) -> int:
-    kernels = {call.function for call in program.calls}
-    in_assembly = {kernel for kernel in kernels if not kernel.endswith(("_s8", "_s16"))}
+    kernels = {call.kernel for call in program.calls}
+    in_assembly = {kernel for kernel in kernels if kernel.instruction_set != PORTABLE}
     kernel_bytes = len(kernels - in_assembly) * _KERNEL_CODE_BYTES
     if in_assembly:
         kernel_bytes += len(in_assembly) * _ASSEMBLY_KERNEL_CODE_BYTES + _MATRIX_PRODUCT_CODE_BYTES

@@ -1,19 +1,16 @@
 """What each operator of a model costs: multiply-accumulates, parameters, weights and the activations alive with it."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyedge.compiler.program import Program
+from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
-# Their constants are weights whatever their type; elsewhere an integer constant is a shape, an axis or an index.
-WEIGHTED = frozenset({"CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+# Where there are no weights, an integer constant is a shape, an axis or an index.
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_))
-# Every runtime gives them the memory of their input, or could.
-_VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def describe_layers(graph: Graph) -> tuple[Layer, ...]:
                 version=operator.version,
                 name=operator.outputs[0].name if operator.outputs else "",
                 output_shape=operator.outputs[0].shape if operator.outputs else (),
-                macs=count_macs(operator),
+                macs=operator_macs(operator),
                 parameters=sum(tensor.elements for tensor in constants),
                 weight_bytes=sum(tensor.bytes for tensor in constants),
                 alive_bytes=alive_bytes,
@@ -81,31 +78,10 @@ def planned_bytes(outputs: Iterable[Tensor | None], program: Program) -> tuple[i
     )
 
 
-def count_macs(operator: Operator) -> int:
-    """Return the multiply-accumulates of an operator; 0 for one that multiplies no weights or matrices."""
-    tensors = [tensor for tensor in operator.inputs if tensor is not None]
-    if len(tensors) < 2 or not operator.outputs:
-        return 0
-    first, second, output = tensors[0], tensors[1], operator.outputs[0]
-    shape = second.shape
-    if operator.op == "CONV_2D":
-        return output.elements * math.prod(shape[1:])
-    if operator.op == "CONV_3D":
-        return output.elements * math.prod(shape[:-1])
-    if operator.op == "DEPTHWISE_CONV_2D":
-        return output.elements * math.prod(shape[1:3])
-    if operator.op == "FULLY_CONNECTED":
-        return output.elements * math.prod(shape[-1:])
-    if operator.op == "TRANSPOSE_CONV" and len(tensors) > 2:  # The output's shape, the weights, the input.
-        return tensors[2].elements * math.prod(shape[:3])
-    if operator.op == "BATCH_MATMUL" and len(first.shape) > 1:
-        return output.elements * first.shape[-2 if operator.options.get("adj_x") else -1]
-    return 0
-
-
 def _parameters(operator: Operator) -> list[Tensor]:
     constants = dict.fromkeys(tensor for tensor in operator.inputs if tensor is not None and tensor.is_constant)
-    return [tensor for tensor in constants if operator.op in WEIGHTED or tensor.dtype not in _INDEX_TYPES]
+    weighted = descriptor_of(operator).weights is not None
+    return [tensor for tensor in constants if weighted or tensor.dtype not in _INDEX_TYPES]
 
 
 def _alive_bytes(graph: Graph) -> list[int]:
@@ -123,7 +99,8 @@ def _alive_bytes(graph: Graph) -> list[int]:
             if tensor is not None and not tensor.is_constant:
                 touch(tensor, step)
         for tensor in operator.outputs:
-            if operator.op in _VIEWS and source is not None and not source.is_constant:
+            # Every runtime gives a reshape the memory of its input, or could.
+            if descriptor_of(operator).is_reshape and source is not None and not source.is_constant:
                 storage[tensor] = storage.get(source, source)
             touch(tensor, step)
     for tensor in graph.outputs:

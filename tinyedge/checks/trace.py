@@ -8,6 +8,7 @@ nothing as long as an operator can take them.
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops import OPERATORS, descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _NCHW = (0, 3, 1, 2)
 """Where PyTorch's axes of an image are in TFLite."""
 
-_FUSING = frozenset({"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL"})
 _ACTIVATIONS = ("RELU", "RELU6")
 _NO_ACTIVATION = {"fused_activation_function": "NONE"}
 
@@ -124,7 +125,7 @@ class _Recorder(TorchFunctionMode):
             if (
                 operator.op in _ACTIVATIONS
                 and writer is not None
-                and writer.op in _FUSING
+                and descriptor_of(writer).fuses_activation
                 and readers[writer.output] == [operator]
                 and writer.options["fused_activation_function"] == "NONE"
             ):
@@ -281,21 +282,26 @@ def _reshape(recorder: _Recorder, out: torch.Tensor, x: torch.Tensor, *_: Any) -
     return _Value(recorder.emit("RESHAPE", inputs, shape, {}), tuple(range(out.ndim)))
 
 
+def _described() -> dict[Callable[..., Any], Callable[..., _Value]]:
+    """The functions that operators' descriptors name."""
+    found = {}
+    for descriptor in OPERATORS.values():
+        form = descriptor.torch
+        if form is not None:
+            record = _elementwise(descriptor.name) if form.operands == 2 else _unary(descriptor.name, form.options)
+            found.update({attrgetter(name.removeprefix("torch."))(torch): record for name in form.functions})
+    return found
+
+
 _FUNCTIONS: dict[Callable[..., Any], Callable[..., _Value]] = {
+    **_described(),
     torch.conv2d: _conv2d,
     F.linear: _linear,
-    F.relu: _unary("RELU", {}),
-    F.gelu: _unary("GELU", {"approximate": False}),
-    F.hardswish: _unary("HARD_SWISH", {}),
     F.hardtanh: _hardtanh,
     F.silu: _silu,
     torch.matmul: _matmul,
     torch.Tensor.matmul: _matmul,
     torch.Tensor.__matmul__: _matmul,
-    torch.Tensor.add: _elementwise("ADD"),
-    torch.Tensor.__add__: _elementwise("ADD"),
-    torch.Tensor.mul: _elementwise("MUL"),
-    torch.Tensor.__mul__: _elementwise("MUL"),
     torch.Tensor.mean: _mean,
     torch.Tensor.permute: _permute,
     torch.Tensor.reshape: _reshape,

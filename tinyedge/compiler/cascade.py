@@ -8,13 +8,12 @@ borders again; here a patch is as wide as the image and its border is kept.
 To the planner a cascade is one call: with inputs, an output that may lie over one of them, and the buffers as scratch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from tinyedge.compiler.kernels import fit_to_stripes
-from tinyedge.compiler.kernels.stripe_form import StripForm, stripe_form
 from tinyedge.compiler.memory.arena import aligned
-from tinyedge.ops.kernel_call import KernelCall, Overlap
+from tinyedge.ops.kernel_call import KernelCall, Overlap, StripeForm
+from tinyedge.ops.stripes import stripe_form
 from tinyedge.ops.window import PIXEL, Window
 from tinyedge.tflite.graph import Tensor
 
@@ -99,7 +98,7 @@ class Cascade:
     """
 
     calls: tuple[KernelCall, ...]
-    forms: tuple[StripForm, ...]
+    forms: tuple[StripeForm, ...]
     rows: int
     images: tuple[StreamImage, ...]
     stripes: tuple[tuple[Stripe, ...], ...]
@@ -150,7 +149,7 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     outside = len(images) - len(calls)
     stripes = [tuple(stripe) for stripe in _stripes(images, rows)]
     heights = [{stripe[index].rows for stripe in stripes} for index in range(len(images))]
-    fitted = [fit_to_stripes(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
+    fitted = [_fit(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
     buffers: list[int | None] = [None] * len(images)
     end = 0
     for index in range(outside, len(images) - 1):
@@ -169,7 +168,12 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     )
 
 
-def _images(calls: Sequence[KernelCall], forms: Sequence[StripForm]) -> list[StreamImage] | None:
+def _fit(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Give a call the scratch that it needs where it makes so many output rows at a time."""
+    return call if call.kernel.fit is None else call.kernel.fit(call, heights)
+
+
+def _images(calls: Sequence[KernelCall], forms: Sequence[StripeForm]) -> list[StreamImage] | None:
     """The images from outside, then those that the calls make."""
     made = {call.output.storage for call in calls}
     outside = dict.fromkeys(tensor for call in calls for tensor in call.inputs if tensor.storage not in made)

@@ -15,7 +15,7 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers
 from tinyedge.errors import ModelError
-from tinyedge.ops import lower
+from tinyedge.ops import descriptor_of, lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Graph, Tensor
 
@@ -159,14 +159,13 @@ def check_interface(graph: Graph) -> None:
 
 def _count_parameters(graph: Graph) -> int:
     """Values of the constants that are multiplied or added: weights, biases of weighted operators, operands."""
-    weighted = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
     constants = {
         tensor
         for operator in graph.operators
         for tensor in operator.inputs
         if tensor is not None
         and tensor.is_constant
-        and (operator.op in weighted or tensor.dtype in (np.int8, np.int16))
+        and (descriptor_of(operator).weights is not None or tensor.dtype in (np.int8, np.int16))
     }
     return sum(tensor.elements for tensor in constants)
 

@@ -39,6 +39,7 @@ from tinyedge.manifest.manifest import (
     write_manifest,
 )
 from tinyedge.manifest.preprocess import FORMULA, normalise_images
+from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.parity import run_tflite, run_torch
@@ -49,7 +50,7 @@ from tinyedge.quantisation.mixed_precision import can_be_wide
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
-from tinyedge.quantisation.sensitivity import choose_wide, macs_of, measure_sensitivity, write_sensitivity
+from tinyedge.quantisation.sensitivity import choose_wide, measure_sensitivity, write_sensitivity
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
@@ -318,7 +319,7 @@ def _choose_wide(
 
 
 def _describe_precision(graph: Graph, network: Deployable, name: str, wide: frozenset[Operator]) -> Precision:
-    share = sum(map(macs_of, wide)) / max(sum(map(macs_of, graph.operators)), 1)
+    share = sum(map(operator_macs, wide)) / max(sum(map(operator_macs, graph.operators)), 1)
     names = name_layers(graph, network)
     described = tuple(
         WideOperator(position, names[position], operator.op)

@@ -1,30 +1,31 @@
-"""From an operator to the call of a C kernel, with every number that the kernel needs worked out."""
+"""Operators, one file each or one for those that share a kernel: see `tinyedge.ops.descriptor`."""
+
+import dataclasses
 
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.ops import (  # noqa: F401 - they register themselves.
-    batch_matmul,
-    conv,
-    elementwise,
-    fully_connected,
-    gelu,
-    hard_swish,
-    leaky_relu,
-    mean,
-    movement,
-    pool,
-    rescale,
-    sigmoid,
-    softmax,
-    table,
-)
 from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.registry import LOWERINGS
+from tinyedge.ops.registry import OPERATORS, descriptor_of
+from tinyedge.ops.tflite_micro import FOREIGN_INT8_OPERATORS
 from tinyedge.tflite.graph import Operator
+
+__all__ = ["OPERATORS", "descriptor_of", "lower", "operator_macs", "supported_operators", "tflm_operators"]
 
 
 def supported_operators() -> list[str]:
     """TFLite's names of the operators that have a kernel, sorted."""
-    return sorted(LOWERINGS)
+    return [name for name, descriptor in OPERATORS.items() if descriptor.lower is not None]
+
+
+def tflm_operators(dtype: str) -> frozenset[str]:
+    """The operators for which TFLite Micro has a kernel of int8 or int16 activations that equals TFLite's reference."""
+    own = {name for name, descriptor in OPERATORS.items() if dtype in descriptor.tflm_types}
+    return frozenset(own | FOREIGN_INT8_OPERATORS) if dtype == "int8" else frozenset(own)
+
+
+def operator_macs(operator: Operator) -> int:
+    """Count the multiply-accumulates of an operator, padded positions among them, whatever is wrong with it."""
+    has_operands = len(operator.inputs) > 1 and None not in operator.inputs[:2]
+    return descriptor_of(operator).macs(operator) if has_operands and len(operator.outputs) == 1 else 0
 
 
 def lower(operator: Operator) -> KernelCall:
@@ -40,11 +41,11 @@ def lower(operator: Operator) -> KernelCall:
     Raises:
         UnsupportedOpError: There is no kernel for the operator or for this form of it.
     """
-    lowering = LOWERINGS.get(operator.op)
-    if lowering is None:
+    descriptor = descriptor_of(operator)
+    if descriptor.lower is None:
         tensor = operator.outputs[0].name if operator.outputs else ""
         raise UnsupportedOpError(
             f"operator {operator.index} ({operator.op}), tensor '{tensor}' has no kernel: "
             f"the compiler supports {', '.join(supported_operators())}"
         )
-    return lowering(operator)
+    return dataclasses.replace(descriptor.lower(operator), macs=operator_macs(operator))

@@ -1,11 +1,13 @@
 """BATCH_MATMUL."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tinyedge.ops.elementwise import dense_strides
-from tinyedge.ops.kernel_call import Fields, KernelCall
+from tinyedge.ops.broadcasting import dense_strides
+from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
+from tinyedge.ops.kernel_call import Fields, Kernel, KernelCall
 from tinyedge.ops.operands import two_operands
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import (
     MAX_DEPTH_TWO_OFFSETS,
     MAX_WIDE_SUM,
@@ -17,14 +19,23 @@ from tinyedge.ops.rules import (
     wide_factor,
     zero_point,
 )
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _MAX_RANK = 5
 _MAX_DEPTHS = {np.dtype(np.int8): MAX_DEPTH_TWO_OFFSETS, np.dtype(np.int16): MAX_WIDE_SUM // 2**30 - 1}
 
+KERNELS = {
+    "s8": Kernel("te_batch_matmul_s8", "te_batch_matmul_params"),
+    "s16": Kernel("te_batch_matmul_s16", "te_batch_matmul_s16_params"),
+}
+"""By the type of its operands."""
 
-@lowers("BATCH_MATMUL")
-def lower_batch_matmul(operator: Operator) -> KernelCall:
+
+def _lower(operator: Operator) -> KernelCall:
     """Lower BATCH_MATMUL; transposition and broadcasting become strides, so that nothing is moved."""
     operands = two_operands(operator)
     lhs, rhs = operands.tensors
@@ -57,8 +68,7 @@ def lower_batch_matmul(operator: Operator) -> KernelCall:
         "output_zero_point": zero_point(output),
     }
     return KernelCall(
-        function=f"te_batch_matmul_{element(lhs)}",
-        struct="te_batch_matmul_params" if is_int8 else "te_batch_matmul_s16_params",
+        kernel=KERNELS[element(lhs)],
         fields={
             "batch_dims": batches,
             "lhs_batch_strides": tuple(0 if lhs_shape[axis] == 1 else lhs_strides[axis] for axis in range(3)),
@@ -80,5 +90,46 @@ def lower_batch_matmul(operator: Operator) -> KernelCall:
         output=output,
         op=operator.op,
         name=output.name,
-        macs=output.elements * depth,
     )
+
+
+def _macs(operator: Operator) -> int:
+    shape = operator.input(0).shape
+    return operator.output.elements * shape[-2 if operator.options.get("adj_x", False) else -1]
+
+
+def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor") -> "torch.Tensor":
+    x = x.transpose(-1, -2) if operator.options["adj_x"] else x
+    return x @ (y.transpose(-1, -2) if operator.options["adj_y"] else y)
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    from tinyedge.ops.arithmetic import integers
+
+    call = _lower(operator)
+    scale = integers.scales(operator.input(0)) * integers.scales(operator.input(1)) / integers.scales(operator.output)
+    zero_points = [integers.integer(call, "lhs_zero_point"), integers.integer(call, "rhs_zero_point")]
+    multiplier, shift = integers.constants(call, "multiplier"), integers.constants(call, "shift")
+    exact = integers.exact_type(integers.integer(call, "depth") * (INT8_MAX - INT8_MIN) ** 2)
+
+    def run(inputs: "list[torch.Tensor]") -> "torch.Tensor":
+        operands = integers.all_operands(operator, inputs)
+        x, y = ((value - zero).to(exact) for value, zero in zip(operands, zero_points, strict=True))
+        products = _float(operator, x, y)
+        results = integers.requantise(products.detach(), multiplier, shift)
+        return integers.finish(call, results, products * scale.to(exact))
+
+    return run
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="BATCH_MATMUL",
+        lower=_lower,
+        macs=_macs,
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        float_function=_float,
+        integer_layer=_integer_layer,
+    ),
+)

@@ -1,10 +1,15 @@
 """FULLY_CONNECTED."""
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.ops.accumulators import weighted_accumulators
+from tinyedge.ops.conv2d import KERNELS as CONVOLUTIONS
+from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import (
     MAX_DEPTH,
     MAX_DEPTH_TWO_OFFSETS,
@@ -19,12 +24,16 @@ from tinyedge.ops.rules import (
     weights_input,
     zero_point,
 )
-from tinyedge.ops.sums import weighted_sums
+from tinyedge.ops.stripes import pixelwise
 from tinyedge.tflite.graph import Operator, Tensor
 
+if TYPE_CHECKING:
+    import torch
 
-@lowers("FULLY_CONNECTED")
-def lower_fully_connected(operator: Operator) -> KernelCall:
+KERNEL = Kernel("te_fully_connected_s8", "te_fully_connected_params", stripes=pixelwise)
+
+
+def _lower(operator: Operator) -> KernelCall:
     """Lower FULLY_CONNECTED with constant weights, over all rows of its input."""
     source, weights = quantised_activation(operator), weights_input(operator)
     output = output_like(operator, source)
@@ -46,13 +55,10 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
         )
     if source.dtype == np.int16:
         return _convolution_of_rows(operator, source, weights)
-    quantisation = weights.quantisation
-    assert quantisation is not None
-    assert weights.data is not None
     weights_zero_point = 0
-    if quantisation.scales.size == 1:
-        weight_scales = [quantisation.scale] * out_c
-        weights_zero_point = quantisation.zero_point
+    if weights.q.scales.size == 1:
+        weight_scales = [weights.q.scale] * out_c
+        weights_zero_point = weights.q.zero_point
     else:
         weight_scales = channel_scales(operator, weights, 0)
     factors = [scale(source) * weight_scale / scale(output) for weight_scale in weight_scales]
@@ -62,8 +68,7 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
     multipliers, shifts = factor_arrays(operator, factors)
     output_min, output_max = activation_range(operator)
     return KernelCall(
-        function="te_fully_connected_s8",
-        struct="te_fully_connected_params",
+        kernel=KERNEL,
         fields={
             "batches": source.elements // in_c,
             "in_c": in_c,
@@ -73,7 +78,7 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
             "output_zero_point": zero_point(output),
             "output_min": output_min,
             "output_max": output_max,
-            "weights": ConstantArray(weights.data),
+            "weights": ConstantArray(weights.values),
             "bias": bias_array(operator, 2, out_c),
             "multipliers": multipliers,
             "shifts": shifts,
@@ -82,7 +87,6 @@ def lower_fully_connected(operator: Operator) -> KernelCall:
         output=output,
         op=operator.op,
         name=output.name,
-        macs=output.elements * in_c,
         overlaps=pixel_lag(source, output, source.elements // in_c),
     )
 
@@ -92,11 +96,9 @@ def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) ->
     output = operator.output
     out_c, in_c = weights.shape
     rows = source.elements // in_c
-    factors = [scale(source) * value / scale(output) for value in channel_scales(operator, weights, 0)]
-    sums = weighted_sums(operator, source, weights, factors, in_c)
+    accumulators = weighted_accumulators(operator, 0, in_c)
     return KernelCall(
-        function=f"te_conv2d_{sums.kernel}",
-        struct=f"te_conv2d{sums.params}_params",
+        kernel=CONVOLUTIONS[accumulators.kind],
         fields={
             "batches": 1,
             "in_h": 1,
@@ -114,12 +116,41 @@ def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) ->
             "pad_top": 0,
             "pad_left": 0,
             "group_c": in_c,
-            **sums.fields,
+            **accumulators.fields,
         },
         inputs=(source,),
         output=output,
         op=operator.op,
         name=output.name,
-        macs=output.elements * in_c,
         overlaps=pixel_lag(source, output, source.elements // in_c),
     )
+
+
+def _macs(operator: Operator) -> int:
+    return operator.output.elements * math.prod(operator.input(1).shape[-1:])
+
+
+def _float(
+    operator: Operator, x: "torch.Tensor", weight: "torch.Tensor", bias: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    import torch.nn.functional as F
+
+    from tinyedge.ops.arithmetic.floats import activated
+
+    if not operator.options["keep_num_dims"]:
+        x = x.reshape(len(x), -1)
+    return activated(operator, F.linear(x, weight, bias))
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="FULLY_CONNECTED",
+        lower=_lower,
+        macs=_macs,
+        versions={"int8": 5, "int16": 7},
+        tflm_types=INT8_AND_INT16,
+        weights=WeightsLayout(rank=2, channel_axis=0),
+        fuses_activation=True,
+        float_function=_float,
+    ),
+)

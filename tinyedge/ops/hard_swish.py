@@ -1,11 +1,16 @@
 """HARD_SWISH."""
 
+from typing import TYPE_CHECKING
+
+from tinyedge.ops.descriptor import INT8, OperatorDescriptor, TorchForm
 from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import int8_activation, int8_output, scale, unsupported, zero_point
-from tinyedge.ops.table import table_call
+from tinyedge.ops.table import codes_of, integer_layer_of, table_call
 from tinyedge.tflite.fixed_point import clamp, high_mul_int16, quantise_multiplier
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _INT16_MIN, _INT16_MAX = -(2**15), 2**15 - 1
 
@@ -27,8 +32,7 @@ def _int16_factor(value: float) -> tuple[int, int]:
     return min((multiplier + (1 << 15)) >> 16, _INT16_MAX), shift
 
 
-@lowers("HARD_SWISH")
-def lower_hard_swish(operator: Operator) -> KernelCall:
+def _lower(operator: Operator) -> KernelCall:
     """Lower HARD_SWISH, which is x * clamp(x / 6 + 1 / 2, 0, 1) in 16-bit fixed point."""
     source, output = int8_activation(operator), int8_output(operator)
     fine_scale = scale(source) / 128
@@ -60,3 +64,23 @@ def lower_hard_swish(operator: Operator) -> KernelCall:
         return clamp(_wrap_int16(result + zero_point(output)), -128, 127)
 
     return table_call(operator, evaluate)
+
+
+def _float(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    import torch.nn.functional as F
+
+    return F.hardswish(x)
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="HARD_SWISH",
+        lower=_lower,
+        versions={"int8": 1},
+        tflm_types=INT8,
+        codes=codes_of(_lower),
+        torch=TorchForm(("torch.nn.functional.hardswish",)),
+        float_function=_float,
+        integer_layer=integer_layer_of(_lower, _float),
+    ),
+)

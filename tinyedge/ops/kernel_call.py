@@ -1,10 +1,15 @@
 """What a lowering makes of an operator: one call of one C kernel, ready to be planned and printed."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.ops.window import Window
 from tinyedge.tflite.graph import Tensor
+
+PORTABLE = "portable"
+"""The instruction set of kernels in plain C99."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,59 @@ class Overlap:
 Fields = dict[str, int | ConstantArray | tuple[int, ...] | None]
 
 
+@dataclass(frozen=True)
+class Varying:
+    """A member of a kernel's struct that depends on the stripe.
+
+    Attributes:
+        member: In C: "in_h", "dims[3]".
+        figure: What it is a multiple of, a member of `te_cascade_stripe`: "in_h", "out_h" or "pad_top".
+        factor: How many times.
+        kind: The member's type in C, which holds every value that it can have.
+    """
+
+    member: str
+    figure: str
+    factor: int = 1
+    kind: str = "int32_t"
+
+
+@dataclass(frozen=True)
+class StripeForm:
+    """How a call makes a stripe.
+
+    Attributes:
+        window: From the rows of its inputs to those of its output.
+        varying: What to change in its struct.
+    """
+
+    window: Window
+    varying: tuple[Varying, ...]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A C kernel.
+
+    Attributes:
+        function: Its name, which is also its source file's stem: "te_conv2d_s8".
+        struct: The type of its parameters: "te_conv2d_params".
+        instruction_set: What it is written for, see `tinyedge.compiler.kernels`.
+        stripes: Says how a call of it makes some rows of its output image, or that this one cannot; None if none can.
+        fit: Gives a call of it the scratch for stripes of so many rows, in any order, where that depends on them.
+        prepares_table: Whether it makes a table before its first output, in each stripe anew.
+        loads_rows: Whether it loads the rows under its window before its first output, in each stripe anew.
+    """
+
+    function: str
+    struct: str
+    instruction_set: str = PORTABLE
+    stripes: "Callable[[KernelCall], StripeForm | None] | None" = None
+    fit: "Callable[[KernelCall, Collection[int]], KernelCall] | None" = None
+    prepares_table: bool = False
+    loads_rows: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class KernelCall:
     """A call `function(&params, inputs..., output, scratch)`.
@@ -51,9 +109,8 @@ class KernelCall:
     twice in `inputs`, so that a kernel always has the same prototype.
 
     Attributes:
-        function: The kernel, which is also its source file's stem: "te_conv2d_s8".
-        struct: The type of its parameters: "te_conv2d_params".
-        fields: The members of that struct.
+        kernel: What is called.
+        fields: The members of its struct.
         inputs: Activations, passed as pointers in this order.
         output: The activation written.
         op: TFLite's name of the operator it came from, for profiles.
@@ -66,8 +123,7 @@ class KernelCall:
             `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`, or int16_t.
     """
 
-    function: str
-    struct: str
+    kernel: Kernel
     fields: Fields
     inputs: tuple[Tensor, ...]
     output: Tensor
@@ -77,3 +133,13 @@ class KernelCall:
     scratch_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
     inputs_as_array: bool = False
+
+    @property
+    def function(self) -> str:
+        """The kernel's name."""
+        return self.kernel.function
+
+
+def integer_fields(call: KernelCall) -> dict[str, int]:
+    """Those members of a call's struct that are one integer."""
+    return {name: value for name, value in call.fields.items() if isinstance(value, int)}

@@ -1,15 +1,14 @@
 """LEAKY_RELU."""
 
+from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import factor, int8_activation, int8_output, scale, unsupported, zero_point
-from tinyedge.ops.table import table_call
+from tinyedge.ops.table import codes_of, table_call
 from tinyedge.tflite.fixed_point import clamp, requantise
 from tinyedge.tflite.graph import Operator
 
 
-@lowers("LEAKY_RELU")
-def lower_leaky_relu(operator: Operator) -> KernelCall:
+def _lower(operator: Operator) -> KernelCall:
     """Lower LEAKY_RELU with a slope that is not negative: two factors, one for each side of zero."""
     source, output = int8_activation(operator), int8_output(operator)
     slope = float(operator.options.get("alpha", 0.0))
@@ -24,3 +23,6 @@ def lower_leaky_relu(operator: Operator) -> KernelCall:
         return clamp(scaled + zero_point(output), -128, 127)
 
     return table_call(operator, evaluate)
+
+
+OPERATORS = (OperatorDescriptor(name="LEAKY_RELU", lower=_lower, tflm_types=INT8, codes=codes_of(_lower)),)

@@ -1,10 +1,12 @@
 """MEAN."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tinyedge.ops.elementwise import dense_strides
-from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.registry import lowers
+from tinyedge.ops.broadcasting import dense_strides
+from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
+from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.rules import (
     constant_integers,
     element,
@@ -17,13 +19,18 @@ from tinyedge.ops.rules import (
 )
 from tinyedge.tflite.graph import Operator
 
+if TYPE_CHECKING:
+    import torch
+
 _LOOPS = 3
 # The sum of as many differences of int8 values, or of int16 values, fits 32 bits.
 _MAX_COUNTS = {np.dtype(np.int8): 2**23, np.dtype(np.int16): 2**16 - 1}
 
+KERNELS = {element: Kernel(f"te_mean_{element}", "te_mean_params") for element in ("s8", "s16")}
+"""By the type of its input."""
 
-@lowers("MEAN")
-def lower_mean(operator: Operator) -> KernelCall:
+
+def _lower(operator: Operator) -> KernelCall:
     """Lower MEAN over any axes."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
@@ -61,8 +68,7 @@ def lower_mean(operator: Operator) -> KernelCall:
     multiplier, shift = (multiplier << bits) // count, shift - bits
     padded = {reduced: [[1, 0]] * (_LOOPS - len(group)) + group for reduced, group in loops.items()}
     return KernelCall(
-        function=f"te_mean_{element(source)}",
-        struct="te_mean_params",
+        kernel=KERNELS[element(source)],
         fields={
             "kept_dims": tuple(size for size, _ in padded[False]),
             "kept_strides": tuple(stride for _, stride in padded[False]),
@@ -78,3 +84,37 @@ def lower_mean(operator: Operator) -> KernelCall:
         op=operator.op,
         name=output.name,
     )
+
+
+def _float(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
+    return x.mean(dim=[int(axis) for axis in axes.reshape(-1)], keepdim=operator.options["keep_dims"])
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    from tinyedge.ops.arithmetic import integers
+
+    call, axes = _lower(operator), constant_integers(operator, 1, "axes")
+    zero, keep = integers.integer(call, "input_zero_point"), bool(operator.options["keep_dims"])
+    scales = integers.scales(operator.input(0)) / integers.scales(operator.output)
+    multiplier, shift = integers.constants(call, "multiplier"), integers.constants(call, "shift")
+
+    def run(inputs: "list[torch.Tensor]") -> "torch.Tensor":
+        x = inputs[0] - zero
+        exact = x.detach().double().sum(dim=axes, keepdim=keep)
+        results = integers.requantise(exact, multiplier, shift)
+        return integers.finish(call, results, x.mean(dim=axes, keepdim=keep) * scales)
+
+    return run
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="MEAN",
+        lower=_lower,
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        passes_offsets=True,
+        float_function=_float,
+        integer_layer=_integer_layer,
+    ),
+)

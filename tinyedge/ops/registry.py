@@ -1,21 +1,28 @@
-"""Which function lowers which operator."""
+"""All operators, by name: every module of this package that has `OPERATORS` describes some."""
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
 
-from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.descriptor import OperatorDescriptor
 from tinyedge.tflite.graph import Operator
 
-Lowering = Callable[[Operator], KernelCall]
 
-LOWERINGS: dict[str, Lowering] = {}
+def _all() -> dict[str, OperatorDescriptor]:
+    found: dict[str, OperatorDescriptor] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.ispkg or module.name == "registry":
+            continue
+        described = getattr(importlib.import_module(f"tinyedge.ops.{module.name}"), "OPERATORS", ())
+        found.update((descriptor.name, descriptor) for descriptor in described)
+    return dict(sorted(found.items()))
 
 
-def lowers(*ops: str) -> Callable[[Lowering], Lowering]:
-    """Register the decorated function for operators by their TFLite names."""
+OPERATORS: Mapping[str, OperatorDescriptor] = _all()
+"""By TFLite's name, sorted."""
 
-    def register(lowering: Lowering) -> Lowering:
-        for op in ops:
-            LOWERINGS[op] = lowering
-        return lowering
 
-    return register
+def descriptor_of(operator: Operator) -> OperatorDescriptor:
+    """What is known of an operator; of one that tinyedge does not have, its name."""
+    return OPERATORS.get(operator.op) or OperatorDescriptor(name=operator.op)

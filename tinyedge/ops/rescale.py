@@ -1,10 +1,12 @@
 """QUANTIZE, RELU and RELU6: the same values in another quantisation, within limits."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, TorchForm
+from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import (
     element,
     factor,
@@ -17,28 +19,36 @@ from tinyedge.ops.rules import (
     unsupported,
     zero_point,
 )
-from tinyedge.ops.table import table_call
+from tinyedge.ops.stripes import counted
+from tinyedge.ops.table import codes_of, integer_layer_of, table_call
 from tinyedge.tflite.fixed_point import clamp, requantise
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 
-@lowers("QUANTIZE")
-def lower_quantize(operator: Operator) -> KernelCall:
+_KERNELS = {
+    ("s8", "s16"): Kernel("te_rescale_s8_s16", "te_rescale_params", stripes=counted),
+    ("s16", "s8"): Kernel("te_rescale_s16_s8", "te_rescale_params", stripes=counted),
+    ("s16", "s16"): Kernel("te_rescale_s16", "te_rescale_params", stripes=counted),
+}
+
+
+def _lower_quantize(operator: Operator) -> KernelCall:
     """Lower QUANTIZE between int8 and int16, either way or within one of them."""
     source, output = quantised_activation(operator), quantised_output(operator)
     return _rescale(operator, scale(source) / scale(output), *limits(output))
 
 
-@lowers("RELU")
-def lower_relu(operator: Operator) -> KernelCall:
+def _lower_relu(operator: Operator) -> KernelCall:
     """Lower a RELU that stands alone."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
     return _rescale(operator, scale(source) / scale(output), zero_point(output), limits(output)[1])
 
 
-@lowers("RELU6")
-def lower_relu6(operator: Operator) -> KernelCall:
+def _lower_relu6(operator: Operator) -> KernelCall:
     """Lower a RELU6 that stands alone: a clamp in the input's quantisation, whatever the output's is."""
     source = quantised_activation(operator)
     output_like(operator, source)
@@ -62,10 +72,8 @@ def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> Ker
                 requantise(value - zero_point(source), multiplier, shift) + zero_point(output), low, high
             ),
         )
-    types = element(source) if source.dtype == output.dtype else f"{element(source)}_{element(output)}"
     return KernelCall(
-        function=f"te_rescale_{types}",
-        struct="te_rescale_params",
+        kernel=_KERNELS[element(source), element(output)],
         fields={
             "count": output.elements,
             "input_zero_point": zero_point(source),
@@ -81,3 +89,59 @@ def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> Ker
         name=output.name,
         overlaps=in_place(output, source),
     )
+
+
+def _moves_nothing(operator: Operator, source: Tensor) -> bool:
+    # A factor of exactly 1 passes through the rounding of the requantisation unchanged.
+    output = operator.output
+    return (
+        source.shape == output.shape
+        and source.quantisation is not None
+        and source.quantisation.equals(output.quantisation)
+    )
+
+
+def _float_quantize(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x
+
+
+def _float_relu(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.relu()
+
+
+def _float_relu6(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.clamp(0, 6)
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="QUANTIZE",
+        lower=_lower_quantize,
+        versions={"int8": 1, "int16": 2},
+        tflm_types=INT8_AND_INT16,
+        converts_types=True,
+        passes_offsets=True,
+        moves_nothing=_moves_nothing,
+        codes=codes_of(_lower_quantize),
+        float_function=_float_quantize,
+    ),
+    OperatorDescriptor(
+        name="RELU",
+        lower=_lower_relu,
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        codes=codes_of(_lower_relu),
+        torch=TorchForm(("torch.nn.functional.relu",)),
+        float_function=_float_relu,
+        integer_layer=integer_layer_of(_lower_relu, _float_relu),
+    ),
+    # Standing alone, TFLite Micro's clamps without rescaling; fused into a convolution it is no operator.
+    OperatorDescriptor(
+        name="RELU6",
+        lower=_lower_relu6,
+        versions={"int8": 2},
+        codes=codes_of(_lower_relu6),
+        float_function=_float_relu6,
+        integer_layer=integer_layer_of(_lower_relu6, _float_relu6),
+    ),
+)

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.ops.descriptor import INT8_AND_INT16, FloatFunction, Lowering, OperatorDescriptor, one_scale
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import output_like, quantised_activation, scale, unsupported, zero_point
-from tinyedge.ops.table import table_call
+from tinyedge.ops.stripes import counted
+from tinyedge.ops.table import codes_of, integer_layer_of, table_call
 from tinyedge.tflite.fixed_point import (
     clamp,
     logistic,
@@ -19,7 +21,10 @@ from tinyedge.tflite.fixed_point import (
     rounding_shift,
     tanh,
 )
-from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.graph import Operator, Quantisation, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 # The tables of int16 values have 24 points for each unit of the sigmoid's argument.
 _POINTS_PER_UNIT = 24
@@ -29,26 +34,27 @@ _STEPS_PER_UNIT = _POINTS_PER_UNIT * 512
 _INT16_MAX = 2**15 - 1
 _MAX_SHIFT = 31
 
+_LOGISTIC = Kernel("te_logistic_s16", "te_sigmoid_s16_params", stripes=counted)
+_TANH = Kernel("te_tanh_s16", "te_sigmoid_s16_params", stripes=counted)
 
-@lowers("LOGISTIC")
-def lower_logistic(operator: Operator) -> KernelCall:
+
+def _lower_logistic(operator: Operator) -> KernelCall:
     """Lower LOGISTIC, in int8 to an output of scale 1/256, in int16 of scale 2^-15."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
     if source.dtype == np.int16:
-        return _int16_sigmoid(operator, "te_logistic_s16", (-12,))
+        return _int16_sigmoid(operator, _LOGISTIC, (-12,))
     if zero_point(output) != -128:
         raise unsupported(operator, output, f"has zero point {zero_point(output)}", "zero point -128")
     return table_call(operator, _saturating_function(operator, source, logistic, 8, -128))
 
 
-@lowers("TANH")
-def lower_tanh(operator: Operator) -> KernelCall:
+def _lower_tanh(operator: Operator) -> KernelCall:
     """Lower TANH to an output of zero point 0, in int8 of scale 1/128, in int16 of scale 2^-15."""
     source = quantised_activation(operator)
     output_like(operator, source)
     if source.dtype == np.int16:
-        return _int16_sigmoid(operator, "te_tanh_s16", (-12, -11))
+        return _int16_sigmoid(operator, _TANH, (-12, -11))
     return table_call(operator, _saturating_function(operator, source, tanh, 7, 0))
 
 
@@ -85,12 +91,12 @@ def _saturating_function(
     return evaluate
 
 
-def _int16_sigmoid(operator: Operator, function: str, exponents: tuple[int, ...]) -> KernelCall:
+def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...]) -> KernelCall:
     """Interpolation in a table of the sigmoid.
 
     Args:
         operator: From int16 to int16.
-        function: The kernel.
+        kernel: Which.
         exponents: The input scales of 2^exponent, give or take a thousandth, for which the reference interpreter has
             an exact factor.
     """
@@ -110,8 +116,7 @@ def _int16_sigmoid(operator: Operator, function: str, exponents: tuple[int, ...]
     if multiplier > _INT16_MAX or shift == _MAX_SHIFT:
         raise unsupported(operator, source, f"has scale {scale(source):g}", "int16 scales from 2^-29 to 2.66")
     return KernelCall(
-        function=function,
-        struct="te_sigmoid_s16_params",
+        kernel=kernel,
         fields={
             "count": output.elements,
             "multiplier": multiplier,
@@ -143,3 +148,30 @@ def _exponent_of(value: float) -> int | None:
     """The power of two that a scale is, give or take a thousandth of a doubling; None if it is none."""
     exponent = math.log2(value)
     return round(exponent) if abs(exponent - round(exponent)) < 1e-3 else None
+
+
+def _float_logistic(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.sigmoid()
+
+
+def _float_tanh(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.tanh()
+
+
+def _describe(name: str, lowering: Lowering, function: FloatFunction, int8_output: Quantisation) -> OperatorDescriptor:
+    return OperatorDescriptor(
+        name=name,
+        lower=lowering,
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        output_quantisation={"int8": int8_output, "int16": one_scale(1 / 32768, 0)},
+        codes=codes_of(lowering),
+        float_function=function,
+        integer_layer=integer_layer_of(lowering, function),
+    )
+
+
+OPERATORS = (
+    _describe("LOGISTIC", _lower_logistic, _float_logistic, one_scale(1 / 256, -128)),
+    _describe("TANH", _lower_tanh, _float_tanh, one_scale(1 / 128, 0)),
+)

@@ -1,15 +1,19 @@
 """SOFTMAX, with its exponentials worked out at compile time."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor, one_scale
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import output_like, quantised_activation, scale, unsupported, zero_point
-from tinyedge.tflite.fixed_point import INT32_MAX, exp_of_negative, high_mul, quantise_multiplier
+from tinyedge.tflite.fixed_point import INT8_MIN, INT32_MAX, exp_of_negative, high_mul, quantise_multiplier
 from tinyedge.tflite.graph import Operator, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 # The argument of exp() has 5 integer bits: what is more than 31 below the largest value counts as nothing.
 _INTEGER_BITS = 5
@@ -23,6 +27,11 @@ _INT16_MAX_DEPTH = 65_535
 # By so much can the largest difference of int16 values be multiplied.
 _INT16_MAX_FACTOR = 2**15 - 1
 _TABLE_INTERVALS = 512
+# Of the int8 kernel's sum of exponentials.
+_SUM_INTEGER_BITS = 12
+
+_KERNEL = Kernel("te_softmax_s8", "te_softmax_params")
+_INT16_KERNEL = Kernel("te_softmax_s16", "te_softmax_s16_params")
 
 
 def exponentials(operator: Operator, input_scale: float, beta: float) -> np.ndarray:
@@ -43,8 +52,7 @@ def exponentials(operator: Operator, input_scale: float, beta: float) -> np.ndar
     return np.array(values, dtype=np.int32)
 
 
-@lowers("SOFTMAX")
-def lower_softmax(operator: Operator) -> KernelCall:
+def _lower(operator: Operator) -> KernelCall:
     """Lower SOFTMAX over the last axis."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
@@ -65,8 +73,7 @@ def _lower_int8(operator: Operator, source: Tensor, output: Tensor) -> KernelCal
     exps = exponentials(operator, scale(source), float(operator.options.get("beta", 1.0)))
     depth = source.shape[-1]
     return KernelCall(
-        function="te_softmax_s8",
-        struct="te_softmax_params",
+        kernel=_KERNEL,
         fields={"rows": source.elements // depth, "depth": depth, "levels": len(exps), "exps": ConstantArray(exps)},
         inputs=(source,),
         output=output,
@@ -92,8 +99,7 @@ def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCa
     multiplier, shift = quantise_multiplier(factor)
     depth = source.shape[-1]
     return KernelCall(
-        function="te_softmax_s16",
-        struct="te_softmax_s16_params",
+        kernel=_INT16_KERNEL,
         fields={
             "rows": source.elements // depth,
             "depth": depth,
@@ -147,3 +153,59 @@ def _round(values: np.ndarray) -> np.ndarray:
     """To the nearest whole number, halves away from zero."""
     rounded: np.ndarray = np.trunc(values.astype(np.float64) + np.copysign(0.5, values)).astype(np.float32)
     return rounded
+
+
+def _float(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return (x * float(operator.options["beta"])).softmax(dim=-1)
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    import torch
+
+    from tinyedge.ops.arithmetic import integers
+
+    call = _lower(operator)
+    known = integers.constants(call, "exps")
+    table = torch.zeros(2 * integers.LARGEST_DIFFERENCE, dtype=torch.int64)
+    table[: len(known)] = known
+    step = integers.scales(operator.input(0)) * float(operator.options["beta"])
+
+    def run(inputs: list[torch.Tensor]) -> torch.Tensor:
+        codes = inputs[0].detach().long()
+        terms = table[codes.amax(dim=-1, keepdim=True) - codes]
+        total = integers.rounding_shift(terms, torch.tensor(_SUM_INTEGER_BITS)).sum(dim=-1, keepdim=True)
+        bits = torch.frexp(total.double()).exponent.long()  # total = 2^bits * [1/2, 1)
+        reciprocal = _reciprocal_of_one_plus((total << (32 - bits)) - 2**31)
+        exponent = _SUM_INTEGER_BITS + bits - 32 + 31 - 8
+        shares = integers.rounding_shift(integers.high_mul(reciprocal, terms), exponent.clamp(max=31))
+        shares = torch.where(exponent <= 31, shares, 0)
+        return integers.straight_through(shares + INT8_MIN, (inputs[0] * step).softmax(dim=-1) * 256)
+
+    return run
+
+
+def _reciprocal_of_one_plus(x: "torch.Tensor") -> "torch.Tensor":
+    """Return 1 / (1 + x) for fractions of 2^31, by three Newton steps, as the int8 kernel does."""
+    import torch
+
+    from tinyedge.ops.arithmetic.integers import high_mul
+
+    half = (x + 2**31) >> 1
+    estimate = 1515870810 + high_mul(half, torch.tensor(-1010580540))
+    for _ in range(3):
+        error = (1 << 29) - high_mul(half, estimate)
+        estimate = estimate + (high_mul(estimate, error) << 2).clamp(-(2**31), 2**31 - 1)
+    return (estimate << 1).clamp(-(2**31), 2**31 - 1)
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="SOFTMAX",
+        lower=_lower,
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        output_quantisation={"int8": one_scale(1 / 256, -128), "int16": one_scale(1 / 32768, 0)},
+        float_function=_float,
+        integer_layer=_integer_layer,
+    ),
+)

@@ -3,15 +3,20 @@
 TABLE is no operator of TFLite: the pass `fuse_tables` makes it of several.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tinyedge.ops.kernel_call import ConstantArray, KernelCall
+from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.descriptor import CodeFunction, FloatFunction, IntegerLayer, Lowering, OperatorDescriptor
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
-from tinyedge.ops.registry import lowers
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported
+from tinyedge.ops.stripes import counted
+from tinyedge.tflite.fixed_point import INT8_MIN
 from tinyedge.tflite.graph import Operator
+
+_KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
 
 
 def table_call(operator: Operator, function: Callable[[int], int]) -> KernelCall:
@@ -37,8 +42,7 @@ def lookup(operator: Operator, table: np.ndarray) -> KernelCall:
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
     return KernelCall(
-        function="te_table_s8",
-        struct="te_table_params",
+        kernel=_KERNEL,
         fields={"count": output.elements, "table": ConstantArray(table)},
         inputs=(source,),
         output=output,
@@ -48,10 +52,44 @@ def lookup(operator: Operator, table: np.ndarray) -> KernelCall:
     )
 
 
-@lowers("TABLE")
-def lower_table(operator: Operator) -> KernelCall:
+def codes_of(lowering: Lowering) -> CodeFunction:
+    """The function of an operator whose kernel is a table."""
+
+    def codes(operator: Operator, operands: Sequence[np.ndarray]) -> np.ndarray:
+        results: np.ndarray = _table_of(operator, lowering).astype(np.int64)[operands[0] - INT8_MIN]
+        return results
+
+    return codes
+
+
+def integer_layer_of(lowering: Lowering, function: FloatFunction) -> Callable[[Operator], IntegerLayer]:
+    """The integer layer of an operator whose kernel is a table, with the gradient of its float function."""
+
+    def layer(operator: Operator) -> IntegerLayer:
+        from tinyedge.ops.arithmetic.integers import table_layer
+
+        return table_layer(operator, _table_of(operator, lowering), function)
+
+    return layer
+
+
+def _table_of(operator: Operator, lowering: Lowering) -> np.ndarray:
+    table = lowering(operator).fields.get("table")
+    if operator.output.dtype != np.int8 or not isinstance(table, ConstantArray):
+        raise UnsupportedOpError(f"operator {operator.index} ({operator.op}) is no table of int8 values")
+    return table.values
+
+
+def _lower(operator: Operator) -> KernelCall:
     """Lower what `fuse_tables` made; a file's own custom operator of this name has no table."""
     table = operator.options.get("table")
     if not isinstance(table, np.ndarray):
         raise unsupported(operator, operator.outputs[0], "is custom", "TFLite's own operators")
     return lookup(operator, table)
+
+
+def _constant_channel(operator: Operator, value: int) -> int:
+    return int(operator.options["table"][value - INT8_MIN])
+
+
+OPERATORS = (OperatorDescriptor(name="TABLE", lower=_lower, constant_channel=_constant_channel),)

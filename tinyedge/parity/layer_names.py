@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyedge.quantisation.quantise import CHANNEL_AXIS
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _PREPARING = frozenset({"MEAN", "PAD", "RESHAPE", "TRANSPOSE"})
@@ -35,7 +35,7 @@ def match_layers(graph: Graph, network: nn.Module) -> dict[int, str]:
             paths.setdefault(_tflite_layout(module).tobytes(), []).append(path)
     found = {}
     for position, operator in enumerate(graph.operators):
-        weight = operator.inputs[1] if operator.op in CHANNEL_AXIS else None
+        weight = operator.input(1) if descriptor_of(operator).weights is not None else None
         if weight is not None and weight.data is not None and (same := paths.get(weight.data.tobytes())):
             found[position] = same.pop(0)
     return found

@@ -20,7 +20,7 @@ from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.schema import schema_class
 
 _LOOKED_UP = {"GATHER": "GELU"}
-"""What an operator of the INT8 file is in the float file, where `tinyedge.quantisation.gelu_lookup` wrote it."""
+"""What an operator of the INT8 file is in the float file, where `tinyedge.ops.gelu` wrote it."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 
 import torch
 
+from tinyedge.ops import descriptor_of
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.quantise import CHANNEL_AXIS, Range
+from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Tensor
 
 _BATCH = 64
-_MEAN_KEEPING = frozenset({"ADD", "MEAN", "QUANTIZE", "RESHAPE"})
 
 
 def correct_output_bias(
@@ -34,8 +34,7 @@ def correct_output_bias(
     with torch.no_grad():
         errors = [network(batch, quantiser) - network(batch) for batch in images.split(_BATCH)]
     mean = torch.cat(errors).flatten(1).mean(dim=0)
-    assert bias.data is not None
-    corrected = dataclasses.replace(bias, data=bias.data - mean.numpy())
+    corrected = dataclasses.replace(bias, data=bias.values - mean.numpy())
     return dataclasses.replace(
         graph,
         operators=[
@@ -55,12 +54,12 @@ def _output_bias(graph: Graph) -> Tensor | None:
         operator = writers[tensor]
         if operator.options.get("fused_activation_function", "NONE") != "NONE":
             return None
-        if operator.op in CHANNEL_AXIS:
-            bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+        if descriptor_of(operator).weights is not None:
+            bias = operator.optional_input(2)
             once = sum(tensor is bias for other in graph.operators for tensor in other.inputs) == 1
             fits = bias is not None and bias.elements == graph.outputs[0].elements
             return bias if once and fits else None
-        if operator.op not in _MEAN_KEEPING:
+        if not descriptor_of(operator).passes_offsets:
             return None
         tensor = operator.inputs[0]
     return None

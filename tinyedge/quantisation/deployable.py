@@ -6,28 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.errors import ModelError
+from tinyedge.ops import tflm_operators
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_tflite
-
-# Operators for which TFLite Micro has an int8 kernel that equals the reference. RELU6 is not among them: standing alone
-# it clamps without rescaling; fused into a convolution it is fine and no operator.
-TFLM_INT8_OPERATORS = frozenset(
-    {
-        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D"),
-        *("FULLY_CONNECTED", "GATHER", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN"),
-        *("MINIMUM", "MUL", "PAD", "PRELU"),
-        *("QUANTIZE", "REDUCE_MAX", "RELU", "RESHAPE", "SLICE", "SOFTMAX", "SPLIT", "SQUARED_DIFFERENCE"),
-        *("STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE"),
-    }
-)
-
-# Those of them that also have a kernel of int16 activations. HARD_SWISH has none.
-TFLM_INT16_OPERATORS = frozenset(
-    {
-        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC"),
-        *("MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RESHAPE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +44,8 @@ def _operator_failures(graph: Graph) -> list[str]:
     failures = []
     for operator in graph.operators:
         dtype = operator.output.dtype
-        if operator.op not in (TFLM_INT16_OPERATORS if dtype == np.int16 else TFLM_INT8_OPERATORS):
+        # The indices of a lookup are int32.
+        if operator.op not in tflm_operators("int16" if dtype == np.int16 else "int8"):
             failures.append(
                 f"operator {operator.index} ({operator.op}), which makes '{operator.output.name}', has no "
                 f"{dtype.name} kernel in TFLite Micro"

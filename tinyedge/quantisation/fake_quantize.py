@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 
 import torch
 
+from tinyedge.ops import descriptor_of
 from tinyedge.quantisation.quantise import (
-    CHANNEL_AXIS,
     HIGHEST_CODE,
     LARGEST_INT16_CODE,
     LOWEST_CODE,
@@ -35,9 +35,9 @@ class FakeQuantize:
         self._wide = wide
         self._rounded: dict[Tensor, tuple[int, torch.Tensor]] = {}
         self._axes = {
-            weight: CHANNEL_AXIS[operator.op]
+            operator.input(1): layout.channel_axis
             for operator in graph.operators
-            if operator.op in CHANNEL_AXIS and (weight := operator.inputs[1]) is not None
+            if (layout := descriptor_of(operator).weights) is not None
         }
 
     def __call__(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tinyedge.errors import ModelError
-from tinyedge.quantisation.deployable import TFLM_INT16_OPERATORS
+from tinyedge.ops import descriptor_of, tflm_operators
 from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -33,7 +33,7 @@ class MixedGraph:
 
 def can_be_wide(operator: Operator) -> bool:
     """Return whether TFLite Micro has a 16x8 kernel for an operator."""
-    return operator.op in TFLM_INT16_OPERATORS
+    return "int16" in descriptor_of(operator).tflm_types
 
 
 def mix_precision(
@@ -54,7 +54,7 @@ def mix_precision(
         if not can_be_wide(operator):
             raise ModelError(
                 f"operator {operator.index} ({operator.op}) of {graph.name} has no 16x8 kernel in TFLite Micro; "
-                f"those that have are {', '.join(sorted(TFLM_INT16_OPERATORS))}"
+                f"those that have are {', '.join(sorted(tflm_operators('int16')))}"
             )
     wide = frozenset(wide)
     int16 = {operator.output for operator in graph.operators if operator in wide}

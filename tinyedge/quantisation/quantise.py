@@ -13,43 +13,18 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from tinyedge.errors import ModelError
-from tinyedge.quantisation.gelu_lookup import gelu_lookup
+from tinyedge.ops import descriptor_of
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 
 Range = tuple[float, float]
 """The lowest and the highest value of an activation; 0 lies between them."""
 
 _STEPS = 255
-LOWEST_CODE, HIGHEST_CODE = -128, 127
+LOWEST_CODE, HIGHEST_CODE = INT8_MIN, INT8_MAX
 LARGEST_INT16_CODE = 32767
 _LARGEST_BIAS = 2**30
 _LARGEST_INT64_BIAS = 2**46  # The kernels multiply sums of up to 48 bits.
-_FIXED = {
-    "LOGISTIC": Quantisation(np.array([1 / 256], np.float32), np.array([-128], np.int32)),
-    "SOFTMAX": Quantisation(np.array([1 / 256], np.float32), np.array([-128], np.int32)),
-    "TANH": Quantisation(np.array([1 / 128], np.float32), np.array([0], np.int32)),
-}
-"""What the kernels of bounded functions write, whatever the range."""
-
-_FIXED_INT16 = dict.fromkeys(_FIXED, Quantisation(np.array([1 / 32768], np.float32), np.array([0], np.int32)))
-"""What they write in 16x8."""
-
-SAME_QUANTISATION = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE"})
-"""Operators whose kernels copy integers, so that their inputs and outputs share one quantisation."""
-
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-"""The axis of the output channels in the weights of the operators that have weights."""
-
-_INT8_VERSIONS = {
-    **dict.fromkeys(("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "LOGISTIC"), 2),
-    **dict.fromkeys(("MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RELU6", "SOFTMAX", "SUB", "TANH", "TRANSPOSE"), 2),
-    **{"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 5, "HARD_SWISH": 1, "QUANTIZE": 1, "RESHAPE": 1},
-}
-_INT16_VERSIONS = {
-    **dict.fromkeys(("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "LOGISTIC", "MAX_POOL_2D", "MEAN", "PAD", "RELU"), 3),
-    **{"CONV_2D": 4, "DEPTHWISE_CONV_2D": 5, "FULLY_CONNECTED": 7, "MUL": 4, "QUANTIZE": 2, "RESHAPE": 1},
-    **{"SOFTMAX": 3, "SUB": 5, "TANH": 3, "TRANSPOSE": 5},
-}
 
 
 def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()) -> Graph:
@@ -73,13 +48,15 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
         tensors[activation] = dataclasses.replace(activation, dtype=dtype, quantisation=quantisation)
     operators = []
     for operator in graph.operators:
-        if operator.op == "GELU":
-            operators.extend(gelu_lookup(operator, tensors))
+        descriptor = descriptor_of(operator)
+        if descriptor.expand is not None:
+            operators.extend(descriptor.expand(operator, tensors))
             continue
         is_wide = _is_wide(operator, wide)
         inputs = list(operator.inputs)
-        if operator.op in CHANNEL_AXIS:
-            inputs[1:] = _weights_and_bias(operator, activations, is_wide)
+        if descriptor.weights is not None:
+            axis = descriptor.weights.channel_axis
+            inputs[1:] = _weights_and_bias(operator, axis, activations, is_wide)
         options = operator.options
         if is_wide and "pot_scale_int16" in options:  # If true, kernels take scales for powers of two.
             options = {**options, "pot_scale_int16": False}
@@ -89,7 +66,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
                 inputs=tuple(None if tensor is None else tensors.get(tensor, tensor) for tensor in inputs),
                 outputs=tuple(tensors[tensor] for tensor in operator.outputs),
                 options=options,
-                version=(_INT16_VERSIONS if is_wide else _INT8_VERSIONS)[operator.op],
+                version=descriptor.versions["int16" if is_wide else "int8"],
             )
         )
     return dataclasses.replace(
@@ -109,9 +86,10 @@ def activation_quantisations(
     fixed: dict[Tensor, Quantisation] = {}
     for operator in graph.operators:
         joined[operator.output] = [operator.output]
-        if operator.op in _FIXED:
-            fixed[operator.output] = (_FIXED_INT16 if operator.output in wide else _FIXED)[operator.op]
-        if operator.op in SAME_QUANTISATION:
+        descriptor, dtype = descriptor_of(operator), "int16" if operator.output in wide else "int8"
+        if dtype in descriptor.output_quantisation:
+            fixed[operator.output] = descriptor.output_quantisation[dtype]
+        if descriptor.keeps_quantisation:
             for tensor in operator.inputs:
                 if tensor is not None and tensor.data is None and joined[tensor] is not joined[operator.output]:
                     group = joined[tensor] + joined[operator.output]
@@ -155,7 +133,7 @@ def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
 def _is_wide(operator: Operator, wide: Collection[Tensor]) -> bool:
     """Return whether an operator writes int16; a QUANTIZE reads the other type, all others the same."""
     is_wide = operator.output in wide
-    if operator.op != "QUANTIZE":
+    if not descriptor_of(operator).converts_types:
         for tensor in operator.inputs:
             if tensor is not None and not tensor.is_constant and (tensor in wide) != is_wide:
                 raise ModelError(
@@ -165,30 +143,24 @@ def _is_wide(operator: Operator, wide: Collection[Tensor]) -> bool:
 
 
 def _weights_and_bias(
-    operator: Operator, activations: Mapping[Tensor, Quantisation], is_wide: bool
+    operator: Operator, axis: int, activations: Mapping[Tensor, Quantisation], is_wide: bool
 ) -> list[Tensor | None]:
-    axis = CHANNEL_AXIS[operator.op]
-    source, weight, bias = (*operator.inputs, None)[:3]
-    assert source is not None
-    assert weight is not None
-    assert weight.data is not None
-    scales = weight_scales(weight.data, axis)
-    input_scale = activations[source].scale
+    weight, bias = operator.input(1), operator.optional_input(2)
+    scales = weight_scales(weight.values, axis)
+    input_scale = activations[operator.input(0)].scale
     if bias is not None:
-        assert bias.data is not None
         # A channel of tiny weights must not take its bias out of its type.
         largest = _LARGEST_INT64_BIAS if is_wide else _LARGEST_BIAS
-        scales = np.maximum(scales, (np.abs(bias.data) / (input_scale * largest)).astype(np.float32))
-    shape = [1] * weight.data.ndim
+        scales = np.maximum(scales, (np.abs(bias.values) / (input_scale * largest)).astype(np.float32))
+    shape = [1] * weight.values.ndim
     shape[axis] = -1
-    codes = np.clip(np.round(weight.data / scales.reshape(shape)), -HIGHEST_CODE, HIGHEST_CODE).astype(np.int8)
+    codes = np.clip(np.round(weight.values / scales.reshape(shape)), -HIGHEST_CODE, HIGHEST_CODE).astype(np.int8)
     zero_points = np.zeros(len(scales), np.int32)
     quantised: list[Tensor | None] = [
         dataclasses.replace(weight, dtype=codes.dtype, data=codes, quantisation=Quantisation(scales, zero_points, axis))
     ]
     if bias is not None:
-        assert bias.data is not None
-        steps = np.round(bias.data / (input_scale * scales.astype(np.float64)))
+        steps = np.round(bias.values / (input_scale * scales.astype(np.float64)))
         steps = steps.astype(np.int64 if is_wide else np.int32)
         quantised.append(dataclasses.replace(bias, dtype=steps.dtype, data=steps))
     elif len(operator.inputs) > 2:

@@ -19,11 +19,12 @@ import torch
 from tinyedge.atomic import write_json
 from tinyedge.compiler.memory.arena import Buffer, lower_bound
 from tinyedge.compiler.passes import simplify
+from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Hook
 from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
 from tinyedge.quantisation.observers import image_sqnr_db
-from tinyedge.quantisation.quantise import CHANNEL_AXIS, SAME_QUANTISATION, Range, quantise
+from tinyedge.quantisation.quantise import Range, quantise
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 SENSITIVITY_FILE = "sensitivity.json"
@@ -116,7 +117,7 @@ def measure_sensitivity(
     around = {
         position: operators_around(graph, operator)
         for position, operator in enumerate(graph.operators)
-        if operator.op not in SAME_QUANTISATION
+        if not descriptor_of(operator).keeps_quantisation
     }
     source = graph.inputs[0]
     ratios: dict[_Trial, list[torch.Tensor]] = {}
@@ -145,7 +146,7 @@ def measure_sensitivity(
             int8_sqnr_db=alone_db,
             wide_sqnr_db=wide_db,
             gain_db=decibels(added) - decibels(added - _removed(alone_db, wide_db)),
-            macs=sum(map(macs_of, raised)),
+            macs=sum(map(operator_macs, raised)),
             extra_activation_bytes=sum(other.output.elements for other in raised),
             extra_arena_bytes=_live_bytes(graph, ranges, limits, raised) - arena_bytes,
         )
@@ -155,7 +156,7 @@ def measure_sensitivity(
         int8_sqnr_db=figures["network"],
         added_sqnr_db=-decibels(added),
         input_sqnr_db=figures["input"],
-        macs=sum(map(macs_of, graph.operators)),
+        macs=sum(map(operator_macs, graph.operators)),
         arena_bytes=arena_bytes,
         operators=tuple(sorted(rows, key=lambda row: (-row.gain_db, row.int8_sqnr_db, row.position))),
     )
@@ -184,13 +185,13 @@ def choose_wide(
         best, best_rate, best_removed = None, 0.0, 0.0
         for row in candidates:
             grown = wide | around[row]
-            if around[row] <= wide or sum(map(macs_of, grown)) > allowed:
+            if around[row] <= wide or sum(map(operator_macs, grown)) > allowed:
                 continue
             # What lies between operators that are wide by now is int16 too.
             removed = sum(other.noise_removed for other in candidates if around[other] <= grown) - sum(
                 other.noise_removed for other in candidates if around[other] <= wide
             )
-            rate = removed / sum(macs_of(other) or other.output.elements for other in grown - wide)
+            rate = removed / sum(operator_macs(other) or other.output.elements for other in grown - wide)
             if rate > best_rate and decibels(left) - decibels(left - removed) >= _LEAST_GAIN_DB:
                 best, best_rate, best_removed = grown, rate, removed
         if best is None:
@@ -228,23 +229,9 @@ def operators_around(graph: Graph, operator: Operator) -> frozenset[Operator]:
             return frozenset()
         for reader in readers.get(tensor, []):
             around.add(reader)
-            if reader.op in SAME_QUANTISATION:
+            if descriptor_of(reader).keeps_quantisation:
                 reached.append(reader.output)
     return frozenset(around) if all(map(can_be_wide, around)) else frozenset()
-
-
-def macs_of(operator: Operator) -> int:
-    """Return the multiply-accumulates of an operator, padded positions counted."""
-    outputs = operator.output.elements
-    if operator.op == "BATCH_MATMUL":
-        left = operator.inputs[0]
-        assert left is not None
-        return outputs * left.shape[-2 if operator.options["adj_x"] else -1]
-    if operator.op not in CHANNEL_AXIS:
-        return 0
-    weight = operator.inputs[1]
-    assert weight is not None
-    return outputs * weight.elements // weight.shape[CHANNEL_AXIS[operator.op]]
 
 
 def noise(ratio_db: float) -> float:
@@ -263,7 +250,7 @@ def _removed(int8_sqnr_db: float, wide_sqnr_db: float | None) -> float:
 
 def _only(operator: Operator, quantiser: FakeQuantize) -> Hook:
     """Return a hook that quantises an operator's weights and output alone."""
-    own = {operator.output, *([operator.inputs[1]] if operator.op in CHANNEL_AXIS else [])}
+    own = {operator.output, *([operator.inputs[1]] if descriptor_of(operator).weights is not None else [])}
     return lambda tensor, value: quantiser(tensor, value) if tensor in own else value
 
 

@@ -9,9 +9,16 @@ A fixed-point number Qm is an integer of 32 bits, sign included, with m integer 
 """
 
 import math
+from typing import TypeVar
 
+import numpy as np
+
+INT8_MIN, INT8_MAX = -128, 127
 INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1
+
+Integers = TypeVar("Integers", int, np.ndarray)
+"""One integer, or an array of them as int64."""
 
 
 def round_half_away(value: float) -> int:
@@ -41,7 +48,7 @@ def quantise_multiplier(factor: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def wrap_int32(value: int) -> int:
+def wrap_int32(value: Integers) -> Integers:
     """Reduce to 32 bits, two's complement."""
     return (value + 2**31) % 2**32 - 2**31
 
@@ -53,7 +60,7 @@ def high_mul(a: int, b: int) -> int:
     return (a * b + (1 << 30)) >> 31
 
 
-def rounding_shift(value: int, exponent: int) -> int:
+def rounding_shift(value: Integers, exponent: int) -> Integers:
     """round(value / 2^exponent), halves away from zero; exponent in [0, 31]."""
     mask = (1 << exponent) - 1
     threshold = (mask >> 1) + (value < 0)
@@ -65,10 +72,16 @@ def saturating_shift(value: int, exponent: int) -> int:
     return min(max(value << exponent, INT32_MIN), INT32_MAX)
 
 
-def requantise(value: int, multiplier: int, shift: int) -> int:
-    """Apply a factor with two roundings, as te_requantise.h does; a left shift wraps at 32 bits."""
+def requantise(value: Integers, multiplier: int, shift: int) -> Integers:
+    """Apply a factor with two roundings, as te_requantise.h does; a left shift wraps at 32 bits.
+
+    Args:
+        value: Fits int32.
+        multiplier: Of the factor, not negative.
+        shift: Of the factor.
+    """
     shifted = wrap_int32(value << max(shift, 0))
-    return rounding_shift(high_mul(shifted, multiplier), max(-shift, 0))
+    return rounding_shift((shifted * multiplier + (1 << 30)) >> 31, max(-shift, 0))
 
 
 def clamp(value: int, low: int, high: int) -> int:

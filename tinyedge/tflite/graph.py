@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyedge.errors import ModelError
+
 
 @dataclass(frozen=True)
 class Quantisation:
@@ -71,6 +73,28 @@ class Tensor:
         return tensor
 
     @property
+    def q(self) -> Quantisation:
+        """Its quantisation, where it has to have one.
+
+        Raises:
+            ModelError: It has none.
+        """
+        if self.quantisation is None:
+            raise ModelError(f"tensor '{self.name}' has no scale and zero point: quantise the model")
+        return self.quantisation
+
+    @property
+    def values(self) -> np.ndarray:
+        """Its value, where it has to be constant.
+
+        Raises:
+            ModelError: It is an activation.
+        """
+        if self.data is None:
+            raise ModelError(f"tensor '{self.name}' is computed, and here only a constant will do")
+        return self.data
+
+    @property
     def elements(self) -> int:
         """How many values it holds."""
         return int(np.prod(self.shape, dtype=np.int64))
@@ -112,6 +136,21 @@ class Operator:
         """The only output."""
         (output,) = self.outputs
         return output
+
+    def input(self, position: int) -> Tensor:
+        """The input at a position, where there has to be one.
+
+        Raises:
+            ModelError: It is absent.
+        """
+        tensor = self.optional_input(position)
+        if tensor is None:
+            raise ModelError(f"operator {self.index} ({self.op}) has no input {position}")
+        return tensor
+
+    def optional_input(self, position: int) -> Tensor | None:
+        """The input at a position; None if it is absent."""
+        return self.inputs[position] if position < len(self.inputs) else None
 
 
 @dataclass(eq=False)

@@ -20,33 +20,13 @@ _SCHEMA_VERSION = 3
 _BUFFER_ALIGNMENT = 16  # Kernels may read weights with vector instructions.
 _LAST_DEPRECATED_CODE = 127
 
-_OPTIONS = {
-    "ADD": "AddOptions",
-    "AVERAGE_POOL_2D": "Pool2DOptions",
-    "BATCH_MATMUL": "BatchMatMulOptions",
-    "CAST": "CastOptions",
-    "CONV_2D": "Conv2DOptions",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
-    "DEQUANTIZE": "DequantizeOptions",
-    "FULLY_CONNECTED": "FullyConnectedOptions",
-    "GATHER": "GatherOptions",
-    "GELU": "GeluOptions",
-    "HARD_SWISH": "HardSwishOptions",
-    "LOGISTIC": "NONE",
-    "MAX_POOL_2D": "Pool2DOptions",
-    "MEAN": "ReducerOptions",
-    "MUL": "MulOptions",
-    "PAD": "PadOptions",
-    "QUANTIZE": "QuantizeOptions",
-    "RELU": "NONE",
-    "RELU6": "NONE",
-    "RESHAPE": "ReshapeOptions",
-    "SOFTMAX": "SoftmaxOptions",
-    "SUB": "SubOptions",
-    "TANH": "NONE",
-    "TRANSPOSE": "TransposeOptions",
+# The schema's tables of options by their operators' names, without underlines and in small letters.
+_OPTION_TABLES: dict[str, str] = {
+    name.removesuffix("Options").lower(): name
+    for name in vars(schema_class("BuiltinOptions"))
+    if name.endswith("Options")
 }
-WRITABLE_OPERATORS = frozenset(_OPTIONS)
+_WITHOUT_OPTIONS = "NONE"
 
 _ENUMS = {
     "padding": "Padding",
@@ -62,15 +42,24 @@ def tflite_bytes(graph: Graph) -> bytes:
     """Serialise a graph; the same graph gives the same bytes.
 
     Raises:
-        ModelError: An operator is not one of `WRITABLE_OPERATORS`.
+        ModelError: An operator is none of TFLite's own, or has an option that the schema does not know.
     """
-    unknown = [operator for operator in graph.operators if operator.op not in _OPTIONS]
-    if unknown:
-        raise ModelError(
-            f"operator {unknown[0].index} ({unknown[0].op}) cannot be written to a .tflite file; "
-            f"known are {', '.join(sorted(WRITABLE_OPERATORS))}"
-        )
+    for operator in graph.operators:
+        if not hasattr(schema_class("BuiltinOperator"), operator.op):
+            raise ModelError(
+                f"operator {operator.index} ({operator.op}) cannot be written to a .tflite file: it is none of "
+                "TFLite's own; export the model without it"
+            )
     return _Writer(graph).content()
+
+
+def _option_table(op: str) -> str:
+    """The schema's table of an operator's options; some operators share one."""
+    if op.endswith("_POOL_2D"):
+        return "Pool2DOptions"
+    if op in ("MEAN", "SUM") or op.startswith("REDUCE_"):
+        return "ReducerOptions"
+    return _OPTION_TABLES.get(op.replace("_", "").lower(), _WITHOUT_OPTIONS)
 
 
 class _Writer:
@@ -130,10 +119,10 @@ class _Writer:
         return self._written[key]
 
     def _operator(self, operator: Operator, codes: list[tuple[str, int]]) -> int:
-        kind = _OPTIONS[operator.op]
+        kind = _option_table(operator.op)
         inputs = self._vector(self._indices(operator.inputs))
         outputs = self._vector(self._indices(operator.outputs))
-        options = self._options(kind, operator.options) if operator.options else None
+        options = self._options(operator, kind) if operator.options else None
         return self._table(
             "Operator",
             OpcodeIndex=codes.index((operator.op, operator.version)),
@@ -143,8 +132,8 @@ class _Writer:
             BuiltinOptions=options,
         )
 
-    def _options(self, kind: str, options: dict[str, Any]) -> int:
-        values = {key: value for key, value in options.items() if not isinstance(value, tuple)}
+    def _options(self, operator: Operator, kind: str) -> int:
+        values = {key: value for key, value in operator.options.items() if not isinstance(value, tuple)}
         key = (kind, tuple(values.items()))
         if key not in self._written:
             fields = {
@@ -153,6 +142,13 @@ class _Writer:
                 else value
                 for name, value in values.items()
             }
+            known = {} if kind == _WITHOUT_OPTIONS else vars(schema_module(kind))
+            unknown = [name for name in fields if f"{kind}Add{name}" not in known]
+            if unknown:
+                raise ModelError(
+                    f"operator {operator.index} ({operator.op}) cannot be written to a .tflite file: the schema does "
+                    f"not know its option {unknown[0]}"
+                )
             self._written[key] = self._table(kind, **fields)
         return self._written[key]
 

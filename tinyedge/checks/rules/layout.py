@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from tinyedge.checks.lint_warning import LintWarning, about
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.reader import Inspection
 
-_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
+_IMAGE_FILTERS_RANK = 4
 _CHANNELS = (1, 3, 4)
 _TO_NHWC, _TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
 
@@ -37,7 +38,7 @@ def transposes_around_convolutions(graph: Graph) -> list[Operator]:
     convolved = {
         tensor
         for operator in graph.operators
-        if operator.op in _CONVOLUTIONS
+        if (layout := descriptor_of(operator).weights) is not None and layout.rank == _IMAGE_FILTERS_RANK
         for tensor in (*operator.inputs, *operator.outputs)
         if tensor is not None and not tensor.is_constant
     }

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
-from tinyedge.checks.layers import WEIGHTED
 from tinyedge.checks.lint_warning import LintWarning, about
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.reader import Inspection
 
@@ -96,7 +96,7 @@ def _custom(graph: Graph) -> Iterator[LintWarning]:
 
 def _has_int64(operator: Operator) -> bool:
     # The biases of int16 convolutions are int64 by TFLite's own specification.
-    inputs = operator.inputs[:1] if operator.op in WEIGHTED else operator.inputs
+    inputs = operator.inputs[:1] if descriptor_of(operator).weights is not None else operator.inputs
     return any(tensor is not None and tensor.dtype == np.int64 for tensor in (*inputs, *operator.outputs))
 
 

@@ -1,15 +1,16 @@
 """Weights: their scales, and the channels that they make."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.checks.layers import count_macs
 from tinyedge.checks.lint_warning import LintWarning, about
+from tinyedge.ops import descriptor_of, operator_macs
+from tinyedge.ops.descriptor import WeightsLayout
 from tinyedge.tflite.graph import Operator, Tensor
 from tinyedge.tflite.reader import Inspection
 
-_CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
 # A channel whose largest weight is below a 32nd of the layer's keeps fewer than 3 of its 7 bits under one scale.
 _SPREAD = 32
 _SIMD_LANES = 4
@@ -17,10 +18,26 @@ _SIMD_LANES = 4
 _SHARE = 0.1
 
 
+@dataclass(frozen=True, eq=False)
+class _Convolution:
+    operator: Operator
+    weights: Tensor
+    layout: WeightsLayout
+
+    @property
+    def channels(self) -> int:
+        """Of its output."""
+        return self.weights.shape[self.layout.channel_axis]
+
+
 def check_weights(inspection: Inspection) -> Iterator[LintWarning]:
     """Find scales that lose accuracy, and channel counts that waste SIMD lanes."""
-    convolutions = [o for o in inspection.graphs[0].operators if o.op in _CHANNEL_AXIS and _weights(o) is not None]
-    per_tensor = [operator for operator in convolutions if _is_per_tensor(operator)]
+    convolutions = [
+        _Convolution(operator, weights, layout)
+        for operator in inspection.graphs[0].operators
+        if (layout := _layout(operator)) is not None and (weights := _weights(operator)) is not None
+    ]
+    per_tensor = [convolution.operator for convolution in convolutions if _is_per_tensor(convolution)]
     if per_tensor:
         yield about(
             "per-tensor-weights",
@@ -28,7 +45,7 @@ def check_weights(inspection: Inspection) -> Iterator[LintWarning]:
             "one scale for all channels of the weights, which costs accuracy",
             "quantise per channel (TensorFlow's default since 2.4)",
         )
-    spread = [(o, _spread(o)) for o in convolutions if o.op == "DEPTHWISE_CONV_2D"]
+    spread = [(c.operator, _spread(c.weights)) for c in convolutions if c.layout.depthwise]
     wide = [(operator, ratio) for operator, ratio in spread if ratio > _SPREAD]
     if wide:
         worst, ratio = max(wide, key=lambda pair: pair[1])
@@ -39,8 +56,8 @@ def check_weights(inspection: Inspection) -> Iterator[LintWarning]:
             f"{worst.index}), of which one scale of the activation keeps the large ones only",
             "equalise the channels before quantising, as `tinyedge export` does",
         )
-    odd = [o for o in convolutions if o.outputs and _input_channels(o) > _SIMD_LANES and _is_odd(o)]
-    macs = {operator: count_macs(operator) for operator in inspection.graphs[0].operators}
+    odd = [c.operator for c in convolutions if c.operator.outputs and _is_odd(c)]
+    macs = {operator: operator_macs(operator) for operator in inspection.graphs[0].operators}
     if odd and sum(macs[operator] for operator in odd) >= _SHARE * sum(macs.values()):
         yield about(
             "channels",
@@ -50,30 +67,31 @@ def check_weights(inspection: Inspection) -> Iterator[LintWarning]:
         )
 
 
+def _layout(operator: Operator) -> WeightsLayout | None:
+    descriptor = descriptor_of(operator)
+    return descriptor.weights if descriptor.is_convolution else None
+
+
 def _weights(operator: Operator) -> Tensor | None:
-    weights = operator.inputs[1] if len(operator.inputs) > 1 else None
+    weights = operator.optional_input(1)
     return weights if weights is not None and weights.is_constant and len(weights.shape) == 4 else None
 
 
-def _is_per_tensor(operator: Operator) -> bool:
-    weights = _weights(operator)
-    assert weights is not None
+def _is_per_tensor(convolution: _Convolution) -> bool:
+    weights = convolution.weights
     return (
         weights.quantisation is not None
         and weights.quantisation.scales.size == 1
         and weights.dtype in (np.dtype(np.int8), np.dtype(np.uint8))
-        and weights.shape[_CHANNEL_AXIS[operator.op]] > 1
+        and convolution.channels > 1
     )
 
 
-def _spread(operator: Operator) -> float:
+def _spread(weights: Tensor) -> float:
     """The largest magnitude of a channel's weights, relative to the median of the channels that have any."""
-    weights = _weights(operator)
-    assert weights is not None
-    assert weights.data is not None
     if weights.dtype.kind not in "iuf" or weights.elements == 0:
         return 1.0
-    values = weights.data.astype(np.float64)
+    values = weights.values.astype(np.float64)
     if weights.quantisation is not None:
         quantisation = weights.quantisation
         per_channel = [1, 1, 1, -1] if quantisation.scales.size == weights.shape[3] else [1, 1, 1, 1]
@@ -90,7 +108,6 @@ def _input_channels(operator: Operator) -> int:
     return source.shape[-1] if source is not None and source.shape else 0
 
 
-def _is_odd(operator: Operator) -> bool:
-    weights = _weights(operator)
-    assert weights is not None
-    return bool(_input_channels(operator) % _SIMD_LANES or weights.shape[_CHANNEL_AXIS[operator.op]] % _SIMD_LANES)
+def _is_odd(convolution: _Convolution) -> bool:
+    in_c = _input_channels(convolution.operator)
+    return in_c > _SIMD_LANES and bool(in_c % _SIMD_LANES or convolution.channels % _SIMD_LANES)

@@ -101,7 +101,7 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
                 members.append(f"    .{field} = {{{', '.join(literal(item) for item in value)}}},\n")
             else:
                 members.append(f"    .{field} = {'NULL' if value is None else literal(value)},\n")
-        yield f"static const {call.struct} layer_{index} = {{\n{''.join(members)}}};\n\n"
+        yield f"static const {call.kernel.struct} layer_{index} = {{\n{''.join(members)}}};\n\n"
 
 
 # Every layer is followed by it.
@@ -146,7 +146,7 @@ def _cascade(cascade: Cascade, first_layer: int, scratch: int, offsets: dict[Ten
         )
     layers = range(first_layer, last_layer + 1)
     copies = [
-        f"    {call.struct} params_{layer} = layer_{layer};\n"
+        f"    {call.kernel.struct} params_{layer} = layer_{layer};\n"
         for layer, call in zip(layers, cascade.calls, strict=True)
     ]
     runs = []

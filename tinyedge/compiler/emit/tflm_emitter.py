@@ -10,36 +10,10 @@ import numpy as np
 from tinyedge.compiler.emit.c_text import banner, comment_safe
 from tinyedge.compiler.emit.header import tensor_macros
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.tflite_micro import IRREGULAR_NAMES, WITH_INT8_KERNEL
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.version import __version__
 
-# Where `MicroMutableOpResolver`'s function is not the operator's name in camel case (tflite-micro at 90b983c).
-_IRREGULAR = {
-    "BATCH_MATMUL": "BatchMatMul",
-    "CUMSUM": "CumSum",
-    "PADV2": "PadV2",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
-}
-# Operators for which a library may have a kernel that knows int8 only. Their default ones bring int4 and int16 along.
-_WITH_INT8_KERNEL = frozenset(
-    {
-        "ADD",
-        "AVERAGE_POOL_2D",
-        "BATCH_MATMUL",
-        "CONV_2D",
-        "DEPTHWISE_CONV_2D",
-        "FULLY_CONNECTED",
-        "MAXIMUM",
-        "MAX_POOL_2D",
-        "MINIMUM",
-        "MUL",
-        "PAD",
-        "SOFTMAX",
-        "SVDF",
-        "TRANSPOSE",
-        "TRANSPOSE_CONV",
-    }
-)
 _BYTES_PER_LINE = 32
 
 
@@ -83,7 +57,7 @@ def resolver_source(graph: Graph) -> str:
     for operator in graph.operators:
         by_name.setdefault(operator.op, []).append(operator)
     int8_only = {
-        name for name, found in by_name.items() if name in _WITH_INT8_KERNEL and all(_is_int8(o) for o in found)
+        name for name, found in by_name.items() if name in WITH_INT8_KERNEL and all(_is_int8(o) for o in found)
     }
     # Upstream declares some of them in headers of their kernels, which its resolver does not include.
     declarations = "".join(
@@ -116,7 +90,7 @@ const tflite::MicroOpResolver *te_tflm_resolver() {{
 def registration_function(op: str) -> str:
     """Return the name of the resolver's function that registers an operator: "AddConv2D" for "CONV_2D"."""
     words = op.split("_")
-    return "Add" + _IRREGULAR.get(op, "".join(word if word[0].isdigit() else word.capitalize() for word in words))
+    return "Add" + IRREGULAR_NAMES.get(op, "".join(word if word[0].isdigit() else word.capitalize() for word in words))
 
 
 def _registration(op: str, int8_only: bool) -> str:

@@ -4,13 +4,13 @@ A set maps a call to a faster one with the same bits, or returns it as it is whe
 processor, and the planner and the emitter take either.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
-from tinyedge.compiler.kernels.dsp import limit_depthwise_rows, use_dsp
-from tinyedge.compiler.kernels.mve import fit_depthwise_tile, use_mve
-from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.mve import use_mve
+from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
-PORTABLE = "portable"
+__all__ = ["INSTRUCTION_SETS", "PORTABLE", "specialise"]
 
 _SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
 
@@ -27,15 +27,3 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
         instruction_set: One of `INSTRUCTION_SETS`.
     """
     return [_SETS[instruction_set](call) for call in calls]
-
-
-def fit_to_stripes(call: KernelCall, heights: Collection[int]) -> KernelCall:
-    """Give a call the scratch that it needs where it makes so many output rows at a time.
-
-    Args:
-        call: With the scratch for its whole output.
-        heights: Rows of each stripe, in any order.
-    """
-    if call.function == "te_depthwise_conv2d_s8_dsp":
-        return limit_depthwise_rows(call, max(heights))
-    return fit_depthwise_tile(call, heights) if call.function == "te_depthwise_conv2d_s8_mve" else call

@@ -1,7 +1,7 @@
 """The DSP extension of Armv7E-M and Armv8-M: two 16-bit multiply-accumulates an instruction."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -14,9 +14,15 @@ from tinyedge.compiler.kernels.dsp_packing import (
     prepare_factor,
     prepare_factors,
 )
-from tinyedge.compiler.kernels.fields import integers, values, without
-from tinyedge.ops.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.ops.add import KERNELS as ADD_KERNELS
+from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
+from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
+from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
+from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
+from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm
 from tinyedge.ops.overlap import in_place, in_place_by_channels
+from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
@@ -38,7 +44,7 @@ _HALF = (2**30, 0)
 
 def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
-    choose = _KERNELS.get(call.function)
+    choose = _VARIANTS.get(call.kernel)
     return call if choose is None else choose(call) or call
 
 
@@ -61,8 +67,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     spare = group_c if group_c % 4 == 0 else depth * at_once
     return dataclasses.replace(
         call,
-        function="te_conv2d_s8_dsp",
-        struct="te_conv2d_dsp_params",
+        kernel=_CONV2D,
         fields={
             **without(fields, "weights", "bias", "multipliers", "shifts"),
             "plain": int(packed.plain),
@@ -103,8 +108,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     cascade = (pack_depthwise3 if three else pack_depthwise)(factors)
     return dataclasses.replace(
         call,
-        function="te_depthwise_conv2d_s8_dsp",
-        struct="te_depthwise_conv2d_dsp_params",
+        kernel=_DEPTHWISE_CONV2D,
         fields={
             **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
             "three": cascade.shape[1] if three else 0,
@@ -117,11 +121,11 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     )
 
 
-def limit_depthwise_rows(call: KernelCall, rows: int) -> KernelCall:
+def _limit_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
     """Return a depthwise convolution that widens the input of no more than some output rows at once."""
     fields = call.fields
     plane_w, stripe_h, three = integers(fields, "plane_w", "stripe_h", "three")
-    stripe_h = min(stripe_h, rows)
+    stripe_h = min(stripe_h, max(heights))
     vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, stripe_h, bool(three))
     return dataclasses.replace(call, fields={**fields, "stripe_h": stripe_h}, scratch_bytes=scratch_bytes)
@@ -162,8 +166,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
         call,
-        function="te_batch_matmul_s8_dsp",
-        struct="te_batch_matmul_dsp_params",
+        kernel=_BATCH_MATMUL,
         fields={
             **without(fields, "multiplier", "shift"),
             "steps": steps,
@@ -198,8 +201,7 @@ def _add(call: KernelCall) -> KernelCall | None:
         return None
     return dataclasses.replace(
         call,
-        function="te_add_s8_dsp",
-        struct="te_add_dsp_params",
+        kernel=_ADD,
         fields={
             "count": call.output.elements,
             "scaled_zero_point": zero_point,
@@ -220,8 +222,7 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
         call,
-        function="te_fully_connected_s8_dsp",
-        struct="te_fully_connected_dsp_params",
+        kernel=_FULLY_CONNECTED,
         fields={
             "batches": rows,
             "in_c": in_c,
@@ -255,10 +256,27 @@ def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
     )
 
 
-_KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
-    "te_add_s8": _add,
-    "te_batch_matmul_s8": _batch_matmul,
-    "te_conv2d_s8": _conv2d,
-    "te_depthwise_conv2d_s8": _depthwise_conv2d,
-    "te_fully_connected_s8": _fully_connected,
+def _narrow_windowed(call: KernelCall) -> StripeForm | None:
+    return windowed(call, kind="int16_t")
+
+
+_CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed)
+_DEPTHWISE_CONV2D = Kernel(
+    "te_depthwise_conv2d_s8_dsp",
+    "te_depthwise_conv2d_dsp_params",
+    "dsp",
+    stripes=_narrow_windowed,
+    fit=_limit_rows,
+    loads_rows=True,
+)
+_BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
+_ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
+_FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
+
+_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | None]] = {
+    ADD_KERNELS["s8"]: _add,
+    BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
+    CONV_2D_KERNELS["s8"]: _conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    FULLY_CONNECTED_KERNEL: _fully_connected,
 }

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tinyedge.compiler.kernels.dsp import use_dsp
-from tinyedge.compiler.kernels.fields import integers, values, without
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     Factors,
@@ -15,8 +14,16 @@ from tinyedge.compiler.kernels.mve_packing import (
     prepare_factor,
     prepare_factors,
 )
-from tinyedge.ops.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.ops.add import KERNELS as ADD_KERNELS
+from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
+from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
+from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
+from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
+from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
+from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.overlap import in_place, row_lag
+from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.window import Window
 
 # Rows and columns of an image that one vector holds of a channel.
@@ -31,7 +38,7 @@ _MAX_MEAN_COUNT = 255
 
 def use_mve(call: KernelCall) -> KernelCall:
     """Return the call of the `_mve` kernel with the same result, else of the `_dsp` one, or the call itself."""
-    choose = _KERNELS.get(call.function)
+    choose = _VARIANTS.get(call.kernel)
     chosen = None if choose is None else choose(call)
     return use_dsp(call) if chosen is None else chosen
 
@@ -52,8 +59,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     packed = pack_filters(factors, groups)
     return dataclasses.replace(
         call,
-        function="te_conv2d_s8_mve",
-        struct="te_conv2d_mve_params",
+        kernel=_CONV2D,
         fields={
             **without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "group_words": packed.size // groups,
@@ -88,8 +94,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
     return dataclasses.replace(
         call,
-        function="te_depthwise_conv2d_s8_mve",
-        struct="te_depthwise_conv2d_mve_params",
+        kernel=_DEPTHWISE_CONV2D,
         fields={
             **without(kept, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "two_rows": int(two_rows),
@@ -101,7 +106,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     )
 
 
-def fit_depthwise_tile(call: KernelCall, heights: Collection[int]) -> KernelCall:
+def _fit_tile(call: KernelCall, heights: Collection[int]) -> KernelCall:
     """Return a depthwise convolution with the tile that it needs to make so many output rows at a time."""
     columns = _tile_columns(call.fields, heights)
     return dataclasses.replace(call, fields={**call.fields, "columns": columns}, scratch_bytes=_tile_bytes(columns))
@@ -137,8 +142,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     whole = _round_up(depth, CHUNK)
     return dataclasses.replace(
         call,
-        function="te_batch_matmul_s8_mve",
-        struct="te_batch_matmul_mve_params",
+        kernel=_BATCH_MATMUL,
         fields={
             **without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
             "multiplier": factor.multiplier,
@@ -162,8 +166,7 @@ def _mean(call: KernelCall) -> KernelCall | None:
         return None
     return dataclasses.replace(
         call,
-        function="te_mean_s8_mve",
-        struct="te_mean_mve_params",
+        kernel=_MEAN,
         fields={
             "batches": batches,
             "count": count,
@@ -198,8 +201,7 @@ def _add(call: KernelCall) -> KernelCall | None:
     unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
     return dataclasses.replace(
         call,
-        function="te_add_s8_mve",
-        struct="te_add_mve_params",
+        kernel=_ADD,
         fields={
             "count": call.output.elements,
             "scaled_unit": unit,
@@ -220,8 +222,7 @@ def _add(call: KernelCall) -> KernelCall | None:
 def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) -> KernelCall:
     return dataclasses.replace(
         call,
-        function="te_fully_connected_s8_mve",
-        struct="te_fully_connected_mve_params",
+        kernel=_FULLY_CONNECTED,
         fields={
             "batches": rows,
             "in_c": in_c,
@@ -255,11 +256,25 @@ def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
     return found
 
 
-_KERNELS: dict[str, Callable[[KernelCall], KernelCall | None]] = {
-    "te_add_s8": _add,
-    "te_batch_matmul_s8": _batch_matmul,
-    "te_conv2d_s8": _conv2d,
-    "te_depthwise_conv2d_s8": _depthwise_conv2d,
-    "te_fully_connected_s8": _fully_connected,
-    "te_mean_s8": _mean,
+_CONV2D = Kernel("te_conv2d_s8_mve", "te_conv2d_mve_params", "mve", stripes=windowed)
+_DEPTHWISE_CONV2D = Kernel(
+    "te_depthwise_conv2d_s8_mve",
+    "te_depthwise_conv2d_mve_params",
+    "mve",
+    stripes=windowed,
+    fit=_fit_tile,
+    loads_rows=True,
+)
+_BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "mve")
+_MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
+_ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
+_FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
+
+_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | None]] = {
+    ADD_KERNELS["s8"]: _add,
+    BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
+    CONV_2D_KERNELS["s8"]: _conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    FULLY_CONNECTED_KERNEL: _fully_connected,
+    MEAN_KERNELS["s8"]: _mean,
 }

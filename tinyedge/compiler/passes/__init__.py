@@ -5,9 +5,7 @@
 
 from collections.abc import Collection
 
-from tinyedge.compiler.passes.alias_identities import alias_identities
-from tinyedge.compiler.passes.alias_reshapes import alias_reshapes
-from tinyedge.compiler.passes.alias_transposes import alias_transposes
+from tinyedge.compiler.passes.alias_views import alias_views
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
@@ -23,9 +21,7 @@ PASSES = (
     fold_padding,
     fuse_tables,
     remove_constant_channels,
-    alias_identities,
-    alias_transposes,
-    alias_reshapes,
+    alias_views,
     remove_dead,
 )
 PASS_NAMES = tuple(rewrite.__name__ for rewrite in PASSES)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinyedge.compiler.cascade import Cascade, Step, StreamImage, Stripe, make_cascade
-from tinyedge.compiler.kernels.stripe_form import stripe_form
 from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
 from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.stripes import stripe_form
 from tinyedge.tflite.graph import Graph
 
 # Longer ones gain nothing: what they hand over is small.
@@ -156,9 +156,9 @@ def _extra_instructions(cascade: Cascade) -> float:
 
 def _anew(cascade: Cascade, call: KernelCall, image: StreamImage, now: Stripe) -> float:
     """What a layer does in a stripe although it did it in the one before."""
-    if call.function == "te_add_s8_dsp":
+    if call.kernel.prepares_table:
         return _TABLE
-    if call.op != "DEPTHWISE_CONV_2D":
+    if not call.kernel.loads_rows:
         return 0
     source = cascade.images[image.sources[0]]
     rows = image.rows_under(now.begin - 1, now.begin, source.height).stop - image.first_under(now.begin)

@@ -6,9 +6,9 @@ taps lie side by side.
 
 import numpy as np
 
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
-_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 _SINGLE_STEPS = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
 
 _Reading = dict[Tensor, list[Operator]]
@@ -28,7 +28,7 @@ def fold_dilation(graph: Graph) -> None:
     for operator in graph.operators:
         source = operator.inputs[0] if operator.inputs else None
         split = None if source is None else writers.get(source)
-        if operator.op not in _CONVOLUTIONS or split is None or split.op != "SPACE_TO_BATCH_ND":
+        if not descriptor_of(operator).is_convolution or split is None or split.op != "SPACE_TO_BATCH_ND":
             continue
         if len(operator.outputs) != 1 or len(split.outputs) != 1:
             continue

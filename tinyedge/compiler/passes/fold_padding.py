@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
-
-_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
 def fold_padding(graph: Graph) -> None:
@@ -64,7 +63,7 @@ def _spatial_padding(operator: Operator) -> tuple[int, int, int, int] | None:
 
 def _takes_padding(reader: Operator, tensor: Tensor) -> bool:
     return (
-        reader.op in _CONVOLUTIONS
+        descriptor_of(reader).is_convolution
         and reader.options.get("padding") == "VALID"
         and reader.inputs[0] is tensor
         and tensor not in reader.inputs[1:]

@@ -5,21 +5,14 @@ CAST, an ADD and a GATHER. Each value of the result depends on one value of one 
 for every code, in the arithmetic of its operators, and the device reads one byte an element.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.ops import lower
-from tinyedge.ops.kernel_call import ConstantArray, KernelCall
-from tinyedge.tflite.fixed_point import clamp, requantise, wrap_int32
+from tinyedge.ops import descriptor_of
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Tensor
-
-_CODES = range(-128, 128)
-_HEADROOM = 2**20  # As in te_add_s8.c.
-
-Values = Mapping[Tensor, list[int]]
-"""What a tensor holds for each code of the tensor that its chain starts from."""
 
 
 def fuse_tables(graph: Graph) -> None:
@@ -87,14 +80,18 @@ def _activations(operator: Operator) -> set[Tensor]:
 
 def _is_elementwise(operator: Operator) -> bool:
     """Whether element i of the output depends on element i of the activations, and on nothing else that varies."""
-    activations = _activations(operator)
+    activations, descriptor = _activations(operator), descriptor_of(operator)
     return (
-        operator.op in _EVALUATIONS
+        descriptor.codes is not None
         and len(operator.outputs) == 1
         and len(activations) > 0
         and all(tensor.shape == operator.output.shape for tensor in activations)
         and all(tensor.dtype != np.int16 for tensor in (*activations, operator.output))  # Too many for a table.
-        and all(_is_uniform(tensor) for tensor in operator.inputs if tensor is not None and operator.op != "GATHER")
+        and all(
+            _is_uniform(tensor)
+            for position, tensor in enumerate(operator.inputs)
+            if tensor is not None and position != descriptor.table_input
+        )
     )
 
 
@@ -104,96 +101,31 @@ def _is_uniform(tensor: Tensor) -> bool:
 
 def _fused(chain: list[Operator]) -> Operator | None:
     """Return the TABLE of a chain; None if it would save nothing, or an operator of it has a form of its own."""
-    saves = len(chain) > 1 or any(operator.op in _TWO_OPERANDS for operator in chain)
+    saves = len(chain) > 1 or any(len(operator.inputs) > 1 for operator in chain)
     if not saves or chain[-1].output.dtype != np.int8:
         return None
     (source,) = _activations(chain[0])
-    values: dict[Tensor, list[int]] = {source: list(_CODES)}
+    values = {source: np.arange(INT8_MIN, INT8_MAX + 1)}
     try:
         for operator in chain:
-            values[operator.output] = _EVALUATIONS[operator.op](operator, values)
+            values[operator.output] = _evaluate(operator, values)
     except UnsupportedOpError:
         return None  # Where it is lowered by itself, it says so.
     last = chain[-1]
-    table = np.array(values[last.output], dtype=np.int8)
+    table = values[last.output].astype(np.int8)
     return Operator("TABLE", (source,), last.outputs, {"table": table}, index=last.index)
 
 
-def _operand(operator: Operator, position: int, values: Values) -> list[int]:
-    tensor = operator.inputs[position] if position < len(operator.inputs) else None
-    if tensor is None:
+def _evaluate(operator: Operator, values: Mapping[Tensor, np.ndarray]) -> np.ndarray:
+    """What an operator's output holds for each code of the tensor that its chain starts from, (256,) int64."""
+    codes = descriptor_of(operator).codes
+    if codes is None or None in operator.inputs:
         raise UnsupportedOpError(f"{operator.op} lacks an operand")
-    return values[tensor] if tensor.data is None else [int(tensor.data.flat[0])] * len(_CODES)
-
-
-def _function(operator: Operator, values: Values) -> list[int]:
-    """Evaluate an operator that is a table by itself."""
-    table = lower(operator).fields["table"]
-    assert isinstance(table, ConstantArray)
-    return [int(table.values[value + 128]) for value in _operand(operator, 0, values)]
-
-
-def _two_operands(operator: Operator, values: Values) -> list[int]:
-    """Evaluate ADD, SUB or MUL: of int8 as its kernel does, of int32 as it is."""
-    pairs = list(zip(_operand(operator, 0, values), _operand(operator, 1, values), strict=True))
-    if operator.output.dtype == np.int32:
-        if operator.options.get("fused_activation_function", "NONE") != "NONE":
-            raise UnsupportedOpError(f"{operator.op} of int32 has an activation")
-        return [wrap_int32(_TWO_OPERANDS[operator.op](a, b)) for a, b in pairs]
-    call = lower(operator)
-    kernel = _product if operator.op == "MUL" else _sum
-    return [kernel(call, a, b) for a, b in pairs]
-
-
-def _product(call: KernelCall, a: int, b: int) -> int:
-    """One element of te_mul_s8."""
-    own = _integer_fields(call)
-    product = (a - own["input1_zero_point"]) * (b - own["input2_zero_point"])
-    scaled = requantise(product, own["multiplier"], own["shift"])
-    return clamp(wrap_int32(scaled + own["output_zero_point"]), own["output_min"], own["output_max"])
-
-
-def _sum(call: KernelCall, a: int, b: int) -> int:
-    """One element of te_add_s8 or te_sub_s8."""
-    own = _integer_fields(call)
-    scaled_a, scaled_b = (
-        requantise((value - own[f"{name}_zero_point"]) * _HEADROOM, own[f"{name}_multiplier"], own[f"{name}_shift"])
-        for name, value in (("input1", a), ("input2", b))
+    return codes(
+        operator,
+        [
+            values[tensor] if tensor.data is None else np.full(INT8_MAX - INT8_MIN + 1, tensor.data.flat[0], np.int64)
+            for tensor in operator.inputs
+            if tensor is not None
+        ],
     )
-    total = scaled_a - scaled_b if call.function == "te_sub_s8" else scaled_a + scaled_b
-    scaled = requantise(total, own["output_multiplier"], own["output_shift"])
-    return clamp(scaled + own["output_zero_point"], own["output_min"], own["output_max"])
-
-
-def _integer_fields(call: KernelCall) -> dict[str, int]:
-    return {name: value for name, value in call.fields.items() if isinstance(value, int)}
-
-
-def _cast(operator: Operator, values: Values) -> list[int]:
-    """Evaluate CAST of int8 codes to int32."""
-    if operator.output.dtype != np.int32:
-        raise UnsupportedOpError(f"CAST to {operator.output.dtype}")
-    return _operand(operator, 0, values)
-
-
-def _gather(operator: Operator, values: Values) -> list[int]:
-    """Evaluate GATHER from a constant vector."""
-    table, options = operator.inputs[0], operator.options
-    indices = _operand(operator, 1, values)
-    if table is None or table.data is None or table.data.ndim != 1 or table.dtype != np.int8:
-        raise UnsupportedOpError("GATHER from no constant vector")
-    if options.get("axis", 0) != 0 or options.get("batch_dims", 0) != 0 or operator.output.dtype != np.int8:
-        raise UnsupportedOpError("GATHER along an axis")
-    if min(indices) < 0 or max(indices) >= table.elements:
-        raise UnsupportedOpError("GATHER beyond its vector")
-    return [int(table.data[index]) for index in indices]
-
-
-_TWO_OPERANDS: dict[str, Callable[[int, int], int]] = {"ADD": int.__add__, "SUB": int.__sub__, "MUL": int.__mul__}
-
-_EVALUATIONS: dict[str, Callable[[Operator, Values], list[int]]] = {
-    **dict.fromkeys(("GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "QUANTIZE", "RELU", "RELU6", "TANH"), _function),
-    **dict.fromkeys(_TWO_OPERANDS, _two_operands),
-    "CAST": _cast,
-    "GATHER": _gather,
-}

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.compiler.passes.alias_reshapes import RESHAPES
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops import descriptor_of
+from tinyedge.ops.descriptor import WeightsLayout
 from tinyedge.ops.rules import activation_range
 from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, quantise_multiplier, requantise, wrap_int32
-from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
-_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
-# Which axis of the weights is that of the outputs.
-_FILTER_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-# Each channel of their output is made of the same channel of their input.
-_CHANNELWISE = frozenset({"AVERAGE_POOL_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "TABLE", *RESHAPES})
 # Kernels read four channels as a word.
 _WORD = 4
 # Below, the reference's arithmetic neither wraps nor saturates, so that an output grows with its sum.
@@ -58,7 +54,7 @@ def _joined_activations(graph: Graph) -> list[list[Tensor]]:
     lists: dict[Tensor, list[Tensor]] = {tensor: [tensor] for tensor in graph.inputs}
     for operator in graph.operators:
         for output in operator.outputs:
-            tensors = lists.setdefault(_source(operator), [_source(operator)]) if _is_channelwise(operator) else []
+            tensors = lists.setdefault(operator.input(0), [operator.input(0)]) if _is_channelwise(operator) else []
             tensors.append(output)
             lists[output] = tensors
     return list({id(tensors): tensors for tensors in lists.values()}.values())
@@ -68,41 +64,34 @@ def _constant_channels(graph: Graph) -> dict[Tensor, dict[int, int]]:
     """The constant channels of each activation, with their values."""
     found: dict[Tensor, dict[int, int]] = {}
     for operator in graph.operators:
-        if operator.op in _CONVOLUTIONS and _is_plain(operator):
-            found[operator.output] = _constant_outputs(operator, found.get(_source(operator), {}))
+        if descriptor_of(operator).is_convolution and _is_plain(operator):
+            found[operator.output] = _constant_outputs(operator, found.get(operator.input(0), {}))
         elif _is_channelwise(operator):
-            known = found.get(_source(operator), {})
-            found[operator.output] = {channel: _passed_on(operator, value) for channel, value in known.items()}
+            known = found.get(operator.input(0), {})
+            pass_on = descriptor_of(operator).constant_channel
+            if pass_on is not None:
+                found[operator.output] = {channel: pass_on(operator, value) for channel, value in known.items()}
     return found
-
-
-def _passed_on(operator: Operator, value: int) -> int:
-    """What a pooling, a table or a reshape makes of a channel of one value."""
-    if operator.op in RESHAPES:
-        return value
-    if operator.op == "TABLE":
-        return int(operator.options["table"][value + 128])
-    low, high = activation_range(operator)
-    return min(max(value, low), high)
 
 
 def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, int]:
     """The channels of a convolution whose smallest and largest sum give one output."""
-    source, output = _quantisation(_source(operator)), _quantisation(operator.output)
-    filters = np.moveaxis(_weights(operator), _FILTER_AXES[operator.op], 0).astype(np.int64)
-    filters = filters.reshape(len(filters), -1, 1 if operator.op == "DEPTHWISE_CONV_2D" else filters.shape[-1])
-    smallest: np.ndarray = np.full(_source(operator).shape[3], -128 - source.zero_point)
+    source, output = operator.input(0).q, operator.output.q
+    layout = _layout(operator)
+    filters = np.moveaxis(operator.input(1).values, layout.channel_axis, 0).astype(np.int64)
+    filters = filters.reshape(len(filters), -1, 1 if layout.depthwise else filters.shape[-1])
+    smallest: np.ndarray = np.full(operator.input(0).shape[3], -128 - source.zero_point)
     largest = np.full_like(smallest, 127 - source.zero_point)
     for channel, value in known.items():
         offset = value - source.zero_point
         smallest[channel], largest[channel] = (min(offset, 0), max(offset, 0)) if _pads(operator) else (offset, offset)
-    if operator.op == "DEPTHWISE_CONV_2D":
+    if layout.depthwise:
         smallest, largest = smallest[:, None, None], largest[:, None, None]
     bias = _bias(operator)
     low = bias + np.minimum(filters * smallest, filters * largest).sum(axis=(1, 2))
     high = bias + np.maximum(filters * smallest, filters * largest).sum(axis=(1, 2))
     constants = {}
-    for channel, scale in enumerate(np.broadcast_to(_quantisation(operator.inputs[1]).scales, len(filters))):
+    for channel, scale in enumerate(np.broadcast_to(operator.input(1).q.scales, len(filters))):
         multiplier, shift = quantise_multiplier(source.scale * float(scale) / output.scale)
         sums = {int(low[channel]), int(high[channel])}
         beyond = max(abs(value) for value in sums) << max(shift, 0)
@@ -121,12 +110,12 @@ def _may_shrink(graph: Graph, joined: _Joined) -> bool:
     members = set(joined.tensors)
     return (
         members.isdisjoint((*graph.inputs, *graph.outputs))
-        and all(_is_channelwise(operator) or _is_dense(operator, "CONV_2D") for operator in joined.writers)
-        and all(members.isdisjoint(operator.inputs[1:]) for operator in joined.readers)
         and all(
-            _is_channelwise(operator) or _is_dense(operator, "CONV_2D", "FULLY_CONNECTED")
-            for operator in joined.readers
+            _is_channelwise(operator) or (_is_dense(operator) and descriptor_of(operator).is_convolution)
+            for operator in joined.writers
         )
+        and all(members.isdisjoint(operator.inputs[1:]) for operator in joined.readers)
+        and all(_is_channelwise(operator) or _is_dense(operator) for operator in joined.readers)
     )
 
 
@@ -134,9 +123,9 @@ def _shrink(joined: _Joined, constants: dict[Tensor, dict[int, int]]) -> None:
     """Remove the channels that are constant in all of these activations and can join the biases of all readers."""
     channels = joined.tensors[0].shape[-1]
     removed = set(range(channels)).intersection(*(constants.get(tensor, {}) for tensor in joined.tensors))
-    dense = [operator for operator in joined.readers if operator.op != "DEPTHWISE_CONV_2D" and _is_plain(operator)]
+    dense = [operator for operator in joined.readers if _is_dense(operator)]
     for operator in dense:
-        values, padding = constants.get(_source(operator), {}), _quantisation(_source(operator)).zero_point
+        values, padding = constants.get(operator.input(0), {}), operator.input(0).q.zero_point
         removed = {channel for channel in removed if not _pads(operator) or values[channel] == padding}
     varying = channels - len(removed)
     left = max(varying, 1)
@@ -144,15 +133,15 @@ def _shrink(joined: _Joined, constants: dict[Tensor, dict[int, int]]) -> None:
     gone = sorted(removed)[left - varying :]
     if not gone:
         return
-    biases = [_bias_with(operator, gone, constants[_source(operator)]) for operator in dense]
+    biases = [_bias_with(operator, gone, constants[operator.input(0)]) for operator in dense]
     if any(np.any((bias < INT32_MIN) | (bias > INT32_MAX)) for bias in biases):
         return
     kept = np.setdiff1d(np.arange(channels), gone)
     for operator, bias in zip(dense, biases, strict=True):
-        _set_parameters(operator, _weights(operator)[..., kept], bias, None)
+        _set_parameters(operator, operator.input(1).values[..., kept], bias, None)
     for operator in joined.writers:
-        if operator.op in _CONVOLUTIONS:
-            filters = np.take(_weights(operator), kept, axis=_FILTER_AXES[operator.op])
+        if descriptor_of(operator).is_convolution:
+            filters = np.take(operator.input(1).values, kept, axis=_layout(operator).channel_axis)
             _set_parameters(operator, filters, _bias(operator)[kept], kept)
     for tensor in joined.tensors:
         tensor.shape = (*tensor.shape[:-1], len(kept))
@@ -160,8 +149,10 @@ def _shrink(joined: _Joined, constants: dict[Tensor, dict[int, int]]) -> None:
 
 def _bias_with(operator: Operator, channels: list[int], values: dict[int, int]) -> np.ndarray:
     """The biases of a layer with what these channels of its input add to its sums: (outputs) int64."""
-    weights, zero_point = _quantisation(operator.inputs[1]), _quantisation(_source(operator)).zero_point
-    taps = _weights(operator)[..., channels].astype(np.int64)  # FULLY_CONNECTED alone has a zero point in its weights.
+    weights, zero_point = operator.input(1).q, operator.input(0).q.zero_point
+    taps = (
+        operator.input(1).values[..., channels].astype(np.int64)
+    )  # FULLY_CONNECTED alone has a zero point in its weights.
     products = (taps - int(weights.zero_points[0])) * (np.array([values[channel] for channel in channels]) - zero_point)
     total: np.ndarray = _bias(operator) + products.reshape(len(products), -1).sum(axis=1)
     return total
@@ -169,9 +160,8 @@ def _bias_with(operator: Operator, channels: list[int], values: dict[int, int]) 
 
 def _set_parameters(operator: Operator, weights: np.ndarray, bias: np.ndarray, kept: np.ndarray | None) -> None:
     """Give an operator other weights and biases, and the scales of the filters that are kept."""
-    old = operator.inputs[1]
-    assert old is not None
-    quantisation = _quantisation(old)
+    old = operator.input(1)
+    quantisation = old.q
     if kept is not None and quantisation.scales.size > 1:
         quantisation = dataclasses.replace(
             quantisation, scales=quantisation.scales[kept], zero_points=quantisation.zero_points[kept]
@@ -185,44 +175,45 @@ def _set_parameters(operator: Operator, weights: np.ndarray, bias: np.ndarray, k
 
 def _is_channelwise(operator: Operator) -> bool:
     """Whether each output channel is made of the input channel of the same number, of which this pass knows how."""
-    if operator.op not in _CHANNELWISE or not operator.inputs or len(operator.outputs) != 1:
+    descriptor = descriptor_of(operator)
+    if not operator.inputs or len(operator.outputs) != 1:
         return False
-    if operator.op == "DEPTHWISE_CONV_2D":
-        return _is_plain(operator)
+    if descriptor.weights is not None:
+        return descriptor.weights.depthwise and _is_plain(operator)
     source, output = operator.inputs[0], operator.output
-    if source is None or not _is_activation(source) or not _is_activation(output):
+    if descriptor.constant_channel is None or source is None:
         return False
-    if source.shape[-1] != output.shape[-1]:
+    if not _is_activation(source) or not _is_activation(output) or source.shape[-1] != output.shape[-1]:
         return False
-    if operator.op in RESHAPES:
-        return source.elements == output.elements
-    return operator.op == "TABLE" or _limits_are_known(operator)
+    return source.elements == output.elements if descriptor.is_reshape else _limits_are_known(operator)
 
 
-def _is_dense(operator: Operator, *ops: str) -> bool:
-    return operator.op in ops and _is_plain(operator)
+def _is_dense(operator: Operator) -> bool:
+    """Whether each output channel is made of all input channels."""
+    return _is_plain(operator) and not _layout(operator).depthwise
 
 
 def _is_plain(operator: Operator) -> bool:
     """Whether it is an int8 convolution without groups, a depthwise one of a filter a channel, or fully connected."""
-    if operator.op not in _FILTER_AXES or len(operator.inputs) < 2 or len(operator.outputs) != 1:
+    descriptor = descriptor_of(operator)
+    layout = descriptor.weights
+    if layout is None or descriptor.lower is None or len(operator.inputs) < 2 or len(operator.outputs) != 1:
         return False
     source, weights, bias = (*operator.inputs, None)[:3]
     if not _is_activation(source) or not _is_activation(operator.output) or not _limits_are_known(operator):
         return False
     if weights is None or weights.data is None or weights.dtype != np.int8 or weights.quantisation is None:
         return False
-    axis, rank = _FILTER_AXES[operator.op], 2 if operator.op == "FULLY_CONNECTED" else 4
-    if len(weights.shape) != rank or (rank == 4 and len(_source(operator).shape) != 4):
+    if len(weights.shape) != layout.rank or (descriptor.is_convolution and len(operator.input(0).shape) != 4):
         return False
-    filters, in_c = weights.shape[axis], _source(operator).shape[-1]
+    filters, in_c = weights.shape[layout.channel_axis], operator.input(0).shape[-1]
     scales, symmetric = weights.quantisation.scales.size, not np.any(weights.quantisation.zero_points)
     return (
         (bias is None or (bias.data is not None and bias.dtype == np.int32 and bias.elements == filters))
-        and (scales == 1 or (scales == filters and weights.quantisation.axis == axis and symmetric))
-        and (symmetric or operator.op == "FULLY_CONNECTED")
+        and (scales == 1 or (scales == filters and weights.quantisation.axis == layout.channel_axis and symmetric))
+        and (symmetric or not descriptor.is_convolution)
         and operator.output.shape[-1] == filters
-        and ((weights.shape[0], filters) == (1, in_c) if axis == 3 else weights.shape[-1] == in_c)
+        and ((weights.shape[0], filters) == (1, in_c) if layout.depthwise else weights.shape[-1] == in_c)
     )
 
 
@@ -248,30 +239,19 @@ def _limits_are_known(operator: Operator) -> bool:
 def _pads(operator: Operator) -> bool:
     """Whether a window may lie in part outside the input."""
     padding = operator.options.get("padding", "SAME")
-    if operator.op == "FULLY_CONNECTED" or padding == "VALID":
+    if not descriptor_of(operator).is_convolution or padding == "VALID":
         return False
     return (
-        any(operator.options["explicit_padding"]) if padding == "EXPLICIT" else _weights(operator).shape[1:3] != (1, 1)
+        any(operator.options["explicit_padding"])
+        if padding == "EXPLICIT"
+        else operator.input(1).values.shape[1:3] != (1, 1)
     )
 
 
-def _source(operator: Operator) -> Tensor:
-    source = operator.inputs[0]
-    assert source is not None
-    return source
-
-
-def _quantisation(tensor: Tensor | None) -> Quantisation:
-    assert tensor is not None
-    assert tensor.quantisation is not None
-    return tensor.quantisation
-
-
-def _weights(operator: Operator) -> np.ndarray:
-    weights = operator.inputs[1]
-    assert weights is not None
-    assert weights.data is not None
-    return weights.data
+def _layout(operator: Operator) -> WeightsLayout:
+    layout = descriptor_of(operator).weights
+    assert layout is not None  # Of these operators alone the pass asks.
+    return layout
 
 
 def _bias(operator: Operator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Reads the members of a portable kernel's struct, for those who make another kernel's of them."""
+"""Reads the members of a kernel's struct."""
 
 import numpy as np
 

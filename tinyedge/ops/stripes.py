@@ -1,0 +1,61 @@
+"""How kernels make some rows of an output image: what it takes to run a layer a stripe of rows at a time.
+
+A stripe is the same call for other heights, from the first row under it to the last. All that varies from stripe to
+stripe is members of the kernel's struct; its constants stay.
+"""
+
+from tinyedge.ops.fields import integers
+from tinyedge.ops.kernel_call import KernelCall, StripeForm, Varying
+from tinyedge.ops.window import PIXEL, Window
+from tinyedge.tflite.graph import Tensor
+
+
+def stripe_form(call: KernelCall) -> StripeForm | None:
+    """Return how a call makes a stripe of rows; None where it cannot, as it needs more than the rows under a window."""
+    if call.kernel.stripes is None or not all(_is_image(tensor) for tensor in (call.output, *call.inputs)):
+        return None
+    return call.kernel.stripes(call)
+
+
+def windowed(call: KernelCall, kind: str = "int32_t") -> StripeForm | None:
+    """The stripes of a kernel whose window slides over an image; `kind` is the type of its heights."""
+    fields, source, output = call.fields, call.inputs[0], call.output
+    batches, in_h, out_h, pad_top, kernel_h, stride_h = integers(
+        fields, "batches", "in_h", "out_h", "pad_top", "kernel_h", "stride_h"
+    )
+    (dilation_h,) = integers({"dilation_h": 1, **fields}, "dilation_h")
+    window = Window(stride_h, dilation_h, pad_top, kernel_h)
+    reach = (kernel_h - 1) * dilation_h + 1
+    # Where only padding lies under a window, there is no first row to begin at.
+    covered = pad_top < reach and (out_h - 1) * stride_h - pad_top < in_h
+    if batches != 1 or (source.shape[1], output.shape[1]) != (in_h, out_h) or not covered:
+        return None
+    return StripeForm(window, tuple(Varying(name, name, kind=kind) for name in ("in_h", "out_h", "pad_top")))
+
+
+def pixelwise(call: KernelCall) -> StripeForm | None:
+    """The stripes of a kernel that makes each of `batches` rows of channels of one."""
+    pixels = call.inputs[0].shape[1:3] == call.output.shape[1:3]
+    return StripeForm(PIXEL, (Varying("batches", "out_h", call.output.shape[2]),)) if pixels else None
+
+
+def counted(call: KernelCall) -> StripeForm | None:
+    """The stripes of a kernel that makes each of `count` values of those in the same place."""
+    return _elementwise(call, "count")
+
+
+def broadcast(call: KernelCall) -> StripeForm | None:
+    """The stripes of a kernel of nested loops over two operands, where it neither repeats one nor has a constant."""
+    constant = call.fields["constant1"] is not None or call.fields["constant2"] is not None
+    return None if constant else _elementwise(call, "dims[3]")
+
+
+def _elementwise(call: KernelCall, member: str) -> StripeForm | None:
+    if any(tensor.shape != call.output.shape for tensor in call.inputs):
+        return None
+    row = call.output.elements // call.output.shape[1]
+    return StripeForm(PIXEL, (Varying(member, "out_h", row),))
+
+
+def _is_image(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 4 and tensor.shape[0] == 1

@@ -24,7 +24,7 @@ static uint32_t four_values(const te_batch_matmul_dsp_params *params, const int8
     return word;
 }
 
-/** Two neighbouring columns from row `k` on, as two words of a cascade.
+/** Two neighbouring columns from row `k` on, as two words of a stream.
  *  @param pair  The columns' first values, side by side. */
 static inline void interleave_rows(const te_batch_matmul_dsp_params *params, const int8_t *pair, int32_t k,
                                    uint32_t words[2]) {
@@ -43,8 +43,8 @@ static void interleave(const te_batch_matmul_dsp_params *params, const int8_t *f
     words[1] = (a >> 8 & 0x00ff00ffu) | (b & 0xff00ff00u);
 }
 
-/** The cascade of all columns, in pairs, the last one of an odd number beside zeros. */
-static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t *rhs, uint32_t *cascade) {
+/** The stream of all columns, in pairs, the last one of an odd number beside zeros. */
+static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t *rhs, uint32_t *stream) {
     const uint32_t ones = te_pack(1, 1);
     const int32_t low = -params->rhs_zero_point / 2;
     const int32_t high = -params->rhs_zero_point - low;
@@ -52,7 +52,7 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
     for (int32_t col = 0; col < params->cols; col += 2) {
         const int8_t *first = rhs + col * params->rhs_col_stride;
         const int32_t columns = col + 1 < params->cols ? 2 : 1;
-        uint32_t *words = cascade + 2;
+        uint32_t *words = stream + 2;
         int32_t first_sum = 0;
         int32_t second_sum = 0;
         for (int32_t k = 0; k < params->depth; k += 4) {
@@ -70,17 +70,17 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
         *words++ = offsets;
         *words++ = 0;
         const int32_t excess = params->depth * params->rhs_zero_point;
-        cascade[0] = (uint32_t)(-params->lhs_zero_point * (first_sum - excess));
-        cascade[1] = (uint32_t)(-params->lhs_zero_point * (second_sum - excess));
+        stream[0] = (uint32_t)(-params->lhs_zero_point * (first_sum - excess));
+        stream[1] = (uint32_t)(-params->lhs_zero_point * (second_sum - excess));
         *words++ = (uint32_t)params->multiplier;
         *words++ = (uint32_t)params->multiplier;
         if (params->plain) { /* At most 255 terms of at most 128 * 255 fit 24 bits. */
-            cascade[0] = cascade[0] << 8 | (uint32_t)(params->right_shift - 1);
-            cascade[1] = cascade[1] << 8 | (uint32_t)(params->right_shift - 1);
+            stream[0] = stream[0] << 8 | (uint32_t)(params->right_shift - 1);
+            stream[1] = stream[1] << 8 | (uint32_t)(params->right_shift - 1);
         } else {
             *words++ = (uint32_t)params->right_shift * 0x101u | (uint32_t)params->left_shift * 0x1010000u;
         }
-        cascade = words;
+        stream = words;
     }
 }
 
@@ -111,11 +111,11 @@ static void widen_row(const te_batch_matmul_dsp_params *params, const int8_t *ro
 }
 
 static void multiply(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
-                     uint32_t *cascade, uint32_t *columns) {
-    const te_gemm_s8_dsp gemm = {cascade,       params->steps, params->cols, params->cols, params->output_zero_point,
+                     uint32_t *stream, uint32_t *columns) {
+    const te_gemm_s8_dsp gemm = {stream,       params->steps, params->cols, params->cols, params->output_zero_point,
                                  INT8_MIN,     INT8_MAX,      params->plain};
     int32_t row = 0;
-    pack_columns(params, rhs, cascade);
+    pack_columns(params, rhs, stream);
     for (; row + TE_GEMM_PIXELS <= params->rows; row += TE_GEMM_PIXELS) {
         for (int32_t i = 0; i < TE_GEMM_PIXELS; ++i) {
             widen_row(params, lhs + (row + i) * params->lhs_row_stride, columns + i, TE_GEMM_PIXELS);
@@ -135,15 +135,15 @@ void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8
     const int32_t *dims = params->batch_dims;
     const int32_t *lhs_strides = params->lhs_batch_strides;
     const int32_t *rhs_strides = params->rhs_batch_strides;
-    uint32_t *cascade = scratch;
-    uint32_t *columns = cascade + (2 + params->steps + FACTOR_WORDS) * ((params->cols + 1) / 2);
+    uint32_t *stream = scratch;
+    uint32_t *columns = stream + (2 + params->steps + FACTOR_WORDS) * ((params->cols + 1) / 2);
     lhs = params->lhs_constant != NULL ? params->lhs_constant : lhs;
     rhs = params->rhs_constant != NULL ? params->rhs_constant : rhs;
     for (int32_t i = 0; i < dims[0]; ++i) {
         for (int32_t j = 0; j < dims[1]; ++j) {
             for (int32_t k = 0; k < dims[2]; ++k) {
                 multiply(params, lhs + i * lhs_strides[0] + j * lhs_strides[1] + k * lhs_strides[2],
-                         rhs + i * rhs_strides[0] + j * rhs_strides[1] + k * rhs_strides[2], output, cascade, columns);
+                         rhs + i * rhs_strides[0] + j * rhs_strides[1] + k * rhs_strides[2], output, stream, columns);
                 output += params->rows * params->cols;
             }
         }

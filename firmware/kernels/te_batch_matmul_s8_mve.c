@@ -53,11 +53,11 @@ static void gather(int8_t *to, const int8_t *from, int32_t stride, int32_t count
 }
 
 /** Writes the right factor as te_gemm_s8_mve.h wants filters; what stands beside its values is 0. */
-static void pack(const te_batch_matmul_mve_params *params, const int8_t *rhs, int32_t chunks, uint32_t *cascade) {
+static void pack(const te_batch_matmul_mve_params *params, const int8_t *rhs, int32_t chunks, uint32_t *stream) {
     for (int32_t col = 0; col < params->cols; ++col) {
         const int32_t lane = col % TE_MVE_LANES;
-        int8_t *weights = (int8_t *)cascade + lane * TE_MVE_CHUNK;
-        uint32_t *factors = cascade + TE_MVE_CHUNK * chunks + lane;
+        int8_t *weights = (int8_t *)stream + lane * TE_MVE_CHUNK;
+        uint32_t *factors = stream + TE_MVE_CHUNK * chunks + lane;
         const int8_t *from = rhs + col * params->rhs_col_stride;
         int32_t sum = 0;
         for (int32_t left = params->depth; left > 0; left -= TE_MVE_CHUNK) {
@@ -76,7 +76,7 @@ static void pack(const te_batch_matmul_mve_params *params, const int8_t *rhs, in
         factors[2 * TE_MVE_LANES] = (uint32_t)params->rounding;
         factors[3 * TE_MVE_LANES] = (uint32_t)params->left_shift;
         if (lane == TE_MVE_LANES - 1) {
-            cascade = factors - lane + TE_MVE_FACTOR_WORDS;
+            stream = factors - lane + TE_MVE_FACTOR_WORDS;
         }
     }
 }
@@ -120,14 +120,14 @@ void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8
     const int32_t fours = (params->cols + TE_MVE_LANES - 1) / TE_MVE_LANES;
     const int32_t words = fours * (TE_MVE_CHUNK * chunks + TE_MVE_FACTOR_WORDS);
     te_gemm_s8_mve gemm = {scratch, chunks, params->cols, params->cols, -128, 127, 0, 0};
-    uint32_t *cascade = scratch;
+    uint32_t *stream = scratch;
     te_fill_mve(scratch, 0, 4 * words);
     for (int32_t i = 0; i < dims[0]; ++i) {
         for (int32_t j = 0; j < dims[1]; ++j) {
             for (int32_t k = 0; k < dims[2]; ++k) {
-                pack(params, b + i * b_strides[0] + j * b_strides[1] + k * b_strides[2], chunks, cascade);
+                pack(params, b + i * b_strides[0] + j * b_strides[1] + k * b_strides[2], chunks, stream);
                 multiply(params, &gemm, a + i * a_strides[0] + j * a_strides[1] + k * a_strides[2], output,
-                         (int8_t *)(cascade + words));
+                         (int8_t *)(stream + words));
                 output += params->rows * params->cols;
             }
         }

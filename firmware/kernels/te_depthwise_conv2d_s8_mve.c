@@ -27,14 +27,14 @@ static void convolve_stripe(const te_depthwise_conv2d_mve_params *params, const 
     }
     for (int32_t channel = 0; channel < params->in_c; channel += TE_TILE_CHANNELS) {
         const int32_t left = params->in_c - channel;
-        const uint32_t *cascade = params->packed + TE_DEPTHWISE_STREAM_WORDS * channel;
+        const uint32_t *stream = params->packed + TE_DEPTHWISE_STREAM_WORDS * channel;
         stripe.channels = left < TE_TILE_CHANNELS ? left : TE_TILE_CHANNELS;
         te_load_tile_s8_mve(tile + params->pad_left * TE_TILE_COLUMN_BYTES, sources, steps, params->in_w,
                             stripe.channels);
         if (rows == 2) {
-            (full ? te_depthwise2_full_s8_mve : te_depthwise2_limited_s8_mve)(&stripe, cascade, output + channel);
+            (full ? te_depthwise2_full_s8_mve : te_depthwise2_limited_s8_mve)(&stripe, stream, output + channel);
         } else {
-            (full ? te_depthwise1_full_s8_mve : te_depthwise1_limited_s8_mve)(&stripe, cascade, output + channel);
+            (full ? te_depthwise1_full_s8_mve : te_depthwise1_limited_s8_mve)(&stripe, stream, output + channel);
         }
         for (int32_t row = 0; row < TE_TILE_ROWS; ++row) {
             sources[row] += steps[row] != 0 ? TE_TILE_CHANNELS : 0;

@@ -8,7 +8,7 @@
 #if TE_MVE_ASSEMBLY
 
 /* r0, r2, r4, r6 accumulators of four outputs, r1 bias, r3 multiplier, r5 rounding, r8 left shift, r7 output, r9 bytes to the
- * next four outputs, r10 cascade; q3 where the four outputs lie. */
+ * next four outputs, r10 stream; q3 where the four outputs lie. */
 __asm__(
     ".syntax unified\n"
     ".macro te_mve_dw_begin name:req\n"
@@ -197,53 +197,53 @@ __asm__(
 
 #else /* The same in C, one output at a time. */
 
-static int32_t tap(const uint32_t *cascade, int32_t column, int32_t row) {
-    return (int8_t)(uint8_t)((cascade[1 + column] >> (8 * row)) & 0xffu);
+static int32_t tap(const uint32_t *stream, int32_t column, int32_t row) {
+    return (int8_t)(uint8_t)((stream[1 + column] >> (8 * row)) & 0xffu);
 }
 
 /* `taps` is the side of the window: of a pair of rows a column less lies in the tile. */
-static int8_t output_of(const te_depthwise_stripe *stripe, const uint32_t *cascade, const int8_t *window, int32_t taps) {
+static int8_t output_of(const te_depthwise_stripe *stripe, const uint32_t *stream, const int8_t *window, int32_t taps) {
     int32_t sum = 0;
     for (int32_t column = 0; column < taps; ++column) {
         for (int32_t row = 0; row < taps; ++row) {
-            sum += tap(cascade, column, row) * window[column * TE_TILE_COLUMN_BYTES + row];
+            sum += tap(stream, column, row) * window[column * TE_TILE_COLUMN_BYTES + row];
         }
     }
-    sum = te_requantise_mve(te_add_wrapping(sum, (int32_t)cascade[5]), (int32_t)cascade[6], (int32_t)cascade[7],
-                            (int32_t)cascade[8]);
+    sum = te_requantise_mve(te_add_wrapping(sum, (int32_t)stream[5]), (int32_t)stream[6], (int32_t)stream[7],
+                            (int32_t)stream[8]);
     return te_clamp(sum, stripe->output_min, stripe->output_max);
 }
 
-void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output) {
+void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output) {
     for (int32_t channel = 0; channel < stripe->channels; ++channel) {
         const int8_t *window = stripe->tile + TE_TILE_ROWS * channel;
         for (int32_t x = 0; x < stripe->out_w; ++x) {
-            output[channel + x * stripe->out_c] = output_of(stripe, cascade, window, TE_TILE_ROWS);
+            output[channel + x * stripe->out_c] = output_of(stripe, stream, window, TE_TILE_ROWS);
             window += stripe->column_step;
         }
-        cascade += TE_DEPTHWISE_STREAM_WORDS;
+        stream += TE_DEPTHWISE_STREAM_WORDS;
     }
 }
 
-void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output) {
-    te_depthwise1_limited_s8_mve(stripe, cascade, output);
+void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output) {
+    te_depthwise1_limited_s8_mve(stripe, stream, output);
 }
 
-void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output) {
+void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output) {
     for (int32_t channel = 0; channel < stripe->channels; ++channel) {
         for (int32_t x = 0; x < stripe->out_w; ++x) {
             const int8_t *window = stripe->tile + TE_TILE_ROWS * channel + x * TE_TILE_COLUMN_BYTES;
             for (int32_t y = 0; y < 2; ++y) {
                 output[channel + x * stripe->out_c + y * stripe->out_row] =
-                    output_of(stripe, cascade, window + y, TE_TILE_ROWS - 1);
+                    output_of(stripe, stream, window + y, TE_TILE_ROWS - 1);
             }
         }
-        cascade += TE_DEPTHWISE_STREAM_WORDS;
+        stream += TE_DEPTHWISE_STREAM_WORDS;
     }
 }
 
-void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output) {
-    te_depthwise2_limited_s8_mve(stripe, cascade, output);
+void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output) {
+    te_depthwise2_limited_s8_mve(stripe, stream, output);
 }
 
 void te_load_tile_s8_mve(int8_t *tile, const int8_t *const rows[TE_TILE_ROWS], const int32_t steps[TE_TILE_ROWS],

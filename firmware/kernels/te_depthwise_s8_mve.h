@@ -7,7 +7,7 @@
  *  and 4 rows, and one VMLADAV is an output. Filters of 3x3 with strides of 1 leave a column and a row of that window
  *  over, so that one window makes 2x2 outputs with the filter at four places.
  *
- *  The cascade of a channel is in words: 0; four columns of taps, row 0 in the lowest byte; bias; multiplier; rounding;
+ *  The stream of a channel is in words: 0; four columns of taps, row 0 in the lowest byte; bias; multiplier; rounding;
  *  24 - right shift. The last four are those of te_gemm_s8_mve.h. */
 #ifndef TE_DEPTHWISE_S8_MVE_H
 #define TE_DEPTHWISE_S8_MVE_H
@@ -34,17 +34,17 @@ typedef struct {
 } te_depthwise_stripe;
 
 /** Two rows of outputs, limits of 8 bits; column_step is not used.
- *  @param cascade  Of the first channel; the taps of the fourth row and column are 0. */
-void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
+ *  @param stream  Of the first channel; the taps of the fourth row and column are 0. */
+void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
 /** Two rows of outputs, any limits. */
-void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
+void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
 /** One row of outputs, limits of 8 bits. */
-void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
+void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
 /** One row of outputs, any limits. */
-void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *cascade, int8_t *output);
+void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
 /** Writes columns of a tile.
  *  @param rows      Where the first column's channels are, four rows.

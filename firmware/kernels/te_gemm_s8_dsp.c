@@ -7,13 +7,28 @@
 
 #if TE_DSP_ASSEMBLY
 
-/* Registers while four pixels are summed: r0 cascade, r1 columns, r2-r5 accumulators of the first channel, r6-r9 of the second,
- * r10-r11 columns of two pixels, r12 and r14 weights of the two channels. That is all there are, so the rest is on the
- * stack: 0 end of the columns, 4 which code finishes accumulators, 8 output, 12 channels left, 16 stride of the output, 20 where
- * the unrolled loop is entered, 24 by how much a bias is shifted, 28 twice the zero point and one, 32 and 36 the two
- * biases as they are in the cascade, 40 begin of the columns, 44 the struct. A step is 13 instructions for 16
- * multiply-accumulates. The loop is `unroll` steps long, a power of two, and is entered where the depth leaves a
- * remainder, so that each step has to be 52 bytes: hence the .w. */
+/* The register block of four pixels times a pair of channels, while they are summed:
+ *
+ *                             pixel 0   pixel 1   pixel 2   pixel 3
+ *      columns                  r10       r11       r10       r11       two pixels at a time, two values of each
+ *                             .---------------------------------------.
+ *      weights  channel 0 r12 |  r2    |   r3    |   r4    |   r5      |
+ *               channel 1 r14 |  r6    |   r7    |   r8    |   r9      |   accumulators
+ *                             '---------------------------------------'
+ *      r0 reads the weight stream: one word a step, the bytes of which are both channels' two values;
+ *      r1 reads the columns: four words a step.
+ *
+ * That is all there are, so the rest is on the stack:
+ *
+ *      sp +  0  end of the columns                         sp + 24  by how much a bias is shifted
+ *      sp +  4  which code finishes accumulators           sp + 28  twice the zero point, and one
+ *      sp +  8  output                                     sp + 32  the first channel's bias, as in the stream
+ *      sp + 12  channels left                              sp + 36  the second channel's
+ *      sp + 16  stride of the output                       sp + 40  begin of the columns
+ *      sp + 20  where the unrolled loop is entered         sp + 44  the struct
+ *
+ * A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power of two, and is entered
+ * where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
     ".macro te_step4\n"
@@ -304,13 +319,13 @@ static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const u
 
 static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
     const int32_t plain = gemm->plain;
-    const uint32_t *cascade = gemm->packed;
+    const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
-        const int32_t begin = (int32_t)cascade[second];
-        const uint32_t *factors = cascade + 2 + gemm->steps;
+        const int32_t begin = (int32_t)stream[second];
+        const uint32_t *factors = stream + 2 + gemm->steps;
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-            int32_t sum = sum_of(gemm, cascade + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
+            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
             if (plain) {
                 sum = finish_plain(gemm, sum, factors[second], begin & 0xff);
             } else {
@@ -321,7 +336,7 @@ static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t
             output[pixel * gemm->out_stride + channel] = (int8_t)sum;
         }
         if (second) {
-            cascade = factors + (plain ? 2 : 3);
+            stream = factors + (plain ? 2 : 3);
         }
     }
 }

@@ -7,7 +7,7 @@
  *  1 and 3. The depth is a multiple of four; what is missing has weights of 0. The zero point of the input is in the
  *  biases, so that padding is a column value like any other.
  *
- *  The cascade of a pair of channels is in words: two biases; a word a step, whose bytes are the first value of the first
+ *  The weight stream of a pair of channels is in words: two biases; a word a step, whose bytes are the first value of the first
  *  channel, that of the second channel, then their second values; two multipliers; and a word of bytes, two right shifts
  *  and two left shifts. A multiplier is the factor's, doubled, less 2^32, for SMMLAR adds the sum itself. A sum becomes
  *  (round((sum << left) * multiplier / 2^32) - (1 if negative) + half) >> right, and gets the zero point and the limits of
@@ -28,7 +28,7 @@
 #define TE_GEMM_PIXELS 4
 
 typedef struct {
-    const uint32_t *packed; /**< The cascades of all pairs of channels. */
+    const uint32_t *packed; /**< The streams of all pairs of channels. */
     int32_t steps;          /**< Half the depth; even. */
     int32_t out_c;
     int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */

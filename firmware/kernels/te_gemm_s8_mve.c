@@ -8,7 +8,7 @@
 #if TE_MVE_ASSEMBLY
 
 /* Sums of products of vectors go to general registers of even number. Two pixels and four channels take all eight:
- * r0, r2, r4, r6 the first pixel's, r8, r10, r12, r14 the second's. r1 is the cascade, r3 and r5 the pixels, r7 the output,
+ * r0, r2, r4, r6 the first pixel's, r8, r10, r12, r14 the second's. r1 is the stream, r3 and r5 the pixels, r7 the output,
  * r9 the end of the first pixel, r11 channels left. On the stack: 0 and 4 the pixels' begin, 12 where the loop is entered,
  * 16 bytes to the second pixel's outputs, 24 and 28 the limits or addends. A chunk is 14 instructions for 128 multiply-accumulates,
  * all of 4 bytes; the first one sets the accumulators, the loop of four is entered where the others leave a remainder. r14 holds a
@@ -142,7 +142,7 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    /* One pixel: r0, r2, r4, r6 accumulators, r1 cascade, r3 pixel, r5 its begin, r7 output, r8 channels left, r9 chunks but one. */
+    /* One pixel: r0, r2, r4, r6 accumulators, r1 stream, r3 pixel, r5 its begin, r7 output, r8 channels left, r9 chunks but one. */
     ".macro te_mve_chunk1 mac:req\n"
     "    vldrb.u8 q0, [r3], #16\n"
     "    vldrw.u32 q2, [r1], #16\n"
@@ -213,11 +213,11 @@ __asm__(
 
 static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t addend, int8_t *output) {
     const int32_t weights_words = 16 * gemm->chunks;
-    const uint32_t *cascade = gemm->packed;
+    const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t member = channel % 4;
-        const int8_t *weights = (const int8_t *)cascade + member * TE_MVE_CHUNK;
-        const uint32_t *factors = cascade + weights_words + member;
+        const int8_t *weights = (const int8_t *)stream + member * TE_MVE_CHUNK;
+        const uint32_t *factors = stream + weights_words + member;
         int32_t sum = 0;
         for (int32_t chunk = 0; chunk < gemm->chunks; ++chunk) {
             for (int32_t i = 0; i < TE_MVE_CHUNK; ++i) {
@@ -228,7 +228,7 @@ static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t ad
         sum = te_requantise_mve(sum, (int32_t)factors[4], (int32_t)factors[8], (int32_t)factors[12]);
         output[channel] = te_clamp(sum, gemm->output_min, gemm->output_max);
         if (member == 3) {
-            cascade += weights_words + 16;
+            stream += weights_words + 16;
         }
     }
 }

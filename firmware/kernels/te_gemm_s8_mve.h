@@ -6,11 +6,11 @@
  *  Depth goes by chunks of 16 values. What the depth lacks has weights of 0, so that whatever bytes follow a pixel do not
  *  matter; but they are read. The zero point of the input is in the biases.
  *
- *  The cascade of four channels is in words: per chunk 16 weights of the first channel, of the second, ...; then four
+ *  The weight stream of four channels is in words: per chunk 16 weights of the first channel, of the second, ...; then four
  *  words, one a channel, of each of: bias, multiplier, rounding, 24 - right shift. With r = round(sum * multiplier /
  *  2^31), an output is (r - (1 if the sum is negative) + rounding) >> right shift, limited to 8 bits; `rounding` holds
  *  half a unit and the output's zero point. The right shift is in [1, 31]: the sum is shifted left instead, saturating,
- *  until the output is its highest byte. The last cascade holds channels of zeros where there are no more. */
+ *  until the output is its highest byte. The last stream holds channels of zeros where there are no more. */
 #ifndef TE_GEMM_S8_MVE_H
 #define TE_GEMM_S8_MVE_H
 
@@ -20,13 +20,13 @@
 
 /** Values of the depth that one instruction multiplies. */
 #define TE_MVE_CHUNK 16
-/** Channels of a cascade. */
+/** Channels of a stream. */
 #define TE_MVE_LANES 4
-/** Words of a cascade after its weights. */
+/** Words of a stream after its weights. */
 #define TE_MVE_FACTOR_WORDS 16
 
 typedef struct {
-    const uint32_t *packed; /**< The cascades of all fours of channels. */
+    const uint32_t *packed; /**< The streams of all fours of channels. */
     int32_t chunks;         /**< At least 1. */
     int32_t out_c;
     int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */

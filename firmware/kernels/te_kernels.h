@@ -385,7 +385,7 @@ typedef struct {
     int32_t rhs_col_stride;
     int32_t lhs_zero_point;
     int32_t rhs_zero_point;
-    int32_t multiplier; /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
     int32_t rounding;
     int32_t left_shift;
     const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
@@ -516,7 +516,7 @@ typedef struct {
     int32_t scaled_multiplier;
     int32_t scaled_left_shift; /**< [-31, -1] */
     int32_t exact_offset;      /**< Less the zero point, times 2^19. */
-    int32_t output_rounding;   /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_rounding;   /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
     int32_t output_multiplier;
     int32_t output_left_shift;
 } te_add_mve_params;
@@ -623,7 +623,7 @@ typedef struct {
     int32_t count; /**< Values of a mean, [1, 255]. */
     int32_t channels;
     int32_t offset;     /**< Less the input's zero point, times count. */
-    int32_t multiplier; /**< As in the cascade of te_gemm_s8_mve.h, like the next two. */
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
     int32_t rounding;
     int32_t left_shift;
 } te_mean_mve_params;

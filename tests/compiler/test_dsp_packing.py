@@ -61,7 +61,7 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
     packed = pack_filters(factors, groups)
     assert packed.plain == full_range
     assert packed.words == -(-depth // 4)
-    words = iter(packed.cascade.tolist())
+    words = iter(packed.stream.tolist())
     for group in np.split(np.arange(channels), groups):
         for first in group[::2]:
             pair = [channel if channel in group else None for channel in (first, first + 1)]
@@ -95,8 +95,8 @@ def test_large_biases_are_not_beside_their_shifts(bias, plain):
     packed = pack_filters(factors, 1)
     assert factors.plain
     assert packed.plain == plain
-    assert signed(packed.cascade[1]) >> 8 * plain == bias
-    assert packed.cascade[1] & 0xFF == 23 if plain else packed.cascade[-1] >> 8 == 24
+    assert signed(packed.stream[1]) >> 8 * plain == bias
+    assert packed.stream[1] & 0xFF == 23 if plain else packed.stream[-1] >> 8 == 24
 
 
 @pytest.mark.parametrize("bias", [0, 2**18 - 1, 1 - 2**18, 2**18, -(2**18), 2**29])

@@ -107,10 +107,10 @@ def test_a_stream_holds_the_matrix_product(channels, depth, groups):
     packed = pack_filters(factors, groups)
     chunks, members = -(-depth // 16), channels // groups
     pixel = rng.integers(-128, 128, 16 * chunks)  # What is beyond the depth does not matter.
-    cascade = packed.reshape(groups, -(-members // 4), 16 * chunks + 16)
+    stream = packed.reshape(groups, -(-members // 4), 16 * chunks + 16)
     for channel in range(channels):
         group, member = divmod(channel, members)
-        four = cascade[group, member // 4]
+        four = stream[group, member // 4]
         lane = member % 4
         weights = four[: 16 * chunks].view(np.int8).reshape(chunks, 4, 16)[:, lane].reshape(-1)
         constants = signed(four[16 * chunks :].reshape(4, 4)[:, lane].copy())
@@ -127,14 +127,14 @@ def test_a_depthwise_stream_holds_a_window(kernel):
     filters = rng.integers(-128, 128, (5, kernel[0] * kernel[1])).astype(np.int8)
     factors = prepare(filters, rng.integers(-500, 500, 5), [2**30] * 5, [-7, -8, -9, -5, -6])
     assert factors is not None
-    cascades = pack_depthwise(factors, kernel).reshape(5, 9)
-    assert not cascades[:, 0].any()
+    streams = pack_depthwise(factors, kernel).reshape(5, 9)
+    assert not streams[:, 0].any()
     window = rng.integers(-128, 128, (4, 4))  # (row, column)
-    for channel, cascade in enumerate(cascades):
-        taps = cascade[1:5].view(np.int8).reshape(4, 4)  # (column, row)
+    for channel, stream in enumerate(streams):
+        taps = stream[1:5].view(np.int8).reshape(4, 4)  # (column, row)
         inside = window[: kernel[0], : kernel[1]]
         assert np.sum(taps.T * window.astype(int)) == np.sum(filters[channel].reshape(kernel).astype(int) * inside)
-        assert signed(cascade[5:].copy()).tolist() == [
+        assert signed(stream[5:].copy()).tolist() == [
             factors.biases[channel],
             factors.multipliers[channel],
             factors.roundings[channel],

@@ -71,8 +71,8 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
         fields={
             **without(fields, "weights", "bias", "multipliers", "shifts"),
             "plain": int(packed.plain),
-            "group_words": packed.cascade.size // groups,
-            "packed": ConstantArray(packed.cascade),
+            "group_words": packed.stream.size // groups,
+            "packed": ConstantArray(packed.stream),
         },
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
@@ -105,16 +105,16 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     geometry = [value for value in fields.values() if isinstance(value, int)]
     if max(*geometry, plane_w) > _INT16_MAX:
         return None
-    cascade = (pack_depthwise3 if three else pack_depthwise)(factors)
+    stream = (pack_depthwise3 if three else pack_depthwise)(factors)
     return dataclasses.replace(
         call,
         kernel=_DEPTHWISE_CONV2D,
         fields={
             **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
-            "three": cascade.shape[1] if three else 0,
+            "three": stream.shape[1] if three else 0,
             "plane_w": plane_w,
             "stripe_h": stripe_h,
-            "packed": ConstantArray(cascade),
+            "packed": ConstantArray(stream),
         },
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
         scratch_bytes=scratch_bytes,
@@ -229,7 +229,7 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
             "out_c": out_c,
             **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
             "plain": int(packed.plain),
-            "packed": ConstantArray(packed.cascade),
+            "packed": ConstantArray(packed.stream),
         },
         scratch_bytes=8 * packed.words * at_once,
     )

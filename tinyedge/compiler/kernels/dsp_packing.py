@@ -10,7 +10,7 @@ from tinyedge.tflite.fixed_point import requantise, wrap_int32
 _MAX_SUM = 2**30
 # Less, doubled and less 2^32, is no int32.
 _MIN_MULTIPLIER = 2**30
-# A plain cascade has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
+# A plain stream has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
 _PLAIN_BIAS_BITS = 24
 _DEPTHWISE3_BIAS_BITS = 19
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
@@ -19,15 +19,15 @@ _STEP_ORDER = (0, 2, 1, 3)
 
 @dataclass(frozen=True, eq=False)
 class PackedFilters:
-    """The cascades of all pairs of channels.
+    """The streams of all pairs of channels.
 
     Attributes:
-        cascade: uint32 words, group by group.
+        stream: uint32 words, group by group.
         plain: As in te_gemm_s8_dsp.h: `Factors.plain`, and the biases fit.
         words: The depth in units of four values.
     """
 
-    cascade: np.ndarray
+    stream: np.ndarray
     plain: bool
     words: int
 
@@ -147,13 +147,13 @@ def pack_filters(factors: Factors, groups: int) -> PackedFilters:
     words = -(-depth // 4)
     plain = factors.plain and _fit(factors.biases, _PLAIN_BIAS_BITS)
     parts = [_padded(filters, words), factors.biases, factors.multipliers, factors.right_shifts, factors.left_shifts]
-    cascades = []
+    streams = []
     for first in range(0, channels, channels // groups):
         members = [values[first : first + channels // groups] for values in parts]
         if len(members[0]) % 2:
             members = [np.concatenate([values, np.zeros_like(values[:1])]) for values in members]
-        cascades.append((_plain_cascade if plain else _general_cascade)(*members))
-    return PackedFilters(np.concatenate(cascades), plain, words)
+        streams.append((_plain_stream if plain else _general_stream)(*members))
+    return PackedFilters(np.concatenate(streams), plain, words)
 
 
 def pack_depthwise3(factors: Factors) -> np.ndarray:
@@ -183,17 +183,17 @@ def _padded(filters: np.ndarray, words: int) -> np.ndarray:
     return np.pad(filters, ((0, 0), (0, 4 * words - filters.shape[1])))
 
 
-def _plain_cascade(
+def _plain_stream(
     filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, _: np.ndarray
 ) -> np.ndarray:
     """Return the words of one group of an even number of channels."""
     biases = (biases << 8) + np.maximum(right_shifts - 1, 0)  # Channels of zeros have no shift.
     pairs = [_words(biases).reshape(-1, 2), _steps(filters), _words(multipliers).reshape(-1, 2)]
-    cascade: np.ndarray = np.concatenate(pairs, axis=1)
-    return cascade.ravel()
+    stream: np.ndarray = np.concatenate(pairs, axis=1)
+    return stream.ravel()
 
 
-def _general_cascade(
+def _general_stream(
     filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, left_shifts: np.ndarray
 ) -> np.ndarray:
     """Return the words of one group of an even number of channels."""
@@ -204,8 +204,8 @@ def _general_cascade(
         _words(multipliers).reshape(-1, 2),
         _words(shifts[:, None]),
     ]
-    cascade: np.ndarray = np.concatenate(pairs, axis=1)
-    return cascade.ravel()
+    stream: np.ndarray = np.concatenate(pairs, axis=1)
+    return stream.ravel()
 
 
 def _steps(filters: np.ndarray) -> np.ndarray:

@@ -130,7 +130,7 @@ def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
     """
     channels, depth = factors.filters.shape
     depth_padding = -depth % CHUNK
-    cascades = []
+    streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
         lanes = -len(factors.biases[members]) % _LANES
@@ -148,8 +148,8 @@ def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
         weights = filters.reshape(fours, _LANES, -1, CHUNK).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, CHUNK)
         words = np.ascontiguousarray(weights).view(np.uint8).reshape(fours, -1).view("<u4")
         factor_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
-        cascades.append(np.concatenate([words, factor_words], axis=1).ravel())
-    return np.concatenate(cascades)
+        streams.append(np.concatenate([words, factor_words], axis=1).ravel())
+    return np.concatenate(streams)
 
 
 def pack_depthwise(factors: Factors, kernel: tuple[int, int]) -> np.ndarray:

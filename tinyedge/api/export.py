@@ -45,20 +45,20 @@ def export(
             wherever it exists.
         sensitivity: Whether to measure what each operator's INT8 costs, as `mixed` does.
         qat: Epochs of a finish that trains the INT8 codes, without labels, towards the float output; 0 is none.
-        calibration: How many of the run's train images set the activations' ranges.
+        calibration: How many train images set the activations' ranges; where there are fewer, all of them.
         seed: Of the draw of those images.
         max_float_difference: Gate: the most that PyTorch, ONNX and float TFLite may differ, relative to the largest
             output.
         max_drop: Gate: points of top-1 that the quantised model may lose on the test images.
         encoder_only: Leave the classifier out; the feature is the output.
-        data: Data set in place of the run's own, which may lie elsewhere on this machine.
+        data: Data set in place of the one that the run was probed on, which may lie elsewhere on this machine.
         announce: Called with the name of each step when it begins.
         detail: Called with how far a long step is.
 
     Raises:
         ConfigError: The options contradict each other, or the encoder cannot be deployed.
         CheckpointError: The weights or the probe are missing or corrupt.
-        DataError: The train split is too small.
+        DataError: The data set is missing or broken.
         ToolMissing: A package of the export is not installed.
         GateFailed: Everything was written, but a gate does not hold.
     """

@@ -111,7 +111,7 @@ def _test_inputs(run_path: Path, data: str | None) -> LabelledInputs | None:
 
     run = load_run(run_path, data)
     manifest = read_manifest(run_path / EXPORT_FOLDER)
-    test = run.load_dataset().test
+    test = run.load_probed_dataset().test
     if not manifest.classes or test is None or test.labels is None:
         return None
     return LabelledInputs(quantise_images(test.images.numpy(), manifest), test.labels.numpy())

@@ -20,7 +20,9 @@ def export(
         metavar="EPOCHS",
         help="Finish by training the INT8 codes, without labels, towards the float output.",
     ),
-    calibration: int = typer.Option(512, help="How many of the run's train images set the activations' ranges."),
+    calibration: int = typer.Option(
+        512, help="How many train images set the activations' ranges; where there are fewer, all of them."
+    ),
     seed: int = typer.Option(0, help="Of the draw of those images."),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     encoder_only: bool = typer.Option(

@@ -48,7 +48,8 @@ def probe(
         plots=plots,
     )
 
-    from tinyedge.evaluation.probe import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
+    from tinyedge.evaluation.probe import CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
+    from tinyedge.training.run import CLASSIFIER_FILE
 
     console = report_console(json)
     if json:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.data.cache import cache_directory
+from tinyedge.data.layout import list_folder, list_images
 from tinyedge.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ _IMAGE_SIZES = (8, 512)
 def dataset_names() -> tuple[str, ...]:
     """Return the registered names; every other name is taken as the path of a folder."""
     return ("digits", *_PUBLISHED)
+
+
+def absolute_name(name_or_path: str) -> str:
+    """Return what names the same data set from any folder: a registered name, or an absolute path."""
+    return name_or_path if name_or_path in dataset_names() else str(Path(name_or_path).expanduser().resolve())
 
 
 def load_dataset(
@@ -53,7 +59,7 @@ def load_dataset(
         DataError: The set is missing, empty, broken, or lacks the labels that are required.
         ConfigError: `image_size` is out of range.
     """
-    check_dataset(name_or_path, image_size=image_size, root=root, download=download)
+    _check_name(name_or_path, image_size, root, download)
     from tinyedge.data.dataset import require_labels
 
     if name_or_path == "digits":
@@ -79,9 +85,22 @@ def check_dataset(
     """Refuse what `load_dataset` cannot load, as far as that shows without reading an image.
 
     Raises:
-        DataError: The set is missing.
+        DataError: The set is missing, holds no image file, or its folders are none that `list_folder` knows.
         ConfigError: `image_size` is out of range.
     """
+    _check_name(name_or_path, image_size, root, download)
+    if name_or_path not in dataset_names() and not is_shard_pattern(name_or_path):
+        folder = Path(name_or_path).expanduser()
+        if not _unpacked_sets(folder):
+            list_folder(folder)
+
+
+def is_shard_pattern(data: str) -> bool:
+    """Tell whether `data` names tar files."""
+    return data.endswith(".tar")
+
+
+def _check_name(name_or_path: str, image_size: int | None, root: Path | None, download: bool) -> None:
     low, high = _IMAGE_SIZES
     if image_size is not None and not low <= image_size <= high:
         raise ConfigError(f"image size {image_size} is out of range: choose {low} to {high} pixels, 32 is usual")
@@ -96,11 +115,6 @@ def check_dataset(
             f"{name_or_path} is neither a folder nor a known data set: give a folder of images or one of "
             f"{', '.join(dataset_names())}"
         )
-
-
-def is_shard_pattern(data: str) -> bool:
-    """Tell whether `data` names tar files."""
-    return data.endswith(".tar")
 
 
 def missing_dataset(name: str, root: Path) -> DataError:
@@ -124,13 +138,17 @@ def _published(name: str) -> "Callable[..., ImageDataset]":
 def _load_path(folder: Path, image_size: int | None) -> "ImageDataset":
     """Load a folder of images; one without is a published set, or the folder that such a set is unpacked in."""
     from tinyedge.data.folder import load_folder
-    from tinyedge.data.layout import list_images
 
-    root, found = folder, [name for name in _UNPACKED if (folder / name).is_dir()]
-    if folder.name in _UNPACKED:
-        root, found = folder.parent, [folder.name]
-    if not found or list_images(folder):
+    found = _unpacked_sets(folder)
+    if not found:
         return load_folder(folder, image_size=image_size)
     if len(found) > 1:
         raise DataError(f"{folder} holds {' and '.join(found)}: give one of them, --data {folder / found[0]}")
+    root = folder.parent if folder.name in _UNPACKED else folder
     return _published(_UNPACKED[found[0]])(root, image_size=image_size)
+
+
+def _unpacked_sets(folder: Path) -> list[str]:
+    """The folders of published sets that a folder without images holds, or is."""
+    found = [folder.name] if folder.name in _UNPACKED else [name for name in _UNPACKED if (folder / name).is_dir()]
+    return found if found and not list_images(folder) else []

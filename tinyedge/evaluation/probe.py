@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.data.augment import Augment
 from tinyedge.data.dataset import ImageDataset
+from tinyedge.data.registry import absolute_name
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError
@@ -22,12 +23,9 @@ from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
 from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
-
-if TYPE_CHECKING:
-    from tinyedge.training.run import Run
+from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 PROBE_FILE = "probe.json"
-CLASSIFIER_FILE = "probe.safetensors"
 FEATURES_FILE = "features.safetensors"
 EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"
 
@@ -126,7 +124,7 @@ class ProbeResult:
 
 
 def probe_run(
-    run: "Run",
+    run: Run,
     *,
     label_fraction: float = 1.0,
     protocol: str = "linear",
@@ -140,8 +138,8 @@ def probe_run(
 
     `probe.json` keeps one record for each protocol, label fraction, split and choice of stages of the present encoder.
     After a linear probe of stage 4 on the test split, `probe.safetensors` holds the classifier of seed 0: `weight`
-    (C, D) and `bias` (C,), acting on the raw feature; the export reads it. The features are kept in
-    `features*.safetensors`, so that further probes of the same encoder take seconds.
+    (C, D) and `bias` (C,), acting on the raw feature, and names its data set; the export reads both. The features are
+    kept in `features*.safetensors`, so that further probes of the same encoder take seconds.
 
     Args:
         run: A finished training run. Its encoder is never written.
@@ -182,8 +180,9 @@ def probe_run(
         if plots and classifier is not None:
             _draw(run.path, features, classifier, dataset.classes, result)
     if classifier is not None and result.exportable:
-        _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction)
-    record = {**result.to_json(), "data": dataset.name, "encoder_sha256": digest}
+        data = absolute_name(run.config.data)
+        _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction, data)
+    record = {**result.to_json(), "data": dataset.name, "held_out": dataset.held_out, "encoder_sha256": digest}
     kept = [old for old in records if old.get("encoder_sha256") == digest and _record_key(old) != _record_key(record)]
     write_json(run.path / PROBE_FILE, sorted([*kept, record], key=_record_key))
     return result
@@ -434,7 +433,9 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _save_classifier(path: Path, classifier: LinearClassifier, classes: tuple[str, ...], label_fraction: float) -> None:
+def _save_classifier(
+    path: Path, classifier: LinearClassifier, classes: tuple[str, ...], label_fraction: float, data: str
+) -> None:
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
@@ -443,6 +444,7 @@ def _save_classifier(path: Path, classifier: LinearClassifier, classes: tuple[st
             temporary,
             metadata={
                 "classes": json.dumps(classes),
+                "data": data,
                 "label_fraction": str(label_fraction),
                 "l2": str(classifier.l2),
                 "seed": "0",

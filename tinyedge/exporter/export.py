@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
-from tinyedge.errors import CheckpointError, ConfigError, DataError, GateFailed
-from tinyedge.exporter.options import EXPORT_FOLDER, PROBE_FILE, ExportOptions, check_exportable
+from tinyedge.errors import CheckpointError, ConfigError, GateFailed
+from tinyedge.exporter.options import EXPORT_FOLDER, FEWEST_CALIBRATION_IMAGES, ExportOptions, check_exportable
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
     Calibration,
@@ -54,16 +53,13 @@ from tinyedge.quantisation.sensitivity import choose_wide, measure_sensitivity, 
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
+from tinyedge.training.run import CLASSIFIER_FILE, Run
 from tinyedge.version import __version__
-
-if TYPE_CHECKING:
-    from tinyedge.training.run import Run
 
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
-FEWEST_CALIBRATION_IMAGES = 16
 
 _MOST_UNSEEN_IMAGES = 256
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
@@ -103,7 +99,7 @@ def _silent(step: str) -> None:
 
 
 def export_run(
-    run: "Run",
+    run: Run,
     options: ExportOptions,
     *,
     classifier: bool = True,
@@ -121,7 +117,6 @@ def export_run(
 
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
-        DataError: The train split is too small.
         ToolMissing: A package of the export is not installed.
         GateFailed: Everything was written, but a gate does not hold.
     """
@@ -129,7 +124,8 @@ def export_run(
     announce("loading")
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
-    return export_model(encoder, run.load_dataset(), probe, run.path / EXPORT_FOLDER, options, announce, detail)
+    dataset = run.load_probed_dataset() if classifier else run.load_dataset()
+    return export_model(encoder, dataset, probe, run.path / EXPORT_FOLDER, options, announce, detail)
 
 
 def export_model(
@@ -155,9 +151,8 @@ def export_model(
         detail: Called with how far a long step is.
 
     Raises:
-        DataError: The train split is too small.
-        ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, or
-            the options contradict each other.
+        ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, the
+            options contradict each other, or ask for too few calibration images.
         GateFailed: Everything was written, but a gate does not hold.
     """
     require("an export", "export")
@@ -231,7 +226,7 @@ def load_probe(run_path: Path) -> Probe:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = run_path / PROBE_FILE
+    path = run_path / CLASSIFIER_FILE
     check_exportable(run_path)
     try:
         tensors = load_file(path)
@@ -247,19 +242,8 @@ def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndar
         (n, H, W, 3) and (m, H, W, 3) float32, normalised, and the indices (k,) int64 of all but the unseen ones. Where
         all are calibrated on, the unseen ones are these.
     """
-    wanted, available = options.calibration_images, len(dataset.train)
-    if wanted < FEWEST_CALIBRATION_IMAGES:
-        raise DataError(
-            f"{wanted} calibration images are too few; pass --calibration {FEWEST_CALIBRATION_IMAGES} or more"
-        )
-    if available < wanted:
-        advice = (
-            f"pass --calibration {available}"
-            if available >= FEWEST_CALIBRATION_IMAGES
-            else f"it takes {FEWEST_CALIBRATION_IMAGES} or more: train on a larger set"
-        )
-        raise DataError(f"{dataset.name} has {available} train images, too few to calibrate with {wanted}; {advice}")
-    order = np.random.default_rng(options.seed).permutation(available)
+    wanted = min(options.calibration_images, len(dataset.train))
+    order = np.random.default_rng(options.seed).permutation(len(dataset.train))
     unseen = order[wanted : wanted + _MOST_UNSEEN_IMAGES]
     others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + _MOST_UNSEEN_IMAGES :]])))
     if len(unseen) < FEWEST_CALIBRATION_IMAGES:
@@ -347,7 +331,8 @@ def _describe(
     calibration = None
     if choice is not None:
         figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
-        calibration = Calibration(dataset.name, options.calibration_images, options.seed, choice.name, figures)
+        images = min(options.calibration_images, len(dataset.train))
+        calibration = Calibration(dataset.name, images, options.seed, choice.name, figures)
     return ExportManifest(
         kind="encoder" if probe is None else "classifier",
         encoder=encoder.name,

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.parity.gate_limits import Gates
+from tinyedge.training.run import CLASSIFIER_FILE
 
 EXPORT_FOLDER = "export"
-PROBE_FILE = "probe.safetensors"
 PRECISIONS = ("int8", "mixed", "16x8")
+FEWEST_CALIBRATION_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ExportOptions:
 
     Attributes:
         int8: Whether to write a quantised model, or the float ones alone.
-        calibration_images: How many train images set the activations' ranges.
+        calibration_images: How many train images set the activations' ranges; where there are fewer, all of them.
         seed: Of their draw.
         gates: What the export has to hold.
         precision: Of the quantised model: "int8", "16x8" wherever TFLite Micro has it, or "mixed": 16x8 where
@@ -26,7 +27,8 @@ class ExportOptions:
         qat_epochs: Passes over the train images of the quantisation-aware finish, of "int8" alone; 0 is none.
 
     Raises:
-        ConfigError: There is no such precision, or the options contradict each other.
+        ConfigError: There is no such precision, the options contradict each other, or they ask for too few calibration
+            images.
     """
 
     int8: bool = True
@@ -49,6 +51,11 @@ class ExportOptions:
             raise ConfigError(f"no such precision: {self.precision}; choose --precision {', '.join(PRECISIONS)}")
         if not self.int8 and (self.precision != "int8" or self.sensitivity):
             raise ConfigError("--float quantises nothing; leave it out, or leave --precision and --sensitivity out")
+        if self.calibration_images < FEWEST_CALIBRATION_IMAGES:
+            raise ConfigError(
+                f"{self.calibration_images} calibration images are too few; "
+                f"pass --calibration {FEWEST_CALIBRATION_IMAGES} or more"
+            )
 
 
 def check_exportable(run_path: Path) -> None:
@@ -57,7 +64,7 @@ def check_exportable(run_path: Path) -> None:
     Raises:
         CheckpointError: It has not been probed.
     """
-    path = run_path / PROBE_FILE
+    path = run_path / CLASSIFIER_FILE
     if not path.is_file():
         raise CheckpointError(
             f"{path} does not exist, so there is no classifier to export; "

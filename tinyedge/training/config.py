@@ -19,6 +19,7 @@ PLACEMENT_KEYS = frozenset(
         "teacher",
         "checkpoint_every_s",
         "checkpoint_every_steps",
+        "skipped_files",
         "compile",
         "encoder_plugin",
         "method_plugin",
@@ -43,6 +44,9 @@ class TrainConfig:
         encoder: Encoder, see `tinyedge.encoders.registry.encoder_names`.
         data: Registered data set or path of an image folder.
         data_root: Folder that registered data sets are read from and downloaded to.
+        held_out: Which images of a folder without a test split are not trained on, see
+            `tinyedge.data.layout.Layout.held_out`; training writes it.
+        skipped_files: Broken files that were left out; training writes it.
         image_size: H = W in pixels; None takes the data set's own.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
         act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
@@ -84,6 +88,8 @@ class TrainConfig:
     encoder: str = "tinynext_t"
     data: str = "digits"
     data_root: str | None = None
+    held_out: str | None = None
+    skipped_files: int = 0
     image_size: int | None = None
     strides: tuple[int, ...] | None = None
     act: str = "relu"

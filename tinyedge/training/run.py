@@ -1,5 +1,6 @@
 """A run directory: what training leaves behind, and what probe, export and bench start from."""
 
+import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from tinyedge.data.dataset import ImageDataset
     from tinyedge.encoders.base import Encoder
 
+_log = logging.getLogger(__name__)
+
 CONFIG_FILE = "config.yaml"
 ENCODER_FILE = "encoder.safetensors"
 CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
+CLASSIFIER_FILE = "probe.safetensors"
 _EXPORT = "export"
 _EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the encoder in the zoo, and below it in a run.
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
@@ -32,10 +36,12 @@ class Run:
     Attributes:
         path: The run directory.
         config: The resolved configuration: no choice is left open in it.
+        other_data: Whether the configuration names another data set than the one trained on.
     """
 
     path: Path
     config: TrainConfig
+    other_data: bool = False
 
     @property
     def encoder_path(self) -> Path:
@@ -110,8 +116,43 @@ class Run:
         return Path(self.config.data_root) if self.config.data_root else None
 
     def load_dataset(self) -> "ImageDataset":
-        """Return the data set that the run was trained on, at the run's image size."""
-        return load_dataset(self.config.data, image_size=self.config.image_size, root=self._data_root)
+        """Return the data set that the run was trained on, or that `load_run` was asked for.
+
+        Its images have the run's size.
+        """
+        dataset = self._load(self.config.data)
+        held_out = None if self.other_data else self.config.held_out
+        if held_out not in (None, dataset.held_out):
+            _log.warning(
+                "%s has changed since the run was trained, which may have seen some of what are test images now; "
+                "it held out %s",
+                self.config.data,
+                held_out,
+            )
+        return dataset
+
+    def load_probed_dataset(self) -> "ImageDataset":
+        """Return the data set whose classes the run's classifier has.
+
+        It is the one that `load_run` was asked for, else the one that the classifier was fitted on, else the run's own.
+        """
+        probed = None if self.other_data else self._probed_data()
+        return self.load_dataset() if probed is None or probed == self.config.data else self._load(probed)
+
+    def _load(self, data: str) -> "ImageDataset":
+        return load_dataset(data, image_size=self.config.image_size, root=self._data_root)
+
+    def _probed_data(self) -> str | None:
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path / CLASSIFIER_FILE
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="np") as stored:
+                return (stored.metadata() or {}).get("data")  # None of a run that was probed before this was written
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {self.path}` again") from error
 
 
 def load_run(path: Path, data: str | None = None) -> Run:
@@ -133,7 +174,7 @@ def load_run(path: Path, data: str | None = None) -> Run:
         config = load_config(path / CONFIG_FILE)
     except ConfigError as error:
         raise CheckpointError(f"{error} (a run's {CONFIG_FILE} is written by `tinyedge train`)") from error
-    return Run(path, config if data is None else replace(config, data=data))
+    return Run(path, config) if data is None else Run(path, replace(config, data=data), other_data=True)
 
 
 def claim_run(path: Path, data: str | None = None) -> Run:

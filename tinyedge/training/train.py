@@ -12,7 +12,7 @@ from rich.console import Console
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset, ImageSplit
-from tinyedge.data.registry import dataset_names, is_shard_pattern, load_dataset
+from tinyedge.data.registry import absolute_name, is_shard_pattern, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder, encoder_plugin
@@ -123,7 +123,8 @@ def _train_rank(
             split = open_shards(config.data)
         else:
             split = method.training_split(dataset.train, config.seed)
-        config = _resolve(config, len(split), encoder, teacher)
+        asked = config
+        config = _resolve(config, dataset, len(split), rank.world_size, encoder, teacher)
         _check_batch_size(config, rank.world_size)
         if resume:
             _require_same_config(out / CONFIG_FILE, config)
@@ -132,10 +133,13 @@ def _train_rank(
             if overwrite and out.exists():
                 shutil.rmtree(out)
             config.save(out / CONFIG_FILE)
+    console = console or Console(stderr=True)
+    if rank.is_first:
+        _note_choices(asked, config, dataset, len(split), console)
     if method.views:
         with failures.raised_on_all_ranks():
             source = _source(rank, method, dataset, split, config)
-        optimise(rank, method, dataset, source, config, out, console or Console(stderr=True))
+        optimise(rank, method, dataset, source, config, out, console)
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
@@ -149,24 +153,47 @@ def _train_rank(
     return Run(out, config)
 
 
-def _resolve(config: TrainConfig, images: int, encoder: Encoder, teacher: Teacher | None) -> TrainConfig:
+def _resolve(
+    config: TrainConfig,
+    dataset: ImageDataset,
+    images: int,
+    devices: int,
+    encoder: Encoder,
+    teacher: Teacher | None,
+) -> TrainConfig:
     """Return the configuration with every open choice made."""
     entry = method_entry(config.method)
+    batch_size = config.batch_size or (256 if images >= _SMALL_DATASET else 128)
     return replace(
         config,
-        data=config.data if config.data in dataset_names() else str(Path(config.data).expanduser().resolve()),
+        data=absolute_name(config.data),
         teacher=None if config.teacher is None else absolute_source(config.teacher),
         teacher_digest=None if teacher is None else teacher.digest,
+        held_out=dataset.held_out,
+        skipped_files=len(dataset.skipped_files),
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,
         encoder_plugin=encoder_plugin(config.encoder),
         method_plugin=entry.plugin,
         augment=config.augment or entry.augment,
-        batch_size=min(config.batch_size or (256 if images >= _SMALL_DATASET else 128), images),
+        batch_size=images - images % devices if batch_size > images else batch_size,
         lr_per_256=config.lr_per_256 or entry.lr_per_256,
         warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
     )
+
+
+def _note_choices(
+    asked: TrainConfig, config: TrainConfig, dataset: ImageDataset, images: int, console: Console
+) -> None:
+    """Say what was chosen because of the images that there are."""
+    if config.held_out is not None:
+        console.print(
+            f"{dataset.name} has {len(dataset.classes)} classes and no test split; held out: {config.held_out}",
+            highlight=False,
+        )
+    if asked.batch_size is not None and config.batch_size != asked.batch_size:
+        console.print(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")
 
 
 def _check_batch_size(config: TrainConfig, devices: int) -> None:

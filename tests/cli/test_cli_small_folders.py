@@ -1,0 +1,61 @@
+"""Small folders of images through the commands, with no option but the folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+COARSE = ("--image-size", "16", "--strides", "2,1,2,2,2", "--epochs", "1")  # For the time that the tests take alone.
+
+
+def tinyedge(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tinyedge", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def draw(folder: Path, count: int, tint: int, seed: int) -> None:
+    """Photos of noise around a tint, of sizes of their own."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        noise = random.integers(0, 90, (*random.integers(20, 50, 2), 3))
+        Image.fromarray((noise + np.array([tint, 80, 160 - tint])).astype(np.uint8)).save(
+            folder / f"{index} of {count}.jpg"
+        )
+
+
+def test_forty_images_of_two_classes_become_an_int8_model(tmp_path):
+    pets, run = tmp_path / "My pets", tmp_path / "run"
+    draw(pets / "cat", 21, 0, 1)
+    draw(pets / "dog", 21, 160, 2)
+    for name in ("cat/3 of 21.jpg", "dog/5 of 21.jpg"):
+        (pets / name).write_bytes(b"\xff\xd8 cut")
+
+    trained = tinyedge("train", "--data", pets, *COARSE, "--out", run)
+    assert "left out 2 broken of 42 images" in trained.stderr
+    assert "20% of each class by seed 0: 8 images" in " ".join(trained.stderr.split())
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["skipped_files"] == 2
+    assert config["batch_size"] + 8 + 2 == 42
+
+    tinyedge("probe", run, "--no-plots")
+    (record,) = json.loads((run / "probe.json").read_text())
+    assert record["held_out"] == config["held_out"]
+    assert record["labels"] + record["test_images"] == 40
+
+    tinyedge("export", run, "--int8")
+    manifest = json.loads((run / "export" / "export.json").read_text())
+    assert manifest["classes"] == ["cat", "dog"]
+    assert manifest["calibration"]["images"] == record["labels"]
+    parity = json.loads((run / "export" / "parity.json").read_text())
+    assert parity["images"] == record["test_images"]

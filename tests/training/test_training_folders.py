@@ -1,0 +1,66 @@
+"""Runs on folders of images: what the record says of the split, and which images a run's later steps see."""
+
+import io
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from tinyedge.evaluation.probe import probe_run
+from tinyedge.training.config import TrainConfig
+from tinyedge.training.run import load_run
+from tinyedge.training.train import train
+
+
+def draw(folder, count):
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(count)
+    for index in range(count):
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+@pytest.fixture
+def pets(tmp_path):
+    draw(tmp_path / "pets" / "cat", 20)
+    draw(tmp_path / "pets" / "dog", 11)
+    return tmp_path / "pets"
+
+
+def random_run(data, out, **choices):
+    """A run of random weights, which takes no step; and what it said."""
+    config = TrainConfig(method="random", data=str(data), image_size=16, accelerator="cpu", devices=1, **choices)
+    console = Console(record=True, width=200, file=io.StringIO())
+    return train(config, out, console=console), " ".join(console.export_text().split())
+
+
+def test_the_record_names_the_images_that_are_held_out(pets, tmp_path, caplog):
+    run, said = random_run(pets, tmp_path / "run", batch_size=64)
+    assert "pets has 2 classes and no test split; held out: 20% of each class by seed 0: 6 images" in said
+    assert "batch size 25 in place of 64: 25 images are there" in said
+    assert run.config == load_run(run.path).config
+    with caplog.at_level(logging.WARNING):
+        dataset = load_run(run.path).load_dataset()
+    assert (len(dataset.train), len(dataset.test), run.config.held_out) == (25, 6, dataset.held_out)
+    assert not caplog.records
+
+    draw(pets / "eel", 15)
+    with caplog.at_level(logging.WARNING):
+        load_run(run.path, str(pets)).load_dataset()
+        assert not caplog.records  # A set that is asked for is not the one of the run.
+        load_run(run.path).load_dataset()
+    assert "pets has changed since the run was trained" in caplog.text
+    assert run.config.held_out in caplog.text
+
+
+def test_the_classifier_s_images_may_lie_elsewhere(pets, tmp_path):
+    draw(tmp_path / "photos", 8)
+    run, said = random_run(tmp_path / "photos", tmp_path / "run")
+    assert "held out" not in said
+    probe_run(load_run(run.path, str(pets)), seeds=1)
+    again = load_run(run.path)
+    assert again.load_dataset().classes == ()
+    assert again.load_probed_dataset().classes == ("cat", "dog")
+    assert load_run(run.path, str(tmp_path / "photos")).load_probed_dataset().classes == ()

@@ -30,12 +30,9 @@ def cut_at_embedding(graph: Graph) -> Tensor:
     (output,) = graph.outputs
     writer = writers.get(output)
     while writer is not None and writer.op in _AFTER_CLASSIFIER:
-        source = writer.inputs[0]
-        assert source is not None  # Of these operators the first input is never optional.
-        writer = writers.get(source)
+        writer = writers.get(writer.input(0))
     if writer is not None and writer.op == "FULLY_CONNECTED":
-        embedding = writer.inputs[0]
-        assert embedding is not None
+        embedding = writer.input(0)
         if embedding in writers:
             graph.outputs = (embedding,)
     (embedding,) = graph.outputs

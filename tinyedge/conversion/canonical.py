@@ -138,8 +138,7 @@ def _delay_transposes(operators: list[Operator], outputs: tuple[Tensor, ...]) ->
 
     for original in operators:
         operator = _reconnect(original, undone)
-        first = operator.inputs[0]
-        assert first is not None
+        first = operator.input(0)
         source, order = delayed.get(first, (first, tuple(range(len(first.shape)))))
         if operator.op == "TRANSPOSE" and operator.inputs[1] is not None and operator.inputs[1].data is not None:
             order = tuple(order[int(axis)] for axis in operator.inputs[1].data)

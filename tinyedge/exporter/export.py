@@ -356,9 +356,7 @@ def _describe(
 def _quantisation(model: Path) -> tuple[tuple[float, int], tuple[float, int]]:
     """Return scale and zero point of the model's input and output."""
     graph = read_any_tflite(model)
-    source, output = graph.inputs[0].quantisation, graph.outputs[0].quantisation
-    assert source is not None
-    assert output is not None
+    source, output = graph.inputs[0].q, graph.outputs[0].q
     return (source.scale, source.zero_point), (output.scale, output.zero_point)
 
 

@@ -21,8 +21,8 @@ class TensorSpec:
     Attributes:
         name: In the ONNX file.
         shape: In the TFLite file, the batch of 1 included; NHWC for images.
-        scale: Of the INT8 model: real = scale * (quantised - zero_point); None without one.
-        zero_point: Likewise.
+        scale: Of the INT8 model: real = scale * (quantised - zero_point); None where the tensor has none.
+        zero_point: The code of the real 0; None where the tensor has no scale.
     """
 
     name: str

@@ -8,17 +8,17 @@ import numpy as np
 from tinyedge.ops.kernel_call import ConstantArray, Fields
 from tinyedge.ops.rules import (
     MAX_DEPTH,
-    MAX_WIDE_SUM,
-    activation_range,
+    MAX_INT16X8_SUM,
     bias_array,
     bias_values,
     channel_scales,
-    factor_arrays,
+    clamp_range,
+    int16x8_multipliers,
     quantised_activation,
+    requantisation_multipliers,
     scale,
     unsupported,
     weights_input,
-    wide_factor_arrays,
     zero_point,
 )
 from tinyedge.tflite.graph import Operator, Tensor
@@ -73,7 +73,9 @@ def _int8_accumulators(
         "input_zero_point": zero_point(source),
         "output_zero_point": zero_point(operator.output),
     }
-    return Accumulators("s8", {**zero_points, **_fields(operator, weights, bias, factor_arrays(operator, scales))})
+    return Accumulators(
+        "s8", {**zero_points, **_fields(operator, weights, bias, requantisation_multipliers(operator, scales))}
+    )
 
 
 def _int16_accumulators(
@@ -84,22 +86,22 @@ def _int16_accumulators(
     bias = None if values is None else ConstantArray(values.astype(np.int64))
     option = operator.options.get("quantized_bias_type", "FLOAT32")
     if (option if values is None else values.dtype.name.upper()) == "INT32":
-        return Accumulators("low_s16", _fields(operator, weights, bias, factor_arrays(operator, scales)))
+        return Accumulators("low_s16", _fields(operator, weights, bias, requantisation_multipliers(operator, scales)))
     largest = 0 if values is None else max(abs(int(value)) for value in values)
-    if depth * _MAX_INT16_PRODUCT + largest >= MAX_WIDE_SUM:
+    if depth * _MAX_INT16_PRODUCT + largest >= MAX_INT16X8_SUM:
         raise unsupported(
             operator,
             weights,
             f"takes part in sums of {depth} products and a bias of up to {largest}",
-            f"sums of int16 values below {MAX_WIDE_SUM}",
+            f"sums of int16 values below {MAX_INT16X8_SUM}",
         )
-    return Accumulators("s16", _fields(operator, weights, bias, wide_factor_arrays(operator, scales)))
+    return Accumulators("s16", _fields(operator, weights, bias, int16x8_multipliers(operator, scales)))
 
 
 def _fields(
     operator: Operator, weights: Tensor, bias: ConstantArray | None, factors: tuple[ConstantArray, ConstantArray]
 ) -> Fields:
-    output_min, output_max = activation_range(operator)
+    output_min, output_max = clamp_range(operator)
     multipliers, shifts = factors
     return {
         "output_min": output_min,

@@ -11,7 +11,7 @@ from tinyedge.ops.broadcasting import elementwise_call, elementwise_kernels
 from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor, TorchForm
 from tinyedge.ops.kernel_call import Kernel, KernelCall, integer_fields
 from tinyedge.ops.operands import Operands, two_operands
-from tinyedge.ops.rules import factor, output_like, scale, unsupported
+from tinyedge.ops.rules import output_like, requantisation_multiplier, scale, unsupported
 from tinyedge.tflite.fixed_point import requantise, wrap_int32
 from tinyedge.tflite.graph import Operator, Tensor
 
@@ -28,7 +28,7 @@ _SUB_KERNELS = elementwise_kernels("sub", "add")
 
 
 def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
-    multiplier, shift = factor(operator, value)
+    multiplier, shift = requantisation_multiplier(operator, value)
     if value >= 1.0 or shift > 0:
         raise unsupported(
             operator,

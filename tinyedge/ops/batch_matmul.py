@@ -10,13 +10,13 @@ from tinyedge.ops.kernel_call import Fields, Kernel, KernelCall
 from tinyedge.ops.operands import two_operands
 from tinyedge.ops.rules import (
     MAX_DEPTH_TWO_OFFSETS,
-    MAX_WIDE_SUM,
+    MAX_INT16X8_SUM,
     element,
-    factor,
+    int16x8_multiplier,
     output_like,
+    requantisation_multiplier,
     scale,
     unsupported,
-    wide_factor,
     zero_point,
 )
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 _MAX_RANK = 5
-_MAX_DEPTHS = {np.dtype(np.int8): MAX_DEPTH_TWO_OFFSETS, np.dtype(np.int16): MAX_WIDE_SUM // 2**30 - 1}
+_MAX_DEPTHS = {np.dtype(np.int8): MAX_DEPTH_TWO_OFFSETS, np.dtype(np.int16): MAX_INT16X8_SUM // 2**30 - 1}
 
 KERNELS = {
     "s8": Kernel("te_batch_matmul_s8", "te_batch_matmul_params"),
@@ -61,7 +61,9 @@ def _lower(operator: Operator) -> KernelCall:
     if depth > _MAX_DEPTHS[lhs.dtype]:
         raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {_MAX_DEPTHS[lhs.dtype]}")
     is_int8 = lhs.dtype == np.int8
-    multiplier, shift = (factor if is_int8 else wide_factor)(operator, scale(lhs) * scale(rhs) / scale(output))
+    multiplier, shift = (requantisation_multiplier if is_int8 else int16x8_multiplier)(
+        operator, scale(lhs) * scale(rhs) / scale(output)
+    )
     zero_points: Fields = {
         "lhs_zero_point": zero_point(lhs),
         "rhs_zero_point": zero_point(rhs),

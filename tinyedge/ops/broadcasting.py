@@ -7,7 +7,7 @@ import numpy as np
 from tinyedge.ops.kernel_call import Fields, Kernel, KernelCall
 from tinyedge.ops.operands import Operands
 from tinyedge.ops.overlap import in_place
-from tinyedge.ops.rules import activation_range, element, unsupported, zero_point
+from tinyedge.ops.rules import clamp_range, element, unsupported, zero_point
 from tinyedge.ops.stripes import broadcast
 from tinyedge.tflite.graph import Operator
 
@@ -84,7 +84,7 @@ def elementwise_call(
     """
     first, second = operands.tensors
     output = operator.output
-    output_min, output_max = activation_range(operator)
+    output_min, output_max = clamp_range(operator)
     zero_points: Fields = {
         "input1_zero_point": zero_point(first),
         "input2_zero_point": zero_point(second),

@@ -13,12 +13,12 @@ from tinyedge.ops.overlap import pixel_lag
 from tinyedge.ops.rules import (
     MAX_DEPTH,
     MAX_DEPTH_TWO_OFFSETS,
-    activation_range,
     bias_array,
     channel_scales,
-    factor_arrays,
+    clamp_range,
     output_like,
     quantised_activation,
+    requantisation_multipliers,
     scale,
     unsupported,
     weights_input,
@@ -65,8 +65,8 @@ def _lower(operator: Operator) -> KernelCall:
     limit = MAX_DEPTH if weights_zero_point == 0 else MAX_DEPTH_TWO_OFFSETS
     if in_c > limit:
         raise unsupported(operator, weights, f"has {in_c} inputs", f"at most {limit} inputs with these zero points")
-    multipliers, shifts = factor_arrays(operator, factors)
-    output_min, output_max = activation_range(operator)
+    multipliers, shifts = requantisation_multipliers(operator, factors)
+    output_min, output_max = clamp_range(operator)
     return KernelCall(
         kernel=KERNEL,
         fields={

@@ -2,7 +2,7 @@
 
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.rules import factor, int8_activation, int8_output, scale, unsupported, zero_point
+from tinyedge.ops.rules import int8_activation, int8_output, requantisation_multiplier, scale, unsupported, zero_point
 from tinyedge.ops.table import codes_of, table_call
 from tinyedge.tflite.fixed_point import clamp, requantise
 from tinyedge.tflite.graph import Operator
@@ -14,8 +14,8 @@ def _lower(operator: Operator) -> KernelCall:
     slope = float(operator.options.get("alpha", 0.0))
     if not slope >= 0:
         raise unsupported(operator, output, f"has the slope {slope:g}", "slopes that are not negative")
-    above = factor(operator, scale(source) / scale(output))
-    below = factor(operator, scale(source) * slope / scale(output))
+    above = requantisation_multiplier(operator, scale(source) / scale(output))
+    below = requantisation_multiplier(operator, scale(source) * slope / scale(output))
 
     def evaluate(value: int) -> int:
         difference = value - zero_point(source)

@@ -10,9 +10,9 @@ from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.rules import (
     constant_integers,
     element,
-    factor,
     output_like,
     quantised_activation,
+    requantisation_multiplier,
     scale,
     unsupported,
     zero_point,
@@ -62,7 +62,7 @@ def _lower(operator: Operator) -> KernelCall:
         )
     if output.elements * count != source.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", "the shape that is left of the input's")
-    multiplier, shift = factor(operator, scale(source) / scale(output))
+    multiplier, shift = requantisation_multiplier(operator, scale(source) / scale(output))
     # The division joins the factor: the multiplier is widened by as many bits as the count has, then divided by it.
     bits = min(count.bit_length() - 1, 31 + shift)
     multiplier, shift = (multiplier << bits) // count, shift - bits

@@ -10,7 +10,7 @@ from tinyedge.ops.broadcasting import elementwise_call, elementwise_kernels
 from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor, TorchForm
 from tinyedge.ops.kernel_call import KernelCall, integer_fields
 from tinyedge.ops.operands import two_operands
-from tinyedge.ops.rules import factor, output_like, scale
+from tinyedge.ops.rules import output_like, requantisation_multiplier, scale
 from tinyedge.tflite.fixed_point import requantise, wrap_int32
 from tinyedge.tflite.graph import Operator
 
@@ -24,7 +24,7 @@ def _lower(operator: Operator) -> KernelCall:
     operands = two_operands(operator)
     first, second = operands.tensors
     output = output_like(operator, first)
-    multiplier, shift = factor(operator, scale(first) * scale(second) / scale(output))
+    multiplier, shift = requantisation_multiplier(operator, scale(first) * scale(second) / scale(output))
     return elementwise_call(operator, _KERNELS, operands, {"multiplier": multiplier, "shift": shift})
 
 

@@ -11,7 +11,7 @@ from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import row_lag
 from tinyedge.ops.padding import windows
 from tinyedge.ops.rules import (
-    activation_range,
+    clamp_range,
     element,
     output_like,
     quantised_activation,
@@ -47,7 +47,7 @@ def _lower(operator: Operator, kernels: Mapping[str, Kernel]) -> KernelCall:
             f"has {output.shape[3]} channels from {source.shape[3]} in windows of {window[0]}x{window[1]}",
             f"as many channels as the input, windows of at most {max_window}",
         )
-    output_min, output_max = activation_range(operator)
+    output_min, output_max = clamp_range(operator)
     return KernelCall(
         kernel=kernels[element(source)],
         fields={
@@ -75,7 +75,7 @@ def _lower(operator: Operator, kernels: Mapping[str, Kernel]) -> KernelCall:
 
 
 def _constant_channel(operator: Operator, value: int) -> int:
-    return clamp(value, *activation_range(operator))
+    return clamp(value, *clamp_range(operator))
 
 
 def _shape(operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -115,7 +115,7 @@ def _integer_average(operator: Operator) -> IntegerLayer:
     from tinyedge.ops.arithmetic.integers import straight_through
 
     window, stride = _shape(operator)
-    low, high = activation_range(operator)
+    low, high = clamp_range(operator)
 
     def sums(x: torch.Tensor) -> torch.Tensor:
         x = pad_same(operator, x.permute(0, 3, 1, 2), window)
@@ -133,7 +133,7 @@ def _integer_average(operator: Operator) -> IntegerLayer:
 def _integer_max(operator: Operator) -> IntegerLayer:
     from tinyedge.ops.arithmetic.integers import without_activation
 
-    plain, (low, high) = without_activation(operator), activation_range(operator)
+    plain, (low, high) = without_activation(operator), clamp_range(operator)
     return lambda inputs: _float_max(plain, inputs[0]).clamp(low, high)
 
 

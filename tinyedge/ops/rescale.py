@@ -1,4 +1,4 @@
-"""QUANTIZE, RELU and RELU6: the same values in another quantisation, within limits."""
+"""QUANTIZE, RELU and RELU6: the same values in another quantisation, clamped."""
 
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,13 @@ from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import (
     element,
-    factor,
-    limits,
     output_like,
     quantise,
     quantised_activation,
     quantised_output,
+    requantisation_multiplier,
     scale,
+    type_range,
     unsupported,
     zero_point,
 )
@@ -38,21 +38,21 @@ _KERNELS = {
 def _lower_quantize(operator: Operator) -> KernelCall:
     """Lower QUANTIZE between int8 and int16, either way or within one of them."""
     source, output = quantised_activation(operator), quantised_output(operator)
-    return _rescale(operator, scale(source) / scale(output), *limits(output))
+    return _rescale(operator, scale(source) / scale(output), *type_range(output))
 
 
 def _lower_relu(operator: Operator) -> KernelCall:
     """Lower a RELU that stands alone."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
-    return _rescale(operator, scale(source) / scale(output), zero_point(output), limits(output)[1])
+    return _rescale(operator, scale(source) / scale(output), zero_point(output), type_range(output)[1])
 
 
 def _lower_relu6(operator: Operator) -> KernelCall:
     """Lower a RELU6 that stands alone: a clamp in the input's quantisation, whatever the output's is."""
     source = quantised_activation(operator)
     output_like(operator, source)
-    six = clamp(quantise(operator, source, 6.0), *limits(source))
+    six = clamp(quantise(operator, source, 6.0), *type_range(source))
     if source.dtype == np.int16:
         return _rescale(operator, 1.0, 0, six)
     zero = zero_point(source)
@@ -60,11 +60,11 @@ def _lower_relu6(operator: Operator) -> KernelCall:
 
 
 def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> KernelCall:
-    """Multiply by a factor and keep within limits, from int8 to int8 by a table."""
+    """Multiply by a real and clamp, from int8 to int8 by a table."""
     source, output = quantised_activation(operator), quantised_output(operator)
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
-    multiplier, shift = factor(operator, real_factor)
+    multiplier, shift = requantisation_multiplier(operator, real_factor)
     if source.dtype == output.dtype == np.int8:
         return table_call(
             operator,

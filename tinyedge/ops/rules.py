@@ -13,11 +13,11 @@ from tinyedge.tflite.graph import Operator, Tensor
 MAX_DEPTH = 65_535
 # Beyond this, the same with a zero point in both factors.
 MAX_DEPTH_TWO_OFFSETS = 33_025
-# A sum of 64 bits is multiplied by a factor of 15 bits, so it may take this many.
-MAX_WIDE_SUM = 2**47
+# An accumulator of 64 bits is multiplied by 15 bits, so it may take this many.
+MAX_INT16X8_SUM = 2**47
 
 _MAX_LEFT_SHIFT = 30
-_MAX_WIDE_LEFT_SHIFT = 7
+_MAX_INT16X8_LEFT_SHIFT = 7
 
 
 def unsupported(operator: Operator, tensor: Tensor, problem: str, supported: str) -> UnsupportedOpError:
@@ -117,7 +117,7 @@ def element(tensor: Tensor) -> str:
     return f"s{8 * tensor.dtype.itemsize}"
 
 
-def limits(tensor: Tensor) -> tuple[int, int]:
+def type_range(tensor: Tensor) -> tuple[int, int]:
     """The smallest and the largest value of the tensor's type."""
     info = np.iinfo(tensor.dtype)
     return int(info.min), int(info.max)
@@ -164,14 +164,12 @@ def constant_integers(operator: Operator, position: int, meaning: str) -> list[i
 
 def scale(tensor: Tensor) -> float:
     """The tensor's one scale: a float32 as a double."""
-    assert tensor.quantisation is not None
-    return tensor.quantisation.scale
+    return tensor.q.scale
 
 
 def zero_point(tensor: Tensor) -> int:
     """The tensor's one zero point."""
-    assert tensor.quantisation is not None
-    return tensor.quantisation.zero_point
+    return tensor.q.zero_point
 
 
 def same_quantisation(a: Tensor, b: Tensor) -> bool:
@@ -179,11 +177,11 @@ def same_quantisation(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and scale(a) == scale(b) and zero_point(a) == zero_point(b)
 
 
-def factor(operator: Operator, value: float) -> tuple[int, int]:
-    """The multiplier and shift of a factor.
+def requantisation_multiplier(operator: Operator, value: float) -> tuple[int, int]:
+    """The requantisation multiplier of 31 bits, and its shift, that a real is written as.
 
     Raises:
-        UnsupportedOpError: The factor is beyond 2^30.
+        UnsupportedOpError: The real is beyond 2^30.
     """
     multiplier, shift = quantise_multiplier(value)
     if shift > _MAX_LEFT_SHIFT:
@@ -196,39 +194,39 @@ def factor(operator: Operator, value: float) -> tuple[int, int]:
     return multiplier, shift
 
 
-def wide_factor(operator: Operator, value: float) -> tuple[int, int]:
-    """The 15-bit multiplier and the shift of a factor of 64-bit sums: multiplier * 2^(shift - 15).
+def int16x8_multiplier(operator: Operator, value: float) -> tuple[int, int]:
+    """The requantisation multiplier of accumulators of 64 bits, which has 15: multiplier * 2^(shift - 15).
 
     Raises:
-        UnsupportedOpError: The factor is 2^7 or more.
+        UnsupportedOpError: The real is 2^7 or more.
     """
     multiplier, shift = quantise_multiplier(value)
-    if shift > _MAX_WIDE_LEFT_SHIFT:
+    if shift > _MAX_INT16X8_LEFT_SHIFT:
         raise unsupported(
             operator,
             operator.outputs[0],
             f"is rescaled by {value:g}",
-            f"scales that rescale int16 sums by less than 2^{_MAX_WIDE_LEFT_SHIFT}",
+            f"scales that rescale int16 sums by less than 2^{_MAX_INT16X8_LEFT_SHIFT}",
         )
     return min((multiplier + (1 << 15)) >> 16, 2**15 - 1), shift
 
 
-def factor_arrays(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
+def requantisation_multipliers(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
     """Multipliers (int32) and shifts (int8), one of each a channel.
 
     Raises:
-        UnsupportedOpError: A factor is beyond 2^30.
+        UnsupportedOpError: A real is beyond 2^30.
     """
-    return _arrays([factor(operator, value) for value in values])
+    return _arrays([requantisation_multiplier(operator, value) for value in values])
 
 
-def wide_factor_arrays(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
-    """The same for 64-bit sums.
+def int16x8_multipliers(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:
+    """The same for accumulators of 64 bits.
 
     Raises:
-        UnsupportedOpError: A factor is 2^7 or more.
+        UnsupportedOpError: A real is 2^7 or more.
     """
-    return _arrays([wide_factor(operator, value) for value in values])
+    return _arrays([int16x8_multiplier(operator, value) for value in values])
 
 
 def _arrays(pairs: list[tuple[int, int]]) -> tuple[ConstantArray, ConstantArray]:
@@ -287,8 +285,7 @@ def channel_scales(operator: Operator, weights: Tensor, axis: int) -> list[float
     Raises:
         UnsupportedOpError: The scales run along another axis, or a zero point is not 0.
     """
-    quantisation = weights.quantisation
-    assert quantisation is not None
+    quantisation = weights.q
     if np.any(quantisation.zero_points):
         raise unsupported(operator, weights, "has weights with a zero point other than 0", "symmetric weights")
     channels = weights.shape[axis]
@@ -304,7 +301,7 @@ def channel_scales(operator: Operator, weights: Tensor, axis: int) -> list[float
     return [float(value) for value in quantisation.scales]
 
 
-def activation_range(operator: Operator) -> tuple[int, int]:
+def clamp_range(operator: Operator) -> tuple[int, int]:
     """The smallest and largest value of the output's type that the fused activation lets through.
 
     The bounds are rounded in single precision, as the reference interpreter does.
@@ -325,7 +322,7 @@ def activation_range(operator: Operator) -> tuple[int, int]:
             operator, output, f"has the fused activation {activation}", "the fused activations " + ", ".join(bounds)
         )
     low, high = bounds[activation]
-    lowest, highest = limits(output)
+    lowest, highest = type_range(output)
     quantised_low = lowest if low is None else max(lowest, quantise(operator, output, low))
     quantised_high = highest if high is None else min(highest, quantise(operator, output, high))
     return quantised_low, quantised_high

@@ -184,8 +184,7 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
 
 def _dequantise(codes: np.ndarray, tensor: Tensor) -> np.ndarray:
     """Return the real values of an activation's codes, float64."""
-    assert tensor.quantisation is not None
-    real: np.ndarray = (codes.astype(np.float64) - tensor.quantisation.zero_point) * tensor.quantisation.scale
+    real: np.ndarray = (codes.astype(np.float64) - tensor.q.zero_point) * tensor.q.scale
     return real
 
 

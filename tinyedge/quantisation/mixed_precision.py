@@ -44,7 +44,7 @@ def mix_precision(
     Args:
         graph: Float; it is not changed.
         ranges: Of each activation of it, for int8.
-        limits: Likewise for int16: the lowest and the highest value, since steps are not scarce there.
+        limits: The lowest and the highest value of each, for int16, where steps are not scarce.
         wide: The operators of it that run in 16x8.
 
     Raises:

@@ -48,7 +48,7 @@ class OperatorSensitivity:
         op: TFLite's name of the operator.
         shape: Of its output.
         int8_sqnr_db: Of the network's output with this operator alone in INT8.
-        wide_sqnr_db: Likewise in 16x8; None where its output cannot be int16 for all that read it.
+        wide_sqnr_db: The same with it in 16x8; None where its output cannot be int16 for all that read it.
         gain_db: Of the INT8 network's output if this operator's output is int16.
         macs: Multiply-accumulates that run in 16x8 then: of this operator and of those that read its output.
         extra_activation_bytes: That the int16 tensors take more, all together.
@@ -108,7 +108,7 @@ def measure_sensitivity(
     Args:
         network: Float.
         ranges: Of each activation, for int8.
-        limits: Likewise for int16, as for `mix_precision`.
+        limits: The lowest and the highest value of each, for int16.
         images: (n, H, W, 3) float32, normalised.
         names: Of the graph's operators; none are known if it is empty.
     """

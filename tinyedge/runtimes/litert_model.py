@@ -68,7 +68,8 @@ def _in_float(operator: Operator) -> list[Operator]:
     parts: list[Operator] = []
     reals: dict[Tensor, Tensor] = {}
     for tensor in (*operator.inputs, operator.output):
-        assert tensor is not None
+        if tensor is None:
+            continue
         reals[tensor] = dataclasses.replace(tensor, dtype=_FLOAT, quantisation=None, data=None)
         if tensor is not operator.output:
             parts.append(Operator("DEQUANTIZE", (tensor,), (reals[tensor],), version=_VERSION))

@@ -70,7 +70,7 @@ class OnnxRuntime:
         batch = as_model_inputs(inputs, self._input.shape)
         outputs = np.empty((len(batch), *self._output.shape[1:]), dtype=np.int8)
         for index, image in enumerate(batch):
-            real = _dequantise(image[np.newaxis], _quantisation(self._input))
+            real = _dequantise(image[np.newaxis], self._input.q)
             if self._channels_first:
                 real = np.ascontiguousarray(real.transpose(0, 3, 1, 2))  # (1, C, H, W)
             (result,) = self._session.run(None, {self._input_name: real})[:1]
@@ -81,13 +81,8 @@ class OnnxRuntime:
                     f"the ONNX model gives {list(result.shape)}, the INT8 model {list(self._output.shape)}: "
                     "give the ONNX model from which the INT8 model was made"
                 )
-            outputs[index] = _quantise(result, _quantisation(self._output)).reshape(self._output.shape[1:])
+            outputs[index] = _quantise(result, self._output.q).reshape(self._output.shape[1:])
         return outputs
-
-
-def _quantisation(tensor: Tensor) -> Quantisation:
-    assert tensor.quantisation is not None  # The reader gives every int8 tensor one.
-    return tensor.quantisation
 
 
 def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -35,8 +35,7 @@ def _with_padding_apart(operator: Operator) -> list[Operator]:
         return [operator]
     top, bottom, left, right = operator.options["explicit_padding"]
     options = {key: value for key, value in operator.options.items() if key != "explicit_padding"}
-    source = operator.inputs[0]
-    assert source is not None
+    source = operator.input(0)
     batch, height, width, channels = source.shape
     amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
     padded = dataclasses.replace(

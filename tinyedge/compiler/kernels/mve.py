@@ -18,7 +18,7 @@ from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fields import integers, numbers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
@@ -156,8 +156,8 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
 
 def _mean(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    (outer, batches, channels), kept = _tuple(fields, "kept_dims"), _tuple(fields, "kept_strides")
-    (*inner, count), (*_, step) = _tuple(fields, "reduced_dims"), _tuple(fields, "reduced_strides")
+    (outer, batches, channels), kept = numbers(fields, "kept_dims"), numbers(fields, "kept_strides")
+    (*inner, count), (*_, step) = numbers(fields, "reduced_dims"), numbers(fields, "reduced_strides")
     image = count * channels
     dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
     input_zero_point, *requantisation = integers(fields, "input_zero_point", "multiplier", "shift", "output_zero_point")
@@ -248,12 +248,6 @@ def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
 
 def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
-
-
-def _tuple(fields: Fields, name: str) -> tuple[int, ...]:
-    found = fields[name]
-    assert isinstance(found, tuple)
-    return found
 
 
 _CONV2D = Kernel("te_conv2d_s8_mve", "te_conv2d_mve_params", "mve", stripes=windowed)

@@ -53,7 +53,7 @@ class _Choice:
     Attributes:
         begin: The first call.
         end: The call after the last one.
-        step: It.
+        step: What runs them: a call, or a cascade of several.
         bytes: What has to be in memory while it runs, at least.
         instructions: How many it takes more than its calls by themselves, by an estimate.
     """

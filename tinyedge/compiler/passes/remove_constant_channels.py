@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.errors import UnsupportedOpError
+from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.descriptor import WeightsLayout
-from tinyedge.ops.rules import activation_range
+from tinyedge.ops.rules import clamp_range
 from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, quantise_multiplier, requantise, wrap_int32
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -97,7 +97,7 @@ def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, in
         beyond = max(abs(value) for value in sums) << max(shift, 0)
         if shift > 30 or (beyond >= _MAX_SUM and (len(sums) > 1 or not INT32_MIN <= low[channel] <= INT32_MAX)):
             continue
-        least, most = activation_range(operator)
+        least, most = clamp_range(operator)
         outputs = {wrap_int32(requantise(value, multiplier, shift) + output.zero_point) for value in sums}
         limited = {min(max(value, least), most) for value in outputs}
         if len(limited) == 1:
@@ -230,7 +230,7 @@ def _is_activation(tensor: Tensor | None) -> bool:
 
 def _limits_are_known(operator: Operator) -> bool:
     try:
-        activation_range(operator)
+        clamp_range(operator)
     except UnsupportedOpError:
         return False
     return True
@@ -250,7 +250,8 @@ def _pads(operator: Operator) -> bool:
 
 def _layout(operator: Operator) -> WeightsLayout:
     layout = descriptor_of(operator).weights
-    assert layout is not None  # Of these operators alone the pass asks.
+    if layout is None:
+        raise ModelError(f"operator {operator.index} ({operator.op}) has no weights")
     return layout
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinyedge.errors import ModelError
 from tinyedge.ops.descriptor import FloatFunction, IntegerLayer
+from tinyedge.ops.fields import integers
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Operator, Tensor
@@ -104,10 +104,7 @@ def scales(tensor: Tensor) -> torch.Tensor:
 
 def integer(call: KernelCall, field: str) -> int:
     """A member of a kernel's parameters that is one integer."""
-    value = call.fields[field]
-    if not isinstance(value, int):
-        raise ModelError(f"'{field}' of {call.function} is no integer")
-    return value
+    return integers(call.fields, field)[0]
 
 
 def constants(call: KernelCall, field: str) -> torch.Tensor:

@@ -310,7 +310,9 @@ def catalogue() -> str:
         "",
         "A folder a model: its card, encoder and probe in half precision (a run, which `tinyedge probe` and "
         "`tinyedge export` take),",
-        "the INT8 file, the export's manifest and parity report, and every figure in `metrics.json`.",
+        "the INT8 file, the export's manifest and parity report, and every figure in `metrics.json`. Every command "
+        "takes one by its",
+        "name, and so do `tinyedge.load` and `tinyedge.predict`: `tinyedge predict tinynext_t_cifar10 picture.jpg`.",
         "`python benchmarks/publish_model.py RUN --name NAME --data FOLDER` writes one, and this table.",
         "",
         f"Flash, RAM and instructions are of `tinyedge bench models/NAME/{EXPORTED[0]} --target emulator "

@@ -20,8 +20,10 @@ def predict(
     json: bool = typer.Option(False, "--json", help="Print the predictions as JSON."),
 ) -> None:
     """Name the classes of images, as the model on the board sees them."""
+    import shlex
+
     from tinyedge.api.predict import predict as predict_classes
-    from tinyedge.cli.output import print_json, report_console
+    from tinyedge.cli.output import print_json, print_next, report_console
     from tinyedge.cli.tables.predict import print_predictions
 
     console = report_console(json)
@@ -33,3 +35,11 @@ def predict(
         print_json(report.to_json())
     else:
         print_predictions(report, console)
+    name = shlex.quote(model)
+    first = shlex.join(map(str, images[:1]))
+    following = {
+        "host": f"tinyedge predict {name} {first} --target emulator",
+        "emulator": f"tinyedge flash {name} --board {shlex.quote(board or report.board or '')}",
+        "board": f"tinyedge bench {name} --target board",
+    }
+    print_next(console, following[report.target])

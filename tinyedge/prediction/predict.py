@@ -4,12 +4,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyedge.boards.board import Board, load_board
+from tinyedge.compiler.kernels import PORTABLE
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.board_line import BoardLine
@@ -22,7 +24,7 @@ from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.firmware.image import ImageOptions
 from tinyedge.manifest.manifest import ExportManifest
 from tinyedge.manifest.model_path import resolve_model
-from tinyedge.prediction.inputs import manifest_of, preprocessing_of
+from tinyedge.prediction.inputs import Preprocessing, manifest_of, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.model import Model
@@ -33,8 +35,6 @@ DEFAULT_BOARD = "stm32f405"
 
 _BAUD = 115200
 _CHUNK = 256  # Images that are held at a time.
-
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -134,34 +134,25 @@ def predict_images(
     manifest = manifest_of(model.path)
     names = _class_names(model.path, graph, manifest)
     preprocessing = preprocessing_of(graph, manifest)
-    program = compile_graph(
-        graph.copy(), CompileOptions(described.instruction_set if target == "emulator" else "portable")
-    )
-    subject = _Subject(model, program, runtime, described, port)
-    predictions: list[Prediction] = []
     skipped: list[Skipped] = []
-    with _OPEN[target](subject, announce) as (run, runtime_name, board_name):
-        for start in range(0, len(files), _CHUNK):
-            kept, inputs = [], []
-            for file in files[start : start + _CHUNK]:
-                try:
-                    inputs.append(preprocessing.read(file))
-                    kept.append(file)
-                except Exception as error:  # Pillow raises almost anything on a broken file.
-                    skipped.append(Skipped(str(file), " ".join(f"{type(error).__name__}: {error}".split())))
-            if inputs:
-                probabilities = _probabilities(run(np.stack(inputs)), graph)
-                for file, row in zip(kept, probabilities, strict=True):
-                    best = np.argsort(-row, kind="stable")[:top]
-                    classes = tuple(ClassProbability(names[index], float(row[index])) for index in best)
-                    predictions.append(Prediction(str(file), classes))
-    if not predictions:
+    batches = _read(files, preprocessing, skipped)
+    first = next(batches, None)
+    if first is None:  # Before anything is built.
         raise DataError(f"no image can be read: {skipped[0].file} ({skipped[0].reason}); give other files")
+    instruction_set = described.instruction_set if target == "emulator" else PORTABLE
+    program = compile_graph(graph.copy(), CompileOptions(instruction_set))
+    predictions: list[Prediction] = []
+    with _OPEN[target](_Subject(model, program, runtime, described, port), announce) as place:
+        for kept, inputs in chain([first], batches):
+            for file, row in zip(kept, _probabilities(place.run(inputs), graph), strict=True):
+                best = np.argsort(-row, kind="stable")[:top]
+                classes = tuple(ClassProbability(names[index], float(row[index])) for index in best)
+                predictions.append(Prediction(str(file), classes))
     return PredictReport(
         model=str(model.path),
         target=target,
-        runtime=runtime_name,
-        board=board_name,
+        runtime=place.runtime,
+        board=place.board,
         assumption=preprocessing.assumption,
         predictions=tuple(predictions),
         skipped=tuple(skipped),
@@ -179,16 +170,41 @@ class _Subject:
     port: str
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A model that is ready to run: (n, ...) int8 inputs to outputs, the name of its runtime, and on which board."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    runtime: str
+    board: str | None
+
+
+def _read(
+    files: Sequence[Path], preprocessing: Preprocessing, skipped: list[Skipped]
+) -> Iterator[tuple[list[Path], np.ndarray]]:
+    """Yield some files and their inputs at a time; what cannot be read is put into `skipped`."""
+    for start in range(0, len(files), _CHUNK):
+        kept, inputs = [], []
+        for file in files[start : start + _CHUNK]:
+            try:
+                inputs.append(preprocessing.read(file))
+                kept.append(file)
+            except Exception as error:  # Pillow raises almost anything on a broken file.
+                skipped.append(Skipped(str(file), " ".join(f"{type(error).__name__}: {error}".split())))
+        if inputs:
+            yield kept, np.stack(inputs)
+
+
 @contextmanager
-def _on_host(subject: _Subject, announce: Callable[[str], None]) -> Iterator[tuple[Run, str, str | None]]:
+def _on_host(subject: _Subject, announce: Callable[[str], None]) -> Iterator[_Place]:
     name = subject.runtime or "aot"
     onnx = subject.model.path.with_name("model.onnx")
     runtime = open_runtime(name, subject.model, subject.program, onnx if onnx.is_file() else None)
-    yield runtime.run, name, None
+    yield _Place(runtime.run, name, None)
 
 
 @contextmanager
-def _on_emulator(subject: _Subject, announce: Callable[[str], None]) -> Iterator[tuple[Run, str, str | None]]:
+def _on_emulator(subject: _Subject, announce: Callable[[str], None]) -> Iterator[_Place]:
     name = subject.runtime or "aot"
     if name not in FIRMWARE_RUNTIMES:
         raise ConfigError(f"a board does not run {name}: choose --runtime {' or '.join(FIRMWARE_RUNTIMES)}")
@@ -202,16 +218,16 @@ def _on_emulator(subject: _Subject, announce: Callable[[str], None]) -> Iterator
         with Emulator(image.elf, subject.board) as emulator:
             emulator.client.check_model(subject.program.graph.sha256)
             announce("")
-            yield _on_device(emulator.run), name, subject.board.name
+            yield _Place(_on_device(emulator.run), name, subject.board.name)
 
 
 @contextmanager
-def _on_board(subject: _Subject, announce: Callable[[str], None]) -> Iterator[tuple[Run, str, str | None]]:
+def _on_board(subject: _Subject, announce: Callable[[str], None]) -> Iterator[_Place]:
     with BoardLine(resolve_port(subject.port), _BAUD, announce) as line:
         line.run(lambda client: client.check_model(subject.program.graph.sha256))
         if subject.runtime not in (None, line.info.runtime):
             raise ConfigError(f"the board runs the {line.info.runtime} runtime; leave --runtime out")
-        yield _on_device(_through(line)), line.info.runtime, line.info.board
+        yield _Place(_on_device(_through(line)), line.info.runtime, line.info.board)
 
 
 _OPEN = {"host": _on_host, "emulator": _on_emulator, "board": _on_board}
@@ -227,7 +243,7 @@ def _through(line: BoardLine) -> Callable[[bytes], bytes]:
     return infer
 
 
-def _on_device(infer: Callable[[bytes], bytes]) -> Run:
+def _on_device(infer: Callable[[bytes], bytes]) -> Callable[[np.ndarray], np.ndarray]:
     return lambda inputs: np.stack([np.frombuffer(infer(value.tobytes()), np.int8) for value in inputs])
 
 

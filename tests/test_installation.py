@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from tinyedge.cli.app import app
 from tinyedge.errors import ToolMissing
-from tinyedge.installation import EXTRAS, explain_import_error, install_command, module_of, require
+from tinyedge.installation import EXTRAS, install_command, missing_packages_told, module_of, require
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
@@ -44,9 +44,10 @@ def test_a_package_that_cannot_be_imported_is_named_with_a_command(distribution)
     assert re.fullmatch(rf"error: the Python package {distribution} is not installed: run `.*\[\w+\]'`", line)
 
 
-def test_a_module_that_is_no_package_of_ours_is_a_defect():
-    assert explain_import_error(ModuleNotFoundError(name="torch.no_such_part")) is None
-    assert explain_import_error(ModuleNotFoundError(name="tinyedge.no_such_part")) is None
+@pytest.mark.parametrize("name", ["torch.no_such_part", "tinyedge.no_such_part", "no_such_module"])
+def test_a_module_that_is_no_package_of_ours_is_a_defect(name):
+    with pytest.raises(ModuleNotFoundError, match="of this test"), missing_packages_told():
+        raise ModuleNotFoundError("of this test", name=name)
 
 
 def test_export_says_which_python_it_needs(monkeypatch):
@@ -152,6 +153,14 @@ def test_a_bare_installation_does_the_work_or_says_what_to_install(bare, command
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert re.match(rf"error: .*({said})", line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["train('run', data='digits')", "load('tinynext_t_cifar10')"])
+def test_a_function_says_it_as_a_command_does(bare, call):
+    done = bare.run(f'python -c "import tinyedge; tinyedge.{call}"')
+    assert done.returncode == 1
+    assert re.fullmatch(r"tinyedge.errors.ToolMissing: .*\[train\] @ file://.*`", done.stderr.splitlines()[-1])
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -76,17 +78,22 @@ def package_missing(distribution: str) -> ToolMissing:
     return ToolMissing(f"the Python package {distribution} is not installed: run `{install_command(*extras)}`")
 
 
-def explain_import_error(error: ModuleNotFoundError) -> ToolMissing | None:
-    """Return what to tell a user of a failed import; None where the module is no package of an extra.
+@contextmanager
+def missing_packages_told() -> Iterator[None]:
+    """Turn a failed import of a package of an extra into a sentence; a context, and a decorator of functions.
 
-    Args:
-        error: Of importing a package's top module. A module missing inside an installed package is a defect.
+    Whatever else cannot be imported is a defect, a module missing inside an installed package too.
+
+    Raises:
+        ToolMissing: A package of an extra is not installed.
     """
-    for names in EXTRAS.values():
-        for distribution in names:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        for distribution in chain.from_iterable(EXTRAS.values()):
             if error.name == module_of(distribution):
-                return package_missing(distribution)
-    return None
+                raise package_missing(distribution) from error
+        raise
 
 
 def install_command(*extras: str) -> str:

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.benchmark.record import BenchReport
 
 
+@missing_packages_told()
 def bench(
     model: Path | str,
     *,

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
+from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.firmware.image import FirmwareImage
 
 
+@missing_packages_told()
 def build(
     model: Path | str,
     *,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.encoders.registry import check_encoder as check_encoder_options
+from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def check(
 ) -> "EncoderReport": ...
 
 
+@missing_packages_told()
 def check(
     model: Path | str | None = None,
     *,

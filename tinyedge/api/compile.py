@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
+from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
 if TYPE_CHECKING:
     from tinyedge.compiler.compile import CompileReport
 
 
+@missing_packages_told()
 def compile(
     model: Path | str,
     out: Path | str,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.exporter.options import ExportOptions, check_exportable
-from tinyedge.installation import require
+from tinyedge.installation import missing_packages_told, require
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.training.run import Run, claim_run
 
@@ -17,6 +17,7 @@ def _silent(_: str) -> None:
     """Announce to nobody."""
 
 
+@missing_packages_told()
 def export(
     run: Run | Path | str,
     *,

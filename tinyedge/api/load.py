@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.installation import missing_packages_told
+
 if TYPE_CHECKING:
     from tinyedge.evaluation.trained_model import TrainedModel
 
 
+@missing_packages_told()
 def load(source: Path | str) -> "TrainedModel":
     """Load a trained encoder, with the classifier of its last probe, as one PyTorch module on the CPU.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import list_images
 
@@ -15,6 +16,7 @@ def _silent(_: str) -> None:
     """Announce to nobody."""
 
 
+@missing_packages_told()
 def predict(
     model: Path | str,
     images: Path | str | Sequence[Path | str],

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
+from tinyedge.installation import missing_packages_told
 from tinyedge.training.run import Run, claim_run
 
 if TYPE_CHECKING:
     from tinyedge.evaluation.probe import ProbeResult
 
 
+@missing_packages_told()
 def probe(
     run: Run | Path | str,
     *,

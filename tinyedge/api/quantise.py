@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tinyedge.errors import ConfigError, ModelError
 from tinyedge.exporter.options import EXPORT_FOLDER
+from tinyedge.installation import missing_packages_told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _FLOAT_FILE = "model_float.tflite"
 
 
+@missing_packages_told()
 def quantise(
     model: Path | str,
     images: "np.ndarray | Path | str | None" = None,

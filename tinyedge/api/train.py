@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from tinyedge.installation import missing_packages_told
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
 from tinyedge.training.launch import find_place
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+@missing_packages_told()
 def train(
     out: Path | str,
     config: TrainConfig | Path | str | None = None,

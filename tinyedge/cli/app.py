@@ -2,12 +2,12 @@
 
 import importlib
 import sys
-from typing import NoReturn
 
 import typer
 
 from tinyedge.cli.plugin_option import with_plugins
 from tinyedge.errors import TinyEdgeError
+from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
 
 app = typer.Typer(
@@ -64,18 +64,8 @@ def main() -> None:
     So does a missing package of an extra. Whatever else could not be imported is a defect, and stays a traceback.
     """
     try:
-        app()
+        with missing_packages_told():
+            app()
     except TinyEdgeError as error:
-        _leave(error)
-    except ModuleNotFoundError as error:
-        from tinyedge.installation import explain_import_error
-
-        missing = explain_import_error(error)
-        if missing is None:
-            raise
-        _leave(missing)
-
-
-def _leave(error: TinyEdgeError) -> NoReturn:
-    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-    sys.exit(error.exit_code)
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(error.exit_code)

@@ -60,13 +60,13 @@ def preprocessing_of(graph: Graph, manifest: ExportManifest | None) -> Preproces
     Raises:
         ModelError: It does not take images.
     """
-    shape, quantisation = graph.inputs[0].shape, graph.inputs[0].quantisation
+    shape = graph.inputs[0].shape
     if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
         raise ModelError(f"{graph.name} takes {list(shape)}, not an image of [1, H, W, 3] or [1, H, W, 1]")
     _, height, width, channels = shape
     if manifest is not None:
         return Preprocessing(height, width, input_table(manifest), None)
-    assert quantisation is not None  # The reader gives every int8 tensor one.
+    quantisation = graph.inputs[0].q
     low, high = (quantisation.scale * (end - quantisation.zero_point) for end in (-128, 127))
     table = np.tile(np.arange(-128, 128, dtype=np.int8), (channels, 1))
     assumption = (

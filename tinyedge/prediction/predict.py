@@ -261,8 +261,7 @@ def _class_names(model: Path, graph: Graph, manifest: ExportManifest | None) -> 
 
 def _probabilities(outputs: np.ndarray, graph: Graph) -> np.ndarray:
     """Return (n, C) float64 of int8 outputs: softmax of logits, or what the model's own softmax says."""
-    quantisation = graph.outputs[0].quantisation
-    assert quantisation is not None  # The reader gives every int8 tensor one.
+    quantisation = graph.outputs[0].q
     real = (outputs.reshape(len(outputs), -1).astype(np.float64) - quantisation.zero_point) * quantisation.scale
     if graph.operators[-1].op == "SOFTMAX":
         probabilities: np.ndarray = real

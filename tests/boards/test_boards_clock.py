@@ -129,10 +129,9 @@ int main(void) {
 def test_c_makes_the_same_of_the_numbers(tmp_path, name):
     board = load_board(name)
     (tmp_path / "clocks.c").write_text(PROGRAM)
-    numbers = {"TE_CLOCK_HZ": board.clock_hz, "TE_UART_BAUD": board.baud, **board.clock.definitions()}
     subprocess.run(
         ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{firmware_root() / 'boards'}"]
-        + [f"-D{key}={value}u" for key, value in numbers.items()]
+        + [f"-D{name}={value}" for name, value in board.definitions().items()]
         + [str(tmp_path / "clocks.c"), "-o", str(tmp_path / "clocks")],
         check=True,
     )

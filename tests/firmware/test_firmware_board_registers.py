@@ -183,9 +183,7 @@ def start(tmp_path):
             "SERIAL_STATUS": f"{part.serial + part.status}u",
             "SERIAL_SEND": f"{part.serial + part.send}u",
             "SERIAL_RECEIVE": f"{part.serial + part.receive}u",
-            "TE_CLOCK_HZ": f"{board.clock_hz}u",
-            "TE_UART_BAUD": f"{board.baud}u",
-            **{key: f"{value}u" for key, value in board.clock.definitions().items()},
+            **board.definitions(),
         }
         program = tmp_path / "board"
         command = ["gcc", "-std=gnu99", "-O1", "-Wno-int-to-pointer-cast", "-Wno-builtin-macro-redefined"]

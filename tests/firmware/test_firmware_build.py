@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,11 +14,13 @@ from tinyedge.c_sources import firmware_root
 from tinyedge.cli.build import build
 from tinyedge.errors import BudgetExceeded, ConfigError, TargetError, TinyEdgeError, ToolMissing
 from tinyedge.firmware.build import build_firmware
-from tinyedge.firmware.cmake_build import build_image
+from tinyedge.firmware.cmake_build import build_image, configure_image
 from tinyedge.firmware.image import ImageOptions
 from tinyedge.toolchain import find_build_tools
 
 COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
+# Macros that are the build's or the model's, not the board's.
+OF_THE_IMAGE = {"TE_VERSION", "TE_MLPERF_ID", "TE_ENROLL_CLASSES"}
 
 try:
     find_build_tools()
@@ -109,6 +112,23 @@ def test_cmake_alone_builds_without_a_warning(tmp_path, name):
     subprocess.run(configure, cwd=tmp_path, check=True)
     subprocess.run(["cmake", "--build", "build"], cwd=tmp_path, check=True)
     assert all((tmp_path / "build" / f"tinyedge.{end}").stat().st_size for end in ("elf", "bin", "hex", "map"))
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_cmake_defines_what_the_description_says(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("CMAKE_EXPORT_COMPILE_COMMANDS", "ON")
+    board = load_board(name)
+    configure_image(COUNTDOWN, board, tmp_path, ImageOptions(classes=3 if board.store is not None else 0))
+    commands = json.loads((tmp_path / "compile_commands.json").read_text())
+    command = next(one["command"] for one in commands if one["file"].endswith("app/main.c"))
+    macros = dict(word[2:].split("=", 1) for word in shlex.split(command) if word.startswith("-D") and "=" in word)
+    own = {key: value for key, value in macros.items() if key not in OF_THE_IMAGE and "TE_MODEL" not in key}
+
+    def values(definitions):
+        """Of numbers, which the description may write as hexadecimal ones."""
+        return {key: text if text.startswith('"') else int(text.rstrip("u"), 0) for key, text in definitions.items()}
+
+    assert values(own) == values(board.definitions())
 
 
 def test_cmake_alone_names_a_board_that_it_lacks(tmp_path):

@@ -62,29 +62,11 @@ def flags(board: Board, model: Path) -> list[str]:
     root = firmware_root()
     return [
         *(f"-I{folder}" for folder in (model, *(root / name for name in ("app", "boards", "kernels", "runtime")))),
-        *(f'-D{name}="{value}"' for name, value in _texts(board).items()),
-        *(f"-D{name}={value}u" for name, value in _numbers(board).items()),
+        *(f"-D{name}={value}" for name, value in board.definitions().items()),
+        *('-DTE_VERSION="0"', '-DTE_MLPERF_ID=""', "-DTE_ENROLL_CLASSES=10u"),
         *model_flags(MODEL),
         "-DTE_PROFILE",
     ]
-
-
-def _texts(board: Board) -> dict[str, str]:
-    return {"TE_BOARD_NAME": board.name, "TE_BOARD_CPU": board.cpu, "TE_VERSION": "0", "TE_MLPERF_ID": ""}
-
-
-def _numbers(board: Board) -> dict[str, int]:
-    numbers = {"TE_UART_BAUD": board.baud, "TE_CLOCK_HZ": board.clock_hz, "TE_ENROLL_CLASSES": 10}
-    if board.clock is not None:
-        clock = {key: value for key, value in vars(board.clock).items() if isinstance(value, int)}
-        clock["usart_bus_divider"] = clock[f"{board.clock.usart_bus}_divider"]
-        numbers |= {f"TE_CLOCK_{key.upper()}": value for key, value in clock.items()}
-    if board.cmsdk_uart is not None:
-        numbers |= {f"TE_CMSDK_UART_{key.upper()}": value for key, value in vars(board.cmsdk_uart).items()}
-    if board.store is not None:
-        store = {key: value for key, value in vars(board.store).items() if isinstance(value, int)}
-        numbers |= {f"TE_STORE_{key.upper()}": value for key, value in store.items()}
-    return numbers
 
 
 def board_of(source: Path) -> Board:

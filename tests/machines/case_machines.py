@@ -121,17 +121,7 @@ class EmulatedMachine:
         """See `Machine.compile`."""
         board = self.board
         root = firmware_root()
-        constants = [
-            f'-DTE_BOARD_NAME="{board.name}"',
-            f'-DTE_BOARD_CPU="{board.cpu}"',
-            f"-DTE_UART_BAUD={board.baud}u",
-            f"-DTE_CLOCK_HZ={board.clock_hz}u",
-            *(
-                f"-DTE_CMSDK_UART_{key.upper()}={value}u"
-                for key, value in (vars(board.cmsdk_uart) if board.cmsdk_uart else {}).items()
-            ),
-            *(f"-D{key}={value}u" for key, value in (board.clock.definitions() if board.clock else {}).items()),
-        ]
+        constants = [f"-D{name}={value}" for name, value in board.definitions().items()]
         sections = ["-ffunction-sections", "-fdata-sections", "-g"]
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
         command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]

@@ -163,6 +163,26 @@ class Board:
         """The most RAM for variables, the arena and the stack."""
         return self.sram.bytes
 
+    def definitions(self) -> dict[str, str]:
+        """The macros of its C files, as firmware/CMakeLists.txt defines them for an image that learns.
+
+        Returns:
+            C's spelling of each value by the macro's name: "168000000u".
+        """
+        numbers = {"TE_UART_BAUD": self.baud, "TE_CLOCK_HZ": self.clock_hz}
+        if self.clock is not None:
+            numbers |= self.clock.definitions()
+        if self.cmsdk_uart is not None:
+            numbers |= {f"TE_CMSDK_UART_{key.upper()}": value for key, value in vars(self.cmsdk_uart).items()}
+        if self.store is not None:
+            places = ("origin", "slot_bytes", "program_bytes")
+            numbers |= {f"TE_STORE_{key.upper()}": getattr(self.store, key) for key in places}
+        texts = {"TE_BOARD_NAME": self.name, "TE_BOARD_CPU": self.cpu}
+        return {
+            **{name: f'"{text}"' for name, text in texts.items()},
+            **{name: f"{number}u" for name, number in numbers.items()},
+        }
+
 
 def board_names() -> list[str]:
     """Every board that tinyedge brings, sorted."""

@@ -134,8 +134,8 @@ def test_mistakes_leave_nothing_behind(small_config, tmp_path, change, error, me
 
 def test_a_batch_that_does_not_divide_over_the_devices(small_config):
     with pytest.raises(ConfigError, match=r"batch_size 33 .* multiple of 2"):
-        _check_batch_size(replace(small_config, batch_size=33), devices=2)
-    _check_batch_size(replace(small_config, batch_size=34), devices=2)
+        _check_batch_size(33, devices=2)
+    _check_batch_size(34, devices=2)
 
 
 def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tmp_path, small_config):

@@ -162,6 +162,16 @@ class TrainConfig:
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What a `TrainConfig` may leave open and a run has to have; see there."""
+
+    augment: str
+    batch_size: int
+    lr_per_256: float
+    warmup_epochs: float
+
+
 class TrainOptions(TypedDict, total=False):
     """The fields of `TrainConfig`, where they are keyword arguments; see there."""
 

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,14 +21,14 @@ from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, synchronised_batch_norm
 from tinyedge.training.batches import step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tinyedge.training.config import TrainConfig
+from tinyedge.training.config import Choices, TrainConfig
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import Rank
 from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
-from tinyedge.training.source import BatchSource
+from tinyedge.training.source import BatchSource, SourceBatch
 from tinyedge.training.views import ViewMaker
 
 # How often the device is asked for its numbers: waiting for it on each step would idle a GPU.
@@ -40,6 +42,7 @@ def optimise(
     dataset: ImageDataset,
     source: BatchSource,
     config: TrainConfig,
+    choices: Choices,
     out: Path,
     console: Console,
 ) -> None:
@@ -50,7 +53,8 @@ def optimise(
         method: What to train; ends on the first device of this rank.
         dataset: Gives the normalisation; its test split is not looked at.
         source: What the method trains on.
-        config: Resolved: no choice is open.
+        config: Of the run.
+        choices: What it may leave open.
         out: Run directory, which receives checkpoints, log and plots.
         console: Where progress is shown.
 
@@ -59,121 +63,186 @@ def optimise(
         TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
-    assert config.batch_size is not None
-    assert config.lr_per_256 is not None
-    assert config.warmup_epochs is not None
-    assert config.augment is not None
-    world_size, first_rank = rank.world_size, rank.is_first
-    peak_lr = config.lr_per_256 * config.batch_size / 256
-    method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wrapped = rank.place(method)
-    optimizer = create_optimizer(method, config.weight_decay, config.betas)
-    # Of the whole method: its branches share weights with its encoder, and have others.
-    average = WeightAverage(method, config.ema_decay) if config.ema_decay else None
-    make_views = ViewMaker(method.views, config.augment, dataset, method.encoder.input_size)
-    generator = torch.Generator(rank.device)
+    _Training(rank, method, dataset, source, config, choices, out).run(console)
 
-    steps_per_epoch = source.steps_per_epoch
-    total_steps = steps_per_epoch * config.epochs
-    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
-    log_every = min(config.log_every_steps, max(total_steps // _LEAST_LOG_LINES, 1))
 
-    start = _restore(out / CHECKPOINT_FILE, method, optimizer, average)
-    window = {key: value.to(rank.device) for key, value in start.window.items()}
-    window_steps = start.window_steps
-    failures = RankFailures(rank)
-    log: MetricsLog | None = None
-    with failures.raised_on_all_ranks():
-        log = MetricsLog(out, start.step) if first_rank else None
-    began_s = saved_s = time.monotonic()
-    batches = source.batches(start.step)
-    with failures.raised_on_all_ranks():
-        chosen = next(batches)
+class _Training:
+    """A method between its checkpoint and its last step."""
 
-    with failures.raised_on_all_ranks():
-        method.prepare(source.sample, dataset.mean, dataset.std)
-    method.train()
-    with (
-        synchronised_batch_norm(method),
-        TrainingProgress(total_steps, start.step, config.batch_size, first_rank, console) as progress,
-    ):
-        for step in range(start.step, total_steps):
-            generator.manual_seed(step_seed(config.seed, step))
-            done_share = step / total_steps
-            views = make_views(chosen.images, generator, method.view_strength(done_share))
-            batch = Batch(views, chosen.indices, chosen.labels)
+    def __init__(
+        self,
+        rank: Rank,
+        method: PretrainingMethod,
+        dataset: ImageDataset,
+        source: BatchSource,
+        config: TrainConfig,
+        choices: Choices,
+        out: Path,
+    ) -> None:
+        self._rank, self._dataset, self._source, self._config, self._out = rank, dataset, source, config, out
+        self._batch_size = choices.batch_size
+        self._method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._wrapped = rank.place(self._method)
+        self._optimizer = create_optimizer(self._method, config.weight_decay, config.betas)
+        # Of the whole method: its branches share weights with its encoder, and have others.
+        self._average = WeightAverage(self._method, config.ema_decay) if config.ema_decay else None
+        self._make_views = ViewMaker(method.views, choices.augment, dataset, method.encoder.input_size)
+        self._generator = torch.Generator(rank.device)
+        self._peak_lr = choices.lr_per_256 * choices.batch_size / 256
+        self._total_steps = source.steps_per_epoch * config.epochs
+        self._warmup_steps = round(choices.warmup_epochs * source.steps_per_epoch)
+        self._log_every = min(config.log_every_steps, max(self._total_steps // _LEAST_LOG_LINES, 1))
 
-            lr = learning_rate(step, total_steps, warmup_steps, peak=peak_lr, final=peak_lr * config.min_lr_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            with rank.autocast():
-                result = wrapped(batch, generator, done_share)
-            optimizer.zero_grad(set_to_none=True)
-            result.loss.float().backward()
-            norm = clip_grad_norm_(method.parameters(), config.grad_clip)
-            optimizer.step()
-            if average is not None:
-                average.update(step)
-            metrics = {key: value.float() for key, value in result.metrics.items()}
-            metrics["gradient_norm"] = norm.detach()
-            if world_size > 1:
-                metrics = _mean_metrics(metrics)
-            method.after_step(metrics)
+        start = _restore(out / CHECKPOINT_FILE, self._method, self._optimizer, self._average)
+        self._first_step = start.step
+        self._elapsed_before_s = start.elapsed_s
+        self._window = _Window({key: value.to(rank.device) for key, value in start.window.items()}, start.window_steps)
+        self._failures = RankFailures(rank)
+        self._log: MetricsLog | None = None
+        with self._failures.raised_on_all_ranks():
+            self._log = MetricsLog(out, start.step) if rank.is_first else None
+        self._began_s = self._saved_s = time.monotonic()
 
-            done, last = step + 1, step + 1 == total_steps
-            window = {key: window[key] + value if window else value for key, value in metrics.items()}
-            window_steps += 1
-            every = config.checkpoint_every_steps
-            due = last or (every > 0 and done % every == 0)
-            if due or done % _LOOK_EVERY_STEPS == 0:
-                _check_finite(window, done)
-                progress.update(done, float(window["loss"]) / window_steps)
-            if done % log_every == 0 or last:
-                _check_finite(window, done)
-                features = _clean_features(rank, method, normalise(chosen.images, dataset.mean, dataset.std))
-                _check_finite({"features": features.sum()}, done)  # the last update may have broken what the loss held
-                feature_std = float(mean_feature_std(features))
-                record = {
-                    "step": done,
-                    "epoch": done / steps_per_epoch,
-                    "lr": lr,
-                    **{key: float(value) / window_steps for key, value in window.items()},
-                    **{key: float(value) for key, value in method.state_metrics().items()},
-                    "feature_std": feature_std,
-                    "effective_rank": float(effective_rank(features)),
-                    "images_per_s": progress.images_per_s(done),
-                    "elapsed_s": start.elapsed_s + time.monotonic() - began_s,
-                }
-                if log is not None:
+    def run(self, console: Console) -> None:
+        """Train to the last step, with a log, checkpoints and progress on the way."""
+        method, dataset, failures = self._method, self._dataset, self._failures
+        batches = self._source.batches(self._first_step)
+        with failures.raised_on_all_ranks():
+            chosen = next(batches)
+        with failures.raised_on_all_ranks():
+            method.prepare(self._source.sample, dataset.mean, dataset.std)
+        method.train()
+        with (
+            synchronised_batch_norm(method),
+            TrainingProgress(
+                self._total_steps, self._first_step, self._batch_size, self._rank.is_first, console
+            ) as progress,
+        ):
+            for step in range(self._first_step, self._total_steps):
+                self._window.add(self._train_step(step, chosen))
+                done, last = step + 1, step + 1 == self._total_steps
+                every = self._config.checkpoint_every_steps
+                due = last or (every > 0 and done % every == 0)
+                look = due or done % _LOOK_EVERY_STEPS == 0
+                if look:
+                    self._window.check_finite(done)
+                    progress.update(done, self._window.mean("loss"))
+                if done % self._log_every == 0 or last:
+                    self._log_window(done, chosen, progress.images_per_s)
+                if not last:
                     with failures.held():
-                        log.append(record)
-                check_collapse(feature_std, method.encoder.feature_dim, done)
-                window, window_steps = {}, 0
-            if not last:
-                with failures.held():
-                    chosen = next(batches, chosen)
-            if world_size == 1 or due or done % _LOOK_EVERY_STEPS == 0:
-                failures.raise_on_all_ranks()  # before a checkpoint holds what came of it
-                if first_rank and (due or time.monotonic() - saved_s > config.checkpoint_every_s):
-                    _check_finite(window, done)
-                    elapsed_s = start.elapsed_s + time.monotonic() - began_s
-                    checkpoint = Checkpoint(
-                        done,
-                        method.state_dict(),
-                        optimizer.state_dict(),
-                        window,
-                        window_steps,
-                        elapsed_s,
-                        {} if average is None else average.state_dict(),
-                    )
-                    with failures.held():
-                        save_checkpoint(out / CHECKPOINT_FILE, checkpoint)
-                    saved_s = time.monotonic()
-    if average is not None:
-        average.copy_to_module()
-    with failures.raised_on_all_ranks():
-        if log is not None:
-            plot_training(log.close(), out / "plots")
+                        chosen = next(batches, chosen)
+                if self._rank.world_size == 1 or look:
+                    failures.raise_on_all_ranks()  # before a checkpoint holds what came of it
+                    late = time.monotonic() - self._saved_s > self._config.checkpoint_every_s
+                    if self._rank.is_first and (due or late):
+                        self._save(done)
+        if self._average is not None:
+            self._average.copy_to_module()
+        with failures.raised_on_all_ranks():
+            if self._log is not None:
+                plot_training(self._log.close(), self._out / "plots")
+
+    def _train_step(self, step: int, chosen: SourceBatch) -> dict[str, torch.Tensor]:
+        """Take one step on some images; return its metrics, the mean over all ranks."""
+        method = self._method
+        self._generator.manual_seed(step_seed(self._config.seed, step))
+        done_share = step / self._total_steps
+        views = self._make_views(chosen.images, self._generator, method.view_strength(done_share))
+        batch = Batch(views, chosen.indices, chosen.labels)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._lr(step)
+        with self._rank.autocast():
+            result = self._wrapped(batch, self._generator, done_share)
+        self._optimizer.zero_grad(set_to_none=True)
+        result.loss.float().backward()
+        norm = clip_grad_norm_(method.parameters(), self._config.grad_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update(step)
+        metrics = {key: value.float() for key, value in result.metrics.items()}
+        metrics["gradient_norm"] = norm.detach()
+        if self._rank.world_size > 1:
+            metrics = _mean_metrics(metrics)
+        method.after_step(metrics)
+        return metrics
+
+    def _lr(self, step: int) -> float:
+        final = self._peak_lr * self._config.min_lr_fraction
+        return learning_rate(step, self._total_steps, self._warmup_steps, peak=self._peak_lr, final=final)
+
+    def _log_window(self, done: int, chosen: SourceBatch, images_per_s: Callable[[int], float]) -> None:
+        """Write a line of the log for the steps since the last one, and make sure that the features are features."""
+        method, dataset = self._method, self._dataset
+        self._window.check_finite(done)
+        features = _clean_features(self._rank, method, normalise(chosen.images, dataset.mean, dataset.std))
+        _check_finite({"features": features.sum()}, done)  # the last update may have broken what the loss held
+        feature_std = float(mean_feature_std(features))
+        record = {
+            "step": done,
+            "epoch": done / self._source.steps_per_epoch,
+            "lr": self._lr(done - 1),
+            **self._window.means(),
+            **{key: float(value) for key, value in method.state_metrics().items()},
+            "feature_std": feature_std,
+            "effective_rank": float(effective_rank(features)),
+            "images_per_s": images_per_s(done),
+            "elapsed_s": self._elapsed_s(),
+        }
+        if self._log is not None:
+            with self._failures.held():
+                self._log.append(record)
+        check_collapse(feature_std, method.encoder.feature_dim, done)
+        self._window = _Window({}, 0)
+
+    def _save(self, done: int) -> None:
+        """Write a checkpoint."""
+        self._window.check_finite(done)
+        checkpoint = Checkpoint(
+            done,
+            self._method.state_dict(),
+            self._optimizer.state_dict(),
+            self._window.sums,
+            self._window.steps,
+            self._elapsed_s(),
+            {} if self._average is None else self._average.state_dict(),
+        )
+        with self._failures.held():
+            save_checkpoint(self._out / CHECKPOINT_FILE, checkpoint)
+        self._saved_s = time.monotonic()
+
+    def _elapsed_s(self) -> float:
+        return self._elapsed_before_s + time.monotonic() - self._began_s
+
+
+@dataclass
+class _Window:
+    """The metrics of the steps since the last line of the log.
+
+    Attributes:
+        sums: Of each metric, on the device.
+        steps: How many.
+    """
+
+    sums: dict[str, torch.Tensor]
+    steps: int
+
+    def add(self, metrics: dict[str, torch.Tensor]) -> None:
+        """Count a step."""
+        self.sums = {key: self.sums[key] + value if self.sums else value for key, value in metrics.items()}
+        self.steps += 1
+
+    def mean(self, key: str) -> float:
+        """Of one metric."""
+        return float(self.sums[key]) / self.steps
+
+    def means(self) -> dict[str, float]:
+        """Of all metrics."""
+        return {key: self.mean(key) for key in self.sums}
+
+    def check_finite(self, step: int) -> None:
+        """See `_check_finite`."""
+        _check_finite(self.sums, step)
 
 
 def _restore(

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.check import check_training
-from tinyedge.training.config import TrainConfig, changed_keys, load_config
+from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_config
 from tinyedge.training.encoder_file import encoder_bytes
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
@@ -124,8 +124,9 @@ def _train_rank(
         else:
             split = method.training_split(dataset.train, config.seed)
         asked = config
-        config = _resolve(config, dataset, len(split), rank.world_size, encoder, teacher)
-        _check_batch_size(config, rank.world_size)
+        choices = _choose(config, len(split), rank.world_size)
+        config = _resolve(config, choices, dataset, encoder, teacher)
+        _check_batch_size(choices.batch_size, rank.world_size)
         if resume:
             _require_same_config(out / CONFIG_FILE, config)
     with failures.raised_on_all_ranks():
@@ -138,8 +139,8 @@ def _train_rank(
         _note_choices(asked, config, dataset, len(split), console)
     if method.views:
         with failures.raised_on_all_ranks():
-            source = _source(rank, method, dataset, split, config)
-        optimise(rank, method, dataset, source, config, out, console)
+            source = _source(rank, method, dataset, split, config.seed, choices.batch_size)
+        optimise(rank, method, dataset, source, config, choices, out, console)
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
@@ -148,22 +149,32 @@ def _train_rank(
         if rank.is_first:
             seen = replace(dataset, train=split) if isinstance(split, ImageSplit) else dataset
             for name, branch in method.branches().items():
-                _save_branch(branch, seen, config, rank.device, out / BRANCHES / name)
-            _save_recalibrated(encoder, seen, config, batches, rank.device, out / ENCODER_FILE)
+                folder = out / BRANCHES / name
+                _save_branch(branch, config, folder)
+                clean = _clean_batches(seen, config, choices.batch_size, config.bn_recalibration_batches, rank.device)
+                _save_recalibrated(branch, seen, clean, rank.device, folder / ENCODER_FILE)
+            clean = _clean_batches(seen, config, choices.batch_size, batches, rank.device)
+            _save_recalibrated(encoder, seen, clean, rank.device, out / ENCODER_FILE)
     return Run(out, config)
 
 
+def _choose(config: TrainConfig, images: int, devices: int) -> Choices:
+    """Make the choices that the configuration leaves open, for a number of images."""
+    entry = method_entry(config.method)
+    batch_size = config.batch_size or (256 if images >= _SMALL_DATASET else 128)
+    return Choices(
+        augment=config.augment or entry.augment,
+        batch_size=images - images % devices if batch_size > images else batch_size,
+        lr_per_256=config.lr_per_256 or entry.lr_per_256,
+        warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
+    )
+
+
 def _resolve(
-    config: TrainConfig,
-    dataset: ImageDataset,
-    images: int,
-    devices: int,
-    encoder: Encoder,
-    teacher: Teacher | None,
+    config: TrainConfig, choices: Choices, dataset: ImageDataset, encoder: Encoder, teacher: Teacher | None
 ) -> TrainConfig:
     """Return the configuration with every open choice made."""
     entry = method_entry(config.method)
-    batch_size = config.batch_size or (256 if images >= _SMALL_DATASET else 128)
     return replace(
         config,
         data=absolute_name(config.data),
@@ -176,10 +187,7 @@ def _resolve(
         strides=encoder.strides,
         encoder_plugin=encoder_plugin(config.encoder),
         method_plugin=entry.plugin,
-        augment=config.augment or entry.augment,
-        batch_size=images - images % devices if batch_size > images else batch_size,
-        lr_per_256=config.lr_per_256 or entry.lr_per_256,
-        warmup_epochs=min(10.0, config.epochs / 10) if config.warmup_epochs is None else config.warmup_epochs,
+        **asdict(choices),
     )
 
 
@@ -196,11 +204,10 @@ def _note_choices(
         console.print(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")
 
 
-def _check_batch_size(config: TrainConfig, devices: int) -> None:
-    assert config.batch_size is not None
-    if config.batch_size % devices or config.batch_size < 2 * devices:
+def _check_batch_size(batch_size: int, devices: int) -> None:
+    if batch_size % devices or batch_size < 2 * devices:
         raise ConfigError(
-            f"batch_size {config.batch_size} does not divide into 2 or more images on each of {devices} devices; "
+            f"batch_size {batch_size} does not divide into 2 or more images on each of {devices} devices; "
             f"give a multiple of {devices} to --batch-size"
         )
 
@@ -213,16 +220,18 @@ def _refuse_shards(method: PretrainingMethod, config: TrainConfig) -> None:
 
 
 def _source(
-    rank: Rank, method: PretrainingMethod, dataset: ImageDataset, split: ImageSplit | Shards, config: TrainConfig
+    rank: Rank,
+    method: PretrainingMethod,
+    dataset: ImageDataset,
+    split: ImageSplit | Shards,
+    seed: int,
+    batch_size: int,
 ) -> BatchSource:
-    assert config.batch_size
     place = {"rank": rank.rank, "world_size": rank.world_size}
     if isinstance(split, ImageSplit):
-        return ResidentSource(
-            split, config.batch_size, config.seed, **place, device=rank.device, with_labels=method.uses_labels
-        )
-    own_batch = config.batch_size // rank.world_size
-    stream = ShardStream(split, method.encoder.input_size, own_batch, config.seed, **place)
+        return ResidentSource(split, batch_size, seed, **place, device=rank.device, with_labels=method.uses_labels)
+    own_batch = batch_size // rank.world_size
+    stream = ShardStream(split, method.encoder.input_size, own_batch, seed, **place)
     return ShardSource(stream, dataset.train.images, rank.device)
 
 
@@ -239,11 +248,10 @@ def _require_same_config(path: Path, config: TrainConfig) -> None:
 
 
 def _clean_batches(
-    dataset: ImageDataset, config: TrainConfig, batches: int, device: torch.device
+    dataset: ImageDataset, config: TrainConfig, batch_size: int, batches: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
     """Yield at most one pass of unaugmented train images, in a random but fixed order."""
-    assert config.batch_size
-    chunks = epoch_order(len(dataset.train), config.seed, config.epochs).split(config.batch_size)
+    chunks = epoch_order(len(dataset.train), config.seed, config.epochs).split(batch_size)
     for indices in chunks[:batches]:
         if len(indices) > 1:
             images = normalise(dataset.train.images[indices].to(device), dataset.mean, dataset.std)
@@ -251,17 +259,17 @@ def _clean_batches(
 
 
 def _save_recalibrated(
-    encoder: Encoder, dataset: ImageDataset, config: TrainConfig, batches: int, device: torch.device, path: Path
+    encoder: Encoder, dataset: ImageDataset, clean: Iterator[torch.Tensor], device: torch.device, path: Path
 ) -> None:
     encoder = encoder.to(device)
-    recalibrate_batch_norm(encoder, _clean_batches(dataset, config, batches, device))
+    recalibrate_batch_norm(encoder, clean)
     content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, device: torch.device, out: Path) -> None:
-    """Write a method's further encoder as a run of its own, which probe, export and bench take as any other."""
+def _save_branch(encoder: Encoder, config: TrainConfig, out: Path) -> None:
+    """Write the configuration of a further encoder as that of a run, which other commands take as any other."""
     branch = replace(
         config,
         encoder=encoder.name,
@@ -271,4 +279,3 @@ def _save_branch(encoder: Encoder, dataset: ImageDataset, config: TrainConfig, d
         encoder_plugin=encoder_plugin(encoder.name),
     )
     branch.save(out / CONFIG_FILE)
-    _save_recalibrated(encoder, dataset, branch, config.bn_recalibration_batches, device, out / ENCODER_FILE)

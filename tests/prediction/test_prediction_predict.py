@@ -1,5 +1,6 @@
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -8,8 +9,12 @@ from PIL import Image
 from rich.console import Console
 
 import tinyedge
+from tinyedge.boards.board import load_board
 from tinyedge.cli.tables.predict import print_predictions
-from tinyedge.errors import ConfigError, DataError, ModelError
+from tinyedge.devices.emulator import Emulator
+from tinyedge.devices.pty_port import PtyPort
+from tinyedge.errors import ConfigError, DataError, ModelError, TargetError
+from tinyedge.firmware.build import build_firmware
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import preprocessing_of
 from tinyedge.quantisation.quantise import quantise
@@ -142,3 +147,27 @@ def test_the_emulated_board_says_what_the_host_says(photos, report):
     board = tinyedge.predict(ZOO, photos, target="emulator", top=10)
     assert (board.target, board.board) == ("emulator", "stm32f405")
     assert board.predictions == report.predictions
+
+
+@pytest.mark.slow
+def test_a_board_at_a_port_says_what_the_host_says(photos, tmp_path):
+    build = GraphBuilder(1, 8, 8, 3)
+    path = graph_file(tmp_path / "small.tflite", build, build.dense(build.mean(build.input, 1, 2), 4))
+    other = graph_file(tmp_path / "other.tflite", build, build.dense(build.mean(build.input, 1, 2), 3))
+    board = load_board("stm32f405")
+    image = build_firmware(path, board, tmp_path / "image")
+    with Emulator(image.elf, board) as emulator:
+        port = PtyPort(emulator.stream)
+        carrier = threading.Thread(target=port.run)
+        carrier.start()
+        try:
+            answered = tinyedge.predict(path, photos, target="board", port=port.name)
+            with pytest.raises(ConfigError, match="is for stm32f405, not mps2_an386"):
+                tinyedge.predict(path, photos, target="board", port=port.name, board="mps2_an386")
+            with pytest.raises(TargetError, match="small"):
+                tinyedge.predict(other, photos, target="board", port=port.name)
+        finally:
+            port.unplug()
+            carrier.join()
+    assert (answered.target, answered.runtime, answered.board) == ("board", "aot", "stm32f405")
+    assert answered.predictions == tinyedge.predict(path, photos).predictions

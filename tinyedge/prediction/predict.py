@@ -142,7 +142,8 @@ def predict_images(
     instruction_set = described.instruction_set if target == "emulator" else PORTABLE
     program = compile_graph(graph.copy(), CompileOptions(instruction_set))
     predictions: list[Prediction] = []
-    with _OPEN[target](_Subject(model, program, runtime, described, port), announce) as place:
+    subject = _Subject(model, program, runtime, described, None if board is None else described.name, port)
+    with _OPEN[target](subject, announce) as place:
         for kept, inputs in chain([first], batches):
             for file, row in zip(kept, _probabilities(place.run(inputs), graph), strict=True):
                 best = np.argsort(-row, kind="stable")[:top]
@@ -161,12 +162,13 @@ def predict_images(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What runs, and where."""
+    """What runs, and where; `wanted` is the board that has to answer at the port, None for any."""
 
     model: Model
     program: Program
     runtime: str | None
     board: Board
+    wanted: str | None
     port: str
 
 
@@ -225,6 +227,10 @@ def _on_emulator(subject: _Subject, announce: Callable[[str], None]) -> Iterator
 def _on_board(subject: _Subject, announce: Callable[[str], None]) -> Iterator[_Place]:
     with BoardLine(resolve_port(subject.port), _BAUD, announce) as line:
         line.run(lambda client: client.check_model(subject.program.graph.sha256))
+        if subject.wanted not in (None, line.info.board):
+            raise ConfigError(
+                f"the firmware at the port is for {line.info.board}, not {subject.wanted}: leave --board out"
+            )
         if subject.runtime not in (None, line.info.runtime):
             raise ConfigError(f"the board runs the {line.info.runtime} runtime; leave --runtime out")
         yield _Place(_on_device(_through(line)), line.info.runtime, line.info.board)

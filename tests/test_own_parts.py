@@ -40,7 +40,7 @@ def draw_squares(folder: Path) -> None:
 def test_own_encoder_method_and_board(tmp_path):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+            pytest.skip(f"{program} is not installed: run `make system`")
     for part in (ROOT / "examples" / "plugins").iterdir():
         if part.is_file():
             shutil.copy(part, tmp_path)

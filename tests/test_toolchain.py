@@ -62,7 +62,9 @@ def test_a_cross_compiler_without_a_c_library_is_told(tmp_path, monkeypatch):
         find_build_tools()
 
 
-@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="no cross compiler")
+@pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed: run `make system`"
+)
 def test_the_real_tools_are_found():
     tools = find_build_tools()
     assert [tool.name for tool in tools] == ["arm-none-eabi-gcc", "arm-none-eabi-objcopy", "cmake", "ninja"]

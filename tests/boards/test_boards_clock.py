@@ -124,7 +124,7 @@ int main(void) {
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed: run `make system`")
 @pytest.mark.parametrize("name", BOARDS)
 def test_c_makes_the_same_of_the_numbers(tmp_path, name):
     board = load_board(name)

@@ -168,8 +168,8 @@ def test_a_corrupt_checkpoint(tinyedge, tmp_path):
         "method: random\nencoder: tinynext_t\ndata: digits\nimage_size: 32\nstrides: [2, 1, 2, 2, 2]\n"
     )
     (run / "encoder.safetensors").write_bytes(b"not weights")
-    for command in ("probe", "export"):
-        said = tinyedge(command, "run")
+    for arguments in (("probe", "run"), ("export", "run", "--encoder-only")):
+        said = tinyedge(*arguments)
         assert "encoder.safetensors" in said
         assert "corrupt" in said
 

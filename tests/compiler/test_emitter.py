@@ -78,7 +78,7 @@ def test_the_folder_alone_gives_tflite_micros_bits(model: Path, tmp_path: Path, 
 def test_compiles_for_cortex_m_without_warnings_or_float(model: Path, tmp_path: Path, core: str) -> None:
     compiler = shutil.which("arm-none-eabi-gcc")
     if compiler is None:
-        pytest.skip("arm-none-eabi-gcc is not installed")
+        pytest.skip("arm-none-eabi-gcc is not installed: run `make system`")
     compile_model(model, tmp_path / "c")
     for source in (tmp_path / "c" / "src").rglob("*.c"):
         command = [compiler, *WARNINGS, "-O2", f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft", "-c", str(source)]

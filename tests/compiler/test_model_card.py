@@ -76,7 +76,7 @@ def test_it_is_what_python_knows_and_does(sources: Path, tmp_path: Path) -> None
 def test_it_needs_no_floating_point(sources: Path, tmp_path: Path) -> None:
     compiler = shutil.which("arm-none-eabi-gcc")
     if compiler is None:
-        pytest.skip("arm-none-eabi-gcc is not installed")
+        pytest.skip("arm-none-eabi-gcc is not installed: run `make system`")
     target = tmp_path / "ic_model.o"
     command = [compiler, *WARNINGS, "-O2", "-mcpu=cortex-m0", "-mthumb", "-c", sources / "ic_model.c", "-o", target]
     subprocess.run(command, check=True)

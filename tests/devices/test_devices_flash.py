@@ -233,7 +233,7 @@ def test_the_commands_name_files_probe_and_address(elf):
 
 def installed(name: str) -> str:
     program = TOOL[name].find()
-    return program or pytest.skip(f"{name} is not installed: {TOOL[name].remedy}")
+    return program or pytest.skip(f"{name} is not installed: run `make setup`")
 
 
 @pytest.mark.parametrize("name", ["pyocd", "openocd", "st-flash"])

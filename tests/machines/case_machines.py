@@ -180,7 +180,7 @@ def emulated_machine(board_name: str) -> EmulatedMachine:
     """The machine of a board; skips the test where the cross compiler or the emulator is not installed."""
     for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+            pytest.skip(f"{tool} is not installed: run `make system`")
     return EmulatedMachine(board_name)
 
 

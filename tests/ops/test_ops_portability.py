@@ -23,7 +23,7 @@ SOURCES = sorted(KERNELS.glob("*.c"))
 )
 def test_kernel_compiles_without_warnings_and_without_float(compiler, source, tmp_path):
     if shutil.which(compiler[0]) is None:
-        pytest.skip(f"{compiler[0]} is not installed")
+        pytest.skip(f"{compiler[0]} is not installed: run `make system`")
     assembly = tmp_path / "kernel.s"
     result = subprocess.run(
         [*compiler, *WARNINGS, "-S", str(source), "-o", str(assembly)], capture_output=True, text=True, check=False

@@ -21,7 +21,7 @@ RNG = np.random.default_rng(5)
 STRIDES = {"stride_h": 2, "stride_w": 1, "padding": "SAME"}
 CONV = STRIDES | {"dilation_h_factor": 1, "dilation_w_factor": 1, "fused_activation_function": "RELU6"}
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="cc is not installed: run `make system`")
 
 
 def quantisation(scale: float, zero_point: int = 0) -> Quantisation:

@@ -38,7 +38,7 @@ def random_run(data, out, **choices):
 
 def test_the_record_names_the_images_that_are_held_out(pets, tmp_path, caplog):
     run, said = random_run(pets, tmp_path / "run", batch_size=64)
-    assert "pets has 2 classes and no test split; held out: 20% of each class by seed 0: 6 images" in said
+    assert "pets: 2 classes, 25 images to train on; held out to test on: 20% of each class by seed 0: 6 images" in said
     assert "batch size 25 in place of 64: 25 images are there" in said
     assert run.config == load_run(run.path).config
     with caplog.at_level(logging.WARNING):

@@ -196,8 +196,11 @@ def _note_choices(
 ) -> None:
     """Say what was chosen because of the images that there are."""
     if config.held_out is not None:
+        labels = dataset.train.labels
+        bare = 0 if labels is None else int((labels < 0).sum())
         console.print(
-            f"{dataset.name} has {len(dataset.classes)} classes and no test split; held out: {config.held_out}",
+            f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} images to train on"
+            f"{f', {bare} of them without a class' if bare else ''}; held out to test on: {config.held_out}",
             highlight=False,
         )
     if asked.batch_size is not None and config.batch_size != asked.batch_size:

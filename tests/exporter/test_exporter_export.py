@@ -13,10 +13,12 @@ from tinyedge.manifest.manifest import read_manifest
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.manifest.preprocess import normalise_images, quantise_images
 from tinyedge.ops import OPERATORS, tflm_operators
-from tinyedge.parity.parity import dequantise, run_onnx, run_tflite
+from tinyedge.parity.parity import dequantise
 from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.sensitivity import LARGEST_MACS_SHARE, read_sensitivity
 from tinyedge.runtimes.litert import LitertRuntime
+from tinyedge.runtimes.litert_session import run_tflite
+from tinyedge.runtimes.onnx import run_onnx
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_any_tflite, read_tflite
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tinyedge.errors import ModelError
-from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.writer import tflite_bytes
 

@@ -9,7 +9,6 @@ from exports.tiny_graphs import ADD, F32, GraphBuilder, attention_network, one_o
 
 from tinyedge.errors import ModelError
 from tinyedge.ops import tflm_operators
-from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_int16_codes
@@ -19,6 +18,7 @@ from tinyedge.quantisation.observers import image_sqnr_db, min_max, observe
 from tinyedge.quantisation.quantise import activation_quantisations, int16_quantisation_of, quantise
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.litert_model import litert_content
+from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.model import Model

@@ -11,12 +11,12 @@ from exports.export_inputs import normalised_images
 from tinyedge.conversion.converter import FLOAT_FILE
 from tinyedge.errors import ModelError
 from tinyedge.exporter.export import INT8_FILE
-from tinyedge.parity.parity import run_tflite
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_codes, round_weight
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.observers import ESTIMATORS, choose_ranges, min_max, observe, simulated_sqnr
 from tinyedge.quantisation.quantise import activation_quantisations, quantisation_of, quantise, weight_scales
+from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.reader import read_any_tflite, read_tflite

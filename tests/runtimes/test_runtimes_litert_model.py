@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyedge.parity.parity import run_tflite
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert_model import xnnpack_content
+from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_any_tflite
 

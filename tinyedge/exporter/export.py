@@ -41,7 +41,7 @@ from tinyedge.manifest.preprocess import FORMULA, normalise_images
 from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
-from tinyedge.parity.parity import run_tflite, run_torch
+from tinyedge.parity.parity import run_torch
 from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
@@ -50,6 +50,7 @@ from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
 from tinyedge.quantisation.sensitivity import choose_wide, measure_sensitivity, write_sensitivity
+from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes

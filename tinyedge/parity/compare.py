@@ -28,11 +28,11 @@ from tinyedge.parity.parity import (
     compare_runtimes,
     compare_top1,
     dequantise,
-    run_onnx,
-    run_tflite,
 )
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.base import Runtime
+from tinyedge.runtimes.litert_session import run_tflite
+from tinyedge.runtimes.onnx import run_onnx
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_any_tflite
 

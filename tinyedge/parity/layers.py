@@ -14,6 +14,7 @@ from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr
 from tinyedge.parity.layer_names import layer_name, match_layers
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_model import litert_content
+from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_any_tflite
@@ -154,18 +155,7 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
         model: One input, and one output an operator.
         images: (n, H, W, 3) of the model's own type.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    # Without XNNPACK, which merges operators and whose tensors cannot be read.
     content = litert_content(Model(model))
-    interpreter = Interpreter(
-        model_content=content,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    input_index = interpreter.get_input_details()[0]["index"]
     # Our own files name no tensor inside the graph, so tensors are found by their position in the file.
     written = schema_class("Model").GetRootAs(content, 0)
     operators = map(written.Subgraphs(0).Operators, range(written.Subgraphs(0).OperatorsLength()))
@@ -173,13 +163,8 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     codes = (written.OperatorCodes(index).BuiltinCode() for index in range(written.OperatorCodesLength()))
     own = [code != schema_class("BuiltinOperator").DEQUANTIZE for code in codes]
     positions = [int(operator.Outputs(0)) for operator in operators if own[operator.OpcodeIndex()]]
-    outputs: list[list[np.ndarray]] = [[] for _ in positions]
-    for image in images:
-        interpreter.set_tensor(input_index, image[np.newaxis])
-        interpreter.invoke()
-        for values, position in zip(outputs, positions, strict=True):
-            values.append(interpreter.get_tensor(position))
-    return [np.concatenate(values) for values in outputs]
+    # Without XNNPACK, which merges operators and whose tensors cannot be read.
+    return LitertSession(content, BUILT_IN, keep_all=True).run_tensors(images, positions)
 
 
 def _dequantise(codes: np.ndarray, tensor: Tensor) -> np.ndarray:

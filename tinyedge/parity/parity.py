@@ -2,24 +2,18 @@
 
 import dataclasses
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from tinyedge.conversion.onnx import INPUT_NAME
 from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layers import LayerParity
-from tinyedge.runtimes.litert_model import litert_content, xnnpack_content
-from tinyedge.tflite.model import Model
 
 SCHEMA = 3
 WORST_LAYERS = 5
@@ -327,58 +321,3 @@ def run_torch(network: nn.Module, images: np.ndarray) -> np.ndarray:
         # The channels stay last in memory, which is faster on a CPU.
         batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(64)
         return torch.cat([network(batch) for batch in batches]).numpy()
-
-
-def run_onnx(model: Path, images: np.ndarray) -> np.ndarray:
-    """Run normalised images (n, H, W, 3) float32 through ONNX Runtime; return (n, K) float32."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, 3, H, W)
-    return np.concatenate([session.run(None, {INPUT_NAME: plane[np.newaxis]})[0] for plane in planes])
-
-
-def run_tflite(model: Path, images: np.ndarray) -> np.ndarray:
-    """Run images (n, H, W, 3) of the model's own type through LiteRT; return (n, K) of its output type.
-
-    By XNNPACK, which is four times as fast as the built-in kernels: in INT8 it strays from TFLite Micro by a step or
-    two as they do, for both round once where TFLite Micro rounds twice. By those where XNNPACK refuses the graph.
-    """
-    from ai_edge_litert.interpreter import OpResolverType
-
-    opened = Model(model)
-    try:
-        return _interpret(xnnpack_content(opened), OpResolverType.BUILTIN, images)
-    except (RuntimeError, ValueError):
-        return _interpret(litert_content(opened), OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, images)
-
-
-def _interpret(content: bytes, resolver: Any, images: np.ndarray) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter
-
-    with _quiet():
-        interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
-        interpreter.allocate_tensors()
-    input_index = interpreter.get_input_details()[0]["index"]
-    output_index = interpreter.get_output_details()[0]["index"]
-    outputs = []
-    for image in images:
-        interpreter.set_tensor(input_index, image[np.newaxis])
-        interpreter.invoke()
-        outputs.append(interpreter.get_tensor(output_index)[0].copy())
-    return np.stack(outputs)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep from the terminal what LiteRT's C++ writes to it when it loads XNNPACK, and no setting turns off."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -6,9 +6,9 @@ import numpy as np
 
 from tinyedge.compiler.program import check_interface
 from tinyedge.errors import ModelError
-from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
+from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
 from tinyedge.tflite.model import Model, open_model
 
 
@@ -37,10 +37,6 @@ class LitertRuntime:
             ModelError: The model cannot be read, or the interpreter refuses it.
             ToolMissing: The package is not installed.
         """
-        try:
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-        except ImportError as error:
-            raise package_missing("ai-edge-litert") from error
         model = open_model(model)
         graph = model.graph()
         check_interface(graph)
@@ -48,24 +44,12 @@ class LitertRuntime:
         self._output_shape = graph.outputs[0].shape
         self.arena_bytes: int | None = None
         try:
-            self._interpreter = Interpreter(
-                model_content=litert_content(model),
-                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-                num_threads=1,
-            )
-            self._interpreter.allocate_tensors()
+            self._session = LitertSession(litert_content(model), REFERENCE)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"LiteRT refuses {model.path} ({reason}): try another runtime") from error
-        self._input_index = self._interpreter.get_input_details()[0]["index"]
-        self._output_index = self._interpreter.get_output_details()[0]["index"]
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
         batch = as_model_inputs(inputs, self._input_shape)
-        outputs = np.empty((len(batch), *self._output_shape[1:]), dtype=np.int8)
-        for index, image in enumerate(batch):
-            self._interpreter.set_tensor(self._input_index, image[np.newaxis])
-            self._interpreter.invoke()
-            outputs[index] = self._interpreter.get_tensor(self._output_index).reshape(self._output_shape[1:])
-        return outputs
+        return self._session.run(batch).reshape(len(batch), *self._output_shape[1:])

@@ -1,6 +1,7 @@
 """ONNX Runtime on this machine: the float model behind the INT8 model's interface."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,11 +37,6 @@ class OnnxRuntime:
             ModelError: A model cannot be read, or their inputs or outputs do not match.
             ToolMissing: onnxruntime is not installed.
         """
-        try:
-            import onnxruntime
-            from onnxruntime.capi import onnxruntime_pybind11_state as errors
-        except ImportError as error:
-            raise package_missing("onnxruntime") from error
         int8_model = open_model(int8_model)
         graph = int8_model.graph()
         check_interface(graph)
@@ -49,12 +45,7 @@ class OnnxRuntime:
         self.arena_bytes: int | None = None
         if not Path(onnx).is_file():
             raise ModelError(f"no ONNX model at {onnx}: make it with `tinyedge export RUN --int8`")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
-        except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NotImplemented) as error:
-            raise ModelError(f"ONNX Runtime refuses {onnx} ({' '.join(str(error).split())[:300]})") from error
+        self._session = _open_session(onnx)
         self._input_name = self._session.get_inputs()[0].name
         expected = tuple(self._session.get_inputs()[0].shape)
         self._channels_first = len(self._input.shape) == 4
@@ -83,6 +74,34 @@ class OnnxRuntime:
                 )
             outputs[index] = _quantise(result, self._output.q).reshape(self._output.shape[1:])
         return outputs
+
+
+def run_onnx(model: Path, images: np.ndarray) -> np.ndarray:
+    """Run normalised images (n, H, W, 3) float32 through a model that takes (1, 3, H, W); return (n, K) float32.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model.
+        ToolMissing: onnxruntime is not installed.
+    """
+    session = _open_session(model)
+    name = session.get_inputs()[0].name
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, 3, H, W)
+    return np.concatenate([session.run(None, {name: plane[np.newaxis]})[0] for plane in planes])
+
+
+def _open_session(model: Path) -> Any:
+    """ONNX Runtime on one thread."""
+    try:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+    except ImportError as error:
+        raise package_missing("onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.NotImplemented) as error:
+        raise ModelError(f"ONNX Runtime refuses {model} ({' '.join(str(error).split())[:300]})") from error
 
 
 def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -78,6 +78,16 @@ def export(
     if not encoder_only:
         check_exportable(run.path)
     require("an export", "export")
-    from tinyedge.exporter.export import export_run
+    from tinyedge.conversion.converter import Converter
 
-    return export_run(run, options, classifier=not encoder_only, announce=announce, detail=detail)
+    with Converter() as converter:  # It loads its packages while PyTorch loads here.
+        from tinyedge.exporter.export import export_run
+
+        return export_run(
+            run,
+            options,
+            classifier=not encoder_only,
+            announce=announce,
+            detail=detail,
+            converter=converter,
+        )

@@ -111,7 +111,9 @@ def _is_image(name: str) -> bool:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _is_image(path.name) and path.is_file())
+    return sorted(
+        (path for path in folder.iterdir() if _is_image(path.name) and path.is_file()), key=lambda path: path.name
+    )
 
 
 def _folders(root: Path) -> list[Path]:

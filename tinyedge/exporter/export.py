@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -106,6 +107,7 @@ def export_run(
     classifier: bool = True,
     announce: Callable[[str], None] = _silent,
     detail: Callable[[str], None] = _silent,
+    converter: Converter | None = None,
 ) -> ExportManifest:
     """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
 
@@ -115,6 +117,7 @@ def export_run(
         classifier: Encoder and linear probe in one graph, or the encoder alone.
         announce: Called with the name of each step when it begins.
         detail: Called with how far a long step is.
+        converter: One that runs already, as it takes seconds to load; None starts one.
 
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
@@ -126,7 +129,7 @@ def export_run(
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
     dataset = run.load_probed_dataset() if classifier else run.load_dataset()
-    return export_model(encoder, dataset, probe, run.path / EXPORT_FOLDER, options, announce, detail)
+    return export_model(encoder, dataset, probe, run.path / EXPORT_FOLDER, options, announce, detail, converter)
 
 
 def export_model(
@@ -137,6 +140,7 @@ def export_model(
     options: ExportOptions,
     announce: Callable[[str], None] = _silent,
     detail: Callable[[str], None] = _silent,
+    converter: Converter | None = None,
 ) -> ExportManifest:
     """Export an encoder, with or without a classifier, to a folder.
 
@@ -150,6 +154,7 @@ def export_model(
         options: What to write.
         announce: Called with the name of each step when it begins.
         detail: Called with how far a long step is.
+        converter: One that runs already, as it takes seconds to load; None starts one.
 
     Raises:
         ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, the
@@ -167,7 +172,11 @@ def export_model(
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
-    with atomic_directory(out) as folder, Converter() as converter, ThreadPoolExecutor(1) as beside:
+    with (
+        atomic_directory(out) as folder,
+        Converter() if converter is None else nullcontext(converter) as running,
+        ThreadPoolExecutor(1) as beside,
+    ):
         network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
         announce("ONNX")
         output_name = "feature" if probe is None else "logits"
@@ -175,7 +184,7 @@ def export_model(
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.first)  # While the converter computes.
-        graph = canonical(converter.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
+        graph = canonical(running.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
         (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
         tflite = beside.submit(run_tflite, folder / FLOAT_FILE, images.normalised)  # While ranges are looked for.
         model = folder / options.model_file if options.model_file else None
@@ -212,7 +221,7 @@ def export_model(
         write_manifest(folder, manifest)
         if int8_outputs is not None:
             announce("plots")
-            plot_report(report, reference.result(), int8_outputs, folder / PLOTS_FOLDER)
+            plot_report(report, tflite.result(), int8_outputs, folder / PLOTS_FOLDER)
     if failures:
         raise GateFailed(f"the export is in {out}, but {'; '.join(failures)}; see {out / PARITY_FILE}")
     return manifest

@@ -17,7 +17,7 @@ from tinyedge.manifest.preprocess import normalise_images, quantise_images
 from tinyedge.parity.distance import neighbour_overlap
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.parity.layer_names import name_layers
-from tinyedge.parity.layers import compare_layers, first_difference
+from tinyedge.parity.layers import LayerParity, compare_layers, first_difference
 from tinyedge.parity.parity import (
     FloatParity,
     NeighbourParity,
@@ -44,7 +44,7 @@ _NEIGHBOURS = 10
 # Multiply-accumulates, so that a report takes about as long for any network and has the same images on any machine:
 # some five seconds of one core for each of LiteRT's two, one or two for each other runtime.
 _TOP1_MACS = 170e9
-_FLOAT_MACS = 17e9
+_FLOAT_MACS = 8.7e9
 _MICRO_MACS = 1.75e9
 _MOST_IMAGES = 10_000
 _RUNTIMES = ("pytorch", "onnx", "tflite", "litert-int8", "tflm-int8", "aot-int8")
@@ -72,8 +72,8 @@ class ParityImages:
 
     @property
     def first(self) -> np.ndarray:
-        """The images that PyTorch runs too, (m, H, W, 3) float32, normalised."""
-        return self.normalised[: max(self.affordable(_FLOAT_MACS), _NEIGHBOUR_IMAGES)]
+        """The images that PyTorch and ONNX Runtime run too, (m, H, W, 3) float32, normalised."""
+        return self.normalised[: self.affordable(_FLOAT_MACS)]
 
     def affordable(self, macs: float) -> int:
         """Return how many images a number of multiply-accumulates pays for: at least 64 if there are, else hundreds."""
@@ -147,7 +147,15 @@ def compare_stages(
     """
     classifier = manifest.kind == "classifier"
     few = images.normalised[:_FEW_IMAGES]
-    outputs = {"pytorch": reference, "tflite": tflite, **_run_all(files, manifest, images)}
+    # The runtimes leave Python while they run, so two of them run beside each other and beside the layers.
+    with ThreadPoolExecutor(2) as pool:
+        running = _run_all(pool, files, manifest, images)
+        layers: tuple[LayerParity, ...] = ()
+        if files.int8 is not None:
+            codes = quantise_images(images.pixels[: len(few)], manifest)
+            names = name_layers(read_any_tflite(files.tflite), network)
+            layers = compare_layers(files.tflite, files.int8, few, codes, names)
+    outputs = {"pytorch": reference, "tflite": tflite, **{name: future.result() for name, future in running.items()}}
     outputs = {runtime: outputs[runtime] for runtime in _RUNTIMES if runtime in outputs}
     onnx = outputs["onnx"]
     assert isinstance(onnx, np.ndarray)
@@ -157,6 +165,7 @@ def compare_stages(
         torch_onnx=compare_float(reference[: len(few)], onnx[: len(few)]),
         onnx_tflite=compare_float(onnx[: len(few)], tflite[: len(few)]),
         runtimes=compare_runtimes(outputs, images.labels) if classifier else (),
+        layers=layers,
         gates=gates,
     )
     report = _locate_float_faults(report, files, network, images)
@@ -165,8 +174,6 @@ def compare_stages(
     litert, tflm, aot = outputs["litert-int8"], outputs["tflm-int8"], outputs["aot-int8"]
     assert isinstance(litert, np.ndarray)
     real = dequantise(litert, manifest.output)
-    codes = quantise_images(images.pixels[: len(few)], manifest)
-    names = name_layers(read_any_tflite(files.tflite), network)
     report = replace(
         report,
         float_int8=compare_int8(
@@ -174,8 +181,7 @@ def compare_stages(
         ),
         top1=compare_top1(tflite, litert, images.labels) if classifier and images.labels is not None else None,
         bit_exact=compare_bits(tflm, aot, images.positions),
-        neighbours=_compare_neighbours(reference, real, classifier),
-        layers=compare_layers(files.tflite, files.int8, few, codes, names),
+        neighbours=_compare_neighbours(tflite, real, classifier),
     )
     return report, real
 
@@ -185,32 +191,32 @@ def plot_report(report: ParityReport, reference: np.ndarray, int8_outputs: np.nd
 
     Args:
         report: With layers.
-        reference: (m, K) float outputs.
-        int8_outputs: (n, K) INT8 outputs as reals; the first m images are the reference's.
+        reference: (n, K) float outputs.
+        int8_outputs: (n, K) INT8 outputs as reals.
         folder: For `layers.png` and `outputs.png`.
     """
     try:
         from tinyedge.plots.parity import plot_layers, plot_outputs
 
         plot_layers(report.layers, report.worst_layers, folder / "layers.png")
-        plot_outputs(reference, int8_outputs[: len(reference)], folder / "outputs.png")
+        plot_outputs(reference, int8_outputs, folder / "outputs.png")
     except Exception as error:  # A plot library fails in its own ways: fonts, backends, a cache it cannot write.
         _log.warning("no plots in the export: %s: %s", type(error).__name__, error)
 
 
-def _run_all(files: ExportedFiles, manifest: ExportManifest, images: ParityImages) -> dict[str, np.ndarray | str]:
-    """Return the outputs (n, K) of ONNX Runtime and of the INT8 file's runtimes on the first n images, or why not."""
-    # The runtimes leave Python while they run, so two of them run beside each other; the longest starts first.
-    with ThreadPoolExecutor(2) as pool:
-        running: dict[str, Future[np.ndarray | str]] = {}
-        if files.int8 is not None:
-            codes = quantise_images(images.pixels, manifest)
-            micro = codes[: images.affordable(_MICRO_MACS)]
-            running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
-            running["litert-int8"] = pool.submit(run_tflite, files.int8, codes)
-            running["tflm-int8"] = pool.submit(_run_micro, TflmRuntime, files.int8, micro)
-        running["onnx"] = pool.submit(run_onnx, files.onnx, images.normalised[: images.affordable(_FLOAT_MACS)])
-    return {runtime: future.result() for runtime, future in running.items()}
+def _run_all(
+    pool: ThreadPoolExecutor, files: ExportedFiles, manifest: ExportManifest, images: ParityImages
+) -> dict[str, Future[np.ndarray | str]]:
+    """Start ONNX Runtime and the INT8 file's runtimes on the first n images: outputs (n, K), or why there are none."""
+    running: dict[str, Future[np.ndarray | str]] = {}
+    if files.int8 is not None:
+        codes = quantise_images(images.pixels, manifest)
+        micro = codes[: images.affordable(_MICRO_MACS)]
+        running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
+        running["litert-int8"] = pool.submit(run_tflite, files.int8, codes)
+        running["tflm-int8"] = pool.submit(_run_micro, TflmRuntime, files.int8, micro)
+    running["onnx"] = pool.submit(run_onnx, files.onnx, images.first)
+    return running
 
 
 def _run_micro(runtime: Callable[[Path], Runtime], model: Path, codes: np.ndarray) -> np.ndarray | str:

@@ -6,9 +6,15 @@ it as one sentence and leaves with `exit_code`; a traceback therefore always mea
 
 
 class TinyEdgeError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and mend.
+
+    Attributes:
+        exit_code: Of the command line.
+        title: What the command line puts before the message.
+    """
 
     exit_code = 2
+    title = "error"
 
 
 class ConfigError(TinyEdgeError):
@@ -25,6 +31,24 @@ class CheckpointError(TinyEdgeError):
 
 class TrainingError(TinyEdgeError):
     """Training had to stop: non-finite loss or a collapsed representation."""
+
+
+class Interrupted(TinyEdgeError):  # noqa: N818
+    """A signal asked training to stop; what was done is saved.
+
+    Args:
+        message: As for every error.
+        signal: Its number: 2 for Ctrl-C, 15 for SIGTERM.
+    """
+
+    title = "stopped"
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message, signal)
+        self.exit_code = 128 + signal
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ModelError(TinyEdgeError):

@@ -1,9 +1,17 @@
 import re
+from typing import get_type_hints
 
 import pytest
 
 from tinyedge.errors import CheckpointError, ConfigError
-from tinyedge.training.config import TrainConfig, changed_keys, compose_config, config_from_mapping, load_config
+from tinyedge.training.config import (
+    TrainConfig,
+    TrainOptions,
+    changed_keys,
+    compose_config,
+    config_from_mapping,
+    load_config,
+)
 from tinyedge.training.run import load_run
 
 
@@ -114,3 +122,7 @@ def test_a_run_can_be_opened_on_another_data_set(tmp_path):
     TrainConfig(data="digits", image_size=32).save(tmp_path / "config.yaml")
     assert load_run(tmp_path).config.data == "digits"
     assert load_run(tmp_path, "elsewhere").config == TrainConfig(data="elsewhere", image_size=32)
+
+
+def test_the_keyword_arguments_of_train_are_the_fields():
+    assert get_type_hints(TrainOptions) == get_type_hints(TrainConfig)

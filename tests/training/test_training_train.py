@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import signal
 import time
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from tinyedge.data.augment import normalise
-from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, TrainingError
+from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, Interrupted, TrainingError
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.optimizer import create_optimizer
@@ -283,6 +284,59 @@ def stopping_optimizer(stop_at):
         return optimizer
 
     return create
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_names_the_command_that_goes_on(small_config, tmp_path, number):
+    config = replace(small_config, epochs=1, method="vicreg")
+    whole = train(config, tmp_path / "whole")
+    stopped = tmp_path / "a run"
+    handler = signal.getsignal(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(9, number))
+        with pytest.raises(Interrupted) as caught:
+            train(config, stopped)
+    assert str(caught.value) == (f"9 of 16 steps are saved; go on with `tinyedge train --out '{stopped}' --resume`")
+    assert (caught.value.exit_code, caught.value.title) == (128 + number, "stopped")
+    assert signal.getsignal(number) is handler
+    assert load_checkpoint(stopped / "checkpoints/last.ckpt").step == 9
+    resumed = train(config, stopped, resume=True)
+    assert resumed.encoder_path.read_bytes() == whole.encoder_path.read_bytes()
+    assert numbers(stopped) == numbers(whole.path)
+
+
+def signalling_optimizer(at, number):
+    """AdamW whose process gets a signal in its step number `at`."""
+    calls = []
+
+    def create(*arguments):
+        optimizer = create_optimizer(*arguments)
+
+        def send(*_):
+            calls.append(None)
+            if len(calls) == at:
+                signal.raise_signal(number)
+
+        optimizer.register_step_pre_hook(send)
+        return optimizer
+
+    return create
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_both_processes_with_one_sentence(image_folder, tmp_path, tinyedge_command):
+    run = tmp_path / "run"
+    process = tinyedge_command(*train_arguments(image_folder, run, epochs=500, devices=2), start_new_session=True)
+    deadline = time.monotonic() + 200
+    while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1].endswith(f"go on with `tinyedge train --out {run} --resume`")
+    assert errors.count("stopped: ") == 1
+    assert "Traceback" not in errors
+    assert load_checkpoint(run / "checkpoints/last.ckpt").step > 0
 
 
 @pytest.mark.slow

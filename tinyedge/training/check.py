@@ -26,6 +26,8 @@ def check_training(
         DataError: The data set is missing.
         CheckpointError: There is nothing to resume, or the teacher is no run.
     """
+    for plugin in (config.encoder_plugin, config.method_plugin):
+        require_plugin(plugin, out)
     _check_directory(out, resume, overwrite)
     for plugin in (config.encoder_plugin, config.method_plugin):
         require_plugin(plugin, out)

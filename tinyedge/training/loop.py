@@ -1,6 +1,7 @@
 """The training loop: one for all methods, on any number of devices."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
-from tinyedge.errors import CheckpointError, TrainingError
+from tinyedge.errors import CheckpointError, Interrupted, TrainingError
 from tinyedge.plots.plots import plot_training
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
@@ -29,6 +30,7 @@ from tinyedge.training.processes import Rank
 from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
 from tinyedge.training.source import BatchSource, SourceBatch
+from tinyedge.training.stop_request import StopRequest
 from tinyedge.training.views import ViewMaker
 
 # How often the device is asked for its numbers: waiting for it on each step would idle a GPU.
@@ -61,6 +63,7 @@ def optimise(
     Raises:
         CheckpointError: The checkpoint is corrupt or of another method.
         TrainingError: The loss is not finite or the features collapsed; the last good checkpoint is kept.
+        Interrupted: Ctrl-C or SIGTERM; the checkpoint is of the step that it came in.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
     _Training(rank, method, dataset, source, config, choices, out).run(console)
@@ -107,6 +110,14 @@ class _Training:
         """Train to the last step, with a log, checkpoints and progress on the way."""
         method, dataset, failures = self._method, self._dataset, self._failures
         batches = self._source.batches(self._first_step)
+        if self._rank.is_first:
+            begin = f"from step {self._first_step:,} on" if self._first_step else f"{self._config.epochs} epochs"
+            console.print(
+                f"training {self._config.encoder} by {self._config.method} on {self._rank.device.type}, {begin}, "
+                f"{self._total_steps:,} steps of {self._batch_size} images",
+                highlight=False,
+                soft_wrap=True,
+            )
         with failures.raised_on_all_ranks():
             chosen = next(batches)
         with failures.raised_on_all_ranks():
@@ -114,6 +125,7 @@ class _Training:
         method.train()
         with (
             synchronised_batch_norm(method),
+            StopRequest(self._rank) as stop,
             TrainingProgress(
                 self._total_steps, self._first_step, self._batch_size, self._rank.is_first, console
             ) as progress,
@@ -127,6 +139,8 @@ class _Training:
                 if look:
                     self._window.check_finite(done)
                     progress.update(done, self._window.mean("loss"))
+                else:
+                    progress.update(done)
                 if done % self._log_every == 0 or last:
                     self._log_window(done, chosen, progress.images_per_s)
                 if not last:
@@ -134,9 +148,17 @@ class _Training:
                         chosen = next(batches, chosen)
                 if self._rank.world_size == 1 or look:
                     failures.raise_on_all_ranks()  # before a checkpoint holds what came of it
+                    stopped_by = stop.noted_on_any_rank()
                     late = time.monotonic() - self._saved_s > self._config.checkpoint_every_s
-                    if self._rank.is_first and (due or late):
+                    if self._rank.is_first and (due or late or stopped_by):
                         self._save(done)
+                    if stopped_by:
+                        failures.raise_on_all_ranks()  # where the checkpoint could not be written
+                        raise Interrupted(
+                            f"{done:,} of {self._total_steps:,} steps are saved; go on with "
+                            f"`tinyedge train --out {shlex.quote(str(self._out))} --resume`",
+                            stopped_by,
+                        )
         if self._average is not None:
             self._average.copy_to_module()
         with failures.raised_on_all_ranks():

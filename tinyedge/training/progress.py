@@ -1,5 +1,6 @@
 """What a person sees while training runs: a bar on a terminal, a line now and then elsewhere."""
 
+import math
 import time
 from types import TracebackType
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _LINE_EVERY_S = 15.0
+_FIRST_LINE_S = 4.0
 
 
 class TrainingProgress:
@@ -26,7 +28,7 @@ class TrainingProgress:
         self.console = console
         self._visible = visible
         self._first_step, self._start_s = first_step, time.monotonic()
-        self._last_line_s = self._start_s
+        self._last_line_s = self._start_s + _FIRST_LINE_S - _LINE_EVERY_S
         self._loss = float("nan")
         self._bar: Progress | None = None
         if visible and console.is_terminal:
@@ -68,7 +70,8 @@ class TrainingProgress:
         elif time.monotonic() - self._last_line_s > _LINE_EVERY_S or step == self.total_steps:
             self._last_line_s = time.monotonic()
             left_s = (self.total_steps - step) * self.batch_size / max(rate, 1e-9)
+            shown = "" if math.isnan(self._loss) else f"loss {self._loss:.3f}  "
             self.console.print(
-                f"step {step}/{self.total_steps}  loss {self._loss:.3f}  {rate:.0f} images/s  left {left_s:.0f} s",
+                f"step {step}/{self.total_steps}  {shown}{rate:.0f} images/s  left {left_s:.0f} s",
                 highlight=False,
             )

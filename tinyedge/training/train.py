@@ -93,6 +93,12 @@ def _train_rank(
     console: Console | None,
 ) -> Run:
     failures = RankFailures(rank)
+    console = console or Console(stderr=True)
+
+    def say(step: str) -> None:
+        if rank.is_first:
+            console.print(step, highlight=False, soft_wrap=True, markup=False)
+
     with failures.raised_on_all_ranks():
         for plugin in plugins:  # A process that was started by the first one has yet to import them.
             load_plugin(plugin)
@@ -100,6 +106,7 @@ def _train_rank(
             check_training(config, out, resume=resume, overwrite=overwrite, download=download)
     with failures.raised_on_all_ranks():
         root = Path(config.data_root) if config.data_root else None
+        say(f"loading {config.data}")
         dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
         torch.manual_seed(config.seed)  # the same initial weights on every rank
         encoder = create_encoder(
@@ -112,6 +119,7 @@ def _train_rank(
         )
         teacher = None
         if config.teacher is not None:
+            say(f"loading the teacher {config.teacher}")
             statistics = {"mean": dataset.mean, "std": dataset.std}
             teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
@@ -134,7 +142,6 @@ def _train_rank(
             if overwrite and out.exists():
                 shutil.rmtree(out)
             config.save(out / CONFIG_FILE)
-    console = console or Console(stderr=True)
     if rank.is_first:
         _note_choices(asked, config, dataset, len(split), console)
     if method.views:
@@ -144,6 +151,7 @@ def _train_rank(
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
+    say("averaging the statistics of the batch norms")
     with failures.raised_on_all_ranks():
         method.finish()
         if rank.is_first:

@@ -168,7 +168,8 @@ def test_a_model_without_firmware_is_told(tmp_path):
         find_firmware(model, STM32F405)
 
 
-def test_stale_firmware_is_told(copy, tmp_path):
+def test_stale_firmware_is_told(copy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = tmp_path / "m.tflite"
     model.write_bytes(b"newer")
     (tmp_path / "m-stm32f405").mkdir()

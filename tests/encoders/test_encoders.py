@@ -63,7 +63,8 @@ def test_mobilenetv2_grids(size, strides, last):
 @pytest.mark.parametrize(
     ("name", "size", "strides"),
     [
-        ("tinynext_t", 32, (1, 1, 2, 2, 2)),
+        ("tinynext_t", 24, (1, 1, 2, 2, 2)),
+        ("tinynext_t", 32, (2, 1, 2, 2, 2)),
         ("tinynext_t", 64, (2, 1, 2, 2, 2)),
         ("tinynext_t", 224, (2, 2, 2, 2, 2)),
         ("mobilenetv2_035", 32, (1, 1, 1, 2, 2, 1, 2, 1)),

@@ -65,9 +65,8 @@ def probes(out: Path) -> list[dict[str, Any]]:
 
 def bench(out: Path, *arguments: object) -> dict[str, Any]:
     """Bench a run and return the report."""
-    report = out / "bench.json"
-    run("bench", out, *arguments, "--json", report)
-    content: dict[str, Any] = json.loads(report.read_text())
+    command = [sys.executable, "-m", "tinyedge", "bench", str(out), *map(str, arguments), "--json"]
+    content: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return content
 
 

@@ -16,7 +16,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,10 +170,8 @@ def emulate(out: Path) -> dict[str, Any]:
 
 def bench(*arguments: object) -> dict[str, Any]:
     """Return the report of `tinyedge bench`."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "bench.json"
-        tinyedge("bench", *arguments, "--json", report)
-        content: dict[str, Any] = json.loads(report.read_text())
+    command = [sys.executable, "-m", "tinyedge", "bench", *map(str, arguments), "--json"]
+    content: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return content
 
 

@@ -17,7 +17,7 @@ HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 # of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
 LAYERS = (
     ("version", "errors"),
-    ("atomic", "documentation", "installation", "plugins", "toolchain"),
+    ("announce", "atomic", "documentation", "installation", "plugins", "toolchain"),
     ("boards", "c_sources", "data", "plots", "tflite", "zoo"),
     ("encoders", "manifest", "ops"),
     ("compiler", "ssl"),
@@ -99,6 +99,7 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.prediction.predict, tinyedge.learning.enroll", HEAVY),
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
         ("import tinyedge.training.check", HEAVY),
+        ("import tinyedge; [getattr(tinyedge, name) for name in tinyedge.__all__ if name.islower()]", HEAVY),
         ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),
         ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
         ("import tinyedge.training.train, tinyedge.exporter.export, tinyedge.benchmark.bench", {"tinyedge.cli"}),
@@ -136,6 +137,8 @@ MISTAKES = [
     ("probe", "runs/none"),
     ("probe", "untrained"),
     ("probe", "untrained", "--protocol", "knm"),
+    ("quantise", "runs/none"),
+    ("quantise", "none.tflite"),
     ("export", "runs/none"),
     ("export", "untrained"),
     ("export", "untrained", "--precision", "int4"),

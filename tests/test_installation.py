@@ -114,8 +114,8 @@ def bare(tmp_path_factory, wheel):
     run = environment.bin.parent / "trained"  # as far as that shows without reading the weights
     run.mkdir()
     (run / "config.yaml").write_text("data: digits\nimage_size: 32\n")
-    for name in ("encoder.safetensors", "probe.safetensors"):
-        (run / name).touch()
+    for file in (run / "encoder.safetensors", run / "probe.safetensors", run.parent / "x.npy"):
+        file.touch()
     (environment.bin.parent / "picture.png").touch()
     return environment
 
@@ -126,6 +126,7 @@ BARE = {
     "probe": ("trained", r"\[train\] @ file://"),
     "detect": ("trained --voc voc", r"\[train\] @ file://"),
     "export": ("trained", r"\[export\] @ file://"),
+    "quantise": ("model.tflite --images x.npy", r"\[train\] @ file://"),
     "check": ("model.tflite", None),
     "compile": ("model.tflite --out c", None),
     "build": ("model.tflite --board mps2_an386 --out firmware", None),
@@ -151,7 +152,7 @@ def test_a_bare_installation_does_the_work_or_says_what_to_install(bare, command
         assert done.returncode == 0, done.stderr
         return
     assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    *_, line = done.stderr.splitlines()
     assert re.match(rf"error: .*({said})", line)
 
 
@@ -177,8 +178,9 @@ def test_a_function_says_it_as_a_command_does(bare, call):
 def test_an_option_that_needs_an_extra_says_so(bare, command, extra):
     done = bare.run(f"tinyedge {command}")
     assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    *steps, line = done.stderr.splitlines()
     assert line.startswith("error: ")
+    assert all(step.startswith("loading") for step in steps)
     assert f"[{extra}] @ file://" in line
     assert not (bare.bin.parent / "drawn").exists()
 

@@ -52,7 +52,7 @@ def test_names_of_layers_take_no_flash_of_the_image_that_is_measured(report, mod
 
 
 def test_the_slowest_layer_is_seen(report):
-    console = Console(width=60, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
     print_layers(report, console)
     text = console.export_text()
     slowest = max(report.results[0].layers, key=lambda layer: layer.instructions)

@@ -51,4 +51,4 @@ def test_nothing_there(tmp_path):
 
 def test_where_the_firmware_goes(tmp_path):
     assert default_firmware_folder(tmp_path, "b") == tmp_path / "firmware" / "b"
-    assert default_firmware_folder(Path("models/ic.tflite"), "b") == Path("models/ic-b")
+    assert default_firmware_folder(Path("models/ic.tflite"), "b") == Path("ic-b")

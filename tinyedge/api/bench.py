@@ -1,8 +1,10 @@
 """`tinyedge.bench`: size, speed, accuracy and bit-exactness of a model, on the host, an emulated board or a board."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.announce import silent
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
@@ -27,6 +29,7 @@ def bench(
     data: str | None = None,
     layers: bool = False,
     cascade: str = "auto",
+    announce: Callable[[str], None] = silent,
 ) -> "BenchReport":
     """Measure size, speed, accuracy and bit-exactness of a model.
 
@@ -45,6 +48,7 @@ def bench(
         data: Data set in place of a run's own, which may lie elsewhere on this machine.
         layers: Whether to measure each layer; emulator only.
         cascade: As for `tinyedge.compile`.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         ConfigError: There is no such target, board or runtime, or the options exclude each other.
@@ -71,5 +75,6 @@ def bench(
         port=port,
         timed_runs=timed_runs,
         cascade=cascade,
+        announce=announce,
     )
     return report

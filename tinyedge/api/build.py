@@ -27,7 +27,7 @@ def build(
 
     Args:
         model: A full-INT8 .tflite file, or a run directory with an export.
-        board: The name of a board.
+        board: The name of a board, or its .toml file.
         runtime: What runs the model: `aot`, or `tflm` with TFLM_ROOT set.
         out: The folder for the image; None is `firmware/BOARD` in a run, or `MODEL-BOARD` in the current folder.
         mlperf: Answer as `ic01`, `vww01`, `kws01` or `ad01` of MLPerf Tiny, with its input format; "" for no benchmark.
@@ -52,5 +52,5 @@ def build(
         from tinyedge.learning.embedding import read_embedding
 
         read_embedding(file)
-    folder = default_firmware_folder(Path(model), board) if out is None else Path(out)
+    folder = default_firmware_folder(Path(model), target.name) if out is None else Path(out)
     return build_firmware(file, target, folder, options)

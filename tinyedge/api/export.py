@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.announce import silent
 from tinyedge.exporter.options import ExportOptions, check_exportable
 from tinyedge.installation import missing_packages_told, require
 from tinyedge.parity.gate_limits import Gates
@@ -11,10 +12,6 @@ from tinyedge.training.run import Run, claim_run
 
 if TYPE_CHECKING:
     from tinyedge.manifest.manifest import ExportManifest
-
-
-def _silent(_: str) -> None:
-    """Announce to nobody."""
 
 
 @missing_packages_told()
@@ -31,8 +28,8 @@ def export(
     max_drop: float = 1.0,
     encoder_only: bool = False,
     data: str | None = None,
-    announce: Callable[[str], None] = _silent,
-    detail: Callable[[str], None] = _silent,
+    announce: Callable[[str], None] = silent,
+    detail: Callable[[str], None] = silent,
 ) -> "ExportManifest":
     """Fold, convert and quantise a trained encoder with its classifier, and prove that the stages agree.
 

@@ -4,16 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.announce import silent
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import list_images
 
 if TYPE_CHECKING:
     from tinyedge.prediction.predict import PredictReport
-
-
-def _silent(_: str) -> None:
-    """Announce to nobody."""
 
 
 @missing_packages_told()
@@ -26,7 +23,7 @@ def predict(
     board: Path | str | None = None,
     port: str = "auto",
     top: int = 3,
-    announce: Callable[[str], None] = _silent,
+    announce: Callable[[str], None] = silent,
 ) -> "PredictReport":
     """Name the classes of image files, as the quantised model on the board sees them.
 

@@ -1,9 +1,10 @@
 """`tinyedge.probe`: how good a run's encoder is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.announce import silent
 from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
 from tinyedge.installation import missing_packages_told
 from tinyedge.training.run import Run, claim_run
@@ -24,6 +25,7 @@ def probe(
     hold_out: int = 0,
     data: str | None = None,
     plots: bool = True,
+    announce: Callable[[str], None] = silent,
 ) -> "ProbeResult":
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned.
 
@@ -40,6 +42,7 @@ def probe(
         hold_out: Train images that are measured in place of the test split and never labelled, to choose options.
         data: Data set in place of the run's own, which may lie elsewhere on this machine.
         plots: Whether a linear probe draws the embedding and the confusion matrix.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
@@ -51,6 +54,7 @@ def probe(
     run = claim_run(run.path if isinstance(run, Run) else Path(run), data)
     run.check_trained()
     run.check_dataset()
+    announce("loading PyTorch")
     from tinyedge.evaluation.probe import probe_run
 
     return probe_run(
@@ -62,4 +66,5 @@ def probe(
         stages=stages,
         hold_out=hold_out,
         plots=plots,
+        announce=announce,
     )

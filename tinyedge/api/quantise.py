@@ -1,8 +1,10 @@
 """`tinyedge.quantise`: a float model to INT8 by calibration images, whoever trained it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.announce import silent
 from tinyedge.errors import ConfigError, ModelError
 from tinyedge.exporter.options import EXPORT_FOLDER
 from tinyedge.installation import missing_packages_told
@@ -16,6 +18,7 @@ _FLOAT_FILE = "model_float.tflite"
 
 
 @missing_packages_told()
+@missing_packages_told()
 def quantise(
     model: Path | str,
     images: "np.ndarray | Path | str | None" = None,
@@ -25,6 +28,7 @@ def quantise(
     calibration: int = 512,
     seed: int = 0,
     data: str | None = None,
+    announce: Callable[[str], None] = silent,
 ) -> "QuantisedFile":
     """Quantise a float model after training: its own operators over int8, with ranges from calibration images.
 
@@ -35,12 +39,13 @@ def quantise(
         model: A float .tflite or .onnx file, or a run directory with an export.
         images: What the model is calibrated on, as it takes them: (n, *input_shape[1:]) float32, channels last, already
             normalised; or a .npy file of that. None, for a run, is its own train images.
-        out: The .tflite file to write; None is `NAME_int8.tflite` in the current folder.
+        out: The .tflite file to write; None is `NAME_PRECISION.tflite` in the current folder.
         precision: `int8`, or `16x8` for int16 activations wherever TFLite Micro has them.
         calibration: At most so many images set the ranges, drawn at random; others of them, where there are any, choose
             among several ways to set them.
         seed: Of the draw.
         data: Data set in place of a run's own.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         ModelError: The model cannot be read, is not float, or holds an operator that is not known.
@@ -61,12 +66,15 @@ def quantise(
         raise ConfigError(f"{images} does not exist: give a .npy file of float32 images to --images")
     target = Path(f"{source.resolve().stem}_{precision}.tflite") if out is None else Path(out)
 
+    announce("loading PyTorch")
     import numpy as np
 
     from tinyedge.quantisation.post_training import quantise_file, train_images
 
+    announce("images")
     if images is None:
         array = train_images(source, data)
     else:
         array = images if isinstance(images, np.ndarray) else np.load(images)
+    announce("activation ranges")
     return quantise_file(file, array, target, precision=precision, calibration=calibration, seed=seed)

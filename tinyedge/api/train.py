@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
+
+from rich.console import Console
 
 from tinyedge.installation import missing_packages_told
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
 from tinyedge.training.launch import find_place
 from tinyedge.training.run import CONFIG_FILE, Run
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @missing_packages_told()
@@ -22,7 +21,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     download: bool = False,
-    console: "Console | None" = None,
+    console: Console | None = None,
     **options: Unpack[TrainOptions],
 ) -> Run:
     """Pretrain an encoder on unlabelled images and write a run directory.
@@ -36,7 +35,7 @@ def train(
         resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
-        console: Where progress is shown; None is standard error.
+        console: Where progress is shown; None is standard error, as it has to be with several devices.
         **options: Fields of `TrainConfig`, such as `data="digits"`, `method="s0-plus"` or `epochs=100`, set on top of
             `config`; `method_options` on top of its.
 
@@ -57,6 +56,7 @@ def train(
     chosen = replace(chosen, method_options={**base.method_options, **options.get("method_options", {})})
     if find_place() is None:  # else the first rank checks, and tells the others
         check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
+        (console or Console(stderr=True)).print("loading PyTorch")
     from tinyedge.training.train import train as train_run
 
     return train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, console=console)

@@ -1,10 +1,12 @@
 """`bench` for a run directory or anybody's INT8 .tflite file."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 
+from tinyedge.announce import silent
 from tinyedge.benchmark.board import bench_board
 from tinyedge.benchmark.budget import BudgetRow, budget_rows
 from tinyedge.benchmark.inputs import LabelledInputs
@@ -44,6 +46,7 @@ def run_bench(
     port: str = AUTO,
     timed_runs: int = 10,
     cascade: str = "auto",
+    announce: Callable[[str], None] = silent,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -62,21 +65,24 @@ def run_bench(
         port: The serial port of a board, or "auto".
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
+        announce: Called with the name of each step when it begins; a board's show their own progress.
 
     Returns:
         The report, and the budgets that it is held against.
     """
     board = load_board(board_name or DEFAULT_BOARD)
+    if target != "board":
+        announce("loading")
     subject = open_subject(source, data)
     images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, cascade=cascade)
-        report = bench_host(subject, options)
+        report = bench_host(subject, options, announce)
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade)
-        report = bench_emulator(subject, board, options)
+        report = bench_emulator(subject, board, options, announce)
     elif target == "board":
         names = () if runtime in (None, "all") else (runtime,)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, timed_runs)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyedge.announce import silent
 from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, random_inputs, read_inputs
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
 from tinyedge.boards.board import Board
@@ -75,7 +76,7 @@ class Subject:
     test: LabelledInputs | None = None
 
 
-def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
+def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str], None] = silent) -> BenchReport:
     """Run a model in the host's runtimes.
 
     Returns:
@@ -87,11 +88,14 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
+    announce("compiling")
     program = compile_graph(subject.model.graph(), CompileOptions(cascade=options.cascade))
     inputs = choose_inputs(subject, program, options)
+    announce("TFLite Micro on the host")
     golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
+        announce(f"{name} on the host")
         runtime = open_runtime(name, subject.model, program, subject.onnx)
         outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
@@ -116,7 +120,9 @@ def bench_host(subject: Subject, options: BenchOptions) -> BenchReport:
     return make_report(subject.model, program, records, _host_environment(options))
 
 
-def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> BenchReport:
+def bench_emulator(
+    subject: Subject, board: Board, options: BenchOptions, announce: Callable[[str], None] = silent
+) -> BenchReport:
     """Build the firmware for `board`, run it in the emulator through the serial protocol, and count instructions.
 
     Returns:
@@ -131,12 +137,14 @@ def bench_emulator(subject: Subject, board: Board, options: BenchOptions) -> Ben
     for name in options.runtimes:
         if name not in FIRMWARE_RUNTIMES:
             raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
+    announce("compiling")
     program = compile_graph(subject.model.graph(), CompileOptions(board.instruction_set, cascade=options.cascade))
     inputs = choose_inputs(subject, program, options)
+    announce("TFLite Micro on the host")
     golden = golden_outputs(subject.model, inputs)
     records, images = [], []
     for name in options.runtimes:
-        record, outputs, image = _run_on_emulator(name, subject, board, program, inputs, golden, options)
+        record, outputs, image = _run_on_emulator(name, subject, board, program, inputs, golden, options, announce)
         records.append(record)
         images.append(image)
         write_outputs(outputs, options)
@@ -151,10 +159,12 @@ def _run_on_emulator(
     inputs: np.ndarray,
     golden: np.ndarray | None,
     options: BenchOptions,
+    announce: Callable[[str], None],
 ) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
     """Build an image for one runtime, and run all inputs on it."""
     output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
+        announce(f"building {runtime} for {board.name}")
         image = _build(runtime, subject.model, program, board, Path(folder))
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
@@ -164,10 +174,17 @@ def _run_on_emulator(
                 answers = [np.frombuffer(emulator.run(value.tobytes()), np.int8) for value in values]
                 return np.stack(answers).reshape(-1, *output_shape)
 
+            announce(f"{runtime} on {board.name}, {len(inputs)} inputs")
             outputs = run(inputs)
             instructions = client.instructions()
             stack_used_bytes = client.info().stack_used_bytes
+            if subject.test is not None and options.accuracy_images != 0:
+                announce(f"{runtime} on {board.name}, accuracy")
             accuracy, images = top1(run, subject.test, options.accuracy_images)
+    layers: tuple[LayerRecord, ...] = ()
+    if options.layers:
+        announce(f"layers on {board.name}")
+        layers = _profile(program, board, inputs[-1])
     record = BenchRecord(
         runtime=runtime,
         target="emulator",
@@ -183,7 +200,7 @@ def _run_on_emulator(
         inputs=len(inputs),
         accuracy=accuracy,
         accuracy_images=images,
-        layers=_profile(program, board, inputs[-1]) if options.layers else (),
+        layers=layers,
         stack_used_bytes=stack_used_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         **compare(outputs, golden),

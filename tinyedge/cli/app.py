@@ -14,7 +14,6 @@ app = typer.Typer(
     name="tinyedge",
     help="Unlabelled images in, a proven INT8 vision encoder on a Cortex-M out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -28,6 +27,7 @@ _COMMANDS: tuple[str, ...] = (
     "probe",
     "detect",
     "export",
+    "quantise",
     "check",
     "compile",
     "build",
@@ -67,5 +67,5 @@ def main() -> None:
         with missing_packages_told():
             app()
     except TinyEdgeError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        typer.secho(f"{error.title}: {error}", fg=typer.colors.RED, err=True)
         sys.exit(error.exit_code)

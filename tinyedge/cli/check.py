@@ -5,26 +5,27 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+
 if TYPE_CHECKING:
     from tinyedge.checks.encoder import EncoderReport
 
 
 def check(
     model: Path = typer.Argument(None, metavar="RUN|MODEL.tflite", help="Any .tflite file, or a run directory."),
-    board: str = typer.Option(None, help="What it has to fit: a board's name or its .toml file. [default: any board]"),
+    board: str = typer.Option(
+        None, help="What it has to fit: a board's name or its .toml file.", show_default="any board"
+    ),
     encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
-    input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels. [default: 32]"),
+    input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels.", show_default="32"),
     strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
     act: str = typer.Option(None, help="The encoder's activation: relu (default; deploys) or gelu (the paper's)."),
     classes: int = typer.Option(None, min=1, help="Classes of a classifier behind the encoder; by default none."),
-    json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    json: bool = JSON,
 ) -> None:
     """Check operators, budgets and layers of a model before anybody flashes it; exit code 3 if it cannot run."""
-    import shlex
-
     from tinyedge.api.check import check as check_subject
     from tinyedge.checks.check import CheckReport
-    from tinyedge.cli.output import print_json, print_next, report_console
     from tinyedge.cli.tables.check import print_check, print_encoder
     from tinyedge.errors import ConfigError, GateFailed
 
@@ -34,7 +35,7 @@ def check(
         raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
     if encoder is None:
         report: CheckReport | EncoderReport = check_subject(model, board=board)
-        following = f"tinyedge build {shlex.quote(str(model))}"
+        following = f"tinyedge build {quoted(model)}"
     else:
         report = check_subject(
             encoder=encoder,

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
 
 
 def compile(
@@ -28,34 +29,36 @@ def compile(
     cascade: str = CASCADE,
     patch: bool = PATCH,
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
-    json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    json: bool = JSON,
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
-    import shlex
-
+    from rich.console import Console
     from rich.table import Table
 
     from tinyedge.api.compile import compile as compile_to_c
-    from tinyedge.cli.output import print_files, print_json, print_next, report_console
+    from tinyedge.cli.steps import StepProgress
     from tinyedge.installation import package_missing
     from tinyedge.plots.memory import plot_plan
 
     if plan is not None and find_spec("matplotlib") is None:
         raise package_missing("matplotlib")
-    report = compile_to_c(
-        model,
-        out,
-        name=name,
-        board=board,
-        instruction_set=instruction_set,
-        without=without,
-        cascade=chosen_cascade(cascade, patch),
-    )
+    chosen = chosen_cascade(cascade, patch)
+    with StepProgress(Console(stderr=True)) as progress:
+        progress.begin("compiling")
+        report = compile_to_c(
+            model,
+            out,
+            name=name,
+            board=board,
+            instruction_set=instruction_set,
+            without=without,
+            cascade=chosen,
+        )
     if plan is not None:
-        plot_plan(report.plan, model.name, plan)
+        plot_plan(report.plan, report.model.name, plan)
     console = report_console(json)
     example = report.directory / "examples" / report.name / "cmake"
-    following = f"cmake -S {shlex.quote(str(example))} -B build && cmake --build build"
+    following = f"cmake -S {quoted(example)} -B build && cmake --build build"
     if json:
         print_json(report.to_json())
         print_next(console, following)

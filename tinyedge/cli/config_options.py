@@ -53,7 +53,7 @@ def with_fields(
                 help=option.help or docs[name].partition(". ")[0].partition("; ")[0].rstrip(".") + ".",
                 rich_help_panel=panel,
                 show_default=False if default is None else str(default).lower() if annotation is bool else str(default),
-                autocompletion=None if option.names is None else _completion(option.names),
+                autocompletion=None if option.names is None else completion(option.names),
             )
             added.append(
                 inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=declared, annotation=annotation | None)
@@ -75,7 +75,9 @@ def _annotation(hint: Any) -> Any:
     return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float) else str
 
 
-def _completion(names: Callable[[], tuple[str, ...]]) -> Callable[[str], list[str]]:
+def completion(names: Callable[[], tuple[str, ...]]) -> Callable[[str], list[str]]:
+    """Return what offers the names that begin as what was typed, for an option's `autocompletion`."""
+
     def complete(incomplete: str) -> list[str]:
         return [name for name in names() if name.startswith(incomplete)]
 

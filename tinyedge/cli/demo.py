@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tinyedge.cli.output import JSON, print_json, print_next, report_console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -14,21 +16,24 @@ if TYPE_CHECKING:
 
 def demo(
     out: Path = typer.Option(Path("runs/demo"), help="Where the runs go; an earlier demo there is replaced."),
+    json: bool = JSON,
 ) -> None:
     """Go the whole way on the embedded data set: train, probe, export, build, bench."""
-    from rich.console import Console
-
     from tinyedge.installation import require
 
     require("the demo", "export", "bench")
 
     from tinyedge.demo import run_demo
 
-    console = Console()
+    console = report_console(json)
     start = time.monotonic()
     result = run_demo(out, announce=lambda command: console.print(f"$ {command}", style="bold cyan", highlight=False))
-    console.print(_table(result))
+    if json:
+        print_json(result.to_json())
+    else:
+        console.print(_table(result))
     console.print(f"{time.monotonic() - start:.0f} s; everything is in {out}", highlight=False)
+    print_next(console, "tinyedge train --data YOUR_FOLDER --out runs/mine")
 
 
 def _table(result: "DemoResult") -> "Table":

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+
 
 def detect(
     run: Path = typer.Argument(..., help="Run directory that `tinyedge train` wrote."),
@@ -12,15 +14,13 @@ def detect(
     image_size: int = typer.Option(160, help="Pixels that the images are squeezed to."),
     seeds: int = typer.Option(3, help="Detectors to average over."),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
-    json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
+    json: bool = JSON,
 ) -> None:
     """Train an SSDLite detector from the encoder and from random weights, and measure mAP at IoU 0.5."""
-    import shlex
     import statistics
 
     from rich.table import Table
 
-    from tinyedge.cli.output import print_files, print_json, print_next, report_console
     from tinyedge.training.run import claim_run
 
     trained = claim_run(run, data)
@@ -31,7 +31,7 @@ def detect(
 
     console = report_console(json)
     result = detect_run(trained, voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
-    following = f"tinyedge probe {shlex.quote(str(run))}"
+    following = f"tinyedge probe {quoted(run)}"
     if json:
         print_json(result.to_json())
         print_next(console, following)

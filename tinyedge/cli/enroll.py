@@ -1,9 +1,10 @@
 """`tinyedge enroll`: teach a device new classes from a few images each."""
 
-import json as json_module
 from pathlib import Path
 
 import typer
+
+from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, quoted, refuse_json_file, report_console
 
 
 def enroll(
@@ -13,21 +14,21 @@ def enroll(
     data: Path = typer.Option(..., metavar="FOLDER", help="Holds a folder of images for each class."),
     shots: int = typer.Option(5, min=1, max=255, help="Images of each class to learn from."),
     queries: int = typer.Option(15, min=1, help="Images of each class to classify after that."),
-    classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order. [default: all]"),
+    classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order.", show_default="all"),
     seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
     port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
     board: str = typer.Option("stm32f405", help="A board's name or its .toml file."),
     emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
     save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
     check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),
-    json: Path = typer.Option(None, "--json", metavar="FILE", help="Write the report there; - prints it."),
+    json: bool = JSON,
+    json_file: str = JSON_FILE,
 ) -> None:
     """Teach a device classes and let it classify; the encoder stays as it is.
 
     Answers that are not this machine's are exit code 3.
     """
-    from rich.console import Console
-
+    refuse_json_file(json_file, f"tinyedge enroll {model} --data {data}")
     from tinyedge.boards.board import load_board
     from tinyedge.errors import ConfigError, DataError, GateFailed
     from tinyedge.manifest.model_path import resolve_model
@@ -45,7 +46,7 @@ def enroll(
 
     names = tuple(name.strip() for name in classes.split(",")) if classes else ()
     options = EnrollOptions(data, shots, queries, names, seed, save, check)
-    console = Console(stderr=json is not None and str(json) == "-")
+    console = report_console(json)
     with console.status("") as status:
         lesson = open_lesson(model, options)
         if emulator:
@@ -57,17 +58,14 @@ def enroll(
                 report = teach(client, lesson, options, status.update)
             finally:
                 client.close()
-    if json is not None and str(json) == "-":
-        typer.echo(json_module.dumps(report.to_json(), indent=2))
+    if json:
+        print_json(report.to_json())
     else:
         print_enroll(report, console)
-        if json is not None:
-            from tinyedge.atomic import write_json
-
-            write_json(json, report.to_json())
-            typer.echo(f"wrote {json}")
     if report.differing:
         raise GateFailed(
             f"{report.differing} of {len(report.answers)} answers of {report.board} are not this machine's: report it "
-            "with the file of --json"
+            "with what --json prints"
         )
+    following = f"tinyedge build {quoted(model)} --board {quoted(board)} --enroll {len(report.classes)}"
+    print_next(console, following if emulator else f"tinyedge bench {quoted(model)} --target board --port {port}")

@@ -4,54 +4,71 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+
 
 def export(
     run: Path = typer.Argument(..., metavar="RUN", help="A run directory that `tinyedge train` wrote."),
-    int8: bool = typer.Option(True, "--int8/--float", help="Write a quantised model too, or the float models alone."),
+    int8: bool = typer.Option(
+        True,
+        "--int8/--float",
+        help="Write a quantised model too, or the float models alone.",
+        rich_help_panel="Quantisation",
+    ),
     precision: str = typer.Option(
-        "int8", help="int8; mixed: 16x8 (int16 activations) where it is worth its cost; 16x8 wherever it exists."
+        "int8",
+        help="int8; mixed: 16x8 (int16 activations) where it is worth its cost; 16x8 wherever it exists.",
+        rich_help_panel="Quantisation",
     ),
     sensitivity: bool = typer.Option(
-        False, "--sensitivity", help="Measure what each operator's INT8 costs, as mixed does (half a minute more)."
+        False,
+        "--sensitivity",
+        help="Measure what each operator's INT8 costs, as mixed does (half a minute more).",
+        rich_help_panel="Quantisation",
     ),
     qat: float = typer.Option(
         0.0,
         "--qat",
         metavar="EPOCHS",
         help="Finish by training the INT8 codes, without labels, towards the float output.",
+        rich_help_panel="Quantisation",
     ),
     calibration: int = typer.Option(
-        512, help="How many train images set the activations' ranges; where there are fewer, all of them."
+        512,
+        help="How many train images set the activations' ranges; where there are fewer, all of them.",
+        rich_help_panel="Quantisation",
     ),
-    seed: int = typer.Option(0, help="Of the draw of those images."),
+    seed: int = typer.Option(0, help="Of the draw of those images.", rich_help_panel="Quantisation"),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     encoder_only: bool = typer.Option(
         False, "--encoder-only", help="Leave the classifier out; the feature is the output."
     ),
     max_float_difference: float = typer.Option(
-        1e-3, help="Gate: the most that PyTorch, ONNX and float TFLite may differ, relative to the largest output."
+        1e-3,
+        help="Gate: the most that PyTorch, ONNX and float TFLite may differ, relative to the largest output.",
+        rich_help_panel="Gates",
     ),
-    max_drop: float = typer.Option(1.0, help="Gate: points of top-1 that INT8 may lose on the test images."),
-    json: bool = typer.Option(False, "--json", help="Print the manifest as JSON."),
+    max_drop: float = typer.Option(
+        1.0, help="Gate: points of top-1 that INT8 may lose on the test images.", rich_help_panel="Gates"
+    ),
+    json: bool = JSON,
 ) -> None:
     """Fold, convert and quantise a trained encoder with its classifier, and prove that the stages agree.
 
     A gate that does not hold is exit code 3; the files and the report are there all the same.
     """
-    import shlex
     import time
     from dataclasses import asdict
 
     from tinyedge.api.export import export as export_run
-    from tinyedge.cli.output import print_json, print_next, report_console
+    from tinyedge.cli.steps import StepProgress
     from tinyedge.errors import GateFailed
     from tinyedge.exporter.options import EXPORT_FOLDER
-    from tinyedge.exporter.progress import ExportProgress
 
     console = report_console(json)
     start = time.perf_counter()
     failed = None
-    with ExportProgress(console) as progress:
+    with StepProgress(console) as progress:
         try:
             export_run(
                 run,
@@ -86,5 +103,5 @@ def export(
             print_sensitivity(sensitivities, manifest.precision, console)
     if failed is not None:
         raise failed
-    name = shlex.quote(str(run))
+    name = quoted(run)
     print_next(console, f"tinyedge bench {name} --target emulator" if int8 else f"tinyedge export {name}")

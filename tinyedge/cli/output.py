@@ -1,11 +1,17 @@
 """Words that every command says alike; with --json, standard output is kept for the JSON alone."""
 
 import json as json_module
+import shlex
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
+
+from tinyedge.errors import ConfigError
+
+JSON = typer.Option(False, "--json", help="Print the report as JSON on standard output, all else on standard error.")
+JSON_FILE = typer.Argument(None, hidden=True, metavar="")  # --json took a file once
 
 
 def report_console(json: bool) -> Console:
@@ -16,6 +22,21 @@ def report_console(json: bool) -> Console:
 def print_json(value: Any) -> None:
     """Print a JSON object on standard output."""
     typer.echo(json_module.dumps(value, indent=2))
+
+
+def refuse_json_file(file: str | None, command: str) -> None:
+    """Refuse the file that `--json FILE` once took, which reads as a second argument now; `-` was standard output.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    if file not in (None, "-"):
+        raise ConfigError(f"{file} is one argument too many; to write the report there, `{command} --json > {file}`")
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def print_files(console: Console, *paths: Path) -> None:

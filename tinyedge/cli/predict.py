@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+
 
 def predict(
     model: str = typer.Argument(
@@ -12,18 +14,15 @@ def predict(
     images: list[Path] = typer.Argument(..., metavar="IMAGE|FOLDER...", help="Image files, or folders of them."),
     target: str = typer.Option("host", help="host, emulator or board."),
     runtime: str = typer.Option(
-        None, help="aot (our C), litert, tflm or onnx. [default: aot on the host and the emulator]"
+        None, help="aot (our C), litert, tflm or onnx.", show_default="aot on the host and the emulator"
     ),
-    board: str = typer.Option(None, help="A board's name or its .toml file. [default: stm32f405]"),
+    board: str = typer.Option(None, help="A board's name or its .toml file.", show_default="stm32f405"),
     port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
     top: int = typer.Option(3, min=1, help="How many classes to name for an image."),
-    json: bool = typer.Option(False, "--json", help="Print the predictions as JSON."),
+    json: bool = JSON,
 ) -> None:
     """Name the classes of images, as the model on the board sees them."""
-    import shlex
-
     from tinyedge.api.predict import predict as predict_classes
-    from tinyedge.cli.output import print_json, print_next, report_console
     from tinyedge.cli.tables.predict import print_predictions
 
     console = report_console(json)
@@ -35,11 +34,10 @@ def predict(
         print_json(report.to_json())
     else:
         print_predictions(report, console)
-    name = shlex.quote(model)
-    first = shlex.join(map(str, images[:1]))
+    name, first = quoted(model), quoted(images[0])
     following = {
         "host": f"tinyedge predict {name} {first} --target emulator",
-        "emulator": f"tinyedge flash {name} --board {shlex.quote(board or report.board or '')}",
+        "emulator": f"tinyedge flash {name} --board {quoted(board or report.board or '')}",
         "board": f"tinyedge bench {name} --target board",
     }
     print_next(console, following[report.target])

@@ -4,54 +4,67 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+
 
 def probe(
     run: Path = typer.Argument(..., help="Run directory that `tinyedge train` wrote."),
-    labels: float = typer.Option(1.0, help="Share of the train labels, class by class: 0.2 is 20 %."),
+    labels: float = typer.Option(
+        1.0, help="Share of the train labels, class by class: 0.2 is 20 %.", rich_help_panel="Protocol"
+    ),
     protocol: str = typer.Option(
-        "linear", help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean) or finetune."
+        "linear",
+        help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean) or finetune.",
+        rich_help_panel="Protocol",
     ),
-    seeds: int = typer.Option(3, help="Label subsets to average over."),
+    seeds: int = typer.Option(3, help="Label subsets to average over.", rich_help_panel="Protocol"),
     epochs: int = typer.Option(
-        None, help="Passes over the labelled images, for linear-sgd and finetune; by default 100."
+        None,
+        help="Passes over the labelled images, for linear-sgd and finetune; by default 100.",
+        rich_help_panel="Protocol",
     ),
-    stages: str = typer.Option("4", help="Stages whose pooled maps are the features: 3,4 puts two side by side."),
+    stages: str = typer.Option(
+        "4", help="Stages whose pooled maps are the features: 3,4 puts two side by side.", rich_help_panel="Protocol"
+    ),
     hold_out: int = typer.Option(
-        0, help="Measure on this many train images, never labelled, instead of the test split: to choose options."
+        0,
+        help="Measure on this many train images, never labelled, instead of the test split: to choose options.",
+        rich_help_panel="Protocol",
     ),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     plots: bool = typer.Option(True, help="Draw the embedding and the confusion matrix of a linear probe."),
-    json: bool = typer.Option(False, "--json", help="Print the record as JSON instead of the table."),
+    json: bool = JSON,
 ) -> None:
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned."""
-    import shlex
-
+    from rich.console import Console
     from rich.table import Table
 
     from tinyedge.api.probe import probe as probe_run
-    from tinyedge.cli.output import print_files, print_json, print_next, report_console
+    from tinyedge.cli.steps import StepProgress
     from tinyedge.errors import ConfigError
 
     try:
         chosen = tuple(int(stage) for stage in stages.split(","))
     except ValueError as error:
         raise ConfigError(f"--stages {stages!r} is no list of numbers: write 3,4") from error
-    result = probe_run(
-        run,
-        labels=labels,
-        protocol=protocol,
-        seeds=seeds,
-        epochs=epochs,
-        stages=chosen,
-        hold_out=hold_out,
-        data=data,
-        plots=plots,
-    )
+    console = report_console(json)
+    with StepProgress(Console(stderr=True)) as progress:
+        result = probe_run(
+            run,
+            labels=labels,
+            protocol=protocol,
+            seeds=seeds,
+            epochs=epochs,
+            stages=chosen,
+            hold_out=hold_out,
+            data=data,
+            plots=plots,
+            announce=progress.begin,
+        )
 
     from tinyedge.evaluation.probe import CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
     from tinyedge.training.run import CLASSIFIER_FILE
 
-    console = report_console(json)
     if json:
         print_json(result.to_json())
     else:
@@ -75,5 +88,5 @@ def probe(
             print_files(console, run / EMBEDDING_PLOT, run / CONFUSION_PLOT)
     if result.protocol.startswith("linear") and not result.exportable:
         console.print("no classifier is kept: only stage 4, probed on the test split, can be exported")
-    name = shlex.quote(str(run))
+    name = quoted(run)
     print_next(console, f"tinyedge export {name}" if result.exportable else f"tinyedge probe {name}")

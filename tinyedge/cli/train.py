@@ -6,10 +6,13 @@ from typing import Any
 import typer
 
 from tinyedge.cli.config_options import FieldOption, with_fields
+from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
 from tinyedge.data.registry import dataset_names
 from tinyedge.encoders.registry import encoder_names
+from tinyedge.errors import ConfigError
 from tinyedge.ssl.registry import method_names
 from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
+from tinyedge.training.run import CONFIG_FILE
 
 _PANELS = {
     "Images": {
@@ -61,7 +64,7 @@ _PANELS = {
 
 @with_fields(TrainConfig, _PANELS)
 def train(
-    out: Path = typer.Option(..., help="Run directory to write, such as runs/digits."),
+    out: Path = typer.Option(None, help="Run directory to write, such as runs/digits.", show_default="required"),
     config: Path | None = typer.Option(None, help="YAML file with any of these and more; options here win."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
@@ -69,26 +72,44 @@ def train(
     option: list[str] = typer.Option(
         [], rich_help_panel="Method", help="Option of the method as KEY=VALUE; may be repeated. See --help-method."
     ),
+    help_method: bool = typer.Option(
+        False, "--help-method", rich_help_panel="Method", help="Show the options of --method and exit."
+    ),
+    json: bool = JSON,
     # Of a release ago: torchrun and Slurm say both.
     strategy: str = typer.Option("", hidden=True),
     num_nodes: str = typer.Option("", hidden=True),
     **settings: Any,
 ) -> None:
     """Pretrain an encoder on unlabelled images."""
-    from tinyedge.api.train import train as train_encoder
     from tinyedge.training.config import compose_config
-    from tinyedge.training.run import CONFIG_FILE
 
+    if help_method:
+        from tinyedge.cli.tables.method import print_method
+
+        print_method(settings["method"] or compose_config(config, {}, []).method, report_console(json))
+        return
+    if out is None:
+        raise ConfigError("--out is missing; give the run directory to write, such as --out runs/first")
     if settings["strides"]:
         settings["strides"] = settings["strides"].split(",")
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
+
+    from tinyedge.api.train import train as train_encoder
+
     run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download)
 
-    from rich.console import Console
-
-    from tinyedge.cli.tables.train import print_run
+    from tinyedge.cli.tables.train import describe_run, print_run
     from tinyedge.ssl.distributed import is_first_rank
 
-    if is_first_rank():
-        print_run(run, Console())
+    if not is_first_rank():
+        return
+    console = report_console(json)
+    if json:
+        print_json(describe_run(run))
+    else:
+        print_run(run, console)
+    print_next(
+        console, f"tinyedge probe {quoted(out)}", f"tinyedge export {quoted(out)} --encoder-only  (without labels)"
+    )

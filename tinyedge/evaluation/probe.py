@@ -3,13 +3,14 @@
 import hashlib
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tinyedge.announce import silent
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.data.augment import Augment
 from tinyedge.data.dataset import ImageDataset
@@ -133,6 +134,7 @@ def probe_run(
     stages: Sequence[int] = FINAL_STAGE,
     hold_out: int = 0,
     plots: bool = False,
+    announce: Callable[[str], None] = silent,
 ) -> ProbeResult:
     """Probe a run's encoder and write the figures into the run.
 
@@ -151,6 +153,7 @@ def probe_run(
         hold_out: Train images that are measured instead of the test split and never labelled, see
             `tinyedge.evaluation.split.probe_images`; 0 measures the test split.
         plots: Whether a linear probe draws `plots/embedding.png` and `plots/confusion.png`.
+        announce: Called with the name of each step when it begins.
 
     Raises:
         DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
@@ -164,20 +167,25 @@ def probe_run(
         raise ConfigError(
             f"{run.path} has learned from labels, those of held-out images among them; leave out --hold-out"
         )
+    announce(f"loading {run.config.data}")
     dataset = run.load_dataset()
     images = probe_images(dataset, hold_out)
     encoder = run.load_encoder()
     digest = _encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
     if protocol in TRAINED_PROTOCOLS:
+        announce(f"{protocol}, {seeds} seeds")
         result, classifier = _probe_images(
             encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
         )
     else:
+        announce("features")
         features = _cached_features(encoder, dataset, images, stages, run.path, digest)
+        announce(f"{protocol}, {seeds} seeds")
         result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
         result = replace(result, split=images.split, stages=stages)
         if plots and classifier is not None:
+            announce("plots")
             _draw(run.path, features, classifier, dataset.classes, result)
     if classifier is not None and result.exportable:
         data = absolute_name(run.config.data)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinyedge.announce import silent
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import FLOAT_FILE, Converter
@@ -96,17 +97,13 @@ class _Classifier(nn.Module):
         return out
 
 
-def _silent(step: str) -> None:
-    """Announce a step to nobody."""
-
-
 def export_run(
     run: Run,
     options: ExportOptions,
     *,
     classifier: bool = True,
-    announce: Callable[[str], None] = _silent,
-    detail: Callable[[str], None] = _silent,
+    announce: Callable[[str], None] = silent,
+    detail: Callable[[str], None] = silent,
     converter: Converter | None = None,
 ) -> ExportManifest:
     """Export a run to `RUN/export`: model.onnx, model_float.tflite, model_int8.tflite, export.json, parity.json, plots.
@@ -138,8 +135,8 @@ def export_model(
     probe: Probe | None,
     out: Path,
     options: ExportOptions,
-    announce: Callable[[str], None] = _silent,
-    detail: Callable[[str], None] = _silent,
+    announce: Callable[[str], None] = silent,
+    detail: Callable[[str], None] = silent,
     converter: Converter | None = None,
 ) -> ExportManifest:
     """Export an encoder, with or without a classifier, to a folder.

@@ -35,6 +35,6 @@ def resolve_model(source: Path | str) -> Path:
 
 
 def default_firmware_folder(source: Path, board: str) -> Path:
-    """Return where a firmware image goes if nobody says: into the run, or beside a .tflite file."""
+    """Return where a firmware image goes if nobody says: into a run; for a .tflite file, the current folder."""
     source = Path(source)
-    return source / "firmware" / board if source.is_dir() else source.with_name(f"{source.stem}-{board}")
+    return source / "firmware" / board if source.is_dir() else Path(f"{source.stem}-{board}")

@@ -10,8 +10,6 @@ from tinyedge.benchmark.budget import BudgetRow
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord
 from tinyedge.installation import EXTRAS, package_missing
 
-_WIDEST_PROFILE = 200
-
 
 def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
     """Print the results of a benchmark, a row a runtime, and the budgets below."""
@@ -19,8 +17,7 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
     model = report.model
     console.print(f"[bold]{model.path}[/bold]", highlight=False, soft_wrap=True)
     console.print(f"{model.macs:,} MACs, {model.params:,} parameters, {model.bytes:,} bytes")
-    columns = {
-        "runtime": [record.runtime for record in report.results],
+    figures = {
         "on": [record.board or record.target for record in report.results],
         "instructions": [_count(record.instructions) for record in report.results],
         "cycles": [_count(record.cycles) for record in report.results],
@@ -32,11 +29,12 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         "top-1 (images)": [_accuracy(record) for record in report.results],
         "bit_exact": [_exactness(record) for record in report.results],
     }
-    # A host counts no instructions, an emulator no milliseconds: only what was measured takes room.
-    measured = {title: cells for title, cells in columns.items() if any(cells)}
-    table = Table(*measured, box=box.SIMPLE_HEAD)
-    for row in zip(*measured.values(), strict=True):
-        table.add_row(*row)
+    table = Table("", box=box.SIMPLE_HEAD)
+    for record in report.results:
+        table.add_column(record.runtime, justify="right")
+    for what, cells in figures.items():
+        if any(cells):  # A host counts no instructions, an emulator no milliseconds: only what was measured takes room.
+            table.add_row(what, *cells)
     console.print(table)
     if all(record.bit_exact is None for record in report.results):
         lacking = "there is no package of TFLite Micro for this machine"
@@ -60,24 +58,19 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
             continue
         total = sum(layer.instructions for layer in record.layers)
         slowest = max(record.layers, key=lambda layer: layer.instructions)
-        table = Table("layer", "operator", "kernel", title=f"{record.runtime} {record.board}", box=box.SIMPLE_HEAD)
+        table = Table(title=f"{record.runtime} {record.board}", box=box.SIMPLE_HEAD, collapse_padding=True)
+        table.add_column("layer, and the kernel that runs it", overflow="fold")
         for figure in ("MACs", "instructions", "a MAC", "%"):
-            table.add_column(figure, justify="right")
+            table.add_column(figure, justify="right", no_wrap=True)
         for layer in record.layers:
-            per_mac = f"{layer.instructions / layer.macs:.2f}" if layer.macs else ""
             table.add_row(
-                layer.name,
-                layer.op,
-                layer.kernel,
+                f"{layer.name}\n  {layer.kernel}",
                 f"{layer.macs:,}",
                 f"{layer.instructions:,}",
-                per_mac,
+                f"{layer.instructions / layer.macs:.2f}" if layer.macs else "",
                 _share(layer, total),
                 style="bold" if layer is slowest else None,
             )
-        # A profile is read by its figures: a narrow terminal wraps its lines, and no cell is cut.
-        wide = console.options.update(width=_WIDEST_PROFILE)
-        console.width = max(console.width, console.measure(table, options=wide).maximum)
         console.print(table)
         console.print(
             f"slowest: {slowest.name} ({slowest.kernel}), {_share(slowest, total)} % of {total:,} instructions",

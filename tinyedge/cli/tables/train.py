@@ -1,32 +1,58 @@
-"""What a finished run is, in a table."""
+"""What a finished run is, in a few lines."""
+
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from tinyedge.cli.output import print_files
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.training.metrics import read_metrics
-from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
+from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, Run, load_run
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """Return a run's encoders, its own first, and its last metrics, as a JSON object."""
+    encoders = []
+    for path in (run.path, *sorted((run.path / BRANCHES).glob("*"))):
+        encoder = load_run(path).load_encoder()
+        encoders.append(
+            {
+                "path": str(path / ENCODER_FILE),
+                "encoder": encoder.name,
+                "image_size": encoder.input_size,
+                "strides": list(encoder.strides),
+                "parameters": count_parameters(encoder),
+                "macs": count_macs(encoder),
+            }
+        )
+    records = read_metrics(run.path / METRICS_FILE)
+    return {
+        "run": str(run.path),
+        "encoders": encoders,
+        "first_metrics": records[0] if records else None,
+        "last_metrics": records[-1] if records else None,
+    }
 
 
 def print_run(run: Run, console: Console) -> None:
-    """Print a line for each file of the run, what its encoders cost, and a table of its last metrics."""
-    for name in (CONFIG_FILE, METRICS_FILE, "metrics.csv", CHECKPOINT_FILE, ENCODER_FILE):
-        path = run.path / name
-        if path.is_file():
-            console.print(f"{path}  {path.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
-    for path in sorted((run.path / "plots").glob("*.png")):
-        console.print(f"{path}  {path.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
-    for path in (run.path, *sorted((run.path / BRANCHES).glob("*"))):
-        encoder = load_run(path).load_encoder()
-        cost = f"{count_parameters(encoder):,} parameters, {count_macs(encoder):,} multiply-accumulates an image"
-        console.print(f"{path}  {encoder.name}: {cost}", highlight=False, soft_wrap=True)
-    records = read_metrics(run.path / METRICS_FILE)
-    if not records:
+    """Print what was asked for: the encoders, what each costs, and how the loss went."""
+    report = describe_run(run)
+    for encoder in report["encoders"]:
+        console.print(
+            f"{encoder['path']}  [bold]{encoder['encoder']}[/bold], {encoder['parameters']:,} parameters, "
+            f"{encoder['macs']:,} multiply-accumulates an image of {encoder['image_size']}x{encoder['image_size']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    first, last = report["first_metrics"], report["last_metrics"]
+    if last is None:
         return
-    first, last = records[0], records[-1]
-    table = Table("metric", f"step {first['step']}", f"step {last['step']}")
-    for key, value in last.items():
-        if key != "step":
-            table.add_row(key, f"{first.get(key, float('nan')):.4g}", f"{value:.4g}")
-    console.print(table)
+    console.print(
+        f"{run.config.method}, {last['epoch']:g} epochs in {last['elapsed_s']:.0f} s: loss {first['loss']:.4g} at step "
+        f"{first['step']}, {last['loss']:.4g} at step {last['step']}; effective rank of the features "
+        f"{last['effective_rank']:.0f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    print_files(console, run.path / METRICS_FILE, *sorted((run.path / "plots").glob("*.png")))

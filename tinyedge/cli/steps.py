@@ -1,4 +1,4 @@
-"""What a person sees while an export runs: its steps and what each takes."""
+"""What a person sees while a command runs: its steps and what each takes."""
 
 import time
 from types import TracebackType
@@ -9,8 +9,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 _SECONDS_A_LINE = 30.0
 
 
-class ExportProgress:
-    """Shows steps: each with its clock on a terminal, a line when it is done elsewhere.
+class StepProgress:
+    """Shows steps: on a terminal with a clock, elsewhere the name when one begins and its seconds when it is done.
 
     Args:
         console: Where to show them.
@@ -22,13 +22,8 @@ class ExportProgress:
         self._start_s = 0.0
         self._detailed_s = time.monotonic()
         self._bar: Progress | None = None
-        if console.is_terminal:
-            columns = (TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
-            self._bar = Progress(SpinnerColumn(finished_text="✓"), *columns, console=console)
 
-    def __enter__(self) -> "ExportProgress":
-        if self._bar is not None:
-            self._bar.start()
+    def __enter__(self) -> "StepProgress":
         return self
 
     def __exit__(
@@ -42,8 +37,14 @@ class ExportProgress:
         """Show that a step begins, and with it that the one before is done."""
         self._finish()
         self._step, self._start_s = step, time.monotonic()
-        if self._bar is not None:
+        if self._console.is_terminal:
+            if self._bar is None:
+                columns = (TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
+                self._bar = Progress(SpinnerColumn(finished_text="✓"), *columns, console=self._console)
+                self._bar.start()
             self._task = self._bar.add_task(step, total=1)
+        else:
+            self._console.print(step, end="", highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Show how far the step is, and nothing off a terminal but a line every half a minute."""
@@ -51,7 +52,7 @@ class ExportProgress:
             self._bar.update(self._task, description=f"{self._step}: {text}")
         elif time.monotonic() - self._detailed_s >= _SECONDS_A_LINE:
             self._detailed_s = time.monotonic()
-            self._console.print(f"{self._step}: {text}", highlight=False)
+            self._console.print(f"\n{self._step}: {text}", end="", highlight=False, soft_wrap=True)
 
     def _finish(self) -> None:
         if not self._step:
@@ -60,5 +61,5 @@ class ExportProgress:
             self._bar.stop_task(self._task)
             self._bar.update(self._task, completed=1)
         else:
-            seconds = time.monotonic() - self._start_s
-            self._console.print(f"{self._step}  {seconds:.1f} s", highlight=False)
+            self._console.print(f"  {time.monotonic() - self._start_s:.1f} s", highlight=False)
+        self._step = ""

@@ -1,0 +1,66 @@
+"""What every command does alike: JSON on standard output alone, the next command at the end, names completed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinyedge.cli import main
+from tinyedge.cli.app import app
+from tinyedge.cli.config_options import completion
+from tinyedge.ssl.registry import method_names
+
+MODEL = str(Path(__file__).parents[2] / "models" / "mobilenetv2_035_cifar10" / "model_int8.tflite")
+
+
+@pytest.fixture
+def tinyedge(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; returns its exit code and what it said on both outputs."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["tinyedge", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_every_command_takes_json():
+    import inspect
+
+    for command in app.registered_commands:
+        assert "json" in inspect.signature(command.callback).parameters, command.name
+
+
+def test_json_has_standard_output_for_itself_and_the_next_command_is_said(tinyedge):
+    arguments = ("compile", MODEL, "--out", "c", "--name", "small", "--cascade", "never")
+    code, out, err = tinyedge(*arguments, "--json")
+    assert code == 0
+    assert json.loads(out)["name"] == "small"
+    following = "next: cmake -S c/examples/small/cmake -B build && cmake --build build"
+    assert err.splitlines()[-1] == following
+    code, out, err = tinyedge(*arguments)
+    assert (code, err.splitlines()[0].startswith("compiling")) == (0, True)
+    assert out.splitlines()[-1] == following
+
+
+@pytest.mark.parametrize("command", [("bench", "m.tflite"), ("enroll", "m.tflite", "--data", ".", "--emulator")])
+def test_the_file_that_json_once_took_is_refused_with_what_to_write(tinyedge, command):
+    code, _, err = tinyedge(*command, "--json", "report.json")
+    assert code == 2
+    assert "--json > report.json`" in err
+
+
+def test_names_are_completed():
+    assert completion(method_names)("vicreg-") == ["vicreg-dual", "vicreg-gating"]
+
+
+def test_the_help_of_a_method_needs_no_run(tinyedge):
+    code, out, _ = tinyedge("train", "--method", "simclr", "--help-method")
+    assert (code, "temperature" in out) == (0, True)
+    code, _, err = tinyedge("train", "--method", "simclear", "--help-method")
+    assert (code, "did you mean simclr" in err) == (2, True)
+    assert tinyedge("train")[2].startswith("error: --out is missing")

@@ -6,37 +6,39 @@
 #include "te_requantise.h"
 
 void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch) {
+    const te_window *const geometry = &params->window;
     const int32_t group_c = params->group_c;
-    const int32_t groups = params->in_c / group_c;
+    const int32_t groups = geometry->in_c / group_c;
     const int32_t filters = params->out_c / groups;
-    const int32_t filter_size = params->kernel_h * params->kernel_w * group_c;
+    const int32_t filter_size = geometry->kernel_h * geometry->kernel_w * group_c;
     const int32_t input_offset = -params->input_zero_point;
     /* Without dilation and groups, the taps of a kernel row are contiguous in the input and in the filter. */
-    const int32_t contiguous = params->dilation_w == 1 && groups == 1;
-    const int32_t row = params->in_w * params->in_c;
+    const int32_t contiguous = geometry->dilation_w == 1 && groups == 1;
+    const int32_t row = geometry->in_w * geometry->in_c;
     (void)scratch;
 
-    for (int32_t batch = 0; batch < params->batches; ++batch) {
-        for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
-            const int32_t origin_y = out_y * params->stride_h - params->pad_top;
-            const te_taps taps_y = te_taps_inside(origin_y, params->in_h, params->kernel_h, params->dilation_h);
-            for (int32_t out_x = 0; out_x < params->out_w; ++out_x) {
-                const int32_t origin_x = out_x * params->stride_w - params->pad_left;
-                const te_taps taps_x = te_taps_inside(origin_x, params->in_w, params->kernel_w, params->dilation_w);
+    for (int32_t batch = 0; batch < geometry->batches; ++batch) {
+        for (int32_t out_y = 0; out_y < geometry->out_h; ++out_y) {
+            const int32_t origin_y = out_y * geometry->stride_h - geometry->pad_top;
+            const te_taps taps_y = te_taps_inside(origin_y, geometry->in_h, geometry->kernel_h, geometry->dilation_h);
+            for (int32_t out_x = 0; out_x < geometry->out_w; ++out_x) {
+                const int32_t origin_x = out_x * geometry->stride_w - geometry->pad_left;
+                const te_taps taps_x =
+                    te_taps_inside(origin_x, geometry->in_w, geometry->kernel_w, geometry->dilation_w);
                 const int32_t width = taps_x.end > taps_x.begin ? taps_x.end - taps_x.begin : 0;
                 const int32_t runs = contiguous ? (width > 0 ? 1 : 0) : width;
                 const int32_t run_length = contiguous ? width * group_c : group_c;
-                const int32_t first_x = origin_x + taps_x.begin * params->dilation_w;
+                const int32_t first_x = origin_x + taps_x.begin * geometry->dilation_w;
                 for (int32_t out_c = 0; out_c < params->out_c; ++out_c) {
                     const int32_t group = out_c / filters;
                     const int8_t *filter = params->weights + out_c * filter_size;
                     int32_t sum = 0;
                     for (int32_t tap_y = taps_y.begin; tap_y < taps_y.end; ++tap_y) {
-                        const int32_t in_y = origin_y + tap_y * params->dilation_h;
-                        const int32_t start = in_y * row + first_x * params->in_c + group * group_c;
-                        const int8_t *taps = filter + (tap_y * params->kernel_w + taps_x.begin) * group_c;
+                        const int32_t in_y = origin_y + tap_y * geometry->dilation_h;
+                        const int32_t start = in_y * row + first_x * geometry->in_c + group * group_c;
+                        const int8_t *taps = filter + (tap_y * geometry->kernel_w + taps_x.begin) * group_c;
                         for (int32_t run = 0; run < runs; ++run) {
-                            sum += te_dot(input + start + run * params->dilation_w * params->in_c,
+                            sum += te_dot(input + start + run * geometry->dilation_w * geometry->in_c,
                                           taps + run * group_c, run_length, input_offset);
                         }
                     }
@@ -49,6 +51,6 @@ void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *o
                 }
             }
         }
-        input += params->in_h * row;
+        input += geometry->in_h * row;
     }
 }

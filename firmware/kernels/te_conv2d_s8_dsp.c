@@ -22,10 +22,11 @@ typedef struct {
 } pixels;
 
 static void place(pixels *at, const te_conv2d_dsp_params *params, int32_t out_y, int32_t out_x) {
+    const te_window *const geometry = &params->window;
     for (int32_t i = 0; i < at->count; ++i) {
-        at->origin_y[i] = out_y * params->stride_h - params->pad_top;
-        at->origin_x[i] = out_x * params->stride_w - params->pad_left;
-        if (++out_x == params->out_w) {
+        at->origin_y[i] = out_y * geometry->stride_h - geometry->pad_top;
+        at->origin_x[i] = out_x * geometry->stride_w - geometry->pad_left;
+        if (++out_x == geometry->out_w) {
             out_x = 0;
             ++out_y;
         }
@@ -41,27 +42,29 @@ static uint32_t *widen(int32_t count, const int8_t *const *sources, uint32_t *co
  *  @param window  The first one. */
 static void widen_rows(const layer *of, const int8_t *window, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    const int32_t words = params->kernel_w * params->group_c / 4;
-    const int32_t step = params->stride_w * params->in_c;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
+    const te_window *const geometry = &params->window;
+    const int32_t words = geometry->kernel_w * params->group_c / 4;
+    const int32_t step = geometry->stride_w * geometry->in_c;
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
         const int8_t *const sources[TE_GEMM_PIXELS] = {window, window + step, window + 2 * step, window + 3 * step};
         columns = te_widen4_dsp(columns, sources, words);
-        window += params->dilation_h * of->row;
+        window += geometry->dilation_h * of->row;
     }
 }
 
 /** Channels in fours, windows anywhere: their taps are widened where they lie, or padding in their place. */
 static void widen_taps(const layer *of, const pixels *at, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
+    const te_window *const geometry = &params->window;
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
+        for (int32_t tap_x = 0; tap_x < geometry->kernel_w; ++tap_x) {
             const int8_t *sources[TE_GEMM_PIXELS];
             for (int32_t i = 0; i < at->count; ++i) {
-                const int32_t y = at->origin_y[i] + tap_y * params->dilation_h;
-                const int32_t x = at->origin_x[i] + tap_x * params->dilation_w;
+                const int32_t y = at->origin_y[i] + tap_y * geometry->dilation_h;
+                const int32_t x = at->origin_x[i] + tap_x * geometry->dilation_w;
                 /* Below 0 is above all as an unsigned number. */
-                const int32_t inside = (uint32_t)y < (uint32_t)params->in_h && (uint32_t)x < (uint32_t)params->in_w;
-                sources[i] = inside ? of->input + y * of->row + x * params->in_c : of->spare;
+                const int32_t inside = (uint32_t)y < (uint32_t)geometry->in_h && (uint32_t)x < (uint32_t)geometry->in_w;
+                sources[i] = inside ? of->input + y * of->row + x * geometry->in_c : of->spare;
             }
             columns = widen(at->count, sources, columns, params->group_c / 4);
         }
@@ -88,18 +91,19 @@ static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes) {
  *  @param window  The first one. */
 static void gather_rows(const layer *of, const int8_t *window, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    const int32_t bytes = params->kernel_w * params->group_c;
-    const int32_t row = params->dilation_h * of->row;
+    const te_window *const geometry = &params->window;
+    const int32_t bytes = geometry->kernel_w * params->group_c;
+    const int32_t row = geometry->dilation_h * of->row;
     const int8_t *sources[TE_GEMM_PIXELS];
     for (int32_t i = 0; i < TE_GEMM_PIXELS; ++i) {
         const int8_t *run = window;
         int8_t *to = of->spare + 4 * i * of->words;
         sources[i] = to;
-        for (int32_t tap_y = params->kernel_h; tap_y > 0; --tap_y) {
+        for (int32_t tap_y = geometry->kernel_h; tap_y > 0; --tap_y) {
             to = copy(to, run, bytes);
             run += row;
         }
-        window += params->stride_w * params->in_c;
+        window += geometry->stride_w * geometry->in_c;
     }
     te_widen4_dsp(columns, sources, of->words);
 }
@@ -114,32 +118,34 @@ static inline int8_t *pad(int8_t *to, int32_t value, int32_t bytes) {
 /** A window without dilation or groups: each of its rows is padding, a run of the input, and padding. */
 static void gather_runs(const layer *of, const pixels *at, int32_t i, int8_t *window) {
     const te_conv2d_dsp_params *params = of->params;
+    const te_window *const geometry = &params->window;
     const int32_t x = at->origin_x[i];
-    const int32_t past = x + params->kernel_w - params->in_w;
-    const int32_t before = (x < 0 ? -x : 0) * params->in_c;
-    const int32_t after = (past > 0 ? past : 0) * params->in_c;
-    const int32_t run = params->kernel_w * params->in_c - before - after;
+    const int32_t past = x + geometry->kernel_w - geometry->in_w;
+    const int32_t before = (x < 0 ? -x : 0) * geometry->in_c;
+    const int32_t after = (past > 0 ? past : 0) * geometry->in_c;
+    const int32_t run = geometry->kernel_w * geometry->in_c - before - after;
     int32_t y = at->origin_y[i];
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        if (y >= 0 && y < params->in_h && run > 0) {
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
+        if (y >= 0 && y < geometry->in_h && run > 0) {
             window = pad(window, params->input_zero_point, before);
-            window = copy(window, of->input + y * of->row + (x > 0 ? x : 0) * params->in_c, run);
+            window = copy(window, of->input + y * of->row + (x > 0 ? x : 0) * geometry->in_c, run);
             window = pad(window, params->input_zero_point, after);
         } else {
-            window = pad(window, params->input_zero_point, params->kernel_w * params->in_c);
+            window = pad(window, params->input_zero_point, geometry->kernel_w * geometry->in_c);
         }
-        y += params->dilation_h;
+        y += geometry->dilation_h;
     }
 }
 
 static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *window) {
     const te_conv2d_dsp_params *params = of->params;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
-            const int32_t y = at->origin_y[i] + tap_y * params->dilation_h;
-            const int32_t x = at->origin_x[i] + tap_x * params->dilation_w;
-            const int32_t inside = y >= 0 && y < params->in_h && x >= 0 && x < params->in_w;
-            window = inside ? copy(window, of->input + y * of->row + x * params->in_c, params->group_c)
+    const te_window *const geometry = &params->window;
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
+        for (int32_t tap_x = 0; tap_x < geometry->kernel_w; ++tap_x) {
+            const int32_t y = at->origin_y[i] + tap_y * geometry->dilation_h;
+            const int32_t x = at->origin_x[i] + tap_x * geometry->dilation_w;
+            const int32_t inside = y >= 0 && y < geometry->in_h && x >= 0 && x < geometry->in_w;
+            window = inside ? copy(window, of->input + y * of->row + x * geometry->in_c, params->group_c)
                             : pad(window, params->input_zero_point, params->group_c);
         }
     }
@@ -158,20 +164,21 @@ static void gather_and_widen(const layer *of, const pixels *at, uint32_t *column
 
 static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
-    const int32_t total = params->out_h * params->out_w;
+    const te_window *const geometry = &params->window;
+    const int32_t total = geometry->out_h * geometry->out_w;
     const int32_t in_fours = params->group_c % 4 == 0;
-    const int32_t last_y = params->in_h - 1 - (params->kernel_h - 1) * params->dilation_h;
-    const int32_t last_x = params->in_w - params->kernel_w - (TE_GEMM_PIXELS - 1) * params->stride_w;
+    const int32_t last_y = geometry->in_h - 1 - (geometry->kernel_h - 1) * geometry->dilation_h;
+    const int32_t last_x = geometry->in_w - geometry->kernel_w - (TE_GEMM_PIXELS - 1) * geometry->stride_w;
     pixels at;
     int32_t out_y = 0;
     int32_t out_x = 0;
     for (int32_t pixel = 0; pixel < total; pixel += at.count) {
-        const int32_t y = out_y * params->stride_h - params->pad_top;
-        const int32_t x = out_x * params->stride_w - params->pad_left;
+        const int32_t y = out_y * geometry->stride_h - geometry->pad_top;
+        const int32_t x = out_x * geometry->stride_w - geometry->pad_left;
         at.count = total - pixel >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
-        if (of->has_runs && at.count == TE_GEMM_PIXELS && out_x + TE_GEMM_PIXELS <= params->out_w &&
+        if (of->has_runs && at.count == TE_GEMM_PIXELS && out_x + TE_GEMM_PIXELS <= geometry->out_w &&
             y >= 0 && y <= last_y && x >= 0 && x <= last_x) {
-            (in_fours ? widen_rows : gather_rows)(of, of->input + y * of->row + x * params->in_c, columns);
+            (in_fours ? widen_rows : gather_rows)(of, of->input + y * of->row + x * geometry->in_c, columns);
         } else {
             place(&at, params, out_y, out_x);
             (in_fours ? widen_taps : gather_and_widen)(of, &at, columns);
@@ -179,38 +186,41 @@ static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output
         (at.count == TE_GEMM_PIXELS ? te_gemm4_s8_dsp : te_gemm1_s8_dsp)(gemm, columns, output);
         output += at.count * params->out_c;
         out_x += at.count;
-        while (out_x >= params->out_w) {
-            out_x -= params->out_w;
+        while (out_x >= geometry->out_w) {
+            out_x -= geometry->out_w;
             ++out_y;
         }
     }
 }
 
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch) {
-    const int32_t groups = params->in_c / params->group_c;
+    const te_window *const geometry = &params->window;
+    const int32_t groups = geometry->in_c / params->group_c;
     const int32_t filters = params->out_c / groups;
-    const int32_t depth = params->kernel_h * params->kernel_w * params->group_c;
+    const int32_t depth = geometry->kernel_h * geometry->kernel_w * params->group_c;
     const int32_t words = (depth + 3) / 4;
-    const int32_t total = params->out_h * params->out_w;
+    const int32_t total = geometry->out_h * geometry->out_w;
     const int32_t at_once = total >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
     uint32_t *columns = scratch;
-    te_gemm_s8_dsp gemm = {params->packed,     2 * words,          filters,           params->out_c, params->output_zero_point,
-                           params->output_min, params->output_max, params->plain};
-    const int32_t has_runs = params->dilation_w == 1 && groups == 1;
-    layer of = {params, input, params->in_w * params->in_c, words, has_runs, (int8_t *)(columns + 2 * words * at_once)};
+    te_gemm_s8_dsp gemm = {
+        params->packed,     2 * words,          filters,      params->out_c, params->output_zero_point,
+        params->output_min, params->output_max, params->plain};
+    const int32_t has_runs = geometry->dilation_w == 1 && groups == 1;
+    layer of = {params, input,    geometry->in_w * geometry->in_c,
+                words,  has_runs, (int8_t *)(columns + 2 * words * at_once)};
     if (params->group_c % 4 == 0) {
         memset(of.spare, params->input_zero_point, (size_t)params->group_c);
     } else {
         memset(of.spare, 0, (size_t)(4 * words * at_once));
     }
-    for (int32_t batch = 0; batch < params->batches; ++batch) {
+    for (int32_t batch = 0; batch < geometry->batches; ++batch) {
         gemm.packed = params->packed;
         for (int32_t group = 0; group < groups; ++group) {
             of.input = input + group * params->group_c;
             convolve_group(&of, &gemm, output + group * filters, columns);
             gemm.packed += params->group_words;
         }
-        input += params->in_h * of.row;
+        input += geometry->in_h * of.row;
         output += total * params->out_c;
     }
 }

@@ -62,15 +62,16 @@ static inline void copy_runs(int8_t *to, const int8_t *from, int32_t run, int32_
 /** Taps along x one after the other in memory: whole runs of the input. */
 static void gather_runs(const layer *of, int32_t origin_y, int32_t origin_x, int8_t *column) {
     const te_conv2d_mve_params *params = of->params;
-    const te_taps taps = te_taps_inside(origin_x, params->in_w, params->kernel_w, 1);
-    const int32_t run = params->kernel_w * params->in_c;
-    const int32_t before = taps.begin * params->in_c;
-    const int32_t inside = taps.end > taps.begin ? (taps.end - taps.begin) * params->in_c : 0;
+    const te_window *const geometry = &params->window;
+    const te_taps taps = te_taps_inside(origin_x, geometry->in_w, geometry->kernel_w, 1);
+    const int32_t run = geometry->kernel_w * geometry->in_c;
+    const int32_t before = taps.begin * geometry->in_c;
+    const int32_t inside = taps.end > taps.begin ? (taps.end - taps.begin) * geometry->in_c : 0;
     const int32_t after = run - before - inside;
-    const int8_t *from = of->input + origin_y * of->row + origin_x * params->in_c + before;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        const int32_t y = origin_y + tap_y * params->dilation_h;
-        if (y < 0 || y >= params->in_h) {
+    const int8_t *from = of->input + origin_y * of->row + origin_x * geometry->in_c + before;
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
+        const int32_t y = origin_y + tap_y * geometry->dilation_h;
+        if (y < 0 || y >= geometry->in_h) {
             te_fill_mve(column, params->input_zero_point, run);
         } else if (inside == run) {
             te_copy_mve(column, from, run);
@@ -80,21 +81,22 @@ static void gather_runs(const layer *of, int32_t origin_y, int32_t origin_x, int
             te_fill_mve(column + before + inside, params->input_zero_point, after);
         }
         column += run;
-        from += params->dilation_h * of->row;
+        from += geometry->dilation_h * of->row;
     }
 }
 
 /** Any dilation and groups: tap by tap. */
 static void gather_taps(const layer *of, int32_t origin_y, int32_t origin_x, int8_t *column) {
     const te_conv2d_mve_params *params = of->params;
-    for (int32_t tap_y = 0; tap_y < params->kernel_h; ++tap_y) {
-        const int32_t y = origin_y + tap_y * params->dilation_h;
-        for (int32_t tap_x = 0; tap_x < params->kernel_w; ++tap_x) {
-            const int32_t x = origin_x + tap_x * params->dilation_w;
-            if (y < 0 || y >= params->in_h || x < 0 || x >= params->in_w) {
+    const te_window *const geometry = &params->window;
+    for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
+        const int32_t y = origin_y + tap_y * geometry->dilation_h;
+        for (int32_t tap_x = 0; tap_x < geometry->kernel_w; ++tap_x) {
+            const int32_t x = origin_x + tap_x * geometry->dilation_w;
+            if (y < 0 || y >= geometry->in_h || x < 0 || x >= geometry->in_w) {
                 te_fill_mve(column, params->input_zero_point, params->group_c);
             } else {
-                te_copy_mve(column, of->input + y * of->row + x * params->in_c, params->group_c);
+                te_copy_mve(column, of->input + y * of->row + x * geometry->in_c, params->group_c);
             }
             column += params->group_c;
         }
@@ -103,38 +105,39 @@ static void gather_taps(const layer *of, int32_t origin_y, int32_t origin_x, int
 
 static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *output, int8_t *columns) {
     const te_conv2d_mve_params *params = of->params;
+    const te_window *const geometry = &params->window;
     const int32_t read = TE_MVE_CHUNK * gemm->chunks;
-    const int32_t runs = params->dilation_w == 1 && params->group_c == params->in_c;
-    const int32_t run = params->kernel_w * params->in_c;
-    const int32_t run_row = params->dilation_h * of->row;
+    const int32_t runs = geometry->dilation_w == 1 && params->group_c == geometry->in_c;
+    const int32_t run = geometry->kernel_w * geometry->in_c;
+    const int32_t run_row = geometry->dilation_h * of->row;
     const int32_t run_rounds = run % 48 == 0 ? run / 48 : 0;
-    const int32_t last_x = params->in_w - params->kernel_w;
+    const int32_t last_x = geometry->in_w - geometry->kernel_w;
     /* A window of one pixel of whole chunks is read where it lies; the pixels of a pair then have to be in one row, for
      * the output may follow the input's rows in its memory. */
-    const int32_t direct = params->kernel_h == 1 && params->kernel_w == 1 && read == params->group_c &&
-                           params->out_w % 2 == 0 && params->pad_top == 0 && params->pad_left == 0 &&
-                           (params->out_h - 1) * params->stride_h < params->in_h &&
-                           (params->out_w - 1) * params->stride_w < params->in_w;
+    const int32_t direct = geometry->kernel_h == 1 && geometry->kernel_w == 1 && read == params->group_c &&
+                           geometry->out_w % 2 == 0 && geometry->pad_top == 0 && geometry->pad_left == 0 &&
+                           (geometry->out_h - 1) * geometry->stride_h < geometry->in_h &&
+                           (geometry->out_w - 1) * geometry->stride_w < geometry->in_w;
     te_gemm2_function *const multiply = te_gemm2_for(gemm);
     int32_t waiting = 0;
     const int8_t *pixels[2] = {columns, columns + read};
-    for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
-        const int32_t origin_y = out_y * params->stride_h - params->pad_top;
+    for (int32_t out_y = 0; out_y < geometry->out_h; ++out_y) {
+        const int32_t origin_y = out_y * geometry->stride_h - geometry->pad_top;
         const int32_t whole_runs =
-            runs && origin_y >= 0 && origin_y + (params->kernel_h - 1) * params->dilation_h < params->in_h;
+            runs && origin_y >= 0 && origin_y + (geometry->kernel_h - 1) * geometry->dilation_h < geometry->in_h;
         const int8_t *row = of->input + origin_y * of->row;
-        int32_t origin_x = -params->pad_left;
-        for (int32_t out_x = 0; out_x < params->out_w; ++out_x) {
+        int32_t origin_x = -geometry->pad_left;
+        for (int32_t out_x = 0; out_x < geometry->out_w; ++out_x) {
             int8_t *column = columns + waiting * read;
             if (direct) {
-                pixels[waiting] = row + origin_x * params->in_c;
+                pixels[waiting] = row + origin_x * geometry->in_c;
             } else if (whole_runs && origin_x >= 0 && origin_x <= last_x) {
-                copy_runs(column, row + origin_x * params->in_c, run, run_rounds, run_row,
-                          params->kernel_h);
+                copy_runs(column, row + origin_x * geometry->in_c, run, run_rounds, run_row,
+                          geometry->kernel_h);
             } else {
                 (runs ? gather_runs : gather_taps)(of, origin_y, origin_x, column);
             }
-            origin_x += params->stride_w;
+            origin_x += geometry->stride_w;
             if (++waiting == 2) {
                 multiply(gemm, pixels[0], pixels[1], output);
                 output += 2 * params->out_c;
@@ -148,20 +151,21 @@ static void convolve_group(const layer *of, const te_gemm_s8_mve *gemm, int8_t *
 }
 
 void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch) {
-    const int32_t groups = params->in_c / params->group_c;
+    const te_window *const geometry = &params->window;
+    const int32_t groups = geometry->in_c / params->group_c;
     const int32_t filters = params->out_c / groups;
-    const int32_t depth = params->kernel_h * params->kernel_w * params->group_c;
+    const int32_t depth = geometry->kernel_h * geometry->kernel_w * params->group_c;
     te_gemm_s8_mve gemm = {params->packed, (depth + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK, filters, params->out_c,
                            params->output_min, params->output_max, 0, 0};
-    layer of = {params, input, params->in_w * params->in_c};
-    for (int32_t batch = 0; batch < params->batches; ++batch) {
+    layer of = {params, input, geometry->in_w * geometry->in_c};
+    for (int32_t batch = 0; batch < geometry->batches; ++batch) {
         gemm.packed = params->packed;
         for (int32_t group = 0; group < groups; ++group) {
             of.input = input + group * params->group_c;
             convolve_group(&of, &gemm, output + group * filters, scratch);
             gemm.packed += params->group_words;
         }
-        input += params->in_h * of.row;
-        output += params->out_h * params->out_w * params->out_c;
+        input += geometry->in_h * of.row;
+        output += geometry->out_h * geometry->out_w * params->out_c;
     }
 }

@@ -35,28 +35,30 @@ static int32_t window_sum(const tap_grid *grid, const int8_t *input, const int8_
 
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch) {
-    const int32_t in_c = params->in_c;
+    const te_window *const geometry = &params->window;
+    const int32_t in_c = geometry->in_c;
     const int32_t out_c = in_c * params->multiplier_c;
-    const int32_t row = params->in_w * in_c;
+    const int32_t row = geometry->in_w * in_c;
     tap_grid grid;
     (void)scratch;
 
-    grid.input_row = params->dilation_h * row;
-    grid.input_step = params->dilation_w * in_c;
-    grid.weights_row = params->kernel_w * out_c;
+    grid.input_row = geometry->dilation_h * row;
+    grid.input_step = geometry->dilation_w * in_c;
+    grid.weights_row = geometry->kernel_w * out_c;
     grid.weights_step = out_c;
-    for (int32_t batch = 0; batch < params->batches; ++batch) {
-        for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
-            const int32_t origin_y = out_y * params->stride_h - params->pad_top;
-            const te_taps taps_y = te_taps_inside(origin_y, params->in_h, params->kernel_h, params->dilation_h);
-            const int32_t first_y = origin_y + taps_y.begin * params->dilation_h;
+    for (int32_t batch = 0; batch < geometry->batches; ++batch) {
+        for (int32_t out_y = 0; out_y < geometry->out_h; ++out_y) {
+            const int32_t origin_y = out_y * geometry->stride_h - geometry->pad_top;
+            const te_taps taps_y = te_taps_inside(origin_y, geometry->in_h, geometry->kernel_h, geometry->dilation_h);
+            const int32_t first_y = origin_y + taps_y.begin * geometry->dilation_h;
             grid.height = taps_y.end - taps_y.begin;
-            for (int32_t out_x = 0; out_x < params->out_w; ++out_x) {
-                const int32_t origin_x = out_x * params->stride_w - params->pad_left;
-                const te_taps taps_x = te_taps_inside(origin_x, params->in_w, params->kernel_w, params->dilation_w);
-                const int32_t first_x = origin_x + taps_x.begin * params->dilation_w;
+            for (int32_t out_x = 0; out_x < geometry->out_w; ++out_x) {
+                const int32_t origin_x = out_x * geometry->stride_w - geometry->pad_left;
+                const te_taps taps_x =
+                    te_taps_inside(origin_x, geometry->in_w, geometry->kernel_w, geometry->dilation_w);
+                const int32_t first_x = origin_x + taps_x.begin * geometry->dilation_w;
                 const int32_t corner = first_y * row + first_x * in_c;
-                const int32_t tap = (taps_y.begin * params->kernel_w + taps_x.begin) * out_c;
+                const int32_t tap = (taps_y.begin * geometry->kernel_w + taps_x.begin) * out_c;
                 int32_t channel = 0;
                 grid.width = taps_x.end - taps_x.begin;
                 for (int32_t source = 0; source < in_c; ++source) {
@@ -76,6 +78,6 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8
                 }
             }
         }
-        input += params->in_h * row;
+        input += geometry->in_h * row;
     }
 }

@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-/** Convolution with zero padding in the real domain, optionally in groups. */
+/** Where a kernel window falls on an image. Positions outside the image count as the real 0. */
 typedef struct {
     int32_t batches;
     int32_t in_h;
@@ -34,7 +34,6 @@ typedef struct {
     int32_t in_c;
     int32_t out_h;
     int32_t out_w;
-    int32_t out_c;
     int32_t kernel_h;
     int32_t kernel_w;
     int32_t stride_h;
@@ -43,6 +42,12 @@ typedef struct {
     int32_t dilation_w;
     int32_t pad_top;
     int32_t pad_left;
+} te_window;
+
+/** Convolution with zero padding in the real domain, optionally in groups. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
     int32_t group_c; /**< Input channels that one filter sees; divides in_c, and in_c / group_c divides out_c. */
     int32_t input_zero_point;
     int32_t output_zero_point;
@@ -60,21 +65,8 @@ void te_conv2d_s8(const te_conv2d_params *params, const int8_t *input, int8_t *o
 
 /** Convolution of int16 values. FULLY_CONNECTED is one of 1x1 filters over an image of one row. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
+    te_window window;
     int32_t out_c;
-    int32_t kernel_h;
-    int32_t kernel_w;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
     int32_t group_c; /**< Input channels that one filter sees; divides in_c, and in_c / group_c divides out_c. */
     int32_t output_min;
     int32_t output_max;
@@ -94,21 +86,8 @@ void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input,
 
 /** Convolution of each input channel with its own multiplier_c filters. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
+    te_window window;
     int32_t multiplier_c; /**< Output channels that one input channel makes. */
-    int32_t kernel_h;
-    int32_t kernel_w;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
     int32_t input_zero_point;
     int32_t output_zero_point;
     int32_t output_min;
@@ -126,21 +105,8 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8
 
 /** Convolution of each input channel of int16 values with its own multiplier_c filters, with accumulators of 64 bits. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
+    te_window window;     /**< kernel_w is at most 511, so that the sum of a row fits 32 bits. */
     int32_t multiplier_c; /**< Output channels that one input channel makes. */
-    int32_t kernel_h;
-    int32_t kernel_w; /**< At most 511, so that the sum of a row fits 32 bits. */
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
     int32_t output_min;
     int32_t output_max;
     const int8_t *weights;      /**< (kernel_h, kernel_w, in_c * multiplier_c), symmetric. */
@@ -177,21 +143,8 @@ void te_fully_connected_s8(const te_fully_connected_params *params, const int8_t
 
 /** te_conv2d_params for processors with the DSP extension. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
+    te_window window;
     int32_t out_c;
-    int32_t kernel_h;
-    int32_t kernel_w;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
     int32_t group_c;
     int32_t input_zero_point;
     int32_t output_zero_point;
@@ -271,21 +224,8 @@ void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, cons
 
 /** te_conv2d_params for processors with MVE. */
 typedef struct {
-    int32_t batches;
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_c;
-    int32_t out_h;
-    int32_t out_w;
+    te_window window;
     int32_t out_c;
-    int32_t kernel_h;
-    int32_t kernel_w;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t dilation_w;
-    int32_t pad_top;
-    int32_t pad_left;
     int32_t group_c;
     int32_t input_zero_point;
     int32_t output_min;

@@ -101,13 +101,14 @@ def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) 
     """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
     declarations, members = [], []
     for name, value in call.fields.items():
+        member = call.kernel.member(name)
         if isinstance(value, ConstantArray):
             declarations.append(_array(f"c{index}_{name}", value.values))
-            members.append(f".{name} = c{index}_{name}")
+            members.append(f".{member} = c{index}_{name}")
         elif isinstance(value, tuple):
-            members.append(f".{name} = {{{', '.join(map(str, value))}}}")
+            members.append(f".{member} = {{{', '.join(map(str, value))}}}")
         else:
-            members.append(f".{name} = {'NULL' if value is None else value}")
+            members.append(f".{member} = {'NULL' if value is None else value}")
     declarations.append(f"static const {call.kernel.struct} p{index} = {{{', '.join(members)}}};\n")
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:

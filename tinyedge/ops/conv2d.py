@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 KERNELS = {
-    "s8": Kernel("te_conv2d_s8", "te_conv2d_params", stripes=windowed),
-    "s16": Kernel("te_conv2d_s16", "te_conv2d_s16_params", stripes=windowed),
-    "low_s16": Kernel("te_conv2d_low_s16", "te_conv2d_s16_params", stripes=windowed),
+    "s8": Kernel("te_conv2d_s8", "te_conv2d_params", stripes=windowed, has_window=True),
+    "s16": Kernel("te_conv2d_s16", "te_conv2d_s16_params", stripes=windowed, has_window=True),
+    "low_s16": Kernel("te_conv2d_low_s16", "te_conv2d_s16_params", stripes=windowed, has_window=True),
 }
 """By the kind of its accumulators."""
 

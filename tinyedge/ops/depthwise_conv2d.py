@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 _MAX_INT16_ROW = 511
 
 KERNELS = {
-    "s8": Kernel("te_depthwise_conv2d_s8", "te_depthwise_conv2d_params", stripes=windowed, loads_rows=True),
-    "s16": Kernel("te_depthwise_conv2d_s16", "te_depthwise_conv2d_s16_params", stripes=windowed, loads_rows=True),
+    "s8": Kernel(
+        "te_depthwise_conv2d_s8", "te_depthwise_conv2d_params", stripes=windowed, loads_rows=True, has_window=True
+    ),
+    "s16": Kernel(
+        "te_depthwise_conv2d_s16", "te_depthwise_conv2d_s16_params", stripes=windowed, loads_rows=True, has_window=True
+    ),
 }
 """By the kind of its accumulators."""
 

@@ -78,6 +78,15 @@ class StripeForm:
     varying: tuple[Varying, ...]
 
 
+WINDOW_MEMBERS = frozenset(
+    {
+        *("batches", "in_h", "in_w", "in_c", "out_h", "out_w", "kernel_h", "kernel_w", "stride_h", "stride_w"),
+        *("dilation_h", "dilation_w", "pad_top", "pad_left"),
+    }
+)
+"""The members of `te_window`."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A C kernel.
@@ -90,6 +99,7 @@ class Kernel:
         fit: Gives a call of it the scratch for stripes of so many rows, in any order, where that depends on them.
         prepares_table: Whether it makes a table before its first output, in each stripe anew.
         loads_rows: Whether it loads the rows under its window before its first output, in each stripe anew.
+        has_window: Whether its struct has a `te_window`, of which `WINDOW_MEMBERS` are members.
     """
 
     function: str
@@ -99,6 +109,11 @@ class Kernel:
     fit: "Callable[[KernelCall, Collection[int]], KernelCall] | None" = None
     prepares_table: bool = False
     loads_rows: bool = False
+    has_window: bool = False
+
+    def member(self, name: str) -> str:
+        """A field of a call as a member of the struct in C: "window.in_h"."""
+        return f"window.{name}" if self.has_window and name in WINDOW_MEMBERS else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +125,7 @@ class KernelCall:
 
     Attributes:
         kernel: What is called.
-        fields: The members of its struct.
+        fields: The members of its struct, those of its `te_window` among them.
         inputs: Activations, passed as pointers in this order.
         output: The activation written.
         op: TFLite's name of the operator it came from, for profiles.

@@ -91,16 +91,17 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
     for index, call in enumerate(calls):
         members = []
         for field, value in call.fields.items():
+            member = call.kernel.member(field)
             if isinstance(value, ConstantArray):
                 key = constant_key(value)
                 if key not in names:
                     names[key] = f"layer_{index}_{field}"
                     yield array(names[key], value.values)
-                members.append(f"    .{field} = {names[key]},\n")
+                members.append(f"    .{member} = {names[key]},\n")
             elif isinstance(value, tuple):
-                members.append(f"    .{field} = {{{', '.join(literal(item) for item in value)}}},\n")
+                members.append(f"    .{member} = {{{', '.join(literal(item) for item in value)}}},\n")
             else:
-                members.append(f"    .{field} = {'NULL' if value is None else literal(value)},\n")
+                members.append(f"    .{member} = {'NULL' if value is None else literal(value)},\n")
         yield f"static const {call.kernel.struct} layer_{index} = {{\n{''.join(members)}}};\n\n"
 
 
@@ -155,7 +156,7 @@ def _cascade(cascade: Cascade, first_layer: int, scratch: int, offsets: dict[Ten
         work = f"ARENA->bytes + {scratch + cascade.kernel_scratch}" if call.scratch_bytes else "NULL"
         arguments = [f"&params_{layer}", *inputs, _as_values(f"stripes[{index}].output", call.output), work]
         changes = [
-            f"            params_{layer}.{varying.member} = "
+            f"            params_{layer}.{call.kernel.member(varying.member)} = "
             f"{'' if varying.kind == 'int32_t' else f'({varying.kind})'}"
             f"{'' if varying.factor == 1 else f'{varying.factor} * '}stripes[{index}].{varying.figure};\n"
             for varying in form.varying

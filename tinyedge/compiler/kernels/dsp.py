@@ -260,7 +260,7 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
     return windowed(call, kind="int16_t")
 
 
-_CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed)
+_CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
 _DEPTHWISE_CONV2D = Kernel(
     "te_depthwise_conv2d_s8_dsp",
     "te_depthwise_conv2d_dsp_params",

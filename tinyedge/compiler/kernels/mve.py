@@ -250,7 +250,7 @@ def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-_CONV2D = Kernel("te_conv2d_s8_mve", "te_conv2d_mve_params", "mve", stripes=windowed)
+_CONV2D = Kernel("te_conv2d_s8_mve", "te_conv2d_mve_params", "mve", stripes=windowed, has_window=True)
 _DEPTHWISE_CONV2D = Kernel(
     "te_depthwise_conv2d_s8_mve",
     "te_depthwise_conv2d_mve_params",

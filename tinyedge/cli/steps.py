@@ -1,5 +1,6 @@
 """What a person sees while a command runs: its steps and what each takes."""
 
+import threading
 import time
 from types import TracebackType
 
@@ -7,10 +8,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 _SECONDS_A_LINE = 30.0
+_QUICK_S = 2.0  # A step that takes longer is named before it is done.
 
 
 class StepProgress:
-    """Shows steps: on a terminal with a clock, elsewhere the name when one begins and its seconds when it is done.
+    """Shows steps: on a terminal with a clock, elsewhere a line each; of one that fails at once, nothing.
 
     Args:
         console: Where to show them.
@@ -22,6 +24,8 @@ class StepProgress:
         self._start_s = 0.0
         self._detailed_s = time.monotonic()
         self._bar: Progress | None = None
+        self._named = False
+        self._timer = threading.Timer(0, lambda: None)
 
     def __enter__(self) -> "StepProgress":
         return self
@@ -29,7 +33,11 @@ class StepProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish()
+        if error is None:
+            self._finish()
+        self._timer.cancel()
+        if error is not None and self._named:
+            self._console.print()
         if self._bar is not None:
             self._bar.stop()
 
@@ -44,7 +52,10 @@ class StepProgress:
                 self._bar.start()
             self._task = self._bar.add_task(step, total=1)
         else:
-            self._console.print(step, end="", highlight=False, soft_wrap=True)
+            self._named = False
+            self._timer = threading.Timer(_QUICK_S, self._name)
+            self._timer.daemon = True
+            self._timer.start()
 
     def detail(self, text: str) -> None:
         """Show how far the step is, and nothing off a terminal but a line every half a minute."""
@@ -54,12 +65,20 @@ class StepProgress:
             self._detailed_s = time.monotonic()
             self._console.print(f"\n{self._step}: {text}", end="", highlight=False, soft_wrap=True)
 
+    def _name(self) -> None:
+        self._named = True
+        self._console.print(self._step, end="", highlight=False, soft_wrap=True)
+
     def _finish(self) -> None:
+        self._timer.cancel()
         if not self._step:
             return
         if self._bar is not None:
             self._bar.stop_task(self._task)
             self._bar.update(self._task, completed=1)
         else:
+            if not self._named:
+                self._name()
             self._console.print(f"  {time.monotonic() - self._start_s:.1f} s", highlight=False)
+            self._named = False
         self._step = ""

@@ -1,13 +1,17 @@
 """What every command does alike: JSON on standard output alone, the next command at the end, names completed."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tinyedge.cli import main
 from tinyedge.cli.app import app
 from tinyedge.cli.config_options import completion
+from tinyedge.cli.output import print_files, print_next, quoted
+from tinyedge.cli.steps import StepProgress
 from tinyedge.ssl.registry import method_names
 
 MODEL = str(Path(__file__).parents[2] / "models" / "mobilenetv2_035_cifar10" / "model_int8.tflite")
@@ -52,6 +56,22 @@ def test_the_file_that_json_once_took_is_refused_with_what_to_write(tinyedge, co
     code, _, err = tinyedge(*command, "--json", "report.json")
     assert code == 2
     assert "--json > report.json`" in err
+
+
+def test_brackets_in_the_names_of_files_are_printed(tmp_path):
+    console = Console(width=80, file=io.StringIO())
+    file = tmp_path / "cat[red] [1]"
+    file.write_bytes(b"12")
+    print_files(console, file)
+    print_next(console, f"tinyedge check {quoted(file)}", "tinyedge check [/b]")
+    assert console.file.getvalue() == f"{file}  2 bytes\nnext: tinyedge check '{file}'\nnext: tinyedge check [/b]\n"
+
+
+def test_a_step_is_named_as_it_is():
+    console = Console(width=80, file=io.StringIO())
+    with StepProgress(console) as progress:
+        progress.begin("loading cats[1] [/b]")
+    assert console.file.getvalue().startswith("loading cats[1] [/b]  0.")
 
 
 def test_names_are_completed():

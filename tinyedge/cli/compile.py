@@ -33,6 +33,7 @@ def compile(
 ) -> None:
     """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tinyedge.api.compile import compile as compile_to_c
@@ -70,10 +71,13 @@ def compile(
         "and what CMake, Zephyr, ESP-IDF and Arduino ask for",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     if report.foreign:
         console.print(f"left as they are: {', '.join(report.foreign)}", highlight=False, soft_wrap=True, markup=False)
-    operators = Table("operator", "in the model", "to run", title=f"{report.model.name} in {report.seconds:.2f} s")
+    operators = Table(
+        "operator", "in the model", "to run", title=escape(f"{report.model.name} in {report.seconds:.2f} s")
+    )
     for operator, count in report.operators_before.items():
         operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))
     console.print(operators)
@@ -89,5 +93,5 @@ def compile(
     costs.add_row("multiply-accumulates", f"{report.macs:,}")
     console.print(costs)
     if plan is not None:
-        console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True)
+        console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True, markup=False)
     print_next(console, following)

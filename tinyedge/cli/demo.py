@@ -27,12 +27,14 @@ def demo(
 
     console = report_console(json)
     start = time.monotonic()
-    result = run_demo(out, announce=lambda command: console.print(f"$ {command}", style="bold cyan", highlight=False))
+    result = run_demo(
+        out, announce=lambda command: console.print(f"$ {command}", style="bold cyan", highlight=False, markup=False)
+    )
     if json:
         print_json(result.to_json())
     else:
         console.print(_table(result))
-    console.print(f"{time.monotonic() - start:.0f} s; everything is in {out}", highlight=False)
+    console.print(f"{time.monotonic() - start:.0f} s; everything is in {out}", highlight=False, markup=False)
     print_next(console, "tinyedge train --data YOUR_FOLDER --out runs/mine")
 
 

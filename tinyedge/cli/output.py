@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from tinyedge.errors import ConfigError
 
@@ -43,10 +44,10 @@ def print_files(console: Console, *paths: Path) -> None:
     """Print a line a file that is there: its path and its size."""
     for path in paths:
         if path.is_file():
-            console.print(f"{path}  {path.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
+            console.print(f"{path}  {path.stat().st_size:,} bytes", highlight=False, soft_wrap=True, markup=False)
 
 
 def print_next(console: Console, *commands: str) -> None:
     """Print the commands that may come next, each on a line that can be copied."""
     for command in commands:
-        console.print(f"next: [bold]{command}[/bold]", highlight=False, soft_wrap=True)
+        console.print(Text.assemble("next: ", (command, "bold")), highlight=False, soft_wrap=True)

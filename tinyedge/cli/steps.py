@@ -47,7 +47,7 @@ class StepProgress:
         self._step, self._start_s = step, time.monotonic()
         if self._console.is_terminal:
             if self._bar is None:
-                columns = (TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
+                columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.elapsed:.1f} s"))
                 self._bar = Progress(SpinnerColumn(finished_text="✓"), *columns, console=self._console)
                 self._bar.start()
             self._task = self._bar.add_task(step, total=1)
@@ -63,11 +63,11 @@ class StepProgress:
             self._bar.update(self._task, description=f"{self._step}: {text}")
         elif time.monotonic() - self._detailed_s >= _SECONDS_A_LINE:
             self._detailed_s = time.monotonic()
-            self._console.print(f"\n{self._step}: {text}", end="", highlight=False, soft_wrap=True)
+            self._console.print(f"\n{self._step}: {text}", end="", highlight=False, soft_wrap=True, markup=False)
 
     def _name(self) -> None:
         self._named = True
-        self._console.print(self._step, end="", highlight=False, soft_wrap=True)
+        self._console.print(self._step, end="", highlight=False, soft_wrap=True, markup=False)
 
     def _finish(self) -> None:
         self._timer.cancel()

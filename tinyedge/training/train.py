@@ -210,6 +210,7 @@ def _note_choices(
             f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} images to train on"
             f"{f', {bare} of them without a class' if bare else ''}; held out to test on: {config.held_out}",
             highlight=False,
+            markup=False,
         )
     if asked.batch_size is not None and config.batch_size != asked.batch_size:
         console.print(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")

@@ -15,7 +15,7 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
     """Print the results of a benchmark, a row a runtime, and the budgets below."""
     console = console or Console()
     model = report.model
-    console.print(f"[bold]{model.path}[/bold]", highlight=False, soft_wrap=True)
+    console.print(model.path, style="bold", highlight=False, soft_wrap=True, markup=False)
     console.print(f"{model.macs:,} MACs, {model.params:,} parameters, {model.bytes:,} bytes")
     figures = {
         "on": [record.board or record.target for record in report.results],

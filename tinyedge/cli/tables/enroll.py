@@ -2,6 +2,7 @@
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.learning.enroll import EnrollReport
@@ -18,8 +19,8 @@ def print_enroll(report: EnrollReport, console: Console) -> None:
         distance = np.mean([answer.distance for answer in answers]) / DISTANCE_ONE
         other = report.classes[np.bincount(wrong).argmax()] if wrong else ""
         table.add_row(
-            *(str(which), name, str(report.shots), str(len(answers)), str(right)),
-            *(f"{100 * right / len(answers):.1f}", f"{distance:.4f}", other),
+            *(str(which), escape(name), str(report.shots), str(len(answers)), str(right)),
+            *(f"{100 * right / len(answers):.1f}", f"{distance:.4f}", escape(other)),
         )
     console.print(table)
     console.print(
@@ -28,7 +29,7 @@ def print_enroll(report: EnrollReport, console: Console) -> None:
         highlight=False,
     )
     if report.saved is not None:
-        console.print(f"saved, number {report.saved}, in {report.store}", highlight=False, soft_wrap=True)
+        console.print(f"saved, number {report.saved}, in {report.store}", highlight=False, soft_wrap=True, markup=False)
     if report.differing is not None:
         equal = len(report.answers) - report.differing
         console.print(f"class and distance equal this machine's for {equal} of {len(report.answers)}", highlight=False)

@@ -22,11 +22,13 @@ def print_export(manifest: ExportManifest, folder: Path, seconds: float, console
         console: Where to print.
     """
     for name, record in manifest.files.items():
-        console.print(f"{folder / name}  {record.bytes:,} bytes", highlight=False, soft_wrap=True)
+        console.print(f"{folder / name}  {record.bytes:,} bytes", highlight=False, soft_wrap=True, markup=False)
     for plot in sorted(folder.glob("*/*.png")):
-        console.print(f"{plot}  {plot.stat().st_size:,} bytes", highlight=False, soft_wrap=True)
+        console.print(f"{plot}  {plot.stat().st_size:,} bytes", highlight=False, soft_wrap=True, markup=False)
     size = (folder / MANIFEST_FILE).stat().st_size
-    console.print(f"{folder / MANIFEST_FILE}  {size:,} bytes  {seconds:.1f} s", highlight=False, soft_wrap=True)
+    console.print(
+        f"{folder / MANIFEST_FILE}  {size:,} bytes  {seconds:.1f} s", highlight=False, soft_wrap=True, markup=False
+    )
     table = Table("what", "value")
     for what, value in _rows(manifest):
         table.add_row(what, value)

@@ -40,3 +40,7 @@ def test_a_run_gives_its_name(tmp_path: Path) -> None:
     report = compile_to_c(tmp_path / "My run", tmp_path / "c")
     assert report.name == "my_run"
     assert (tmp_path / "c" / "src" / "my_run_model.h").is_file()
+
+
+def test_a_model_of_the_zoo_gives_its_name(tmp_path: Path) -> None:
+    assert compile_to_c(ZOO.name, tmp_path, cascade="never").name == ZOO.name

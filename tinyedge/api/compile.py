@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinyedge.boards.board import load_board
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
+from tinyedge.zoo import locate
 
 if TYPE_CHECKING:
     from tinyedge.compiler.compile import CompileReport
@@ -54,7 +55,8 @@ def compile(
 
     target = None if board is None else load_board(board)
     chosen = instruction_set or ("portable" if target is None else target.instruction_set)
-    if name is None and model.is_dir():
-        name = default_name(model.resolve().name)
+    folder = locate(model)
+    if name is None and folder.is_dir():
+        name = default_name(folder.resolve().name)
     options = CompileOptions(chosen, tuple(without), cascade)
     return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))

@@ -177,3 +177,20 @@ def test_a_corrupt_checkpoint(tinyedge, tmp_path):
 @pytest.mark.parametrize("command", ["probe", "export", "build", "flash", "bench"])
 def test_a_run_that_does_not_exist(tinyedge, command):
     assert "runs/none" in tinyedge(command, "runs/none")
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", fully_connected(8, 16), b"PK\x03\x04"])
+def test_calibration_images_that_are_no_array(tinyedge, tmp_path, content):
+    (tmp_path / "m.tflite").write_bytes(float_model())
+    (tmp_path / "images.npy").write_bytes(content)
+    assert "images.npy" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
+    np.save(tmp_path / "images.npy", np.array(["a", "b"]))
+    assert "<U1" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
+
+
+def test_a_model_that_quantise_did_not_name_is_not_replaced(tinyedge, tmp_path):
+    (tmp_path / "m.tflite").write_bytes(float_model())
+    np.save(tmp_path / "images.npy", np.zeros((32, 4), np.float32))
+    (tmp_path / "m_int8.tflite").write_bytes(b"mine")
+    assert "--out" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
+    assert (tmp_path / "m_int8.tflite").read_bytes() == b"mine"

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
-from tinyedge.errors import ConfigError, ModelError
-from tinyedge.exporter.options import EXPORT_FOLDER
+from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.installation import missing_packages_told
+from tinyedge.manifest.model_path import EXPORT_FOLDER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,16 +65,28 @@ def quantise(
     if isinstance(images, Path | str) and not Path(images).is_file():
         raise ConfigError(f"{images} does not exist: give a .npy file of float32 images to --images")
     target = Path(f"{source.resolve().stem}_{precision}.tflite") if out is None else Path(out)
+    if out is None and target.exists():
+        raise ConfigError(f"{target} exists: move it away, or name the file to write with --out")
+    array = _read_images(Path(images)) if isinstance(images, Path | str) else images
 
     announce("loading PyTorch")
-    import numpy as np
-
     from tinyedge.quantisation.post_training import quantise_file, train_images
 
     announce("images")
-    if images is None:
+    if array is None:
         array = train_images(source, data)
-    else:
-        array = images if isinstance(images, np.ndarray) else np.load(images)
     announce("activation ranges")
     return quantise_file(file, array, target, precision=precision, calibration=calibration, seed=seed)
+
+
+def _read_images(path: Path) -> "np.ndarray":
+    import numpy as np
+
+    try:
+        with path.open("rb") as stream:
+            array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not a .npy file of numbers: write one of float32 images with numpy.save") from error
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{path} holds {array.dtype}: write float32 images with numpy.save")
+    return array

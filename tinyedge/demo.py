@@ -9,12 +9,14 @@ from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import load_board
+from tinyedge.errors import ConfigError
 from tinyedge.evaluation.probe import ProbeResult, probe_run
 from tinyedge.exporter.export import export_run
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.firmware.build import build_firmware
 from tinyedge.manifest.model_path import resolve_model
-from tinyedge.training.config import TrainConfig
+from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.training.run import CONFIG_FILE
 from tinyedge.training.train import train
 
 _BOARD = "stm32f405"
@@ -24,6 +26,8 @@ _EMULATED_IMAGES = 10
 _CONFIG = TrainConfig(
     method="s0-plus", encoder="tinynext_t", data="digits", image_size=32, strides=(2, 1, 2, 2, 2), epochs=20, seed=0
 )
+
+_CHOSEN = ("method", "encoder", "data", "image_size", "strides", "epochs", "seed")
 
 _Figure = TypeVar("_Figure", int, float)
 
@@ -72,8 +76,13 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
 
     Returns:
         The figures, which are also in `out/demo.json`.
+
+    Raises:
+        ConfigError: `out` holds a run of another configuration, which is not the demo's to replace.
     """
     random, pretrained = out / "random", out / "s0-plus"
+    for folder, method in ((random, "random"), (pretrained, _CONFIG.method)):
+        _check_own(folder, replace(_CONFIG, method=method))
     recipe = f"--data digits --strides 2,1,2,2,2 --epochs {_CONFIG.epochs}"
     announce(f"tinyedge train --method random {recipe} --out {random}")
     random_run = train(replace(_CONFIG, method="random"), random, overwrite=True)
@@ -96,6 +105,15 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
     result = _summarise(random_probe, float_probe, host, emulated)
     write_json(out / "demo.json", result.to_json())
     return result
+
+
+def _check_own(folder: Path, wanted: TrainConfig) -> None:
+    """Make sure that a run to be replaced is the one that the demo would train, so that nothing is lost."""
+    if not (folder / CONFIG_FILE).is_file():
+        return
+    found = load_config(folder / CONFIG_FILE)
+    if any(getattr(found, name) != getattr(wanted, name) for name in _CHOSEN):
+        raise ConfigError(f"{folder} holds a run that the demo did not train: move it away, or give another --out")
 
 
 def _summarise(

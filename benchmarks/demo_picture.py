@@ -3,6 +3,7 @@
 python benchmarks/demo_picture.py
 """
 
+import argparse
 import os
 import pty
 import subprocess
@@ -38,6 +39,7 @@ def record(command: list[str]) -> str:
 
 def main() -> None:
     """Run the demo and draw its output."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     printed = record([sys.executable, "-m", "tinyedge", "demo"])
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     console.print(Text.from_ansi("$ make demo\n" + printed))

@@ -6,6 +6,7 @@ A table stands between `<!-- NAME: COMMAND -->` and `<!-- /NAME -->`, where COMM
 measured here, and what nobody measured has no row.
 """
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,7 @@ def with_tables(page: str) -> str:
 
 def main() -> None:
     """Write the page."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
     print(f"wrote {PAGE}")
 

@@ -32,11 +32,6 @@ def locate(source: Path | str) -> Path:
     return path if path.exists() else _entries().get(str(source), path)
 
 
-def is_entry(folder: Path) -> bool:
-    """Return whether a folder is laid out as an entry of the zoo: the export beside the encoder."""
-    return (folder / _MANIFEST).is_file()
-
-
 def zoo_hint() -> str:
     """Return the end of a sentence about what else could have been named."""
     return f", or a model of the zoo: {', '.join(zoo_names())}" if zoo_names() else ""

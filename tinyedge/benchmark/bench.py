@@ -13,7 +13,7 @@ from tinyedge.benchmark.inputs import LabelledInputs
 from tinyedge.benchmark.measure import BenchOptions, Subject, bench_emulator, bench_host
 from tinyedge.benchmark.progress import BoardProgress
 from tinyedge.benchmark.record import BenchReport
-from tinyedge.boards.board import load_board
+from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
@@ -21,7 +21,6 @@ from tinyedge.manifest.model_path import EXPORT_FOLDER, resolve_model
 from tinyedge.runtimes.open import RUNTIMES
 from tinyedge.tflite.model import Model
 
-DEFAULT_BOARD = "stm32f405"
 DEFAULT_BAUD = 115200
 
 # Every image crosses the serial line and costs a second or so.

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from tinyedge.boards.clock import ClockTree
 from tinyedge.errors import ConfigError
 
+DEFAULT_BOARD = "stm32f405"
+
 _BOARDS = Path(__file__).resolve().parent
 # What CMake reads of a description, te_read_board(): a comment, a section, a text or a number.
 _LINE = re.compile(r"(#.*)?|\[[a-z0-9_]+\]|[a-z0-9_]+ = (\"[^\"]*\"|[0-9a-fA-Fx]+)")

@@ -59,9 +59,8 @@ def bench(
     from rich.console import Console
 
     from tinyedge.api.bench import bench as run_bench
-    from tinyedge.benchmark.bench import DEFAULT_BOARD
     from tinyedge.benchmark.budget import budget_rows
-    from tinyedge.boards.board import load_board
+    from tinyedge.boards.board import DEFAULT_BOARD, load_board
     from tinyedge.cli.steps import StepProgress
     from tinyedge.cli.tables.bench import print_bench, print_layers
 

@@ -63,7 +63,7 @@ def export(
     from tinyedge.api.export import export as export_run
     from tinyedge.cli.steps import StepProgress
     from tinyedge.errors import GateFailed
-    from tinyedge.exporter.options import EXPORT_FOLDER
+    from tinyedge.manifest.model_path import EXPORT_FOLDER
 
     console = report_console(json)
     start = time.perf_counter()

@@ -25,7 +25,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, GateFailed
-from tinyedge.exporter.options import EXPORT_FOLDER, FEWEST_CALIBRATION_IMAGES, ExportOptions, check_exportable
+from tinyedge.exporter.options import FEWEST_CALIBRATION_IMAGES, ExportOptions, check_exportable
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
     Calibration,
@@ -39,6 +39,7 @@ from tinyedge.manifest.manifest import (
     record_file,
     write_manifest,
 )
+from tinyedge.manifest.model_path import EXPORT_FOLDER
 from tinyedge.manifest.preprocess import FORMULA, normalise_images
 from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report

@@ -7,7 +7,6 @@ from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.training.run import CLASSIFIER_FILE
 
-EXPORT_FOLDER = "export"
 PRECISIONS = ("int8", "mixed", "16x8")
 FEWEST_CALIBRATION_IMAGES = 16
 

@@ -63,13 +63,13 @@ class FirmwareSizes:
 
     Attributes:
         flash_bytes: Everything that is written into the flash, or set aside there.
-        flash_model_bytes: Of it weights, per-channel data and layer parameters.
-        flash_code_bytes: Of it everything else that is written.
-        flash_kernel_bytes: Of that, instructions and tables of the model's calls and of the kernels; for tflm the
+        flash_model_bytes: Weights, per-channel data and layer parameters.
+        flash_code_bytes: Everything else that is written.
+        flash_kernel_bytes: Of the code, instructions and tables of the model's calls and of the kernels; for tflm the
             interpreter's too.
         flash_store_bytes: Flash that is set aside to save learned classes, in no other figure but the first.
         ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
-        arena_bytes: Of it what the runtime and the model need.
+        arena_bytes: The part of the RAM that the runtime and the model need.
         stack_bytes: RAM that is set aside for the stack.
     """
 

@@ -72,7 +72,7 @@ class StackReport:
 
     Attributes:
         worst_case_bytes: Of the deepest chain of calls with an interrupt on top of it; None where it is not known.
-        interrupt_bytes: Of it the interrupt's part.
+        interrupt_bytes: The interrupt's part of that.
         path: The deepest chain: functions from the start on, each with its frame in bytes.
         unknown: Why the worst case is not known; "" where it is.
     """

@@ -107,7 +107,7 @@ class Lesson:
 
     Attributes:
         model: The .tflite file.
-        graph: Of it, with the embedding as its output.
+        graph: The model, with the embedding as its output.
         task: The files.
         support: (ways * shots, H, W, 3) int8.
         queries: (n, H, W, 3) int8.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.boards.board import Board, load_board
+from tinyedge.boards.board import DEFAULT_BOARD, Board, load_board
 from tinyedge.compiler.kernels import PORTABLE
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
@@ -31,7 +31,6 @@ from tinyedge.tflite.model import Model
 
 TARGETS = ("host", "emulator", "board")
 SCHEMA = 1
-DEFAULT_BOARD = "stm32f405"
 
 _BAUD = 115200
 _CHUNK = 256  # Images that are held at a time.

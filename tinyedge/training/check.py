@@ -29,8 +29,6 @@ def check_training(
     for plugin in (config.encoder_plugin, config.method_plugin):
         require_plugin(plugin, out)
     _check_directory(out, resume, overwrite)
-    for plugin in (config.encoder_plugin, config.method_plugin):
-        require_plugin(plugin, out)
     method_options(config.method, config.method_options)
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:

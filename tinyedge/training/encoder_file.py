@@ -65,7 +65,7 @@ def encoder_bytes(
 
     Args:
         encoder: The encoder.
-        weights: Of it, with batch-norm statistics, in the type to keep them in.
+        weights: The encoder's, with batch-norm statistics, in the type to keep them in.
         mean: What its images are normalised with.
         std: What its images are normalised with.
     """

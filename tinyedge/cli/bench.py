@@ -59,10 +59,7 @@ def bench(
     from rich.console import Console
 
     from tinyedge.api.bench import bench as run_bench
-    from tinyedge.benchmark.budget import budget_rows
-    from tinyedge.boards.board import DEFAULT_BOARD, load_board
     from tinyedge.cli.steps import StepProgress
-    from tinyedge.cli.tables.bench import print_bench, print_layers
 
     with StepProgress(Console(stderr=True)) as progress:
         report = run_bench(
@@ -82,6 +79,11 @@ def bench(
             cascade=chosen_cascade(cascade, patch),
             announce=progress.begin,
         )
+
+    from tinyedge.benchmark.budget import budget_rows
+    from tinyedge.boards.board import DEFAULT_BOARD, load_board
+    from tinyedge.cli.tables.bench import print_bench, print_layers
+
     console = report_console(json)
     measured = board or report.results[0].board or DEFAULT_BOARD
     if json:

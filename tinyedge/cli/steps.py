@@ -33,11 +33,9 @@ class StepProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._finish()
         self._timer.cancel()
-        if error is not None and self._named:
-            self._console.print()
+        if error is None or self._named:
+            self._finish()
         if self._bar is not None:
             self._bar.stop()
 

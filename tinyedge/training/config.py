@@ -207,6 +207,8 @@ class TrainOptions(TypedDict, total=False):
     checkpoint_every_steps: int
     encoder_plugin: str | None
     method_plugin: str | None
+    held_out: str | None
+    skipped_files: int
     method_options: Mapping[str, Any]
 
 

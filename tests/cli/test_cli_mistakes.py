@@ -194,3 +194,9 @@ def test_a_model_that_quantise_did_not_name_is_not_replaced(tinyedge, tmp_path):
     (tmp_path / "m_int8.tflite").write_bytes(b"mine")
     assert "--out" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
     assert (tmp_path / "m_int8.tflite").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("option", "word"), [("--target", "emulator"), ("--runtime", "tflm")])
+def test_bench_refuses_what_there_is_not_before_it_reads_the_model(tinyedge, tmp_path, option, word):
+    (tmp_path / "m.tflite").write_bytes(b"never read")
+    assert word in tinyedge("bench", "m.tflite", option, "moon")

@@ -1,4 +1,4 @@
-"""The worst-case stack of small programs, and what a build makes of it; test_targets_images.py has painted stacks."""
+"""The worst-case stack of small programs, and what a build makes of it; painted ones: test_firmware_emulated.py."""
 
 import dataclasses
 import shutil

@@ -18,10 +18,12 @@ from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
 from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
 from tinyedge.manifest.model_path import EXPORT_FOLDER, resolve_model
-from tinyedge.runtimes.open import RUNTIMES
+from tinyedge.runtimes.open import RUNTIMES, check_runtime
 from tinyedge.tflite.model import Model
 
 DEFAULT_BAUD = 115200
+
+_TARGETS = ("host", "emulator", "board")
 
 # Every image crosses the serial line and costs a second or so.
 _BOARD_ACCURACY_IMAGES = 20
@@ -69,6 +71,10 @@ def run_bench(
     Returns:
         The report, and the budgets that it is held against.
     """
+    if target not in _TARGETS:
+        raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
+    if target == "host" and runtime not in (None, "all"):
+        check_runtime(runtime)
     board = load_board(board_name or DEFAULT_BOARD)
     if target != "board":
         announce("loading")
@@ -82,15 +88,13 @@ def run_bench(
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade)
         report = bench_emulator(subject, board, options, announce)
-    elif target == "board":
+    else:
         names = () if runtime in (None, "all") else (runtime,)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, timed_runs)
         wanted = None if board_name is None else board
         with BoardProgress(Console(stderr=True)) as progress:
             report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
         board = wanted or load_board(str(report.results[0].board))
-    else:
-        raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
     return report, budget_rows(report, board)
 
 

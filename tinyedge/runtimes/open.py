@@ -10,6 +10,16 @@ from tinyedge.tflite.model import Model
 RUNTIMES = ("onnx", "litert", "tflm", "aot")
 
 
+def check_runtime(name: str) -> None:
+    """Refuse what is not one of `RUNTIMES`.
+
+    Raises:
+        ConfigError: There is no such runtime.
+    """
+    if name not in RUNTIMES:
+        raise ConfigError(f"no such runtime: {name}; choose from {', '.join(RUNTIMES)} or all")
+
+
 def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = None) -> Runtime:
     """Open a runtime; each import is as heavy as its package.
 
@@ -24,6 +34,7 @@ def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = 
         ModelError: The runtime refuses the model.
         ToolMissing: The runtime's package, or a C compiler for "aot", is not installed.
     """
+    check_runtime(name)
     if name == "aot":
         from tinyedge.runtimes.aot import AotRuntime
 
@@ -36,12 +47,8 @@ def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = 
         from tinyedge.runtimes.litert import LitertRuntime
 
         return LitertRuntime(model)
-    if name == "onnx":
-        if onnx is None:
-            raise ConfigError(
-                "the onnx runtime needs the float model.onnx of a run; give a run directory, not a .tflite"
-            )
-        from tinyedge.runtimes.onnx import OnnxRuntime
+    if onnx is None:
+        raise ConfigError("the onnx runtime needs the float model.onnx of a run; give a run directory, not a .tflite")
+    from tinyedge.runtimes.onnx import OnnxRuntime
 
-        return OnnxRuntime(onnx, model)
-    raise ConfigError(f"no such runtime: {name}; choose from {', '.join(RUNTIMES)} or all")
+    return OnnxRuntime(onnx, model)

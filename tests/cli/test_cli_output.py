@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from tinyedge.cli import main
 from tinyedge.cli.app import app
+from tinyedge.cli.check import _build_command
 from tinyedge.cli.config_options import completion
 from tinyedge.cli.output import print_files, print_next, quoted
 from tinyedge.cli.steps import StepProgress
@@ -44,7 +46,7 @@ def test_json_has_standard_output_for_itself_and_the_next_command_is_said(tinyed
     code, out, err = tinyedge(*arguments, "--json")
     assert code == 0
     assert json.loads(out)["name"] == "small"
-    following = "next: cmake -S c/examples/small/cmake -B build && cmake --build build"
+    following = "next: cmake -S c/examples/small/cmake -B build/small && cmake --build build/small"
     assert err.splitlines()[-1] == following
     code, out, err = tinyedge(*arguments)
     assert (code, err.splitlines()[0].startswith("compiling")) == (0, True)
@@ -84,3 +86,30 @@ def test_the_help_of_a_method_needs_no_run(tinyedge):
     code, _, err = tinyedge("train", "--method", "simclear", "--help-method")
     assert (code, "did you mean simclr" in err) == (2, True)
     assert tinyedge("train")[2].startswith("error: --out is missing")
+
+
+def test_the_next_command_of_a_check_keeps_what_was_asked(tinyedge):
+    code, out, _ = tinyedge("check", MODEL, "--board", "nucleo_u575zi")
+    assert (code, out.splitlines()[-1]) == (0, f"next: tinyedge build {MODEL} --board nucleo_u575zi")
+    shape = ("--input", "32", "--strides", "2,1,2,2,2")
+    code, out, _ = tinyedge("check", "--encoder", "tinynext_t", *shape, "--board", "stm32f405")
+    following = "next: tinyedge train --encoder tinynext_t --out runs/tinynext_t"
+    assert (code, out.splitlines()[-1]) == (0, f"{following} --image-size 32 --strides 2,1,2,2,2")
+
+
+def test_a_build_is_proposed_where_the_model_fits():
+    fits = (("mps2_an386", "tflm"), ("nucleo_u575zi", "aot"))
+    assert _build_command(Path("m.tflite"), None, fits) == "tinyedge build m.tflite --board nucleo_u575zi"
+    both = (("mps2_an386", "aot"), ("stm32f405", "aot"))
+    assert _build_command(Path("m.tflite"), None, both) == "tinyedge build m.tflite"
+    only = "tinyedge build m.tflite --board mps2_an386 --runtime tflm"
+    assert _build_command(Path("m.tflite"), None, fits[:1]) == only
+
+
+def test_a_runtime_that_is_refused_is_not_proposed(tinyedge, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
+    code, _, err = tinyedge("predict", MODEL, "black.png", "--runtime", "all")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        "error: no such runtime: all; choose --runtime onnx, litert, tflm or aot",
+    )

@@ -35,7 +35,7 @@ def check(
         raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
     if encoder is None:
         report: CheckReport | EncoderReport = check_subject(model, board=board)
-        following = f"tinyedge build {quoted(model)}"
+        following = _build_command(model, board, report.deployments)
     else:
         report = check_subject(
             encoder=encoder,
@@ -46,6 +46,8 @@ def check(
             classes=classes,
         )
         following = f"tinyedge train --encoder {encoder} --out runs/{encoder}"
+        for option, value in {"--image-size": input, "--strides": strides, "--act": act}.items():
+            following += f" {option} {quoted(str(value))}" if value is not None else ""
     console = report_console(json)
     if json:
         print_json(report.to_json())
@@ -57,6 +59,20 @@ def check(
     if failure is not None:
         raise GateFailed(failure)
     print_next(console, following)
+
+
+def _build_command(model: Path, board: str | None, deployments: tuple[tuple[str, str], ...]) -> str:
+    """Return the command that builds a model for the board that was asked about, or else for one that takes it."""
+    from tinyedge.boards.board import DEFAULT_BOARD
+
+    command = f"tinyedge build {quoted(model)}"
+    if not deployments:
+        return command  # It is not printed.
+    # The firmware of tinyedge compile rather than TFLite Micro's, and the default of build rather than another board.
+    name, runtime = min(deployments, key=lambda pair: (pair[1] != "aot", pair[0] != DEFAULT_BOARD))
+    if (board or name) != DEFAULT_BOARD:
+        command += f" --board {quoted(board or name)}"
+    return command if runtime == "aot" else f"{command} --runtime {runtime}"
 
 
 def _strides(text: str | None) -> tuple[int, ...] | None:

@@ -59,7 +59,7 @@ def compile(
         plot_plan(report.plan, report.model.name, plan)
     console = report_console(json)
     example = report.directory / "examples" / report.name / "cmake"
-    following = f"cmake -S {quoted(example)} -B build && cmake --build build"
+    following = f"cmake -S {quoted(example)} -B build/{report.name} && cmake --build build/{report.name}"
     if json:
         print_json(report.to_json())
         print_next(console, following)

@@ -17,7 +17,7 @@ def check_runtime(name: str) -> None:
         ConfigError: There is no such runtime.
     """
     if name not in RUNTIMES:
-        raise ConfigError(f"no such runtime: {name}; choose from {', '.join(RUNTIMES)} or all")
+        raise ConfigError(f"no such runtime: {name}; choose --runtime {', '.join(RUNTIMES[:-1])} or {RUNTIMES[-1]}")
 
 
 def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = None) -> Runtime:

@@ -326,9 +326,12 @@ def signalling_optimizer(at, number):
 @pytest.mark.slow
 def test_ctrl_c_ends_both_processes_with_one_sentence(image_folder, tmp_path, tinyedge_command):
     run = tmp_path / "run"
-    process = tinyedge_command(*train_arguments(image_folder, run, epochs=500, devices=2), start_new_session=True)
-    deadline = time.monotonic() + 200
-    while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
+    config = tmp_path / "often.yaml"
+    config.write_text("log_every_steps: 1\n")
+    arguments = train_arguments(image_folder, run, epochs=500, devices=2, config=config)
+    process = tinyedge_command(*arguments, start_new_session=True)
+    metrics, deadline = run / "metrics.jsonl", time.monotonic() + 200
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
     _, errors = process.communicate(timeout=120)

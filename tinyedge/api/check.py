@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.encoders.registry import check_encoder as check_encoder_options
+from tinyedge.errors import ConfigError
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
@@ -59,8 +60,7 @@ def check(
 
     Raises:
         ModelError: No such file, or it is no TFLite model.
-        ConfigError: An unknown board or encoder, or options that do not fit it.
-        TypeError: Both a model and an encoder, or neither.
+        ConfigError: An unknown board or encoder, options that do not fit it, or both a model and an encoder, or neither.
     """
     boards = [load_board(name) for name in ([board] if board else board_names())]
     if model is not None and encoder is None:
@@ -68,7 +68,7 @@ def check(
 
         return check_model(resolve_model(Path(model)), boards)
     if encoder is None or model is not None:
-        raise TypeError("check takes one model or one encoder")
+        raise ConfigError("check takes one model or one encoder: give tinyedge.check(MODEL) or check(encoder=NAME)")
     own = None if strides is None else tuple(strides)
     check_encoder_options(encoder, input_size=input_size, strides=own, act=act)
     from tinyedge.checks.encoder import check_encoder

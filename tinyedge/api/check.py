@@ -60,7 +60,7 @@ def check(
 
     Raises:
         ModelError: No such file, or it is no TFLite model.
-        ConfigError: An unknown board or encoder, options that do not fit it, or both a model and an encoder, or neither.
+        ConfigError: An unknown board or encoder, options that do not fit it, a model and an encoder, or neither.
     """
     boards = [load_board(name) for name in ([board] if board else board_names())]
     if model is not None and encoder is None:

@@ -43,6 +43,7 @@ class StepProgress:
         """Show that a step begins, and with it that the one before is done."""
         self._finish()
         self._step, self._start_s = step, time.monotonic()
+        self._detailed_s = self._start_s
         if self._console.is_terminal:
             if self._bar is None:
                 columns = (TextColumn("{task.description}", markup=False), TextColumn("{task.elapsed:.1f} s"))
@@ -61,7 +62,10 @@ class StepProgress:
             self._bar.update(self._task, description=f"{self._step}: {text}")
         elif time.monotonic() - self._detailed_s >= _SECONDS_A_LINE:
             self._detailed_s = time.monotonic()
-            self._console.print(f"\n{self._step}: {text}", end="", highlight=False, soft_wrap=True, markup=False)
+            self._timer.cancel()
+            line = f"{self._step}: {text}"
+            self._console.print(f"\n{line}" if self._named else line, highlight=False, soft_wrap=True, markup=False)
+            self._named = False
 
     def _name(self) -> None:
         self._named = True

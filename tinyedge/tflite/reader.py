@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
-from tinyedge.tflite.schema import schema_class
+from tinyedge.tflite.schema import enumeration_values, schema_class
 
 _MAX_TENSOR_BYTES = 2**31 - 1
 # Stands for the types that NumPy lacks, in a inspection; the reader has refused them by then.
@@ -42,7 +42,7 @@ _INT16_ADVICE = "keep int16 inside the model, between a QUANTIZE from int8 and o
 
 
 def _enum_names(enumeration: str) -> dict[int, str]:
-    return {value: name for name, value in vars(schema_class(enumeration)).items() if isinstance(value, int)}
+    return {value: name for name, value in enumeration_values(enumeration).items()}
 
 
 _TENSOR_TYPES = _enum_names("TensorType")

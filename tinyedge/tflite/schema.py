@@ -17,3 +17,10 @@ def schema_module(name: str) -> ModuleType:
 def schema_class(name: str) -> Any:
     """Return the class that reads a table, or that holds the values of an enumeration."""
     return getattr(schema_module(name), name)
+
+
+def enumeration_values(name: str) -> dict[str, int]:
+    """Return the values of an enumeration by their names, such as 3 for "CONV_2D" of "BuiltinOperator"."""
+    members = vars(schema_class(name)).items()
+    # From Python 3.13 on a class has an integer of Python's own among its attributes, `__firstlineno__`.
+    return {member: value for member, value in members if isinstance(value, int) and not member.startswith("__")}

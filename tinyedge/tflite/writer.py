@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
-from tinyedge.tflite.schema import schema_class, schema_module
+from tinyedge.tflite.schema import enumeration_values, schema_class, schema_module
 
 _IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
@@ -23,7 +23,7 @@ _LAST_DEPRECATED_CODE = 127
 # The schema's tables of options by their operators' names, without underlines and in small letters.
 _OPTION_TABLES: dict[str, str] = {
     name.removesuffix("Options").lower(): name
-    for name in vars(schema_class("BuiltinOptions"))
+    for name in enumeration_values("BuiltinOptions")
     if name.endswith("Options")
 }
 _WITHOUT_OPTIONS = "NONE"

@@ -333,6 +333,6 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
     printed = runner.invoke(
         app, ["probe", str(run.path), "--labels", "0.2", "--protocol", "knn", "--seeds", "2", "--json"]
     )
-    record = json.loads(printed.output)
+    record = json.loads(printed.stdout)
     assert record["protocol"] == "knn"
     assert len(record["accuracies"]) == 2

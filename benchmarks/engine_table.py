@@ -3,7 +3,7 @@
     python benchmarks/engine_table.py --models FOLDER [--boards mps2_an386 ...] [--inputs 20] [--only NAME ...]
 
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
-Our own are made from the zoo, and `foreign_models.py` makes some with random weights as others would. Instructions are
+Our own are made from the zoo, and `keras_models.py` makes some with random weights as others would. Instructions are
 executed ones of one inference, not cycles; `engine_peers.py` says where the other engines' come from. The host's
 microseconds are medians of this run, all engines taking turns.
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from engine_peers import PEERS, TFLM, TINY_ENGINE
-from foreign_models import RANDOM_WEIGHTS, foreign_models
+from keras_models import RANDOM_WEIGHTS, foreign_models
 
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.benchmark.bench import run_bench

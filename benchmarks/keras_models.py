@@ -1,6 +1,6 @@
 """Full-INT8 models as others make them: Keras, quantised by TensorFlow's converter.
 
-    python benchmarks/foreign_models.py FOLDER
+    python benchmarks/keras_models.py FOLDER
 
 The weights are random: what an engine executes does not depend on them. Keyword spotter and autoencoder have the shapes
 of MLPerf Tiny's (https://github.com/mlcommons/tiny, benchmark/training), which `engine_table.py --models` takes where

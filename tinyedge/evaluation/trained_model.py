@@ -16,10 +16,8 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
 from tinyedge.training.encoder_file import read_description
-from tinyedge.training.run import load_run
+from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.zoo import locate
-
-_CLASSIFIER_FILE = "probe.safetensors"
 
 
 class TrainedModel(nn.Module):
@@ -91,7 +89,7 @@ def load_trained(source: Path | str) -> TrainedModel:
         mean, std = dataset.mean, dataset.std
     else:
         mean, std = described.mean, described.std
-    classifier, classes = _read_classifier(run.path / _CLASSIFIER_FILE)
+    classifier, classes = _read_classifier(run.path / CLASSIFIER_FILE)
     return TrainedModel(encoder, classifier, classes, mean, std).eval()
 
 

@@ -61,8 +61,8 @@ def test_own_encoder_method_and_board(tmp_path):
     board = ("--board", "lab_m4.toml")
     tinyedge(tmp_path, "build", "run", *board, "--out", "image")
     assert (tmp_path / "image" / "tinyedge.elf").is_file()
-    tinyedge(tmp_path, "bench", "run", *board, "--target", "emulator", "--inputs", "2", "--json", "bench.json")
-    (record,) = json.loads((tmp_path / "bench.json").read_text())["results"]
+    benched = tinyedge(tmp_path, "bench", "run", *board, "--target", "emulator", "--inputs", "2", "--json")
+    (record,) = json.loads(benched.stdout)["results"]
     assert record["board"] == "lab_m4"
     assert record["bit_exact"] is not False
     assert record["instructions"] > 0

@@ -17,7 +17,7 @@ HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 # of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
 LAYERS = (
     ("version", "errors"),
-    ("announce", "atomic", "documentation", "installation", "plugins", "toolchain"),
+    ("announce", "atomic", "destination", "documentation", "installation", "plugins", "toolchain"),
     ("boards", "c_sources", "data", "plots", "tflite", "zoo"),
     ("encoders", "manifest", "ops"),
     ("compiler", "ssl"),
@@ -134,11 +134,13 @@ MISTAKES = [
     ("train", "--out", "run", "--resume"),
     ("train", "--out", "run", "--config", "none.yaml"),
     ("train", "--out", "full"),
+    ("train", "--out", "full/notes.txt/run"),
     ("probe", "runs/none"),
     ("probe", "untrained"),
     ("probe", "untrained", "--protocol", "knm"),
     ("quantise", "runs/none"),
     ("quantise", "none.tflite"),
+    ("quantise", "m.tflite", "--images", "full/notes.txt", "--out", "full"),
     ("export", "runs/none"),
     ("export", "untrained"),
     ("export", "untrained", "--precision", "int4"),
@@ -146,8 +148,12 @@ MISTAKES = [
     ("check", "--encoder", "tinynext"),
     ("check", "none.tflite"),
     ("compile", "none.tflite", "--out", "c"),
+    ("compile", "m.tflite", "--out", "full/notes.txt"),
+    ("compile", "m.tflite", "--out", "c", "--plan", "full"),
     ("build", "runs/none"),
+    ("build", "m.tflite", "--out", "full/notes.txt/firmware"),
     ("bench", "runs/none"),
+    ("bench", "m.tflite", "--runtime", "aot", "--outputs", "full"),
     ("enroll", "runs/none", "--data", "full", "--emulator"),
     ("flash", "runs/none"),
 ]
@@ -157,6 +163,7 @@ MISTAKES = [
 def test_a_mistake_is_answered_without_an_import_of_seconds(command, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
+    (tmp_path / "m.tflite").write_bytes(b"never read")
     (tmp_path / "untrained").mkdir()
     (tmp_path / "untrained" / "config.yaml").write_text("method: random\ndata: digits\nimage_size: 32\n")
     code = (

@@ -200,3 +200,28 @@ def test_a_model_that_quantise_did_not_name_is_not_replaced(tinyedge, tmp_path):
 def test_bench_refuses_what_there_is_not_before_it_reads_the_model(tinyedge, tmp_path, option, word):
     (tmp_path / "m.tflite").write_bytes(b"never read")
     assert word in tinyedge("bench", "m.tflite", option, "moon")
+
+
+WRITING = [
+    ("train", "--data", "digits", "--out"),
+    ("compile", "m.tflite", "--out"),
+    ("compile", "m.tflite", "--out", "c", "--plan"),
+    ("build", "m.tflite", "--out"),
+    ("bench", "m.tflite", "--runtime", "aot", "--outputs"),
+    ("quantise", "m.tflite", "--images", "mine", "--out"),
+    ("demo", "--out"),
+]
+
+
+@pytest.mark.parametrize("command", WRITING, ids=" ".join)
+def test_a_result_that_cannot_be_written_is_refused_before_the_model_is_read(tinyedge, tmp_path, command):
+    (tmp_path / "m.tflite").write_bytes(b"never read")
+    (tmp_path / "mine").write_bytes(b"mine")
+    said = tinyedge(*command, "mine/deeper/there")
+    assert f"{tmp_path / 'mine'} is a file" in said
+    assert "mine/deeper" in said
+    assert command[-1] in said
+    assert "cannot write to /proc/" in tinyedge(*command, "/proc/tinyedge/there")
+    takes_file = command[-1] in ("--plan", "--outputs") or command[0] == "quantise"
+    assert " is a " + ("folder: " if takes_file else "file: ") in tinyedge(*command, "." if takes_file else "mine")
+    assert (tmp_path / "mine").read_bytes() == b"mine"

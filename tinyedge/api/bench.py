@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
+from tinyedge.destination import check_file
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 
@@ -51,13 +52,16 @@ def bench(
         announce: Called with the name of each step when it begins.
 
     Raises:
-        ConfigError: There is no such target, board or runtime, or the options exclude each other.
+        ConfigError: There is no such target, board or runtime, the options exclude each other, or `outputs` cannot be
+            written.
         ModelError: The model cannot be read or compiled.
         BudgetExceeded: It does not fit the board.
         ToolMissing: A runtime or a tool of the build is not installed.
         TargetError: The emulator or the board did not answer as it should.
     """
     resolve_model(Path(model))
+    if outputs is not None:
+        check_file(Path(outputs), "--outputs")
     from tinyedge.benchmark.bench import run_bench
 
     report, _ = run_bench(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
+from tinyedge.destination import check_folder
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
@@ -37,13 +38,16 @@ def build(
 
     Raises:
         BudgetExceeded: The image does not fit the board.
-        ConfigError: There is no such board, runtime or benchmark, or the options exclude each other.
+        ConfigError: There is no such board, runtime or benchmark, the options exclude each other, or the folder cannot
+            be written to.
         ModelError: The model cannot be read or compiled.
         ToolMissing: CMake, Ninja or the cross compiler is not installed.
         TargetError: The C does not compile.
     """
     target = load_board(board)
     file = resolve_model(Path(model))
+    folder = default_firmware_folder(Path(model), target.name) if out is None else Path(out)
+    check_folder(folder, "give another folder with --out")
     from tinyedge.firmware.build import build_firmware
     from tinyedge.firmware.image import ImageOptions
 
@@ -52,5 +56,4 @@ def build(
         from tinyedge.learning.embedding import read_embedding
 
         read_embedding(file)
-    folder = default_firmware_folder(Path(model), target.name) if out is None else Path(out)
     return build_firmware(file, target, folder, options)

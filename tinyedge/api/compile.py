@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.boards.board import load_board
+from tinyedge.destination import check_folder
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.zoo import locate
@@ -42,18 +43,20 @@ def compile(
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: A file in `out` is in the way, or there is no such name, board, instruction set, pass or cascade.
+        ConfigError: `out` cannot be written to or a file in it is in the way, or there is no such name, board,
+            instruction set, pass or cascade.
         ToolMissing: The cross compiler is not installed, and a board was given.
         TargetError: The model does not compile for the board's processor.
     """
     model = Path(model)
     file = resolve_model(model)
+    target = None if board is None else load_board(board)
+    check_folder(Path(out), "give another folder to --out")
     from tinyedge.compiler.compile import compile_model
     from tinyedge.compiler.emit.names import default_name
     from tinyedge.compiler.options import CompileOptions
     from tinyedge.firmware.model_stack import model_stack
 
-    target = None if board is None else load_board(board)
     chosen = instruction_set or ("portable" if target is None else target.instruction_set)
     folder = locate(model)
     if name is None and folder.is_dir():

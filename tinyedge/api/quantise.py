@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
+from tinyedge.destination import check_file
 from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import EXPORT_FOLDER
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _FLOAT_FILE = "model_float.tflite"
 
 
-@missing_packages_told()
 @missing_packages_told()
 def quantise(
     model: Path | str,
@@ -50,7 +50,7 @@ def quantise(
     Raises:
         ModelError: The model cannot be read, is not float, or holds an operator that is not known.
         DataError: The images do not fit the model, or are too few.
-        ConfigError: There is no such precision, or no images.
+        ConfigError: There is no such precision, there are no images, or the file cannot be written.
         ToolMissing: A package of the extra `train`, for ONNX of `export`, is not installed.
     """
     if precision not in ("int8", "16x8"):
@@ -67,6 +67,7 @@ def quantise(
     target = Path(f"{source.resolve().stem}_{precision}.tflite") if out is None else Path(out)
     if out is None and target.exists():
         raise ConfigError(f"{target} exists: move it away, or name the file to write with --out")
+    check_file(target, "--out")
     array = _read_images(Path(images)) if isinstance(images, Path | str) else images
 
     announce("loading PyTorch")

@@ -38,11 +38,14 @@ def compile(
 
     from tinyedge.api.compile import compile as compile_to_c
     from tinyedge.cli.steps import StepProgress
+    from tinyedge.destination import check_file
     from tinyedge.installation import package_missing
     from tinyedge.plots.memory import plot_plan
 
     if plan is not None and find_spec("matplotlib") is None:
         raise package_missing("matplotlib")
+    if plan is not None:
+        check_file(plan, "--plan")
     chosen = chosen_cascade(cascade, patch)
     with StepProgress(Console(stderr=True)) as progress:
         progress.begin("compiling")

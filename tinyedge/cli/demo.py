@@ -19,9 +19,11 @@ def demo(
     json: bool = JSON,
 ) -> None:
     """Go the whole way on the embedded data set: train, probe, export, build, bench."""
+    from tinyedge.destination import check_folder
     from tinyedge.installation import require
 
     require("the demo", "export", "bench")
+    check_folder(out, "give another folder to --out")
 
     from tinyedge.demo import run_demo
 

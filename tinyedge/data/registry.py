@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinyedge.data.cache import cache_directory
 from tinyedge.data.layout import list_folder, list_images
+from tinyedge.destination import check_folder
 from tinyedge.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _check_name(name_or_path: str, image_size: int | None, root: Path | None, do
     if name_or_path in _PUBLISHED:
         if not download and not (_place(root) / _PUBLISHED[name_or_path]).is_dir():
             raise missing_dataset(name_or_path, _place(root))
+        if download:
+            check_folder(_place(root), "name another cache folder in TINYEDGE_CACHE")
         return
     if name_or_path == "digits" or is_shard_pattern(name_or_path):
         return

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tinyedge.data.registry import check_dataset
+from tinyedge.destination import check_folder
 from tinyedge.encoders.registry import check_encoder
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
@@ -47,7 +48,6 @@ def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
         raise CheckpointError(f"{out} holds no run to resume; leave out --resume to start one")
     if holds_run and not (resume or overwrite):
         raise ConfigError(f"{out} already holds a run; add --resume to go on, add --overwrite, or give another --out")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file; give a folder to --out")
+    check_folder(out, "give another folder to --out")
     if out.exists() and not holds_run and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")

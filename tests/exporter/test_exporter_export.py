@@ -197,16 +197,16 @@ def test_a_mixed_export_is_int8_and_16x8(mixed_export):
     assert (manifest.model, manifest.precision.name) == ("model_mixed.tflite", "mixed")
     assert resolve_model(folder.parent) == folder / "model_mixed.tflite"
     float_graph, graph = read_any_tflite(folder / "model_float.tflite"), read_tflite(folder / "model_mixed.tflite")
-    wide = [operator for operator in graph.operators if operator.output.dtype == np.int16]
-    assert [operator.op for operator in wide if operator.op != "QUANTIZE"] == [
-        one.op for one in manifest.precision.wide
+    int16 = [operator for operator in graph.operators if operator.output.dtype == np.int16]
+    assert [operator.op for operator in int16 if operator.op != "QUANTIZE"] == [
+        one.op for one in manifest.precision.int16x8
     ]
     assert {graph.inputs[0].dtype.name, graph.outputs[0].dtype.name} == {"int8"}
     assert 0 < manifest.precision.macs_share <= LARGEST_MACS_SHARE
-    assert all(one.op == float_graph.operators[one.position].op and one.name for one in manifest.precision.wide)
+    assert all(one.op == float_graph.operators[one.position].op and one.name for one in manifest.precision.int16x8)
     report = read_sensitivity(folder)
     assert len(report.operators) == sum(operator.op != "PAD" for operator in float_graph.operators)
-    assert report.operators[0].position in {one.position for one in manifest.precision.wide}
+    assert report.operators[0].position in {one.position for one in manifest.precision.int16x8}
     parity = json.loads((folder / "parity.json").read_text())
     assert parity["bit_exact"]["differing_values"] == 0
     assert len(parity["layers"]) == len(float_graph.operators)

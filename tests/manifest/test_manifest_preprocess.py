@@ -8,6 +8,8 @@ from tinyedge.manifest.manifest import (
     Calibration,
     ExportManifest,
     FileRecord,
+    Int16x8Operator,
+    Precision,
     Preprocessing,
     TensorSpec,
     read_manifest,
@@ -87,6 +89,15 @@ def test_the_manifest_comes_back_as_it_was_written(tmp_path):
     without = dataclasses.replace(manifest(None, None), calibration=None)
     write_manifest(folder, without)
     assert read_manifest(folder) == without
+
+
+def test_operators_in_16x8_are_read_under_their_name_of_before_too(tmp_path):
+    mixed = Precision("mixed", 0.1, (Int16x8Operator(3, "mlp", "CONV_2D"),))
+    written = dataclasses.replace(manifest(), precision=mixed)
+    write_manifest(tmp_path, written)
+    path = tmp_path / "export.json"
+    path.write_text(path.read_text().replace('"int16x8"', '"wide"'))
+    assert read_manifest(tmp_path) == written
 
 
 def test_a_damaged_manifest_is_one_sentence(tmp_path):

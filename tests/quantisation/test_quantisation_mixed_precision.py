@@ -13,7 +13,7 @@ from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_int16_codes
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
+from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
 from tinyedge.quantisation.observers import image_sqnr_db, min_max, observe
 from tinyedge.quantisation.quantise import activation_quantisations, int16_quantisation_of, quantise
 from tinyedge.runtimes.litert import LitertRuntime
@@ -103,7 +103,7 @@ def test_a_dense_layer_is_the_arithmetic_of_integers(tmp_path):
 
 @pytest.mark.parametrize("graph", one_operator_graphs(), ids=lambda graph: graph.name)
 @pytest.mark.parametrize("run", [run_tflite, run_tflm])
-def test_every_wide_operator_has_a_kernel_in_both_interpreters(graph, run, tmp_path):
+def test_every_int16x8_operator_has_a_kernel_in_both_interpreters(graph, run, tmp_path):
     images = 2 * images_for(graph)
     ranges = ranges_of(graph, images)
     found = run_quantised(run, quantise(graph, ranges, frozenset(ranges)), images, tmp_path / "model.tflite")
@@ -113,7 +113,7 @@ def test_every_wide_operator_has_a_kernel_in_both_interpreters(graph, run, tmp_p
     assert float(image_sqnr_db(wanted, found).mean()) > 55  # Ideal int8 codes reach 50 at best.
 
 
-def test_the_list_of_wide_operators_is_tested_whole():
+def test_the_list_of_int16x8_operators_is_tested_whole():
     tested = {operator.op for graph in one_operator_graphs() for operator in graph.operators}
     assert tested | {"QUANTIZE"} == tflm_operators("int16")
 
@@ -123,7 +123,7 @@ def test_what_has_no_16x8_kernel_is_refused(op, tmp_path):
     build = GraphBuilder(1, 3, 4)
     graph = build.graph(build.add(op, (build.input,), (1, 3, 4)))
     ranges = ranges_of(graph, images_for(graph))
-    assert not can_be_wide(graph.operators[0])
+    assert not has_int16x8_kernel(graph.operators[0])
     with pytest.raises(ModelError, match=rf"operator 0 \({op}\).*no 16x8 kernel"):
         mix_precision(graph, ranges, ranges, graph.operators)
 
@@ -144,8 +144,8 @@ def described(graph: Graph) -> list[str]:
 def test_types_are_converted_where_they_meet_once_a_tensor():
     graph, (a, b, c, d) = diamond()
     ranges = ranges_of(graph, images_for(graph))
-    limits = {tensor: (2 * low, 2 * high) for tensor, (low, high) in ranges.items()}
-    mixed = mix_precision(graph, ranges, limits, [graph.operators[0], graph.operators[3]])  # a and d are int16.
+    extremes = {tensor: (2 * low, 2 * high) for tensor, (low, high) in ranges.items()}
+    mixed = mix_precision(graph, ranges, extremes, [graph.operators[0], graph.operators[3]])  # a and d are int16.
     assert described(mixed.graph) == [
         *("QUA x_int16", f"FUL {a.name}"),
         *(f"QUA {a.name}_int8", f"FUL {b.name}", f"FUL {c.name}"),
@@ -153,13 +153,13 @@ def test_types_are_converted_where_they_meet_once_a_tensor():
         *(f"QUA {d.name}_int8", f"ADD {graph.outputs[0].name}"),
     ]
     assert [operator.index for operator in mixed.graph.operators] == list(range(10))
-    assert {tensor.name for tensor in mixed.wide} == {
+    assert {tensor.name for tensor in mixed.int16} == {
         *("x_int16", a.name, f"{b.name}_int16", f"{c.name}_int16", d.name)
     }
     for tensor in ranges_of(mixed.graph, images_for(graph)):
         plain = tensor.name.removesuffix("_int16").removesuffix("_int8")
         original = next(other for other in ranges if other.name == plain)
-        assert mixed.ranges[tensor] == (limits if tensor in mixed.wide else ranges)[original]
+        assert mixed.ranges[tensor] == (extremes if tensor in mixed.int16 else ranges)[original]
     images = images_for(graph)
     with torch.no_grad():
         torch.testing.assert_close(FloatExecutor(mixed.graph)(images), FloatExecutor(graph)(images))
@@ -171,7 +171,7 @@ def test_the_models_own_tensors_stay_int8():
     ranges = ranges_of(graph, images_for(graph))
     mixed = mix_precision(graph, ranges, ranges, graph.operators)
     assert [operator.op for operator in mixed.graph.operators].count("QUANTIZE") == 2
-    quantised = quantise(mixed.graph, mixed.ranges, mixed.wide)
+    quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     int8 = quantise(graph, ranges)
     for ours, theirs in ((quantised.inputs[0], int8.inputs[0]), (quantised.outputs[0], int8.outputs[0])):
         assert ours.dtype == np.int8
@@ -181,11 +181,11 @@ def test_the_models_own_tensors_stay_int8():
     assert all(tensor.quantisation.zero_point == 0 for tensor in inner)
 
 
-def test_nothing_wide_is_int8_as_before():
+def test_nothing_in_int16x8_is_int8_as_before():
     graph = attention_network()
     ranges = ranges_of(graph, images_for(graph))
     mixed = mix_precision(graph, ranges, ranges, [])
-    assert tflite_bytes(quantise(mixed.graph, mixed.ranges, mixed.wide)) == tflite_bytes(quantise(graph, ranges))
+    assert tflite_bytes(quantise(mixed.graph, mixed.ranges, mixed.int16)) == tflite_bytes(quantise(graph, ranges))
 
 
 def test_one_operator_of_two_types_is_refused():
@@ -195,7 +195,7 @@ def test_one_operator_of_two_types_is_refused():
         quantise(dataclasses.replace(graph, inputs=(x, y)), dict.fromkeys((x, y, z), (-1.0, 1.0)), {x, z})
 
 
-def test_copies_of_a_wide_tensor_share_its_scale_and_bounded_functions_have_theirs():
+def test_copies_of_an_int16_tensor_share_its_scale_and_bounded_functions_have_theirs():
     graph = attention_network()
     ranges = ranges_of(graph, images_for(graph))
     activations = activation_quantisations(graph, ranges, frozenset(ranges))
@@ -206,7 +206,7 @@ def test_copies_of_a_wide_tensor_share_its_scale_and_bounded_functions_have_thei
             assert (activations[operator.output].scale, activations[operator.output].zero_point) == (1 / 32768, 0)
 
 
-def some_wide(graph: Graph, kind: str) -> list[Operator]:
+def some_int16x8(graph: Graph, kind: str) -> list[Operator]:
     chosen = {
         "int8": (),
         "attention": ("BATCH_MATMUL", "SOFTMAX"),
@@ -222,12 +222,12 @@ def test_both_interpreters_have_the_noise_of_the_simulation(kind, runtime, tmp_p
     graph = attention_network()
     images = images_for(graph, 64)
     ranges = ranges_of(graph, images)
-    mixed = mix_precision(graph, ranges, ranges, some_wide(graph, kind))
+    mixed = mix_precision(graph, ranges, ranges, some_int16x8(graph, kind))
     network = FloatExecutor(mixed.graph)
     with torch.no_grad():
         wanted = network(images)
-        simulated = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.wide))
-    quantised = quantise(mixed.graph, mixed.ranges, mixed.wide)
+        simulated = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
+    quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     path = tmp_path / "model.tflite"
     found = run_quantised(lambda path, codes: runtime(path).run(codes), quantised, images, path)
     assert float(image_sqnr_db(wanted, found).mean()) == pytest.approx(
@@ -244,13 +244,13 @@ def test_gelu_stays_an_int8_lookup_among_16x8(runtime, tmp_path):
     graph = build.graph(build.dense(build.residual(hidden, hidden), 5))
     images = images_for(graph, 64)
     ranges = ranges_of(graph, images)
-    mixed = mix_precision(graph, ranges, ranges, list(filter(can_be_wide, graph.operators)))
+    mixed = mix_precision(graph, ranges, ranges, list(filter(has_int16x8_kernel, graph.operators)))
     network = FloatExecutor(mixed.graph)
     with torch.no_grad():
         wanted = network(images)
-        simulated = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.wide))
+        simulated = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
     path = tmp_path / "model.tflite"
-    quantised = quantise(mixed.graph, mixed.ranges, mixed.wide)
+    quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     found = run_quantised(lambda path, codes: runtime(path).run(codes), quantised, images, path)
     assert float(image_sqnr_db(wanted, found).mean()) == pytest.approx(
         float(image_sqnr_db(wanted, simulated).mean()), abs=1.0
@@ -264,10 +264,10 @@ def test_16x8_has_less_noise_than_int8():
     ranges = ranges_of(graph, images)
     figures = {}
     for kind in ("int8", "16x8"):
-        mixed = mix_precision(graph, ranges, ranges, some_wide(graph, kind))
+        mixed = mix_precision(graph, ranges, ranges, some_int16x8(graph, kind))
         network = FloatExecutor(mixed.graph)
         with torch.no_grad():
-            output = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.wide))
+            output = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
             figures[kind] = float(image_sqnr_db(network(images), output).mean())
     assert figures["16x8"] > figures["int8"] + 1  # The weights and the output are int8 in both.
 
@@ -278,10 +278,10 @@ def test_the_bias_correction_sees_through_a_conversion():
     ranges = ranges_of(graph, images)
     mixed = mix_precision(graph, ranges, ranges, [graph.operators[-1]])
     assert mixed.graph.operators[-1].op == "QUANTIZE"
-    corrected = correct_output_bias(mixed.graph, mixed.ranges, images, mixed.wide)
+    corrected = correct_output_bias(mixed.graph, mixed.ranges, images, mixed.int16)
 
     def mean_error(changed: Graph) -> float:
-        quantiser = FakeQuantize(changed, mixed.ranges, mixed.wide)
+        quantiser = FakeQuantize(changed, mixed.ranges, mixed.int16)
         with torch.no_grad():
             return float((FloatExecutor(changed)(images, quantiser) - FloatExecutor(graph)(images)).mean(0).norm())
 
@@ -291,17 +291,17 @@ def test_the_bias_correction_sees_through_a_conversion():
 def test_litert_takes_a_file_whose_conversions_it_lacks(tmp_path):
     graph, _ = diamond()
     ranges = ranges_of(graph, images_for(graph))
-    int8, wide = tmp_path / "int8.tflite", tmp_path / "wide.tflite"
+    int8, int16x8 = tmp_path / "int8.tflite", tmp_path / "int16x8.tflite"
     int8.write_bytes(tflite_bytes(quantise(graph, ranges)))
     assert litert_content(Model(int8)) == int8.read_bytes()
     mixed = mix_precision(graph, ranges, ranges, graph.operators)
-    wide.write_bytes(tflite_bytes(quantise(mixed.graph, mixed.ranges, mixed.wide)))
+    int16x8.write_bytes(tflite_bytes(quantise(mixed.graph, mixed.ranges, mixed.int16)))
     rewritten = tmp_path / "rewritten.tflite"
-    rewritten.write_bytes(litert_content(Model(wide)))
-    assert read_any_tflite(rewritten).histogram() == {**read_any_tflite(wide).histogram(), "DEQUANTIZE": 1}
+    rewritten.write_bytes(litert_content(Model(int16x8)))
+    assert read_any_tflite(rewritten).histogram() == {**read_any_tflite(int16x8).histogram(), "DEQUANTIZE": 1}
 
 
-def test_a_wide_operator_without_a_kernel_fails_the_gate(tmp_path):
+def test_an_int16x8_operator_without_a_kernel_fails_the_gate(tmp_path):
     build = GraphBuilder(1, 3, 4)
     graph = build.graph(build.dense(build.add("HARD_SWISH", (build.input,), (1, 3, 4)), 4))
     quantised = quantise(graph, ranges_of(graph, images_for(graph)))

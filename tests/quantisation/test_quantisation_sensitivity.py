@@ -15,7 +15,7 @@ from tinyedge.quantisation.observers import image_sqnr_db, min_max, observe
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.quantisation.sensitivity import (
     SensitivityReport,
-    choose_wide,
+    choose_int16x8,
     decibels,
     measure_sensitivity,
     noise,
@@ -36,11 +36,11 @@ def measured(graph: Graph, count: int = 64) -> tuple[SensitivityReport, dict]:
     return measure_sensitivity(network, ranges, ranges, images), ranges
 
 
-def simulated_db(graph: Graph, ranges: dict, wide) -> float:
-    mixed, images = mix_precision(graph, ranges, ranges, wide), images_for(graph)
+def simulated_db(graph: Graph, ranges: dict, int16x8) -> float:
+    mixed, images = mix_precision(graph, ranges, ranges, int16x8), images_for(graph)
     network = FloatExecutor(mixed.graph)
     with torch.no_grad():
-        found = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.wide))
+        found = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
         return float(image_sqnr_db(network(images), found).mean())
 
 
@@ -62,8 +62,8 @@ def test_a_planted_layer_is_named_first_and_raised():
     assert graph.operators[worst.position].output is loud
     assert worst.int8_sqnr_db < min(row.int8_sqnr_db for row in report.operators[1:]) - 15
     assert worst.gain_db > 10 * max(row.gain_db for row in report.operators[1:])
-    wide = choose_wide(graph, report, 1.0)
-    assert {graph.operators[1], graph.operators[2]} <= wide
+    int16x8 = choose_int16x8(graph, report, 1.0)
+    assert {graph.operators[1], graph.operators[2]} <= int16x8
     gained = simulated_db(graph, ranges, graph.operators[1:3]) - simulated_db(graph, ranges, [])
     assert gained > 10
     assert gained == pytest.approx(worst.gain_db, abs=1)
@@ -131,7 +131,7 @@ def test_the_models_output_stays_int8_and_copies_belong_to_their_source():
     assert by_op["PAD"] not in rows
     assert by_op["RESHAPE"] not in rows
     last = rows[len(graph.operators) - 1]
-    assert (last.wide_sqnr_db, last.gain_db, last.macs) == (None, 0, 0)
+    assert (last.int16x8_sqnr_db, last.gain_db, last.macs) == (None, 0, 0)
     first = operators_around(graph, graph.operators[0])
     assert [operator.op for operator in graph.operators if operator in first] == ["CONV_2D", "PAD", "CONV_2D", "ADD"]
 
@@ -142,8 +142,8 @@ def test_an_operator_without_a_16x8_kernel_keeps_its_neighbours_in_int8(op):
     x = build.dense(build.input, 4)
     graph = build.graph(build.dense(build.add(op, (x,), (1, 3, 4)), 4))
     report, _ = measured(graph, 8)
-    assert all(row.wide_sqnr_db is None and row.gain_db == 0 for row in report.operators)
-    assert choose_wide(graph, report, 1.0) == frozenset()
+    assert all(row.int16x8_sqnr_db is None and row.gain_db == 0 for row in report.operators)
+    assert choose_int16x8(graph, report, 1.0) == frozenset()
 
 
 def test_the_choice_keeps_to_its_share_and_gains_with_it():
@@ -151,8 +151,8 @@ def test_the_choice_keeps_to_its_share_and_gains_with_it():
     report, ranges = measured(graph)
     figures = []
     for share in (0.0, 0.3, 1.0):
-        wide = choose_wide(graph, report, share)
-        assert sum(map(operator_macs, wide)) <= share * report.macs
-        figures.append(simulated_db(graph, ranges, wide))
+        int16x8 = choose_int16x8(graph, report, share)
+        assert sum(map(operator_macs, int16x8)) <= share * report.macs
+        figures.append(simulated_db(graph, ranges, int16x8))
     assert figures[0] < figures[1] < figures[2]
     assert figures[2] > simulated_db(graph, ranges, []) + 1

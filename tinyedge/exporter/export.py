@@ -31,11 +31,11 @@ from tinyedge.manifest.manifest import (
     Calibration,
     ExportManifest,
     FileRecord,
+    Int16x8Operator,
     Precision,
     Preprocessing,
     Qat,
     TensorSpec,
-    WideOperator,
     record_file,
     write_manifest,
 )
@@ -48,11 +48,11 @@ from tinyedge.parity.parity import run_torch
 from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.mixed_precision import can_be_wide
+from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
-from tinyedge.quantisation.sensitivity import choose_wide, measure_sensitivity, write_sensitivity
+from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
 from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
@@ -191,14 +191,14 @@ def export_model(
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
             choice = choose_ranges(FloatExecutor(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
-            wide = _choose_wide(graph, choice, unseen, network, options, folder, announce)
+            int16x8 = _choose_int16x8(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
-            quantised = quantise_graph(graph, choice, torch.from_numpy(calibration), wide)
+            quantised = quantise_graph(graph, choice, torch.from_numpy(calibration), int16x8)
             if options.qat_epochs > 0:
                 announce("QAT")
                 quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
             model.write_bytes(tflite_bytes(quantised))
-            precision = _describe_precision(graph, network, options.precision, wide)
+            precision = _describe_precision(graph, network, options.precision, int16x8)
         announce("parity")
         manifest = _describe(encoder, dataset, probe, model, options, choice)
         manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
@@ -288,7 +288,7 @@ def _finish(
     return finished.graph, Qat(options.qat_epochs, before, after)
 
 
-def _choose_wide(
+def _choose_int16x8(
     graph: Graph,
     choice: RangeChoice,
     unseen: np.ndarray,
@@ -303,20 +303,20 @@ def _choose_wide(
         # Every fourth or so, as they are in the order of the data set, which may be that of the classes.
         images = torch.from_numpy(unseen[:: -(-len(unseen) // _SENSITIVITY_IMAGES)])
         names = name_layers(graph, network)
-        report = measure_sensitivity(FloatExecutor(graph), choice.ranges, choice.limits, images, names)
+        report = measure_sensitivity(FloatExecutor(graph), choice.ranges, choice.min_max, images, names)
         write_sensitivity(folder, report)
         if options.precision == "mixed":
-            return choose_wide(graph, report)
-    return frozenset(filter(can_be_wide, graph.operators)) if options.precision == "16x8" else frozenset()
+            return choose_int16x8(graph, report)
+    return frozenset(filter(has_int16x8_kernel, graph.operators)) if options.precision == "16x8" else frozenset()
 
 
-def _describe_precision(graph: Graph, network: Deployable, name: str, wide: frozenset[Operator]) -> Precision:
-    share = sum(map(operator_macs, wide)) / max(sum(map(operator_macs, graph.operators)), 1)
+def _describe_precision(graph: Graph, network: Deployable, name: str, int16x8: frozenset[Operator]) -> Precision:
+    share = sum(map(operator_macs, int16x8)) / max(sum(map(operator_macs, graph.operators)), 1)
     names = name_layers(graph, network)
     described = tuple(
-        WideOperator(position, names[position], operator.op)
+        Int16x8Operator(position, names[position], operator.op)
         for position, operator in enumerate(graph.operators)
-        if operator in wide
+        if operator in int16x8
     )
     return Precision(name, round(share, 4), described)
 

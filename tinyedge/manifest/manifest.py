@@ -76,7 +76,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class WideOperator:
+class Int16x8Operator:
     """An operator that runs in 16x8.
 
     Attributes:
@@ -97,12 +97,12 @@ class Precision:
     Attributes:
         name: "int8", "mixed" or "16x8".
         macs_share: Of the multiply-accumulates, how many run in 16x8.
-        wide: The operators that do; all others run in INT8.
+        int16x8: The operators that do; all others run in INT8.
     """
 
     name: str = "int8"
     macs_share: float = 0.0
-    wide: tuple[WideOperator, ...] = ()
+    int16x8: tuple[Int16x8Operator, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,9 @@ def _tensor_spec(content: dict[str, Any]) -> TensorSpec:
 
 
 def _precision(content: dict[str, Any]) -> Precision:
-    return Precision(**{**content, "wide": tuple(WideOperator(**one) for one in content.get("wide", ()))})
+    rest = {name: value for name, value in content.items() if name not in ("int16x8", "wide")}
+    operators = content.get("int16x8", content.get("wide", ()))  # "wide" until 0.2.0.
+    return Precision(**rest, int16x8=tuple(Int16x8Operator(**one) for one in operators))
 
 
 def _preprocessing(content: dict[str, Any]) -> Preprocessing:

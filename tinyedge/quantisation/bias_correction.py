@@ -21,7 +21,7 @@ _BATCH = 64
 
 
 def correct_output_bias(
-    graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor, wide: Collection[Tensor] = frozenset()
+    graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor, int16: Collection[Tensor] = frozenset()
 ) -> Graph:
     """Return a graph whose quantised output has, on images (n, H, W, 3), the mean of its float output.
 
@@ -30,7 +30,7 @@ def correct_output_bias(
     bias = _output_bias(graph)
     if bias is None:
         return graph
-    network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, wide)
+    network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, int16)
     with torch.no_grad():
         errors = [network(batch, quantiser) - network(batch) for batch in images.split(_BATCH)]
     mean = torch.cat(errors).flatten(1).mean(dim=0)

@@ -27,12 +27,12 @@ class FakeQuantize:
     Args:
         graph: Float.
         ranges: Of every activation.
-        wide: The activations that are int16, as for `quantise`.
+        int16: The activations that are int16, as for `quantise`.
     """
 
-    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()):
-        self._activations = activation_quantisations(graph, ranges, wide)
-        self._wide = wide
+    def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Tensor] = frozenset()):
+        self._activations = activation_quantisations(graph, ranges, int16)
+        self._int16 = int16
         self._rounded: dict[Tensor, tuple[int, torch.Tensor]] = {}
         self._axes = {
             operator.input(1): layout.channel_axis
@@ -42,7 +42,7 @@ class FakeQuantize:
 
     def __call__(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         """Return the value of a tensor as its type keeps it."""
-        if tensor in self._wide:
+        if tensor in self._int16:
             return round_to_int16_codes(value, self._activations[tensor])
         if tensor in self._activations:
             return round_to_codes(value, self._activations[tensor])

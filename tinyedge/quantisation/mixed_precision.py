@@ -23,41 +23,41 @@ class MixedGraph:
     Attributes:
         graph: Float; a QUANTIZE, which changes nothing here, wherever an int8 and an int16 tensor meet.
         ranges: Of each activation of it.
-        wide: Its activations that become int16.
+        int16: Its activations that become int16.
     """
 
     graph: Graph
     ranges: dict[Tensor, Range]
-    wide: frozenset[Tensor]
+    int16: frozenset[Tensor]
 
 
-def can_be_wide(operator: Operator) -> bool:
+def has_int16x8_kernel(operator: Operator) -> bool:
     """Return whether TFLite Micro has a 16x8 kernel for an operator."""
     return "int16" in descriptor_of(operator).tflm_types
 
 
 def mix_precision(
-    graph: Graph, ranges: Mapping[Tensor, Range], limits: Mapping[Tensor, Range], wide: Collection[Operator]
+    graph: Graph, ranges: Mapping[Tensor, Range], min_max: Mapping[Tensor, Range], int16x8: Collection[Operator]
 ) -> MixedGraph:
     """Place the conversions that some operators in 16x8 need.
 
     Args:
         graph: Float; it is not changed.
-        ranges: Of each activation of it, for int8.
-        limits: The lowest and the highest value of each, for int16, where steps are not scarce.
-        wide: The operators of it that run in 16x8.
+        ranges: The quantisation range of each activation of it, for int8.
+        min_max: From its lowest to its highest value, for int16, where steps are not scarce.
+        int16x8: The operators of it that run in 16x8.
 
     Raises:
         ModelError: One of them has no 16x8 kernel.
     """
-    for operator in wide:
-        if not can_be_wide(operator):
+    for operator in int16x8:
+        if not has_int16x8_kernel(operator):
             raise ModelError(
                 f"operator {operator.index} ({operator.op}) of {graph.name} has no 16x8 kernel in TFLite Micro; "
                 f"those that have are {', '.join(sorted(tflm_operators('int16')))}"
             )
-    wide = frozenset(wide)
-    int16 = {operator.output for operator in graph.operators if operator in wide}
+    int16x8 = frozenset(int16x8)
+    int16 = {operator.output for operator in graph.operators if operator in int16x8}
     converted: dict[Tensor, Tensor] = {}
     operators: list[Operator] = []
 
@@ -71,14 +71,14 @@ def mix_precision(
 
     for operator in graph.operators:
         inputs = tuple(
-            tensor if tensor is None or tensor.is_constant else of_type(tensor, operator in wide)
+            tensor if tensor is None or tensor.is_constant else of_type(tensor, operator in int16x8)
             for tensor in operator.inputs
         )
         operators.append(dataclasses.replace(operator, inputs=inputs))
     outputs = tuple(of_type(tensor, False) for tensor in graph.outputs)
-    mixed_ranges = {tensor: limits[tensor] if tensor in int16 else ranges[tensor] for tensor in ranges}
+    mixed_ranges = {tensor: min_max[tensor] if tensor in int16 else ranges[tensor] for tensor in ranges}
     for tensor, copy in converted.items():
-        mixed_ranges[copy] = ranges[tensor] if tensor in int16 else limits[tensor]
+        mixed_ranges[copy] = ranges[tensor] if tensor in int16 else min_max[tensor]
     int16 |= {copy for tensor, copy in converted.items() if tensor not in int16}
     operators = [dataclasses.replace(operator, index=index) for index, operator in enumerate(operators)]
     return MixedGraph(dataclasses.replace(graph, operators=operators, outputs=outputs), mixed_ranges, frozenset(int16))

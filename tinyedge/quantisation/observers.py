@@ -1,4 +1,4 @@
-"""Which range of an activation INT8 represents: found on calibration images, chosen on others.
+"""The quantisation range of each activation in INT8: observed on calibration images, chosen on others.
 
 The whole range keeps the rarest value and spends steps on it; a narrower one rounds all others more finely and cuts
 that value off. Which is better depends on the network, so the candidates are simulated on images that none has seen:
@@ -48,18 +48,18 @@ class Histogram:
 
 @dataclass(frozen=True)
 class RangeChoice:
-    """The ranges of all activations of a graph, and why these.
+    """The quantisation ranges of all activations of a graph, and why these.
 
     Attributes:
         name: Of the candidate.
         ranges: Of every activation.
-        limits: The lowest and the highest value of every activation, for what is kept more finely than in INT8.
+        min_max: The same by `min-max`, for what is kept more finely than in INT8.
         sqnr_db: Of each candidate, on the images that the choice was made on.
     """
 
     name: str
     ranges: dict[Tensor, Range]
-    limits: dict[Tensor, Range]
+    min_max: dict[Tensor, Range]
     sqnr_db: dict[str, float]
 
 
@@ -85,18 +85,18 @@ def choose_ranges(network: FloatExecutor, calibration: torch.Tensor, unseen: tor
 @torch.no_grad()
 def observe(network: FloatExecutor, images: torch.Tensor) -> dict[Tensor, Histogram]:
     """Return the histogram of each activation over images (n, H, W, 3)."""
-    limits: dict[Tensor, Range] = {}
+    extremes: dict[Tensor, Range] = {}
     counts: dict[Tensor, torch.Tensor] = {}
 
     def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None:
-            low, high = limits.get(tensor, (0.0, 0.0))
-            limits[tensor] = (min(low, float(value.min())), max(high, float(value.max())))
+            low, high = extremes.get(tensor, (0.0, 0.0))
+            extremes[tensor] = (min(low, float(value.min())), max(high, float(value.max())))
         return value
 
     def count(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None:
-            low, high = limits[tensor]
+            low, high = extremes[tensor]
             found = torch.histc(value, _BINS, low, high) if high > low else torch.zeros(_BINS)
             counts[tensor] = counts.get(tensor, torch.zeros(_BINS, dtype=torch.float64)) + found
         return value
@@ -104,7 +104,7 @@ def observe(network: FloatExecutor, images: torch.Tensor) -> dict[Tensor, Histog
     for hook in (widen, count):
         for batch in images.split(_BATCH):
             network(batch, hook)
-    return {tensor: Histogram(*limits[tensor], counts[tensor]) for tensor in limits}
+    return {tensor: Histogram(*extremes[tensor], counts[tensor]) for tensor in extremes}
 
 
 def min_max(histogram: Histogram) -> Range:

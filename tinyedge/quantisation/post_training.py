@@ -12,7 +12,7 @@ from tinyedge.atomic import atomic_path
 from tinyedge.errors import DataError, ModelError
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
+from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.tflite.graph import Graph, Operator
@@ -49,7 +49,7 @@ class QuantisedFile:
 
 
 def quantise_graph(
-    graph: Graph, choice: RangeChoice, calibration: torch.Tensor, wide: Collection[Operator] = frozenset()
+    graph: Graph, choice: RangeChoice, calibration: torch.Tensor, int16x8: Collection[Operator] = frozenset()
 ) -> Graph:
     """Quantise a float graph with the ranges of its activations, its output's mean kept.
 
@@ -57,11 +57,11 @@ def quantise_graph(
         graph: Float; it is not changed.
         choice: From `choose_ranges`.
         calibration: (n, H, W, 3) float32, normalised.
-        wide: The operators that run in 16x8.
+        int16x8: The operators that run in 16x8.
     """
-    mixed = mix_precision(graph, choice.ranges, choice.limits, wide)
-    corrected = correct_output_bias(mixed.graph, mixed.ranges, calibration, mixed.wide)
-    return quantise(corrected, mixed.ranges, mixed.wide)
+    mixed = mix_precision(graph, choice.ranges, choice.min_max, int16x8)
+    corrected = correct_output_bias(mixed.graph, mixed.ranges, calibration, mixed.int16)
+    return quantise(corrected, mixed.ranges, mixed.int16)
 
 
 def quantise_file(
@@ -81,8 +81,8 @@ def quantise_file(
     seen = torch.from_numpy(images[np.sort(order[:calibration])])
     unseen = torch.from_numpy(images[np.sort(order[calibration : calibration + _MOST_UNSEEN_IMAGES])])
     choice = choose_ranges(FloatExecutor(graph), seen, unseen if len(unseen) >= FEWEST_IMAGES else seen)
-    wide = frozenset(filter(can_be_wide, graph.operators)) if precision == "16x8" else frozenset()
-    content = tflite_bytes(quantise_graph(graph, choice, seen, wide))
+    int16x8 = frozenset(filter(has_int16x8_kernel, graph.operators)) if precision == "16x8" else frozenset()
+    content = tflite_bytes(quantise_graph(graph, choice, seen, int16x8))
     with atomic_path(out) as temporary:
         temporary.write_bytes(content)
     return QuantisedFile(out, len(content), precision, choice.name, choice.sqnr_db[choice.name], len(seen))

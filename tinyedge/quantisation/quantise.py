@@ -18,7 +18,7 @@ from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 
 Range = tuple[float, float]
-"""The lowest and the highest value of an activation; 0 lies between them."""
+"""The quantisation range of an activation, its lowest and highest value; 0 lies between them."""
 
 _STEPS = 255
 LOWEST_CODE, HIGHEST_CODE = INT8_MIN, INT8_MAX
@@ -27,13 +27,13 @@ _LARGEST_BIAS = 2**30
 _LARGEST_INT64_BIAS = 2**46  # The kernels multiply sums of up to 48 bits.
 
 
-def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()) -> Graph:
+def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Tensor] = frozenset()) -> Graph:
     """Quantise a graph.
 
     Args:
         graph: Float, of the operators that `FloatExecutor` knows; it is not changed.
         ranges: Of each activation of it.
-        wide: The activations that become int16; those of one operator have one type, as `mix_precision` leaves them.
+        int16: The activations that become int16; those of one operator have one type, as `mix_precision` leaves them.
 
     Returns:
         The same operators over int8 and int16 tensors, but for GELU, which becomes a lookup.
@@ -41,10 +41,10 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
     Raises:
         ModelError: An operator other than QUANTIZE has activations of both types.
     """
-    activations = activation_quantisations(graph, ranges, wide)
+    activations = activation_quantisations(graph, ranges, int16)
     tensors: dict[Tensor, Tensor] = {}
     for activation, quantisation in activations.items():
-        dtype = np.dtype(np.int16 if activation in wide else np.int8)
+        dtype = np.dtype(np.int16 if activation in int16 else np.int8)
         tensors[activation] = dataclasses.replace(activation, dtype=dtype, quantisation=quantisation)
     operators = []
     for operator in graph.operators:
@@ -52,13 +52,13 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
         if descriptor.expand is not None:
             operators.extend(descriptor.expand(operator, tensors))
             continue
-        is_wide = _is_wide(operator, wide)
+        writes_int16 = _writes_int16(operator, int16)
         inputs = list(operator.inputs)
         if descriptor.weights is not None:
             axis = descriptor.weights.channel_axis
-            inputs[1:] = _weights_and_bias(operator, axis, activations, is_wide)
+            inputs[1:] = _weights_and_bias(operator, axis, activations, writes_int16)
         options = operator.options
-        if is_wide and "pot_scale_int16" in options:  # If true, kernels take scales for powers of two.
+        if writes_int16 and "pot_scale_int16" in options:  # If true, kernels take scales for powers of two.
             options = {**options, "pot_scale_int16": False}
         operators.append(
             dataclasses.replace(
@@ -66,7 +66,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
                 inputs=tuple(None if tensor is None else tensors.get(tensor, tensor) for tensor in inputs),
                 outputs=tuple(tensors[tensor] for tensor in operator.outputs),
                 options=options,
-                version=descriptor.versions["int16" if is_wide else "int8"],
+                version=descriptor.versions["int16" if writes_int16 else "int8"],
             )
         )
     return dataclasses.replace(
@@ -79,14 +79,14 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tens
 
 
 def activation_quantisations(
-    graph: Graph, ranges: Mapping[Tensor, Range], wide: Collection[Tensor] = frozenset()
+    graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Tensor] = frozenset()
 ) -> dict[Tensor, Quantisation]:
     """Return the quantisation of each activation, the same for those that a copying operator joins."""
     joined = {tensor: [tensor] for tensor in graph.inputs}
     fixed: dict[Tensor, Quantisation] = {}
     for operator in graph.operators:
         joined[operator.output] = [operator.output]
-        descriptor, dtype = descriptor_of(operator), "int16" if operator.output in wide else "int8"
+        descriptor, dtype = descriptor_of(operator), "int16" if operator.output in int16 else "int8"
         if dtype in descriptor.output_quantisation:
             fixed[operator.output] = descriptor.output_quantisation[dtype]
         if descriptor.keeps_quantisation:
@@ -98,7 +98,7 @@ def activation_quantisations(
     for activation, group in joined.items():
         lows, highs = zip(*(ranges[member] for member in group), strict=True)
         bounded = [fixed[member] for member in group if member in fixed]
-        of_range = int16_quantisation_of if activation in wide else quantisation_of
+        of_range = int16_quantisation_of if activation in int16 else quantisation_of
         quantisations[activation] = bounded[0] if bounded else of_range(min(lows), max(highs))
     return quantisations
 
@@ -130,27 +130,27 @@ def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
     return scales
 
 
-def _is_wide(operator: Operator, wide: Collection[Tensor]) -> bool:
+def _writes_int16(operator: Operator, int16: Collection[Tensor]) -> bool:
     """Return whether an operator writes int16; a QUANTIZE reads the other type, all others the same."""
-    is_wide = operator.output in wide
+    writes_int16 = operator.output in int16
     if not descriptor_of(operator).converts_types:
         for tensor in operator.inputs:
-            if tensor is not None and not tensor.is_constant and (tensor in wide) != is_wide:
+            if tensor is not None and not tensor.is_constant and (tensor in int16) != writes_int16:
                 raise ModelError(
                     f"operator {operator.index} ({operator.op}) has int8 and int16 activations: convert one"
                 )
-    return is_wide
+    return writes_int16
 
 
 def _weights_and_bias(
-    operator: Operator, axis: int, activations: Mapping[Tensor, Quantisation], is_wide: bool
+    operator: Operator, axis: int, activations: Mapping[Tensor, Quantisation], writes_int16: bool
 ) -> list[Tensor | None]:
     weight, bias = operator.input(1), operator.optional_input(2)
     scales = weight_scales(weight.values, axis)
     input_scale = activations[operator.input(0)].scale
     if bias is not None:
         # A channel of tiny weights must not take its bias out of its type.
-        largest = _LARGEST_INT64_BIAS if is_wide else _LARGEST_BIAS
+        largest = _LARGEST_INT64_BIAS if writes_int16 else _LARGEST_BIAS
         scales = np.maximum(scales, (np.abs(bias.values) / (input_scale * largest)).astype(np.float32))
     shape = [1] * weight.values.ndim
     shape[axis] = -1
@@ -161,7 +161,7 @@ def _weights_and_bias(
     ]
     if bias is not None:
         steps = np.round(bias.values / (input_scale * scales.astype(np.float64)))
-        steps = steps.astype(np.int64 if is_wide else np.int32)
+        steps = steps.astype(np.int64 if writes_int16 else np.int32)
         quantised.append(dataclasses.replace(bias, dtype=steps.dtype, data=steps))
     elif len(operator.inputs) > 2:
         quantised.append(None)

@@ -22,14 +22,14 @@ from tinyedge.compiler.passes import simplify
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Hook
-from tinyedge.quantisation.mixed_precision import can_be_wide, mix_precision
+from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
 from tinyedge.quantisation.observers import image_sqnr_db
 from tinyedge.quantisation.quantise import Range, quantise
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 SENSITIVITY_FILE = "sensitivity.json"
 LARGEST_MACS_SHARE = 0.1
-"""How much of the multiply-accumulates `choose_wide` moves to 16x8."""
+"""How much of the multiply-accumulates `choose_int16x8` moves to 16x8."""
 
 _LEAST_GAIN_DB = 0.05
 _BATCH = 64
@@ -48,7 +48,7 @@ class OperatorSensitivity:
         op: TFLite's name of the operator.
         shape: Of its output.
         int8_sqnr_db: Of the network's output with this operator alone in INT8.
-        wide_sqnr_db: The same with it in 16x8; None where its output cannot be int16 for all that read it.
+        int16x8_sqnr_db: The same with it in 16x8; None where its output cannot be int16 for all that read it.
         gain_db: Of the INT8 network's output if this operator's output is int16.
         macs: Multiply-accumulates that run in 16x8 then: of this operator and of those that read its output.
         extra_activation_bytes: That the int16 tensors take more, all together.
@@ -60,7 +60,7 @@ class OperatorSensitivity:
     op: str
     shape: tuple[int, ...]
     int8_sqnr_db: float
-    wide_sqnr_db: float | None
+    int16x8_sqnr_db: float | None
     gain_db: float
     macs: int
     extra_activation_bytes: int
@@ -69,7 +69,7 @@ class OperatorSensitivity:
     @property
     def noise_removed(self) -> float:
         """Noise over signal that goes if the output is int16."""
-        return _removed(self.int8_sqnr_db, self.wide_sqnr_db)
+        return _removed(self.int8_sqnr_db, self.int16x8_sqnr_db)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class SensitivityReport:
 def measure_sensitivity(
     network: FloatExecutor,
     ranges: Mapping[Tensor, Range],
-    limits: Mapping[Tensor, Range],
+    min_max: Mapping[Tensor, Range],
     images: torch.Tensor,
     names: Sequence[str] = (),
 ) -> SensitivityReport:
@@ -108,12 +108,12 @@ def measure_sensitivity(
     Args:
         network: Float.
         ranges: Of each activation, for int8.
-        limits: The lowest and the highest value of each, for int16.
+        min_max: From the lowest to the highest value of each, for int16.
         images: (n, H, W, 3) float32, normalised.
         names: Of the graph's operators; none are known if it is empty.
     """
     graph = network.graph
-    int8, int16 = FakeQuantize(graph, ranges), FakeQuantize(graph, limits, frozenset(limits))
+    int8, int16 = FakeQuantize(graph, ranges), FakeQuantize(graph, min_max, frozenset(min_max))
     around = {
         position: operators_around(graph, operator)
         for position, operator in enumerate(graph.operators)
@@ -134,21 +134,21 @@ def measure_sensitivity(
                 ratios.setdefault(trial, []).append(image_sqnr_db(wanted, output))
     figures = {trial: float(torch.cat(batches).mean()) for trial, batches in ratios.items()}
     added = noise(figures["input"]) + sum(noise(figures[position, int8]) for position in around)
-    arena_bytes = _live_bytes(graph, ranges, limits, frozenset())
+    arena_bytes = _live_bytes(graph, ranges, min_max, frozenset())
     rows = []
     for position, raised in around.items():
-        alone_db, wide_db = figures[position, int8], figures.get((position, int16))
+        alone_db, int16x8_db = figures[position, int8], figures.get((position, int16))
         row = OperatorSensitivity(
             position=position,
             name=names[position] if names else "",
             op=graph.operators[position].op,
             shape=graph.operators[position].output.shape,
             int8_sqnr_db=alone_db,
-            wide_sqnr_db=wide_db,
-            gain_db=decibels(added) - decibels(added - _removed(alone_db, wide_db)),
+            int16x8_sqnr_db=int16x8_db,
+            gain_db=decibels(added) - decibels(added - _removed(alone_db, int16x8_db)),
             macs=sum(map(operator_macs, raised)),
             extra_activation_bytes=sum(other.output.elements for other in raised),
-            extra_arena_bytes=_live_bytes(graph, ranges, limits, raised) - arena_bytes,
+            extra_arena_bytes=_live_bytes(graph, ranges, min_max, raised) - arena_bytes,
         )
         rows.append(row)
     return SensitivityReport(
@@ -162,7 +162,7 @@ def measure_sensitivity(
     )
 
 
-def choose_wide(
+def choose_int16x8(
     graph: Graph, report: SensitivityReport, largest_macs_share: float = LARGEST_MACS_SHARE
 ) -> frozenset[Operator]:
     """Return the operators of a graph that are worth 16x8.
@@ -179,29 +179,29 @@ def choose_wide(
     around = {row: operators_around(graph, graph.operators[row.position]) for row in report.operators}
     candidates = [row for row in report.operators if around[row]]
     allowed = largest_macs_share * report.macs
-    wide: frozenset[Operator] = frozenset()
+    int16x8: frozenset[Operator] = frozenset()
     left = noise(report.added_sqnr_db)
     while True:
         best, best_rate, best_removed = None, 0.0, 0.0
         for row in candidates:
-            grown = wide | around[row]
-            if around[row] <= wide or sum(map(operator_macs, grown)) > allowed:
+            grown = int16x8 | around[row]
+            if around[row] <= int16x8 or sum(map(operator_macs, grown)) > allowed:
                 continue
-            # What lies between operators that are wide by now is int16 too.
+            # What lies between operators that are in 16x8 by now is int16 too.
             removed = sum(other.noise_removed for other in candidates if around[other] <= grown) - sum(
-                other.noise_removed for other in candidates if around[other] <= wide
+                other.noise_removed for other in candidates if around[other] <= int16x8
             )
-            rate = removed / sum(operator_macs(other) or other.output.elements for other in grown - wide)
+            rate = removed / sum(operator_macs(other) or other.output.elements for other in grown - int16x8)
             if rate > best_rate and decibels(left) - decibels(left - removed) >= _LEAST_GAIN_DB:
                 best, best_rate, best_removed = grown, rate, removed
         if best is None:
-            return wide
-        wide, left = best, left - best_removed
+            return int16x8
+        int16x8, left = best, left - best_removed
 
 
 def write_sensitivity(folder: Path, report: SensitivityReport) -> None:
     """Write `sensitivity.json` into a folder."""
-    write_json(folder / SENSITIVITY_FILE, {"schema": 1, **dataclasses.asdict(report)})
+    write_json(folder / SENSITIVITY_FILE, {"schema": 2, **dataclasses.asdict(report)})
 
 
 def read_sensitivity(folder: Path) -> SensitivityReport | None:
@@ -231,7 +231,7 @@ def operators_around(graph: Graph, operator: Operator) -> frozenset[Operator]:
             around.add(reader)
             if descriptor_of(reader).keeps_quantisation:
                 reached.append(reader.output)
-    return frozenset(around) if all(map(can_be_wide, around)) else frozenset()
+    return frozenset(around) if all(map(has_int16x8_kernel, around)) else frozenset()
 
 
 def noise(ratio_db: float) -> float:
@@ -244,8 +244,8 @@ def decibels(power: float) -> float:
     return 10 * math.log10(max(power, 1e-30))
 
 
-def _removed(int8_sqnr_db: float, wide_sqnr_db: float | None) -> float:
-    return 0.0 if wide_sqnr_db is None else max(noise(int8_sqnr_db) - noise(wide_sqnr_db), 0.0)
+def _removed(int8_sqnr_db: float, int16x8_sqnr_db: float | None) -> float:
+    return 0.0 if int16x8_sqnr_db is None else max(noise(int8_sqnr_db) - noise(int16x8_sqnr_db), 0.0)
 
 
 def _only(operator: Operator, quantiser: FakeQuantize) -> Hook:
@@ -255,11 +255,11 @@ def _only(operator: Operator, quantiser: FakeQuantize) -> Hook:
 
 
 def _live_bytes(
-    graph: Graph, ranges: Mapping[Tensor, Range], limits: Mapping[Tensor, Range], wide: Collection[Operator]
+    graph: Graph, ranges: Mapping[Tensor, Range], min_max: Mapping[Tensor, Range], int16x8: Collection[Operator]
 ) -> int:
     """Return the largest sum of activations alive at once, after the compiler's passes."""
-    mixed = mix_precision(graph, ranges, limits, wide)
-    quantised = quantise(mixed.graph, mixed.ranges, mixed.wide)
+    mixed = mix_precision(graph, ranges, min_max, int16x8)
+    quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     simplify(quantised)
     lifetimes = {tensor.storage: (-1, -1) for tensor in quantised.inputs}
     for step, operator in enumerate(quantised.operators):

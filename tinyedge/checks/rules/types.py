@@ -57,11 +57,11 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
             yield LintWarning(
                 "uint8-input", f"input '{name}' is uint8 and has to be rescaled before an int8 network: {_INT8}"
             )
-    wide = [o for o in graph.operators if any(t.dtype == np.int16 for t in o.outputs)]
-    if len(wide) > len(graph.operators) / 2:  # Mixed with int8, they are there for a reason.
+    int16 = [o for o in graph.operators if any(t.dtype == np.int16 for t in o.outputs)]
+    if len(int16) > len(graph.operators) / 2:  # Mixed with int8, they are there for a reason.
         yield about(
             "int16",
-            wide,
+            int16,
             "int16 activations (16x8 quantisation), which take twice the RAM of int8 and have fewer kernels",
             "use int8 where the accuracy allows it",
         )

@@ -47,20 +47,20 @@ def print_sensitivity(report: SensitivityReport, precision: Precision, console: 
         precision: Of the exported model: its operators in 16x8 are marked.
         console: Where to print.
     """
-    wide = {operator.position for operator in precision.wide}
+    int16x8 = {operator.position for operator in precision.int16x8}
     table = Table(
         *("layer", "operator", "INT8\ndB", "16x8\ndB", "gain\ndB", "MACs\n%", "arena\nB"),
         title=f"What INT8 costs most: {min(_MOST_SENSITIVE, len(report.operators))} of {len(report.operators)} "
         f"operators, each alone, on {report.images} train images; all of them together: {report.int8_sqnr_db:.1f} dB",
         caption="gain of the INT8 model from one output in int16, and what runs in 16x8 and is alive at once then"
-        + ("; * is in 16x8 here" if wide else ""),
+        + ("; * is in 16x8 here" if int16x8 else ""),
     )
     for row in report.operators[:_MOST_SENSITIVE]:
         table.add_row(
-            f"{row.position}{'*' if row.position in wide else ''} {row.name}",
+            f"{row.position}{'*' if row.position in int16x8 else ''} {row.name}",
             row.op,
             f"{row.int8_sqnr_db:.1f}",
-            "-" if row.wide_sqnr_db is None else f"{row.wide_sqnr_db:.1f}",
+            "-" if row.int16x8_sqnr_db is None else f"{row.int16x8_sqnr_db:.1f}",
             f"{row.gain_db:.2f}",
             f"{100 * row.macs / max(report.macs, 1):.2f}",
             f"+{row.extra_arena_bytes:,}",
@@ -86,9 +86,9 @@ def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
         rows.append(("TRANSPOSE", str(manifest.transposes)))
     precision = manifest.precision
     name = "INT8" if precision.name == "int8" else precision.name
-    if precision.wide:
+    if precision.int16x8:
         share = f"{100 * precision.macs_share:.1f} % of the multiply-accumulates"
-        rows.append(("16x8", f"{len(precision.wide)} operators, {share}"))
+        rows.append(("16x8", f"{len(precision.int16x8)} operators, {share}"))
     int8, bits, neighbours = parity["float_int8"], parity["bit_exact"], parity["neighbours"]
     if int8:
         rows.append((f"float - {name}", f"cosine {int8['cosine']:.4f}, SQNR {int8['sqnr_db']:.1f} dB"))

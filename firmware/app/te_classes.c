@@ -48,12 +48,12 @@ static te_norm te_embedding_norm(const te_classes *classes, const int8_t *embedd
 }
 
 static uint32_t te_distance(const te_classes *classes, uint32_t which, const int8_t *embedding, te_norm norm) {
-    const int16_t *sums = classes->sums + (size_t)which * classes->values;
+    const int16_t *accumulators = classes->accumulators + (size_t)which * classes->values;
     const int32_t offset = classes->counts[which] * classes->zero_point;
     uint64_t square = 0;
     int64_t product = 0;
     for (uint32_t i = 0; i < classes->values; i++) {
-        const int32_t sum = sums[i] - offset; /* At most 255 * 255, whose square 32 bits hold. */
+        const int32_t sum = accumulators[i] - offset; /* At most 255 * 255, whose square 32 bits hold. */
         square += (uint64_t)((uint32_t)(sum < 0 ? -sum : sum)) * (uint32_t)(sum < 0 ? -sum : sum);
         product += (int64_t)((embedding[i] - classes->zero_point) * sum);
     }
@@ -71,9 +71,9 @@ bool te_classes_add(te_classes *classes, uint32_t which, const int8_t *embedding
     if (classes->counts[which] >= TE_CLASS_EXAMPLES) {
         return false;
     }
-    int16_t *sums = classes->sums + (size_t)which * classes->values;
+    int16_t *accumulators = classes->accumulators + (size_t)which * classes->values;
     for (uint32_t i = 0; i < classes->values; i++) {
-        sums[i] = (int16_t)(sums[i] + embedding[i]);
+        accumulators[i] = (int16_t)(accumulators[i] + embedding[i]);
     }
     classes->counts[which]++;
     return true;
@@ -81,7 +81,7 @@ bool te_classes_add(te_classes *classes, uint32_t which, const int8_t *embedding
 
 void te_classes_forget(te_classes *classes, uint32_t which) {
     classes->counts[which] = 0;
-    memset(classes->sums + (size_t)which * classes->values, 0, classes->values * sizeof *classes->sums);
+    memset(classes->accumulators + (size_t)which * classes->values, 0, classes->values * sizeof *classes->accumulators);
 }
 
 int32_t te_classes_nearest(const te_classes *classes, const int8_t *embedding, uint32_t *distance) {

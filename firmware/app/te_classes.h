@@ -14,18 +14,18 @@
 /** The most examples of a class: 255 * -128 is a sum that int16 holds. */
 #define TE_CLASS_EXAMPLES 255u
 
-/** The most values of an embedding: 64 bits then hold every product of sums. */
+/** The most values of an embedding: 64 bits then hold every product of accumulators. */
 #define TE_CLASS_VALUES 16384u
 
 /** A distance is 1 minus the cosine, in units of 2^-24: 0 to 2^25. */
 #define TE_DISTANCE_BITS 24
 
 typedef struct {
-    uint32_t classes;   /**< How many there can be, at least 1. */
-    uint32_t values;    /**< Of an embedding: 1 to TE_CLASS_VALUES. */
-    int32_t zero_point; /**< Of the embedding, [-128, 127]. */
-    uint16_t *counts;   /**< (classes,) examples, 0 to TE_CLASS_EXAMPLES. */
-    int16_t *sums;      /**< (classes, values) sums of the examples as they are, the zero point in them. */
+    uint32_t classes;      /**< How many there can be, at least 1. */
+    uint32_t values;       /**< Of an embedding: 1 to TE_CLASS_VALUES. */
+    int32_t zero_point;    /**< Of the embedding, [-128, 127]. */
+    uint16_t *counts;      /**< (classes,) examples, 0 to TE_CLASS_EXAMPLES. */
+    int16_t *accumulators; /**< (classes, values) sums of the examples as they are, the zero point in them. */
 } te_classes;
 
 /** Adds an example to a class.

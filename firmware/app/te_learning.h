@@ -15,7 +15,7 @@
 /** The classes, and where they are saved. */
 typedef struct {
     te_classes classes;
-    te_store store; /**< Its record holds the counts and the sums of `classes`. */
+    te_store store; /**< Its record holds the counts and the accumulators of `classes`. */
 } te_learning;
 
 /** This image's classes, TE_ENROLL_CLASSES of them, without examples; call once. In te_learning_memory.c. */

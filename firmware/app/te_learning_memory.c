@@ -8,15 +8,15 @@
 #include "te_learning.h"
 
 #define TE_COUNT_BYTES (TE_ENROLL_CLASSES * 2u)
-#define TE_SUM_BYTES (TE_ENROLL_CLASSES * TE_MODEL_OUTPUT_BYTES * 2u)
-#define TE_CONTENTS_BYTES (sizeof(te_store_header) + TE_COUNT_BYTES + TE_SUM_BYTES)
+#define TE_ACCUMULATOR_BYTES (TE_ENROLL_CLASSES * TE_MODEL_OUTPUT_BYTES * 2u)
+#define TE_CONTENTS_BYTES (sizeof(te_store_header) + TE_COUNT_BYTES + TE_ACCUMULATOR_BYTES)
 #define TE_RECORD_BYTES TE_STORE_RECORD_BYTES(TE_CONTENTS_BYTES)
 
 /* As it lies in the flash, so that a save copies nothing. */
 static struct {
     te_store_header header;
     uint16_t counts[TE_ENROLL_CLASSES];
-    int16_t sums[TE_ENROLL_CLASSES * TE_MODEL_OUTPUT_BYTES];
+    int16_t accumulators[TE_ENROLL_CLASSES * TE_MODEL_OUTPUT_BYTES];
     /* cppcheck-suppress unusedStructMember ; te_store.c writes it as bytes of the record. */
     uint8_t fill_and_crc[TE_RECORD_BYTES - TE_CONTENTS_BYTES];
 } record;
@@ -32,7 +32,7 @@ static te_learning learning = {
             .values = TE_MODEL_OUTPUT_BYTES,
             .zero_point = TE_MODEL_OUTPUT_ZERO_POINT,
             .counts = record.counts,
-            .sums = record.sums,
+            .accumulators = record.accumulators,
         },
 };
 

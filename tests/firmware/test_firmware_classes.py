@@ -20,7 +20,7 @@ class Classes(ctypes.Structure):
         ("values", ctypes.c_uint32),
         ("zero_point", ctypes.c_int32),
         ("counts", ctypes.POINTER(ctypes.c_uint16)),
-        ("sums", ctypes.POINTER(ctypes.c_int16)),
+        ("accumulators", ctypes.POINTER(ctypes.c_int16)),
     )
 
 
@@ -42,8 +42,8 @@ class Device:
     def __init__(self, library, classes: int, values: int, zero_point: int) -> None:
         self.library = library
         self.counts = (ctypes.c_uint16 * classes)()
-        self.sums = (ctypes.c_int16 * (classes * values))()
-        self.state = Classes(classes, values, zero_point, self.counts, self.sums)
+        self.accumulators = (ctypes.c_int16 * (classes * values))()
+        self.state = Classes(classes, values, zero_point, self.counts, self.accumulators)
 
     def enroll(self, which: int, embedding: np.ndarray) -> bool:
         add = self.library.te_classes_add
@@ -89,7 +89,7 @@ def test_class_and_distance_are_those_of_the_formula(library, classes, values, z
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
 @pytest.mark.parametrize("values", [1, 16384])
-def test_the_largest_sums_do_not_overflow(library, values, zero_point):
+def test_the_largest_accumulators_do_not_overflow(library, values, zero_point):
     extremes = [np.full((MOST_EXAMPLES, values), value, np.int8) for value in (-128, 127)]
     device, host = both(library, 2, values, zero_point, extremes)
     for value in (-128, -127, 0, 126, 127):
@@ -102,11 +102,11 @@ def test_a_class_takes_255_examples(library):
     device = Device(library, 1, 4, 0)
     example = np.array([-128, 127, 1, 0], np.int8)
     assert all(device.enroll(0, example) for _ in range(MOST_EXAMPLES))
-    assert list(device.sums) == [-128 * 255, 127 * 255, 255, 0]
+    assert list(device.accumulators) == [-128 * 255, 127 * 255, 255, 0]
     assert not device.enroll(0, example)
-    assert (device.counts[0], device.sums[0]) == (255, -128 * 255)
+    assert (device.counts[0], device.accumulators[0]) == (255, -128 * 255)
     device.forget(0)
-    assert (list(device.counts), list(device.sums)) == ([0], [0] * 4)
+    assert (list(device.counts), list(device.accumulators)) == ([0], [0] * 4)
 
 
 def test_of_equally_near_classes_the_lower_is_named(library):
@@ -137,5 +137,5 @@ def test_the_order_of_the_examples_does_not_matter(library):
     forwards, _ = both(library, 3, 31, 7, shots)
     backwards, _ = both(library, 3, 31, 7, [examples[::-1] for examples in shots])
     query = generator.integers(-128, 128, 31, np.int8)
-    assert list(forwards.sums) == list(backwards.sums)
+    assert list(forwards.accumulators) == list(backwards.accumulators)
     assert forwards.classify(query) == backwards.classify(query)

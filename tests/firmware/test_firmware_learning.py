@@ -20,7 +20,7 @@ MODEL = FIXTURES / "countdown"
 CLASSES = 3
 ZERO_POINT = 3
 SLOT_BYTES = 512
-RECORD_BYTES = 192  # 32 of header, 6 of counts, 144 of sums and 4 of CRC, rounded up.
+RECORD_BYTES = 192  # 32 of header, 6 of counts, 144 of accumulators and 4 of CRC, rounded up.
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_classes(host_store, unit_bytes):
     done = subprocess.run([host_store, str(unit_bytes)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     cuts, old, new = (int(word.split()[0]) for word in done.stdout.split(", "))
-    record_bytes = 128  # 32 of header, 6 of counts, 78 of sums and 4 of CRC, rounded up.
+    record_bytes = 128  # 32 of header, 6 of counts, 78 of accumulators and 4 of CRC, rounded up.
     assert cuts == 6 * 6 * (1 + record_bytes // unit_bytes)
     assert old + new == cuts
     # Only a cut after, or at the very end of, the last unit gives the new ones.

@@ -45,15 +45,15 @@ def find_tool(name: str) -> Tool:
     Raises:
         ToolMissing: It is not on PATH or does not start.
     """
-    remedy = f"install it with `apt-get install {DEBIAN_PACKAGES[name]}`"
+    hint = f"install it with `apt-get install {DEBIAN_PACKAGES[name]}`"
     path = shutil.which(name)
     if path is None:
-        raise ToolMissing(f"{name} is not on PATH: {remedy}")
+        raise ToolMissing(f"{name} is not on PATH: {hint}")
     try:
         # GCC ends the line of its version with the number; others begin with it after their name.
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ToolMissing(f"{path} does not run ({error}): {remedy}") from error
+        raise ToolMissing(f"{path} does not run ({error}): {hint}") from error
     numbers = _VERSION.findall(re.sub(r"\([^)]*\)", "", done.stdout.partition("\n")[0]))
     return Tool(name, Path(path), numbers[0] if numbers else "unknown")
 

@@ -89,7 +89,7 @@ def check(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name", TROUBLE)
-def test_says_the_trouble_and_the_remedy(check, name):
+def test_says_the_trouble_and_the_hint(check, name):
     exit_code, sentences = TROUBLE[name]
     code, said = check(getattr(foreign_models, name)(), "--board", "stm32f405", name=f"{name}.tflite")
     for sentence in sentences:

@@ -26,7 +26,7 @@ except ToolMissing as error:
     pytest.skip(str(error), allow_module_level=True)
 
 BOARD = load_board("mps2_an386")
-REMEDY = (
+HINT = (
     "in TFLM_ROOT run `make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic "
     "TARGET_ARCH=cortex-m4+fp OPTIMIZED_KERNEL_DIR=cmsis_nn BUILD_TYPE=release microlite`"
 )
@@ -86,7 +86,7 @@ def diagnostic(tmp_path: Path) -> str:
 
 def test_a_missing_root_is_told(root, tmp_path, monkeypatch):
     monkeypatch.delenv("TFLM_ROOT")
-    assert f"TFLM_ROOT is not set: name a checkout of github.com/tensorflow/tflite-micro with it, and {REMEDY}" in (
+    assert f"TFLM_ROOT is not set: name a checkout of github.com/tensorflow/tflite-micro with it, and {HINT}" in (
         diagnostic(tmp_path)
     )
 
@@ -108,7 +108,7 @@ def test_a_missing_header_is_named(root, tmp_path, header):
     (root / header).unlink()
     said = diagnostic(tmp_path)
     assert re.search(rf"header {'/'.join(Path(header).parts[-2:])} is not in|header {header} is not in", said)
-    assert REMEDY in said
+    assert HINT in said
 
 
 def test_missing_cpp_headers_are_told(root, tmp_path):
@@ -122,7 +122,7 @@ def test_missing_cpp_headers_are_told(root, tmp_path):
 def test_a_missing_library_is_told_by_the_command_too(root, tmp_path, model):
     with pytest.raises(TargetError) as caught:
         build_firmware(model, BOARD, tmp_path / "out", ImageOptions("tflm"))
-    assert f"no {root}/gen/*/lib/libtensorflow-microlite.a: {REMEDY}" in str(caught.value)
+    assert f"no {root}/gen/*/lib/libtensorflow-microlite.a: {HINT}" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -148,7 +148,7 @@ M4 = "-mcpu=cortex-m4 -mthumb"
 )
 def test_a_library_for_another_processor_is_refused(root, tmp_path, flags, reason):
     library = add_library(root, flags)
-    assert f"{library} {reason}: {REMEDY}" in diagnostic(tmp_path)
+    assert f"{library} {reason}: {HINT}" in diagnostic(tmp_path)
 
 
 def test_a_library_for_the_host_is_refused(root, tmp_path):
@@ -157,7 +157,7 @@ def test_a_library_for_the_host_is_refused(root, tmp_path):
     subprocess.run(["cc", "-c", tmp_path / "host.c", "-o", tmp_path / "host.o"], check=True)
     library.unlink()
     subprocess.run(["ar", "crs", library, tmp_path / "host.o"], check=True)
-    assert f"{library} holds no code for Arm: {REMEDY}" in diagnostic(tmp_path)
+    assert f"{library} holds no code for Arm: {HINT}" in diagnostic(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_library_of_another_kind_is_refused(root, tmp_path, definitions, reaso
     library = add_library(root, definitions=definitions)
     said = diagnostic(tmp_path)
     assert f"{library} {reason}" in said
-    assert REMEDY in said
+    assert HINT in said
 
 
 def test_two_libraries_that_fit_are_not_chosen_from(root, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 from tinyedge.tflite.graph import Operator
 from tinyedge.tflite.schema import schema_class
 
-_REMEDIES = {
+_HINTS = {
     "BROADCAST_TO": "give the operand its full shape, or leave the broadcasting to ADD and MUL",
     "CONV_3D": "use 2-D convolutions",
     "ELU": "use RELU, RELU6 or HARD_SWISH as the activation",
@@ -38,7 +38,7 @@ _SHARED = {
     ),
     "export with a fixed batch and size, which makes shapes constant": ("BROADCAST_ARGS", "FILL", "PACK", "SHAPE"),
 }
-_REMEDIES.update({op: hint for hint, ops in _SHARED.items() for op in ops})
+_HINTS.update({op: hint for hint, ops in _SHARED.items() for op in ops})
 _FLEX = "Flex"
 _OTHERWISE = "replace it in the network before the conversion"
 
@@ -51,8 +51,8 @@ def hint_for(operator: Operator) -> str:
         return f"replace TensorFlow's {operator.op.removeprefix(_FLEX)} and convert without SELECT_TF_OPS"
     if is_custom(operator):
         return "leave this custom operator outside the model, or use builtin ones"
-    if operator.op in _REMEDIES:
-        return _REMEDIES[operator.op]
+    if operator.op in _HINTS:
+        return _HINTS[operator.op]
     tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
     types = {tensor.dtype for tensor in tensors}
     if is_hybrid(operator):

@@ -117,7 +117,7 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     if whole["complaint"] is None:
         return RuntimeVerdict(runtime, True, "ran", (), whole["arena_bytes"])
     diagnostics = [
-        _refusal(operator, *_reason_and_remedy(runtime, operator, answers[operator.index]["complaint"]))
+        _refusal(operator, *_reason_and_hint(runtime, operator, answers[operator.index]["complaint"]))
         for operator in graph.operators
         if answers.get(operator.index, {}).get("complaint") is not None
     ]
@@ -126,7 +126,7 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     return RuntimeVerdict(runtime, False, "ran", in_order(diagnostics))
 
 
-def _reason_and_remedy(runtime: str, operator: Operator, complaint: str) -> tuple[str, str]:
+def _reason_and_hint(runtime: str, operator: Operator, complaint: str) -> tuple[str, str]:
     title, hint = TITLES[runtime], hint_for(operator)
     # Of an operator that calls a subgraph, the complaint can be about another one in there.
     if missing_operator(complaint) == operator.op:

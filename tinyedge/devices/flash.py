@@ -88,8 +88,8 @@ def choose_tool(name: str | None) -> tuple[FlashTool, str]:
         program = tool.find()
         if program is not None:
             return tool, program
-    remedies = " or ".join(f"`{tool.remedy}`" for tool in wanted)
-    raise ToolMissing(f"{f'{name} is not' if name else 'no program that writes flash is'} installed: run {remedies}")
+    hints = " or ".join(f"`{tool.hint}`" for tool in wanted)
+    raise ToolMissing(f"{f'{name} is not' if name else 'no program that writes flash is'} installed: run {hints}")
 
 
 def choose_probe(probes: list[ProbeInfo], wanted: str | None) -> ProbeInfo:

@@ -18,8 +18,8 @@ from tinyedge.parity.layers import LayerParity
 SCHEMA = 3
 WORST_LAYERS = 5
 
-_FLOAT_REMEDY = "compare the versions of `tinyedge doctor` with requirements.lock"
-_INT8_REMEDY = "try --precision mixed, --qat, or more --calibration images"
+_FLOAT_HINT = "compare the versions of `tinyedge doctor` with requirements.lock"
+_INT8_HINT = "try --precision mixed, --qat, or more --calibration images"
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class ParityReport:
                 where = f", first in layer {parity.first_layer}" if parity.first_layer else ""
                 failures.append(
                     f"{stages} differ by {parity.relative:.1e} of the output{where}, over the limit of {limit:.0e}: "
-                    f"{_FLOAT_REMEDY}"
+                    f"{_FLOAT_HINT}"
                 )
         top1, limit = self.top1, self.gates.top1_drop
         if top1 and top1.drop > limit and top1.lost - top1.won > 2 * math.sqrt(top1.lost + top1.won):
@@ -198,7 +198,7 @@ class ParityReport:
             where = "" if culprit is None else f"; most noise comes from layer {describe_loss(culprit)}"
             failures.append(
                 f"INT8 has {top1.int8_top1:.2f} % of {top1.images} test images right, float {top1.float_top1:.2f} %: "
-                f"a drop of {top1.drop:.2f} points, over the limit of {limit:.1f}{where}; {_INT8_REMEDY}"
+                f"a drop of {top1.drop:.2f} points, over the limit of {limit:.1f}{where}; {_INT8_HINT}"
             )
         if self.bit_exact is not None and self.bit_exact.differing_values:
             failures.append(

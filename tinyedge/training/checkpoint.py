@@ -60,15 +60,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: The file is missing, truncated, or no checkpoint of this version.
     """
-    remedy = "train again with --overwrite"
+    hint = "train again with --overwrite"
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; {remedy}")
+        raise CheckpointError(f"{path} does not exist; {hint}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         version = state.pop("version")
         checkpoint = Checkpoint(**state)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        raise CheckpointError(f"{path} is corrupt or no checkpoint of tinyedge; {remedy}") from None
+        raise CheckpointError(f"{path} is corrupt or no checkpoint of tinyedge; {hint}") from None
     if version != _VERSION:
-        raise CheckpointError(f"{path} has version {version}, and this tinyedge reads version {_VERSION}; {remedy}")
+        raise CheckpointError(f"{path} has version {version}, and this tinyedge reads version {_VERSION}; {hint}")
     return checkpoint

@@ -11,7 +11,7 @@ from tinyedge.tflite.reader import Inspection, inspect_tflite
 # So many of a kind are a pattern and no accident; such a share of the activations' traffic is felt.
 _MANY = 3
 _SHARE = 0.1
-_REMEDIES = {
+_HINTS = {
     "TRANSPOSE": "keep one layout through the network",
     "RESHAPE": "keep images 4-D through the network",
     "PAD": "let the convolutions pad, with zeros and in height and width only",
@@ -24,7 +24,7 @@ def check_moves(inspection: Inspection) -> Iterator[LintWarning]:
     left = _left_by_the_compiler(inspection)
     beside = {operator.index for operator in transposes_around_convolutions(graph)}
     traffic = sum(_moved_bytes(operator) for operator in graph.operators)
-    for op, hint in _REMEDIES.items():
+    for op, hint in _HINTS.items():
         movers = [o for o in graph.operators if o.op == op and o.index in left and o.index not in beside]
         moved = sum(_moved_bytes(operator) for operator in movers)
         if len(movers) >= _MANY and moved >= _SHARE * traffic:

@@ -78,7 +78,7 @@ class FlashTool(Protocol):
         """What `--tool` takes."""
 
     @property
-    def remedy(self) -> str:
+    def hint(self) -> str:
         """The command that installs it."""
 
     @property

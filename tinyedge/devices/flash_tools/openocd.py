@@ -25,7 +25,7 @@ class Openocd:
     """OpenOCD 0.12 or later."""
 
     name = "openocd"
-    remedy = "apt-get install openocd"
+    hint = "apt-get install openocd"
     failures = (
         (_WRONG_CHIP, WRONG_CHIP),
         (re.compile(r"LIBUSB_ERROR_ACCESS"), UDEV),

@@ -45,7 +45,7 @@ class Pyocd:
     )
 
     @property
-    def remedy(self) -> str:
+    def hint(self) -> str:
         """The command that installs it."""
         return install_command("flash")
 

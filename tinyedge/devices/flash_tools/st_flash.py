@@ -26,7 +26,7 @@ class StFlash:
     """stlink-tools 1.7 or later."""
 
     name = "st-flash"
-    remedy = "apt-get install stlink-tools"
+    hint = "apt-get install stlink-tools"
     failures = (
         (re.compile(r"access error|Could not open USB device"), UDEV),
         (re.compile(r"unable to claim|libusb_claim_interface\(\) failed"), IN_USE),
@@ -55,7 +55,7 @@ class StFlash:
         try:
             done = subprocess.run(_st_info(program), capture_output=True, text=True, timeout=_LIST_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise TargetError(f"st-info does not answer ({error}): install it again with `{self.remedy}`") from error
+            raise TargetError(f"st-info does not answer ({error}): install it again with `{self.hint}`") from error
         return [
             ProbeInfo(fields["serial"], f"ST-Link {fields.get('version', '')}".strip())
             for fields in read_st_info(done.stdout + done.stderr)

@@ -19,7 +19,7 @@ static int16_t *multiply(const te_batch_matmul_s16_params *params, const int16_t
                 a += lhs_step;
                 b += rhs_step;
             }
-            *output++ = te_clamp_s16(te_requantise_wide(sum, params->multiplier, params->shift), INT16_MIN, INT16_MAX);
+            *output++ = te_clamp_s16(te_requantise_s64(sum, params->multiplier, params->shift), INT16_MIN, INT16_MAX);
         }
     }
     return output;

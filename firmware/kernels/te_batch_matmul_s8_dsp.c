@@ -4,13 +4,13 @@
 #include "te_gemm_s8_dsp.h"
 #include "te_kernels.h"
 
-/* (a - za) * (b - zb) summed is a * b - zb * a - za * (b - zb) summed. The columns of the right factor become filters, the
- * last term their biases. The middle one is a value of the left factor's row, its sum, that meets a weight of -zb; as -zb
+/* (a - za) * (b - zb) summed is a * b - zb * a - za * (b - zb) summed. The columns of the right operand become filters,
+ * the last term their biases. The middle one is a value of the left operand's row, its sum, that meets a weight of -zb; as -zb
  * may be 128, it is there in halves, and then zeros make a word of four values full. */
 /* Of a pair of columns; a plain product has one less. */
-#define FACTOR_WORDS 3
+#define REQUANTISATION_WORDS 3
 
-/** Four values of one column of the right factor from row `k` on, zeros past its end. */
+/** Four values of one column of the right operand from row `k` on, zeros past its end. */
 static uint32_t four_values(const te_batch_matmul_dsp_params *params, const int8_t *column, int32_t k) {
     const int32_t stride = params->rhs_depth_stride;
     if (stride == 1 && k + 4 <= params->depth) {
@@ -84,7 +84,7 @@ static void pack_columns(const te_batch_matmul_dsp_params *params, const int8_t 
     }
 }
 
-/** One row of the left factor: its values, zeros to the next word, and its sum.
+/** One row of the left operand: its values, zeros to the next word, and its sum.
  *  @param at_once  The rows that are interleaved. */
 static void widen_row(const te_batch_matmul_dsp_params *params, const int8_t *row, uint32_t *columns, int32_t at_once) {
     const uint32_t ones = te_pack(1, 1);
@@ -136,7 +136,7 @@ void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8
     const int32_t *lhs_strides = params->lhs_batch_strides;
     const int32_t *rhs_strides = params->rhs_batch_strides;
     uint32_t *stream = scratch;
-    uint32_t *columns = stream + (2 + params->steps + FACTOR_WORDS) * ((params->cols + 1) / 2);
+    uint32_t *columns = stream + (2 + params->steps + REQUANTISATION_WORDS) * ((params->cols + 1) / 2);
     lhs = params->lhs_constant != NULL ? params->lhs_constant : lhs;
     rhs = params->rhs_constant != NULL ? params->rhs_constant : rhs;
     for (int32_t i = 0; i < dims[0]; ++i) {

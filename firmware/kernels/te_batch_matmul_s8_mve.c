@@ -52,12 +52,12 @@ static void gather(int8_t *to, const int8_t *from, int32_t stride, int32_t count
 #endif
 }
 
-/** Writes the right factor as te_gemm_s8_mve.h wants filters; what stands beside its values is 0. */
+/** Writes the right operand as te_gemm_s8_mve.h wants filters; what stands beside its values is 0. */
 static void pack(const te_batch_matmul_mve_params *params, const int8_t *rhs, int32_t chunks, uint32_t *stream) {
     for (int32_t col = 0; col < params->cols; ++col) {
         const int32_t lane = col % TE_MVE_LANES;
         int8_t *weights = (int8_t *)stream + lane * TE_MVE_CHUNK;
-        uint32_t *factors = stream + TE_MVE_CHUNK * chunks + lane;
+        uint32_t *requantisation = stream + TE_MVE_CHUNK * chunks + lane;
         const int8_t *from = rhs + col * params->rhs_col_stride;
         int32_t sum = 0;
         for (int32_t left = params->depth; left > 0; left -= TE_MVE_CHUNK) {
@@ -71,17 +71,17 @@ static void pack(const te_batch_matmul_mve_params *params, const int8_t *rhs, in
             weights += TE_MVE_LANES * TE_MVE_CHUNK;
             from += TE_MVE_CHUNK * params->rhs_depth_stride;
         }
-        factors[0] = (uint32_t)(params->lhs_zero_point * (params->depth * params->rhs_zero_point - sum));
-        factors[TE_MVE_LANES] = (uint32_t)params->multiplier;
-        factors[2 * TE_MVE_LANES] = (uint32_t)params->rounding;
-        factors[3 * TE_MVE_LANES] = (uint32_t)params->left_shift;
+        requantisation[0] = (uint32_t)(params->lhs_zero_point * (params->depth * params->rhs_zero_point - sum));
+        requantisation[TE_MVE_LANES] = (uint32_t)params->multiplier;
+        requantisation[2 * TE_MVE_LANES] = (uint32_t)params->rounding;
+        requantisation[3 * TE_MVE_LANES] = (uint32_t)params->left_shift;
         if (lane == TE_MVE_LANES - 1) {
-            stream = factors - lane + TE_MVE_FACTOR_WORDS;
+            stream = requantisation - lane + TE_MVE_REQUANTISATION_WORDS;
         }
     }
 }
 
-/** A row of the left factor, where whole chunks of it can be read. */
+/** A row of the left operand, where whole chunks of it can be read. */
 static const int8_t *whole_row(const te_batch_matmul_mve_params *params, const int8_t *row, int8_t *copy) {
     if (params->depth % TE_MVE_CHUNK == 0) {
         return row;
@@ -118,7 +118,7 @@ void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8
     const int32_t *b_strides = params->rhs_batch_strides;
     const int32_t chunks = (params->depth + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK;
     const int32_t fours = (params->cols + TE_MVE_LANES - 1) / TE_MVE_LANES;
-    const int32_t words = fours * (TE_MVE_CHUNK * chunks + TE_MVE_FACTOR_WORDS);
+    const int32_t words = fours * (TE_MVE_CHUNK * chunks + TE_MVE_REQUANTISATION_WORDS);
     te_gemm_s8_mve gemm = {scratch, chunks, params->cols, params->cols, -128, 127, 0, 0};
     uint32_t *stream = scratch;
     te_fill_mve(scratch, 0, 4 * words);

@@ -70,7 +70,7 @@ void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const
                             sum += window_sum(&grid, input + corner + source, params->weights + tap + channel);
                         }
                         *output++ =
-                            te_clamp_s16(te_requantise_wide(sum, params->multipliers[channel], params->shifts[channel]),
+                            te_clamp_s16(te_requantise_s64(sum, params->multipliers[channel], params->shifts[channel]),
                                          params->output_min, params->output_max);
                     }
                 }

@@ -98,9 +98,9 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int
 }
 
 /* Of any other channel before its weights. */
-#define TE_FACTOR_WORDS 3
+#define TE_REQUANTISATION_WORDS 3
 
-/** Output rows of one channel, for any kernel and factor.
+/** Output rows of one channel, for any kernel and requantisation multiplier.
  *  @param values  The channel's first row under the first output row. */
 static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int16_t *values, int32_t width,
                          const uint32_t *packed, int8_t *output, int32_t rows) {
@@ -112,7 +112,7 @@ static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int
     for (; rows > 0; --rows) {
         const int16_t *window = values;
         for (int32_t x = params->out_w; x > 0; --x) {
-            const int8_t *taps = (const int8_t *)(packed + TE_FACTOR_WORDS);
+            const int8_t *taps = (const int8_t *)(packed + TE_REQUANTISATION_WORDS);
             int32_t sum = (int32_t)packed[0];
             for (int32_t y = 0; y < params->kernel_h; ++y) {
                 const int16_t *at = window + y * params->dilation_h * width;
@@ -182,7 +182,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     te_depthwise3_channel *constants = scratch;
     layer of;
     of.params = params;
-    of.words = params->three ? params->three : TE_FACTOR_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
+    of.words = params->three ? params->three : TE_REQUANTISATION_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
     of.reach = (params->kernel_h - 1) * params->dilation_h;
     of.constants = constants;
     of.rows.values = params->three ? (int16_t *)(constants + PLANES) : (int16_t *)scratch;

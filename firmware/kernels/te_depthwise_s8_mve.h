@@ -33,17 +33,17 @@ typedef struct {
     int32_t output_max;
 } te_depthwise_stripe;
 
-/** Two rows of outputs, limits of 8 bits; column_step is not used.
+/** Two rows of outputs, the clamp range of 8 bits; column_step is not used.
  *  @param stream  Of the first channel; the taps of the fourth row and column are 0. */
 void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
-/** Two rows of outputs, any limits. */
+/** Two rows of outputs, any clamp range. */
 void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
-/** One row of outputs, limits of 8 bits. */
+/** One row of outputs, the clamp range of 8 bits. */
 void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
-/** One row of outputs, any limits. */
+/** One row of outputs, any clamp range. */
 void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
 
 /** Writes columns of a tile.

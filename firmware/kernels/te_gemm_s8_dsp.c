@@ -323,20 +323,20 @@ static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
         const int32_t begin = (int32_t)stream[second];
-        const uint32_t *factors = stream + 2 + gemm->steps;
+        const uint32_t *requantisation = stream + 2 + gemm->steps;
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
             int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
             if (plain) {
-                sum = finish_plain(gemm, sum, factors[second], begin & 0xff);
+                sum = finish_plain(gemm, sum, requantisation[second], begin & 0xff);
             } else {
-                const uint32_t shifts = factors[2] >> (8 * second);
-                sum = finish_general(gemm, sum, factors[second], (int32_t)(shifts & 0xffu),
+                const uint32_t shifts = requantisation[2] >> (8 * second);
+                sum = finish_general(gemm, sum, requantisation[second], (int32_t)(shifts & 0xffu),
                                      (int32_t)((shifts >> 16) & 0xffu));
             }
             output[pixel * gemm->out_stride + channel] = (int8_t)sum;
         }
         if (second) {
-            stream = factors + (plain ? 2 : 3);
+            stream = requantisation + (plain ? 2 : 3);
         }
     }
 }

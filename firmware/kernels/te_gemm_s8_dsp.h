@@ -9,12 +9,12 @@
  *
  *  The weight stream of a pair of channels is in words: two biases; a word a step, whose bytes are the first value of the first
  *  channel, that of the second channel, then their second values; two multipliers; and a word of bytes, two right shifts
- *  and two left shifts. A multiplier is the factor's, doubled, less 2^32, for SMMLAR adds the sum itself. A sum becomes
- *  (round((sum << left) * multiplier / 2^32) - (1 if negative) + half) >> right, and gets the zero point and the limits of
- *  the struct.
+ *  and two left shifts. A multiplier is that of te_requantise.h, doubled, less 2^32, for SMMLAR adds the sum itself.
+ *  A sum becomes (round((sum << left) * multiplier / 2^32) - (1 if negative) + half) >> right, and gets the zero point
+ *  and the clamp range of the struct.
  *
- *  In a `plain` layer, every right shift is at least 1, no left shift is needed, biases fit 24 bits, and the limits are
- *  those of 8 bits: there the zero point is added with the half, and the word of shifts is missing, for each bias has its
+ *  In a `plain` layer, every right shift is at least 1, no left shift is needed, biases fit 24 bits, and the clamp range
+ *  is that of 8 bits: there the zero point is added with the half, and the word of shifts is missing, for each bias has its
  *  right shift less one in the byte below it. An odd number of channels ends with a pair of which the second channel
  *  is 0. */
 #ifndef TE_GEMM_S8_DSP_H

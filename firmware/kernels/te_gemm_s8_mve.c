@@ -10,7 +10,7 @@
 /* Sums of products of vectors go to general registers of even number. Two pixels and four channels take all eight:
  * r0, r2, r4, r6 the first pixel's, r8, r10, r12, r14 the second's. r1 is the stream, r3 and r5 the pixels, r7 the output,
  * r9 the end of the first pixel, r11 channels left. On the stack: 0 and 4 the pixels' begin, 12 where the loop is entered,
- * 16 bytes to the second pixel's outputs, 24 and 28 the limits or addends. A chunk is 14 instructions for 128 multiply-accumulates,
+ * 16 bytes to the second pixel's outputs, 24 and 28 the range or addends. A chunk is 14 instructions for 128 multiply-accumulates,
  * all of 4 bytes; the first one sets the accumulators, the loop of four is entered where the others leave a remainder. r14 holds a
  * sum, so that it cannot be a low-overhead loop. */
 __asm__(
@@ -33,7 +33,7 @@ __asm__(
     ".endm\n"
 
     /* Four accumulators of four channels to outputs in 32-bit lanes. */
-    ".macro te_mve_load_factors\n"
+    ".macro te_mve_load_requantisation\n"
     "    vldrw.u32 q2, [r1], #16\n"
     "    vldrw.u32 q3, [r1], #16\n"
     "    vldrw.u32 q4, [r1], #16\n"
@@ -46,9 +46,9 @@ __asm__(
     "    vqshl.s32 \\accumulators, \\accumulators, q4\n"
     "    vshr.s32 \\accumulators, \\accumulators, #24\n"
     ".endm\n"
-    ".macro te_mve_limits_full second\n"
+    ".macro te_mve_clamp_full second\n"
     ".endm\n"
-    ".macro te_mve_limits_limited second\n"
+    ".macro te_mve_clamp_limited second\n"
     "    ldrd r2, r4, [sp, #24]\n"
     "    vdup.32 q2, r2\n"
     "    vdup.32 q3, r4\n"
@@ -72,7 +72,7 @@ __asm__(
     TE_ASSEMBLY_FUNCTION("\\name")
     ".endm\n"
 
-    ".macro te_mve_gemm2 name:req, limits:req, addends:req, pair:req\n"
+    ".macro te_mve_gemm2 name:req, clamp:req, addends:req, pair:req\n"
     "    te_mve_function \\name\n"
     "    push {r4-r11, lr}\n"
     "    vpush {d8-d11}\n"
@@ -117,10 +117,10 @@ __asm__(
     "    vadd.i32 q0, q0, q2\n"
     "    vadd.i32 q1, q1, q2\n"
     "    \\addends second\n"
-    "    te_mve_load_factors\n"
+    "    te_mve_load_requantisation\n"
     "    te_mve_finish q0\n"
     "    te_mve_finish q1\n"
-    "    \\limits second\n"
+    "    \\clamp second\n"
     "    ldr r3, [sp, #16]\n"
     "    add r3, r3, r7\n"
     "    subs r11, r11, #4\n"
@@ -155,7 +155,7 @@ __asm__(
     "    \\mac r6, q3, q0\n"
     ".endm\n"
 
-    ".macro te_mve_gemm1 name:req, limits:req, addends:req, pair:req\n"
+    ".macro te_mve_gemm1 name:req, clamp:req, addends:req, pair:req\n"
     "    te_mve_function \\name\n"
     "    push {r4-r9, lr}\n"
     "    vpush {d8-d11}\n"
@@ -180,9 +180,9 @@ __asm__(
     "    vmov q0[3], q0[1], r2, r6\n"
     "    vadd.i32 q0, q0, q2\n"
     "    \\addends\n"
-    "    te_mve_load_factors\n"
+    "    te_mve_load_requantisation\n"
     "    te_mve_finish q0\n"
-    "    \\limits\n"
+    "    \\clamp\n"
     "    subs r8, r8, #4\n"
     "    blt 4f\n"
     "    vstrb.32 q0, [r7], #4\n"
@@ -200,13 +200,13 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    /* The last argument is where the struct has the limits, or the addends. */
-    "te_mve_gemm2 te_gemm2_full_s8_mve, te_mve_limits_full, te_mve_addends_none, 16\n"
-    "te_mve_gemm2 te_gemm2_limited_s8_mve, te_mve_limits_limited, te_mve_addends_none, 16\n"
-    "te_mve_gemm2 te_gemm2_plus_s8_mve, te_mve_limits_full, te_mve_addends_two, 24\n"
-    "te_mve_gemm1 te_gemm1_full_s8_mve, te_mve_limits_full, te_mve_addends_none, 16\n"
-    "te_mve_gemm1 te_gemm1_limited_s8_mve, te_mve_limits_limited, te_mve_addends_none, 16\n"
-    "te_mve_gemm1 te_gemm1_plus_s8_mve, te_mve_limits_full, te_mve_addends_two, 24\n"
+    /* The last argument is where the struct has the clamp range, or the addends. */
+    "te_mve_gemm2 te_gemm2_full_s8_mve, te_mve_clamp_full, te_mve_addends_none, 16\n"
+    "te_mve_gemm2 te_gemm2_limited_s8_mve, te_mve_clamp_limited, te_mve_addends_none, 16\n"
+    "te_mve_gemm2 te_gemm2_plus_s8_mve, te_mve_clamp_full, te_mve_addends_two, 24\n"
+    "te_mve_gemm1 te_gemm1_full_s8_mve, te_mve_clamp_full, te_mve_addends_none, 16\n"
+    "te_mve_gemm1 te_gemm1_limited_s8_mve, te_mve_clamp_limited, te_mve_addends_none, 16\n"
+    "te_mve_gemm1 te_gemm1_plus_s8_mve, te_mve_clamp_full, te_mve_addends_two, 24\n"
     "    .text\n");
 
 #else /* The same in C, one channel at a time. */
@@ -217,15 +217,16 @@ static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t ad
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t member = channel % 4;
         const int8_t *weights = (const int8_t *)stream + member * TE_MVE_CHUNK;
-        const uint32_t *factors = stream + weights_words + member;
+        const uint32_t *requantisation = stream + weights_words + member;
         int32_t sum = 0;
         for (int32_t chunk = 0; chunk < gemm->chunks; ++chunk) {
             for (int32_t i = 0; i < TE_MVE_CHUNK; ++i) {
                 sum += weights[4 * TE_MVE_CHUNK * chunk + i] * pixel[TE_MVE_CHUNK * chunk + i];
             }
         }
-        sum = te_add_wrapping(sum + addend, (int32_t)factors[0]);
-        sum = te_requantise_mve(sum, (int32_t)factors[4], (int32_t)factors[8], (int32_t)factors[12]);
+        sum = te_add_wrapping(sum + addend, (int32_t)requantisation[0]);
+        sum = te_requantise_mve(sum, (int32_t)requantisation[4], (int32_t)requantisation[8],
+                                (int32_t)requantisation[12]);
         output[channel] = te_clamp(sum, gemm->output_min, gemm->output_max);
         if (member == 3) {
             stream += weights_words + 16;

@@ -8,7 +8,7 @@
  *
  *  The weight stream of four channels is in words: per chunk 16 weights of the first channel, of the second, ...; then four
  *  words, one a channel, of each of: bias, multiplier, rounding, 24 - right shift. With r = round(sum * multiplier /
- *  2^31), an output is (r - (1 if the sum is negative) + rounding) >> right shift, limited to 8 bits; `rounding` holds
+ *  2^31), an output is (r - (1 if the sum is negative) + rounding) >> right shift, clamped to 8 bits; `rounding` holds
  *  half a unit and the output's zero point. The right shift is in [1, 31]: the sum is shifted left instead, saturating,
  *  until the output is its highest byte. The last stream holds channels of zeros where there are no more. */
 #ifndef TE_GEMM_S8_MVE_H
@@ -23,7 +23,7 @@
 /** Channels of a stream. */
 #define TE_MVE_LANES 4
 /** Words of a stream after its weights. */
-#define TE_MVE_FACTOR_WORDS 16
+#define TE_MVE_REQUANTISATION_WORDS 16
 
 typedef struct {
     const uint32_t *packed; /**< The streams of all fours of channels. */
@@ -36,29 +36,29 @@ typedef struct {
     int32_t second_addend; /**< The same of the second one. */
 } te_gemm_s8_mve;
 
-/** Two pixels, limits of 8 bits.
+/** Two pixels, the clamp range of 8 bits.
  *  @param first   16 * chunks bytes are read of it, and of the second.
  *  @param output  out_c values, and as many at `out_stride`. */
 void te_gemm2_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
 
-/** Two pixels, any limits. */
+/** Two pixels, any clamp range. */
 void te_gemm2_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
 
-/** Two pixels, addends, limits of 8 bits. */
+/** Two pixels, addends, the clamp range of 8 bits. */
 void te_gemm2_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
 
-/** One pixel, limits of 8 bits. */
+/** One pixel, the clamp range of 8 bits. */
 void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
-/** One pixel, any limits. */
+/** One pixel, any clamp range. */
 void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
-/** One pixel, its addend, limits of 8 bits. */
+/** One pixel, its addend, the clamp range of 8 bits. */
 void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
 
 typedef void te_gemm2_function(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
 
-/** Which function a layer's limits need. */
+/** Which function a layer's clamp range needs. */
 static inline te_gemm2_function *te_gemm2_for(const te_gemm_s8_mve *gemm) {
     const int full = gemm->output_min == -128 && gemm->output_max == 127;
     return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;

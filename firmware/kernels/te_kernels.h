@@ -14,9 +14,10 @@
  *
  *  The activations of an `_s8` kernel are int8_t: zero points are in [-128, 127] and
  *  -128 <= output_min <= output_max <= 127. Those of an `_s16` kernel are int16_t, without zero points:
- *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A factor is a pair of a multiplier in
- *  [0, 2^31) and a shift in [-31, 31], applied as te_requantise.h says; where an _s16 kernel has accumulators of 64 bits, the
- *  multiplier is in [0, 2^15), the shift in [-31, 7], and every sum, bias included, below 2^47 in magnitude. */
+ *  -32768 <= output_min <= output_max <= 32767. Weights are int8_t in both. A requantisation multiplier is a pair of a
+ *  `multiplier` in [0, 2^31) and a `shift` in [-31, 31], applied as te_requantise.h says; where an _s16 kernel has
+ *  accumulators of 64 bits, the `multiplier` is in [0, 2^15), the `shift` in [-31, 7], and every sum, bias included, below
+ *  2^47 in magnitude. */
 #ifndef TE_KERNELS_H
 #define TE_KERNELS_H
 
@@ -81,7 +82,7 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** te_conv2d_s16() with accumulators modulo 2^32 and factors of 31 bits, for models with int32 biases. */
+/** te_conv2d_s16() with accumulators modulo 2^32 and multipliers of 31 bits, for models with int32 biases. */
 void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Convolution of each input channel with its own multiplier_c filters. */
@@ -152,7 +153,7 @@ typedef struct {
     int32_t output_max;
     int32_t plain;       /**< See te_gemm_s8_dsp.h. */
     int32_t group_words; /**< Words from a group's filters to the next one's. */
-    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h. */
 } te_conv2d_dsp_params;
 
 /** Reads four windows before it writes their outputs, so that with one group and batch the output may lie over the
@@ -212,7 +213,7 @@ typedef struct {
     int8_t output_min;
     int8_t output_max;
     int8_t plain;           /**< See te_gemm_s8_dsp.h. */
-    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_dsp.h. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 
 /** Reads four rows before it writes their outputs, so that the output may lie over the input by rows.
@@ -231,7 +232,7 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t group_words;    /**< Words from a group's filters to the next one's. */
-    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_mve.h. */
 } te_conv2d_mve_params;
 
 /** @param input    (batches, in_h, in_w, in_c)
@@ -258,7 +259,7 @@ typedef struct {
     int32_t two_rows;       /**< Whether output rows are made in twos: filters of up to 3x3 taps and strides of 1. */
     int32_t columns;        /**< Under all outputs, their number rounded up to 4, or to 2 where no row is made alone;
                                  padding included. */
-    const uint32_t *packed; /**< Filters, biases and factors in the order of te_depthwise_s8_mve.h. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_depthwise_s8_mve.h. */
 } te_depthwise_conv2d_mve_params;
 
 /** @param input    (batches, in_h, in_w, in_c)
@@ -274,7 +275,7 @@ typedef struct {
     int32_t out_c;
     int32_t output_min;
     int32_t output_max;
-    const uint32_t *packed; /**< Filters, biases and factors in the order of te_gemm_s8_mve.h. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_mve.h. */
 } te_fully_connected_mve_params;
 
 /** @param input    (batches, in_c)
@@ -302,12 +303,12 @@ typedef struct {
     int32_t output_zero_point;
     int32_t multiplier;
     int32_t shift;
-    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
-    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+    const int8_t *lhs_constant; /**< The left operand, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right operand, or NULL where it is the kernel's second input. */
 } te_batch_matmul_params;
 
-/** @param lhs     Left factor; ignored where params->lhs_constant is not NULL.
- *  @param rhs     Right factor; ignored where params->rhs_constant is not NULL.
+/** @param lhs     Left operand; ignored where params->lhs_constant is not NULL.
+ *  @param rhs     Right operand; ignored where params->rhs_constant is not NULL.
  *  @param output  (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols) */
 void te_batch_matmul_s8(const te_batch_matmul_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
                         void *scratch);
@@ -328,12 +329,12 @@ typedef struct {
     int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
     int32_t rounding;
     int32_t left_shift;
-    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
-    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+    const int8_t *lhs_constant; /**< The left operand, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right operand, or NULL where it is the kernel's second input. */
 } te_batch_matmul_mve_params;
 
-/** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
- *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
+/** @param lhs      Left operand; ignored where params->lhs_constant is not NULL.
+ *  @param rhs      Right operand; ignored where params->rhs_constant is not NULL.
  *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
  *  @param scratch  With d = depth rounded up to sixteens: (4 * d + 64) bytes for every four columns begun, and 2 * d. */
 void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8_t *lhs, const int8_t *rhs,
@@ -353,12 +354,12 @@ typedef struct {
     int32_t rhs_col_stride;
     int32_t multiplier;
     int32_t shift;
-    const int16_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
-    const int16_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+    const int16_t *lhs_constant; /**< The left operand, or NULL where it is the kernel's first input. */
+    const int16_t *rhs_constant; /**< The right operand, or NULL where it is the kernel's second input. */
 } te_batch_matmul_s16_params;
 
-/** @param lhs     Left factor; ignored where params->lhs_constant is not NULL.
- *  @param rhs     Right factor; ignored where params->rhs_constant is not NULL.
+/** @param lhs     Left operand; ignored where params->lhs_constant is not NULL.
+ *  @param rhs     Right operand; ignored where params->rhs_constant is not NULL.
  *  @param output  (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols) */
 void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                          int16_t *output, void *scratch);
@@ -383,12 +384,12 @@ typedef struct {
     int32_t multiplier;
     int32_t right_shift;
     int32_t left_shift;
-    const int8_t *lhs_constant; /**< The left factor, or NULL where it is the kernel's first input. */
-    const int8_t *rhs_constant; /**< The right factor, or NULL where it is the kernel's second input. */
+    const int8_t *lhs_constant; /**< The left operand, or NULL where it is the kernel's first input. */
+    const int8_t *rhs_constant; /**< The right operand, or NULL where it is the kernel's second input. */
 } te_batch_matmul_dsp_params;
 
-/** @param lhs      Left factor; ignored where params->lhs_constant is not NULL.
- *  @param rhs      Right factor; ignored where params->rhs_constant is not NULL.
+/** @param lhs      Left operand; ignored where params->lhs_constant is not NULL.
+ *  @param rhs      Right operand; ignored where params->rhs_constant is not NULL.
  *  @param output   (batch_dims[0], batch_dims[1], batch_dims[2], rows, cols)
  *  @param scratch  4 * (steps + 5) bytes a pair of cols, and 4 * steps for each of 4 rows, or of 1
  *                  where there are fewer. */
@@ -397,7 +398,7 @@ void te_batch_matmul_s8_dsp(const te_batch_matmul_dsp_params *params, const int8
 
 /** Sum or difference of two tensors, either of which may be broadcast or constant.
  *
- *  Each operand, less its zero point and times 2^20, is multiplied by its factor, and their sum by the output's.
+ *  Each operand, less its zero point and times 2^20, is scaled by its multiplier, and their sum by the output's.
  *  Strides are in elements; a stride of 0 repeats. */
 typedef struct {
     int32_t dims[4];
@@ -441,7 +442,7 @@ typedef struct {
 } te_add_dsp_params;
 
 /** @param scaled   (count), the operand of the smaller scale.
- *  @param exact    (count), that of the larger one, whose factor is 1/2.
+ *  @param exact    (count), that of the larger one, whose multiplier is 1/2.
  *  @param output   (count), which may be the very memory of an operand.
  *  @param scratch  1,024 bytes. */
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
@@ -469,7 +470,7 @@ void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const 
 
 /** Sum or difference of two int16 tensors, either of which may be broadcast or constant.
  *
- *  Each operand, times 2^15, is multiplied by its factor, and their sum by the output's. Strides are in elements; a
+ *  Each operand, times 2^15, is scaled by its multiplier, and their sum by the output's. Strides are in elements; a
  *  stride of 0 repeats. */
 typedef struct {
     int32_t dims[4];
@@ -645,7 +646,7 @@ typedef struct {
  *  @param output  (count); may be the very memory of the input. */
 void te_table_s8(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
 
-/** Another quantisation of the same values, within limits. */
+/** Another quantisation of the same values, within a clamp range. */
 typedef struct {
     int32_t count;
     int32_t input_zero_point;  /**< 0 where the input is int16. */

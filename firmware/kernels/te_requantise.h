@@ -2,11 +2,12 @@
 /** @file te_requantise.h
  *  The fixed-point steps that the kernels share.
  *
- *  A positive real factor is held as multiplier * 2^(shift - 31) with multiplier in [2^30, 2^31) (or 0), and applied
- *  with two roundings: the high half of the doubled product, then the right shift. Where a left shift or a sum leaves
- *  the 32-bit range it wraps, as the reference interpreter's code does on every machine it runs on.
+ *  A requantisation multiplier, a positive real number, is held as multiplier * 2^(shift - 31) with multiplier in
+ *  [2^30, 2^31) (or 0), and applied with two roundings: the high half of the doubled product, then the right shift.
+ *  Where a left shift or a sum leaves the 32-bit range it wraps, as the reference interpreter's code does on every
+ *  machine it runs on.
  *
- *  Sums of 64 bits, which int16 activations need, take a factor of 15 bits, multiplier * 2^(shift - 15), with one
+ *  Sums of 64 bits, which int16 activations need, take a multiplier of 15 bits: multiplier * 2^(shift - 15), with one
  *  rounding. */
 #ifndef TE_REQUANTISE_H
 #define TE_REQUANTISE_H
@@ -58,7 +59,7 @@ static inline int32_t te_requantise_low(int64_t x, int32_t multiplier, int32_t s
  *  @param x           Below 2^47 in magnitude.
  *  @param multiplier  [0, 2^15)
  *  @param shift       [-31, 7] */
-static inline int32_t te_requantise_wide(int64_t x, int32_t multiplier, int32_t shift) {
+static inline int32_t te_requantise_s64(int64_t x, int32_t multiplier, int32_t shift) {
     const int32_t right = 15 - shift;
     return (int32_t)(uint32_t)((x * multiplier + ((int64_t)1 << (right - 1))) >> right);
 }

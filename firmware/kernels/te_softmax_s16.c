@@ -40,7 +40,7 @@ void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, i
         const int32_t reciprocal = interpolate(params->reciprocals, te_clamp_s16(centred, INT16_MIN, INT16_MAX));
         const int32_t right = 31 - zeros;
         for (int32_t i = 0; i < depth; ++i) {
-            /* Both factors are below 2^15. */
+            /* Both operands are below 2^15. */
             const int32_t share = (output[i] * reciprocal + (1 << (right - 1))) >> right;
             output[i] = te_clamp_s16(share, 0, INT16_MAX);
         }

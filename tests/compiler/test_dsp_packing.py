@@ -7,17 +7,17 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_depthwise,
     pack_depthwise3,
     pack_filters,
-    prepare_factor,
-    prepare_factors,
+    prepare_filters,
+    prepare_requantisation,
 )
 from tinyedge.tflite.fixed_point import clamp, requantise
 
 INPUT_ZERO_POINT, OUTPUT_ZERO_POINT = -7, 19
 
 
-def factors_of(filters, bias=None, multipliers=None, shifts=None, full_range=True):
+def prepared_filters(filters, bias=None, multipliers=None, shifts=None, full_range=True):
     channels = len(filters)
-    return prepare_factors(
+    return prepare_filters(
         filters,
         np.arange(channels) * 1000 - 500 if bias is None else np.asarray(bias),
         np.full(channels, 2**30 + 12345) if multipliers is None else np.asarray(multipliers),
@@ -36,16 +36,16 @@ def byte(word: int, index: int) -> int:
     return (int(word) >> 8 * index & 0xFF) - 2 * (int(word) >> 8 * index & 0x80)
 
 
-def finish(factors, channel: int, sum_: int) -> int:
-    """As the instructions: SMMLAR, an addition of the sign, an addition, a shift; without the limits."""
-    right, zero_point = int(factors.right_shifts[channel]), OUTPUT_ZERO_POINT
-    sum_ <<= int(factors.left_shifts[channel])
-    sum_ += (sum_ * int(factors.multipliers[channel]) + 2**31) >> 32
+def finish(prepared, channel: int, sum_: int) -> int:
+    """As the instructions: SMMLAR, an addition of the sign, an addition, a shift; without the clamp."""
+    right, zero_point = int(prepared.right_shifts[channel]), OUTPUT_ZERO_POINT
+    sum_ <<= int(prepared.left_shifts[channel])
+    sum_ += (sum_ * int(prepared.multipliers[channel]) + 2**31) >> 32
     half = 1 << right >> 1
-    rounding = half + (zero_point << right) if factors.plain else half
+    rounding = half + (zero_point << right) if prepared.plain else half
     assert -(2**31) <= sum_ + rounding < 2**31
     result = (sum_ + (-1 if sum_ < 0 and right else 0) + rounding) >> right
-    return result if factors.plain else result + zero_point
+    return result if prepared.plain else result + zero_point
 
 
 def random_filters(rng, channels, depth):
@@ -54,11 +54,11 @@ def random_filters(rng, channels, depth):
 
 @pytest.mark.parametrize(("channels", "depth", "groups"), [(4, 8, 1), (5, 9, 1), (6, 3, 2), (1, 1, 1)])
 @pytest.mark.parametrize("full_range", [True, False])
-def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full_range):
+def test_streams_hold_every_weight_bias_and_requantisation_multiplier(channels, depth, groups, full_range):
     rng = np.random.default_rng(0)
     filters = random_filters(rng, channels, depth)
-    factors = factors_of(filters, full_range=full_range)
-    packed = pack_filters(factors, groups)
+    prepared = prepared_filters(filters, full_range=full_range)
+    packed = pack_filters(prepared, groups)
     assert packed.plain == full_range
     assert packed.words == -(-depth // 4)
     words = iter(packed.stream.tolist())
@@ -67,7 +67,7 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
             pair = [channel if channel in group else None for channel in (first, first + 1)]
             biases = [signed(next(words)) for _ in pair]
             for bias, channel in zip(biases, pair, strict=True):
-                assert bias >> 8 * full_range == (0 if channel is None else factors.biases[channel])
+                assert bias >> 8 * full_range == (0 if channel is None else prepared.biases[channel])
             found = np.zeros((2, 4 * packed.words), int)
             for four in range(packed.words):
                 for order in ((0, 2), (1, 3)):
@@ -82,45 +82,47 @@ def test_streams_hold_every_weight_bias_and_factor(channels, depth, groups, full
                 np.testing.assert_array_equal(found[member, :depth], expected)
                 assert not found[member, depth:].any()
                 if channel is not None:
-                    assert multipliers[member] == factors.multipliers[channel]
+                    assert multipliers[member] == prepared.multipliers[channel]
                     right = biases[member] & 0xFF if full_range else byte(shifts, member)
-                    assert right == factors.right_shifts[channel] - full_range
-                    assert byte(shifts, 2 + member) == factors.left_shifts[channel]
+                    assert right == prepared.right_shifts[channel] - full_range
+                    assert byte(shifts, 2 + member) == prepared.left_shifts[channel]
     assert next(words, None) is None
 
 
 @pytest.mark.parametrize(("bias", "plain"), [(2**23 - 1, True), (1 - 2**23, True), (2**23, False), (-(2**23), False)])
 def test_large_biases_are_not_beside_their_shifts(bias, plain):
-    factors = factors_of(np.array([[0, 0], [1, 0]], np.int8), bias=[0, bias + INPUT_ZERO_POINT], shifts=[-1, -24])
-    packed = pack_filters(factors, 1)
-    assert factors.plain
+    prepared = prepared_filters(
+        np.array([[0, 0], [1, 0]], np.int8), bias=[0, bias + INPUT_ZERO_POINT], shifts=[-1, -24]
+    )
+    packed = pack_filters(prepared, 1)
+    assert prepared.plain
     assert packed.plain == plain
     assert signed(packed.stream[1]) >> 8 * plain == bias
     assert packed.stream[1] & 0xFF == 23 if plain else packed.stream[-1] >> 8 == 24
 
 
 @pytest.mark.parametrize("bias", [0, 2**18 - 1, 1 - 2**18, 2**18, -(2**18), 2**29])
-def test_three_by_three_words_hold_every_weight_bias_and_factor(bias):
+def test_three_by_three_words_hold_every_weight_bias_and_requantisation_multiplier(bias):
     filters = random_filters(np.random.default_rng(1), 3, 9)
     filters[:, -1] = -128, 127, -1
     biases = bias + INPUT_ZERO_POINT * filters.astype(int).sum(axis=1)
-    factors = factors_of(filters, biases, shifts=[-1, -7, -31] if abs(bias) < 2**20 else [-1, -1, -1])
-    packed = pack_depthwise3(factors)
+    prepared = prepared_filters(filters, biases, shifts=[-1, -7, -31] if abs(bias) < 2**20 else [-1, -1, -1])
+    packed = pack_depthwise3(prepared)
     narrow = abs(bias) < 2**18
     assert packed.shape == (3, 4 if narrow else 5)
     for channel, (row, weights) in enumerate(zip(packed, filters, strict=True)):
         assert [byte(row[tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
-        assert row[2] >> 8 & 0x1F == factors.right_shifts[channel]
-        assert signed(row[3]) == factors.multipliers[channel]
+        assert row[2] >> 8 & 0x1F == prepared.right_shifts[channel]
+        assert signed(row[3]) == prepared.multipliers[channel]
         assert (signed(row[2]) >> 13 if narrow else signed(row[4])) == bias
 
 
 def test_depthwise_words_hold_every_weight():
     filters = random_filters(np.random.default_rng(1), 3, 9)
-    factors = factors_of(filters, shifts=[-6, 0, 3])
-    for row, weights in zip(pack_depthwise(factors), filters, strict=True):
+    prepared = prepared_filters(filters, shifts=[-6, 0, 3])
+    for row, weights in zip(pack_depthwise(prepared), filters, strict=True):
         assert [byte(row[3 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
-    assert [[byte(row[2], 0), byte(row[2], 1)] for row in pack_depthwise(factors)] == [[6, 0], [0, 0], [0, 3]]
+    assert [[byte(row[2], 0), byte(row[2], 1)] for row in pack_depthwise(prepared)] == [[6, 0], [0, 0], [0, 3]]
 
 
 @pytest.mark.parametrize("full_range", [True, False])
@@ -132,20 +134,20 @@ def test_constants_give_the_references_bits(full_range):
     shifts = rng.integers(-31, 1 if full_range else 4, channels)
     bias = rng.integers(-(2**20), 2**20, channels)
     filters = random_filters(rng, channels, 5)
-    factors = factors_of(filters, bias, multipliers, shifts, full_range)
-    assert factors is not None
+    prepared = prepared_filters(filters, bias, multipliers, shifts, full_range)
+    assert prepared is not None
     for channel in range(channels):
         for values in (rng.integers(-128, 128, 5), np.full(5, -128), np.full(5, 127)):
             reference = int(bias[channel] + filters[channel].astype(int) @ (values - INPUT_ZERO_POINT))
             expected = requantise(reference, int(multipliers[channel]), int(shifts[channel])) + OUTPUT_ZERO_POINT
-            got = finish(factors, channel, int(factors.biases[channel] + filters[channel].astype(int) @ values))
+            got = finish(prepared, channel, int(prepared.biases[channel] + filters[channel].astype(int) @ values))
             assert clamp(got, -128, 127) == clamp(expected, -128, 127)
 
 
 def test_halves_are_rounded_away_from_zero():
-    factors = factors_of(np.array([[1]], np.int8), bias=[INPUT_ZERO_POINT], multipliers=[2**30], shifts=[-2])
+    prepared = prepared_filters(np.array([[1]], np.int8), bias=[INPUT_ZERO_POINT], multipliers=[2**30], shifts=[-2])
     sums = [-20, -12, -4, 4, 12, 20]  # Times 1/8.
-    assert [finish(factors, 0, value) - OUTPUT_ZERO_POINT for value in sums] == [-3, -2, -1, 1, 2, 3]
+    assert [finish(prepared, 0, value) - OUTPUT_ZERO_POINT for value in sums] == [-3, -2, -1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -154,23 +156,23 @@ def test_halves_are_rounded_away_from_zero():
 @pytest.mark.parametrize("full_range", [True, False])
 def test_pruned_channels_keep_their_constant(bias, multiplier, shift, full_range):
     weights = np.array([[0, 0]] if multiplier else [[3, -4]], np.int8)
-    factors = factors_of(weights, [bias], [multiplier], [shift], full_range)
-    assert not factors.filters.any()
+    prepared = prepared_filters(weights, [bias], [multiplier], [shift], full_range)
+    assert not prepared.filters.any()
     expected = clamp(requantise(bias, multiplier, shift) + OUTPUT_ZERO_POINT, -128, 127)
-    assert clamp(finish(factors, 0, int(factors.biases[0])), -128, 127) == expected
+    assert clamp(finish(prepared, 0, int(prepared.biases[0])), -128, 127) == expected
 
 
 def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
     weights = np.array([[1]], np.int8)
-    assert factors_of(weights, bias=[2**30]) is None
-    assert factors_of(weights, bias=[2**20], shifts=[11]) is None
-    assert factors_of(weights, bias=[2**20], shifts=[9]) is not None
-    assert prepare_factor(2**30, 0, 0, largest=2**30) is None
-    assert prepare_factor(0, 0, 0, largest=1) is None
-    assert factors_of(weights, multipliers=[2**30 - 1]) is None
+    assert prepared_filters(weights, bias=[2**30]) is None
+    assert prepared_filters(weights, bias=[2**20], shifts=[11]) is None
+    assert prepared_filters(weights, bias=[2**20], shifts=[9]) is not None
+    assert prepare_requantisation(2**30, 0, 0, largest=2**30) is None
+    assert prepare_requantisation(0, 0, 0, largest=1) is None
+    assert prepared_filters(weights, multipliers=[2**30 - 1]) is None
 
 
-def test_factors_of_a_half_and_more_are_not_plain():
+def test_multipliers_of_a_half_and_more_are_not_plain():
     weights = np.array([[1], [1]], np.int8)
-    assert factors_of(weights, shifts=[-1, -1]).plain
-    assert not factors_of(weights, shifts=[-1, 0]).plain
+    assert prepared_filters(weights, shifts=[-1, -1]).plain
+    assert not prepared_filters(weights, shifts=[-1, 0]).plain

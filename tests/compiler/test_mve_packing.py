@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tinyedge.compiler.kernels.mve_packing import (
-    Factors,
+    RequantisedFilters,
     pack_depthwise,
     pack_filters,
-    prepare_factor,
-    prepare_factors,
+    prepare_filters,
+    prepare_requantisation,
 )
 from tinyedge.tflite.fixed_point import clamp, requantise
 
@@ -24,8 +24,8 @@ def kernel_output(total: int, multiplier: int, rounding: int, right_shift: int) 
     return clamp(shifted, -(2**31), 2**31 - 1) >> 24
 
 
-def prepare(filters, bias, multipliers, shifts, input_zero_point=3, output_zero_point=-7) -> Factors | None:
-    return prepare_factors(
+def prepare(filters, bias, multipliers, shifts, input_zero_point=3, output_zero_point=-7) -> RequantisedFilters | None:
+    return prepare_filters(
         np.array(filters, np.int8),
         np.array(bias, np.int32),
         np.array(multipliers, np.int32),
@@ -44,48 +44,50 @@ def test_the_instructions_round_as_the_reference_does(output_zero_point):
     rng = np.random.default_rng(1)
     ties = 0
     for shift, multiplier in itertools.product(range(-20, 0), (2**30, 2**31 - 1, int(rng.integers(2**30, 2**31)))):
-        factor = prepare_factor(multiplier, shift, output_zero_point, largest=2**29)
-        assert factor is not None
-        near = rng.integers(-300, 300, 40) * 2**-shift  # About halves of an output with the factor 1/2.
+        requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=2**29)
+        assert requantisation is not None
+        near = rng.integers(-300, 300, 40) * 2**-shift  # About halves of an output with the multiplier 1/2.
         totals = [*rng.integers(-(2**29), 2**29, 40), *(near + rng.integers(-2, 3, 40)), *near, 0, 1, -1]
         for total in map(int, totals):
             if abs(total) >= 2**29:
                 continue
             exact = requantise(total, multiplier, shift) + output_zero_point
-            assert kernel_output(total, multiplier, factor.rounding, factor.right_shift) == clamp(exact, -128, 127)
+            assert kernel_output(total, multiplier, requantisation.rounding, requantisation.right_shift) == clamp(
+                exact, -128, 127
+            )
             ties += multiplier == 2**30 and total < 0 and (total >> 1) % 2**-shift == 2 ** (-shift - 1)
     assert ties > 100  # Negative halves, which VRSHL alone would round the other way.
 
 
 @pytest.mark.parametrize(("shift", "largest"), [(0, 100), (5, 100), (-5, 2**30), (-31, 100)])
 def test_what_the_instructions_cannot_do_is_left_to_others(shift, largest):
-    assert prepare_factor(2**30, shift, -128, largest=largest) is None
+    assert prepare_requantisation(2**30, shift, -128, largest=largest) is None
 
 
 def test_channels_of_one_output_need_no_sum():
-    """A filter of zeros with any bias, a factor that shifts all out, a factor of 0."""
+    """A filter of zeros with any bias, a multiplier that shifts all out, a multiplier of 0."""
     filters = [[0, 0], [1, -1], [100, 100], [100, 50]]
     bias = [-(2**30) - 64, 2**20, 20_000, 10]
     multipliers, shifts = [1_320_764_593, 2**30, 0, 2**30], [-27, -31, 0, -9]
-    factors = prepare(filters, bias, multipliers, shifts)
-    assert factors is not None
+    prepared = prepare(filters, bias, multipliers, shifts)
+    assert prepared is not None
     for channel in range(3):
-        assert not factors.filters[channel].any()
+        assert not prepared.filters[channel].any()
         expected = clamp(
             requantise(bias[channel] if channel == 0 else 0, multipliers[channel], shifts[channel]) - 7, -128, 127
         )
         found = kernel_output(
-            int(factors.biases[channel]),
-            int(factors.multipliers[channel]),
-            int(factors.roundings[channel]),
-            int(factors.right_shifts[channel]),
+            int(prepared.biases[channel]),
+            int(prepared.multipliers[channel]),
+            int(prepared.roundings[channel]),
+            int(prepared.right_shifts[channel]),
         )
         assert found == expected
-    assert factors.filters[3].tolist() == [100, 50]
-    assert factors.biases[3] == 10 - 3 * 150
+    assert prepared.filters[3].tolist() == [100, 50]
+    assert prepared.biases[3] == 10 - 3 * 150
 
 
-def test_a_factor_of_a_half_or_more_is_left_to_others():
+def test_a_multiplier_of_a_half_or_more_is_left_to_others():
     assert prepare([[1, 2]], [0], [2**30], [0]) is None
     assert prepare([[1, 2]], [0], [2**30], [1]) is None
     assert prepare([[1, 2]], [0], [2**30], [-1]) is not None
@@ -102,9 +104,9 @@ def test_a_stream_holds_the_matrix_product(channels, depth, groups):
     filters = rng.integers(-128, 128, (channels, depth)).astype(np.int8)
     bias = rng.integers(-5000, 5000, channels)
     multipliers, shifts = rng.integers(2**30, 2**31, channels), rng.integers(-12, 0, channels)
-    factors = prepare(filters, bias, multipliers, shifts)
-    assert factors is not None
-    packed = pack_filters(factors, groups)
+    prepared = prepare(filters, bias, multipliers, shifts)
+    assert prepared is not None
+    packed = pack_filters(prepared, groups)
     chunks, members = -(-depth // 16), channels // groups
     pixel = rng.integers(-128, 128, 16 * chunks)  # What is beyond the depth does not matter.
     stream = packed.reshape(groups, -(-members // 4), 16 * chunks + 16)
@@ -125,9 +127,9 @@ def test_a_stream_holds_the_matrix_product(channels, depth, groups):
 def test_a_depthwise_stream_holds_a_window(kernel):
     rng = np.random.default_rng(kernel[0])
     filters = rng.integers(-128, 128, (5, kernel[0] * kernel[1])).astype(np.int8)
-    factors = prepare(filters, rng.integers(-500, 500, 5), [2**30] * 5, [-7, -8, -9, -5, -6])
-    assert factors is not None
-    streams = pack_depthwise(factors, kernel).reshape(5, 9)
+    prepared = prepare(filters, rng.integers(-500, 500, 5), [2**30] * 5, [-7, -8, -9, -5, -6])
+    assert prepared is not None
+    streams = pack_depthwise(prepared, kernel).reshape(5, 9)
     assert not streams[:, 0].any()
     window = rng.integers(-128, 128, (4, 4))  # (row, column)
     for channel, stream in enumerate(streams):
@@ -135,8 +137,8 @@ def test_a_depthwise_stream_holds_a_window(kernel):
         inside = window[: kernel[0], : kernel[1]]
         assert np.sum(taps.T * window.astype(int)) == np.sum(filters[channel].reshape(kernel).astype(int) * inside)
         assert signed(stream[5:].copy()).tolist() == [
-            factors.biases[channel],
-            factors.multipliers[channel],
-            factors.roundings[channel],
-            24 - factors.right_shifts[channel],
+            prepared.biases[channel],
+            prepared.multipliers[channel],
+            prepared.roundings[channel],
+            24 - prepared.right_shifts[channel],
         ]

@@ -99,10 +99,10 @@ def _int16_accumulators(
 
 
 def _fields(
-    operator: Operator, weights: Tensor, bias: ConstantArray | None, factors: tuple[ConstantArray, ConstantArray]
+    operator: Operator, weights: Tensor, bias: ConstantArray | None, requantisation: tuple[ConstantArray, ConstantArray]
 ) -> Fields:
     output_min, output_max = clamp_range(operator)
-    multipliers, shifts = factors
+    multipliers, shifts = requantisation
     return {
         "output_min": output_min,
         "output_max": output_max,

@@ -27,7 +27,7 @@ KERNELS = elementwise_kernels("add", "add")
 _SUB_KERNELS = elementwise_kernels("sub", "add")
 
 
-def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
+def _multiplier_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
     multiplier, shift = requantisation_multiplier(operator, value)
     if value >= 1.0 or shift > 0:
         raise unsupported(
@@ -39,11 +39,11 @@ def _factor_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple
     return multiplier, shift
 
 
-def _sum_fields(operator: Operator, factors: tuple[float, float, float], operands: Operands) -> dict[str, int]:
+def _sum_fields(operator: Operator, multipliers: tuple[float, float, float], operands: Operands) -> dict[str, int]:
     fields: dict[str, int] = {}
     tensors = (*operands.tensors, operator.output)
-    for name, tensor, value in zip(("input1", "input2", "output"), tensors, factors, strict=True):
-        fields[f"{name}_multiplier"], fields[f"{name}_shift"] = _factor_below_one(operator, tensor, value)
+    for name, tensor, value in zip(("input1", "input2", "output"), tensors, multipliers, strict=True):
+        fields[f"{name}_multiplier"], fields[f"{name}_shift"] = _multiplier_below_one(operator, tensor, value)
     return fields
 
 
@@ -53,8 +53,8 @@ def _lower(operator: Operator, kernels: Mapping[str, Kernel]) -> KernelCall:
     output = output_like(operator, operands.tensors[0])
     first, second = (scale(tensor) for tensor in operands.tensors)
     common = 2 * max(first, second)
-    factors = (first / common, second / common, common / (2 ** _HEADROOM_BITS[output.dtype] * scale(output)))
-    return elementwise_call(operator, kernels, operands, _sum_fields(operator, factors, operands))
+    multipliers = (first / common, second / common, common / (2 ** _HEADROOM_BITS[output.dtype] * scale(output)))
+    return elementwise_call(operator, kernels, operands, _sum_fields(operator, multipliers, operands))
 
 
 def _results(call: KernelCall, sign: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:

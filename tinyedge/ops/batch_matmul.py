@@ -56,7 +56,7 @@ def _lower(operator: Operator) -> KernelCall:
             operator,
             output,
             f"has shape {list(output.shape)} for {list(lhs.shape)} times {list(rhs.shape)}",
-            "factors that match each other and the output",
+            "operands that match each other and the output",
         )
     if depth > _MAX_DEPTHS[lhs.dtype]:
         raise unsupported(operator, lhs, f"sums {depth} products", f"sums of at most {_MAX_DEPTHS[lhs.dtype]}")

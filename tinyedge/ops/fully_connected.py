@@ -61,11 +61,11 @@ def _lower(operator: Operator) -> KernelCall:
         weights_zero_point = weights.q.zero_point
     else:
         weight_scales = channel_scales(operator, weights, 0)
-    factors = [scale(source) * weight_scale / scale(output) for weight_scale in weight_scales]
+    real_multipliers = [scale(source) * weight_scale / scale(output) for weight_scale in weight_scales]
     limit = MAX_DEPTH if weights_zero_point == 0 else MAX_DEPTH_TWO_OFFSETS
     if in_c > limit:
         raise unsupported(operator, weights, f"has {in_c} inputs", f"at most {limit} inputs with these zero points")
-    multipliers, shifts = requantisation_multipliers(operator, factors)
+    multipliers, shifts = requantisation_multipliers(operator, real_multipliers)
     output_min, output_max = clamp_range(operator)
     return KernelCall(
         kernel=KERNEL,

@@ -26,8 +26,8 @@ def _rounding_shift_int16(value: int, exponent: int) -> int:
     return _wrap_int16((value >> exponent) + ((value & mask) > threshold))
 
 
-def _int16_factor(value: float) -> tuple[int, int]:
-    """A factor with a multiplier of 16 bits."""
+def _int16_multiplier(value: float) -> tuple[int, int]:
+    """A requantisation multiplier of 16 bits."""
     multiplier, shift = quantise_multiplier(value)
     return min((multiplier + (1 << 15)) >> 16, _INT16_MAX), shift
 
@@ -36,8 +36,8 @@ def _lower(operator: Operator) -> KernelCall:
     """Lower HARD_SWISH, which is x * clamp(x / 6 + 1 / 2, 0, 1) in 16-bit fixed point."""
     source, output = int8_activation(operator), int8_output(operator)
     fine_scale = scale(source) / 128
-    output_multiplier, output_shift = _int16_factor(fine_scale / scale(output))
-    gate_multiplier, gate_shift = _int16_factor(fine_scale / (3 / 2**15))
+    output_multiplier, output_shift = _int16_multiplier(fine_scale / scale(output))
+    gate_multiplier, gate_shift = _int16_multiplier(fine_scale / (3 / 2**15))
     if output_shift > 0 or gate_shift > 31:
         raise unsupported(
             operator,

@@ -9,7 +9,7 @@ from tinyedge.tflite.graph import Operator
 
 
 def _lower(operator: Operator) -> KernelCall:
-    """Lower LEAKY_RELU with a slope that is not negative: two factors, one for each side of zero."""
+    """Lower LEAKY_RELU with a slope that is not negative: two requantisation multipliers, one for each side of zero."""
     source, output = int8_activation(operator), int8_output(operator)
     slope = float(operator.options.get("alpha", 0.0))
     if not slope >= 0:

@@ -63,7 +63,7 @@ def _lower(operator: Operator) -> KernelCall:
     if output.elements * count != source.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", "the shape that is left of the input's")
     multiplier, shift = requantisation_multiplier(operator, scale(source) / scale(output))
-    # The division joins the factor: the multiplier is widened by as many bits as the count has, then divided by it.
+    # The division joins the requantisation multiplier, which is widened by as many bits as the count has, then divided.
     bits = min(count.bit_length() - 1, 31 + shift)
     multiplier, shift = (multiplier << bits) // count, shift - bits
     padded = {reduced: [[1, 0]] * (_LOOPS - len(group)) + group for reduced, group in loops.items()}

@@ -59,12 +59,12 @@ def _lower_relu6(operator: Operator) -> KernelCall:
     return table_call(operator, lambda value: six if value > six else max(value, zero))
 
 
-def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> KernelCall:
+def _rescale(operator: Operator, real_multiplier: float, low: int, high: int) -> KernelCall:
     """Multiply by a real and clamp, from int8 to int8 by a table."""
     source, output = quantised_activation(operator), quantised_output(operator)
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
-    multiplier, shift = requantisation_multiplier(operator, real_factor)
+    multiplier, shift = requantisation_multiplier(operator, real_multiplier)
     if source.dtype == output.dtype == np.int8:
         return table_call(
             operator,
@@ -92,7 +92,7 @@ def _rescale(operator: Operator, real_factor: float, low: int, high: int) -> Ker
 
 
 def _moves_nothing(operator: Operator, source: Tensor) -> bool:
-    # A factor of exactly 1 passes through the rounding of the requantisation unchanged.
+    # A multiplier of exactly 1 passes through the rounding of the requantisation unchanged.
     output = operator.output
     return (
         source.shape == output.shape

@@ -11,7 +11,7 @@ from tinyedge.tflite.graph import Operator, Tensor
 
 # Beyond this, a sum of products of an int8 weight and an int8 value less its zero point may not fit 32 bits.
 MAX_DEPTH = 65_535
-# Beyond this, the same with a zero point in both factors.
+# Beyond this, the same with a zero point in both operands.
 MAX_DEPTH_TWO_OFFSETS = 33_025
 # An accumulator of 64 bits is multiplied by 15 bits, so it may take this many.
 MAX_INT16X8_SUM = 2**47

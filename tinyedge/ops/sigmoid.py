@@ -98,7 +98,7 @@ def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...
         operator: From int16 to int16.
         kernel: Which.
         exponents: The input scales of 2^exponent, give or take a thousandth, for which the reference interpreter has
-            an exact factor.
+            an exact multiplier.
     """
     source, output = quantised_activation(operator), output_like(operator, quantised_activation(operator))
     if source.elements != output.elements:
@@ -109,10 +109,10 @@ def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...
     if exponent in exponents:
         multiplier, shift = 3 << (exponent + 12), 0
     else:
-        factor, shift = scale(source) * _STEPS_PER_UNIT, 0
-        while factor <= _INT16_MAX / 2 and shift < _MAX_SHIFT:
-            factor, shift = 2 * factor, shift + 1
-        multiplier = int(factor)
+        real, shift = scale(source) * _STEPS_PER_UNIT, 0
+        while real <= _INT16_MAX / 2 and shift < _MAX_SHIFT:
+            real, shift = 2 * real, shift + 1
+        multiplier = int(real)
     if multiplier > _INT16_MAX or shift == _MAX_SHIFT:
         raise unsupported(operator, source, f"has scale {scale(source):g}", "int16 scales from 2^-29 to 2.66")
     return KernelCall(

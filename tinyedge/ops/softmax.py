@@ -25,7 +25,7 @@ _INT16_RANGE = 10.0
 _INT16_STEPS = 2**16 - 1
 _INT16_MAX_DEPTH = 65_535
 # By so much can the largest difference of int16 values be multiplied.
-_INT16_MAX_FACTOR = 2**15 - 1
+_INT16_MAX_MULTIPLIER = 2**15 - 1
 _TABLE_INTERVALS = 512
 # Of the int8 kernel's sum of exponentials.
 _SUM_INTEGER_BITS = 12
@@ -40,12 +40,12 @@ def exponentials(operator: Operator, input_scale: float, beta: float) -> np.ndar
     Raises:
         UnsupportedOpError: One input step is too small for the fixed-point exponential.
     """
-    factor = min(beta * input_scale * 2 ** (31 - _INTEGER_BITS), float(INT32_MAX))
-    if factor <= 1.0:
+    real = min(beta * input_scale * 2 ** (31 - _INTEGER_BITS), float(INT32_MAX))
+    if real <= 1.0:
         raise unsupported(
             operator, operator.output, f"has beta * input scale {beta * input_scale:g}", "values above 2^-26"
         )
-    multiplier, shift = quantise_multiplier(factor)
+    multiplier, shift = quantise_multiplier(real)
     furthest = ((2**_INTEGER_BITS - 1) << (31 - _INTEGER_BITS)) >> shift
     steps = range(min(furthest, 255) + 1)
     values = [exp_of_negative(high_mul(-step << shift, multiplier), _INTEGER_BITS) for step in steps]
@@ -88,15 +88,15 @@ def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCa
         raise unsupported(operator, output, f"has scale {scale(output):g}", "int16 shares of scale 2^-15")
     beta = float(operator.options.get("beta", 1.0))
     unit = _INT16_RANGE / _INT16_STEPS
-    factor = scale(source) * beta / unit
-    if not 0 < factor < _INT16_MAX_FACTOR:
+    real = scale(source) * beta / unit
+    if not 0 < real < _INT16_MAX_MULTIPLIER:
         raise unsupported(
             operator,
             source,
             f"has beta * scale {beta * scale(source):g}",
-            f"values above 0 and below {_INT16_MAX_FACTOR * unit:.3g} in int16",
+            f"values above 0 and below {_INT16_MAX_MULTIPLIER * unit:.3g} in int16",
         )
-    multiplier, shift = quantise_multiplier(factor)
+    multiplier, shift = quantise_multiplier(real)
     depth = source.shape[-1]
     return KernelCall(
         kernel=_INT16_KERNEL,

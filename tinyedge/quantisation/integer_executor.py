@@ -76,7 +76,9 @@ class IntegerExecutor(nn.Module):
                 inputs = list(operator.inputs)
                 inputs[1] = _with_data(operator.input(1), _weight_codes(self.weights[key]))
                 if key in self.biases:
-                    inputs[2] = _with_data(operator.input(2), (self.biases[key].detach() / _factors(operator)).round())
+                    inputs[2] = _with_data(
+                        operator.input(2), (self.biases[key].detach() / _real_multipliers(operator)).round()
+                    )
                 operator = dataclasses.replace(operator, inputs=tuple(inputs))
             operators.append(operator)
         return dataclasses.replace(self.graph, operators=operators)
@@ -97,21 +99,21 @@ class IntegerExecutor(nn.Module):
 
     def _weighted(self, key: str, operator: Operator, function: FloatFunction) -> IntegerLayer:
         """Make a convolution or a matrix product: its sums, its bias and its rescaling to the output."""
-        call, factors = lower(operator), _factors(operator)
+        call, real_multipliers = lower(operator), _real_multipliers(operator)
         weight, bias = operator.input(1).values, call.fields["bias"]
         self.weights[key] = nn.Parameter(torch.from_numpy(weight.astype(np.float32)))
         if isinstance(bias, ConstantArray):
-            self.biases[key] = nn.Parameter(torch.from_numpy(bias.values.astype(np.float64)) * factors)
-        exact_sums = exact_type(weight.size // len(factors) * INT8_MAX * LARGEST_DIFFERENCE)
+            self.biases[key] = nn.Parameter(torch.from_numpy(bias.values.astype(np.float64)) * real_multipliers)
+        exact_sums = exact_type(weight.size // len(real_multipliers) * INT8_MAX * LARGEST_DIFFERENCE)
         plain, zero_point = without_activation(operator), integer(call, "input_zero_point")
         multipliers, shifts = constants(call, "multipliers"), constants(call, "shifts")
 
         def run(inputs: list[torch.Tensor]) -> torch.Tensor:
             codes = _weight_codes(self.weights[key])
             products = function(plain, (inputs[0] - zero_point).to(exact_sums), codes.to(exact_sums))
-            exact, real = products.detach().to(torch.float64, copy=True), products * factors.to(exact_sums)
+            exact, real = products.detach().to(torch.float64, copy=True), products * real_multipliers.to(exact_sums)
             if key in self.biases:
-                exact.add_((self.biases[key].detach() / factors).round_())
+                exact.add_((self.biases[key].detach() / real_multipliers).round_())
                 real = real + self.biases[key].to(exact_sums)
             return finish(call, requantise(exact, multipliers, shifts), real)
 
@@ -122,7 +124,7 @@ def _weight_codes(weight: torch.Tensor) -> torch.Tensor:
     return straight_through(weight.detach().round(), weight, -INT8_MAX, INT8_MAX)
 
 
-def _factors(operator: Operator) -> torch.Tensor:
+def _real_multipliers(operator: Operator) -> torch.Tensor:
     """Return what one unit of each channel's accumulator is worth in steps of the output: (C,) or (1,) float64."""
     return scales(operator.input(0)) * scales(operator.input(1)) / scales(operator.output)
 

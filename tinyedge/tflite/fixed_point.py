@@ -1,7 +1,7 @@
 """The reference interpreter's fixed-point arithmetic, in Python integers.
 
-TFLite Micro turns each real factor into an integer multiplier and a shift, and applies it with two roundings (the high
-half of the doubled product, then the right shift). Functions of one int8 value - LOGISTIC, TANH, HARD_SWISH - are
+TFLite Micro turns each requantisation multiplier into an integer and a shift, and applies it with two roundings (the
+high half of the doubled product, then the right shift). Functions of one int8 value - LOGISTIC, TANH, HARD_SWISH - are
 polynomial and Newton steps in the same arithmetic. Everything here gives the bits that it gives, so that the compiler
 can evaluate at compile time what the device then only looks up.
 
@@ -16,6 +16,8 @@ import numpy as np
 INT8_MIN, INT8_MAX = -128, 127
 INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1
+ACCUMULATOR_BOUND = 2**30
+"""Below it an accumulator and half a unit on top stay within 32 bits: requantisation neither wraps nor saturates."""
 
 Integers = TypeVar("Integers", int, np.ndarray)
 """One integer, or an array of them as int64."""
@@ -26,19 +28,19 @@ def round_half_away(value: float) -> int:
     return int(math.copysign(math.floor(abs(value) + 0.5), value))
 
 
-def quantise_multiplier(factor: float) -> tuple[int, int]:
-    """Write a factor as multiplier * 2^(shift - 31).
+def quantise_multiplier(real: float) -> tuple[int, int]:
+    """Write a requantisation multiplier as multiplier * 2^(shift - 31).
 
     Args:
-        factor: Not negative, in double precision.
+        real: Not negative, in double precision.
 
     Returns:
-        (multiplier, shift): multiplier in [2^30, 2^31), rounded half away from zero; (0, 0) for a factor below about
+        (multiplier, shift): multiplier in [2^30, 2^31), rounded half away from zero; (0, 0) for less than about
         2^-32, which would shift every bit out.
     """
-    if factor == 0.0:
+    if real == 0.0:
         return 0, 0
-    mantissa, shift = math.frexp(factor)
+    mantissa, shift = math.frexp(real)
     multiplier = round_half_away(mantissa * 2**31)
     if multiplier == 2**31:
         multiplier //= 2
@@ -73,12 +75,12 @@ def saturating_shift(value: int, exponent: int) -> int:
 
 
 def requantise(value: Integers, multiplier: int, shift: int) -> Integers:
-    """Apply a factor with two roundings, as te_requantise.h does; a left shift wraps at 32 bits.
+    """Apply a requantisation multiplier with two roundings, as te_requantise.h does; a left shift wraps at 32 bits.
 
     Args:
         value: Fits int32.
-        multiplier: Of the factor, not negative.
-        shift: Of the factor.
+        multiplier: The integer of `quantise_multiplier`, not negative.
+        shift: Its shift.
     """
     shifted = wrap_int32(value << max(shift, 0))
     return rounding_shift((shifted * multiplier + (1 << 30)) >> 31, max(-shift, 0))

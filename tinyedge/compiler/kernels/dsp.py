@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tinyedge.compiler.kernels.dsp_packing import (
-    Factors,
     PackedFilters,
+    RequantisedFilters,
     pack_depthwise,
     pack_depthwise3,
     pack_filters,
-    prepare_factor,
-    prepare_factors,
+    prepare_filters,
+    prepare_requantisation,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
@@ -38,7 +38,7 @@ _ADD_TABLE_BYTES = 1024
 _MIN_ADD_ELEMENTS = 128
 # The struct of a depthwise convolution has sizes of 16 bits.
 _INT16_MAX = 2**15 - 1
-# (multiplier, shift) of the factor 1/2.
+# (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 
 
@@ -91,13 +91,13 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         filters = ConstantArray(np.ascontiguousarray(weights.T))
         extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
         return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
-    factors = _factors(fields, np.ascontiguousarray(weights.T))
-    if multiplier_c != 1 or factors is None:
+    prepared = _prepare(fields, np.ascontiguousarray(weights.T))
+    if multiplier_c != 1 or prepared is None:
         return None
     vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
     padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
     plane_w = (padded_w + 1) // 2 * 2
-    three = factors.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
+    three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     stripe_h = _stripe_rows(vertical, out_h, 8 * plane_w)
     scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, stripe_h, three)
     if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
@@ -105,7 +105,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     geometry = [value for value in fields.values() if isinstance(value, int)]
     if max(*geometry, plane_w) > _INT16_MAX:
         return None
-    stream = (pack_depthwise3 if three else pack_depthwise)(factors)
+    stream = (pack_depthwise3 if three else pack_depthwise)(prepared)
     return dataclasses.replace(
         call,
         kernel=_DEPTHWISE_CONV2D,
@@ -159,8 +159,8 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
         fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
     )
     largest = depth * 255 * 255
-    factor = prepare_factor(multiplier, shift, output_zero_point, largest=largest)
-    if depth > _MAX_BATCH_MATMUL_DEPTH or factor is None:
+    requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=largest)
+    if depth > _MAX_BATCH_MATMUL_DEPTH or requantisation is None:
         return None
     steps = 2 * (-(-depth // 4) + 1)
     at_once = _PIXELS if rows >= _PIXELS else 1
@@ -170,10 +170,10 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
         fields={
             **without(fields, "multiplier", "shift"),
             "steps": steps,
-            "plain": int(factor.plain),
-            "multiplier": factor.multiplier,
-            "right_shift": factor.right_shift,
-            "left_shift": factor.left_shift,
+            "plain": int(requantisation.plain),
+            "multiplier": requantisation.multiplier,
+            "right_shift": requantisation.right_shift,
+            "left_shift": requantisation.left_shift,
         },
         scratch_bytes=4 * ((5 + steps) * -(-cols // 2) + steps * at_once),
     )
@@ -181,23 +181,23 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
 
 def _add(call: KernelCall) -> KernelCall | None:
     fields = call.fields
-    limits = integers(fields, "output_min", "output_max")
+    clamp_range = integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or limits != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
+    if repeats or constant or clamp_range != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
         return None
     operands = [
         (position, *integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
         for position in (1, 2)
     ]
-    # The operand of the larger scale comes last: it has the factor 1/2.
+    # The operand of the larger scale comes last: it has the multiplier 1/2.
     operands.sort(key=lambda operand: operand[1:3] == _HALF)
-    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
+    (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
     output_multiplier, output_shift, output_zero_point = integers(
         fields, "output_multiplier", "output_shift", "output_zero_point"
     )
-    factor = prepare_factor(output_multiplier, output_shift, output_zero_point, largest=2**28)
-    if tuple(exact_factor) != _HALF or factor is None or not factor.plain:
+    requantisation = prepare_requantisation(output_multiplier, output_shift, output_zero_point, largest=2**28)
+    if tuple(exact_requantisation) != _HALF or requantisation is None or not requantisation.plain:
         return None
     return dataclasses.replace(
         call,
@@ -208,9 +208,9 @@ def _add(call: KernelCall) -> KernelCall | None:
             "scaled_multiplier": multiplier,
             "scaled_shift": shift,
             "exact_zero_point": exact_zero_point,
-            "output_multiplier": factor.multiplier,
-            "output_rounding": factor.rounding,
-            "output_right_shift": factor.right_shift,
+            "output_multiplier": requantisation.multiplier,
+            "output_rounding": requantisation.rounding,
+            "output_right_shift": requantisation.right_shift,
         },
         inputs=call.inputs if position == 1 else call.inputs[::-1],
         overlaps=in_place(call.output, *call.inputs),
@@ -236,16 +236,16 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
 
 
 def _pack(fields: Fields, filters: np.ndarray, groups: int) -> PackedFilters | None:
-    factors = _factors(fields, filters)
-    return None if factors is None else pack_filters(factors, groups)
+    prepared = _prepare(fields, filters)
+    return None if prepared is None else pack_filters(prepared, groups)
 
 
-def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
+def _prepare(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
     bias = fields["bias"]
     input_zero_point, output_zero_point, output_min, output_max = integers(
         fields, "input_zero_point", "output_zero_point", "output_min", "output_max"
     )
-    return prepare_factors(
+    return prepare_filters(
         filters,
         np.zeros(len(filters), np.int64) if bias is None else values(fields, "bias"),
         values(fields, "multipliers"),

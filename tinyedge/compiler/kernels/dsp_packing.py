@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.tflite.fixed_point import requantise, wrap_int32
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, requantise, wrap_int32
 
-# Sums, and half a unit on top of them, have to stay within 32 bits.
-_MAX_SUM = 2**30
 # Less, doubled and less 2^32, is no int32.
 _MIN_MULTIPLIER = 2**30
 # A plain stream has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
@@ -23,7 +21,7 @@ class PackedFilters:
 
     Attributes:
         stream: uint32 words, group by group.
-        plain: As in te_gemm_s8_dsp.h: `Factors.plain`, and the biases fit.
+        plain: As in te_gemm_s8_dsp.h: `RequantisedFilters.plain`, and the biases fit.
         words: The depth in units of four values.
     """
 
@@ -33,16 +31,16 @@ class PackedFilters:
 
 
 @dataclass(frozen=True, eq=False)
-class Factors:
+class RequantisedFilters:
     """How the accumulators of each channel become outputs, one entry a channel.
 
     Attributes:
-        filters: (channels, depth), those of channels with a factor of 0 made 0.
+        filters: (channels, depth), those of channels with a multiplier of 0 made 0.
         biases: Their accumulators start here: the bias less what the input's zero point adds.
         multipliers: Less 2^32 when doubled, for the instruction adds the sum itself (SMMLAR).
         right_shifts: In [0, 31].
         left_shifts: All 0 where `plain`.
-        plain: Whether every right shift is at least 1, no left shift is needed and the limits are those of 8 bits.
+        plain: Whether every right shift is at least 1, no left shift is needed and the clamp range is that of 8 bits.
     """
 
     filters: np.ndarray
@@ -54,8 +52,8 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Factor:
-    """How accumulators become outputs where all have one factor; see `Factors`."""
+class Requantisation:
+    """How accumulators become outputs where all have one requantisation multiplier; see `RequantisedFilters`."""
 
     multiplier: int
     rounding: int
@@ -64,8 +62,10 @@ class Factor:
     plain: bool
 
 
-def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
-    """Work out the constants of one factor for outputs of the full range.
+def prepare_requantisation(
+    multiplier: int, shift: int, output_zero_point: int, *, largest: int
+) -> Requantisation | None:
+    """Work out the constants of one requantisation multiplier for outputs of the full range.
 
     Args:
         multiplier: 0 or in [2^30, 2^31).
@@ -77,16 +77,16 @@ def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, large
         The constants, or None where the instructions may not give the reference's bits.
     """
     right, left = max(-shift, 0), max(shift, 0)
-    if multiplier < _MIN_MULTIPLIER or largest << left >= _MAX_SUM:
+    if multiplier < _MIN_MULTIPLIER or largest << left >= ACCUMULATOR_BOUND:
         return None
     half = 1 << right >> 1
     with_zero_point = half + output_zero_point * 2**right
-    plain = right >= 1 and abs(with_zero_point) < _MAX_SUM
+    plain = right >= 1 and abs(with_zero_point) < ACCUMULATOR_BOUND
     # As an int32 that holds the lower 32 bits.
-    return Factor(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
+    return Requantisation(2 * multiplier - 2**32, with_zero_point if plain else half, right, left, plain)
 
 
-def prepare_factors(
+def prepare_filters(
     filters: np.ndarray,
     bias: np.ndarray,
     multipliers: np.ndarray,
@@ -95,14 +95,14 @@ def prepare_factors(
     input_zero_point: int,
     output_zero_point: int,
     full_range: bool,
-) -> Factors | None:
+) -> RequantisedFilters | None:
     """Work out the constants of requantisation.
 
     Args:
         filters: (channels, depth) int8.
         bias: (channels).
         multipliers: (channels), 0 or in [2^30, 2^31).
-        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        shifts: (channels), in [-31, 31]: the requantisation multiplier is multiplier * 2^(shift - 31).
         input_zero_point: What a padded input is.
         output_zero_point: Added to every output.
         full_range: Whether outputs are limited to [-128, 127].
@@ -121,11 +121,11 @@ def prepare_factors(
     biases = bias - input_zero_point * weights.sum(axis=1)
     largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
     right, left = np.maximum(-shifts, 0), np.maximum(shifts, 0)
-    if np.any(largest * 2.0**left >= _MAX_SUM) or np.any(multipliers < _MIN_MULTIPLIER):
+    if np.any(largest * 2.0**left >= ACCUMULATOR_BOUND) or np.any(multipliers < _MIN_MULTIPLIER):
         return None
     with_zero_point = 2 ** np.maximum(right - 1, 0) + output_zero_point * 2**right
-    plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < _MAX_SUM))
-    return Factors(
+    plain = bool(full_range and np.all(right >= 1) and np.all(np.abs(with_zero_point) < ACCUMULATOR_BOUND))
+    return RequantisedFilters(
         filters=filters,
         biases=biases,
         multipliers=2 * multipliers - 2**32,
@@ -135,18 +135,24 @@ def prepare_factors(
     )
 
 
-def pack_filters(factors: Factors, groups: int) -> PackedFilters:
-    """Pack filters, biases and factors as `te_gemm_s8_dsp` reads them.
+def pack_filters(prepared: RequantisedFilters, groups: int) -> PackedFilters:
+    """Pack filters, biases and requantisation multipliers as `te_gemm_s8_dsp` reads them.
 
     Args:
-        factors: Of filters (channels, depth); the channels of each group follow those of the group before.
+        prepared: Of filters (channels, depth); the channels of each group follow those of the group before.
         groups: Each is packed by itself, so that an odd number of channels in it ends with a channel of zeros.
     """
-    filters = factors.filters
+    filters = prepared.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
-    plain = factors.plain and _fit(factors.biases, _PLAIN_BIAS_BITS)
-    parts = [_padded(filters, words), factors.biases, factors.multipliers, factors.right_shifts, factors.left_shifts]
+    plain = prepared.plain and _fit(prepared.biases, _PLAIN_BIAS_BITS)
+    parts = [
+        _padded(filters, words),
+        prepared.biases,
+        prepared.multipliers,
+        prepared.right_shifts,
+        prepared.left_shifts,
+    ]
     streams = []
     for first in range(0, channels, channels // groups):
         members = [values[first : first + channels // groups] for values in parts]
@@ -156,21 +162,21 @@ def pack_filters(factors: Factors, groups: int) -> PackedFilters:
     return PackedFilters(np.concatenate(streams), plain, words)
 
 
-def pack_depthwise3(factors: Factors) -> np.ndarray:
+def pack_depthwise3(prepared: RequantisedFilters) -> np.ndarray:
     """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of a 3x3 kernel.
 
     Args:
-        factors: Of filters (channels, 9), `plain`.
+        prepared: Of filters (channels, 9), `plain`.
 
     Returns:
         uint32 words, (channels, 4), or (channels, 5) where a bias is large.
     """
-    narrow = _fit(factors.biases, _DEPTHWISE3_BIAS_BITS)
-    biases = factors.biases if narrow else np.zeros_like(factors.biases)
-    weights = factors.filters.view(np.uint8).astype(np.int64)  # (channels, 9)
+    narrow = _fit(prepared.biases, _DEPTHWISE3_BIAS_BITS)
+    biases = prepared.biases if narrow else np.zeros_like(prepared.biases)
+    weights = prepared.filters.view(np.uint8).astype(np.int64)  # (channels, 9)
     words = weights[:, :8].reshape(-1, 2, 4) @ (1 << np.arange(0, 32, 8))
-    last = weights[:, 8] + (factors.right_shifts << 8) + (biases << 13)
-    columns = [*words.T, last, factors.multipliers, *([] if narrow else [factors.biases])]
+    last = weights[:, 8] + (prepared.right_shifts << 8) + (biases << 13)
+    columns = [*words.T, last, prepared.multipliers, *([] if narrow else [prepared.biases])]
     return _words(np.stack(columns, axis=1))
 
 
@@ -216,17 +222,17 @@ def _steps(filters: np.ndarray) -> np.ndarray:
     return words
 
 
-def pack_depthwise(factors: Factors) -> np.ndarray:
+def pack_depthwise(prepared: RequantisedFilters) -> np.ndarray:
     """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of any kernel.
 
     Args:
-        factors: Of filters (channels, kernel_h * kernel_w).
+        prepared: Of filters (channels, kernel_h * kernel_w).
 
     Returns:
         uint32 words, (channels, 3 + words of weights).
     """
-    parts = (factors.biases, factors.multipliers, factors.right_shifts + 256 * factors.left_shifts)
-    weights = np.ascontiguousarray(_padded(factors.filters, -(-factors.filters.shape[1] // 4)))
+    parts = (prepared.biases, prepared.multipliers, prepared.right_shifts + 256 * prepared.left_shifts)
+    weights = np.ascontiguousarray(_padded(prepared.filters, -(-prepared.filters.shape[1] // 4)))
     packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
     return packed
 

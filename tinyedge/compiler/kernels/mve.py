@@ -8,11 +8,11 @@ import numpy as np
 from tinyedge.compiler.kernels.dsp import use_dsp
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
-    Factors,
+    RequantisedFilters,
     pack_depthwise,
     pack_filters,
-    prepare_factor,
-    prepare_factors,
+    prepare_filters,
+    prepare_requantisation,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
@@ -28,7 +28,7 @@ from tinyedge.ops.window import Window
 
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
-# (multiplier, shift) of the factor 1/2.
+# (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 # Offsets of eight values have 16 bits.
 _MAX_GATHER_STRIDE = (2**16 - 1) // 7
@@ -51,12 +51,12 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
     groups = in_c // group_c
-    factors = _factors(fields, values(fields, "weights").reshape(out_c, -1))
-    if factors is None:
+    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    if prepared is None:
         return None
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
-        return _rows(call, factors, batches * in_h * in_w, in_c, out_c)
-    packed = pack_filters(factors, groups)
+        return _rows(call, prepared, batches * in_h * in_w, in_c, out_c)
+    packed = pack_filters(prepared, groups)
     return dataclasses.replace(
         call,
         kernel=_CONV2D,
@@ -67,7 +67,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
         },
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=2 * _round_up(factors.filters.shape[1], CHUNK),
+        scratch_bytes=2 * _round_up(prepared.filters.shape[1], CHUNK),
     )
 
 
@@ -85,8 +85,8 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
     if multiplier_c != 1 or max(kernel) > _WINDOW or dilated:
         return None
-    factors = _factors(fields, weights)
-    if factors is None:
+    prepared = _prepare(fields, weights)
+    if prepared is None:
         return None
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
     kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
@@ -99,7 +99,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
             **without(kept, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
             "two_rows": int(two_rows),
             "columns": columns,
-            "packed": ConstantArray(pack_depthwise(factors, (kernel_h, kernel_w))),
+            "packed": ConstantArray(pack_depthwise(prepared, (kernel_h, kernel_w))),
         },
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
         scratch_bytes=_tile_bytes(columns),
@@ -129,15 +129,17 @@ def _fully_connected(call: KernelCall) -> KernelCall | None:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return None
-    factors = _factors(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
-    return None if factors is None else _rows(call, factors, batches, in_c, out_c)
+    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
+    return None if prepared is None else _rows(call, prepared, batches, in_c, out_c)
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | None:
     fields = call.fields
     depth, cols, lhs_step, rhs_step = integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
-    factor = prepare_factor(*integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255)
-    if factor is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
+    requantisation = prepare_requantisation(
+        *integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255
+    )
+    if requantisation is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
         return None
     whole = _round_up(depth, CHUNK)
     return dataclasses.replace(
@@ -145,9 +147,9 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
         kernel=_BATCH_MATMUL,
         fields={
             **without(fields, "lhs_depth_stride", "multiplier", "shift", "output_zero_point"),
-            "multiplier": factor.multiplier,
-            "rounding": factor.rounding,
-            "left_shift": 24 - factor.right_shift,
+            "multiplier": requantisation.multiplier,
+            "rounding": requantisation.rounding,
+            "left_shift": 24 - requantisation.right_shift,
         },
         overlaps=(),
         scratch_bytes=_round_up(cols, 4) * (whole + 16) + 2 * whole,
@@ -160,9 +162,11 @@ def _mean(call: KernelCall) -> KernelCall | None:
     (*inner, count), (*_, step) = numbers(fields, "reduced_dims"), numbers(fields, "reduced_strides")
     image = count * channels
     dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
-    input_zero_point, *requantisation = integers(fields, "input_zero_point", "multiplier", "shift", "output_zero_point")
-    factor = prepare_factor(*requantisation, largest=255 * count)
-    if not dense or count > _MAX_MEAN_COUNT or factor is None:
+    input_zero_point, *multiplier_and_shift = integers(
+        fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
+    )
+    requantisation = prepare_requantisation(*multiplier_and_shift, largest=255 * count)
+    if not dense or count > _MAX_MEAN_COUNT or requantisation is None:
         return None
     return dataclasses.replace(
         call,
@@ -172,9 +176,9 @@ def _mean(call: KernelCall) -> KernelCall | None:
             "count": count,
             "channels": channels,
             "offset": -input_zero_point * count,
-            "multiplier": factor.multiplier,
-            "rounding": factor.rounding,
-            "left_shift": 24 - factor.right_shift,
+            "multiplier": requantisation.multiplier,
+            "rounding": requantisation.rounding,
+            "left_shift": 24 - requantisation.right_shift,
         },
         overlaps=(),
     )
@@ -188,16 +192,16 @@ def _add(call: KernelCall) -> KernelCall | None:
         return None
     names = ("multiplier", "shift", "zero_point")
     operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
-    # The operand of the larger scale comes last: it has the factor 1/2.
+    # The operand of the larger scale comes last: it has the multiplier 1/2.
     operands.sort(key=lambda operand: operand[1:3] == _HALF)
-    (position, multiplier, shift, zero_point), (_, *exact_factor, exact_zero_point) = operands
-    factor = prepare_factor(
+    (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
+    requantisation = prepare_requantisation(
         *integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
     )
     is_equal = (multiplier, shift) == _HALF
-    if tuple(exact_factor) != _HALF or factor is None or not (shift < 0 or is_equal):
+    if tuple(exact_requantisation) != _HALF or requantisation is None or not (shift < 0 or is_equal):
         return None
-    # A factor of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
+    # A multiplier of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
     unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
     return dataclasses.replace(
         call,
@@ -210,16 +214,16 @@ def _add(call: KernelCall) -> KernelCall | None:
             "scaled_multiplier": multiplier,
             "scaled_left_shift": -right_shift,
             "exact_offset": -exact_zero_point * 2**19,
-            "output_rounding": factor.rounding,
-            "output_multiplier": factor.multiplier,
-            "output_left_shift": 24 - factor.right_shift,
+            "output_rounding": requantisation.rounding,
+            "output_multiplier": requantisation.multiplier,
+            "output_left_shift": 24 - requantisation.right_shift,
         },
         inputs=call.inputs if position == 1 else call.inputs[::-1],
         overlaps=in_place(call.output, *call.inputs),
     )
 
 
-def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) -> KernelCall:
+def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
     return dataclasses.replace(
         call,
         kernel=_FULLY_CONNECTED,
@@ -228,15 +232,15 @@ def _rows(call: KernelCall, factors: Factors, rows: int, in_c: int, out_c: int) 
             "in_c": in_c,
             "out_c": out_c,
             **{name: call.fields[name] for name in ("output_min", "output_max")},
-            "packed": ConstantArray(pack_filters(factors)),
+            "packed": ConstantArray(pack_filters(prepared)),
         },
         scratch_bytes=0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK),
     )
 
 
-def _factors(fields: Fields, filters: np.ndarray) -> Factors | None:
+def _prepare(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
     input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
-    return prepare_factors(
+    return prepare_filters(
         filters,
         None if fields["bias"] is None else values(fields, "bias"),
         values(fields, "multipliers"),

@@ -4,19 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, clamp, requantise
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, INT32_MAX, INT32_MIN, clamp, requantise
 
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
 
-# Sums, and half a unit on top of them, have to stay within 32 bits.
-_MAX_SUM = 2**30
 # Channels whose accumulators are turned into outputs together.
 _LANES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Factors:
+class RequantisedFilters:
     """How the accumulators of each channel become outputs, one entry a channel.
 
     Attributes:
@@ -35,15 +33,17 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Factor:
-    """How every sum becomes an output; see `Factors`."""
+class Requantisation:
+    """How every sum becomes an output; see `RequantisedFilters`."""
 
     multiplier: int
     rounding: int
     right_shift: int
 
 
-def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, largest: int) -> Factor | None:
+def prepare_requantisation(
+    multiplier: int, shift: int, output_zero_point: int, *, largest: int
+) -> Requantisation | None:
     """Work out the constants of a requantisation that all channels share.
 
     Args:
@@ -53,15 +53,15 @@ def prepare_factor(multiplier: int, shift: int, output_zero_point: int, *, large
         largest: The largest sum.
 
     Returns:
-        The constants, or None as `prepare_factors` does.
+        The constants, or None as `prepare_filters` does.
     """
-    if shift > -1 or largest >= _MAX_SUM:
+    if shift > -1 or largest >= ACCUMULATOR_BOUND:
         return None
     rounding = 2 ** (-shift - 1) + output_zero_point * 2**-shift
-    return Factor(multiplier, rounding, -shift) if abs(rounding) < _MAX_SUM else None
+    return Requantisation(multiplier, rounding, -shift) if abs(rounding) < ACCUMULATOR_BOUND else None
 
 
-def prepare_factors(
+def prepare_filters(
     filters: np.ndarray,
     bias: np.ndarray | None,
     multipliers: np.ndarray,
@@ -69,20 +69,20 @@ def prepare_factors(
     *,
     input_zero_point: int,
     output_zero_point: int,
-) -> Factors | None:
+) -> RequantisedFilters | None:
     """Work out the constants of requantisation.
 
     Args:
         filters: (channels, depth) int8.
         bias: (channels) or None for zeros.
         multipliers: (channels), in [0, 2^31).
-        shifts: (channels), in [-31, 31]: the factor is multiplier * 2^(shift - 31).
+        shifts: (channels), in [-31, 31]: the requantisation multiplier is multiplier * 2^(shift - 31).
         input_zero_point: What a padded input is.
         output_zero_point: Added to every output.
 
     Returns:
-        The constants, or None where the instructions would not give the reference's bits: a factor of 1/2 or more, or
-        accumulators that may leave their range.
+        The constants, or None where the instructions would not give the reference's bits: a requantisation multiplier
+        of 1/2 or more, or accumulators that may leave their range.
     """
     weights = filters.astype(np.int64)
     biases = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * weights.sum(axis=1)
@@ -94,14 +94,14 @@ def prepare_factors(
         for low, high, multiplier, shift in zip(biases - reach, biases + reach, multipliers, shifts, strict=True)
     ]
     is_constant = np.array([value is not None for value in constants])
-    if np.any(~is_constant & (np.abs(biases) + reach >= _MAX_SUM)):
+    if np.any(~is_constant & (np.abs(biases) + reach >= ACCUMULATOR_BOUND)):
         return None
     right = np.where(is_constant, 1, -shifts)
     zero_points = np.array([output_zero_point if value is None else value for value in constants])
     roundings = 2 ** np.maximum(right - 1, 0) + zero_points * 2 ** np.maximum(right, 0)
-    if np.any(right < 1) or np.any(np.abs(roundings) >= _MAX_SUM):
+    if np.any(right < 1) or np.any(np.abs(roundings) >= ACCUMULATOR_BOUND):
         return None
-    return Factors(
+    return RequantisedFilters(
         filters=np.where(is_constant[:, None], 0, filters).astype(np.int8),
         biases=np.where(is_constant, 0, biases),
         multipliers=np.where(is_constant, 0, multipliers),
@@ -118,55 +118,55 @@ def _only_output(low: int, high: int, multiplier: int, shift: int, zero_point: i
     return ends[0] if ends[0] == ends[1] else None
 
 
-def pack_filters(factors: Factors, groups: int = 1) -> np.ndarray:
-    """Pack filters, biases and factors of `te_gemm2_full_s8_mve` and its kin.
+def pack_filters(prepared: RequantisedFilters, groups: int = 1) -> np.ndarray:
+    """Pack filters, biases and requantisation multipliers of `te_gemm2_full_s8_mve` and its kin.
 
     Args:
-        factors: The channels of each group follow those of the group before.
+        prepared: The channels of each group follow those of the group before.
         groups: Each is packed by itself, so that what it lacks to fours of channels is zeros.
 
     Returns:
         uint32 words, group by group.
     """
-    channels, depth = factors.filters.shape
+    channels, depth = prepared.filters.shape
     depth_padding = -depth % CHUNK
     streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
-        lanes = -len(factors.biases[members]) % _LANES
-        filters = np.pad(factors.filters[members], ((0, lanes), (0, depth_padding)))
+        lanes = -len(prepared.biases[members]) % _LANES
+        filters = np.pad(prepared.filters[members], ((0, lanes), (0, depth_padding)))
         constants = np.stack(
             [
-                factors.biases[members],
-                factors.multipliers[members],
-                factors.roundings[members],
-                24 - factors.right_shifts[members],
+                prepared.biases[members],
+                prepared.multipliers[members],
+                prepared.roundings[members],
+                24 - prepared.right_shifts[members],
             ]
         )
         constants = np.pad(constants, ((0, 0), (0, lanes)))
         fours = len(filters) // _LANES
         weights = filters.reshape(fours, _LANES, -1, CHUNK).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, CHUNK)
         words = np.ascontiguousarray(weights).view(np.uint8).reshape(fours, -1).view("<u4")
-        factor_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
-        streams.append(np.concatenate([words, factor_words], axis=1).ravel())
+        requantisation_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
+        streams.append(np.concatenate([words, requantisation_words], axis=1).ravel())
     return np.concatenate(streams)
 
 
-def pack_depthwise(factors: Factors, kernel: tuple[int, int]) -> np.ndarray:
-    """Pack filters, biases and factors of `te_depthwise2_full_s8_mve` and its kin.
+def pack_depthwise(prepared: RequantisedFilters, kernel: tuple[int, int]) -> np.ndarray:
+    """Pack filters, biases and requantisation multipliers of `te_depthwise2_full_s8_mve` and its kin.
 
     Args:
-        factors: The depth is the taps, row by row.
+        prepared: The depth is the taps, row by row.
         kernel: (height, width), up to 4 each.
 
     Returns:
         uint32 words, channel by channel.
     """
-    channels = len(factors.filters)
+    channels = len(prepared.filters)
     by_columns = np.zeros((channels, 4, 4), np.int8)
-    by_columns[:, : kernel[1], : kernel[0]] = factors.filters.reshape(channels, *kernel).transpose(0, 2, 1)
+    by_columns[:, : kernel[1], : kernel[0]] = prepared.filters.reshape(channels, *kernel).transpose(0, 2, 1)
     taps = by_columns.view(np.uint8).reshape(channels, 16).view("<u4")
-    constants = [factors.biases, factors.multipliers, factors.roundings, 24 - factors.right_shifts]
+    constants = [prepared.biases, prepared.multipliers, prepared.roundings, 24 - prepared.right_shifts]
     zero = np.zeros((channels, 1), np.uint32)
     packed: np.ndarray = np.concatenate([zero, taps, as_words(np.stack(constants, axis=1))], axis=1).ravel()
     return packed

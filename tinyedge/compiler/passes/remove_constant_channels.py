@@ -9,13 +9,18 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.descriptor import WeightsLayout
 from tinyedge.ops.rules import clamp_range
-from tinyedge.tflite.fixed_point import INT32_MAX, INT32_MIN, quantise_multiplier, requantise, wrap_int32
+from tinyedge.tflite.fixed_point import (
+    ACCUMULATOR_BOUND,
+    INT32_MAX,
+    INT32_MIN,
+    quantise_multiplier,
+    requantise,
+    wrap_int32,
+)
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 # Kernels read four channels as a word.
 _WORD = 4
-# Below, the reference's arithmetic neither wraps nor saturates, so that an output grows with its sum.
-_MAX_SUM = 2**30
 
 
 def remove_constant_channels(graph: Graph) -> None:
@@ -94,8 +99,11 @@ def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, in
     for channel, scale in enumerate(np.broadcast_to(operator.input(1).q.scales, len(filters))):
         multiplier, shift = quantise_multiplier(source.scale * float(scale) / output.scale)
         sums = {int(low[channel]), int(high[channel])}
+        # Below the bound an output grows with its accumulator.
         beyond = max(abs(value) for value in sums) << max(shift, 0)
-        if shift > 30 or (beyond >= _MAX_SUM and (len(sums) > 1 or not INT32_MIN <= low[channel] <= INT32_MAX)):
+        if shift > 30 or (
+            beyond >= ACCUMULATOR_BOUND and (len(sums) > 1 or not INT32_MIN <= low[channel] <= INT32_MAX)
+        ):
             continue
         least, most = clamp_range(operator)
         outputs = {wrap_int32(requantise(value, multiplier, shift) + output.zero_point) for value in sums}
@@ -185,7 +193,7 @@ def _is_channelwise(operator: Operator) -> bool:
         return False
     if not _is_activation(source) or not _is_activation(output) or source.shape[-1] != output.shape[-1]:
         return False
-    return source.elements == output.elements if descriptor.is_reshape else _limits_are_known(operator)
+    return source.elements == output.elements if descriptor.is_reshape else _clamp_range_is_known(operator)
 
 
 def _is_dense(operator: Operator) -> bool:
@@ -200,7 +208,7 @@ def _is_plain(operator: Operator) -> bool:
     if layout is None or descriptor.lower is None or len(operator.inputs) < 2 or len(operator.outputs) != 1:
         return False
     source, weights, bias = (*operator.inputs, None)[:3]
-    if not _is_activation(source) or not _is_activation(operator.output) or not _limits_are_known(operator):
+    if not _is_activation(source) or not _is_activation(operator.output) or not _clamp_range_is_known(operator):
         return False
     if weights is None or weights.data is None or weights.dtype != np.int8 or weights.quantisation is None:
         return False
@@ -228,7 +236,7 @@ def _is_activation(tensor: Tensor | None) -> bool:
     )
 
 
-def _limits_are_known(operator: Operator) -> bool:
+def _clamp_range_is_known(operator: Operator) -> bool:
     try:
         clamp_range(operator)
     except UnsupportedOpError:

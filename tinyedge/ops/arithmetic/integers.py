@@ -26,7 +26,7 @@ _EXACT_PRODUCTS = 2**22 - 1  # Times a multiplier of 31 bits and a half added: s
 
 
 def requantise(value: torch.Tensor, multiplier: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Apply factors with the two roundings of te_requantise.h.
+    """Apply requantisation multipliers with the two roundings of te_requantise.h.
 
     Args:
         value: Any shape, float64 or int64, integers that fit int32.
@@ -80,7 +80,7 @@ class _StraightThrough(torch.autograd.Function):
 def straight_through(
     exact: torch.Tensor, real: torch.Tensor, low: float = INT8_MIN, high: float = INT8_MAX
 ) -> torch.Tensor:
-    """Return integers within limits, with the gradient of the reals that they round."""
+    """Return integers within a clamp range, with the gradient of the reals that they round."""
     out: torch.Tensor = _StraightThrough.apply(exact, real, low, high)  # type: ignore[no-untyped-call]
     return out
 
@@ -124,7 +124,7 @@ def all_operands(operator: Operator, inputs: list[torch.Tensor]) -> list[torch.T
 
 
 def without_activation(operator: Operator) -> Operator:
-    """The same operator before its fused activation, which the limits of its kernel are."""
+    """The same operator before its fused activation, which the clamp range of its kernel is."""
     return dataclasses.replace(operator, options={**operator.options, "fused_activation_function": "NONE"})
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tinyedge.compiler.memory import order_search, planner
-from tinyedge.compiler.memory.arena import ARENA_ALIGNMENT, Buffer, InPlaceAlias, lower_bound
+from tinyedge.compiler.memory.arena import BUFFER_ALIGNMENT, Buffer, InPlaceAlias, lower_bound
 from tinyedge.compiler.memory.planner import Placement, place
 
 
@@ -27,13 +27,13 @@ def assert_valid(buffers: list[Buffer], placement: Placement) -> None:
                 for byte in range(placement.offsets[index], placement.offsets[index] + buffer.bytes):
                     assert owner.setdefault(byte, index) == index
                     assert 0 <= byte < placement.arena_bytes
-    assert all(offset % ARENA_ALIGNMENT == 0 for offset in placement.offsets)
+    assert all(offset % BUFFER_ALIGNMENT == 0 for offset in placement.offsets)
     assert placement.arena_bytes >= placement.lower_bound_bytes
 
 
 def optimum(buffers: list[Buffer]) -> int:
     """The smallest arena: some order of placing each buffer at the lowest free offset reaches it."""
-    sizes = [-(-buffer.bytes // ARENA_ALIGNMENT) * ARENA_ALIGNMENT for buffer in buffers]
+    sizes = [-(-buffer.bytes // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT for buffer in buffers]
     best = sum(sizes)
     for order in itertools.permutations(range(len(buffers))):
         offsets: dict[int, int] = {}
@@ -83,7 +83,7 @@ def fits(buffers: list[Buffer], height: int, aliases: list[InPlaceAlias] = (), o
     if len(offsets) == len(buffers):
         return True
     last = len(offsets)
-    for offset in range(0, height - buffers[last].bytes + 1, ARENA_ALIGNMENT):
+    for offset in range(0, height - buffers[last].bytes + 1, BUFFER_ALIGNMENT):
         tried = (*offsets, offset)
         apart = all(may_lie(buffers, aliases, tried, last, i) for i in range(last))
         if apart and fits(buffers, height, aliases, tried):
@@ -93,13 +93,13 @@ def fits(buffers: list[Buffer], height: int, aliases: list[InPlaceAlias] = (), o
 
 def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list[Buffer], list[InPlaceAlias]]:
     """A tensor a step, read by the next and perhaps later ones, and the overlaps that its kernel allows."""
-    buffers = [Buffer(rng.randrange(1, units) * ARENA_ALIGNMENT, -1, rng.choice([0, 0, 1]))]
+    buffers = [Buffer(rng.randrange(1, units) * BUFFER_ALIGNMENT, -1, rng.choice([0, 0, 1]))]
     aliases = []
     for step in range(steps):
         last = step + rng.choice([1, 1, 1, 2, 3])
         read = [i for i, buffer in enumerate(buffers) if buffer.first < step <= buffer.last]
         copied = rng.choice(read) if read else None
-        size = rng.randrange(1, units) * ARENA_ALIGNMENT
+        size = rng.randrange(1, units) * BUFFER_ALIGNMENT
         if copied is not None and rng.random() < 0.4:
             size = rng.choice([size, buffers[copied].bytes])
             aliases.append(InPlaceAlias(len(buffers), copied, None))
@@ -113,7 +113,7 @@ def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list
 
 
 def in_units(*shape: tuple[int, int, int]) -> list[Buffer]:
-    return [Buffer(units * ARENA_ALIGNMENT, first, last) for units, first, last in shape]
+    return [Buffer(units * BUFFER_ALIGNMENT, first, last) for units, first, last in shape]
 
 
 def test_an_optimum_above_the_lower_bound_is_found_and_reported() -> None:
@@ -123,9 +123,9 @@ def test_an_optimum_above_the_lower_bound_is_found_and_reported() -> None:
     )
     placement = place(buffers)
     assert_valid(buffers, placement)
-    assert lower_bound(buffers) == 8 * ARENA_ALIGNMENT
-    assert not fits(buffers, 8 * ARENA_ALIGNMENT)
-    assert placement.arena_bytes == placement.lower_bound_bytes == 9 * ARENA_ALIGNMENT
+    assert lower_bound(buffers) == 8 * BUFFER_ALIGNMENT
+    assert not fits(buffers, 8 * BUFFER_ALIGNMENT)
+    assert placement.arena_bytes == placement.lower_bound_bytes == 9 * BUFFER_ALIGNMENT
 
 
 def test_the_search_finds_what_no_greedy_order_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_the_search_finds_what_no_greedy_order_does(monkeypatch: pytest.MonkeyPa
     )
     placement = place(buffers)
     assert_valid(buffers, placement)
-    assert placement.arena_bytes == 19 * ARENA_ALIGNMENT == placement.lower_bound_bytes
+    assert placement.arena_bytes == 19 * BUFFER_ALIGNMENT == placement.lower_bound_bytes
     monkeypatch.setattr(order_search, "_PLACEMENTS", 0)
     monkeypatch.setattr(planner, "_SEARCH_NODES", 0)
     assert place(buffers).arena_bytes > placement.arena_bytes
@@ -190,7 +190,7 @@ def test_small_plans_with_overlaps_are_optimal(seed: int) -> None:
     for i, j in itertools.combinations(range(len(buffers)), 2):
         assert may_lie(buffers, aliases, placement.offsets, i, j)
     assert fits(buffers, placement.arena_bytes, aliases)
-    assert not fits(buffers, placement.arena_bytes - ARENA_ALIGNMENT, aliases)
+    assert not fits(buffers, placement.arena_bytes - BUFFER_ALIGNMENT, aliases)
     assert lower_bound(buffers, aliases) <= placement.lower_bound_bytes == placement.arena_bytes
 
 

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-ARENA_ALIGNMENT = 16
+BUFFER_ALIGNMENT = 16
+"""Bytes: every offset in the arena is a multiple; the arena itself need begin at one of `ARENA_ALIGNMENT` only."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class InPlaceAlias:
 
 
 def aligned(size: int) -> int:
-    """Round `size` up to the arena's alignment."""
-    return -(-size // ARENA_ALIGNMENT) * ARENA_ALIGNMENT
+    """Round `size` up to the alignment of buffers."""
+    return -(-size // BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT
 
 
 def lower_bound(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> int:

@@ -27,7 +27,7 @@ class Placement:
     """Where the buffers are.
 
     Attributes:
-        offsets: The byte offset of each buffer, in the order given, each a multiple of `ARENA_ALIGNMENT`.
+        offsets: The byte offset of each buffer, in the order given, each a multiple of `BUFFER_ALIGNMENT`.
         arena_bytes: The end of the highest buffer, rounded up to the alignment.
         lower_bound_bytes: See `lower_bound`; no plan needs less.
     """

@@ -31,9 +31,10 @@ import torch
 
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
-from tinyedge.conversion.converter import FLOAT_FILE, Converter
+from tinyedge.conversion.canonical import canonical
+from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.fold import fold_classifier
-from tinyedge.conversion.onnx import export_onnx
+from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import BudgetExceeded, GateFailed
@@ -47,7 +48,7 @@ from tinyedge.quantisation.integer_executor import IntegerExecutor
 from tinyedge.quantisation.observers import min_max, observe
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
-from tinyedge.tflite.reader import read_any_tflite, read_tflite
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.writer import tflite_bytes
 from tinyedge.training.run import load_run
 
@@ -88,8 +89,7 @@ def write_plain(subject: Subject, folder: Path) -> Path:
     folder.mkdir()
     export_onnx(network, subject.encoder.input_size, "logits", folder / "model.onnx")
     with Converter() as converter:
-        converter.convert(folder / "model.onnx", calibration, folder / FLOAT_FILE)
-    graph = read_any_tflite(folder / FLOAT_FILE)
+        graph = canonical(converter.convert(folder / "model.onnx"), INPUT_NAME, "logits")
     histograms = observe(FloatExecutor(graph), torch.from_numpy(calibration))
     ranges = {tensor: min_max(histogram) for tensor, histogram in histograms.items()}
     model = folder / "model_int8.tflite"

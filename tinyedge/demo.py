@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.record import BenchReport
-from tinyedge.boards.board import load_board
+from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.errors import ConfigError
 from tinyedge.evaluation.probe import ProbeResult, probe_run
 from tinyedge.exporter.export import export_run
@@ -19,7 +19,6 @@ from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.run import CONFIG_FILE
 from tinyedge.training.train import train
 
-_BOARD = "stm32f405"
 _EMULATED_IMAGES = 10
 
 # Strides (2,1,2,2,2) suit a CPU: 17 M MACs an image instead of 71 M, with the same weights.
@@ -94,13 +93,13 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
     float_probe = probe_run(run)
     announce(f"tinyedge export {pretrained} --int8")
     export_run(run, ExportOptions())
-    announce(f"tinyedge build {pretrained} --board {_BOARD} --out {out / 'firmware'}")
-    build_firmware(resolve_model(pretrained), load_board(_BOARD), out / "firmware")
+    announce(f"tinyedge build {pretrained} --board {DEFAULT_BOARD} --out {out / 'firmware'}")
+    build_firmware(resolve_model(pretrained), load_board(DEFAULT_BOARD), out / "firmware")
     announce(f"tinyedge bench {pretrained} --target host --runtime all")
     host, _ = run_bench(pretrained, target="host")
-    announce(f"tinyedge bench {pretrained} --target emulator --board {_BOARD} --inputs {_EMULATED_IMAGES}")
+    announce(f"tinyedge bench {pretrained} --target emulator --board {DEFAULT_BOARD} --inputs {_EMULATED_IMAGES}")
     emulated, _ = run_bench(
-        pretrained, target="emulator", board_name=_BOARD, inputs=_EMULATED_IMAGES, accuracy_images=0
+        pretrained, target="emulator", board_name=DEFAULT_BOARD, inputs=_EMULATED_IMAGES, accuracy_images=0
     )
     result = _summarise(random_probe, float_probe, host, emulated)
     write_json(out / "demo.json", result.to_json())
@@ -121,7 +120,7 @@ def _summarise(
 ) -> DemoResult:
     on_host = {record.runtime: record for record in host.results}
     (on_board,) = emulated.results
-    board = load_board(_BOARD)
+    board = load_board(DEFAULT_BOARD)
     return DemoResult(
         parameters=host.model.params,
         macs=host.model.macs,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyedge.boards.board import load_board
+from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.destination import check_folder
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def build(
     model: Path | str,
     *,
-    board: str = "stm32f405",
+    board: str = DEFAULT_BOARD,
     runtime: str = "aot",
     out: Path | str | None = None,
     mlperf: str = "",

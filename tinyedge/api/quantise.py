@@ -8,14 +8,12 @@ from tinyedge.announce import silent
 from tinyedge.destination import check_file
 from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.installation import missing_packages_told
-from tinyedge.manifest.model_path import EXPORT_FOLDER
+from tinyedge.manifest.model_path import EXPORT_FOLDER, FLOAT_FILE
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tinyedge.quantisation.post_training import QuantisedFile
-
-_FLOAT_FILE = "model_float.tflite"
 
 
 @missing_packages_told()
@@ -56,7 +54,7 @@ def quantise(
     if precision not in ("int8", "16x8"):
         raise ConfigError(f"no such precision: {precision}; choose --precision int8 or 16x8")
     source = Path(model)
-    file = source / EXPORT_FOLDER / _FLOAT_FILE if source.is_dir() else source
+    file = source / EXPORT_FOLDER / FLOAT_FILE if source.is_dir() else source
     if not file.is_file():
         advice = f"run `tinyedge export {source}` first" if source.is_dir() else "give a float .tflite or .onnx file"
         raise ModelError(f"{file} does not exist: {advice}")

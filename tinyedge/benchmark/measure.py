@@ -21,8 +21,7 @@ from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.firmware.build import build_firmware, build_program
-from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.firmware.image import FirmwareImage, ImageOptions
+from tinyedge.firmware.image import FIRMWARE_RUNTIMES, FirmwareImage, ImageOptions
 from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.model import Model

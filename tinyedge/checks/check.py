@@ -15,7 +15,8 @@ from tinyedge.checks.interpreters import judge_interpreters
 from tinyedge.checks.layers import Layer, describe_layers, planned_bytes
 from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules import find
-from tinyedge.checks.verdict import MICROCONTROLLER_RUNTIMES, TITLES, RuntimeVerdict
+from tinyedge.checks.verdict import TITLES, RuntimeVerdict
+from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.reader import Inspection, inspect_tflite
 
@@ -112,7 +113,7 @@ class CheckReport:
         for budget in self.budgets:
             pair = budget.board, budget.runtime
             fitting[pair] = fitting.get(pair, True) and budget.fits
-        return tuple(pair for pair, fits in fitting.items() if fits and pair[1] in MICROCONTROLLER_RUNTIMES)
+        return tuple(pair for pair, fits in fitting.items() if fits and pair[1] in FIRMWARE_RUNTIMES)
 
     def failure(self) -> str | None:
         """Say in one sentence why the model cannot be deployed; None if it can."""
@@ -123,7 +124,7 @@ class CheckReport:
                 f"{self.model} has {self.parameters:,} parameters and the budget is under {PARAMETER_LIMIT:,}: make "
                 "the network narrower"
             )
-        verdicts = [verdict for verdict in self.verdicts if verdict.runtime in MICROCONTROLLER_RUNTIMES]
+        verdicts = [verdict for verdict in self.verdicts if verdict.runtime in FIRMWARE_RUNTIMES]
         if not any(verdict.takes for verdict in verdicts):
             # The last is TFLite Micro, which takes the most; the report has the reasons of both.
             diagnostics = verdicts[-1].diagnostics
@@ -201,7 +202,7 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
             dataclasses.replace(layer, alive_bytes=alive) for layer, alive in zip(layers, planned, strict=True)
         )
     verdicts = (aot, *interpreters)
-    on_board = [verdict for verdict in verdicts if verdict.runtime in MICROCONTROLLER_RUNTIMES]
+    on_board = [verdict for verdict in verdicts if verdict.runtime in FIRMWARE_RUNTIMES]
     budgets = [
         budget
         for board in boards

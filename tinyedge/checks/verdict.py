@@ -8,8 +8,6 @@ from tinyedge.tflite.reader import Diagnostic
 TITLES = {"aot": "tinyedge compile", "tflm": "TFLite Micro", "litert": "LiteRT"}
 """The names of the runtimes in sentences."""
 
-MICROCONTROLLER_RUNTIMES = ("aot", "tflm")
-
 
 @dataclass(frozen=True)
 class RuntimeVerdict:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, quoted, refuse_json_file, report_console
 
@@ -14,7 +15,7 @@ def bench(
     board: str = typer.Option(
         None,
         help="A board's name or its .toml file.",
-        show_default="stm32f405; on a port what answers there",
+        show_default=f"{DEFAULT_BOARD}; on a port what answers there",
         rich_help_panel="Target",
     ),
     port: str = typer.Option(
@@ -81,7 +82,7 @@ def bench(
         )
 
     from tinyedge.benchmark.budget import budget_rows
-    from tinyedge.boards.board import DEFAULT_BOARD, load_board
+    from tinyedge.boards.board import load_board
     from tinyedge.cli.tables.bench import print_bench, print_layers
 
     console = report_console(json)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
 
 
 def build(
     model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
-    board: str = typer.Option("stm32f405", help="What to build for: a board's name or its .toml file."),
+    board: str = typer.Option(DEFAULT_BOARD, help="What to build for: a board's name or its .toml file."),
     runtime: str = typer.Option("aot", help="What runs the model: aot, or tflm with TFLM_ROOT set."),
     out: Path = typer.Option(
         None, help="The folder for the image.", show_default="RUN/firmware/BOARD, or MODEL-BOARD in the current folder"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ def check(
 
 def _build_command(model: Path, board: str | None, deployments: tuple[tuple[str, str], ...]) -> str:
     """Return the command that builds a model for the board that was asked about, or else for one that takes it."""
-    from tinyedge.boards.board import DEFAULT_BOARD
-
     command = f"tinyedge build {quoted(model)}"
     if not deployments:
         return command  # It is not printed.

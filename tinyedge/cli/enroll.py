@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, quoted, refuse_json_file, report_console
 
 
@@ -17,7 +18,7 @@ def enroll(
     classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order.", show_default="all"),
     seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
     port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
-    board: str = typer.Option("stm32f405", help="A board's name or its .toml file."),
+    board: str = typer.Option(DEFAULT_BOARD, help="A board's name or its .toml file."),
     emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
     save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
     check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
 
 
@@ -16,7 +17,7 @@ def predict(
     runtime: str = typer.Option(
         None, help="aot (our C), litert, tflm or onnx.", show_default="aot on the host and the emulator"
     ),
-    board: str = typer.Option(None, help="A board's name or its .toml file.", show_default="stm32f405"),
+    board: str = typer.Option(None, help="A board's name or its .toml file.", show_default=DEFAULT_BOARD),
     port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
     top: int = typer.Option(3, min=1, help="How many classes to name for an image."),
     json: bool = JSON,

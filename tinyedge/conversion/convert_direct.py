@@ -8,6 +8,8 @@ are loaded. It receives `model_float.tflite`.
 import sys
 from pathlib import Path
 
+from tinyedge.manifest.model_path import FLOAT_FILE
+
 
 def convert(folder: Path) -> None:
     """Convert `folder/model.onnx` as soon as it is there."""
@@ -22,7 +24,7 @@ def convert(folder: Path) -> None:
         disable_strict_mode=True,  # It compares dummy inferences; the parity gate compares real ones.
         non_verbose=True,
     )
-    (folder / "onnx2tf" / "model_float32.tflite").rename(folder / "model_float.tflite")
+    (folder / "onnx2tf" / "model_float32.tflite").rename(folder / FLOAT_FILE)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tinyedge.manifest.model_path import FLOAT_FILE
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
@@ -49,7 +50,7 @@ def convert(folder: Path) -> None:
     (folder / "converted.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
     if gelus:
         _restore_gelus(folder / "converted.tflite")
-    (folder / "converted.tflite").rename(folder / "model_float.tflite")
+    (folder / "converted.tflite").rename(folder / FLOAT_FILE)
 
 
 def _make_channels_last(folder: Path) -> bool:

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from tinyedge.errors import ModelError
+from tinyedge.manifest.model_path import FLOAT_FILE
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
-
-FLOAT_FILE = "model_float.tflite"
 
 # onnx2tf 2 needs no TensorFlow, and Python 3.12.
 _PROGRAM = "tinyedge.conversion." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")

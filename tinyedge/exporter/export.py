@@ -16,7 +16,7 @@ from torch import nn
 from tinyedge.announce import silent
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.conversion.canonical import canonical
-from tinyedge.conversion.converter import FLOAT_FILE, Converter
+from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
 from tinyedge.data.augment import Augment, default_augment
@@ -39,7 +39,7 @@ from tinyedge.manifest.manifest import (
     record_file,
     write_manifest,
 )
-from tinyedge.manifest.model_path import EXPORT_FOLDER
+from tinyedge.manifest.model_path import EXPORT_FOLDER, FLOAT_FILE
 from tinyedge.manifest.preprocess import FORMULA, normalise_images
 from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report

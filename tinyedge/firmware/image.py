@@ -9,7 +9,8 @@ from tinyedge.errors import ConfigError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 from tinyedge.firmware.stack import StackReport
 
-RUNTIMES = ("aot", "tflm")
+FIRMWARE_RUNTIMES = ("aot", "tflm")
+"""What runs a model on a microcontroller."""
 
 _MOST_CLASSES = 65_535
 
@@ -19,7 +20,7 @@ class ImageOptions:
     """What an image does beside running a model.
 
     Attributes:
-        runtime: One of `RUNTIMES`.
+        runtime: One of `FIRMWARE_RUNTIMES`.
         mlperf_id: One of `MLPERF_IDS` to answer, and take input, as that MLPerf Tiny benchmark; "" for one's own model.
         layers: Whether the image answers `te layers`, for which it holds every layer's name and a call after each.
         classes: How many classes the image can learn; its output is then the model's embedding, see
@@ -43,8 +44,10 @@ class ImageOptions:
             raise ConfigError(
                 f"an image that learns classes gives an embedding and {self.mlperf_id} asks for a result: give one"
             )
-        if self.runtime not in RUNTIMES:
-            raise ConfigError(f"no runtime {self.runtime!r} on a board: choose --runtime {' or '.join(RUNTIMES)}")
+        if self.runtime not in FIRMWARE_RUNTIMES:
+            raise ConfigError(
+                f"no runtime {self.runtime!r} on a board: choose --runtime {' or '.join(FIRMWARE_RUNTIMES)}"
+            )
         if self.mlperf_id and self.mlperf_id not in MLPERF_IDS:
             raise ConfigError(f"no MLPerf Tiny benchmark {self.mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
         if self.layers and self.runtime == "tflm":

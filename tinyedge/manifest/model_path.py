@@ -6,6 +6,7 @@ from tinyedge.errors import ModelError
 from tinyedge.zoo import locate, zoo_hint
 
 EXPORT_FOLDER = "export"
+FLOAT_FILE = "model_float.tflite"
 
 
 def resolve_model(source: Path | str) -> Path:

@@ -20,8 +20,7 @@ from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import ConfigError, DataError
 from tinyedge.firmware.build import build_firmware, build_program
-from tinyedge.firmware.image import RUNTIMES as FIRMWARE_RUNTIMES
-from tinyedge.firmware.image import ImageOptions
+from tinyedge.firmware.image import FIRMWARE_RUNTIMES, ImageOptions
 from tinyedge.manifest.manifest import ExportManifest
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import Preprocessing, manifest_of, preprocessing_of

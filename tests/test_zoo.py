@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+import tinyedge
 from tinyedge.errors import CheckpointError, ModelError
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.training.run import claim_run, load_run
@@ -41,5 +42,7 @@ def test_an_unknown_name_hears_of_the_zoo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=r"a model of the zoo: .*tinynext_t_cifar10"):
         resolve_model("tinynext_cifar10")
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match=r"does not exist.*did you mean tinynext_t_cifar10\?"):
         claim_run("tinynext_cifar10")
+    with pytest.raises(CheckpointError, match=r"a model of the zoo: .*did you mean tinynext_t_cifar10\?"):
+        tinyedge.load("tinynext_cifar10")

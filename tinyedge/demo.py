@@ -15,6 +15,7 @@ from tinyedge.exporter.export import export_run
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.firmware.build import build_firmware
 from tinyedge.manifest.model_path import resolve_model
+from tinyedge.shell import command_line
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.run import CONFIG_FILE
 from tinyedge.training.train import train
@@ -82,22 +83,23 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
     random, pretrained = out / "random", out / "s0-plus"
     for folder, method in ((random, "random"), (pretrained, _CONFIG.method)):
         _check_own(folder, replace(_CONFIG, method=method))
-    recipe = f"--data digits --strides 2,1,2,2,2 --epochs {_CONFIG.epochs}"
-    announce(f"tinyedge train --method random {recipe} --out {random}")
+    recipe = ("--data", "digits", "--strides", "2,1,2,2,2", "--epochs", _CONFIG.epochs)
+    announce(command_line("tinyedge", "train", "--method", "random", *recipe, "--out", random))
     random_run = train(replace(_CONFIG, method="random"), random, overwrite=True)
-    announce(f"tinyedge probe {random}")
+    announce(command_line("tinyedge", "probe", random))
     random_probe = probe_run(random_run)
-    announce(f"tinyedge train --method s0-plus {recipe} --out {pretrained}")
+    announce(command_line("tinyedge", "train", "--method", "s0-plus", *recipe, "--out", pretrained))
     run = train(_CONFIG, pretrained, overwrite=True)
-    announce(f"tinyedge probe {pretrained}")
+    announce(command_line("tinyedge", "probe", pretrained))
     float_probe = probe_run(run)
-    announce(f"tinyedge export {pretrained} --int8")
+    announce(command_line("tinyedge", "export", pretrained, "--int8"))
     export_run(run, ExportOptions())
-    announce(f"tinyedge build {pretrained} --board {DEFAULT_BOARD} --out {out / 'firmware'}")
+    announce(command_line("tinyedge", "build", pretrained, "--board", DEFAULT_BOARD, "--out", out / "firmware"))
     build_firmware(resolve_model(pretrained), load_board(DEFAULT_BOARD), out / "firmware")
-    announce(f"tinyedge bench {pretrained} --target host --runtime all")
+    announce(command_line("tinyedge", "bench", pretrained, "--target", "host", "--runtime", "all"))
     host, _ = run_bench(pretrained, target="host")
-    announce(f"tinyedge bench {pretrained} --target emulator --board {DEFAULT_BOARD} --inputs {_EMULATED_IMAGES}")
+    emulation = ("--target", "emulator", "--board", DEFAULT_BOARD, "--inputs", _EMULATED_IMAGES)
+    announce(command_line("tinyedge", "bench", pretrained, *emulation))
     emulated, _ = run_bench(
         pretrained, target="emulator", board_name=DEFAULT_BOARD, inputs=_EMULATED_IMAGES, accuracy_images=0
     )

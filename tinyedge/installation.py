@@ -3,7 +3,6 @@
 import json
 import platform
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tinyedge.errors import ToolMissing
+from tinyedge.shell import command_line
 
 DISTRIBUTION = "tinyedge-mcu"
 
@@ -110,7 +110,7 @@ def install_command(*extras: str) -> str:
         command = [*installer, "install"]
     else:
         command = ["uv", "pip", "install", "--python", sys.executable]
-    return shlex.join([*command, *_source(extras)])
+    return command_line(*command, *_source(extras))
 
 
 def _is_on_path(program: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.errors import ConfigError, TinyEdgeError
+from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -114,7 +115,7 @@ def require_plugin(recorded: str | None, run: Path) -> None:
     if recorded not in _registered:
         raise ConfigError(
             f"{run} needs the plug-in {recorded}, and code that a run names is run only if you name it too: "
-            f"look at it, then add --plugin {recorded}"
+            f"look at it, then add {command_line('--plugin', recorded)}"
         )
 
 

@@ -1,5 +1,6 @@
 """The zoo: trained encoders that come with tinyedge, by name."""
 
+import difflib
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,10 @@ def locate(source: Path | str) -> Path:
     return path if path.exists() else _entries().get(str(source), path)
 
 
-def zoo_hint() -> str:
-    """Return the end of a sentence about what else could have been named."""
-    return f", or a model of the zoo: {', '.join(zoo_names())}" if zoo_names() else ""
+def zoo_hint(source: Path | str) -> str:
+    """Return the end of a sentence about what could have been named in place of `source`, which is not there."""
+    if not zoo_names():
+        return ""
+    close = difflib.get_close_matches(str(source), zoo_names(), n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return f", or a model of the zoo: {', '.join(zoo_names())}{meant}"

@@ -12,8 +12,9 @@ from tinyedge.cli import main
 from tinyedge.cli.app import app
 from tinyedge.cli.check import _build_command
 from tinyedge.cli.config_options import completion
-from tinyedge.cli.output import print_files, print_next, quoted
+from tinyedge.cli.output import print_files, print_next
 from tinyedge.cli.steps import StepProgress
+from tinyedge.shell import command_line
 from tinyedge.ssl.registry import method_names
 
 MODEL = str(Path(__file__).parents[2] / "models" / "mobilenetv2_035_cifar10" / "model_int8.tflite")
@@ -65,7 +66,7 @@ def test_brackets_in_the_names_of_files_are_printed(tmp_path):
     file = tmp_path / "cat[red] [1]"
     file.write_bytes(b"12")
     print_files(console, file)
-    print_next(console, f"tinyedge check {quoted(file)}", "tinyedge check [/b]")
+    print_next(console, command_line("tinyedge", "check", file), "tinyedge check [/b]")
     assert console.file.getvalue() == f"{file}  2 bytes\nnext: tinyedge check '{file}'\nnext: tinyedge check [/b]\n"
 
 

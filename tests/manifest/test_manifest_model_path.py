@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.errors import ModelError
+from tinyedge.manifest.manifest import read_manifest
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 
 ZOO_MANIFEST = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "export.json"
@@ -42,6 +43,26 @@ def test_a_run_without_a_quantised_model_says_which_command_comes_first(tmp_path
     write_export(tmp_path, model=model)
     with pytest.raises(ModelError, match=f"has no {model or 'quantised model'}: .*tinyedge export {tmp_path} --int8"):
         resolve_model(tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_not_sent_to_export_alone(tmp_path):
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    with pytest.raises(
+        ModelError, match=r"run `tinyedge export '.*/my models' --int8` first; else give a \.tflite file"
+    ):
+        resolve_model(folder)
+    (folder / "kws.tflite").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"else give one of its models, such as .*/my models/kws\.tflite"):
+        resolve_model(folder)
+
+
+def test_the_manifest_of_a_lone_file_is_not_sought_in_a_run(tmp_path):
+    with pytest.raises(ModelError, match=r"put the export\.json there that `tinyedge export` wrote") as refused:
+        read_manifest(tmp_path)
+    assert str(tmp_path.parent) + " " not in str(refused.value)
+    with pytest.raises(ModelError, match=f"run `tinyedge export {tmp_path} --int8`"):
+        read_manifest(tmp_path / "export")
 
 
 def test_nothing_there(tmp_path):

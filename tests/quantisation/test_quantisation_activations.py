@@ -8,7 +8,7 @@ from exports.export_inputs import CALIBRATION_IMAGES, Exported, fit_probe, make_
 from tinyedge.encoders.tinynext import ACTIVATIONS, TinyNext, TinyNextConfig
 from tinyedge.exporter.export import INT8_FILE, export_model
 from tinyedge.exporter.options import ExportOptions
-from tinyedge.manifest.model_path import FLOAT_FILE
+from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime

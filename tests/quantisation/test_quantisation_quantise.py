@@ -10,7 +10,7 @@ from exports.export_inputs import normalised_images
 
 from tinyedge.errors import ModelError
 from tinyedge.exporter.export import INT8_FILE
-from tinyedge.manifest.model_path import FLOAT_FILE
+from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_codes, round_weight
 from tinyedge.quantisation.float_executor import FloatExecutor

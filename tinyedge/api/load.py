@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.installation import missing_packages_told
+from tinyedge.training.run import load_run
+from tinyedge.zoo import locate
 
 if TYPE_CHECKING:
     from tinyedge.evaluation.trained_model import TrainedModel
@@ -23,6 +25,8 @@ def load(source: Path | str) -> "TrainedModel":
         ConfigError: The encoder came from a plug-in that is not loaded.
         DataError: A run from before its encoder's file described it, whose data set cannot be loaded.
     """
+    if not locate(source).is_file():
+        load_run(Path(source)).check_trained()
     from tinyedge.evaluation.trained_model import load_trained
 
     return load_trained(source)

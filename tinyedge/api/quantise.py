@@ -8,7 +8,8 @@ from tinyedge.announce import silent
 from tinyedge.destination import check_file
 from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.installation import missing_packages_told
-from tinyedge.manifest.model_path import EXPORT_FOLDER, FLOAT_FILE
+from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
+from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,8 @@ def quantise(
     source = Path(model)
     file = source / EXPORT_FOLDER / FLOAT_FILE if source.is_dir() else source
     if not file.is_file():
-        advice = f"run `tinyedge export {source}` first" if source.is_dir() else "give a float .tflite or .onnx file"
+        export = command_line("tinyedge", "export", source)
+        advice = f"run `{export}` first" if source.is_dir() else "give a float .tflite or .onnx file"
         raise ModelError(f"{file} does not exist: {advice}")
     if images is None and not source.is_dir():
         raise ConfigError(f"{source} is no run, whose images are known: give calibration images with --images X.npy")

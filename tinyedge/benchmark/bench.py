@@ -17,7 +17,8 @@ from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
-from tinyedge.manifest.model_path import EXPORT_FOLDER, resolve_model
+from tinyedge.manifest.manifest import EXPORT_FOLDER
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.runtimes.open import RUNTIMES, check_runtime
 from tinyedge.tflite.model import Model
 

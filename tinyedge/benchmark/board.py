@@ -28,6 +28,7 @@ from tinyedge.devices.ports import Port
 from tinyedge.devices.serial import DeviceClient, DeviceInfo
 from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
+from tinyedge.shell import command_line
 
 
 class Progress(Protocol):
@@ -71,7 +72,8 @@ def bench_board(
         _check_device(info, program, subject, board)
         described = load_board(info.board) if board is None else board
         if line.run(_mlperf_id) not in (None, info.name):
-            raise TargetError(f"the board answers as an MLPerf Tiny benchmark: {_flash_command(subject, info.board)}")
+            command = _flash_command(subject, info, board)
+            raise TargetError(f"the board answers as an MLPerf Tiny benchmark: {command}")
         if options.runtimes not in ((), (info.runtime,)):
             raise ConfigError(f"the board runs the {info.runtime} runtime; leave --runtime out")
         options = replace(options, runtimes=(info.runtime,))
@@ -119,15 +121,16 @@ def _check_device(info: DeviceInfo, program: Program, subject: Subject, board: B
     if not info.sha256 or not sha256.startswith(info.sha256):
         raise TargetError(
             f"the board {info.board} runs the model {info.name} ({info.sha256}) and {subject.model.path} is "
-            f"{sha256[:16]}: {_flash_command(subject, info.board)}"
+            f"{sha256[:16]}: {_flash_command(subject, info, board)}"
         )
     if board is not None and info.board != board.name:
         raise ConfigError(f"the firmware at the port is for {info.board}, not {board.name}: leave --board out")
 
 
-def _flash_command(subject: Subject, board: str) -> str:
-    both = f"{subject.model.path} --board {board}"
-    return f"run `tinyedge build {both}` and `tinyedge flash {both}`"
+def _flash_command(subject: Subject, info: DeviceInfo, board: Board | None) -> str:
+    argument = board.argument if board is not None and board.name == info.board else info.board
+    both = (subject.model.path, "--board", argument)
+    return f"run `{command_line('tinyedge', 'build', *both)}` and `{command_line('tinyedge', 'flash', *both)}`"
 
 
 def _mlperf_id(client: DeviceClient) -> str | None:

@@ -156,6 +156,11 @@ class Board:
     part: str = ""
 
     @property
+    def argument(self) -> str:
+        """What names it in `--board`: its name, or the path of a file of the user's own."""
+        return self.name if self.file.parent == _BOARDS else str(self.file)
+
+    @property
     def flash_bytes(self) -> int:
         """The flash that an image can fill."""
         return self.flash.bytes

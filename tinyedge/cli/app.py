@@ -5,7 +5,6 @@ import sys
 
 import typer
 
-from tinyedge.cli.plugin_option import with_plugins
 from tinyedge.errors import TinyEdgeError
 from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
@@ -17,9 +16,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# What builds an encoder or a method by name, which may be a user's own.
-_WITH_PLUGINS = frozenset({"train", "probe", "detect", "export", "check"})
 
 # In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
 _COMMANDS: tuple[str, ...] = (
@@ -54,8 +50,7 @@ def _root(
 
 
 for _command in _COMMANDS:
-    _function = getattr(importlib.import_module(f"tinyedge.cli.{_command}"), _command)
-    app.command(name=_command)(with_plugins(_function) if _command in _WITH_PLUGINS else _function)
+    app.command(name=_command)(getattr(importlib.import_module(f"tinyedge.cli.{_command}"), _command))
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
-from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, quoted, refuse_json_file, report_console
+from tinyedge.cli.output import JSON, JSON_FILE, given, print_json, print_next, refuse_json_file, report_console
+from tinyedge.shell import command_line
 
 
 def bench(
@@ -56,7 +57,7 @@ def bench(
     json_file: str = JSON_FILE,
 ) -> None:
     """Measure size, speed, accuracy and bit-exactness of a model."""
-    refuse_json_file(json_file, f"tinyedge bench {model}")
+    refuse_json_file(json_file, command_line("tinyedge", "bench", model))
     from rich.console import Console
 
     from tinyedge.api.bench import bench as run_bench
@@ -93,8 +94,8 @@ def bench(
         print_bench(report, budget_rows(report, load_board(measured)), console)
         print_layers(report, console)
     following = {
-        "host": f"tinyedge bench {quoted(model)} --target emulator",
-        "emulator": f"tinyedge build {quoted(model)} --board {quoted(measured)}",
-        "board": f"tinyedge compile {quoted(model)} --out c",
+        "host": ("bench", model, "--target", "emulator", *given(board=board, data=data)),
+        "emulator": ("build", model, "--board", measured),
+        "board": ("compile", model, "--out", "c"),
     }
-    print_next(console, following[target])
+    print_next(console, command_line("tinyedge", *following[target]))

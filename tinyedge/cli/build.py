@@ -6,7 +6,8 @@ import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
-from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
+from tinyedge.shell import command_line
 
 
 def build(
@@ -56,4 +57,4 @@ def build(
         if image.stack.unknown:
             console.print(f"worst-case stack not known: {image.stack.unknown}", highlight=False, soft_wrap=True)
         print_files(console, image.elf, image.bin, image.hex, image.map)
-    print_next(console, f"tinyedge flash {quoted(image.elf)} --board {quoted(board)}")
+    print_next(console, command_line("tinyedge", "flash", image.elf, "--board", board))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
-from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
+from tinyedge.cli.plugin_option import PLUGIN, load_plugins
+from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
     from tinyedge.checks.encoder import EncoderReport
@@ -22,6 +24,7 @@ def check(
     strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
     act: str = typer.Option(None, help="The encoder's activation: relu (default; deploys) or gelu (the paper's)."),
     classes: int = typer.Option(None, min=1, help="Classes of a classifier behind the encoder; by default none."),
+    plugin: list[str] = PLUGIN,
     json: bool = JSON,
 ) -> None:
     """Check operators, budgets and layers of a model before anybody flashes it; exit code 3 if it cannot run."""
@@ -30,6 +33,7 @@ def check(
     from tinyedge.cli.tables.check import print_check, print_encoder
     from tinyedge.errors import ConfigError, GateFailed
 
+    plugins = load_plugins(plugin)
     if encoder is None and (input, strides, act, classes) != (None, None, None, None):
         raise ConfigError("--input, --strides, --act and --classes describe an encoder: give --encoder NAME with them")
     if (model is None) == (encoder is None):
@@ -46,9 +50,8 @@ def check(
             act=act or "relu",
             classes=classes,
         )
-        following = f"tinyedge train --encoder {encoder} --out runs/{encoder}"
-        for option, value in {"--image-size": input, "--strides": strides, "--act": act}.items():
-            following += f" {option} {quoted(str(value))}" if value is not None else ""
+        asked = given(encoder=encoder, out=f"runs/{encoder}", image_size=input, strides=strides, act=act)
+        following = command_line("tinyedge", "train", *asked, *plugins)
     console = report_console(json)
     if json:
         print_json(report.to_json())
@@ -64,14 +67,13 @@ def check(
 
 def _build_command(model: Path, board: str | None, deployments: tuple[tuple[str, str], ...]) -> str:
     """Return the command that builds a model for the board that was asked about, or else for one that takes it."""
-    command = f"tinyedge build {quoted(model)}"
     if not deployments:
-        return command  # It is not printed.
+        return ""  # It is not printed.
     # The firmware of tinyedge compile rather than TFLite Micro's, and the default of build rather than another board.
     name, runtime = min(deployments, key=lambda pair: (pair[1] != "aot", pair[0] != DEFAULT_BOARD))
-    if (board or name) != DEFAULT_BOARD:
-        command += f" --board {quoted(board or name)}"
-    return command if runtime == "aot" else f"{command} --runtime {runtime}"
+    wanted = board or name
+    options = given(board=None if wanted == DEFAULT_BOARD else wanted, runtime=None if runtime == "aot" else runtime)
+    return command_line("tinyedge", "build", model, *options)
 
 
 def _strides(text: str | None) -> tuple[int, ...] | None:

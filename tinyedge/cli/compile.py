@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
-from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
+from tinyedge.shell import command_line
 
 
 def compile(
@@ -62,7 +63,9 @@ def compile(
         plot_plan(report.plan, report.model.name, plan)
     console = report_console(json)
     example = report.directory / "examples" / report.name / "cmake"
-    following = f"cmake -S {quoted(example)} -B build/{report.name} && cmake --build build/{report.name}"
+    folder = f"build/{report.name}"
+    configure, make = command_line("cmake", "-S", example, "-B", folder), command_line("cmake", "--build", folder)
+    following = f"{configure} && {make}"
     if json:
         print_json(report.to_json())
         print_next(console, following)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import typer
 
-from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, given, print_files, print_json, print_next, report_console
+from tinyedge.cli.plugin_option import PLUGIN, load_plugins
+from tinyedge.shell import command_line
 
 
 def detect(
@@ -14,6 +16,7 @@ def detect(
     image_size: int = typer.Option(160, help="Pixels that the images are squeezed to."),
     seeds: int = typer.Option(3, help="Detectors to average over."),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
+    plugin: list[str] = PLUGIN,
     json: bool = JSON,
 ) -> None:
     """Train an SSDLite detector from the encoder and from random weights, and measure mAP at IoU 0.5."""
@@ -23,6 +26,7 @@ def detect(
 
     from tinyedge.training.run import claim_run
 
+    plugins = load_plugins(plugin)
     trained = claim_run(run, data)
     trained.check_trained()
     trained.check_dataset()
@@ -31,7 +35,7 @@ def detect(
 
     console = report_console(json)
     result = detect_run(trained, voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
-    following = f"tinyedge probe {quoted(run)}"
+    following = command_line("tinyedge", "probe", run, *given(data=data), *plugins)
     if json:
         print_json(result.to_json())
         print_next(console, following)

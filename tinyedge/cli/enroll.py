@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
-from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, quoted, refuse_json_file, report_console
+from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, refuse_json_file, report_console
+from tinyedge.shell import command_line
 
 
 def enroll(
@@ -29,7 +30,7 @@ def enroll(
 
     Answers that are not this machine's are exit code 3.
     """
-    refuse_json_file(json_file, f"tinyedge enroll {model} --data {data}")
+    refuse_json_file(json_file, command_line("tinyedge", "enroll", model, "--data", data))
     from tinyedge.boards.board import load_board
     from tinyedge.errors import ConfigError, DataError, GateFailed
     from tinyedge.manifest.model_path import resolve_model
@@ -68,5 +69,6 @@ def enroll(
             f"{report.differing} of {len(report.answers)} answers of {report.board} are not this machine's: report it "
             "with what --json prints"
         )
-    following = f"tinyedge build {quoted(model)} --board {quoted(board)} --enroll {len(report.classes)}"
-    print_next(console, following if emulator else f"tinyedge bench {quoted(model)} --target board --port {port}")
+    build = ("build", model, "--board", board, "--enroll", len(report.classes))
+    following = build if emulator else ("bench", model, "--target", "board", "--port", port)
+    print_next(console, command_line("tinyedge", *following))

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import typer
 
-from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, print_json, print_next, report_console
+from tinyedge.cli.plugin_option import PLUGIN, load_plugins
+from tinyedge.shell import command_line
 
 
 def export(
@@ -51,6 +53,7 @@ def export(
     max_drop: float = typer.Option(
         1.0, help="Gate: points of top-1 that INT8 may lose on the test images.", rich_help_panel="Gates"
     ),
+    plugin: list[str] = PLUGIN,
     json: bool = JSON,
 ) -> None:
     """Fold, convert and quantise a trained encoder with its classifier, and prove that the stages agree.
@@ -63,8 +66,8 @@ def export(
     from tinyedge.api.export import export as export_run
     from tinyedge.cli.steps import StepProgress
     from tinyedge.errors import GateFailed
-    from tinyedge.manifest.model_path import EXPORT_FOLDER
 
+    plugins = load_plugins(plugin)
     console = report_console(json)
     start = time.perf_counter()
     failed = None
@@ -89,7 +92,7 @@ def export(
             failed = error
 
     from tinyedge.cli.tables.export import print_export, print_sensitivity
-    from tinyedge.manifest.manifest import read_manifest
+    from tinyedge.manifest.manifest import EXPORT_FOLDER, read_manifest
     from tinyedge.quantisation.sensitivity import read_sensitivity
 
     folder = run / EXPORT_FOLDER
@@ -103,5 +106,5 @@ def export(
             print_sensitivity(sensitivities, manifest.precision, console)
     if failed is not None:
         raise failed
-    name = quoted(run)
-    print_next(console, f"tinyedge bench {name} --target emulator" if int8 else f"tinyedge export {name}")
+    bench = ("bench", run, "--target", "emulator")
+    print_next(console, command_line("tinyedge", *(bench if int8 else ("export", run, *plugins))))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
-from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
+from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
     from tinyedge.boards.board import Board
@@ -28,8 +29,6 @@ def flash(
     json: bool = JSON,
 ) -> None:
     """Write a firmware image, verify it, reset the board and check which model answers."""
-    import shlex
-
     from tinyedge.boards.board import load_board
     from tinyedge.devices.flash import choose_tool, confirm_on_port, find_firmware, flash_board, flash_steps
     from tinyedge.devices.ports import AUTO, choose_port, list_ports
@@ -52,7 +51,7 @@ def flash(
         chosen, program = choose_tool(tool)
         if dry_run:
             for step in flash_steps(firmware, description, chosen, program, probe):
-                typer.echo(shlex.join(step.command))
+                typer.echo(command_line(*step.command))
             return
         used_probe = flash_board(firmware, description, chosen, program, probe, say)
         report = {"board": description.name, "image": str(firmware.image), "port": None}
@@ -68,8 +67,9 @@ def flash(
             report |= {"port": device, "model": info.name, "sha256": info.sha256}
     if json:
         print_json(report)
-    model = "MODEL.tflite" if source.suffix == ".elf" else quoted(source)
-    print_next(console, f"tinyedge bench {model} --target {'emulator' if emulator else 'board'}")
+    model = "MODEL.tflite" if source.suffix == ".elf" else source
+    place = given(target="emulator", board=board) if emulator else given(target="board", port=report["port"])
+    print_next(console, command_line("tinyedge", "bench", model, *place))
 
 
 def _flash_emulator(

@@ -1,7 +1,6 @@
 """Words that every command says alike; with --json, standard output is kept for the JSON alone."""
 
 import json as json_module
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,10 @@ def refuse_json_file(file: str | None, command: str) -> None:
         raise ConfigError(f"{file} is one argument too many; to write the report there, `{command} --json > {file}`")
 
 
-def quoted(path: Path | str) -> str:
-    """Return a path as a shell takes it."""
-    return shlex.quote(str(path))
+def given(**options: object) -> tuple[str, ...]:
+    """Return the options that have a value as arguments of the next command, under their names of the command line."""
+    named = ((name.replace("_", "-"), value) for name, value in options.items() if value is not None)
+    return tuple(word for name, value in named for word in (f"--{name}", str(value)))
 
 
 def print_files(console: Console, *paths: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
-from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
+from tinyedge.shell import command_line
 
 
 def predict(
@@ -35,10 +36,9 @@ def predict(
         print_json(report.to_json())
     else:
         print_predictions(report, console)
-    name, first = quoted(model), quoted(images[0])
     following = {
-        "host": f"tinyedge predict {name} {first} --target emulator",
-        "emulator": f"tinyedge flash {name} --board {quoted(board or report.board or '')}",
-        "board": f"tinyedge bench {name} --target board",
+        "host": ("predict", model, images[0], "--target", "emulator", *given(board=board)),
+        "emulator": ("build", model, *given(board=board or report.board)),
+        "board": ("bench", model, "--target", "board"),
     }
-    print_next(console, following[report.target])
+    print_next(console, command_line("tinyedge", *following[report.target]))

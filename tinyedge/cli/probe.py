@@ -4,7 +4,9 @@ from pathlib import Path
 
 import typer
 
-from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, given, print_files, print_json, print_next, report_console
+from tinyedge.cli.plugin_option import PLUGIN, load_plugins
+from tinyedge.shell import command_line
 
 
 def probe(
@@ -33,6 +35,7 @@ def probe(
     ),
     data: str = typer.Option(None, help="Data set in place of the run's own, which may lie elsewhere on this machine."),
     plots: bool = typer.Option(True, help="Draw the embedding and the confusion matrix of a linear probe."),
+    plugin: list[str] = PLUGIN,
     json: bool = JSON,
 ) -> None:
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned."""
@@ -43,6 +46,7 @@ def probe(
     from tinyedge.cli.steps import StepProgress
     from tinyedge.errors import ConfigError
 
+    plugins = load_plugins(plugin)
     try:
         chosen = tuple(int(stage) for stage in stages.split(","))
     except ValueError as error:
@@ -88,5 +92,5 @@ def probe(
             print_files(console, run / EMBEDDING_PLOT, run / CONFUSION_PLOT)
     if result.protocol.startswith("linear") and not result.exportable:
         console.print("no classifier is kept: only stage 4, probed on the test split, can be exported")
-    name = quoted(run)
-    print_next(console, f"tinyedge export {name}" if result.exportable else f"tinyedge probe {name}")
+    following = ("export", run) if result.exportable else ("probe", run, *given(data=data))
+    print_next(console, command_line("tinyedge", *following, *plugins))

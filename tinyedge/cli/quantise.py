@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from tinyedge.cli.output import JSON, print_files, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
+from tinyedge.shell import command_line
 
 
 def quantise(
@@ -53,4 +54,4 @@ def quantise(
             highlight=False,
         )
         print_files(console, quantised.path)
-    print_next(console, f"tinyedge check {quoted(quantised.path)}")
+    print_next(console, command_line("tinyedge", "check", quantised.path))

@@ -6,10 +6,12 @@ from typing import Any
 import typer
 
 from tinyedge.cli.config_options import FieldOption, with_fields
-from tinyedge.cli.output import JSON, print_json, print_next, quoted, report_console
+from tinyedge.cli.output import JSON, print_json, print_next, report_console
+from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.data.registry import dataset_names
 from tinyedge.encoders.registry import encoder_names
 from tinyedge.errors import ConfigError
+from tinyedge.shell import command_line
 from tinyedge.ssl.registry import method_names
 from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
 from tinyedge.training.run import CONFIG_FILE
@@ -75,6 +77,7 @@ def train(
     help_method: bool = typer.Option(
         False, "--help-method", rich_help_panel="Method", help="Show the options of --method and exit."
     ),
+    plugin: list[str] = PLUGIN,
     json: bool = JSON,
     # Of a release ago: torchrun and Slurm say both.
     strategy: str = typer.Option("", hidden=True),
@@ -84,6 +87,7 @@ def train(
     """Pretrain an encoder on unlabelled images."""
     from tinyedge.training.config import compose_config
 
+    plugins = load_plugins(plugin)
     if help_method:
         from tinyedge.cli.tables.method import print_method
 
@@ -110,6 +114,5 @@ def train(
         print_json(describe_run(run))
     else:
         print_run(run, console)
-    print_next(
-        console, f"tinyedge probe {quoted(out)}", f"tinyedge export {quoted(out)} --encoder-only  (without labels)"
-    )
+    export = command_line("tinyedge", "export", out, "--encoder-only", *plugins)
+    print_next(console, command_line("tinyedge", "probe", out, *plugins), f"{export}  # without labels")

@@ -8,7 +8,7 @@ are loaded. It receives `model_float.tflite`.
 import sys
 from pathlib import Path
 
-from tinyedge.manifest.model_path import FLOAT_FILE
+from tinyedge.manifest.manifest import FLOAT_FILE
 
 
 def convert(folder: Path) -> None:

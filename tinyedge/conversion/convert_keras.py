@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinyedge.manifest.model_path import FLOAT_FILE
+from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
 

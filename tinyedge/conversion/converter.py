@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tinyedge.errors import ModelError
-from tinyedge.manifest.model_path import FLOAT_FILE
+from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
 

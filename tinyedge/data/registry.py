@@ -8,6 +8,7 @@ from tinyedge.data.cache import cache_directory
 from tinyedge.data.layout import list_folder, list_images
 from tinyedge.destination import check_folder
 from tinyedge.errors import ConfigError, DataError
+from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def missing_dataset(name: str, root: Path) -> DataError:
     """Return the error for a published set that is not, or not whole, in `root`."""
     return DataError(
         f"{name} is not whole in {root}: give its folder with --data, or let "
-        f"`tinyedge train --data {name} --download` fetch it"
+        f"`{command_line('tinyedge', 'train', '--data', name, '--download')}` fetch it"
     )
 
 
@@ -146,7 +147,9 @@ def _load_path(folder: Path, image_size: int | None) -> "ImageDataset":
     if not found:
         return load_folder(folder, image_size=image_size)
     if len(found) > 1:
-        raise DataError(f"{folder} holds {' and '.join(found)}: give one of them, --data {folder / found[0]}")
+        raise DataError(
+            f"{folder} holds {' and '.join(found)}: give one of them, {command_line('--data', folder / found[0])}"
+        )
     root = folder.parent if folder.name in _UNPACKED else folder
     return _published(_UNPACKED[found[0]])(root, image_size=image_size)
 

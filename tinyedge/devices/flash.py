@@ -16,6 +16,7 @@ from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
 from tinyedge.errors import ConfigError, TargetError, ToolMissing
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
+from tinyedge.shell import command_line
 
 # In the order in which they are preferred.
 TOOLS: tuple[FlashTool, ...] = (Pyocd(), Openocd(), StFlash())
@@ -59,7 +60,7 @@ def find_firmware(source: Path, board: Board) -> FirmwareToFlash:
     else:
         model = resolve_model(source)
         elf = default_firmware_folder(source, board.name) / "tinyedge.elf"
-        build = f"`tinyedge build {source} --board {board.name}`"
+        build = f"`{command_line('tinyedge', 'build', source, '--board', board.argument)}`"
         if not elf.is_file():
             raise TargetError(f"no firmware of {source} for {board.name} at {elf}: run {build} first")
         image, sha256 = read_elf(elf), _sha256(model)
@@ -218,7 +219,7 @@ def _check_addresses(image: LoadImage, board: Board) -> None:
         if not any(region.origin <= segment.address and segment.end <= region.end for region in regions):
             raise TargetError(
                 f"{image.elf} loads {segment.address:#010x} to {segment.end:#010x}, which is no flash of {board.name}: "
-                f"build it with --board {board.name}, or flash it with the board that it is for"
+                f"build it with {command_line('--board', board.argument)}, or flash it with the board that it is for"
             )
 
 

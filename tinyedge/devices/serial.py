@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol, TypeVar
 
 from tinyedge.errors import LineLost, TargetError
 from tinyedge.installation import package_missing
+from tinyedge.shell import command_line
 
 # What the public MLPerf Tiny runner sends; a command of 80 characters would take 38.
 _BYTES_PER_COMMAND = 31
@@ -150,7 +151,9 @@ def _why_not_open(port: str, error: Exception) -> str:
     """What keeps a port from opening, and what to do."""
     number = getattr(error, "errno", None)
     if number in (errno.EBUSY, errno.EAGAIN):
-        return f"another program has it open; close that terminal or tool (`fuser -v {port}` names it)"
+        return (
+            f"another program has it open; close that terminal or tool (`{command_line('fuser', '-v', port)}` names it)"
+        )
     if number == errno.EACCES:
         return "you may not open it; run `sudo usermod -aG dialout $USER` and log in again"
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):

@@ -15,6 +15,7 @@ from tinyedge.data.decode import decode_image
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
+from tinyedge.shell import command_line
 from tinyedge.training.encoder_file import read_description
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.zoo import locate
@@ -114,7 +115,8 @@ def _read_classifier(path: Path) -> tuple[nn.Linear | None, tuple[str, ...]]:
             weight, bias = stored.get_tensor("weight").float(), stored.get_tensor("bias").float()
             classes = tuple(json.loads((stored.metadata() or {})["classes"]))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {path.parent}` again") from error
+        again = command_line("tinyedge", "probe", path.parent)
+        raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
     classifier = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
     classifier.load_state_dict({"weight": weight, "bias": bias})
     return classifier, classes

@@ -28,6 +28,8 @@ from tinyedge.errors import CheckpointError, ConfigError, GateFailed
 from tinyedge.exporter.options import FEWEST_CALIBRATION_IMAGES, ExportOptions, check_exportable
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
+    EXPORT_FOLDER,
+    FLOAT_FILE,
     Calibration,
     ExportManifest,
     FileRecord,
@@ -39,7 +41,6 @@ from tinyedge.manifest.manifest import (
     record_file,
     write_manifest,
 )
-from tinyedge.manifest.model_path import EXPORT_FOLDER, FLOAT_FILE
 from tinyedge.manifest.preprocess import FORMULA, normalise_images
 from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
@@ -54,6 +55,7 @@ from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
 from tinyedge.runtimes.litert_session import run_tflite
+from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
@@ -240,7 +242,8 @@ def load_probe(run_path: Path) -> Probe:
         tensors = load_file(path)
         return Probe(tensors["weight"].float(), tensors["bias"].float())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {run_path}` again") from error
+        again = command_line("tinyedge", "probe", run_path)
+        raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
 
 
 def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.parity.gate_limits import Gates
+from tinyedge.shell import command_line
 from tinyedge.training.run import CLASSIFIER_FILE
 
 PRECISIONS = ("int8", "mixed", "16x8")
@@ -67,5 +68,5 @@ def check_exportable(run_path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(
             f"{path} does not exist, so there is no classifier to export; "
-            f"run `tinyedge probe {run_path}` first, or pass --encoder-only"
+            f"run `{command_line('tinyedge', 'probe', run_path)}` first, or pass --encoder-only"
         )

@@ -22,6 +22,7 @@ from tinyedge.manifest.manifest import read_manifest
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph
 
 Announce = Callable[[str], None]
@@ -174,9 +175,10 @@ def teach(client: DeviceClient, lesson: Lesson, options: EnrollOptions, announce
     client.check_model(lesson.graph.sha256)
     info = client.info()
     if info.classes < len(task.classes):
+        build = command_line("tinyedge", "build", lesson.model, "--board", info.board, "--enroll", len(task.classes))
         raise TargetError(
             f"the device learns {info.classes} classes and {len(task.classes)} are to be learned: build it with "
-            f"`tinyedge build {lesson.model} --enroll {len(task.classes)}`, or give fewer --classes"
+            f"`{build}`, or give fewer --classes"
         )
     for which in range(info.classes):
         client.forget(which)

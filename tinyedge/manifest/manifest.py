@@ -9,9 +9,12 @@ from typing import Any
 
 from tinyedge.atomic import write_json
 from tinyedge.errors import ModelError
+from tinyedge.shell import command_line
 
 SCHEMA = 1
 MANIFEST_FILE = "export.json"
+EXPORT_FOLDER = "export"  # of a run
+FLOAT_FILE = "model_float.tflite"
 
 
 @dataclass(frozen=True)
@@ -181,15 +184,15 @@ def read_manifest(directory: Path) -> ExportManifest:
         ModelError: There is none, it is damaged, or of another schema.
     """
     path = directory / MANIFEST_FILE
-    advice = f"run `tinyedge export {directory.parent} --int8`"
+    advice = _advice(directory)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} does not exist; {advice}") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); {advice} again") from error
+        raise ModelError(f"{path} cannot be read ({error}); {advice}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ModelError(f"{path} is not of schema {SCHEMA}; {advice} again")
+        raise ModelError(f"{path} is not of schema {SCHEMA}; {advice}")
     try:
         calibration = content["calibration"]
         return ExportManifest(
@@ -207,7 +210,14 @@ def read_manifest(directory: Path) -> ExportManifest:
             }
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged ({error}); {advice} again") from error
+        raise ModelError(f"{path} is damaged ({error}); {advice}") from error
+
+
+def _advice(directory: Path) -> str:
+    """How the manifest of a folder comes about: by an export, whose run is known where the folder is a part of it."""
+    if directory.name == EXPORT_FOLDER:
+        return f"run `{command_line('tinyedge', 'export', directory.parent, '--int8')}`"
+    return f"put the {MANIFEST_FILE} there that `tinyedge export` wrote with its models, or give the run itself"
 
 
 def manifest_of(model: Path, sha256: str) -> ExportManifest | None:

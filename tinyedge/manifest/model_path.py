@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from tinyedge.errors import ModelError
+from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, read_manifest
+from tinyedge.shell import command_line
 from tinyedge.zoo import locate, zoo_hint
-
-EXPORT_FOLDER = "export"
-FLOAT_FILE = "model_float.tflite"
 
 
 def resolve_model(source: Path | str) -> Path:
@@ -18,21 +17,33 @@ def resolve_model(source: Path | str) -> Path:
     Raises:
         ModelError: There is no such file, or the run has no quantised export.
     """
-    from tinyedge.manifest.manifest import MANIFEST_FILE, read_manifest
-
     path = locate(source)
     if path.is_dir():
         # An entry of the zoo is the export and the run in one folder.
         folder = path if (path / MANIFEST_FILE).is_file() else path / EXPORT_FOLDER
+        if not (folder / MANIFEST_FILE).is_file():
+            raise ModelError(_not_exported(path, source))
         name = read_manifest(folder).model
         if name is None or not (folder / name).is_file():
-            raise ModelError(f"{folder} has no {name or 'quantised model'}: run `tinyedge export {path} --int8` first")
+            export = command_line("tinyedge", "export", path, "--int8")
+            raise ModelError(f"{folder} has no {name or 'quantised model'}: run `{export}` first")
         return folder / name
     if not path.is_file():
         raise ModelError(
-            f"no such file or run: {source}; give a .tflite file, a run directory of `tinyedge train`{zoo_hint()}"
+            f"no such file or run: {source}; give a .tflite file, a run directory of `tinyedge train`{zoo_hint(source)}"
         )
     return path
+
+
+def _not_exported(folder: Path, source: Path | str) -> str:
+    """Say what can be done with a folder that no export is in: it may be a run, hold models, or be anything."""
+    export = command_line("tinyedge", "export", folder, "--int8")
+    models = sorted(folder.glob("*.tflite"))
+    file = f"one of its models, such as {models[0]}" if models else "a .tflite file"
+    return (
+        f"{folder} holds no {EXPORT_FOLDER}/{MANIFEST_FILE}; if it is a run of `tinyedge train`, run `{export}` first; "
+        f"else give {file}{zoo_hint(source)}"
+    )
 
 
 def default_firmware_folder(source: Path, board: str) -> Path:

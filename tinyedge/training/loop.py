@@ -1,7 +1,6 @@
 """The training loop: one for all methods, on any number of devices."""
 
 import math
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, Interrupted, TrainingError
 from tinyedge.plots.plots import plot_training
+from tinyedge.shell import command_line
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks
@@ -156,7 +156,7 @@ class _Training:
                         failures.raise_on_all_ranks()  # where the checkpoint could not be written
                         raise Interrupted(
                             f"{done:,} of {self._total_steps:,} steps are saved; go on with "
-                            f"`tinyedge train --out {shlex.quote(str(self._out))} --resume`",
+                            f"`{command_line('tinyedge', 'train', '--out', self._out, '--resume')}`",
                             stopped_by,
                         )
         if self._average is not None:

@@ -10,8 +10,9 @@ from tinyedge.atomic import atomic_directory
 from tinyedge.data.registry import check_dataset, load_dataset
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
+from tinyedge.shell import command_line
 from tinyedge.training.config import TrainConfig, load_config
-from tinyedge.zoo import locate
+from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
     from tinyedge.data.dataset import ImageDataset
@@ -58,9 +59,12 @@ class Run:
         require_plugin(self.config.encoder_plugin, self.path)
         if not self.encoder_path.is_file():
             raise CheckpointError(
-                f"{self.encoder_path} does not exist: training has not ended; "
-                f"run `tinyedge train --out {self.path} --resume`"
+                f"{self.encoder_path} does not exist: training has not ended; run `{self._resume_command}`"
             )
+
+    @property
+    def _resume_command(self) -> str:
+        return command_line("tinyedge", "train", "--out", self.path, "--resume")
 
     def load_encoder(self) -> "Encoder":
         """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
@@ -79,8 +83,7 @@ class Run:
             weights = load_file(self.encoder_path)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
-                f"{self.encoder_path} is corrupt ({error}); "
-                f"run `tinyedge train --out {self.path} --resume` to write it again"
+                f"{self.encoder_path} is corrupt ({error}); run `{self._resume_command}` to write it again"
             ) from error
         if self.config.image_size is None:
             raise CheckpointError(
@@ -152,7 +155,8 @@ class Run:
             with safe_open(path, framework="np") as stored:
                 return (stored.metadata() or {}).get("data")  # None of a run that was probed before this was written
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is corrupt ({error}); run `tinyedge probe {self.path}` again") from error
+            again = command_line("tinyedge", "probe", self.path)
+            raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
 
 
 def load_run(path: Path, data: str | None = None) -> Run:
@@ -167,7 +171,8 @@ def load_run(path: Path, data: str | None = None) -> Run:
     """
     path = locate(path)
     if not path.exists():
-        raise CheckpointError(f"{path} does not exist; run `tinyedge train --out {path}` first")
+        train = command_line("tinyedge", "train", "--out", path)
+        raise CheckpointError(f"{path} does not exist; give a run, as `{train}` writes one{zoo_hint(path)}")
     if not (path / CONFIG_FILE).is_file():
         raise CheckpointError(f"{path} is no run: it holds no {CONFIG_FILE}; give a folder that `tinyedge train` wrote")
     try:

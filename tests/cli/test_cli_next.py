@@ -1,0 +1,86 @@
+"""The next command that each command prints runs as it stands, in folders with blanks in their names too."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from compiler.tflite_builder import TensorSpec, one_operator
+
+from tinyedge.errors import ToolMissing
+from tinyedge.toolchain import find_build_tools, find_tool
+
+BOARDS = Path(__file__).parents[2] / "tinyedge" / "boards"
+PLUGIN = Path(__file__).parents[2] / "examples" / "plugins" / "small_cnn.py"
+MODEL = "my models/it's $mine.tflite"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "a folder" / "(of mine)"
+    (folder / "my models").mkdir(parents=True)
+    shape = (1, 8, 8, 4)
+    (folder / MODEL).write_bytes(one_operator("TANH", [TensorSpec(shape, 0.05, 0)], TensorSpec(shape, 1 / 128, 0)))
+    return folder
+
+
+def following(folder: Path, command: str, *more: str) -> str:
+    """Run a command line with a shell's rules; return the next one that it prints."""
+    program, *words = [*shlex.split(command, comments=True), *more]
+    start = [sys.executable, "-m", "tinyedge"] if program == "tinyedge" else [program]
+    done = subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return next(line for line in done.stdout.splitlines() if line.startswith("next: ")).removeprefix("next: ")
+
+
+def test_a_model_goes_from_check_to_an_emulated_board_of_the_users_own(folder):
+    try:
+        find_build_tools()
+        find_tool("qemu-system-arm")
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    board = "my boards/mine.toml"
+    (folder / "my boards").mkdir()
+    shutil.copy(BOARDS / "stm32f405.toml", folder / board)
+    description = (folder / board).read_text()
+    source = next(line for line in description.splitlines() if line.startswith("source"))
+    shutil.copy(BOARDS.parents[1] / "firmware" / "boards" / shlex.split(source)[2], folder / "my boards")
+
+    build = following(folder, shlex.join(["tinyedge", "check", MODEL, "--board", board]))
+    assert build == shlex.join(["tinyedge", "build", MODEL, "--board", board])
+    flash = following(folder, build)
+    assert flash.endswith("tinyedge.elf' --board 'my boards/mine.toml'")
+    bench = following(folder, flash, "--emulator")
+    assert bench == "tinyedge bench MODEL.tflite --target emulator --board 'my boards/mine.toml'"
+    again = following(folder, bench.replace("MODEL.tflite", shlex.quote(MODEL)), "--inputs", "1")
+    assert again == build
+
+
+def test_a_benchmark_on_the_host_keeps_the_board(folder):
+    bench = following(folder, shlex.join(["tinyedge", "bench", MODEL, "--runtime", "aot", "--board", "nucleo_u575zi"]))
+    assert bench == shlex.join(["tinyedge", "bench", MODEL, "--target", "emulator", "--board", "nucleo_u575zi"])
+
+
+def test_the_library_of_a_compiled_model_is_built(folder):
+    if shutil.which("cmake") is None:
+        pytest.skip("CMake is not installed")
+    command = following(folder, shlex.join(["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine"]))
+    subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True)
+    assert list((folder / "build" / "mine").iterdir())
+
+
+@pytest.mark.slow
+def test_a_users_own_encoder_goes_from_check_to_export(folder):
+    shutil.copy(PLUGIN, folder / "my encoder.py")
+    check = shlex.join(["tinyedge", "check", "--encoder", "small_cnn", "--plugin", "my encoder.py"])
+    train = following(folder, check)
+    assert train == "tinyedge train --encoder small_cnn --out runs/small_cnn --plugin 'my encoder.py'"
+    train = train.replace("runs/small_cnn", shlex.quote("my runs/1"))
+    probe = following(folder, train, "--method", "random", "--data", "digits")
+    assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py'"
+    export = following(folder, probe, "--seeds", "1", "--no-plots")
+    assert export == "tinyedge export 'my runs/1' --plugin 'my encoder.py'"
+    bench = following(folder, export, "--calibration", "64", "--max-drop", "100")
+    assert bench == "tinyedge bench 'my runs/1' --target emulator"

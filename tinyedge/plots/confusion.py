@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.atomic import atomic_path
+from tinyedge.plots.png import new_figure, save_png
 
 _MOST_NAMES = 20
 
@@ -31,16 +31,12 @@ def plot_confusion(predicted: np.ndarray, labels: np.ndarray, classes: tuple[str
         title: Above it.
         path: The PNG.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     counts = confusion_matrix(predicted, labels, len(classes))
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     named = len(classes) <= _MOST_NAMES
     side = 2.5 + 0.5 * len(classes) if named else 8
-    figure, axes = pyplot.subplots(figsize=(side + 1, side))
+    figure = new_figure(side + 1, side)
+    axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
     axes.set_title(title, fontsize=10)
@@ -56,7 +52,4 @@ def plot_confusion(predicted: np.ndarray, labels: np.ndarray, classes: tuple[str
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    pyplot.close(figure)
+    save_png(figure, path)

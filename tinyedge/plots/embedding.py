@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.atomic import atomic_path
+from tinyedge.plots.png import new_figure, save_png
 
 MOST_POINTS = 2000
 
@@ -24,17 +24,15 @@ def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str,
         classes: Names; the legend has them up to 20.
         path: The PNG.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     if len(features) > MOST_POINTS:
         chosen = np.sort(np.random.default_rng(0).choice(len(features), MOST_POINTS, replace=False))
         features, labels = features[chosen], labels[chosen]
     points, mapping = embed(features)
-    figure, axes = pyplot.subplots(figsize=(8, 6.5))
-    colours = pyplot.get_cmap("tab20" if len(classes) > 10 else "tab10")
+    from matplotlib import colormaps
+
+    figure = new_figure(8, 6.5)
+    axes = figure.subplots()
+    colours = colormaps["tab20" if len(classes) > 10 else "tab10"]
     for index in np.unique(labels):
         of_class = labels == index
         # Twenty colours that can be told apart are the most there are: they come round again.
@@ -46,10 +44,7 @@ def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str,
     axes.set_title(f"{mapping} of {len(features):,} images' features")
     axes.set_xticks([])
     axes.set_yticks([])
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    pyplot.close(figure)
+    save_png(figure, path)
 
 
 def embed(features: np.ndarray) -> tuple[np.ndarray, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tinyedge.atomic import atomic_path
+from tinyedge.plots.png import new_figure, save_png
 
 _LABELLED_SHARE = 0.06  # Of the arena; figures of smaller tensors would not fit their rectangles.
 
@@ -43,15 +43,13 @@ def plot_plan(plan: _Plan, title: str, path: Path) -> None:
         title: What the model is called.
         path: The PNG.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
     layers = max(tensor.last for tensor in plan.tensors)
-    figure, axes = pyplot.subplots(figsize=(min(max(8, 0.16 * layers), 24), 5.5))
-    colours = pyplot.get_cmap("tab20")
+    figure = new_figure(min(max(8, 0.16 * layers), 24), 5.5)
+    axes = figure.subplots()
+    colours = colormaps["tab20"]
     for index, tensor in enumerate(plan.tensors):
         width = tensor.last - tensor.first + 1
         # Twenty colours that can be told apart are the most there are: they come round again.
@@ -80,7 +78,4 @@ def plot_plan(plan: _Plan, title: str, path: Path) -> None:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(title)
     axes.legend(loc="upper right", fontsize=8, ncols=2)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    pyplot.close(figure)
+    save_png(figure, path)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from tinyedge.atomic import atomic_path
+from tinyedge.plots.png import new_figure, save_png
 
 _MOST_POINTS = 5000
 
@@ -34,13 +34,9 @@ def plot_layers(layers: Sequence[_Layer], worst: Sequence[_Layer], path: Path) -
         worst: Those that are named.
         path: The PNG; the same layers give the same bytes.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     rounding = [layer for layer in layers if not layer.exact]
-    figure, axes = pyplot.subplots(figsize=(11, 5))
+    figure = new_figure(11, 5)
+    axes = figure.subplots()
     indices = [layer.index for layer in rounding]
     axes.plot(indices, [layer.sqnr_db for layer in rounding], marker=".", linewidth=1, label="all noise up to here")
     axes.plot(indices, [layer.own_sqnr_db for layer in rounding], ".", markersize=4, label="noise made here")
@@ -52,7 +48,7 @@ def plot_layers(layers: Sequence[_Layer], worst: Sequence[_Layer], path: Path) -
     axes.set_title("float against INT8, layer by layer")
     axes.legend(loc="lower left", fontsize=8)
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def plot_outputs(reference: np.ndarray, int8: np.ndarray, path: Path) -> None:
@@ -63,28 +59,15 @@ def plot_outputs(reference: np.ndarray, int8: np.ndarray, path: Path) -> None:
         int8: (n, K) INT8 outputs as reals.
         path: The PNG; the same outputs give the same bytes.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     step = max(1, reference.size // _MOST_POINTS)
     x, y = reference.ravel()[::step], int8.ravel()[::step]
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-    figure, axes = pyplot.subplots(figsize=(6, 6))
+    figure = new_figure(6, 6)
+    axes = figure.subplots()
     axes.plot([low, high], [low, high], color="grey", linewidth=1)
     axes.plot(x, y, ".", markersize=2)
     axes.set_xlabel("float output")
     axes.set_ylabel("INT8 output")
     axes.set_title(f"{len(x):,} outputs of {len(reference):,} images")
     axes.grid(alpha=0.3)
-    _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
+    save_png(figure, path)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyedge.atomic import atomic_path
+from tinyedge.plots.png import new_figure, save_png
 
 # File name: title and what is drawn, by the prefix of the metric's name.
 _PLOTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -27,17 +27,13 @@ def plot_training(records: Sequence[dict[str, Any]], directory: Path) -> list[Pa
     Returns:
         The files written; groups of metrics that the run does not have are left out.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     written = []
     for name, (title, prefixes) in _PLOTS.items():
         keys = [key for key in dict.fromkeys(key for record in records for key in record) if key.startswith(prefixes)]
         if not keys:
             continue
-        figure, panels = pyplot.subplots(len(keys), 1, figsize=(7, 1.6 * len(keys) + 1), sharex=True, squeeze=False)
+        figure = new_figure(7, 1.6 * len(keys) + 1)
+        panels = figure.subplots(len(keys), 1, sharex=True, squeeze=False)
         for axes, key in zip(panels[:, 0], keys, strict=True):
             points = [(record["step"], record[key]) for record in records if key in record]
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 50 else None, linewidth=1)
@@ -45,10 +41,7 @@ def plot_training(records: Sequence[dict[str, Any]], directory: Path) -> list[Pa
             axes.grid(alpha=0.3)
         panels[0, 0].set_title(title)
         panels[-1, 0].set_xlabel("step")
-        figure.tight_layout()
         path = directory / f"{name}.png"
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
-        pyplot.close(figure)
+        save_png(figure, path)
         written.append(path)
     return written

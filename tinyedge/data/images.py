@@ -96,9 +96,11 @@ def _decode(files: Sequence[Path], image_size: int) -> DecodedImages:
 
 def _fingerprint(files: Sequence[Path], image_size: int) -> str:
     digest = hashlib.sha256(f"{_CACHE_VERSION} {image_size}\n".encode())
+    here = Path.cwd()
     for path in files:
         status = path.stat()
-        digest.update(f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        absolute = os.path.join(here, path)  # noqa: PTH118 - 5x faster
+        digest.update(f"{absolute}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 

@@ -98,8 +98,14 @@ def list_images(folder: Path) -> list[Path]:
     found = []
     for directory, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if _is_shown(name)]
-        found += [Path(directory, file) for file in files if _is_image(file)]
-    return sorted(found)
+        found += [f"{directory}{os.sep}{file}" for file in files if _is_image(file)]
+    found.sort(key=_parts)
+    return [Path(path) for path in found]
+
+
+def _parts(path: Path | str) -> list[str]:
+    """What a path sorts by: as `Path` itself does, which takes it apart for every comparison."""
+    return str(path).split(os.sep)  # noqa: PTH206 - 5x faster
 
 
 def _is_shown(name: str) -> bool:
@@ -181,7 +187,7 @@ def _list_untold(root: Path, splits: Mapping[str, Path]) -> tuple[Listing, list[
     below = [path for folder in _folders(root) if folder not in splits.values() for path in list_images(folder)]
     names = [_first_folder(root, path) for path in below]
     if len(set(names)) < 2:
-        return Listing([], None), sorted(loose + below)
+        return Listing([], None), sorted(loose + below, key=_parts)
     return Listing(below, [*names]), loose
 
 
@@ -257,6 +263,10 @@ def _part(listing: Listing, indices: Sequence[int]) -> Listing:
 
 def _with_unlabelled(listing: Listing, unlabelled: Sequence[Path]) -> Listing:
     """All images of a train split, sorted by path."""
+    if not unlabelled:
+        return listing
     names = listing.class_names or [None] * len(listing.files)
-    both = sorted([*zip(listing.files, names, strict=True), *((path, None) for path in unlabelled)], key=lambda x: x[0])
+    both = sorted(
+        [*zip(listing.files, names, strict=True), *((path, None) for path in unlabelled)], key=lambda x: _parts(x[0])
+    )
     return Listing([path for path, _ in both], [name for _, name in both] if listing.class_names is not None else None)

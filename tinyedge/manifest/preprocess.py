@@ -36,9 +36,11 @@ def normalise_images(images: np.ndarray, mean: tuple[float, ...], std: tuple[flo
     Returns:
         (n, H, W, 3) float32.
     """
-    pixels = channels_last(images).astype(np.float32) / np.float32(255)
-    normalised: np.ndarray = (pixels - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return normalised
+    values: np.ndarray = channels_last(images).astype(np.float32)
+    values /= np.float32(255)
+    values -= np.asarray(mean, np.float32)
+    values /= np.asarray(std, np.float32)
+    return values
 
 
 def input_table(manifest: "ExportManifest") -> np.ndarray:

@@ -1,7 +1,7 @@
 """Pieces of C that every generated file is made of: the banner, and numbers, strings and arrays as C99 writes them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from tinyedge.tflite.graph import Graph
 from tinyedge.version import __version__
 
 _COLUMNS = 120
+_INDENT = "    "
 
 
 def banner(graph: Graph) -> str:
@@ -52,18 +53,20 @@ def float_literal(value: float) -> str:
 
 def array(name: str, values: np.ndarray) -> str:
     """Return the definition of a `static const` array, printed flat in C order."""
-    # Packed words are bit patterns, whatever they hold.
-    entry = "0x{:08x}u".format if values.dtype == np.uint32 else literal
-    body = lines(entry(value) for value in values.reshape(-1).tolist())
+    numbers = values.reshape(-1).tolist()
+    if values.dtype == np.uint32:  # Packed words are bit patterns, whatever they hold.
+        entries = list(map("0x{:08x}u".format, numbers))
+    elif values.dtype.itemsize < 4:  # None needs a suffix, and there are hundreds of thousands.
+        entries = list(map(str, numbers))
+    else:
+        entries = list(map(literal, numbers))
+    body = lines(entries)
     return f"static const {values.dtype.name}_t {name}[{values.size}] = {{\n{body}}};\n\n"
 
 
-def lines(entries: Iterable[str]) -> str:
-    """Return initialisers, a comma after each, in indented lines."""
-    text, line = [], "   "
-    for entry in entries:
-        if len(line) + len(entry) + 2 > _COLUMNS:
-            text.append(line)
-            line = "   "
-        line += f" {entry},"
-    return "\n".join([*text, line]) + "\n"
+def lines(entries: Sequence[str]) -> str:
+    """Return initialisers, a comma after each, in indented lines of equally many."""
+    widest = max(map(len, entries), default=1)
+    per_line = max(1, (_COLUMNS - len(_INDENT) + 1) // (widest + 2))
+    rows = (entries[start : start + per_line] for start in range(0, len(entries), per_line))
+    return "".join(f"{_INDENT}{', '.join(row)},\n" for row in rows)

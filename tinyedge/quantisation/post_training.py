@@ -20,7 +20,7 @@ from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
 FEWEST_IMAGES = 16
-_MOST_UNSEEN_IMAGES = 256
+_MOST_UNSEEN_IMAGES = 128
 
 
 @dataclass(frozen=True)

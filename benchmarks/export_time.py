@@ -6,9 +6,9 @@
 The earlier revision is checked out into a temporary folder. It runs with the same Python and packages, or with those of
 `--before-python`: b0745cf exports through TensorFlow, on Python 3.11 or 3.12 alone. Each export is of a fresh copy of
 the run; the two take turns, since a machine's speed drifts, and the table has the medians. The first of each is not
-counted: it writes Python's bytecode and the cache of decoded images, as the first export of any user does. CPU seconds are of the
-command and all processes below it, compilers and converters among them. Every export of one revision has to give the
-same bytes, and INT8 has to keep its gates in both, or nothing is written.
+counted: it writes Python's bytecode and the cache of decoded images, as the first export of any user does. CPU
+seconds are of the command and all processes below it, compilers and converters among them. Every export of one
+revision has to give the same bytes, and INT8 has to keep its gates in both, or nothing is written.
 Writes benchmarks/results/export_time.json (--json).
 """
 

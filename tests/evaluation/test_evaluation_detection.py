@@ -192,5 +192,5 @@ def test_objects_that_are_all_difficult(tmp_path: Path, run: Run, image_set: str
 
 @pytest.mark.parametrize("options", [{"epochs": 0}, {"seeds": 0}, {"image_size": 32}])
 def test_wrong_options(run: Run, tmp_path: Path, options: dict) -> None:
-    with pytest.raises(ConfigError, match="has to be at least"):
+    with pytest.raises(ConfigError, match="is at least"):
         detect_run(run, tmp_path, **options)

@@ -8,7 +8,7 @@ from tinyedge.announce import silent
 from tinyedge.exporter.options import ExportOptions, check_exportable
 from tinyedge.installation import missing_packages_told, require
 from tinyedge.parity.gate_limits import Gates
-from tinyedge.training.run import Run, claim_run
+from tinyedge.training.run import Run, claimed_run, load_run
 
 if TYPE_CHECKING:
     from tinyedge.manifest.manifest import ExportManifest
@@ -69,19 +69,20 @@ def export(
         sensitivity=sensitivity,
         qat_epochs=qat,
     )
-    run = claim_run(run.path if isinstance(run, Run) else Path(run), data)
-    run.check_trained()
-    run.check_dataset()
+    name = run.path if isinstance(run, Run) else Path(run)
+    found = load_run(name, data)
+    found.check_trained()
+    found.check_dataset()
     if not encoder_only:
-        check_exportable(run.path)
+        check_exportable(found.path)
     require("an export", "export")
     from tinyedge.conversion.converter import Converter
 
-    with Converter() as converter:  # It loads its packages while PyTorch loads here.
+    with claimed_run(found, name) as own, Converter() as converter:  # It loads its packages while PyTorch loads here.
         from tinyedge.exporter.export import export_run
 
         return export_run(
-            run,
+            own,
             options,
             classifier=not encoder_only,
             announce=announce,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tinyedge.announce import silent
 from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
 from tinyedge.installation import missing_packages_told
-from tinyedge.training.run import Run, claim_run
+from tinyedge.training.run import Run, claimed_run, load_run
 
 if TYPE_CHECKING:
     from tinyedge.evaluation.probe import ProbeResult
@@ -51,20 +51,22 @@ def probe(
             learned from labels.
     """
     check_protocol(labels, protocol, seeds, epochs, tuple(stages))
-    run = claim_run(run.path if isinstance(run, Run) else Path(run), data)
-    run.check_trained()
-    run.check_dataset()
-    announce("loading PyTorch")
-    from tinyedge.evaluation.probe import probe_run
+    name = run.path if isinstance(run, Run) else Path(run)
+    found = load_run(name, data)
+    found.check_trained()
+    found.check_dataset()
+    with claimed_run(found, name) as own:
+        announce("loading PyTorch")
+        from tinyedge.evaluation.probe import probe_run
 
-    return probe_run(
-        run,
-        label_fraction=labels,
-        protocol=protocol,
-        seeds=seeds,
-        epochs=epochs,
-        stages=stages,
-        hold_out=hold_out,
-        plots=plots,
-        announce=announce,
-    )
+        return probe_run(
+            own,
+            label_fraction=labels,
+            protocol=protocol,
+            seeds=seeds,
+            epochs=epochs,
+            stages=stages,
+            hold_out=hold_out,
+            plots=plots,
+            announce=announce,
+        )

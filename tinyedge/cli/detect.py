@@ -24,17 +24,21 @@ def detect(
 
     from rich.table import Table
 
-    from tinyedge.training.run import claim_run
+    from tinyedge.data.voc_layout import check_voc
+    from tinyedge.evaluation.protocols import check_detection
+    from tinyedge.training.run import claimed_run, load_run
 
     plugins = load_plugins(plugin)
-    trained = claim_run(run, data)
+    trained = load_run(run, data)
     trained.check_trained()
     trained.check_dataset()
-
-    from tinyedge.evaluation.detection import DETECTION_FILE, detect_run
-
+    check_voc(voc)
+    check_detection(epochs, image_size, seeds)
     console = report_console(json)
-    result = detect_run(trained, voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
+    with claimed_run(trained, run) as own:
+        from tinyedge.evaluation.detection import DETECTION_FILE, detect_run
+
+        result = detect_run(own, voc, epochs=epochs, image_size=image_size, seeds=seeds, announce=console.print)
     following = command_line("tinyedge", "probe", run, *given(data=data), *plugins)
     if json:
         print_json(result.to_json())

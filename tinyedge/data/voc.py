@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tinyedge.data.voc_layout import TEST_LIST, TRAIN_LISTS, has_list, missing_list
 from tinyedge.errors import DataError
 from tinyedge.installation import package_missing
-
-# Which lists are read, where they exist: VOC 2007 and 2012 together, as detectors are usually trained.
-_TRAIN_LISTS = (("2007", "trainval"), ("2012", "trainval"))
-_TEST_LIST = ("2007", "test")
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,12 @@ def load_voc(root: Path, image_size: int) -> BoxDataset:
         DataError: A list, an image or an annotation is missing or broken, test has a class that train lacks, or all
             objects of one of them are difficult.
     """
-    train_sources = [source for source in (_open(root, *which) for which in _TRAIN_LISTS) if source is not None]
-    test_source = _open(root, *_TEST_LIST)
-    for sources, name in ((train_sources, "trainval.txt"), (test_source, "test.txt")):
-        if not sources:
-            raise DataError(
-                f"{root} has no VOCdevkit/VOC2007/ImageSets/Main/{name}: give the folder that VOCdevkit was unpacked in"
-            )
-    assert test_source is not None
+    train_sources = [source for source in (_open(root, *which) for which in TRAIN_LISTS) if source is not None]
+    test_source = _open(root, *TEST_LIST)
+    if not train_sources:
+        raise missing_list(root, "trainval")
+    if test_source is None:
+        raise missing_list(root, "test")
     train = [_read(root, source, index, image_size) for source in train_sources for index in range(len(source))]
     test = [_read(root, test_source, index, image_size) for index in range(len(test_source))]
     classes = sorted({name for _, objects in train for name, _, _ in objects})
@@ -96,7 +91,7 @@ def _open(root: Path, year: str, image_set: str) -> Any:
         from torchvision.datasets import VOCDetection
     except ImportError as error:
         raise package_missing("torchvision") from error
-    if not (root / "VOCdevkit" / f"VOC{year}" / "ImageSets" / "Main" / f"{image_set}.txt").is_file():
+    if not has_list(root, year, image_set):
         return None
     source = VOCDetection(str(root), year=year, image_set=image_set)
     return source if len(source) else None

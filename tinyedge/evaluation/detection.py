@@ -21,6 +21,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError, TrainingError
 from tinyedge.evaluation.average_precision import AveragePrecision, Detections, Objects, mean_average_precision
+from tinyedge.evaluation.protocols import check_detection
 from tinyedge.training.optimizer import learning_rate
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tinyedge.training.run import Run
 
 DETECTION_FILE = "detection.json"
-SMALLEST_IMAGE = 64
 
 _LEARNING_RATE = 0.01
 _MOMENTUM = 0.9
@@ -100,9 +100,7 @@ def detect_run(
         CheckpointError: The run has no encoder, or its files are corrupt.
         TrainingError: The loss became NaN or infinite.
     """
-    for name, value, least in (("epochs", epochs, 1), ("seeds", seeds, 1), ("image-size", image_size, SMALLEST_IMAGE)):
-        if value < least:
-            raise ConfigError(f"--{name} is {value}, but has to be at least {least}; give another --{name}")
+    check_detection(epochs, image_size, seeds)
     trained = run.load_encoder()
     dataset = load_voc(voc, image_size)
     pretrained_on = run.load_dataset()

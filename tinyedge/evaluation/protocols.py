@@ -1,4 +1,4 @@
-"""The ways to probe an encoder by name, and which numbers they take; free of torch."""
+"""The ways to judge an encoder by name, and which numbers they take; free of torch."""
 
 from tinyedge.errors import ConfigError
 
@@ -6,6 +6,7 @@ PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune")
 TRAINED_PROTOCOLS = ("linear-sgd", "finetune")  # These take passes over images; the others work on features alone.
 DEFAULT_EPOCHS = 100
 FINAL_STAGE = (4,)
+SMALLEST_DETECTION_IMAGE = 64  # pixels
 
 
 def check_protocol(
@@ -32,3 +33,18 @@ def check_protocol(
         raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
     if protocol == "finetune" and stages != FINAL_STAGE:
         raise ConfigError("--protocol finetune trains on stage 4 alone: leave --stages out or use --protocol linear")
+
+
+def check_detection(epochs: int, image_size: int, seeds: int) -> None:
+    """Refuse a detector that cannot be trained; see `tinyedge.evaluation.detection.detect_run` for the arguments.
+
+    Raises:
+        ConfigError: A number out of range.
+    """
+    for option, value, least, usual in (
+        ("--epochs", epochs, 1, 60),
+        ("--seeds", seeds, 1, 3),
+        ("--image-size", image_size, SMALLEST_DETECTION_IMAGE, 160),
+    ):
+        if value < least:
+            raise ConfigError(f"{option} is at least {least}, not {value}: {usual} is usual")

@@ -2,13 +2,17 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.atomic import atomic_directory
 from tinyedge.data.registry import check_dataset, load_dataset
-from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.destination import check_folder
+from tinyedge.errors import CheckpointError, ConfigError, GateFailed
+from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import require_plugin
 from tinyedge.shell import command_line
 from tinyedge.training.config import TrainConfig, load_config
@@ -25,7 +29,6 @@ ENCODER_FILE = "encoder.safetensors"
 CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
 CLASSIFIER_FILE = "probe.safetensors"
-_EXPORT = "export"
 _EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the encoder in the zoo, and below it in a run.
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 
@@ -182,21 +185,32 @@ def load_run(path: Path, data: str | None = None) -> Run:
     return Run(path, config) if data is None else Run(path, replace(config, data=data), other_data=True)
 
 
-def claim_run(path: Path, data: str | None = None) -> Run:
-    """Open a run directory to write into: of a model of the zoo, a copy of that name in the current folder.
+@contextmanager
+def claimed_run(run: Run, name: Path) -> Iterator[Run]:
+    """Yield a run to write into: of a model of the zoo, a copy of that name in the current folder; else the run itself.
+
+    A copy goes again where what was to be done with it is refused, as for a data set that does not fit.
 
     Args:
-        path: As for `load_run`.
-        data: As for `load_run`.
+        run: As `load_run` opened it.
+        name: What it was opened by.
 
     Raises:
-        CheckpointError: As for `load_run`.
+        ConfigError: It, or the current folder, cannot be written to.
     """
-    found = locate(path)
-    if found != Path(path):
-        with atomic_directory(Path(path)) as folder:
-            export = folder / _EXPORT
-            export.mkdir()
-            for file in sorted(found.iterdir()):
-                shutil.copy(file, export if file.name in _EXPORTED or file.suffix == ".tflite" else folder)
-    return load_run(path, data)
+    check_folder(name, "copy the run into a folder that you may write to")
+    if run.path == name:
+        yield run
+        return
+    with atomic_directory(name) as folder:
+        export = folder / EXPORT_FOLDER
+        export.mkdir()
+        for file in sorted(run.path.iterdir()):
+            shutil.copy(file, export if file.name in _EXPORTED or file.suffix == ".tflite" else folder)
+    try:
+        yield replace(run, path=name)
+    except GateFailed:
+        raise
+    except BaseException:
+        shutil.rmtree(name)
+        raise

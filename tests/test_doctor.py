@@ -29,7 +29,11 @@ def doctor(monkeypatch, *options: str) -> None:
 
 def test_json_lists_the_same_findings(monkeypatch, capsys):
     doctor(monkeypatch, "--json")
-    assert json.loads(capsys.readouterr().out) == [finding.to_json() for finding in examine()]
+    said = capsys.readouterr()
+    findings = examine()
+    assert json.loads(said.out) == [finding.to_json() for finding in findings]
+    missing = dict.fromkeys(finding.hint for finding in findings if not finding.found)
+    assert said.err.splitlines() == [f"next: {command}" for command in missing or ("tinyedge demo",)]
 
 
 @pytest.mark.parametrize("extra", ["flash", "bench", "train", "export"])

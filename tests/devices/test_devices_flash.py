@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import json
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tinyedge.boards.board import board_names, load_board
+from tinyedge.cli import main
 from tinyedge.devices.elf import Segment, Variable, find_variable, read_elf
 from tinyedge.devices.emulated_probe import FlashedEmulator
 from tinyedge.devices.flash import TOOLS, choose_probe, choose_tool, confirm, find_firmware, flash_board, flash_steps
@@ -205,6 +208,31 @@ def test_a_missing_tool_is_told_with_the_command_that_installs_it(monkeypatch):
         choose_tool(None)
     with pytest.raises(ToolMissing, match="openocd is not installed: run `apt-get install openocd`"):
         choose_tool("openocd")
+
+
+def test_a_dry_run_is_json_too(elf, monkeypatch, capsys):
+    try:
+        tool, program = choose_tool(None)
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    said = []
+    for options in ((), ("--json",)):
+        command = ("flash", str(elf("stm32f405")), "--tool", tool.name, "--dry-run", *options)
+        monkeypatch.setattr("sys.argv", ["tinyedge", *command])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        said.append(capsys.readouterr())
+    text, structured = said
+    following = f"next: tinyedge flash {elf('stm32f405')} --board stm32f405 --tool {tool.name}"
+    steps = flash_steps(find_firmware(elf("stm32f405"), STM32F405), STM32F405, tool, program, None)
+    assert text.out.splitlines() == [*(shlex.join(step.command) for step in steps), following]
+    assert json.loads(structured.out) == {
+        "board": "stm32f405",
+        "image": str(elf("stm32f405")),
+        "commands": text.out.splitlines()[:-1],
+    }
+    assert structured.err.splitlines() == [following]
 
 
 def test_the_commands_name_files_probe_and_address(elf):

@@ -44,7 +44,7 @@ def test_yaml_and_back(tmp_path):
         ({"warmup_epochs": -1}, "warmup_epochs is -1"),
         ({"weight_decay": -0.05}, "weight_decay is -0.05"),
         ({"min_lr_fraction": "nan"}, "min_lr_fraction is nan"),
-        ({"epochs": float("inf")}, "epochs is inf, but has to be int"),
+        ({"epochs": float("inf")}, "epochs is inf, but takes a whole number"),
         ({"strides": [2, float("-inf")]}, "strides is"),
         ({"lr_per_256": 10**400}, "lr_per_256 is 1000"),
     ],

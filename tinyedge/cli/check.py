@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.cli.config_options import whole_numbers
 from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.shell import command_line
@@ -46,7 +47,7 @@ def check(
             encoder=encoder,
             board=board,
             input_size=input or 32,
-            strides=_strides(strides),
+            strides=whole_numbers("--strides", strides, "2,1,2,2,2") if strides else None,
             act=act or "relu",
             classes=classes,
         )
@@ -74,12 +75,3 @@ def _build_command(model: Path, board: str | None, deployments: tuple[tuple[str,
     wanted = board or name
     options = given(board=None if wanted == DEFAULT_BOARD else wanted, runtime=None if runtime == "aot" else runtime)
     return command_line("tinyedge", "build", model, *options)
-
-
-def _strides(text: str | None) -> tuple[int, ...] | None:
-    from tinyedge.errors import ConfigError
-
-    try:
-        return tuple(int(stride) for stride in text.split(",")) if text else None
-    except ValueError:
-        raise ConfigError(f"--strides {text} is no list of integers: give it as 2,1,2,2,2") from None

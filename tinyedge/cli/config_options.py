@@ -9,6 +9,8 @@ from typing import Any, get_args, get_type_hints
 import typer
 
 from tinyedge.documentation import attribute_docs
+from tinyedge.errors import ConfigError
+from tinyedge.shell import command_line
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,23 @@ def _annotation(hint: Any) -> Any:
     """What a command line can hold of a type: numbers, texts and flags; lists are texts with commas."""
     kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not NoneType]
     return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float) else str
+
+
+def whole_numbers(option: str, text: str, usual: str) -> tuple[int, ...]:
+    """Return the numbers of an option that takes several, between commas.
+
+    Args:
+        option: Its name, such as "--strides".
+        text: What was given.
+        usual: A right one, to show.
+
+    Raises:
+        ConfigError: One is no whole number.
+    """
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{command_line(option, text)} is no list of whole numbers: write {option} {usual}") from None
 
 
 def completion(names: Callable[[], tuple[str, ...]]) -> Callable[[str], list[str]]:

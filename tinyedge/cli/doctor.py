@@ -12,16 +12,17 @@ def doctor(json: bool = JSON) -> None:
     from tinyedge.doctor import examine
 
     findings = examine()
+    console = report_console(json)
+    missing = [finding for finding in findings if not finding.found]
     if json:
         print_json([finding.to_json() for finding in findings])
+        print_next(console, *(dict.fromkeys(finding.hint for finding in missing) or ("tinyedge demo",)))
         return
     table = Table("for", "needs", "found")
     for finding in findings:
         found = f"[green]{finding.found}[/green]" if finding.found else "[red]missing[/red]"
         table.add_row(finding.purpose, finding.name, found)
-    console = report_console(json)
     console.print(table)
-    missing = [finding for finding in findings if not finding.found]
     if missing:
         typer.echo("To install what is missing:")
     for hint in dict.fromkeys(finding.hint for finding in missing):

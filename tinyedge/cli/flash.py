@@ -50,11 +50,25 @@ def flash(
     else:
         chosen, program = choose_tool(tool)
         if dry_run:
-            for step in flash_steps(firmware, description, chosen, program, probe):
-                typer.echo(command_line(*step.command))
+            commands = [
+                command_line(*step.command) for step in flash_steps(firmware, description, chosen, program, probe)
+            ]
+            if json:
+                print_json({"board": description.name, "image": str(firmware.image.elf), "commands": commands})
+            for command in () if json else commands:
+                typer.echo(command)
+            print_next(
+                console,
+                command_line(
+                    "tinyedge",
+                    "flash",
+                    source,
+                    *given(board=board, tool=tool, probe=probe, port=None if port == AUTO else port),
+                ),
+            )
             return
         used_probe = flash_board(firmware, description, chosen, program, probe, say)
-        report = {"board": description.name, "image": str(firmware.image), "port": None}
+        report = {"board": description.name, "image": str(firmware.image.elf), "port": None}
         if port != "none":
             try:
                 device = choose_port(list_ports(), used_probe).device if port == AUTO else port
@@ -91,7 +105,7 @@ def _flash_emulator(
                 say("stopped")
     return {
         "board": board.name,
-        "image": str(firmware.image),
+        "image": str(firmware.image.elf),
         "port": None,
         "model": info.name,
         "sha256": info.sha256,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.config_options import whole_numbers
 from tinyedge.cli.output import JSON, given, print_files, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.shell import command_line
@@ -44,13 +45,9 @@ def probe(
 
     from tinyedge.api.probe import probe as probe_run
     from tinyedge.cli.steps import StepProgress
-    from tinyedge.errors import ConfigError
 
     plugins = load_plugins(plugin)
-    try:
-        chosen = tuple(int(stage) for stage in stages.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--stages {stages!r} is no list of numbers: write 3,4") from error
+    chosen = whole_numbers("--stages", stages, "3,4")
     console = report_console(json)
     with StepProgress(Console(stderr=True)) as progress:
         result = probe_run(

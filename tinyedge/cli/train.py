@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from tinyedge.cli.config_options import FieldOption, with_fields
+from tinyedge.cli.config_options import FieldOption, whole_numbers, with_fields
 from tinyedge.cli.output import JSON, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.data.registry import dataset_names
@@ -96,7 +96,7 @@ def train(
     if out is None:
         raise ConfigError("--out is missing; give the run directory to write, such as --out runs/first")
     if settings["strides"]:
-        settings["strides"] = settings["strides"].split(",")
+        settings["strides"] = whole_numbers("--strides", settings["strides"], "2,1,2,2,2")
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
 

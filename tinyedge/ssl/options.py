@@ -44,10 +44,10 @@ def check_options(options: object, *, positive: Sequence[str] = (), not_negative
     """
     for key in positive:
         if not getattr(options, key) > 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be greater than 0; correct {key}")
+            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be greater than 0; give a number above 0")
     for key in not_negative:
         if not getattr(options, key) >= 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be 0 or more; correct {key}")
+            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be 0 or more; give 0 or a number above it")
 
 
 def _annotation(kind: Any) -> str:
@@ -79,7 +79,21 @@ def _convert(key: str, value: Any, annotation: str) -> Any:
             raise ValueError
         return value
     except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{key} is {value!r}, but has to be {annotation}; correct {key}") from error
+        raise ConfigError(f"{key} is {value!r}, but takes {_in_words(kinds)}; correct it") from error
+
+
+def _in_words(kinds: Sequence[str]) -> str:
+    """What the types of a field allow, for people who do not read Python's annotations."""
+    name = kinds[0].partition("[")[0]
+    words = {
+        "bool": "true or false",
+        "int": "a whole number",
+        "float": "a number",
+        "str": "a text",
+        "tuple": "numbers, such as [0.9, 0.95]" if "float" in kinds[0] else "whole numbers, such as [2, 1, 2, 2, 2]",
+        "Mapping": "keys and values",
+    }[name]
+    return f"{words} or auto" if name == "int" and "str" in kinds else words
 
 
 def _float(value: Any) -> float:

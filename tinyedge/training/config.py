@@ -126,15 +126,15 @@ class TrainConfig:
         for key, least in at_least.items():
             value = getattr(self, key)
             if value is not None and value < least:
-                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give another {key}")
+                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give {least} or more")
         for key in ("lr_per_256", "grad_clip", "checkpoint_every_s"):
             value = getattr(self, key)
             if value is not None and not value > 0:
-                raise ConfigError(f"{key} is {value}, but has to be greater than 0; give another {key}")
+                raise ConfigError(f"{key} is {value}, but has to be greater than 0; give a number above 0")
         for key in ("min_lr_fraction", "weight_decay", "warmup_epochs"):
             value = getattr(self, key)
             if value is not None and not 0 <= value < math.inf:
-                raise ConfigError(f"{key} is {value}, but has to be 0 or more; give another {key}")
+                raise ConfigError(f"{key} is {value}, but has to be 0 or more; give 0 or a number above it")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
         if self.precision is not None and self.precision not in _PRECISIONS:

@@ -29,5 +29,7 @@ class EmpSslOptions:
     def __post_init__(self) -> None:
         for key, least in (("patches", 2), ("projector_hidden", 1), ("embedding_dim", 2)):
             if getattr(self, key) < least:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
+                raise ConfigError(
+                    f"{key} is {getattr(self, key)}, but has to be at least {least}; give {least} or more"
+                )
         check_options(self, positive=("invariance_weight", "rate_weight", "rate_eps"))

@@ -45,7 +45,7 @@ class GatedVicRegOptions(VicRegOptions):
                 raise ConfigError(unknown_name(key, getattr(self, key), known))
         for key in ("target_density", "prune_threshold"):
             if not 0 < getattr(self, key) <= 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be in (0, 1]; correct {key}")
+                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be in (0, 1]; give a share such as 0.5")
         check_options(self, not_negative=("budget_weight", "bound_weight", "bound_decay"))
         if not 0 <= self.gate_warmup < 1:
             raise ConfigError(f"gate_warmup is {self.gate_warmup}, but has to be in [0, 1); correct gate_warmup")

@@ -27,5 +27,7 @@ class VicRegOptions:
     def __post_init__(self) -> None:
         for key, least in (("projector_width", 2), ("projector_layers", 2)):
             if getattr(self, key) < least:
-                raise ConfigError(f"{key} is {getattr(self, key)}, but has to be at least {least}; correct {key}")
+                raise ConfigError(
+                    f"{key} is {getattr(self, key)}, but has to be at least {least}; give {least} or more"
+                )
         check_options(self, not_negative=("invariance_weight", "variance_weight", "covariance_weight"))

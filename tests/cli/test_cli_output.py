@@ -11,7 +11,7 @@ from rich.console import Console
 from tinyedge.cli import main
 from tinyedge.cli.app import app
 from tinyedge.cli.check import _build_command
-from tinyedge.cli.config_options import completion
+from tinyedge.cli.completions import completion
 from tinyedge.cli.output import print_files, print_next
 from tinyedge.cli.steps import StepProgress
 from tinyedge.shell import command_line
@@ -79,6 +79,29 @@ def test_a_step_is_named_as_it_is():
 
 def test_names_are_completed():
     assert completion(method_names)("vicreg-") == ["vicreg-dual", "vicreg-gating"]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("bench", "m.tflite", "--board", "stm32f"), {"stm32f405"}),
+        (("build", "m.tflite", "--runtime", ""), {"aot", "tflm"}),
+        (("bench", "m.tflite", "--runtime", ""), {"onnx", "litert", "tflm", "aot", "all"}),
+        (("predict", "m.tflite", "a.png", "--target", ""), {"host", "emulator", "board"}),
+        (("compile", "tinynext"), {"tinynext_t_cifar10"}),
+        (("compile", ""), set()),  # The shell offers files.
+        (("export", "mobilenet"), {"mobilenetv2_035_cifar10"}),
+        (("train", "--encoder", "tinynext_"), {"tinynext_t", "tinynext_s"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_shell_completes_what_has_a_name(monkeypatch, capsys, words, offered):
+    monkeypatch.setenv("_TINYEDGE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(("tinyedge", *words)))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    with pytest.raises(SystemExit):
+        app(prog_name="tinyedge")
+    assert set(capsys.readouterr().out.split()) == offered
 
 
 def test_the_help_of_a_method_needs_no_run(tinyedge):

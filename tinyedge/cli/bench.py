@@ -6,15 +6,21 @@ import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+from tinyedge.cli.completions import ALL_RUNTIMES, BOARDS, TARGETS, zoo_models
 from tinyedge.cli.output import JSON, JSON_FILE, given, print_json, print_next, refuse_json_file, report_console
 from tinyedge.shell import command_line
 
 
 def bench(
-    model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
-    target: str = typer.Option("host", help="host, emulator or board.", rich_help_panel="Target"),
+    model: Path = typer.Argument(
+        ..., metavar="RUN|MODEL.tflite", autocompletion=zoo_models, help="A run directory, or a full-INT8 .tflite file."
+    ),
+    target: str = typer.Option(
+        "host", autocompletion=TARGETS, help="host, emulator or board.", rich_help_panel="Target"
+    ),
     board: str = typer.Option(
         None,
+        autocompletion=BOARDS,
         help="A board's name or its .toml file.",
         show_default=f"{DEFAULT_BOARD}; on a port what answers there",
         rich_help_panel="Target",
@@ -26,7 +32,10 @@ def bench(
         10, min=1, help="Inferences that the medians of --target board are taken of.", rich_help_panel="Target"
     ),
     runtime: str = typer.Option(
-        None, help="onnx, litert, tflm, aot or all.", show_default="all on the host, aot on a board"
+        None,
+        autocompletion=ALL_RUNTIMES,
+        help="onnx, litert, tflm, aot or all.",
+        show_default="all on the host, aot on a board",
     ),
     inputs: int = typer.Option(
         20, min=1, help="How many inputs to compare: test images of a run, else random.", rich_help_panel="Inputs"

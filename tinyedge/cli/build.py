@@ -6,14 +6,21 @@ import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+from tinyedge.cli.completions import BOARDS, FIRMWARE_RUNTIMES, zoo_models
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
 
 def build(
-    model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A run directory, or a full-INT8 .tflite file."),
-    board: str = typer.Option(DEFAULT_BOARD, help="What to build for: a board's name or its .toml file."),
-    runtime: str = typer.Option("aot", help="What runs the model: aot, or tflm with TFLM_ROOT set."),
+    model: Path = typer.Argument(
+        ..., metavar="RUN|MODEL.tflite", autocompletion=zoo_models, help="A run directory, or a full-INT8 .tflite file."
+    ),
+    board: str = typer.Option(
+        DEFAULT_BOARD, autocompletion=BOARDS, help="What to build for: a board's name or its .toml file."
+    ),
+    runtime: str = typer.Option(
+        "aot", autocompletion=FIRMWARE_RUNTIMES, help="What runs the model: aot, or tflm with TFLM_ROOT set."
+    ),
     out: Path = typer.Option(
         None, help="The folder for the image.", show_default="RUN/firmware/BOARD, or MODEL-BOARD in the current folder"
     ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.config_options import whole_numbers
 from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def check(
-    model: Path = typer.Argument(None, metavar="RUN|MODEL.tflite", help="Any .tflite file, or a run directory."),
+    model: Path = typer.Argument(
+        None, metavar="RUN|MODEL.tflite", autocompletion=zoo_models, help="Any .tflite file, or a run directory."
+    ),
     board: str = typer.Option(
-        None, help="What it has to fit: a board's name or its .toml file.", show_default="any board"
+        None,
+        autocompletion=BOARDS,
+        help="What it has to fit: a board's name or its .toml file.",
+        show_default="any board",
     ),
     encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
     input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels.", show_default="32"),

@@ -6,12 +6,15 @@ from pathlib import Path
 import typer
 
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
+from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
 
 def compile(
-    model: Path = typer.Argument(..., metavar="RUN|MODEL.tflite", help="A full-INT8 model, or a run with an export."),
+    model: Path = typer.Argument(
+        ..., metavar="RUN|MODEL.tflite", autocompletion=zoo_models, help="A full-INT8 model, or a run with an export."
+    ),
     out: Path = typer.Option(..., "--out", help="Folder for the C sources; other models in it stay."),
     name: str = typer.Option(
         None,
@@ -19,7 +22,10 @@ def compile(
         help="What the model is called in C: ic gives ic_model.h, ic_invoke(). Default: as the file or run.",
     ),
     board: str = typer.Option(
-        None, "--board", help="Find the stack of an inference on a board, with the cross compiler, and tell it in C."
+        None,
+        "--board",
+        autocompletion=BOARDS,
+        help="Find the stack of an inference on a board, with the cross compiler, and tell it in C.",
     ),
     instruction_set: str = typer.Option(
         None,

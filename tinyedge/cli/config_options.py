@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
+from tinyedge.cli.completions import completion
 from tinyedge.documentation import attribute_docs
 from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
@@ -92,12 +93,3 @@ def whole_numbers(option: str, text: str, usual: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
         raise ConfigError(f"{command_line(option, text)} is no list of whole numbers: write {option} {usual}") from None
-
-
-def completion(names: Callable[[], tuple[str, ...]]) -> Callable[[str], list[str]]:
-    """Return what offers the names that begin as what was typed, for an option's `autocompletion`."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [name for name in names() if name.startswith(incomplete)]
-
-    return complete

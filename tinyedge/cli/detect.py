@@ -4,13 +4,14 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.completions import zoo_models
 from tinyedge.cli.output import JSON, given, print_files, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.shell import command_line
 
 
 def detect(
-    run: Path = typer.Argument(..., help="Run directory that `tinyedge train` wrote."),
+    run: Path = typer.Argument(..., autocompletion=zoo_models, help="Run directory that `tinyedge train` wrote."),
     voc: Path = typer.Option(..., help="Folder that holds VOCdevkit/VOC2007 and, if it is there, VOC2012."),
     epochs: int = typer.Option(60, help="Passes over the train images."),
     image_size: int = typer.Option(160, help="Pixels that the images are squeezed to."),

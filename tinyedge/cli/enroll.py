@@ -5,13 +5,17 @@ from pathlib import Path
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.output import JSON, JSON_FILE, print_json, print_next, refuse_json_file, report_console
 from tinyedge.shell import command_line
 
 
 def enroll(
     model: Path = typer.Argument(
-        ..., metavar="RUN|MODEL.tflite", help="A run, or a .tflite file beside its export.json."
+        ...,
+        metavar="RUN|MODEL.tflite",
+        autocompletion=zoo_models,
+        help="A run, or a .tflite file beside its export.json.",
     ),
     data: Path = typer.Option(..., metavar="FOLDER", help="Holds a folder of images for each class."),
     shots: int = typer.Option(5, min=1, max=255, help="Images of each class to learn from."),
@@ -19,7 +23,7 @@ def enroll(
     classes: str = typer.Option("", metavar="A,B,..", help="Which class folders, in this order.", show_default="all"),
     seed: int = typer.Option(0, min=0, help="Of the draw of the images."),
     port: str = typer.Option(None, help="The board's serial port, as /dev/ttyACM0."),
-    board: str = typer.Option(DEFAULT_BOARD, help="A board's name or its .toml file."),
+    board: str = typer.Option(DEFAULT_BOARD, autocompletion=BOARDS, help="A board's name or its .toml file."),
     emulator: bool = typer.Option(False, "--emulator", help="Build for the board and emulate it, in place of --port."),
     save: bool = typer.Option(True, help="Let the device write the classes into its flash."),
     check: bool = typer.Option(True, help="Compute the same on this machine and compare every class and distance."),

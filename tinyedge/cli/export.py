@@ -4,13 +4,16 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.completions import zoo_models
 from tinyedge.cli.output import JSON, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.shell import command_line
 
 
 def export(
-    run: Path = typer.Argument(..., metavar="RUN", help="A run directory that `tinyedge train` wrote."),
+    run: Path = typer.Argument(
+        ..., metavar="RUN", autocompletion=zoo_models, help="A run directory that `tinyedge train` wrote."
+    ),
     int8: bool = typer.Option(
         True,
         "--int8/--float",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
 def flash(
     source: Path = typer.Argument(
-        ..., metavar="RUN|MODEL.tflite|ELF", help="What `tinyedge build` has built; or its .elf file itself."
+        ...,
+        metavar="RUN|MODEL.tflite|ELF",
+        autocompletion=zoo_models,
+        help="What `tinyedge build` has built; or its .elf file itself.",
     ),
-    board: str = typer.Option(DEFAULT_BOARD, help="A board's name or its .toml file."),
+    board: str = typer.Option(DEFAULT_BOARD, autocompletion=BOARDS, help="A board's name or its .toml file."),
     tool: str = typer.Option(None, help="pyocd, openocd or st-flash.", show_default="the first that is installed"),
     probe: str = typer.Option(None, metavar="SERIAL", help="The debug probe, if several are connected."),
     port: str = typer.Option("auto", help="The board's serial port; auto finds it, none leaves out the check."),

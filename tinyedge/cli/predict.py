@@ -5,20 +5,29 @@ from pathlib import Path
 import typer
 
 from tinyedge.boards.board import DEFAULT_BOARD
+from tinyedge.cli.completions import BOARDS, RUNTIMES, TARGETS, zoo_models
 from tinyedge.cli.output import JSON, given, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
 
 def predict(
     model: str = typer.Argument(
-        ..., metavar="RUN|MODEL.tflite|NAME", help="A run directory, a full-INT8 .tflite file, or a model of the zoo."
+        ...,
+        metavar="RUN|MODEL.tflite|NAME",
+        autocompletion=zoo_models,
+        help="A run directory, a full-INT8 .tflite file, or a model of the zoo.",
     ),
     images: list[Path] = typer.Argument(..., metavar="IMAGE|FOLDER...", help="Image files, or folders of them."),
-    target: str = typer.Option("host", help="host, emulator or board."),
+    target: str = typer.Option("host", autocompletion=TARGETS, help="host, emulator or board."),
     runtime: str = typer.Option(
-        None, help="aot (our C), litert, tflm or onnx.", show_default="aot on the host and the emulator"
+        None,
+        autocompletion=RUNTIMES,
+        help="aot (our C), litert, tflm or onnx.",
+        show_default="aot on the host and the emulator",
     ),
-    board: str = typer.Option(None, help="A board's name or its .toml file.", show_default=DEFAULT_BOARD),
+    board: str = typer.Option(
+        None, autocompletion=BOARDS, help="A board's name or its .toml file.", show_default=DEFAULT_BOARD
+    ),
     port: str = typer.Option("auto", help="The serial port of --target board; auto finds it by its USB ids."),
     top: int = typer.Option(3, min=1, help="How many classes to name for an image."),
     json: bool = JSON,

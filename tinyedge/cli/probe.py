@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tinyedge.cli.completions import zoo_models
 from tinyedge.cli.config_options import whole_numbers
 from tinyedge.cli.output import JSON, given, print_files, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
@@ -11,7 +12,7 @@ from tinyedge.shell import command_line
 
 
 def probe(
-    run: Path = typer.Argument(..., help="Run directory that `tinyedge train` wrote."),
+    run: Path = typer.Argument(..., autocompletion=zoo_models, help="Run directory that `tinyedge train` wrote."),
     labels: float = typer.Option(
         1.0, help="Share of the train labels, class by class: 0.2 is 20 %.", rich_help_panel="Protocol"
     ),

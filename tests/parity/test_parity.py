@@ -189,3 +189,17 @@ def test_ratios_are_finite():
     assert sqnr_db(ones, ones) == sqnr_db(0 * ones, 0 * ones) == EXACT_DB
     assert sqnr_db(ones, 1.1 * ones) == pytest.approx(20)
     assert np.isfinite(sqnr_db(0 * ones, ones))
+
+
+@pytest.mark.parametrize(("images", "limit", "remarked"), [(99, 1.0, True), (100, 1.0, False), (8, 12.5, False)])
+def test_an_accuracy_on_few_images_is_remarked_on(images, limit, remarked):
+    labels = np.arange(images) % 2
+    top1 = compare_top1(np.eye(2)[labels], np.eye(2)[labels], labels)
+    report = dataclasses.replace(REPORT, top1=top1, gates=Gates(top1_drop=limit))
+    said = report.to_json()["remarks"]
+    assert bool(said) is remarked
+    assert not said or said[0].startswith(
+        f"one of {images} test images is 1.0 points of top-1, more than the gate's 1.0"
+    )
+    assert report.failures() == []
+    assert REPORT.to_json()["remarks"] == []

@@ -208,12 +208,23 @@ class ParityReport:
             )
         return failures
 
+    def remarks(self) -> list[str]:
+        """Return one sentence for each gate that cannot tell much from the images that there are."""
+        top1, limit = self.top1, self.gates.top1_drop
+        if top1 is None or 100 / top1.images <= limit:
+            return []
+        return [
+            f"one of {top1.images} test images is {100 / top1.images:.1f} points of top-1, more than the gate's "
+            f"{limit:.1f}: give more test images to judge what INT8 costs"
+        ]
+
     def summary(self) -> dict[str, Any]:
         """Return the figures as a JSON object, without the layers but the worst."""
         figures = dataclasses.asdict(self)
         del figures["layers"]
         figures["runtimes"] = list(figures["runtimes"])  # As JSON gives it back.
         figures["worst_layers"] = [dataclasses.asdict(layer) for layer in self.worst_layers]
+        figures["remarks"] = self.remarks()
         figures["culprit"] = None if self.culprit is None else dataclasses.asdict(self.culprit)
         return figures
 

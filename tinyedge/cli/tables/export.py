@@ -101,6 +101,7 @@ def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
         )
     if bits:
         rows.append(("TFLite Micro - our C", _bits(bits)))
+    rows.extend(("remark", remark) for remark in parity.get("remarks", ()))  # An export of before had none.
     return rows
 
 

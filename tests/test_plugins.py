@@ -76,6 +76,8 @@ def test_a_missing_plugin_is_named(tmp_path):
         load_plugin(str(tmp_path / "none.py"))
     with pytest.raises(ConfigError, match="no_such_module cannot be imported"):
         load_plugin("no_such_module")
+    with pytest.raises(ConfigError, match=r"notes\.txt is no \.py file"):
+        load_plugin(write(tmp_path / "notes.txt", "x = 1"))
 
 
 def test_a_recorded_plugin_runs_no_code_until_it_is_named(tmp_path):

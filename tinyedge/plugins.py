@@ -40,6 +40,8 @@ def load_plugin(source: str) -> None:
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
         raise ConfigError(f"--plugin {source} does not exist; give the path of a .py file or the name of a module")
+    if not is_file and path.exists() and len(path.parts) > 1:
+        raise ConfigError(f"--plugin {source} is no .py file; give the path of one or the name of a module")
     name = str(path.resolve()) if is_file else source
     if name in _registered:
         return

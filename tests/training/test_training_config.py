@@ -69,6 +69,8 @@ def test_files_that_are_no_mapping(tmp_path, text):
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         load_config(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match=r"is not a readable YAML file \(Is a directory\)"):
+        load_config(tmp_path)
 
 
 def test_command_line_wins_over_the_file(tmp_path):

@@ -58,7 +58,8 @@ def quantise(
     file = source / EXPORT_FOLDER / FLOAT_FILE if source.is_dir() else source
     if not file.is_file():
         export = command_line("tinyedge", "export", source)
-        advice = f"run `{export}` first" if source.is_dir() else "give a float .tflite or .onnx file"
+        run = f"if {source} is a run, run `{export}` first"
+        advice = run if source.is_dir() else "give a float .tflite or .onnx file"
         raise ModelError(f"{file} does not exist: {advice}")
     if images is None and not source.is_dir():
         raise ConfigError(f"{source} is no run, whose images are known: give calibration images with --images X.npy")

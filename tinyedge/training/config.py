@@ -234,7 +234,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Train
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist; give an existing YAML file to --config") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error.strerror if isinstance(error, OSError) else error).split())
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); mend it or leave it out") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; write one `key: value` a line, such as `epochs: 100`")

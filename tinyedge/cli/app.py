@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from tinyedge.cli.usage import describe_refusal
 from tinyedge.errors import TinyEdgeError
 from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
@@ -60,7 +61,22 @@ def main() -> None:
     """
     try:
         with missing_packages_told():
-            app()
+            sys.exit(app(prog_name="tinyedge", standalone_mode=False) or 0)
     except TinyEdgeError as error:
-        typer.secho(f"{error.title}: {error}", fg=typer.colors.RED, err=True)
+        _say(f"{error.title}: {error}")
         sys.exit(error.exit_code)
+    except typer.Abort:
+        _say("stopped")
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # The parser's usage errors have it, and no class of them is typer's.
+            raise
+        if not error.format_message():  # No arguments at all: its help is the answer.
+            error.show()  # type: ignore[attr-defined]
+        else:
+            _say(f"error: {describe_refusal(error)}")
+        sys.exit(2)
+
+
+def _say(sentence: str) -> None:
+    typer.secho(sentence, fg=typer.colors.RED, err=True)

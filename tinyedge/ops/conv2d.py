@@ -7,7 +7,7 @@ from tinyedge.ops.accumulators import weighted_accumulators
 from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag, row_lag
-from tinyedge.ops.padding import windows
+from tinyedge.ops.padding import window_fields, windows
 from tinyedge.ops.rules import output_like, quantised_activation, unsupported, weights_input
 from tinyedge.ops.stripes import windowed
 from tinyedge.ops.window import PIXEL
@@ -32,7 +32,7 @@ def _lower(operator: Operator) -> KernelCall:
         raise unsupported(operator, weights, f"has shape {list(weights.shape)}", "weights as (filters, h, w, channels)")
     filters, kernel_h, kernel_w, group_c = weights.shape
     vertical, horizontal = windows(operator, source, (kernel_h, kernel_w))
-    batches, in_h, in_w, in_c = source.shape
+    in_c = source.shape[3]
     if in_c % group_c or filters % (in_c // group_c) or output.shape[3] != filters:
         raise unsupported(
             operator,
@@ -46,21 +46,8 @@ def _lower(operator: Operator) -> KernelCall:
     return KernelCall(
         kernel=KERNELS[accumulators.kind],
         fields={
-            "batches": batches,
-            "in_h": in_h,
-            "in_w": in_w,
-            "in_c": in_c,
-            "out_h": output.shape[1],
-            "out_w": output.shape[2],
+            **window_fields(source.shape, output.shape, vertical, horizontal),
             "out_c": filters,
-            "kernel_h": kernel_h,
-            "kernel_w": kernel_w,
-            "stride_h": vertical.stride,
-            "stride_w": horizontal.stride,
-            "dilation_h": vertical.dilation,
-            "dilation_w": horizontal.dilation,
-            "pad_top": vertical.pad_before,
-            "pad_left": horizontal.pad_before,
             "group_c": group_c,
             **accumulators.fields,
         },
@@ -68,7 +55,9 @@ def _lower(operator: Operator) -> KernelCall:
         output=output,
         op=operator.op,
         name=output.name,
-        overlaps=pixel_lag(source, output, batches * in_h * in_w) if of_pixels else row_lag(source, output, vertical),
+        overlaps=pixel_lag(source, output, math.prod(source.shape[:3]))
+        if of_pixels
+        else row_lag(source, output, vertical),
     )
 
 

@@ -9,7 +9,7 @@ from tinyedge.ops.accumulators import weighted_accumulators
 from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import row_lag
-from tinyedge.ops.padding import windows
+from tinyedge.ops.padding import window_fields, windows
 from tinyedge.ops.rules import output_like, quantised_activation, unsupported, weights_input
 from tinyedge.ops.stripes import windowed
 from tinyedge.tflite.graph import Operator
@@ -39,7 +39,7 @@ def _lower(operator: Operator) -> KernelCall:
         raise unsupported(operator, weights, f"has shape {list(weights.shape)}", "weights as (1, h, w, channels)")
     _, kernel_h, kernel_w, out_c = weights.shape
     vertical, horizontal = windows(operator, source, (kernel_h, kernel_w))
-    batches, in_h, in_w, in_c = source.shape
+    in_c = source.shape[3]
     if out_c % in_c or output.shape[3] != out_c:
         raise unsupported(
             operator,
@@ -56,21 +56,8 @@ def _lower(operator: Operator) -> KernelCall:
     return KernelCall(
         kernel=KERNELS[accumulators.kind],
         fields={
-            "batches": batches,
-            "in_h": in_h,
-            "in_w": in_w,
-            "in_c": in_c,
-            "out_h": output.shape[1],
-            "out_w": output.shape[2],
+            **window_fields(source.shape, output.shape, vertical, horizontal),
             "multiplier_c": out_c // in_c,
-            "kernel_h": kernel_h,
-            "kernel_w": kernel_w,
-            "stride_h": vertical.stride,
-            "stride_w": horizontal.stride,
-            "dilation_h": vertical.dilation,
-            "dilation_w": horizontal.dilation,
-            "pad_top": vertical.pad_before,
-            "pad_left": horizontal.pad_before,
             **accumulators.fields,
         },
         inputs=(source,),

@@ -10,6 +10,7 @@ from tinyedge.ops.conv2d import KERNELS as CONVOLUTIONS
 from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag
+from tinyedge.ops.padding import window_fields
 from tinyedge.ops.rules import (
     MAX_DEPTH,
     MAX_DEPTH_TWO_OFFSETS,
@@ -25,6 +26,7 @@ from tinyedge.ops.rules import (
     zero_point,
 )
 from tinyedge.ops.stripes import pixelwise
+from tinyedge.ops.window import PIXEL
 from tinyedge.tflite.graph import Operator, Tensor
 
 if TYPE_CHECKING:
@@ -100,21 +102,8 @@ def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) ->
     return KernelCall(
         kernel=CONVOLUTIONS[accumulators.kind],
         fields={
-            "batches": 1,
-            "in_h": 1,
-            "in_w": rows,
-            "in_c": in_c,
-            "out_h": 1,
-            "out_w": rows,
+            **window_fields((1, 1, rows, in_c), (1, 1, rows, out_c), PIXEL, PIXEL),
             "out_c": out_c,
-            "kernel_h": 1,
-            "kernel_w": 1,
-            "stride_h": 1,
-            "stride_w": 1,
-            "dilation_h": 1,
-            "dilation_w": 1,
-            "pad_top": 0,
-            "pad_left": 0,
             "group_c": in_c,
             **accumulators.fields,
         },
@@ -122,7 +111,7 @@ def _convolution_of_rows(operator: Operator, source: Tensor, weights: Tensor) ->
         output=output,
         op=operator.op,
         name=output.name,
-        overlaps=pixel_lag(source, output, source.elements // in_c),
+        overlaps=pixel_lag(source, output, rows),
     )
 
 

@@ -1,11 +1,40 @@
-"""Where a kernel window falls on its input: output sizes and padding."""
+"""Where a kernel window falls on its input: output sizes, padding, and how a kernel is told."""
 
 import math
 
+from tinyedge.ops.kernel_call import Fields
 from tinyedge.ops.rules import unsupported
 from tinyedge.ops.window import Window
 from tinyedge.tflite.fixed_point import INT32_MAX
 from tinyedge.tflite.graph import Operator, Tensor
+
+
+def window_fields(source: tuple[int, ...], output: tuple[int, ...], vertical: Window, horizontal: Window) -> Fields:
+    """The members of a kernel's `te_window`.
+
+    Args:
+        source: The shape of the input, NHWC.
+        output: The shape of the output, NHWC.
+        vertical: The window along the height.
+        horizontal: The window along the width.
+    """
+    batches, in_h, in_w, in_c = source
+    return {
+        "batches": batches,
+        "in_h": in_h,
+        "in_w": in_w,
+        "in_c": in_c,
+        "out_h": output[1],
+        "out_w": output[2],
+        "kernel_h": vertical.taps,
+        "kernel_w": horizontal.taps,
+        "stride_h": vertical.stride,
+        "stride_w": horizontal.stride,
+        "dilation_h": vertical.dilation,
+        "dilation_w": horizontal.dilation,
+        "pad_top": vertical.pad_before,
+        "pad_left": horizontal.pad_before,
+    }
 
 
 def windows(operator: Operator, source: Tensor, kernel: tuple[int, int]) -> tuple[Window, Window]:

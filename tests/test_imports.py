@@ -109,6 +109,18 @@ def test_what_a_part_must_not_import(statement, forbidden):
     assert not _imported_by(statement) & forbidden
 
 
+def test_only_the_command_line_prints_with_rich():
+    printing = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)])
+        if name.split(".")[0] == "rich"
+    }
+    assert {Path(path).parts[0] for path in printing} == {"cli"}
+
+
 def test_help_imports_what_it_prints_with_alone():
     statement = (
         "import contextlib, io, sys; from tinyedge.cli import main; sys.argv = ['tinyedge', '--help']\n"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tinyedge.announce import Progress
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.record import BenchReport
@@ -67,12 +68,13 @@ class DemoResult:
         return asdict(self)
 
 
-def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
+def run_demo(out: Path, announce: Callable[[str], None], progress: Progress) -> DemoResult:
     """Train, probe, export, build and bench, each step as its own command would.
 
     Args:
         out: Where the runs go; what an earlier demo left there is replaced.
         announce: Called with the command that each step amounts to.
+        progress: Hears how far a training is.
 
     Returns:
         The figures, which are also in `out/demo.json`.
@@ -85,11 +87,11 @@ def run_demo(out: Path, announce: Callable[[str], None]) -> DemoResult:
         _check_own(folder, replace(_CONFIG, method=method))
     recipe = ("--data", "digits", "--strides", "2,1,2,2,2", "--epochs", _CONFIG.epochs)
     announce(command_line("tinyedge", "train", "--method", "random", *recipe, "--out", random))
-    random_run = train(replace(_CONFIG, method="random"), random, overwrite=True)
+    random_run = train(replace(_CONFIG, method="random"), random, overwrite=True, progress=progress)
     announce(command_line("tinyedge", "probe", random))
     random_probe = probe_run(random_run)
     announce(command_line("tinyedge", "train", "--method", "s0-plus", *recipe, "--out", pretrained))
-    run = train(_CONFIG, pretrained, overwrite=True)
+    run = train(_CONFIG, pretrained, overwrite=True, progress=progress)
     announce(command_line("tinyedge", "probe", pretrained))
     float_probe = probe_run(run)
     announce(command_line("tinyedge", "export", pretrained, "--int8"))

@@ -1,12 +1,10 @@
 """Runs on folders of images: what the record says of the split, and which images a run's later steps see."""
 
-import io
 import logging
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from tinyedge.evaluation.probe import probe_run
 from tinyedge.training.config import TrainConfig
@@ -29,11 +27,24 @@ def pets(tmp_path):
     return tmp_path / "pets"
 
 
+class Heard:
+    """A `Progress` that keeps what it is told."""
+
+    def __init__(self):
+        self.sentences, self.shown = [], []
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+    def show(self, what, done, of, detail=""):
+        self.shown.append((what, done, of, detail))
+
+
 def random_run(data, out, **choices):
     """A run of random weights, which takes no step; and what it said."""
     config = TrainConfig(method="random", data=str(data), image_size=16, accelerator="cpu", devices=1, **choices)
-    console = Console(record=True, width=200, file=io.StringIO())
-    return train(config, out, console=console), " ".join(console.export_text().split())
+    progress = Heard()
+    return train(config, out, progress=progress), " ".join(progress.sentences)
 
 
 def test_the_record_names_the_images_that_are_held_out(pets, tmp_path, caplog):

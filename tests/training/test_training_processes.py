@@ -33,7 +33,7 @@ def body(rank):
     dist.all_reduce(total)
     return f"{rank.rank} of {rank.world_size}: {total.item():g}"
 
-print(run_on_devices(body, "cpu", "auto", "32-true"))
+print(run_on_devices(body, body, "cpu", "auto", "32-true"))
 """
 
 
@@ -63,7 +63,7 @@ def test_torchrun_names_the_rank(monkeypatch):
         monkeypatch.setenv(name, value)
     assert find_place() == Place(3, 1, 4, 2, "env://")
     with pytest.raises(ConfigError, match="2 processes were started"):
-        run_on_devices(returned, "cpu", 3, "32-true")
+        run_on_devices(returned, returned, "cpu", 3, "32-true")
 
 
 def returned(rank: Rank) -> Rank:
@@ -71,16 +71,16 @@ def returned(rank: Rank) -> Rank:
 
 
 def test_one_device_is_this_process():
-    assert run_on_devices(returned, "cpu", "auto", "32-true") == Rank(0, 1, torch.device("cpu"))
-    assert run_on_devices(returned, "cpu", 1, "bf16-mixed").mixed_precision
+    assert run_on_devices(returned, returned, "cpu", "auto", "32-true") == Rank(0, 1, torch.device("cpu"))
+    assert run_on_devices(returned, returned, "cpu", 1, "bf16-mixed").mixed_precision
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of machines without a GPU")
 def test_devices_that_are_not_there_are_refused():
     with pytest.raises(ConfigError, match="this machine has none; leave out --accelerator"):
-        run_on_devices(returned, "cuda", "auto", "32-true")
+        run_on_devices(returned, returned, "cuda", "auto", "32-true")
     with pytest.raises(ConfigError, match="cannot train on 0 devices"):
-        run_on_devices(returned, "cpu", 0, "32-true")
+        run_on_devices(returned, returned, "cpu", 0, "32-true")
 
 
 def summed(rank: Rank, message: str) -> float:
@@ -94,9 +94,9 @@ def summed(rank: Rank, message: str) -> float:
 @pytest.mark.slow
 def test_processes_that_are_started_here_meet_and_part():
     for _ in range(2):  # the second time too
-        assert run_on_devices(partial(summed, message=""), "cpu", 2, "32-true") == 3.0
+        assert run_on_devices(*[partial(summed, message="")] * 2, "cpu", 2, "32-true") == 3.0
     with pytest.raises(TrainingError, match="both stop"):
-        run_on_devices(partial(summed, message="both stop"), "cpu", 2, "32-true")
+        run_on_devices(*[partial(summed, message="both stop")] * 2, "cpu", 2, "32-true")
     assert not dist.is_initialized()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyedge.announce import silent
+from tinyedge.announce import SILENCE, Progress, silent
 from tinyedge.destination import check_file
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.model_path import resolve_model
@@ -31,6 +31,7 @@ def bench(
     layers: bool = False,
     cascade: str = "auto",
     announce: Callable[[str], None] = silent,
+    progress: Progress = SILENCE,
 ) -> "BenchReport":
     """Measure size, speed, accuracy and bit-exactness of a model.
 
@@ -49,7 +50,8 @@ def bench(
         data: Data set in place of a run's own, which may lie elsewhere on this machine.
         layers: Whether to measure each layer; emulator only.
         cascade: As for `tinyedge.compile`.
-        announce: Called with the name of each step when it begins.
+        announce: Called with the name of each step when it begins, but those of a board.
+        progress: Hears how far a board is, see `tinyedge.announce`.
 
     Raises:
         ConfigError: There is no such target, board or runtime, the options exclude each other, or `outputs` cannot be
@@ -80,5 +82,6 @@ def bench(
         timed_runs=timed_runs,
         cascade=cascade,
         announce=announce,
+        progress=progress,
     )
     return report

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from rich.console import Console
-
+from tinyedge.announce import SILENCE, Progress
 from tinyedge.installation import missing_packages_told
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
@@ -21,7 +20,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     download: bool = False,
-    console: Console | None = None,
+    progress: Progress = SILENCE,
     **options: Unpack[TrainOptions],
 ) -> Run:
     """Pretrain an encoder on unlabelled images and write a run directory.
@@ -35,7 +34,7 @@ def train(
         resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
-        console: Where progress is shown; None is standard error, as it has to be with several devices.
+        progress: Hears how far it is, see `tinyedge.announce`.
         **options: Fields of `TrainConfig`, such as `data="digits"`, `method="s0-plus"` or `epochs=100`, set on top of
             `config`; `method_options` on top of its.
 
@@ -56,7 +55,7 @@ def train(
     chosen = replace(chosen, method_options={**base.method_options, **options.get("method_options", {})})
     if find_place() is None:  # else the first rank checks, and tells the others
         check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
-        (console or Console(stderr=True)).print("loading PyTorch")
+        progress.say("loading PyTorch")
     from tinyedge.training.train import train as train_run
 
-    return train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, console=console)
+    return train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress)

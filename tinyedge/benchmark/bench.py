@@ -4,14 +4,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
-
-from tinyedge.announce import silent
+from tinyedge.announce import SILENCE, Progress, silent
 from tinyedge.benchmark.board import bench_board
 from tinyedge.benchmark.budget import BudgetRow, budget_rows
 from tinyedge.benchmark.inputs import LabelledInputs
 from tinyedge.benchmark.measure import BenchOptions, Subject, bench_emulator, bench_host
-from tinyedge.benchmark.progress import BoardProgress
 from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.devices.ports import AUTO, resolve_port
@@ -49,6 +46,7 @@ def run_bench(
     timed_runs: int = 10,
     cascade: str = "auto",
     announce: Callable[[str], None] = silent,
+    progress: Progress = SILENCE,
 ) -> tuple[BenchReport, list[BudgetRow]]:
     """Measure a model on one target.
 
@@ -67,7 +65,8 @@ def run_bench(
         port: The serial port of a board, or "auto".
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
-        announce: Called with the name of each step when it begins; a board's show their own progress.
+        announce: Called with the name of each step when it begins, but those of a board.
+        progress: Hears how far a board is.
 
     Returns:
         The report, and the budgets that it is held against.
@@ -93,8 +92,7 @@ def run_bench(
         names = () if runtime in (None, "all") else (runtime,)
         options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, timed_runs)
         wanted = None if board_name is None else board
-        with BoardProgress(Console(stderr=True)) as progress:
-            report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
+        report = bench_board(subject, resolve_port(port), DEFAULT_BAUD, wanted, options, progress)
         board = wanted or load_board(str(report.results[0].board))
     return report, budget_rows(report, board)
 

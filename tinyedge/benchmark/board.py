@@ -5,10 +5,11 @@ import platform
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from tinyedge.announce import Progress
 from tinyedge.benchmark.measure import (
     BenchOptions,
     Subject,
@@ -29,16 +30,6 @@ from tinyedge.devices.serial import DeviceClient, DeviceInfo
 from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 from tinyedge.shell import command_line
-
-
-class Progress(Protocol):
-    """What hears how far a measurement is."""
-
-    def show(self, what: str, done: int, of: int) -> None:
-        """`done` of `of` inferences of a part of the work are done."""
-
-    def say(self, sentence: str) -> None:
-        """Something happened that a person wants to know."""
 
 
 def bench_board(

@@ -70,9 +70,11 @@ def bench(
     from rich.console import Console
 
     from tinyedge.api.bench import bench as run_bench
+    from tinyedge.cli.board_progress import BoardProgress
     from tinyedge.cli.steps import StepProgress
 
-    with StepProgress(Console(stderr=True)) as progress:
+    shown = Console(stderr=True)
+    with StepProgress(shown) as steps, BoardProgress(shown) as progress:
         report = run_bench(
             model,
             target=target,
@@ -88,7 +90,8 @@ def bench(
             port=port,
             timed_runs=timed_runs,
             cascade=chosen_cascade(cascade, patch),
-            announce=progress.begin,
+            announce=steps.begin,
+            progress=progress,
         )
 
     from tinyedge.benchmark.budget import budget_rows

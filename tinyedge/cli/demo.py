@@ -25,13 +25,19 @@ def demo(
     require("the demo", "export", "bench")
     check_folder(out, "give another folder to --out")
 
+    from rich.console import Console
+
+    from tinyedge.cli.training_progress import TrainingProgress
     from tinyedge.demo import run_demo
 
     console = report_console(json)
     start = time.monotonic()
-    result = run_demo(
-        out, announce=lambda command: console.print(f"$ {command}", style="bold cyan", highlight=False, markup=False)
-    )
+
+    def announce(command: str) -> None:
+        console.print(f"$ {command}", style="bold cyan", highlight=False, markup=False)
+
+    with TrainingProgress(Console(stderr=True)) as progress:
+        result = run_demo(out, announce, progress)
     if json:
         print_json(result.to_json())
     else:

@@ -100,9 +100,13 @@ def train(
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
 
-    from tinyedge.api.train import train as train_encoder
+    from rich.console import Console
 
-    run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download)
+    from tinyedge.api.train import train as train_encoder
+    from tinyedge.cli.training_progress import TrainingProgress
+
+    with TrainingProgress(Console(stderr=True)) as progress:
+        run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download, progress=progress)
 
     from tinyedge.cli.tables.train import describe_run, print_run
     from tinyedge.ssl.distributed import is_first_rank

@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch.nn.utils import clip_grad_norm_
 
+from tinyedge.announce import Progress
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, Interrupted, TrainingError
@@ -27,7 +26,6 @@ from tinyedge.training.failure import RankFailures
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import Rank
-from tinyedge.training.progress import TrainingProgress
 from tinyedge.training.run import CHECKPOINT_FILE
 from tinyedge.training.source import BatchSource, SourceBatch
 from tinyedge.training.stop_request import StopRequest
@@ -46,7 +44,7 @@ def optimise(
     config: TrainConfig,
     choices: Choices,
     out: Path,
-    console: Console,
+    progress: Progress,
 ) -> None:
     """Train `method` in place from the checkpoint in `out`, or from its first step where there is none.
 
@@ -58,7 +56,7 @@ def optimise(
         config: Of the run.
         choices: What it may leave open.
         out: Run directory, which receives checkpoints, log and plots.
-        console: Where progress is shown.
+        progress: Hears how far it is.
 
     Raises:
         CheckpointError: The checkpoint is corrupt or of another method.
@@ -66,7 +64,7 @@ def optimise(
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is of the step that it came in.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
-    _Training(rank, method, dataset, source, config, choices, out).run(console)
+    _Training(rank, method, dataset, source, config, choices, out).run(progress)
 
 
 class _Training:
@@ -106,30 +104,23 @@ class _Training:
             self._log = MetricsLog(out, start.step) if rank.is_first else None
         self._began_s = self._saved_s = time.monotonic()
 
-    def run(self, console: Console) -> None:
+    def run(self, progress: Progress) -> None:
         """Train to the last step, with a log, checkpoints and progress on the way."""
         method, dataset, failures = self._method, self._dataset, self._failures
         batches = self._source.batches(self._first_step)
-        if self._rank.is_first:
-            begin = f"from step {self._first_step:,} on" if self._first_step else f"{self._config.epochs} epochs"
-            console.print(
-                f"training {self._config.encoder} by {self._config.method} on {self._rank.device.type}, {begin}, "
-                f"{self._total_steps:,} steps of {self._batch_size} images",
-                highlight=False,
-                soft_wrap=True,
-            )
+        begin = f"from step {self._first_step:,} on" if self._first_step else f"{self._config.epochs} epochs"
+        progress.say(
+            f"training {self._config.encoder} by {self._config.method} on {self._rank.device.type}, {begin}, "
+            f"{self._total_steps:,} steps of {self._batch_size} images"
+        )
         with failures.raised_on_all_ranks():
             chosen = next(batches)
         with failures.raised_on_all_ranks():
             method.prepare(self._source.sample, dataset.mean, dataset.std)
         method.train()
-        with (
-            synchronised_batch_norm(method),
-            StopRequest(self._rank) as stop,
-            TrainingProgress(
-                self._total_steps, self._first_step, self._batch_size, self._rank.is_first, console
-            ) as progress,
-        ):
+        loss, steps_began_s = math.nan, time.monotonic()
+        progress.show("training", self._first_step, self._total_steps)
+        with synchronised_batch_norm(method), StopRequest(self._rank) as stop:
             for step in range(self._first_step, self._total_steps):
                 self._window.add(self._train_step(step, chosen))
                 done, last = step + 1, step + 1 == self._total_steps
@@ -138,11 +129,13 @@ class _Training:
                 look = due or done % _LOOK_EVERY_STEPS == 0
                 if look:
                     self._window.check_finite(done)
-                    progress.update(done, self._window.mean("loss"))
-                else:
-                    progress.update(done)
+                    loss = self._window.mean("loss")
+                took_s = max(time.monotonic() - steps_began_s, 1e-9)
+                images_per_s = (done - self._first_step) * self._batch_size / took_s
+                shown = "" if math.isnan(loss) else f"loss {loss:.3f}  "
+                progress.show("training", done, self._total_steps, f"{shown}{images_per_s:.0f} images/s")
                 if done % self._log_every == 0 or last:
-                    self._log_window(done, chosen, progress.images_per_s)
+                    self._log_window(done, chosen, images_per_s)
                 if not last:
                     with failures.held():
                         chosen = next(batches, chosen)
@@ -193,7 +186,7 @@ class _Training:
         final = self._peak_lr * self._config.min_lr_fraction
         return learning_rate(step, self._total_steps, self._warmup_steps, peak=self._peak_lr, final=final)
 
-    def _log_window(self, done: int, chosen: SourceBatch, images_per_s: Callable[[int], float]) -> None:
+    def _log_window(self, done: int, chosen: SourceBatch, images_per_s: float) -> None:
         """Write a line of the log for the steps since the last one, and make sure that the features are features."""
         method, dataset = self._method, self._dataset
         self._window.check_finite(done)
@@ -208,7 +201,7 @@ class _Training:
             **{key: float(value) for key, value in method.state_metrics().items()},
             "feature_std": feature_std,
             "effective_rank": float(effective_rank(features)),
-            "images_per_s": images_per_s(done),
+            "images_per_s": images_per_s,
             "elapsed_s": self._elapsed_s(),
         }
         if self._log is not None:

@@ -53,14 +53,17 @@ class Rank:
         return DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
 
 
-def run_on_devices(body: Callable[[Rank], T], accelerator: str, devices: int | str, precision: str) -> T:
-    """Call `body` in one process a device, and return what it returns in this one.
+def run_on_devices(
+    first: Callable[[Rank], T], other: Callable[[Rank], T], accelerator: str, devices: int | str, precision: str
+) -> T:
+    """Call a function in one process a device, and return what it returns in this one.
 
     Processes of torchrun or Slurm each call this. Without them this process is the first and starts the others, which
     import the main module anew: a script keeps its work behind `if __name__ == "__main__"`.
 
     Args:
-        body: What to do, a function that can be pickled.
+        first: What the first rank does.
+        other: What each other rank does, a function that can be pickled.
         accelerator: `auto`, `cpu`, `cuda` or `mps`.
         devices: How many of them on this machine; `auto` is every GPU, or one CPU.
         precision: `32-true` or `bf16-mixed`.
@@ -68,7 +71,7 @@ def run_on_devices(body: Callable[[Rank], T], accelerator: str, devices: int | s
     Raises:
         ConfigError: The devices are not there, or are not as many as the processes that were started.
         TrainingError: The memory of a device is full.
-        TinyEdgeError: What `body` raises, on the first rank; it has to raise it on all of them. The others exit.
+        TinyEdgeError: What `first` raises, on the first rank; it has to raise it on all of them. The others exit.
     """
     kind = _device_type(accelerator)
     there = torch.cuda.device_count() if kind == "cuda" else None
@@ -86,19 +89,19 @@ def run_on_devices(body: Callable[[Rank], T], accelerator: str, devices: int | s
             f"cannot train on {wanted} devices of {kind}: this machine has {there or 1}; leave out --devices"
         )
     if place is not None:
-        return _run_rank(body, place, kind, precision)
+        return _run_rank(first if place.rank == 0 else other, place, kind, precision)
     if wanted == 1:
-        return _run_rank(body, Place(0, 0, 1, 1, ""), kind, precision)
+        return _run_rank(first, Place(0, 0, 1, 1, ""), kind, precision)
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         places = [Place(rank, rank, wanted, wanted, f"file://{folder}/ranks") for rank in range(wanted)]
         context = multiprocessing.get_context("spawn")
         others = [
-            context.Process(target=_run_rank, args=(body, place, kind, precision), daemon=True) for place in places[1:]
+            context.Process(target=_run_rank, args=(other, place, kind, precision), daemon=True) for place in places[1:]
         ]
         for process in others:
             process.start()
         try:
-            result = _run_rank(body, places[0], kind, precision)
+            result = _run_rank(first, places[0], kind, precision)
             for process in others:
                 process.join()
             return result

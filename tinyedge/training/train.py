@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
+from tinyedge.announce import SILENCE, Progress
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset, ImageSplit
@@ -45,7 +45,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     download: bool = False,
-    console: Console | None = None,
+    progress: Progress = SILENCE,
 ) -> Run:
     """Pretrain an encoder without labels and write a run directory.
 
@@ -55,7 +55,7 @@ def train(
         resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
-        console: Where progress is shown; None is standard error.
+        progress: Hears how far it is.
 
     Raises:
         ConfigError: An option is not valid, `out` already holds a run, or a resumed run's configuration has changed.
@@ -69,7 +69,7 @@ def train(
     options = method_options(config.method, config.method_options)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
-    body = partial(
+    work = partial(
         _train_rank,
         plugins=registered_plugins(),
         config=config,
@@ -77,12 +77,14 @@ def train(
         resume=resume,
         overwrite=overwrite,
         download=download,
-        console=console,
     )
-    return run_on_devices(body, config.accelerator, config.devices, precision)
+    return run_on_devices(
+        partial(work, progress), partial(work, SILENCE), config.accelerator, config.devices, precision
+    )
 
 
 def _train_rank(
+    progress: Progress,
     rank: Rank,
     plugins: tuple[str, ...],
     config: TrainConfig,
@@ -90,15 +92,8 @@ def _train_rank(
     resume: bool,
     overwrite: bool,
     download: bool,
-    console: Console | None,
 ) -> Run:
     failures = RankFailures(rank)
-    console = console or Console(stderr=True)
-
-    def say(step: str) -> None:
-        if rank.is_first:
-            console.print(step, highlight=False, soft_wrap=True, markup=False)
-
     with failures.raised_on_all_ranks():
         for plugin in plugins:  # A process that was started by the first one has yet to import them.
             load_plugin(plugin)
@@ -106,7 +101,7 @@ def _train_rank(
             check_training(config, out, resume=resume, overwrite=overwrite, download=download)
     with failures.raised_on_all_ranks():
         root = Path(config.data_root) if config.data_root else None
-        say(f"loading {config.data}")
+        progress.say(f"loading {config.data}")
         dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
         torch.manual_seed(config.seed)  # the same initial weights on every rank
         encoder = create_encoder(
@@ -119,7 +114,7 @@ def _train_rank(
         )
         teacher = None
         if config.teacher is not None:
-            say(f"loading the teacher {config.teacher}")
+            progress.say(f"loading the teacher {config.teacher}")
             statistics = {"mean": dataset.mean, "std": dataset.std}
             teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
@@ -143,15 +138,15 @@ def _train_rank(
                 shutil.rmtree(out)
             config.save(out / CONFIG_FILE)
     if rank.is_first:
-        _note_choices(asked, config, dataset, len(split), console)
+        _note_choices(asked, config, dataset, len(split), progress)
     if method.views:
         with failures.raised_on_all_ranks():
             source = _source(rank, method, dataset, split, config.seed, choices.batch_size)
-        optimise(rank, method, dataset, source, config, choices, out, console)
+        optimise(rank, method, dataset, source, config, choices, out, progress)
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES
-    say("averaging the statistics of the batch norms")
+    progress.say("averaging the statistics of the batch norms")
     with failures.raised_on_all_ranks():
         method.finish()
         if rank.is_first:
@@ -200,20 +195,18 @@ def _resolve(
 
 
 def _note_choices(
-    asked: TrainConfig, config: TrainConfig, dataset: ImageDataset, images: int, console: Console
+    asked: TrainConfig, config: TrainConfig, dataset: ImageDataset, images: int, progress: Progress
 ) -> None:
     """Say what was chosen because of the images that there are."""
     if config.held_out is not None:
         labels = dataset.train.labels
         bare = 0 if labels is None else int((labels < 0).sum())
-        console.print(
+        progress.say(
             f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} images to train on"
-            f"{f', {bare} of them without a class' if bare else ''}; held out to test on: {config.held_out}",
-            highlight=False,
-            markup=False,
+            f"{f', {bare} of them without a class' if bare else ''}; held out to test on: {config.held_out}"
         )
     if asked.batch_size is not None and config.batch_size != asked.batch_size:
-        console.print(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")
+        progress.say(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")
 
 
 def _check_batch_size(batch_size: int, devices: int) -> None:

@@ -10,7 +10,7 @@ _SECONDS_A_LINE = 30.0
 
 
 class BoardProgress:
-    """Shows a bar with the time left on a terminal, a line every half a minute elsewhere.
+    """A `tinyedge.announce.Progress` with a bar and the time left on a terminal, a line every half a minute elsewhere.
 
     Args:
         console: Where to show it.
@@ -22,13 +22,8 @@ class BoardProgress:
         self._tasks: dict[str, TaskID] = {}
         self._started_s: dict[str, float] = {}
         self._told_s = self._shown_s = time.monotonic()
-        if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bars = Progress(*columns, console=console)
 
     def __enter__(self) -> "BoardProgress":
-        if self._bars is not None:
-            self._bars.start()
         return self
 
     def __exit__(
@@ -37,12 +32,16 @@ class BoardProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def show(self, what: str, done: int, of: int) -> None:
+    def show(self, what: str, done: int, of: int, detail: str = "") -> None:
         """Show that `done` of `of` are done."""
         now = time.monotonic()
         self._started_s.setdefault(what, self._shown_s)  # A part begins where the one before ended.
         self._shown_s = now
-        if self._bars is not None:
+        if self._console.is_terminal:
+            if self._bars is None:
+                columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                self._bars = Progress(*columns, console=self._console)
+                self._bars.start()
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=of)
             self._bars.update(self._tasks[what], completed=done)

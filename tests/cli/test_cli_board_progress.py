@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from tinyedge.benchmark.progress import BoardProgress
+from tinyedge.cli.board_progress import BoardProgress
 
 
 def test_off_a_terminal_there_is_a_line_every_half_minute_with_the_time_left(monkeypatch):

@@ -10,7 +10,7 @@ from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import DEFAULT_BOARD, load_board
-from tinyedge.errors import ConfigError
+from tinyedge.errors import ConfigError, TargetError
 from tinyedge.evaluation.probe import ProbeResult, probe_run
 from tinyedge.exporter.export import export_run
 from tinyedge.exporter.options import ExportOptions
@@ -142,5 +142,6 @@ def _summarise(
 
 def _known(figure: _Figure | None) -> _Figure:
     """Return a figure that the host's and the emulator's records always hold."""
-    assert figure is not None
+    if figure is None:
+        raise TargetError("a figure of the demo was not measured: run `tinyedge doctor`, then the demo again")
     return figure

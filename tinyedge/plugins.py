@@ -129,8 +129,8 @@ def _file_name(source: str) -> str:
 def _import_file(path: Path) -> None:
     name = f"tinyedge_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file: give a .py file or a module to --plugin")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Dataclasses look their module up.
     try:

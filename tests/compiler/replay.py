@@ -35,7 +35,8 @@ class _Replay:
 
     def run(self) -> None:
         self._write(self._program.input)
-        for call, scratch in zip(self._program.steps, self._program.plan.scratch_offsets, strict=True):
+        for number, call in enumerate(self._program.steps):
+            scratch = self._program.plan.scratch_offsets.get(number)
             for position in range(len(call.inputs)):
                 self._read(call, position)
             if isinstance(call, Cascade):

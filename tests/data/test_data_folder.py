@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tinyedge.data import images as images_module
-from tinyedge.data.dataset import ImageDataset, require_labels
+from tinyedge.data.dataset import ImageDataset, labelled_splits
 from tinyedge.data.folder import load_folder
 from tinyedge.data.registry import dataset_names, load_dataset
 from tinyedge.errors import ConfigError, DataError
@@ -116,7 +116,7 @@ def test_unlabelled_images_flat_and_nested(tmp_path: Path) -> None:
     assert dataset.test is None
     assert dataset.classes == ()
     with pytest.raises(DataError, match="no labels"):
-        require_labels(dataset)
+        labelled_splits(dataset)
 
 
 def test_unlabelled_train_beside_unlabelled_test(tmp_path: Path) -> None:

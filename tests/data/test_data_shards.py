@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tinyedge.data.dataset import require_labels
+from tinyedge.data.dataset import labelled_splits
 from tinyedge.data.registry import load_dataset
 from tinyedge.data.shards import ShardStream, load_shard_sample, open_shards
 from tinyedge.errors import ConfigError, DataError
@@ -176,4 +176,4 @@ def test_the_sample_is_a_data_set_without_labels(shards):
     assert numbers([dataset.train.images]) == [list(range(80))]
     assert load_shard_sample(shards, None).train.images.shape[-1] == 32
     with pytest.raises(DataError, match="has no labels"):
-        require_labels(dataset)
+        labelled_splits(dataset)

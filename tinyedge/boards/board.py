@@ -170,6 +170,17 @@ class Board:
         """The most RAM for variables, the arena and the stack."""
         return self.sram.bytes
 
+    @property
+    def required_flash_tools(self) -> FlashTools:
+        """How its flash is written.
+
+        Raises:
+            ConfigError: It exists in the emulator only.
+        """
+        if self.flash_tools is None:
+            raise ConfigError(f"{self.name} exists in the emulator only: add --emulator, or choose another --board")
+        return self.flash_tools
+
     def definitions(self) -> dict[str, str]:
         """The macros of its C files, as firmware/CMakeLists.txt defines them for an image that learns.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -82,8 +83,24 @@ def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, float, float]
     return (rounded[0][0], rounded[0][1], rounded[0][2]), (rounded[1][0], rounded[1][1], rounded[1][2])
 
 
-def require_labels(dataset: ImageDataset) -> None:
-    """Raise `DataError` unless both splits have labels of at least two classes."""
+class LabelledSplit(NamedTuple):
+    """Images of one split of which some have labels.
+
+    Attributes:
+        images: (N, 3, H, W) uint8, RGB.
+        labels: (N,) int64 class indices, -1 for an image that has none.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def labelled_splits(dataset: ImageDataset) -> tuple[LabelledSplit, LabelledSplit]:
+    """Return the train and the test split of a data set with labels.
+
+    Raises:
+        DataError: A split has no labels or is not there, or there are fewer than two classes.
+    """
     if dataset.train.labels is None:
         raise DataError(
             f"{dataset.name} has no labels: sort some images into a folder for each class, and give the folder of "
@@ -99,3 +116,7 @@ def require_labels(dataset: ImageDataset) -> None:
     if len(dataset.classes) < 2:
         found = ", ".join(dataset.classes) or "none"
         raise DataError(f"{dataset.name} has {len(dataset.classes)} class ({found}): a probe needs at least 2")
+    return (
+        LabelledSplit(dataset.train.images, dataset.train.labels),
+        LabelledSplit(dataset.test.images, dataset.test.labels),
+    )

@@ -88,8 +88,8 @@ def list_folder(root: Path) -> Layout:
             raise DataError(f"{root} has classes in its test split but none below train/: give train/ the same folders")
         _check_same_classes(root, classes, tuple(sorted(set(filter(None, test.class_names)))))
     held_out = None
-    if test is None and len(classes) > 1:
-        train, test, held_out = _hold_out(place, train)
+    if test is None and train.class_names is not None and len(classes) > 1:
+        train, test, held_out = _hold_out(place, train.files, train.class_names)
     return Layout(_with_unlabelled(train, unlabelled), test, classes, held_out)
 
 
@@ -230,35 +230,32 @@ def _check_same_classes(root: Path, train: Sequence[str], test: Sequence[str]) -
         raise DataError(f"the classes of the splits of {root} differ: {' and '.join(parts)}")
 
 
-def _hold_out(root: Path, labelled: Listing) -> tuple[Listing, Listing | None, str | None]:
+def _hold_out(
+    root: Path, files: Sequence[Path], class_names: Sequence[str | None]
+) -> tuple[Listing, Listing | None, str | None]:
     """Take a fifth of each class as the test split, the same whenever the folder holds the same files.
 
     The order within a class is that of a hash of the seed and the file's path below `root`, so that a file more moves
     as few others as can be.
     """
-    assert labelled.class_names is not None
     members: dict[str | None, list[int]] = {}
-    for index, name in enumerate(labelled.class_names):
+    for index, name in enumerate(class_names):
         members.setdefault(name, []).append(index)
-    keys = [
-        hashlib.sha256(f"{_SPLIT_SEED} {path.relative_to(root).as_posix()}".encode()).digest()
-        for path in labelled.files
-    ]
+    keys = [hashlib.sha256(f"{_SPLIT_SEED} {path.relative_to(root).as_posix()}".encode()).digest() for path in files]
     chosen: set[int] = set()
     for indices in members.values():
         count = max(1, round(_TEST_SHARE * len(indices))) if len(indices) >= _FEWEST_TO_SPLIT else 0
         chosen.update(sorted(indices, key=keys.__getitem__)[:count])
     if not chosen:
-        return labelled, None, None
+        return Listing(list(files), list(class_names)), None, None
     digest = hashlib.sha256(b"".join(keys[index] for index in sorted(chosen))).hexdigest()[:16]
     name = f"{_TEST_SHARE:.0%} of each class by seed {_SPLIT_SEED}: {len(chosen)} images, sha256 {digest}"
-    kept = [index for index in range(len(labelled.files)) if index not in chosen]
-    return _part(labelled, kept), _part(labelled, sorted(chosen)), name
+    kept = [index for index in range(len(files)) if index not in chosen]
+    return _part(files, class_names, kept), _part(files, class_names, sorted(chosen)), name
 
 
-def _part(listing: Listing, indices: Sequence[int]) -> Listing:
-    assert listing.class_names is not None
-    return Listing([listing.files[i] for i in indices], [listing.class_names[i] for i in indices])
+def _part(files: Sequence[Path], class_names: Sequence[str | None], indices: Sequence[int]) -> Listing:
+    return Listing([files[i] for i in indices], [class_names[i] for i in indices])
 
 
 def _with_unlabelled(listing: Listing, unlabelled: Sequence[Path]) -> Listing:

@@ -62,7 +62,7 @@ def load_dataset(
         ConfigError: `image_size` is out of range.
     """
     _check_name(name_or_path, image_size, root, download)
-    from tinyedge.data.dataset import require_labels
+    from tinyedge.data.dataset import labelled_splits
 
     if name_or_path == "digits":
         from tinyedge.data.digits import load_digits
@@ -77,7 +77,7 @@ def load_dataset(
     else:
         dataset = _load_path(Path(name_or_path).expanduser(), image_size)
     if labels_required:
-        require_labels(dataset)
+        labelled_splits(dataset)
     return dataset
 
 

@@ -32,15 +32,17 @@ class BoardLine:
     """
 
     info: DeviceInfo
+    _client: DeviceClient
 
     def __init__(self, port: Port, baud: int, report: Callable[[str], None], patience_s: float = 600.0) -> None:
         self._port, self._baud = port, baud
         self._report = report
         self._patience_s = patience_s
-        self._client: DeviceClient | None = None
+        self._is_open = False
 
     def __enter__(self) -> "BoardLine":
         self._client, self.info = self._connect(self._port.device)
+        self._is_open = True
         return self
 
     def __exit__(
@@ -58,7 +60,6 @@ class BoardLine:
             TargetError: The board does not come back, comes back with another model, or never gets through `work`.
         """
         for attempt in range(1, _ATTEMPTS + 1):
-            assert self._client is not None
             try:
                 return work(self._client)
             except LineLost as error:
@@ -80,10 +81,11 @@ class BoardLine:
     def _reconnect(self, lost: LineLost) -> None:
         self._close()  # A port that is held keeps its number, and the board would come back under another.
         deadline = time.monotonic() + self._patience_s
-        while self._client is None:
+        while not self._is_open:
             device = follow_port(self._port, list_ports())
             try:
                 self._client, info = self._connect(device)
+                self._is_open = True
             except TargetError as error:
                 if time.monotonic() > deadline:
                     raise TargetError(
@@ -95,6 +97,6 @@ class BoardLine:
         self._report(f"{device} is back; going on")
 
     def _close(self) -> None:
-        if self._client is not None:
+        if self._is_open:
             self._client.close()
-            self._client = None
+            self._is_open = False

@@ -49,6 +49,9 @@ class Emulator:
     client: DeviceClient
     stream: PipeStream
     debug_socket: Path
+    _process: subprocess.Popen[bytes]
+    _messages: IO[bytes]
+    _folder: tempfile.TemporaryDirectory[str]
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.emulator is None:
@@ -59,9 +62,6 @@ class Emulator:
         self._board = board
         self._model = board.emulator
         self._qemu = find_tool("qemu-system-arm").path
-        self._process: subprocess.Popen[bytes] | None = None
-        self._messages: IO[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._input: Variable | None = None
 
     def __enter__(self) -> "Emulator":
@@ -77,9 +77,7 @@ class Emulator:
             stderr=self._messages,
             bufsize=0,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self.stream = PipeStream(self._process.stdin, self._process.stdout, self._why_it_ended)
+        self.stream = PipeStream(*_pipes(self._process), self._why_it_ended)
         self.client = DeviceClient(self.stream, self._model.instructions_per_tick)
         try:
             self._load()
@@ -144,7 +142,7 @@ class Emulator:
                 return GdbRemote(connection)
             except OSError as error:
                 connection.close()
-                if self._process is None or self._process.poll() is not None:
+                if self._process.poll() is not None:
                     raise TargetError(self._why_it_ended()) from error
                 if time.monotonic() > deadline:
                     raise TargetError(f"QEMU's gdbstub does not listen ({error}): run `tinyedge doctor`") from error
@@ -172,8 +170,6 @@ class Emulator:
         """What is left to do for it once QEMU runs: nothing."""
 
     def _why_it_ended(self) -> str:
-        assert self._process is not None
-        assert self._messages is not None
         try:
             status: object = self._process.wait(timeout=_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -184,21 +180,22 @@ class Emulator:
 
     def _stop(self) -> None:
         self.client.close()
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(timeout=_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-        if self._messages is not None:
-            self._messages.close()
-            self._messages = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._messages.close()
+        self._folder.cleanup()
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return a process's standard input and output."""
+    if process.stdin is None or process.stdout is None:
+        raise TargetError("QEMU has no standard input and output: start it with pipes")
+    return process.stdin, process.stdout
 
 
 def _die_with_parent() -> list[str]:

@@ -131,8 +131,7 @@ def flash_steps(
         ConfigError: The board exists in the emulator only.
         TargetError: The .bin beside the ELF file is missing or another.
     """
-    if board.flash_tools is None:
-        raise ConfigError(f"{board.name} exists in the emulator only: add --emulator, or choose another --board")
+    board.required_flash_tools  # noqa: B018 - raises where there are none
     flat = firmware.image.bytes_from(board.flash.origin, board.flash.bytes)
     if not firmware.bin.is_file() or firmware.bin.read_bytes() != flat:
         raise TargetError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinyedge.data.dataset import ImageDataset, require_labels
+from tinyedge.data.dataset import ImageDataset, labelled_splits
 from tinyedge.errors import ConfigError
 
 TEST, HELD_OUT = "test", "held-out"
@@ -45,11 +45,10 @@ def probe_images(dataset: ImageDataset, hold_out: int = 0) -> ProbeImages:
         DataError: The data set lacks labels, a test split or a second class.
         ConfigError: `hold_out` is negative, or leaves a class without an image to fit or to measure.
     """
-    require_labels(dataset)
-    train, labels = _labelled(dataset.train.images, dataset.train.labels)
+    train_split, test_split = labelled_splits(dataset)
+    train, labels = _labelled(*train_split)
     if hold_out == 0:
-        assert dataset.test is not None
-        return ProbeImages(train, labels, *_labelled(dataset.test.images, dataset.test.labels), split=TEST)
+        return ProbeImages(train, labels, *_labelled(*test_split), split=TEST)
     held = torch.zeros(len(labels), dtype=torch.bool)
     held[hold_out_indices(labels, hold_out)] = True
     return ProbeImages(train[~held], labels[~held], train[held], labels[held], split=HELD_OUT)
@@ -86,7 +85,6 @@ def hold_out_indices(labels: torch.Tensor, count: int) -> torch.Tensor:
     return torch.from_numpy(np.sort(np.concatenate(chosen)).astype(np.int64))
 
 
-def _labelled(images: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    assert labels is not None
+def _labelled(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     known = labels >= 0
     return (images, labels) if bool(known.all()) else (images[known], labels[known])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinyedge.errors import ModelError
 from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.parity.distance import EXACT_DB, cosine, relative_difference, sqnr_db
 from tinyedge.parity.gate_limits import Gates
@@ -319,9 +320,13 @@ def compare_bits(tflm: np.ndarray | str, aot: np.ndarray | str, positions: np.nd
 
 
 def dequantise(codes: np.ndarray, tensor: TensorSpec) -> np.ndarray:
-    """Return the real values, float64, of int8 codes."""
-    assert tensor.scale is not None
-    assert tensor.zero_point is not None
+    """Return the real values, float64, of int8 codes.
+
+    Raises:
+        ModelError: The tensor is not quantised.
+    """
+    if tensor.scale is None or tensor.zero_point is None:
+        raise ModelError(f"tensor '{tensor.name}' has no scale and zero point: export with --int8")
     real: np.ndarray = (codes.astype(np.float64) - tensor.zero_point) * tensor.scale
     return real
 

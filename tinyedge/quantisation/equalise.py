@@ -105,8 +105,8 @@ def _rescale_residual(part: nn.Module, factors: torch.Tensor) -> None:
         _scale_columns(body.value, 1 / factors)
     elif isinstance(body, FoldedExcite):
         _divide_input(body.gate, factors)
-        assert body.affine.bias is not None
-        body.affine.bias.mul_(factors)
+        if body.affine.bias is not None:
+            body.affine.bias.mul_(factors)
     else:
         _divide_input(body, factors)
         _multiply_output(body, factors)
@@ -128,8 +128,8 @@ def _multiply_output(part: nn.Module, factors: torch.Tensor) -> None:
 
 def _scale_rows(layer: nn.Conv2d | nn.Linear, factors: torch.Tensor) -> None:
     layer.weight.mul_(factors.reshape(-1, *[1] * (layer.weight.ndim - 1)))
-    assert layer.bias is not None
-    layer.bias.mul_(factors)
+    if layer.bias is not None:
+        layer.bias.mul_(factors)
 
 
 def _scale_columns(layer: nn.Conv2d | nn.Linear, factors: torch.Tensor) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from tinyedge.data.dataset import ImageSplit
 from tinyedge.encoders.base import Encoder
+from tinyedge.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,19 @@ class Batch(NamedTuple):
     views: tuple[torch.Tensor, ...]
     indices: torch.Tensor
     labels: torch.Tensor | None
+
+    @property
+    def required_labels(self) -> torch.Tensor:
+        """The labels (B,), for a method that `uses_labels`.
+
+        Raises:
+            DataError: There are none.
+        """
+        if self.labels is None:
+            raise DataError(
+                "the images of this batch have no labels: a method that learns from them says `uses_labels`"
+            )
+        return self.labels
 
 
 class StepResult(NamedTuple):

@@ -22,7 +22,7 @@ from torch import nn
 
 from tinyedge.encoders.base import Encoder, HiddenLayer
 from tinyedge.encoders.tokens import TokenCorruption
-from tinyedge.errors import ConfigError
+from tinyedge.errors import ConfigError, TrainingError
 from tinyedge.ssl.distributed import own_rows, world_size
 
 TEMPERATURE = 2 / 3
@@ -77,7 +77,10 @@ class Gate(nn.Module):
 
     def close_channels(self, layer: nn.Module, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
         """Multiply the hidden channels (B, C, H, W) by the mask (a forward hook)."""
-        assert self.mask is not None
+        if self.mask is None:
+            raise TrainingError(
+                "a gated layer ran outside of its block, which decides the mask: call the whole encoder"
+            )
         return out * self.mask[:, :, None, None].to(out.dtype)
 
 

@@ -59,8 +59,7 @@ class Supervised(PretrainingMethod):
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Classify the images, some of them with a box of another one."""
-        assert batch.labels is not None
-        images, labels = batch.views[0], batch.labels
+        images, labels = batch.views[0], batch.required_labels
         half = len(labels) // 2
         size = images.shape[-1]
         boxes = own_rows(

@@ -83,8 +83,12 @@ class _SynchronisedBatchNorm(_BatchNorm):
             return super().forward(input)
         with torch.no_grad():
             mean, variance, count = _global_statistics(input)
-            if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-                assert self.num_batches_tracked is not None
+            if (
+                self.track_running_stats
+                and self.running_mean is not None
+                and self.running_var is not None
+                and self.num_batches_tracked is not None
+            ):
                 self.num_batches_tracked.add_(1)
                 weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
                 self.running_mean.lerp_(mean.to(self.running_mean), weight)

@@ -138,14 +138,13 @@ def _stack_macro(stack: ModelStack | None, upper: str) -> str:
 
 def tensor_macros(prefix: str, tensor: Tensor) -> str:
     """Return the macros that tell of the model's input or output, `prefix` before each."""
-    assert tensor.quantisation is not None  # The reader gives every int8 tensor one.
     dims = ", ".join(str(size) for size in tensor.shape)
     macros = {
         "BYTES": str(tensor.bytes),
         "RANK": str(len(tensor.shape)),
         "DIMS": f"{{{dims}}}",
-        "SCALE": float_literal(tensor.quantisation.scale),
-        "ZERO_POINT": literal(tensor.quantisation.zero_point, in_macro=True),
+        "SCALE": float_literal(tensor.q.scale),
+        "ZERO_POINT": literal(tensor.q.zero_point, in_macro=True),
     }
     if len(tensor.shape) == _IMAGE_RANK:
         macros |= dict(zip(("HEIGHT", "WIDTH", "CHANNELS"), map(str, tensor.shape[1:]), strict=True))

@@ -125,10 +125,9 @@ static inline void layer_done(layer_hook hook, void *context, int32_t layer) {
 def _cascades(program: Program) -> Iterator[str]:
     """A function for each cascade, which runs its layers stripe by stripe."""
     layer = 0
-    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+    for number, step in enumerate(program.steps):
         if isinstance(step, Cascade):
-            assert scratch is not None  # Its buffers are there.
-            yield _cascade(step, layer, scratch, program.plan.offsets)
+            yield _cascade(step, layer, program.plan.scratch_offsets[number], program.plan.offsets)
             layer += len(step.calls)
         else:
             layer += 1
@@ -194,7 +193,7 @@ def _run(program: Program) -> str:
     offsets = program.plan.offsets
     calls = []
     layer = 0
-    for step, scratch in zip(program.steps, program.plan.scratch_offsets, strict=True):
+    for number, step in enumerate(program.steps):
         if isinstance(step, Cascade):
             calls.append(f"    cascade_{layer}(hook, context);")
             layer += len(step.calls)
@@ -202,6 +201,7 @@ def _run(program: Program) -> str:
         inputs = ", ".join(_address(tensor, offsets) for tensor in step.inputs)
         if step.inputs_as_array:
             inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
+        scratch = program.plan.scratch_offsets.get(number)
         work = "NULL" if scratch is None else f"ARENA->bytes + {scratch}"
         arguments = [f"&layer_{layer}", inputs, _address(step.output, offsets), work]
         calls.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")

@@ -187,28 +187,40 @@ class Blocks:
                 self.block_of[i] = block
             self.members[block] += self.members.pop(joining)
 
-    def place(self, order: Sequence[int], limit: int) -> dict[int, int] | None:
-        """Place each block at the lowest offset that the ones before allow; None if one would end above a limit."""
+    def place(self, order: Sequence[int]) -> dict[int, int]:
+        """Place each block at the lowest offset that the ones before allow."""
         offsets: dict[int, int] = {}
         for index in order:
             block = self.block_of[index]
-            if block in offsets:
-                continue
-            own = self.gaps[block]
-            taken = sorted(
-                (offsets[other] - gap, offsets[other] + self.gaps[other][block])
-                for other, gap in own.items()
-                if other in offsets
-            )
-            offset = 0
-            for start, end in taken:
-                if offset <= start:
-                    break
-                offset = max(offset, end)
-            if offset + self.sizes[block] > limit:
-                return None
-            offsets[block] = offset
+            if block not in offsets:
+                offsets[block] = self._lowest(block, offsets)
         return offsets
+
+    def place_below(self, order: Sequence[int], limit: int) -> dict[int, int] | None:
+        """Place each block as `place` does; None if one would end above a limit."""
+        offsets: dict[int, int] = {}
+        for index in order:
+            block = self.block_of[index]
+            if block not in offsets:
+                offset = self._lowest(block, offsets)
+                if offset + self.sizes[block] > limit:
+                    return None
+                offsets[block] = offset
+        return offsets
+
+    def _lowest(self, block: int, offsets: dict[int, int]) -> int:
+        """The lowest offset of a block beside those that have one."""
+        taken = sorted(
+            (offsets[other] - gap, offsets[other] + self.gaps[other][block])
+            for other, gap in self.gaps[block].items()
+            if other in offsets
+        )
+        offset = 0
+        for start, end in taken:
+            if offset <= start:
+                break
+            offset = max(offset, end)
+        return offset
 
     def of_buffers(self, offsets: dict[int, int]) -> list[int]:
         """The offset of each buffer, from those of the blocks."""

@@ -35,7 +35,7 @@ class MemoryPlan:
 
     Attributes:
         offsets: Byte offset by tensor; views are listed with the offset of the tensor whose memory they share.
-        scratch_offsets: Byte offset of each step's working memory; None where one needs none.
+        scratch_offsets: Byte offset of the working memory of each step that needs some, by the step's number.
         tensors: The same as a table, in the order of first use.
         arena_bytes: The size of the arena.
         lower_bound_bytes: What the tensors of the fullest layers take at least, each overlap that a kernel allows used
@@ -43,7 +43,7 @@ class MemoryPlan:
     """
 
     offsets: dict[Tensor, int]
-    scratch_offsets: tuple[int | None, ...]
+    scratch_offsets: dict[int, int]
     tensors: tuple[PlannedTensor, ...]
     arena_bytes: int
     lower_bound_bytes: int
@@ -84,7 +84,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
     demand = _demand(graph, steps)
     placement = place(demand.buffers, demand.aliases)
     offset_of = {tensor: placement.offsets[index] for tensor, index in demand.index_of.items()}
-    scratch = dict(zip(demand.scratch_steps, placement.offsets[len(demand.index_of) :], strict=True))
+    scratch_offsets = dict(zip(demand.scratch_steps, placement.offsets[len(demand.index_of) :], strict=True))
     names = [tensor.name for tensor in demand.index_of]
     names += [f"scratch of {steps[step].name}" for step in demand.scratch_steps]
     # The first layer of each step; the output is read after the last one.
@@ -98,7 +98,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
     used = {tensor for step in steps for tensor in (*step.inputs, step.output)} | {*graph.inputs, *graph.outputs}
     return MemoryPlan(
         offsets={tensor: offset_of[tensor.storage] for tensor in used},
-        scratch_offsets=tuple(scratch.get(step) for step in range(len(steps))),
+        scratch_offsets=scratch_offsets,
         tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,

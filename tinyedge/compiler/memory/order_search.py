@@ -45,8 +45,7 @@ def greedy_plans(arena: Arena) -> list[OrderedPlan]:
     for fusion in (everywhere, {}) if everywhere else ({},):
         blocks = Blocks(arena, fusion)
         for order in orders:
-            offsets = blocks.place(order, limit=sum(sizes))
-            assert offsets is not None  # Nothing ends above the sum of all.
+            offsets = blocks.place(order)
             plans.append(OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
     return sorted(plans, key=lambda plan: plan.height)
 
@@ -70,7 +69,7 @@ def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random) -
             blocks = Blocks(arena, fusion)
         else:
             order = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
-        offsets = blocks.place(order, limit=plan.height)
+        offsets = blocks.place_below(order, limit=plan.height)
         if offsets is not None:
             plan = OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
     return plan

@@ -123,7 +123,6 @@ def check_chip(found: int, board: Board) -> None:
     Raises:
         TargetError: It is another chip.
     """
-    assert board.flash_tools is not None
-    expected, device = board.flash_tools.chip_id, found & 0xFFF
+    expected, device = board.required_flash_tools.chip_id, found & 0xFFF
     if device != expected:
         raise TargetError(WRONG_CHIP.format(f"{device:#05x}", board.name, f"{expected:#05x}"))

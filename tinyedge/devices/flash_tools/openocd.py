@@ -57,8 +57,7 @@ class Openocd:
 
     def steps(self, program: str, job: Job) -> list[Step]:
         """Return the one run that does everything."""
-        tools = job.board.flash_tools
-        assert tools is not None
+        tools = job.board.required_flash_tools
         options = [word for name in tools.openocd_config.split() for word in ("-f", name)]
         if job.probe is not None:
             options += ["-c", f"adapter serial {job.probe}"]

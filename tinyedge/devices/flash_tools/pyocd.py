@@ -62,8 +62,7 @@ class Pyocd:
 
     def check_support(self, program: str, board: Board) -> None:
         """Make sure that pyOCD has the chip built in or from an installed pack."""
-        assert board.flash_tools is not None
-        target = board.flash_tools.pyocd_target
+        target = board.required_flash_tools.pyocd_target
         known = {entry["name"].lower() for entry in _ask(program, "--targets")["targets"]}
         if target.lower() not in known:
             raise TargetError(
@@ -72,8 +71,7 @@ class Pyocd:
 
     def steps(self, program: str, job: Job) -> list[Step]:
         """Return three runs: pyOCD's `load` does not read back what it wrote."""
-        tools = job.board.flash_tools
-        assert tools is not None
+        tools = job.board.required_flash_tools
         session = ["--no-wait", "--target", tools.pyocd_target, *(["--uid", job.probe] if job.probe else [])]
         origin = job.board.flash.origin
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from evaluation.probing import probe_encoder
 from safetensors.torch import load_file, save_file
 from torch import nn
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, DataError
 from tinyedge.evaluation import probe as probe_module
 from tinyedge.evaluation.features import extract_features
-from tinyedge.evaluation.probe import probe_encoder, probe_run
+from tinyedge.evaluation.probe import probe_run
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, Run, load_run
 
@@ -158,8 +159,8 @@ def test_written_classifier_gives_the_written_accuracy(run: Run) -> None:
 def test_features_are_computed_once_for_an_encoder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = probe_run(run, label_fraction=0.2, seeds=1)
     calls = []
-    compute = probe_module._extract
-    monkeypatch.setattr(probe_module, "_extract", lambda *arguments: calls.append(1) or compute(*arguments))
+    compute = probe_module.frozen_features
+    monkeypatch.setattr(probe_module, "frozen_features", lambda *arguments: calls.append(1) or compute(*arguments))
     assert probe_run(run, label_fraction=0.2, seeds=1) == first
     assert not calls
 

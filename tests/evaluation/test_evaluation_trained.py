@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from evaluation.probing import probe_encoder
 from torch import nn
 
 from tinyedge.data.augment import Augment, AugmentConfig
@@ -15,7 +16,6 @@ from tinyedge.errors import DataError
 from tinyedge.evaluation import linear_sgd
 from tinyedge.evaluation.finetune import fine_tune, predict
 from tinyedge.evaluation.linear_sgd import crops_and_flips, fit_linear_sgd
-from tinyedge.evaluation.probe import probe_encoder
 
 
 class SmallEncoder(Encoder):

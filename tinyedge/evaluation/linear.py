@@ -64,7 +64,7 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
         correct = int((classifier.predict(features[held_out]) == labels[held_out]).sum())
         if correct > best_correct:  # the stronger penalty wins a tie
             best, best_correct = classifier.l2, correct
-    return _path(features, labels, num_classes, (best,), _FINE_TOLERANCE, axes)[0]
+    return fit_logistic(features, labels, num_classes, best)
 
 
 def require_two_per_class(labels: torch.Tensor, num_classes: int) -> None:

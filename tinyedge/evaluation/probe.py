@@ -5,8 +5,9 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -124,6 +125,32 @@ class ProbeResult:
         return asdict(self)
 
 
+def frozen_features(
+    encoder: Encoder, dataset: ImageDataset, images: ProbeImages, stages: tuple[int, ...]
+) -> FrozenFeatures:
+    """Return the features of all images, on the GPU where there is one."""
+    encoder = encoder.to(_device())
+    train, test = (
+        extract_features(encoder, pixels, dataset.mean, dataset.std, stages=stages)
+        for pixels in (images.train, images.test)
+    )
+    return FrozenFeatures(train, images.train_labels, test, images.test_labels, len(dataset.classes))
+
+
+class Probed(NamedTuple):
+    """What a probe leaves.
+
+    Attributes:
+        result: Its figures.
+        classifier: The linear classifier of seed 0; None where there is none.
+        features: What was probed; None where the images were passed through the encoder again and again.
+    """
+
+    result: ProbeResult
+    classifier: LinearClassifier | None
+    features: FrozenFeatures | None
+
+
 def probe_run(
     run: Run,
     *,
@@ -173,20 +200,21 @@ def probe_run(
     encoder = run.load_encoder()
     digest = _encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
-    if protocol in TRAINED_PROTOCOLS:
-        announce(f"{protocol}, {seeds} seeds")
-        result, classifier = _probe_images(
-            encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
-        )
-    else:
-        announce("features")
-        features = _cached_features(encoder, dataset, images, stages, run.path, digest)
-        announce(f"{protocol}, {seeds} seeds")
-        result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
-        result = replace(result, split=images.split, stages=stages)
-        if plots and classifier is not None:
-            announce("plots")
-            _draw(run.path, features, classifier, dataset.classes, result)
+    result, classifier, features = probe_encoder(
+        encoder,
+        dataset,
+        images,
+        label_fraction=label_fraction,
+        protocol=protocol,
+        seeds=seeds,
+        epochs=epochs,
+        stages=stages,
+        extract=partial(_cached_features, folder=run.path, encoder_digest=digest),
+        announce=announce,
+    )
+    if plots and classifier is not None and features is not None:
+        announce("plots")
+        _draw(run.path, features, classifier, dataset.classes, result)
     if classifier is not None and result.exportable:
         data = absolute_name(run.config.data)
         _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction, data)
@@ -206,25 +234,47 @@ def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...
 def probe_encoder(
     encoder: Encoder,
     dataset: ImageDataset,
+    images: ProbeImages,
     *,
     label_fraction: float = 1.0,
     protocol: str = "linear",
     seeds: int = 3,
     epochs: int | None = None,
     stages: Sequence[int] = FINAL_STAGE,
-    hold_out: int = 0,
-) -> ProbeResult:
-    """Probe any encoder on any data set; nothing is written. The arguments and errors are those of `probe_run`."""
+    extract: Callable[[Encoder, ImageDataset, ProbeImages, tuple[int, ...]], FrozenFeatures] = frozen_features,
+    announce: Callable[[str], None] = silent,
+) -> Probed:
+    """Probe any encoder; nothing is written.
+
+    Args:
+        encoder: Of any kind.
+        dataset: What `images` are of.
+        images: From `probe_images`.
+        label_fraction: As for `probe_run`.
+        protocol: As for `probe_run`.
+        seeds: As for `probe_run`.
+        epochs: As for `probe_run`.
+        stages: As for `probe_run`.
+        extract: Gives the features of all images, for a protocol that keeps the encoder frozen.
+        announce: Called with the name of each step when it begins.
+
+    Raises:
+        DataError: A class has too few labels.
+        ConfigError: An unknown protocol, or a fraction, count or stage out of range.
+    """
     stages = tuple(stages)
     check_protocol(label_fraction, protocol, seeds, epochs, stages)
-    images = probe_images(dataset, hold_out)
     if protocol in TRAINED_PROTOCOLS:
-        return _probe_images(
+        announce(f"{protocol}, {seeds} seeds")
+        result, classifier = _probe_images(
             encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
-        )[0]
-    features = _extract(encoder, dataset, images, stages)
-    result, _ = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
-    return replace(result, split=images.split, stages=stages)
+        )
+        return Probed(result, classifier, None)
+    announce("features")
+    features = extract(encoder, dataset, images, stages)
+    announce(f"{protocol}, {seeds} seeds")
+    result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
+    return Probed(replace(result, split=images.split, stages=stages), classifier, features)
 
 
 def probe_features(
@@ -348,15 +398,6 @@ def _accuracy(predicted: torch.Tensor, labels: torch.Tensor) -> float:
     return int((predicted == labels).sum()) / len(labels)
 
 
-def _extract(encoder: Encoder, dataset: ImageDataset, images: ProbeImages, stages: tuple[int, ...]) -> FrozenFeatures:
-    encoder = encoder.to(_device())
-    train, test = (
-        extract_features(encoder, pixels, dataset.mean, dataset.std, stages=stages)
-        for pixels in (images.train, images.test)
-    )
-    return FrozenFeatures(train, images.train_labels, test, images.test_labels, len(dataset.classes))
-
-
 def _cached_features(
     encoder: Encoder,
     dataset: ImageDataset,
@@ -387,7 +428,7 @@ def _cached_features(
                     )
         except (SafetensorError, OSError, ValueError):
             pass  # Half a file is as good as none: they are computed again.
-    features = _extract(encoder, dataset, images, stages)
+    features = frozen_features(encoder, dataset, images, stages)
     with atomic_path(path) as temporary:
         save_file({"train": features.train, "test": features.test}, temporary, metadata={"key": wanted})
     return features

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
+from tinyedge.ops.loops import MAX_LOOPS, loop_fields
 from tinyedge.ops.rules import (
     constant_integers,
     element,
@@ -22,8 +23,6 @@ from tinyedge.tflite.graph import Operator, Tensor
 if TYPE_CHECKING:
     import torch
 
-_LOOPS = 5
-
 _KERNELS = {element: Kernel(f"te_pad_{element}", "te_pad_params") for element in ("s8", "s16")}
 
 
@@ -33,9 +32,9 @@ def _lower(operator: Operator) -> KernelCall:
     output = output_like(operator, source)
     rank = len(source.shape)
     amounts = constant_integers(operator, 1, "paddings")
-    if rank > _LOOPS or len(amounts) != 2 * rank or min(amounts, default=0) < 0:
+    if rank > MAX_LOOPS or len(amounts) != 2 * rank or min(amounts, default=0) < 0:
         raise unsupported(
-            operator, source, f"has rank {rank} padded by {amounts}", f"ranks up to {_LOOPS}, two paddings an axis"
+            operator, source, f"has rank {rank} padded by {amounts}", f"ranks up to {MAX_LOOPS}, two paddings an axis"
         )
     before, after = amounts[::2], amounts[1::2]
     if output.shape != tuple(a + size + b for a, size, b in zip(before, source.shape, after, strict=True)):
@@ -60,12 +59,10 @@ def _lower(operator: Operator) -> KernelCall:
             loops[-1] = (loops[-1][0] * size, stride)
         else:
             loops.append((size, stride))
-    loops = [(1, 0)] * (_LOOPS - len(loops)) + loops
     return KernelCall(
         kernel=_KERNELS[element(source)],
         fields={
-            "dims": tuple(size for size, _ in loops),
-            "strides": tuple(stride for _, stride in loops),
+            **loop_fields(loops),
             "start": start,
             "count": output.elements,
             "value": value,

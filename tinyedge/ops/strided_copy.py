@@ -8,13 +8,12 @@ import numpy as np
 from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
+from tinyedge.ops.loops import MAX_LOOPS, loop_fields
 from tinyedge.ops.rules import constant_integers, element, output_like, quantised_activation, unsupported
 from tinyedge.tflite.graph import Operator, Tensor
 
 if TYPE_CHECKING:
     import torch
-
-_LOOPS = 5
 
 _KERNELS = {element: Kernel(f"te_strided_copy_{element}", "te_strided_copy_params") for element in ("s8", "s16")}
 
@@ -31,14 +30,12 @@ def _strided_copy(
             loops[-1] = (loops[-1][0] * size, stride)
         else:
             loops.append((size, stride))
-    if len(loops) > _LOOPS:
-        raise unsupported(operator, source, f"needs {len(loops)} nested loops", f"at most {_LOOPS}")
-    loops = [(1, 0)] * (_LOOPS - len(loops)) + loops
+    if len(loops) > MAX_LOOPS:
+        raise unsupported(operator, source, f"needs {len(loops)} nested loops", f"at most {MAX_LOOPS}")
     return KernelCall(
         kernel=_KERNELS[element(source)],
         fields={
-            "dims": tuple(size for size, _ in loops),
-            "strides": tuple(stride for _, stride in loops),
+            **loop_fields(loops),
             "start": start,
         },
         inputs=(source,),

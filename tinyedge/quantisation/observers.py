@@ -77,7 +77,7 @@ def choose_ranges(network: FloatExecutor, calibration: torch.Tensor, unseen: tor
         for name, estimate in ESTIMATORS.items()
     }
     wanted = _outputs(network, unseen, None)
-    figures = {name: _simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
+    figures = {name: simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
 
@@ -152,14 +152,17 @@ def least_squares(histogram: Histogram) -> Range:
     return best
 
 
-def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], images: torch.Tensor) -> float:
-    """Return the signal-to-noise ratio in decibels of the output in INT8: the mean over images (m, H, W, 3)."""
-    return _simulated_sqnr(network, ranges, images, _outputs(network, images, None))
-
-
-def _simulated_sqnr(
+def simulated_sqnr(
     network: FloatExecutor, ranges: dict[Tensor, Range], images: torch.Tensor, wanted: torch.Tensor
 ) -> float:
+    """Return the signal-to-noise ratio in decibels of the output in INT8, the mean over images.
+
+    Args:
+        network: Float.
+        ranges: Of every activation.
+        images: (m, H, W, 3) float32, normalised.
+        wanted: (m, ...) the output of the network for them.
+    """
     found = _outputs(network, images, FakeQuantize(network.graph, ranges))
     return float(image_sqnr_db(wanted, found).mean())
 

@@ -1,8 +1,10 @@
 """Mappings (from YAML or the command line) to frozen dataclasses, with errors that name the key."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tinyedge.errors import ConfigError
@@ -36,18 +38,32 @@ def unknown_name(what: str, value: str, known: Iterable[str]) -> str:
     return f"unknown {what} {value}; {hint}"
 
 
-def check_options(options: object, *, positive: Sequence[str] = (), not_negative: Sequence[str] = ()) -> None:
-    """Check options by name.
+def check_options(
+    options: object,
+    *,
+    positive: Sequence[str] = (),
+    not_negative: Sequence[str] = (),
+    at_least: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Check options by name; those that are None are left open.
 
     Raises:
-        ConfigError: One of `positive` is not above 0, or one of `not_negative` is below it.
+        ConfigError: One of `positive` is not above 0, one of `not_negative` is below it or infinite, or one of
+            `at_least` is below its least value.
     """
-    for key in positive:
-        if not getattr(options, key) > 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be greater than 0; give a number above 0")
-    for key in not_negative:
-        if not getattr(options, key) >= 0:
-            raise ConfigError(f"{key} is {getattr(options, key)}, but has to be 0 or more; give 0 or a number above it")
+    for key in (*at_least, *positive, *not_negative):
+        value = getattr(options, key)
+        if value is None:
+            continue
+        if key in at_least:
+            least = at_least[key]
+            words, advice, holds = f"at least {least}", f"{least} or more", value >= least
+        elif key in positive:
+            words, advice, holds = "greater than 0", "a number above 0", value > 0
+        else:
+            words, advice, holds = "0 or more", "0 or a number above it", 0 <= value < math.inf
+        if not holds:
+            raise ConfigError(f"{key} is {value}, but has to be {words}; give {advice}")
 
 
 def _annotation(kind: Any) -> str:

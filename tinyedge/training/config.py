@@ -1,6 +1,5 @@
 """What a training run is made of: one frozen dataclass, YAML in and out."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, TypedDict
 
 from tinyedge.atomic import write_text
 from tinyedge.errors import ConfigError
-from tinyedge.ssl.options import convert_values, unknown_name
+from tinyedge.ssl.options import check_options, convert_values, unknown_name
 
 # A run may move to another machine and go on: these keys say where it runs, not what it computes.
 PLACEMENT_KEYS = frozenset(
@@ -123,18 +122,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         at_least = {"epochs": 1, "log_every_steps": 1, "checkpoint_every_steps": 0, "seed": 0}
         at_least |= {"bn_recalibration_batches": 1, "batch_size": 2, "image_size": 8}
-        for key, least in at_least.items():
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise ConfigError(f"{key} is {value}, but has to be at least {least}; give {least} or more")
-        for key in ("lr_per_256", "grad_clip", "checkpoint_every_s"):
-            value = getattr(self, key)
-            if value is not None and not value > 0:
-                raise ConfigError(f"{key} is {value}, but has to be greater than 0; give a number above 0")
-        for key in ("min_lr_fraction", "weight_decay", "warmup_epochs"):
-            value = getattr(self, key)
-            if value is not None and not 0 <= value < math.inf:
-                raise ConfigError(f"{key} is {value}, but has to be 0 or more; give 0 or a number above it")
+        check_options(
+            self,
+            positive=("lr_per_256", "grad_clip", "checkpoint_every_s"),
+            not_negative=("min_lr_fraction", "weight_decay", "warmup_epochs"),
+            at_least=at_least,
+        )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
         if self.precision is not None and self.precision not in _PRECISIONS:

@@ -22,7 +22,8 @@ from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissi
 from tinyedge.firmware.build import build_firmware
 from tinyedge.ops.tflite_micro import TFLM_OPERATORS
 from tinyedge.runtimes.tflm import missing_operator, open_interpreter
-from tinyedge.tflite.reader import inspect_tflite, read_tflite
+from tinyedge.tflite.inspection import inspect_tflite
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.schema import enumeration_values
 from tinyedge.toolchain import find_build_tools
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from tinyedge.errors import TinyEdgeError
 from tinyedge.tflite import reader
-from tinyedge.tflite.reader import inspect_tflite, read_any_tflite, read_tflite
+from tinyedge.tflite.inspection import inspect_tflite
+from tinyedge.tflite.reader import read_any_tflite, read_tflite
 
 MOST_LINES = 400_000  # The longest seed takes 20,000.
 MOST_BYTES = 600_000_000

@@ -7,7 +7,7 @@ from tinyedge.compiler.program import Program, check_interface, compile_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import lower, supported_operators
 from tinyedge.tflite.graph import Graph, Operator
-from tinyedge.tflite.reader import Diagnostic, Inspection
+from tinyedge.tflite.inspection import Diagnostic, Inspection
 
 
 def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:

@@ -18,7 +18,7 @@ from tinyedge.checks.rules import find
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.tflite.graph import Tensor
-from tinyedge.tflite.reader import Inspection, inspect_tflite
+from tinyedge.tflite.inspection import Inspection, inspect_tflite
 
 SCHEMA = 1
 

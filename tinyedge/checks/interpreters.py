@@ -16,7 +16,7 @@ from tinyedge.checks.tflm_operators import what_tflm_lacks
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict, in_order
 from tinyedge.runtimes.tflm import missing_operator
 from tinyedge.tflite.graph import Graph, Operator
-from tinyedge.tflite.reader import Diagnostic, Inspection
+from tinyedge.tflite.inspection import Diagnostic, Inspection
 
 _TIMEOUT_S = 120
 _MOST_CRASHES = 8

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tinyedge.tflite.reader import Diagnostic
+from tinyedge.tflite.inspection import Diagnostic
 
 TITLES = {"aot": "tinyedge compile", "tflm": "TFLite Micro", "litert": "LiteRT"}
 """The names of the runtimes in sentences."""

@@ -7,7 +7,7 @@ from tinyedge.checks.rules.layout import check_layout
 from tinyedge.checks.rules.moves import check_moves
 from tinyedge.checks.rules.types import check_types
 from tinyedge.checks.rules.weights import check_weights
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 _RULES = (check_interface, check_types, check_layout, check_moves, check_weights, check_blocks)
 

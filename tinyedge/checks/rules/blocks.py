@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.tflite.graph import Operator
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 
 def check_blocks(inspection: Inspection) -> Iterator[LintWarning]:

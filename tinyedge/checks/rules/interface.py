@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tinyedge.checks.lint_warning import LintWarning
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 
 def check_interface(inspection: Inspection) -> Iterator[LintWarning]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 _IMAGE_FILTERS_RANK = 4
 _CHANNELS = (1, 3, 4)

@@ -6,7 +6,7 @@ from tinyedge.checks.aot import run_passes
 from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules.layout import transposes_around_convolutions
 from tinyedge.tflite.graph import Operator
-from tinyedge.tflite.reader import Inspection, inspect_tflite
+from tinyedge.tflite.inspection import Inspection, inspect_tflite
 
 # So many of a kind are a pattern and no accident; such a share of the activations' traffic is felt.
 _MANY = 3

@@ -8,7 +8,7 @@ from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 _QUANTISED = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int16))
 _INT8 = "set the converter's inference_input_type and inference_output_type to int8"

@@ -9,7 +9,7 @@ from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.ops.descriptor import WeightsLayout
 from tinyedge.tflite.graph import Operator, Tensor
-from tinyedge.tflite.reader import Inspection
+from tinyedge.tflite.inspection import Inspection
 
 # A channel whose largest weight is below a 32nd of the layer's keeps fewer than 3 of its 7 bits under one scale.
 _SPREAD = 32

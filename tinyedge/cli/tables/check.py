@@ -13,7 +13,7 @@ from tinyedge.benchmark.budget import PARAMETER_LIMIT
 from tinyedge.checks.budgets import parameters_fit
 from tinyedge.checks.check import CheckReport, Port
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
-from tinyedge.tflite.reader import Diagnostic
+from tinyedge.tflite.inspection import Diagnostic
 
 if TYPE_CHECKING:  # It needs torch, and a .tflite file does not.
     from tinyedge.checks.encoder import EncoderReport

@@ -30,7 +30,9 @@ def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
         pass  # All operators are asked below, not the first alone.
     except ModelError as error:
         diagnostics.append(Diagnostic(str(error)))
-    diagnostics += _refusals_of_operators(graph, frozenset(r.operator for r in diagnostics if r.operator is not None))
+    diagnostics += _diagnostics_of_operators(
+        graph, frozenset(r.operator for r in diagnostics if r.operator is not None)
+    )
     return RuntimeVerdict("aot", False, "compiled", in_order(diagnostics)), None
 
 
@@ -40,7 +42,7 @@ def run_passes(graph: Graph) -> None:
         simplify(graph)
 
 
-def _refusals_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagnostic]:
+def _diagnostics_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagnostic]:
     """Lower each operator by itself, but for those that are refused already."""
     run_passes(graph)
     found = []

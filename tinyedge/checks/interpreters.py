@@ -60,7 +60,7 @@ def judge_by_list(graph: Graph) -> RuntimeVerdict:
     for operator in graph.operators:
         lack = what_tflm_lacks(operator)
         if lack is not None:
-            diagnostics.append(_refusal(operator, lack, hint_for(operator)))
+            diagnostics.append(_diagnostic(operator, lack, hint_for(operator)))
     return RuntimeVerdict("tflm", not diagnostics, "by its list", in_order(diagnostics))
 
 
@@ -117,7 +117,7 @@ def _verdict(runtime: str, graph: Graph, answers: dict[int, dict[str, Any]]) -> 
     if whole["complaint"] is None:
         return RuntimeVerdict(runtime, True, "ran", (), whole["arena_bytes"])
     diagnostics = [
-        _refusal(operator, *_reason_and_hint(runtime, operator, answers[operator.index]["complaint"]))
+        _diagnostic(operator, *_reason_and_hint(runtime, operator, answers[operator.index]["complaint"]))
         for operator in graph.operators
         if answers.get(operator.index, {}).get("complaint") is not None
     ]
@@ -147,7 +147,7 @@ def _clean(complaint: str) -> str:
     return words if len(words) <= _MOST_WORDS else words[: _MOST_WORDS - 3] + "..."
 
 
-def _refusal(operator: Operator, reason: str, hint: str) -> Diagnostic:
+def _diagnostic(operator: Operator, reason: str, hint: str) -> Diagnostic:
     where = f"operator {operator.index} ({operator.op})"
     if operator.outputs:
         where += f", tensor '{operator.outputs[0].name}',"

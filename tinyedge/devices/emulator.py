@@ -55,7 +55,9 @@ class Emulator:
 
     def __init__(self, elf: Path, board: Board) -> None:
         if board.emulator is None:
-            raise ConfigError(f"QEMU does not emulate {board.name}: use a board of which `machine` is known")
+            raise ConfigError(
+                f"QEMU does not emulate {board.name}: choose another --board, or the board itself with --target board"
+            )
         if not elf.is_file():
             raise TargetError(f"no such firmware image: {elf}; run `tinyedge build` first")
         self._elf = elf

@@ -32,7 +32,7 @@ def print_check(report: CheckReport, console: Console | None = None) -> None:
             console.print(f"{role} {_port(port)}", highlight=False, markup=False)
     _print_layers(report, console)
     _print_operators(report, console)
-    _print_refusals(report.verdicts, console)
+    _print_diagnostics(report.verdicts, console)
     _print_budgets(report, console)
     for warning in report.warnings:
         console.print(Text.assemble(("warning: ", "yellow"), warning.sentence))
@@ -106,7 +106,7 @@ def _mark(verdicts: Sequence[RuntimeVerdict], runtime: str) -> str:
     return f"[green]{verdict.proof}[/green]" if verdict.takes else "[red]refused[/red]"
 
 
-def _print_refusals(verdicts: Sequence[RuntimeVerdict], console: Console) -> None:
+def _print_diagnostics(verdicts: Sequence[RuntimeVerdict], console: Console) -> None:
     for verdict in verdicts:
         alike: dict[str, list[Diagnostic]] = {}
         for diagnostic in verdict.diagnostics:

@@ -30,7 +30,7 @@ _PIXELS = 4
 # Four te_depthwise3_channel.
 _DEPTHWISE3_CONSTANT_BYTES = 160
 # What the widened input of some output rows may take where a single one does not take more.
-_STRIP_BYTES = 3072
+_STRIPE_BYTES = 3072
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
 _ADD_TABLE_BYTES = 1024
@@ -100,7 +100,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
     three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     stripe_h = _stripe_rows(vertical, out_h, 8 * plane_w)
     scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, stripe_h, three)
-    if scratch_bytes > max(_STRIP_BYTES, call.inputs[0].bytes + call.output.bytes):
+    if scratch_bytes > max(_STRIPE_BYTES, call.inputs[0].bytes + call.output.bytes):
         return None  # Mostly padding, as where taps lie far apart.
     geometry = [value for value in fields.values() if isinstance(value, int)]
     if max(*geometry, plane_w) > _INT16_MAX:
@@ -141,7 +141,7 @@ def _input_rows(vertical: Window, out_rows: int) -> int:
 
 def _stripe_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
     """Return how many output rows to compute at once: enough to forget what a stripe costs, few enough to be small."""
-    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _input_rows(vertical, rows) <= _STRIP_BYTES)
+    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _input_rows(vertical, rows) <= _STRIPE_BYTES)
     return next(fitting, 1)
 
 

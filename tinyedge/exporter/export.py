@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -172,10 +172,12 @@ def export_model(
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
+    threads = torch.get_num_threads()
     with (
         atomic_directory(out) as folder,
         Converter() if converter is None else nullcontext(converter) as running,
         ThreadPoolExecutor(1) as beside,
+        _threads(max(1, threads - 1)),  # One core is left to what runs beside.
     ):
         network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
         announce("ONNX")
@@ -198,7 +200,8 @@ def export_model(
             quantised = quantise_graph(graph, choice, torch.from_numpy(calibration), int16x8)
             if options.qat_epochs > 0:
                 announce("QAT")
-                quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
+                with _threads(threads):
+                    quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
             model.write_bytes(tflite_bytes(quantised))
             precision = _describe_precision(graph, network, options.precision, int16x8)
         announce("parity")
@@ -244,6 +247,17 @@ def load_probe(run_path: Path) -> Probe:
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         again = command_line("tinyedge", "probe", run_path)
         raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute in so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:

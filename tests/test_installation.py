@@ -119,6 +119,10 @@ def bare(tmp_path_factory, wheel):
         file.touch()
     np.save(run.parent / "x.npy", np.zeros((2, 4), np.float32))
     (environment.bin.parent / "picture.png").touch()
+    lists = environment.bin.parent / "voc" / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for image_set in ("trainval", "test"):
+        (lists / f"{image_set}.txt").write_text("000001\n")
     return environment
 
 

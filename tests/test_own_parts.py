@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,10 @@ def tinyedge(folder: Path, *arguments: str, fails: bool = False) -> subprocess.C
     return answer
 
 
+def next_command(answer: subprocess.CompletedProcess[str]) -> str:
+    return next(line for line in answer.stdout.splitlines() if line.startswith("next: ")).removeprefix("next: ")
+
+
 def draw_squares(folder: Path) -> None:
     """Bright squares in one of two corners: two classes that two epochs tell apart."""
     generator = np.random.default_rng(0)
@@ -41,32 +46,40 @@ def test_own_encoder_method_and_board(tmp_path):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: run `make system`")
+    folder = tmp_path / "a folder" / "(of mine)"
+    folder.mkdir(parents=True)
     for part in (ROOT / "examples" / "plugins").iterdir():
         if part.is_file():
-            shutil.copy(part, tmp_path)
-    draw_squares(tmp_path / "squares")
-    both = ("--plugin", "small_cnn.py", "--plugin", "align_spread.py")
+            shutil.copy(part, folder)
+    (folder / "small_cnn.py").rename(folder / "my encoder.py")
+    draw_squares(folder / "squares")
+    both = ("--plugin", "my encoder.py", "--plugin", "align_spread.py")
     method = ("--method", "align-spread", "--option", "projector_width=32")
     shape = ("--encoder", "small_cnn", "--data", "squares", "--epochs", "2", "--batch-size", "40")
-    tinyedge(tmp_path, "train", *both, *method, *shape, "--out", "run")
-    refused = tinyedge(tmp_path, "probe", "run", fails=True)
+    trained = tinyedge(folder, "train", *both, *method, *shape, "--out", "my runs/1")
+    probe = next_command(trained)
+    assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py' --plugin align_spread.py"
+    refused = tinyedge(folder, "probe", "my runs/1", fails=True)
     assert refused.returncode == 2
     assert "add --plugin" in refused.stderr
     assert "Traceback" not in refused.stderr
-    own = ("--plugin", "small_cnn.py")
-    tinyedge(tmp_path, "probe", "run", *own, "--seeds", "1", "--no-plots")
-    tinyedge(tmp_path, "export", "run", *own, "--calibration", "32", "--max-drop", "10")
-    parity = json.loads((tmp_path / "run" / "export" / "parity.json").read_text())
+    own = ("--plugin", "my encoder.py")
+    probed = tinyedge(folder, "probe", "my runs/1", *own, "--seeds", "1", "--no-plots")
+    export = next_command(probed)
+    assert export == "tinyedge export 'my runs/1' --plugin 'my encoder.py'"
+    exported = tinyedge(folder, *shlex.split(export)[1:], "--calibration", "32", "--max-drop", "10")
+    assert next_command(exported) == "tinyedge bench 'my runs/1' --target emulator"
+    parity = json.loads((folder / "my runs" / "1" / "export" / "parity.json").read_text())
     assert parity["failures"] == []
     board = ("--board", "lab_m4.toml")
-    tinyedge(tmp_path, "build", "run", *board, "--out", "image")
-    assert (tmp_path / "image" / "tinyedge.elf").is_file()
-    benched = tinyedge(tmp_path, "bench", "run", *board, "--target", "emulator", "--inputs", "2", "--json")
+    tinyedge(folder, "build", "my runs/1", *board, "--out", "image")
+    assert (folder / "image" / "tinyedge.elf").is_file()
+    benched = tinyedge(folder, "bench", "my runs/1", *board, "--target", "emulator", "--inputs", "2", "--json")
     (record,) = json.loads(benched.stdout)["results"]
     assert record["board"] == "lab_m4"
     assert record["bit_exact"] is not False
     assert record["instructions"] > 0
-    seen = tinyedge(tmp_path, "predict", "run", "squares/test", "--json", "--top", "1")
+    seen = tinyedge(folder, "predict", "my runs/1", "squares/test", "--json", "--top", "1")
     predictions = json.loads(seen.stdout)["predictions"]
     right = sum(prediction["classes"][0]["name"] in prediction["file"] for prediction in predictions)
     assert right >= 0.9 * len(predictions)

@@ -13,7 +13,6 @@ from tinyedge.errors import ToolMissing
 from tinyedge.toolchain import find_build_tools, find_tool
 
 BOARDS = Path(__file__).parents[2] / "tinyedge" / "boards"
-PLUGIN = Path(__file__).parents[2] / "examples" / "plugins" / "small_cnn.py"
 MODEL = "my models/it's $mine.tflite"
 
 
@@ -69,18 +68,3 @@ def test_the_library_of_a_compiled_model_is_built(folder):
     command = following(folder, shlex.join(["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine"]))
     subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True)
     assert list((folder / "build" / "mine").iterdir())
-
-
-@pytest.mark.slow
-def test_a_users_own_encoder_goes_from_check_to_export(folder):
-    shutil.copy(PLUGIN, folder / "my encoder.py")
-    check = shlex.join(["tinyedge", "check", "--encoder", "small_cnn", "--plugin", "my encoder.py"])
-    train = following(folder, check)
-    assert train == "tinyedge train --encoder small_cnn --out runs/small_cnn --plugin 'my encoder.py'"
-    train = train.replace("runs/small_cnn", shlex.quote("my runs/1"))
-    probe = following(folder, train, "--method", "random", "--data", "digits")
-    assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py'"
-    export = following(folder, probe, "--seeds", "1", "--no-plots")
-    assert export == "tinyedge export 'my runs/1' --plugin 'my encoder.py'"
-    bench = following(folder, export, "--calibration", "64", "--max-drop", "100")
-    assert bench == "tinyedge bench 'my runs/1' --target emulator"

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from tinyedge.errors import TinyEdgeError
-from tinyedge.tflite import reader
+from tinyedge.tflite import full_int8, inspection, parser, reader
 from tinyedge.tflite.inspection import inspect_tflite
 from tinyedge.tflite.reader import read_any_tflite, read_tflite
 
@@ -29,7 +29,9 @@ MOST_LINES = 400_000  # The longest seed takes 20,000.
 MOST_BYTES = 600_000_000
 _LONGEST_INPUT = 8_192
 _WORDS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4)
-_SOURCE = reader.__file__
+_SOURCES = {module.__file__: number for number, module in enumerate((reader, parser, full_int8, inspection))}
+Place = tuple[int, int]
+"""The number of a source and a line of it."""
 
 
 class FindingError(Exception):
@@ -53,14 +55,15 @@ def read_all(path: Path) -> None:
             raise FindingError(f"{read.__name__} raises\n{traceback.format_exc()}") from error
 
 
-def lines_of(call: Callable[[], None]) -> frozenset[tuple[int, int]]:
+def lines_of(call: Callable[[], None]) -> frozenset[tuple[Place, Place]]:
     """The steps from line to line within the reader that a call makes.
 
     Raises:
         FindingError: It makes more than `MOST_LINES` steps.
     """
-    steps: set[tuple[int, int]] = set()
-    last = count = 0
+    steps: set[tuple[Place, Place]] = set()
+    last: Place = (0, 0)
+    count = 0
 
     def trace_line(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal last, count
@@ -68,12 +71,13 @@ def lines_of(call: Callable[[], None]) -> frozenset[tuple[int, int]]:
             count += 1
             if count > MOST_LINES:
                 raise RuntimeError("enough")  # Ends a loop; the reader may take it for a defect of the model.
-            steps.add((last, frame.f_lineno))
-            last = frame.f_lineno
+            here = _SOURCES[frame.f_code.co_filename], frame.f_lineno
+            steps.add((last, here))
+            last = here
         return trace_line
 
     def trace_call(frame: FrameType, event: str, argument: Any) -> Any:
-        return trace_line if frame.f_code.co_filename == _SOURCE else None
+        return trace_line if frame.f_code.co_filename in _SOURCES else None
 
     sys.settrace(trace_call)
     try:
@@ -162,7 +166,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, seed: int, keep: Callable[[byt
     """
     rng = random.Random(seed)
     pool = list(corpus)
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[Place, Place]] = set()
     count = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:

@@ -201,14 +201,10 @@ def advice(environment: Environment, **more: str) -> str:
 @pytest.mark.parametrize("origin", ["wheel", "folder", "repository", "index"])
 def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, origin):
     # With a blank in its path, which a URL writes otherwise.
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, check=True, capture_output=True, text=True)
     installed, expected = {
         "wheel": (wheel, f"pip install 'tinyedge-mcu[flash] @ {wheel.as_uri()}'"),
         "folder": (source, f"pip install '{source}[flash]'"),
-        "repository": (
-            f"git+{source.as_uri()}",
-            f"pip install 'tinyedge-mcu[flash] @ git+{source.as_uri()}@{commit.stdout.strip()}'",
-        ),
+        "repository": (f"git+{source.as_uri()}", "pip install 'pyocd>=0.36'"),
         "index": ("tinyedge-mcu", "pip install 'tinyedge-mcu[flash]'"),
     }[origin]
     find = {"PIP_FIND_LINKS": str(wheel.parent)} if origin == "index" else {}
@@ -222,11 +218,14 @@ def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, ori
 
 
 @pytest.mark.slow
-def test_of_a_source_that_is_gone_the_requirements_are_left(bare, wheel):
+def test_of_a_repository_elsewhere_the_commit_is_named_and_of_a_source_that_is_gone_the_requirements(bare, wheel):
     bare.check("pip uninstall -q -y pyocd")
     bare.check(f"pip install -q --no-deps --force-reinstall '{wheel}'")
     program = "from tinyedge.installation import install_command; print(install_command('export'))"
     (record,) = bare.bin.parent.glob("lib/*/site-packages/tinyedge_mcu-*.dist-info/direct_url.json")
+    repository = {"url": "https://git.example.org/tinyedge.git", "vcs_info": {"vcs": "git", "commit_id": "0123abc"}}
+    record.write_text(json.dumps(repository))
+    assert advice(bare) == "pip install 'tinyedge-mcu[flash] @ git+https://git.example.org/tinyedge.git@0123abc'"
     record.write_text(json.dumps({"url": "file:///nowhere/tinyedge.whl", "archive_info": {}}))
     assert advice(bare) == "pip install 'pyocd>=0.36'"
     command = bare.check(f'python -c "{program}"')

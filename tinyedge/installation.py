@@ -130,6 +130,8 @@ def _source(extras: tuple[str, ...]) -> list[str]:
         return [f"{DISTRIBUTION}{wanted}"]
     url = origin["url"].replace(" ", "%20")  # Of a repository, pip writes it as it was given.
     if "vcs_info" in origin:
+        if not urlsplit(url).netloc:  # A repository on this machine: pip before 24.1 takes no such requirement.
+            return list(_requirements(extras)) or [DISTRIBUTION]
         repository = origin["vcs_info"]
         folder = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
         return [f"{DISTRIBUTION}{wanted} @ {repository['vcs']}+{url}@{repository['commit_id']}{folder}"]
@@ -153,7 +155,7 @@ def _direct_url() -> dict[str, Any] | None:
 
 
 def _requirements(extras: tuple[str, ...]) -> Iterator[str]:
-    """Yield what extras require, for a copy whose source is gone."""
+    """Yield what extras require, for a copy whose source is gone or cannot be named."""
     import importlib.metadata
 
     for line in importlib.metadata.requires(DISTRIBUTION) or ():

@@ -50,7 +50,7 @@ from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
-from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.observers import MOST_UNSEEN_IMAGES, RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
@@ -67,7 +67,6 @@ INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
 
-_MOST_UNSEEN_IMAGES = 128
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
 _VERSIONED_PACKAGES = ("torch", "onnx", "onnx2tf", "tensorflow", "onnxruntime")
@@ -269,8 +268,8 @@ def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndar
     """
     wanted = min(options.calibration_images, len(dataset.train))
     order = np.random.default_rng(options.seed).permutation(len(dataset.train))
-    unseen = order[wanted : wanted + _MOST_UNSEEN_IMAGES]
-    others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + _MOST_UNSEEN_IMAGES :]])))
+    unseen = order[wanted : wanted + MOST_UNSEEN_IMAGES]
+    others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + MOST_UNSEEN_IMAGES :]])))
     if len(unseen) < FEWEST_CALIBRATION_IMAGES:
         unseen = order[:wanted]
     calibration, unseen = (

@@ -13,14 +13,13 @@ from tinyedge.errors import DataError, ModelError
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
-from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.observers import MOST_UNSEEN_IMAGES, RangeChoice, choose_ranges
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
 FEWEST_IMAGES = 16
-_MOST_UNSEEN_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def quantise_file(
         raise DataError(f"{len(images)} images are too few to calibrate on: give {FEWEST_IMAGES} or more")
     order = np.random.default_rng(seed).permutation(len(images))
     seen = torch.from_numpy(images[np.sort(order[:calibration])])
-    unseen = torch.from_numpy(images[np.sort(order[calibration : calibration + _MOST_UNSEEN_IMAGES])])
+    unseen = torch.from_numpy(images[np.sort(order[calibration : calibration + MOST_UNSEEN_IMAGES])])
     choice = choose_ranges(FloatExecutor(graph), seen, unseen if len(unseen) >= FEWEST_IMAGES else seen)
     int16x8 = frozenset(filter(has_int16x8_kernel, graph.operators)) if precision == "16x8" else frozenset()
     content = tflite_bytes(quantise_graph(graph, choice, seen, int16x8))

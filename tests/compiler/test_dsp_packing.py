@@ -92,21 +92,28 @@ def test_streams_hold_every_weight_bias_and_requantisation_multiplier(channels, 
 @pytest.mark.parametrize(("bias", "plain"), [(2**23 - 1, True), (1 - 2**23, True), (2**23, False), (-(2**23), False)])
 def test_large_biases_are_not_beside_their_shifts(bias, plain):
     prepared = prepared_filters(
-        np.array([[0, 0], [1, 0]], np.int8), bias=[0, bias + INPUT_ZERO_POINT], shifts=[-1, -24]
+        np.array([[0, 0], [1, 0]], np.int8), bias=[0, bias + INPUT_ZERO_POINT], shifts=[-1, -23]
     )
     packed = pack_filters(prepared, 1)
     assert prepared.plain
     assert packed.plain == plain
     assert signed(packed.stream[1]) >> 8 * plain == bias
-    assert packed.stream[1] & 0xFF == 23 if plain else packed.stream[-1] >> 8 == 24
+    assert packed.stream[1] & 0xFF == 22 if plain else packed.stream[-1] >> 8 == 23
 
 
-@pytest.mark.parametrize("bias", [0, 2**18 - 1, 1 - 2**18, 2**18, -(2**18), 2**29])
-def test_three_by_three_words_hold_every_weight_bias_and_requantisation_multiplier(bias):
+@pytest.mark.parametrize(
+    ("bias", "shifts"),
+    [
+        (0, [-1, -7, -14]),
+        *((bias, [-12, -13, -15]) for bias in (2**18 - 1, 1 - 2**18, 2**18, -(2**18))),
+        (2**29, [-29, -29, -29]),
+    ],
+)
+def test_three_by_three_words_hold_every_weight_bias_and_requantisation_multiplier(bias, shifts):
     filters = random_filters(np.random.default_rng(1), 3, 9)
     filters[:, -1] = -128, 127, -1
     biases = bias + INPUT_ZERO_POINT * filters.astype(int).sum(axis=1)
-    prepared = prepared_filters(filters, biases, shifts=[-1, -7, -31] if abs(bias) < 2**20 else [-1, -1, -1])
+    prepared = prepared_filters(filters, biases, shifts=shifts)
     packed = pack_depthwise3(prepared)
     narrow = abs(bias) < 2**18
     assert packed.shape == (3, 4 if narrow else 5)
@@ -140,7 +147,8 @@ def test_constants_give_the_references_bits(full_range):
         for values in (rng.integers(-128, 128, 5), np.full(5, -128), np.full(5, 127)):
             reference = int(bias[channel] + filters[channel].astype(int) @ (values - INPUT_ZERO_POINT))
             expected = requantise(reference, int(multipliers[channel]), int(shifts[channel])) + OUTPUT_ZERO_POINT
-            got = finish(prepared, channel, int(prepared.biases[channel] + filters[channel].astype(int) @ values))
+            sum_ = int(prepared.biases[channel] + prepared.filters[channel].astype(int) @ values)
+            got = finish(prepared, channel, sum_)
             assert clamp(got, -128, 127) == clamp(expected, -128, 127)
 
 
@@ -162,9 +170,20 @@ def test_pruned_channels_keep_their_constant(bias, multiplier, shift, full_range
     assert clamp(finish(prepared, 0, int(prepared.biases[0])), -128, 127) == expected
 
 
+@pytest.mark.parametrize("bias", [-(2**30), 2**30, -(2**31) + 2000, 2**31 - 2000])
+@pytest.mark.parametrize("full_range", [True, False])
+def test_channels_that_no_input_takes_off_a_limit_keep_it(bias, full_range):
+    weights = np.array([[3, -4], [5, 6]], np.int8)
+    prepared = prepared_filters(weights, [bias, 7], full_range=full_range)
+    assert not prepared.filters[0].any()
+    np.testing.assert_array_equal(prepared.filters[1], weights[1])
+    assert clamp(finish(prepared, 0, int(prepared.biases[0])), -128, 127) == (127 if bias > 0 else -128)
+
+
 def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
     weights = np.array([[1]], np.int8)
-    assert prepared_filters(weights, bias=[2**30]) is None
+    between = {"bias": [2**30 + 2**23], "multipliers": [2**30], "shifts": [-23]}  # Of 64 and 65.
+    assert prepared_filters(weights, **between) is None
     assert prepared_filters(weights, bias=[2**20], shifts=[11]) is None
     assert prepared_filters(weights, bias=[2**20], shifts=[9]) is not None
     assert prepare_requantisation(2**30, 0, 0, largest=2**30) is None
@@ -174,5 +193,5 @@ def test_sums_that_may_overflow_are_left_to_the_portable_kernels():
 
 def test_multipliers_of_a_half_and_more_are_not_plain():
     weights = np.array([[1], [1]], np.int8)
-    assert prepared_filters(weights, shifts=[-1, -1]).plain
-    assert not prepared_filters(weights, shifts=[-1, 0]).plain
+    assert prepared_filters(weights, bias=[0, 0], shifts=[-1, -1]).plain
+    assert not prepared_filters(weights, bias=[0, 0], shifts=[-1, 0]).plain

@@ -10,11 +10,13 @@ from tinyedge.tflite.fixed_point import (
     exp_of_negative,
     high_mul,
     logistic,
+    only_output,
     quantise_multiplier,
     requantise,
     round_half_away,
     rounding_shift,
     tanh,
+    wrap_int32,
 )
 
 
@@ -63,6 +65,25 @@ def test_requantise_rounds_twice():
     multiplier, shift = quantise_multiplier(0.3)
     assert requantise(5, multiplier, shift) == rounding_shift(high_mul(5, multiplier), -shift)
     assert requantise(1 << 30, 1 << 30, 3) == 0  # The left shift wraps.
+
+
+def reference_output(accumulator: int, multiplier: int, shift: int, zero_point: int) -> int:
+    return min(max(wrap_int32(requantise(accumulator, multiplier, shift) + zero_point), -128), 127)
+
+
+@pytest.mark.parametrize("shift", [-31, -24, -8, -1, 0, 3, 20])
+@pytest.mark.parametrize("centre", [0, 2**23, -(2**30), 2**31 - 1000, 1000 - 2**31, -(2**31), 2**31])
+def test_the_only_output_of_a_range_is_that_of_each_accumulator(shift, centre):
+    rng = np.random.default_rng(shift + 31)
+    for _ in range(5):
+        low, high = sorted((centre + rng.integers(-300, 300, 2)).tolist())
+        multiplier, zero_point = int(rng.integers(2**30, 2**31)), int(rng.integers(-128, 128))
+        found = only_output(low, high, multiplier, shift, zero_point)
+        every = {reference_output(wrap_int32(value), multiplier, shift, zero_point) for value in range(low, high + 1)}
+        assert found is None or {found} == every
+        if max(-low, high) << max(shift, 0) <= INT32_MAX - 1000:  # Nothing wraps.
+            assert (found is None) == (len(every) > 1)
+    assert only_output(low, high, 0, 0, zero_point) == zero_point
 
 
 def test_round_half_away():

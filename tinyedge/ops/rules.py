@@ -16,7 +16,7 @@ MAX_DEPTH_TWO_OFFSETS = 33_025
 # An accumulator of 64 bits is multiplied by 15 bits, so it may take this many.
 MAX_INT16X8_SUM = 2**47
 
-_MAX_LEFT_SHIFT = 30
+MAX_LEFT_SHIFT = 30
 _MAX_INT16X8_LEFT_SHIFT = 7
 
 
@@ -184,12 +184,12 @@ def requantisation_multiplier(operator: Operator, value: float) -> tuple[int, in
         UnsupportedOpError: The real is beyond 2^30.
     """
     multiplier, shift = quantise_multiplier(value)
-    if shift > _MAX_LEFT_SHIFT:
+    if shift > MAX_LEFT_SHIFT:
         raise unsupported(
             operator,
             operator.outputs[0],
             f"is rescaled by {value:g}",
-            f"scales that rescale by less than 2^{_MAX_LEFT_SHIFT}",
+            f"scales that rescale by less than 2^{MAX_LEFT_SHIFT}",
         )
     return multiplier, shift
 

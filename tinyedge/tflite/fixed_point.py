@@ -91,6 +91,39 @@ def clamp(value: int, low: int, high: int) -> int:
     return min(max(value, low), high)
 
 
+def only_output(
+    low: int, high: int, multiplier: int, shift: int, zero_point: int, limits: tuple[int, int] = (INT8_MIN, INT8_MAX)
+) -> int | None:
+    """The output that all accumulators from `low` to `high` have.
+
+    Where nothing wraps, an output never falls as its accumulator grows, so both ends have it if all between them do.
+
+    Args:
+        low: The smallest accumulator.
+        high: The largest.
+        multiplier: As for `requantise`.
+        shift: Its shift.
+        zero_point: Added to every output.
+        limits: To which outputs are clamped.
+
+    Returns:
+        The output; None where there are several, or where a sum on the way may wrap.
+    """
+    if multiplier == 0:
+        return clamp(zero_point, *limits)
+    if low < INT32_MIN or high > INT32_MAX:
+        return None
+    if low == high:
+        return clamp(wrap_int32(requantise(low, multiplier, shift) + zero_point), *limits)
+    if max(-low, high) << max(shift, 0) > INT32_MAX:
+        return None
+    least, most = (requantise(end, multiplier, shift) + zero_point for end in (low, high))
+    if least < INT32_MIN or most > INT32_MAX:
+        return None
+    least, most = clamp(least, *limits), clamp(most, *limits)
+    return least if least == most else None
+
+
 def _half_sum(a: int, b: int) -> int:
     total = a + b
     return (total + 1) // 2 if total >= 0 else -((1 - total) // 2)

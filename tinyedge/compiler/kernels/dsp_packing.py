@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, requantise, wrap_int32
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
 
 # Less, doubled and less 2^32, is no int32.
 _MIN_MULTIPLIER = 2**30
@@ -112,11 +112,13 @@ def prepare_filters(
     """
     filters, bias = filters.copy(), bias.astype(np.int64)
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
-    # Pruned channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
-    for channel in np.flatnonzero((multipliers == 0) | ~filters.any(axis=1)):
-        above = requantise(int(bias[channel]), int(multipliers[channel]), int(shifts[channel]))
-        above = min(max(wrap_int32(above + output_zero_point), -128), 127) - output_zero_point
-        filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+    # Dead channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
+    smallest, largest = _reach(filters, bias, input_zero_point)
+    for channel, ends in enumerate(zip(smallest.tolist(), largest.tolist(), strict=True)):
+        output = only_output(*ends, int(multipliers[channel]), int(shifts[channel]), output_zero_point)
+        if output is not None:
+            above = output - output_zero_point
+            filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
     weights = filters.astype(np.int64)
     biases = bias - input_zero_point * weights.sum(axis=1)
     largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
@@ -133,6 +135,13 @@ def prepare_filters(
         left_shifts=left,
         plain=plain,
     )
+
+
+def _reach(filters: np.ndarray, bias: np.ndarray, input_zero_point: int) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest accumulator of each channel, whatever comes in."""
+    weights = filters.astype(np.int64)
+    ends = weights * (-128 - input_zero_point), weights * (127 - input_zero_point)
+    return bias + np.minimum(*ends).sum(axis=1), bias + np.maximum(*ends).sum(axis=1)
 
 
 def pack_filters(prepared: RequantisedFilters, groups: int) -> PackedFilters:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, INT32_MAX, INT32_MIN, clamp, requantise
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
 
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
@@ -90,7 +90,7 @@ def prepare_filters(
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
     # Converters write channels of weights 0 with biases that no sum should be added to.
     constants = [
-        _only_output(int(low), int(high), int(multiplier), int(shift), output_zero_point)
+        only_output(int(low), int(high), int(multiplier), int(shift), output_zero_point)
         for low, high, multiplier, shift in zip(biases - reach, biases + reach, multipliers, shifts, strict=True)
     ]
     is_constant = np.array([value is not None for value in constants])
@@ -108,14 +108,6 @@ def prepare_filters(
         roundings=roundings,
         right_shifts=right,
     )
-
-
-def _only_output(low: int, high: int, multiplier: int, shift: int, zero_point: int) -> int | None:
-    """The output, within 8 bits, that all accumulators from `low` to `high` have; None where there are several."""
-    if low < INT32_MIN or high > INT32_MAX or max(-low, high) << max(shift, 0) > INT32_MAX:
-        return None
-    ends = [clamp(requantise(end, multiplier, shift) + zero_point, -128, 127) for end in (low, high)]
-    return ends[0] if ends[0] == ends[1] else None
 
 
 def pack_filters(prepared: RequantisedFilters, groups: int = 1) -> np.ndarray:

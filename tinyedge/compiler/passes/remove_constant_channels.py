@@ -8,14 +8,12 @@ import numpy as np
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.descriptor import WeightsLayout
-from tinyedge.ops.rules import clamp_range
+from tinyedge.ops.rules import MAX_LEFT_SHIFT, clamp_range
 from tinyedge.tflite.fixed_point import (
-    ACCUMULATOR_BOUND,
     INT32_MAX,
     INT32_MIN,
+    only_output,
     quantise_multiplier,
-    requantise,
-    wrap_int32,
 )
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -26,8 +24,8 @@ _WORD = 4
 def remove_constant_channels(graph: Graph) -> None:
     """Remove the constant channels of int8 activations between convolutions.
 
-    A filter of zeros gives its bias everywhere, and so does one whose sums never leave one step of the output: training
-    with ReLU leaves such channels behind. A channel goes where it is constant all the way, through depthwise
+    A filter of zeros gives its bias everywhere, and so does one whose sums never leave one step of the output, as under
+    the huge biases that converters write on tiny scales: training with ReLU leaves such channels behind. A channel goes where it is constant all the way, through depthwise
     convolutions, poolings, tables and reshapes, from the convolution that writes it to the convolutions and fully
     connected layers that read it. What it adds to their sums joins their biases, unless padding of another value
     would interrupt it. As many constant channels are left as make whole words, where there were whole words before.
@@ -98,18 +96,10 @@ def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, in
     constants = {}
     for channel, scale in enumerate(np.broadcast_to(operator.input(1).q.scales, len(filters))):
         multiplier, shift = quantise_multiplier(source.scale * float(scale) / output.scale)
-        sums = {int(low[channel]), int(high[channel])}
-        # Below the bound an output grows with its accumulator.
-        beyond = max(abs(value) for value in sums) << max(shift, 0)
-        if shift > 30 or (
-            beyond >= ACCUMULATOR_BOUND and (len(sums) > 1 or not INT32_MIN <= low[channel] <= INT32_MAX)
-        ):
-            continue
-        least, most = clamp_range(operator)
-        outputs = {wrap_int32(requantise(value, multiplier, shift) + output.zero_point) for value in sums}
-        limited = {min(max(value, least), most) for value in outputs}
-        if len(limited) == 1:
-            constants[channel] = limited.pop()
+        ends = int(low[channel]), int(high[channel])
+        output_value = only_output(*ends, multiplier, shift, output.zero_point, clamp_range(operator))
+        if shift <= MAX_LEFT_SHIFT and output_value is not None:
+            constants[channel] = output_value
     return constants
 
 

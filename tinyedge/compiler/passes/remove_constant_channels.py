@@ -25,10 +25,11 @@ def remove_constant_channels(graph: Graph) -> None:
     """Remove the constant channels of int8 activations between convolutions.
 
     A filter of zeros gives its bias everywhere, and so does one whose sums never leave one step of the output, as under
-    the huge biases that converters write on tiny scales: training with ReLU leaves such channels behind. A channel goes where it is constant all the way, through depthwise
-    convolutions, poolings, tables and reshapes, from the convolution that writes it to the convolutions and fully
-    connected layers that read it. What it adds to their sums joins their biases, unless padding of another value
-    would interrupt it. As many constant channels are left as make whole words, where there were whole words before.
+    the huge biases that converters write on tiny scales: training with ReLU leaves such channels behind. A channel goes
+    where it is constant all the way, through depthwise convolutions, poolings, tables and reshapes, from the
+    convolution that writes it to the convolutions and fully connected layers that read it. What it adds to their sums
+    joins their biases, unless padding of another value would interrupt it. As many constant channels are left as make
+    whole words, where there were whole words before.
     """
     constants = _constant_channels(graph)
     writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}

@@ -543,7 +543,43 @@ typedef struct {
 void te_mul_s16(const te_mul_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                 void *scratch);
 
-/** Mean over some axes of a tensor. Strides are in elements of the input. */
+/** The larger or the smaller of two codes, whatever they stand for. Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4]; /**< Of the output, which is dense. */
+    int32_t strides1[4];
+    int32_t strides2[4];
+    const int8_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int8_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_extremum_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  The larger, (dims); may be the very memory of an operand that is not broadcast. */
+void te_maximum_s8(const te_extremum_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                   void *scratch);
+
+/** te_maximum_s8() for the smaller. */
+void te_minimum_s8(const te_extremum_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                   void *scratch);
+
+/** te_extremum_params of int16 values. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    const int16_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int16_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_extremum_s16_params;
+
+/** te_maximum_s8() of int16 values. */
+void te_maximum_s16(const te_extremum_s16_params *params, const int16_t *input1, const int16_t *input2,
+                    int16_t *output, void *scratch);
+
+/** te_minimum_s8() of int16 values. */
+void te_minimum_s16(const te_extremum_s16_params *params, const int16_t *input1, const int16_t *input2,
+                    int16_t *output, void *scratch);
+
+/** Mean or sum over some axes of a tensor. Strides are in elements of the input. */
 typedef struct {
     int32_t kept_dims[3];
     int32_t kept_strides[3];
@@ -551,7 +587,7 @@ typedef struct {
     int32_t reduced_strides[3];
     int32_t input_zero_point;
     int32_t output_zero_point;
-    int32_t multiplier; /**< Holds the division by the number of values, at most 2^23, of int16 ones 65,535. */
+    int32_t multiplier; /**< Holds the division of a mean by the number of values, at most 2^23, of int16 ones 65,535. */
     int32_t shift;
 } te_mean_params;
 
@@ -575,6 +611,35 @@ void te_mean_s8_mve(const te_mean_mve_params *params, const int8_t *input, int8_
 
 /** te_mean_s8() of int16 values, whose zero points are 0. */
 void te_mean_s16(const te_mean_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** One value of all along some axes of a tensor. Strides are in elements of the input. */
+typedef struct {
+    int32_t kept_dims[3];
+    int32_t kept_strides[3];
+    int32_t reduced_dims[3];
+    int32_t reduced_strides[3];
+} te_reduce_params;
+
+/** @param output  The largest values, (kept_dims). */
+void te_reduce_max_s8(const te_reduce_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** @param output  The smallest values, (kept_dims). */
+void te_reduce_min_s8(const te_reduce_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** Where along one axis a value is. */
+typedef struct {
+    int32_t outer; /**< Product of the axes before it. */
+    int32_t count; /**< Its size. */
+    int32_t inner; /**< Product of the axes behind it. */
+} te_arg_params;
+
+/** @param input   (outer, count, inner)
+ *  @param output  (outer, inner), the first index of the largest value. */
+void te_arg_max_s8(const te_arg_params *params, const int8_t *input, int32_t *output, void *scratch);
+
+/** @param input   (outer, count, inner)
+ *  @param output  (outer, inner), the first index of the smallest value. */
+void te_arg_min_s8(const te_arg_params *params, const int8_t *input, int32_t *output, void *scratch);
 
 /** Pooling; padded positions do not count. */
 typedef struct {

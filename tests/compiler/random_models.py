@@ -18,7 +18,7 @@ FAMILIES = ("image", "keywords", "autoencoder", "residuals", "transformer")
 _SPREAD, _WANTED, _MEASURABLE = 75.0, 50.0, 3.0
 # TFLite Micro refuses a smaller scale, or ends the process at it: as a share of the first guess, and in all.
 _LEAST_SHARE, _LEAST_SCALE = 1e-4, 1e-7
-_CALIBRATED = ("ADD", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "MUL")
+_CALIBRATED = ("ADD", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "MUL", "SUM")
 _ARENA_BYTES = 400_000
 
 
@@ -49,6 +49,7 @@ class _Model:
         source = self._source((1, self._size(3, 17), self._size(3, 17), self._size(1, 7)))
         image = self._conv(source)
         layers = (self._conv, self._conv, self._depthwise, self._padded, self._pool, self._sum, self._gate, self._join)
+        layers += (self._clip, self._larger)
         for _ in range(self._size(1, 5)):
             image = layers[self._size(0, len(layers) - 1)](image)
         return self._finish(self._classes(image))
@@ -209,6 +210,24 @@ class _Model:
         output = TensorSpec(source.shape, scale * float(gate.scales) * _SPREAD, self._zero_point())
         return self._emit("MUL", [source, gate], output)
 
+    def _clip(self, source: TensorSpec) -> TensorSpec:
+        """Keras's `clip`: between two constants."""
+        low, high = sorted(self._rng.integers(-128, 128, 2))
+        inner, output = self._same(source, source.shape), self._same(source, source.shape)
+        self._emit("MAXIMUM", [source, constant(np.array([low], np.int8), source.scales, source.zero_points)], inner)
+        return self._emit(
+            "MINIMUM", [inner, constant(np.array([high], np.int8), source.scales, source.zero_points)], output
+        )
+
+    def _larger(self, source: TensorSpec) -> TensorSpec:
+        """The larger of an image and of a vector of channels, or of its own rows' largest values."""
+        op, channels = str(self._rng.choice(["MAXIMUM", "MINIMUM"])), source.shape[3]
+        other = constant(self._rng.integers(-128, 128, channels).astype(np.int8), source.scales, source.zero_points)
+        if self._rng.random() < 0.5:
+            other = self._same(source, (1, source.shape[1], 1, channels))
+            self._emit("REDUCE_MAX", [source, constant(np.array([2], np.int32))], other, keepDims=True)
+        return self._emit(op, [source, other], self._same(source, source.shape))
+
     def _join(self, source: TensorSpec) -> TensorSpec:
         _, height, width, channels = source.shape
         pooled = self._same(source, source.shape)
@@ -249,9 +268,12 @@ class _Model:
     def _classes(self, image: TensorSpec) -> TensorSpec:
         """Scores from the mean of each channel or from every value, as they are or behind a softmax."""
         if self._rng.random() < 0.4:
-            output = TensorSpec((1, image.shape[3]), image.scales, self._zero_point())
+            op = str(self._rng.choice(["MEAN", "MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"]))
+            output = self._same(image, (1, image.shape[3]))
+            if op in ("MEAN", "SUM"):
+                output.zero_points = self._zero_point()
             axes = constant(np.array([1, 2], np.int32))
-            values = self._emit("MEAN", [image, axes], output, keepDims=False)
+            values = self._emit(op, [image, axes], output, keepDims=False)
         else:
             values = self._reshape(image, (1, math.prod(image.shape)))
         scores = self._dense(values, self._size(2, 12), "NONE")

@@ -344,6 +344,8 @@ def activation_function(name: str, x: TensorSpec) -> list[OperatorSpec]:
         return [add, OperatorSpec("MUL", [x, b], a), OperatorSpec("MUL", [a, number(50, 1 / 300)], y)]
     if name == "square of a difference":
         return [OperatorSpec("SUB", [number(-60, 0.2, 9), x], a), OperatorSpec("MUL", [a, a], y)]
+    if name == "clip":
+        return [OperatorSpec("MAXIMUM", [x, number(-50)], a), OperatorSpec("MINIMUM", [number(60), a], y)]
     if name == "one sum":
         return [OperatorSpec("ADD", [x, number(55)], y)]
     if name == "residual":
@@ -361,7 +363,7 @@ def activation_function(name: str, x: TensorSpec) -> list[OperatorSpec]:
 
 FUNCTIONS = (
     *("silu", "gelu by the logistic function", "hard sigmoid", "hard swish", "square of a difference", "one sum"),
-    *("residual", "lookup"),
+    *("clip", "residual", "lookup"),
 )
 
 
@@ -424,11 +426,15 @@ def test_random_functions(seed: int, tmp_path: Path) -> None:
     x = TensorSpec(shape, 0.03, int(rng.integers(-128, 128)))
     known = [x]
     for _ in range(6):
-        op = str(rng.choice(["ADD", "SUB", "MUL", "LOGISTIC", "TANH", "HARD_SWISH", "RELU", "QUANTIZE"]))
+        op = str(
+            rng.choice(
+                ["ADD", "SUB", "MUL", "LOGISTIC", "TANH", "HARD_SWISH", "RELU", "QUANTIZE", "MAXIMUM", "MINIMUM"]
+            )
+        )
         first, second = known[-1], known[int(rng.integers(len(known)))]
         if rng.random() < 0.3:
             second = number(int(rng.integers(-128, 128)), float(rng.uniform(0.01, 0.1)), int(rng.integers(-128, 128)))
-        if op in ("ADD", "SUB", "MUL"):
+        if op in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"):
             pair = [first, second] if rng.random() < 0.5 else [second, first]
             scale = float(rng.uniform(0.02, 0.2))
             fused = str(rng.choice(["NONE", "RELU", "RELU6"]))

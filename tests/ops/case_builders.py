@@ -329,27 +329,44 @@ def table(
     return Case(label, model, [rng.permuted(values, axis=2)])
 
 
-def mean(
+def reduction(
     rng: np.random.Generator,
+    op: str = "MEAN",
     shape: tuple[int, ...] = (1, 7, 5, 3),
-    axes: tuple[int, ...] = (1, 2),
+    axes: tuple[int, ...] | int = (1, 2),
     keep_dims: bool = True,
     gain: float = 2.0,
     zero_points: tuple[int, int] = (3, -4),
     dtype: type = np.int8,
 ) -> Case:
+    """`gain` is that of a MEAN, at which a SUM does not clip more; extremes keep their scale."""
     label = _label(
-        "MEAN", dtype=dtype.__name__, shape=shape, axes=axes, keep_dims=keep_dims, gain=gain, zero_points=zero_points
+        op, dtype=dtype.__name__, shape=shape, axes=axes, keep_dims=keep_dims, gain=gain, zero_points=zero_points
     )
     scale = float(np.exp(rng.uniform(-5, 1)))
-    reduced = {axis % len(shape) for axis in axes}
+    reduced = {axis % len(shape) for axis in np.atleast_1d(axes).tolist()}
     output_shape = [
         1 if axis in reduced else size for axis, size in enumerate(shape) if keep_dims or axis not in reduced
     ]
     source = _tensor(shape, scale, zero_points[0], dtype)
     output = _tensor(output_shape, scale / gain, zero_points[1], dtype)
-    model = one_operator("MEAN", [source, constant(np.array(axes, dtype=np.int32))], output, keepDims=keep_dims)
+    if op == "SUM":
+        output.scales = float(output.scales) * int(np.prod([shape[axis] for axis in reduced]))
+    if op in ("REDUCE_MAX", "REDUCE_MIN"):
+        output.scales, output.zero_points = source.scales, source.zero_points
+    model = one_operator(op, [source, constant(np.array(axes, dtype=np.int32))], output, keepDims=keep_dims)
     return Case(label, model, _inputs(rng, source))
+
+
+def arg_extremum(
+    rng: np.random.Generator, op: str = "ARG_MAX", shape: tuple[int, ...] = (1, 7, 5, 3), axis: int = -1
+) -> Case:
+    source = _tensor(shape, 0.1, 3, np.int8)
+    output = TensorSpec([size for at, size in enumerate(shape) if at != axis % len(shape)], dtype=np.int32)
+    model = one_operator(op, [source, constant(np.array([axis], dtype=np.int32))], output)
+    inputs = _inputs(rng, source)
+    inputs[0][0] >>= 6  # Equal values, of which the first one counts.
+    return Case(_label(op, shape=shape, axis=axis), model, inputs)
 
 
 def batch_matmul(

@@ -5,6 +5,7 @@ import pytest
 from ops.case_builders import ACTIVATIONS, elementwise
 
 OPS = ("ADD", "SUB", "MUL")
+EXTREMA = ("MAXIMUM", "MINIMUM")
 
 BROADCASTS = (
     ((1,), (1,)),
@@ -23,13 +24,13 @@ BROADCASTS = (
 )
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", [*OPS, *EXTREMA])
 def test_broadcasting(check, op):
     rng = np.random.default_rng(1)
     check([elementwise(rng, op, shapes) for shapes in BROADCASTS])
 
 
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("op", [*OPS, *EXTREMA])
 def test_constant_operands(check, op):
     rng = np.random.default_rng(2)
     cases = [elementwise(rng, op, shapes, constant_operand) for shapes in BROADCASTS[2:] for constant_operand in (0, 1)]
@@ -70,5 +71,6 @@ def test_elementwise_under_sanitisers(check_sanitised):
         elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), zero_points=(-128, 127, 127), gain=gain)
         for op, gain in itertools.product(OPS, (1.0, 1000.0))
     ]
+    cases += [elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), constant) for op in EXTREMA for constant in (None, 1)]
     cases.append(elementwise(rng, "MUL", ((1, 3, 4, 5), (5,)), 1, gain=1e9))
     check_sanitised(cases)

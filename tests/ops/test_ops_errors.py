@@ -160,6 +160,13 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
         ("input_1", "constant axes", operator("MEAN", [IMAGE, TensorSpec((2,), dtype=np.int32)], VECTOR)),
         ("input_0", "axes from -4 to 3", operator("MEAN", [IMAGE, integers(4)], VECTOR)),
         ("result", "[1, 7]", operator("MEAN", [IMAGE, integers(1)], TensorSpec((1, 7), 0.1))),
+        ("input_0", "int8", operator("REDUCE_MAX", [WIDE_IMAGE, integers(1)], WIDE_IMAGE)),
+        ("result", "change of scale", operator("REDUCE_MIN", [IMAGE, integers(1)], TensorSpec((1, 1, 4, 2), 0.2, 3))),
+        ("input_1", "int16 beside int8", operator("MAXIMUM", [VECTOR, WIDE_VECTOR], VECTOR)),
+        ("result", "broadcast", operator("MINIMUM", [VECTOR, TensorSpec((1, 3), 0.1)], VECTOR)),
+        ("input_0", "one axis", operator("ARG_MAX", [VECTOR, integers(0, 1)], TensorSpec((1,), dtype=np.int32))),
+        ("result", "int32 indices", operator("ARG_MIN", [VECTOR, integers(1)], TensorSpec((1,), dtype=np.int64))),
+        ("result", "without the axis", operator("ARG_MIN", [VECTOR, integers(1)], TensorSpec((8,), dtype=np.int32))),
         ("result", "match each other", operator("BATCH_MATMUL", [VECTOR, VECTOR], VECTOR)),
         ("input_0", "permuted by [0, 0]", operator("TRANSPOSE", [VECTOR, integers(0, 0)], VECTOR)),
         (

@@ -124,7 +124,7 @@ def test_fully_connected(check, bias_type):
     check(cases)
 
 
-@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"])
 def test_elementwise(check, op):
     rng = np.random.default_rng(6)
     broadcasts = (
@@ -176,10 +176,11 @@ def test_sigmoids(check, op):
     check([build.table(rng, op, (scale, 2.0**-15), (0, 0), (I16, I16)) for scale in scales])
 
 
-def test_mean(check):
+@pytest.mark.parametrize("op", ["MEAN", "SUM"])
+def test_reductions(check, op):
     rng = np.random.default_rng(10)
     cases = [
-        build.mean(rng, shape, axes, keep_dims, dtype=I16)
+        build.reduction(rng, op, shape, axes, keep_dims, dtype=I16)
         for shape, axes in (
             ((1, 7, 5, 3), (1, 2)),
             ((1, 7, 5, 3), (-1,)),
@@ -192,7 +193,7 @@ def test_mean(check):
         for keep_dims in (True, False)
     ]
     cases += [
-        build.mean(rng, (1, height, 3, 5), gain=gain, dtype=I16)
+        build.reduction(rng, op, (1, height, 3, 5), gain=gain, dtype=I16)
         for height, gain in itertools.product((1, 4, 7), (1.0, 0.3, 20.0, 1e4, 1e-5, 1e-9))
     ]
     check(cases)
@@ -275,6 +276,6 @@ def test_under_sanitisers(check_sanitised):
     ]
     cases += [build.elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), gain=1000.0, dtype=I16) for op in ("ADD", "SUB")]
     cases += [build.pool(rng, op, (2, 5, 4, 3), (3, 3), (2, 1), dtype=I16) for op in ("AVERAGE_POOL_2D", "MAX_POOL_2D")]
-    cases += [build.mean(rng, (2, 5, 4, 3), axes, gain=1e4, dtype=I16) for axes in ((1, 2), (0, 2), (-1,))]
+    cases += [build.reduction(rng, "MEAN", (2, 5, 4, 3), axes, gain=1e4, dtype=I16) for axes in ((1, 2), (0, 2), (-1,))]
     cases += [build.batch_matmul(rng, ((2, 1), (1, 3)), adj_x=x, gain=1e4, dtype=I16) for x in (False, True)]
     check_sanitised([*cases, *movement_cases(rng)])

@@ -145,7 +145,7 @@ def cases_of(op: str) -> list[Case]:
     if op in ("ADD", "SUB", "MUL"):
         return [build.elementwise(rng, op, ((1, 5, 7), (7,)), ratio=ratio, dtype=I16) for ratio in (1.0, 0.3)]
     if op == "MEAN":
-        return [build.mean(rng, (1, 5, 6, 3), axes, False, dtype=I16) for axes in ((1, 2), (3,), (1, 3))]
+        return [build.reduction(rng, "MEAN", (1, 5, 6, 3), axes, False, dtype=I16) for axes in ((1, 2), (3,), (1, 3))]
     if op == "BATCH_MATMUL":
         return [build.batch_matmul(rng, ((2, 3), (2, 1)), (4, depth, 5), dtype=I16) for depth in (1, 33)]
     if op in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):

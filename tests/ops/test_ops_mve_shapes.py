@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, mean
+from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, reduction
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import specialise
@@ -93,7 +93,7 @@ def test_sums_of_equal_and_unequal_scales(check, scale, tmp_path):
 def test_means_of_images(check, channels, tmp_path):
     rng = np.random.default_rng(channels)
     cases = [
-        mean(rng, (batches, height, 5, channels), (1, 2), keep_dims, 0.9, (-128, 127))
+        reduction(rng, "MEAN", (batches, height, 5, channels), (1, 2), keep_dims, 0.9, (-128, 127))
         for batches, height, keep_dims in itertools.product((1, 2), (1, 7, 51), (True, False))
     ]
     assert "te_mean_s8_mve" in functions(cases, tmp_path)

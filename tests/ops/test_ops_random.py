@@ -76,7 +76,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         second = tuple(size if rng.random() < 0.7 else 1 for size in shape)[rng.integers(len(shape)) :]
         return build.elementwise(
             rng,
-            str(rng.choice(["ADD", "SUB", "MUL"])),
+            str(rng.choice(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"])),
             (first, second) if rng.random() < 0.5 else (second, first),
             [None, 0, 1][rng.integers(3)],
             str(rng.choice(build.ACTIVATIONS)),
@@ -107,7 +107,9 @@ def random_case(rng: np.random.Generator) -> build.Case:
         shape = tuple(_size(rng, 7) for _ in range(rng.integers(1, 5)))
         axes = tuple(int(axis) for axis in rng.integers(-len(shape), len(shape), size=rng.integers(1, 4)))
         keep_dims = len({axis % len(shape) for axis in axes}) == len(shape) or bool(rng.integers(2))
-        return build.mean(rng, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2), dtype)
+        ops = ["MEAN", "SUM"] if dtype == np.int16 else ["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"]
+        op = str(rng.choice(ops))
+        return build.reduction(rng, op, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2), dtype)
     batches = [_size(rng, 3) for _ in range(rng.integers(0, 3))]
     sides = [tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2)]
     sizes = (_size(rng), _size(rng, 40), _size(rng))

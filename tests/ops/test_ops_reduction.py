@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import ACTIVATIONS, batch_matmul, mean, pool
+from ops.case_builders import ACTIVATIONS, arg_extremum, batch_matmul, pool, reduction
 
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
+SUMS_AND_EXTREMES = ("SUM", "REDUCE_MAX", "REDUCE_MIN")
 
 
 @pytest.mark.parametrize("op", POOLS)
@@ -36,10 +37,11 @@ def test_pool_activations(check, op):
     check(cases)
 
 
-def test_mean_axes(check):
+@pytest.mark.parametrize("op", ["MEAN", *SUMS_AND_EXTREMES])
+def test_reduced_axes(check, op):
     rng = np.random.default_rng(3)
     cases = [
-        mean(rng, shape, axes, keep_dims)
+        reduction(rng, op, shape, axes, keep_dims)
         for shape, axes in (
             ((1, 7, 5, 3), (1, 2)),
             ((1, 7, 5, 3), (2, 1)),
@@ -54,18 +56,35 @@ def test_mean_axes(check):
             ((1, 9), (1,)),
             ((1, 1, 1, 5), (1, 2)),
             ((1, 32, 32, 17), (1, 2)),
+            ((2, 3, 4, 5), (0, 1, 2, 3)),
+            ((2, 3, 4, 5), ()),
+            ((2, 3, 4, 5), 2),
+            ((2, 3, 2, 3, 2), (1, 3)),
+            ((2, 3, 2, 3, 2), (0, 2, 4)),
         )
         for keep_dims in (True, False)
     ]
     check(cases)
 
 
-def test_mean_quantisation(check):
+@pytest.mark.parametrize("op", ["MEAN", "SUM"])
+def test_reduced_quantisation(check, op):
     rng = np.random.default_rng(4)
     cases = [
-        mean(rng, (1, height, 3, 5), gain=gain, zero_points=zero_points)
+        reduction(rng, op, (1, height, 3, 5), gain=gain, zero_points=zero_points)
         for height, gain in itertools.product((1, 4, 7), (1.0, 0.3, 20.0, 1e5, 1e-5, 1e-9, 3e8))
         for zero_points in ((-128, 127), (127, -128), (0, 0))
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize("op", ["ARG_MAX", "ARG_MIN"])
+def test_arg_extremum(check, op):
+    rng = np.random.default_rng(9)
+    cases = [
+        arg_extremum(rng, op, shape, axis)
+        for shape in ((1, 10), (17,), (2, 3, 5), (1, 7, 5, 3))
+        for axis in range(-len(shape), len(shape))
     ]
     check(cases)
 
@@ -118,7 +137,12 @@ def test_batch_matmul_quantisation(check):
 def test_reductions_under_sanitisers(check_sanitised):
     rng = np.random.default_rng(8)
     cases = [pool(rng, op, (2, 5, 4, 3), (3, 3), (2, 1)) for op in POOLS]
-    cases += [mean(rng, (2, 5, 4, 3), axes, gain=1e8, zero_points=(127, -128)) for axes in ((1, 2), (0, 2), (-1,))]
+    cases += [
+        reduction(rng, "MEAN", (2, 5, 4, 3), axes, gain=1e8, zero_points=(127, -128))
+        for axes in ((1, 2), (0, 2), (-1,))
+    ]
+    cases += [reduction(rng, op, (2, 5, 4, 3), (0, 2), gain=1e8) for op in SUMS_AND_EXTREMES]
+    cases += [arg_extremum(rng, op, (2, 5, 4, 3), axis) for op in ("ARG_MAX", "ARG_MIN") for axis in (0, -1)]
     cases += [
         batch_matmul(rng, ((2, 1), (1, 3)), adj_x=x, adj_y=y, gain=1e8, zero_points=(127, -128, 127))
         for x, y in itertools.product((False, True), repeat=2)

@@ -1,12 +1,13 @@
-"""MEAN."""
+"""MEAN and SUM."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
+from tinyedge.ops.reduction import reduction
 from tinyedge.ops.rules import (
     constant_integers,
     element,
@@ -14,7 +15,6 @@ from tinyedge.ops.rules import (
     quantised_activation,
     requantisation_multiplier,
     scale,
-    unsupported,
     zero_point,
 )
 from tinyedge.tflite.graph import Operator
@@ -22,7 +22,6 @@ from tinyedge.tflite.graph import Operator
 if TYPE_CHECKING:
     import torch
 
-_LOOPS = 3
 # The sum of as many differences of int8 values, or of int16 values, fits 32 bits.
 _MAX_COUNTS = {np.dtype(np.int8): 2**23, np.dtype(np.int16): 2**16 - 1}
 
@@ -30,50 +29,20 @@ KERNELS = {element: Kernel(f"te_mean_{element}", "te_mean_params") for element i
 """By the type of its input."""
 
 
-def _lower(operator: Operator) -> KernelCall:
-    """Lower MEAN over any axes."""
+def _lower(operator: Operator, divides: bool) -> KernelCall:
+    """Lower the sum over any axes, or its quotient by their size."""
     source = quantised_activation(operator)
     output = output_like(operator, source)
-    max_count = _MAX_COUNTS[source.dtype]
-    rank = len(source.shape)
-    axes = {axis + rank if axis < 0 else axis for axis in constant_integers(operator, 1, "axes")}
-    if not axes <= set(range(rank)):
-        raise unsupported(operator, source, f"has no axes {sorted(axes)}", f"axes from {-rank} to {rank - 1}")
-    loops: dict[bool, list[list[int]]] = {True: [], False: []}  # By "is reduced": [size, stride], outermost first.
-    previous: bool | None = None
-    for axis, (size, stride) in enumerate(zip(source.shape, dense_strides(source.shape), strict=True)):
-        if size == 1:
-            continue
-        reduced = axis in axes
-        if reduced == previous:
-            loops[reduced][-1] = [loops[reduced][-1][0] * size, stride]
-        else:
-            loops[reduced].append([size, stride])
-        previous = reduced
-    count = 1
-    for size, _ in loops[True]:
-        count *= size
-    if max(len(loops[True]), len(loops[False])) > _LOOPS or count > max_count:
-        raise unsupported(
-            operator,
-            source,
-            f"has shape {list(source.shape)} reduced along {sorted(axes)}",
-            f"means of at most {max_count} values in {_LOOPS} groups of axes",
-        )
-    if output.elements * count != source.elements:
-        raise unsupported(operator, output, f"has shape {list(output.shape)}", "the shape that is left of the input's")
+    found = reduction(operator, source, _MAX_COUNTS[source.dtype])
     multiplier, shift = requantisation_multiplier(operator, scale(source) / scale(output))
-    # The division joins the requantisation multiplier, which is widened by as many bits as the count has, then divided.
-    bits = min(count.bit_length() - 1, 31 + shift)
-    multiplier, shift = (multiplier << bits) // count, shift - bits
-    padded = {reduced: [[1, 0]] * (_LOOPS - len(group)) + group for reduced, group in loops.items()}
+    if divides:
+        # The division joins the requantisation multiplier, which is widened by as many bits as the count has.
+        bits = min(found.count.bit_length() - 1, 31 + shift)
+        multiplier, shift = (multiplier << bits) // found.count, shift - bits
     return KernelCall(
         kernel=KERNELS[element(source)],
         fields={
-            "kept_dims": tuple(size for size, _ in padded[False]),
-            "kept_strides": tuple(stride for _, stride in padded[False]),
-            "reduced_dims": tuple(size for size, _ in padded[True]),
-            "reduced_strides": tuple(stride for _, stride in padded[True]),
+            **found.fields,
             "input_zero_point": zero_point(source),
             "output_zero_point": zero_point(output),
             "multiplier": multiplier,
@@ -93,7 +62,7 @@ def _float(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torc
 def _integer_layer(operator: Operator) -> IntegerLayer:
     from tinyedge.ops.arithmetic import integers
 
-    call, axes = _lower(operator), constant_integers(operator, 1, "axes")
+    call, axes = _lower(operator, divides=True), constant_integers(operator, 1, "axes")
     zero, keep = integers.integer(call, "input_zero_point"), bool(operator.options["keep_dims"])
     scales = integers.scales(operator.input(0)) / integers.scales(operator.output)
     multiplier, shift = integers.constants(call, "multiplier"), integers.constants(call, "shift")
@@ -110,11 +79,17 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="MEAN",
-        lower=_lower,
+        lower=partial(_lower, divides=True),
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
         passes_offsets=True,
         float_function=_float,
         integer_layer=_integer_layer,
+    ),
+    OperatorDescriptor(
+        name="SUM",
+        lower=partial(_lower, divides=False),
+        versions={"int8": 2, "int16": 2},
+        tflm_types=INT8_AND_INT16,
     ),
 )

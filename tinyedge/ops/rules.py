@@ -62,7 +62,7 @@ def int8_output(operator: Operator) -> Tensor:
     Raises:
         UnsupportedOpError: There are several, or it is of another type or quantised otherwise.
     """
-    return _require_int8(operator, _only_output(operator))
+    return _require_int8(operator, only_output(operator))
 
 
 def _require_int8(operator: Operator, tensor: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def quantised_output(operator: Operator) -> Tensor:
     Raises:
         UnsupportedOpError: There are several, or it is of another type or quantised otherwise.
     """
-    return _require_quantised(operator, _only_output(operator))
+    return _require_quantised(operator, only_output(operator))
 
 
 def output_like(operator: Operator, source: Tensor) -> Tensor:
@@ -123,7 +123,12 @@ def type_range(tensor: Tensor) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def _only_output(operator: Operator) -> Tensor:
+def only_output(operator: Operator) -> Tensor:
+    """The output of an operator that has one.
+
+    Raises:
+        UnsupportedOpError: There are several.
+    """
     if len(operator.outputs) != 1:
         raise unsupported(
             operator, operator.outputs[0], f"is one of {len(operator.outputs)} outputs", f"{operator.op} with one"

@@ -1,0 +1,39 @@
+"""REDUCE_MAX and REDUCE_MIN: the largest and the smallest value along some axes."""
+
+from functools import partial
+
+from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.kernel_call import Kernel, KernelCall
+from tinyedge.ops.reduction import reduction
+from tinyedge.ops.rules import int8_activation, int8_output, same_quantisation, unsupported
+from tinyedge.tflite.graph import Operator
+
+_ANY_COUNT = 2**31 - 1
+
+
+def _lower(operator: Operator, kernel: Kernel) -> KernelCall:
+    source, output = int8_activation(operator), int8_output(operator)
+    if not same_quantisation(source, output):
+        raise unsupported(
+            operator, output, f"is rescaled by {operator.op}", f"{operator.op} without a change of scale or zero point"
+        )
+    return KernelCall(
+        kernel=kernel,
+        fields=reduction(operator, source, _ANY_COUNT).fields,
+        inputs=(source,),
+        output=output,
+        op=operator.op,
+        name=output.name,
+    )
+
+
+OPERATORS = tuple(
+    OperatorDescriptor(
+        name=name,
+        lower=partial(_lower, kernel=Kernel(f"te_{name.lower()}_s8", "te_reduce_params")),
+        versions={"int8": 2},
+        tflm_types=INT8,
+        keeps_quantisation=True,
+    )
+    for name in ("REDUCE_MAX", "REDUCE_MIN")
+)

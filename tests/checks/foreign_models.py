@@ -211,6 +211,31 @@ def dilated_by_blocks() -> bytes:
     return build_model(operators, [x], [out])
 
 
+def no_channel_multiplier() -> bytes:
+    """A depthwise convolution whose converter left the multiplier to the shapes."""
+    x, y = image(name="x"), image(name="y")
+    weights = constant(np.random.default_rng(0).integers(1, 127, (1, 3, 3, 4)).astype(np.int8), [0.01] * 4, axis=3)
+    bias = constant(np.arange(4).astype(np.int32), [0.0005] * 4)
+    options = {**_CONV, "depthMultiplier": 0}
+    return build_model([OperatorSpec("DEPTHWISE_CONV_2D", [x, weights, bias], y, options, 3)], [x], [y])
+
+
+def narrow_biases() -> bytes:
+    """An int16 convolution with int32 biases, and no option that says so, between QUANTIZEs."""
+    x, y = image(name="x"), image(name="y")
+    wide, result = (TensorSpec((1, 8, 8, 4), 0.001, 0, np.int16) for _ in range(2))
+    inner = convolution(wide, result)
+    inner.inputs[2] = constant(np.arange(4).astype(np.int32) * 10_000, [0.00001] * 4)
+    operators = [OperatorSpec("QUANTIZE", [x], wide), inner, OperatorSpec("QUANTIZE", [result], y)]
+    return build_model(operators, [x], [y])
+
+
+def for_an_accelerator() -> bytes:
+    """What Vela makes of a network."""
+    x, y = image(name="x"), image(name="y")
+    return build_model([OperatorSpec("ethos-u", [x], y)], [x], [y])
+
+
 def version_from_the_future() -> bytes:
     x, y = image(), TensorSpec((1, 8, 8, 4), 1 / 128, 0, name="y")
     return build_model([OperatorSpec("TANH", [x], y, {}, 99)], [x], [y])

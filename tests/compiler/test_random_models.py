@@ -71,7 +71,19 @@ def test_random_models_hold_what_deployed_models_do(tmp_path: Path) -> None:
     found = {op for graph in graphs for op in graph.histogram()}
     assert found >= {
         *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
-        *("LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD", "REDUCE_MAX", "RESHAPE", "SOFTMAX", "TRANSPOSE"),
+        *(
+            "LOGISTIC",
+            "MAXIMUM",
+            "MAX_POOL_2D",
+            "MEAN",
+            "MINIMUM",
+            "MUL",
+            "PAD",
+            "REDUCE_MAX",
+            "RESHAPE",
+            "SOFTMAX",
+            "TRANSPOSE",
+        ),
     }
     options = [operator.options for graph in graphs for operator in graph.operators if operator.op == "CONV_2D"]
     assert any(option["dilation_h_factor"] > 1 for option in options)

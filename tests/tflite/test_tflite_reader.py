@@ -179,6 +179,21 @@ def test_says_what_is_wrong(tmp_path: Path, change: Callable[[Any], None], messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("quantisation", [{"quantizedDimension": 3}, {"scale": [0.0, 0.1]}])
+def test_takes_biases_as_converters_of_2020_wrote_them(tmp_path: Path, quantisation: dict[str, Any]) -> None:
+    def change(model: Any) -> None:
+        bias = model.subgraphs[0].tensors[2]
+        assert bias.type == schema.TensorType.INT32
+        bias.quantization = schema.QuantizationParametersT()
+        bias.quantization.scale, bias.quantization.zeroPoint = [0.1, 0.2], [0, 0]
+        for name, value in quantisation.items():
+            setattr(bias.quantization, name, value)
+
+    bias = read_tflite(write(tmp_path, changed(change))).operators[0].input(2)
+    assert bias.q.axis == 0
+    assert bias.q.scales == pytest.approx(quantisation.get("scale", [0.1, 0.2]))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
 from tinyedge.tflite.schema import schema_class
 
@@ -49,6 +50,9 @@ def hint_for(operator: Operator) -> str:
         return "Erf is GELU's: export with `tinyedge export`, or use RELU or HARD_SWISH, without SELECT_TF_OPS"
     if is_flex(operator):
         return f"replace TensorFlow's {operator.op.removeprefix(_FLEX)} and convert without SELECT_TF_OPS"
+    compiler = vendor_compiler(operator.op)
+    if compiler is not None:
+        return f"give the file from before {compiler}"
     if is_custom(operator):
         return "leave this custom operator outside the model, or use builtin ones"
     if operator.op in _HINTS:

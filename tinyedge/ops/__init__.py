@@ -6,6 +6,7 @@ from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.registry import OPERATORS, descriptor_of
 from tinyedge.ops.tflite_micro import FOREIGN_INT8_OPERATORS
+from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
 
 __all__ = ["OPERATORS", "descriptor_of", "lower", "operator_macs", "supported_operators", "tflm_operators"]
@@ -44,6 +45,12 @@ def lower(operator: Operator) -> KernelCall:
     descriptor = descriptor_of(operator)
     if descriptor.lower is None:
         tensor = operator.outputs[0].name if operator.outputs else ""
+        compiler = vendor_compiler(operator.op)
+        if compiler is not None:
+            raise UnsupportedOpError(
+                f"operator {operator.index} ({operator.op}), tensor '{tensor}' holds code for an accelerator: "
+                f"give the file from before {compiler}"
+            )
         raise UnsupportedOpError(
             f"operator {operator.index} ({operator.op}), tensor '{tensor}' has no kernel: "
             f"the compiler supports {', '.join(supported_operators())}"

@@ -1,7 +1,8 @@
 """A model as LiteRT takes it.
 
 LiteRT has no QUANTIZE from int8 to int16, which TFLite Micro has (as of LiteRT 2.1.0: `Prepare` in
-`tflite/kernels/quantize.cc`). Through float it has both halves, and a float holds every int8 value.
+`tflite/kernels/quantize.cc`). Through float it has both halves, and a float holds every int8 value. Unset options are
+set as `option_repair` says.
 
 XNNPACK, its fast kernels, takes int8 convolutions only if their biases have scales, which all other kernels derive, and
 misreads the zero points of int8 BATCH_MATMUL (as of LiteRT 2.1.2); products of float32 are exact enough to be rounded
@@ -12,6 +13,7 @@ import dataclasses
 
 import numpy as np
 
+from tinyedge.runtimes.option_repair import has_unset_options, with_options_set
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
@@ -22,13 +24,13 @@ _WITH_BIAS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 def litert_content(model: Model) -> bytes:
-    """Return the bytes of a .tflite file, rewritten if it converts int8 to int16.
+    """Return the bytes of a .tflite file, rewritten if it converts int8 to int16 or has unset options.
 
     Raises:
         ModelError: The file is damaged.
     """
     graph = model.any_graph()
-    if not any(_widens(operator) for operator in graph.operators):
+    if not any(_widens(operator) for operator in graph.operators) and not has_unset_options(graph):
         return model.content
     return tflite_bytes(_through_float(graph))
 
@@ -88,7 +90,7 @@ def _through_float(graph: Graph) -> Graph:
     operators = []
     for operator in graph.operators:
         if not _widens(operator):
-            operators.append(operator)
+            operators.append(with_options_set(operator))
             continue
         real = dataclasses.replace(operator.output, dtype=np.dtype(np.float32), quantisation=None)
         operators.append(Operator("DEQUANTIZE", operator.inputs, (real,), version=_VERSION))

@@ -1,7 +1,8 @@
 """A model as TFLite Micro computes it right.
 
 Its SPACE_TO_BATCH_ND pads with memory that nobody wrote (tensorflow/tflite-micro#1646), so a dilated convolution as
-TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right.
+TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right. Unset options are set
+as `option_repair` says.
 """
 
 import dataclasses
@@ -9,13 +10,14 @@ import dataclasses
 import numpy as np
 
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
+from tinyedge.runtimes.option_repair import has_unset_options, with_options_set
 from tinyedge.tflite.graph import Operator, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
 
 def tflm_content(model: Model) -> bytes:
-    """Return the bytes of a .tflite file, with dilations in place of blocks if it has any.
+    """Return the bytes of a .tflite file, with dilations in place of blocks and unset options set, if it has any.
 
     Raises:
         ModelError: The file is damaged.
@@ -23,9 +25,9 @@ def tflm_content(model: Model) -> bytes:
     graph = model.any_graph()
     blocks = graph.histogram().get("SPACE_TO_BATCH_ND", 0)
     fold_dilation(graph)
-    if graph.histogram().get("SPACE_TO_BATCH_ND", 0) == blocks:
+    if graph.histogram().get("SPACE_TO_BATCH_ND", 0) == blocks and not has_unset_options(graph):
         return model.content
-    operators = [part for operator in graph.operators for part in _with_padding_apart(operator)]
+    operators = [part for operator in graph.operators for part in _with_padding_apart(with_options_set(operator))]
     return tflite_bytes(dataclasses.replace(graph, operators=operators))
 
 

@@ -29,6 +29,12 @@ def check_types(graph: Graph, tensors: Collection[Tensor], path: Path, refuse: R
     activations = [tensor for tensor in tensors if not tensor.is_constant]
     floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
     if floats and not any(tensor.dtype == np.int8 for tensor in activations):
+        if any(tensor.is_constant and tensor.dtype == np.int8 for tensor in tensors):
+            refuse(
+                f"{path} has int8 weights and {floats[0].dtype.name} activations: convert the network again with a "
+                "representative data set, and the converter's inference_input_type and inference_output_type int8"
+            )
+            return
         refuse(f"{path} is a {floats[0].dtype.name} model: export full INT8 with `tinyedge export RUN --int8`")
         return
     for role, ends in (("input", graph.inputs), ("output", graph.outputs)):

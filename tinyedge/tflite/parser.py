@@ -21,6 +21,8 @@ _MAX_TENSOR_BYTES = 2**31 - 1
 # Stands for the types that NumPy lacks, in an inspection; the reader has refused them by then.
 _OPAQUE = np.dtype("V1")
 
+_BIAS_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
+
 _DTYPES: dict[str, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
     "FLOAT16": np.dtype(np.float16),
@@ -221,7 +223,7 @@ class FileParser:
         if math.prod(shape) * dtype.itemsize > _MAX_TENSOR_BYTES:
             raise self._damaged(f"tensor '{name}' has the shape {list(shape)}")
         data = self._buffer(source.Buffer(), name, shape, dtype, sparse)
-        tensor = Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape), data)
+        tensor = Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape, dtype), data)
         self.type_names[tensor] = type_name
         if any(size < 0 for size in signature):
             self.signatures[tensor] = tuple(signature)
@@ -245,20 +247,23 @@ class FileParser:
         values = np.frombuffer(content.tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
         return values.reshape(shape)
 
-    def _quantisation(self, source: Any, name: str, shape: tuple[int, ...]) -> Quantisation | None:
+    def _quantisation(self, source: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Quantisation | None:
         if source is None or source.ScaleLength() == 0:
             return None
         scales = np.array(source.ScaleAsNumpy(), dtype=np.float32)
         zero_points = np.array(self._indices(source.ZeroPointAsNumpy()), dtype=np.int64)
         if zero_points.size == 0:
             zero_points = np.zeros(scales.size, dtype=np.int64)
-        axis = source.QuantizedDimension() if scales.size > 1 else 0
+        # Converters of 2020 gave biases the axis of their weights, and a bias has one.
+        axis = source.QuantizedDimension() if scales.size > 1 and len(shape) > 1 else 0
         channels_fit = scales.size == 1 or (0 <= axis < len(shape) and shape[axis] == scales.size)
         if not channels_fit or zero_points.size != scales.size:
             sizes = f"{scales.size} scales and {zero_points.size} zero points"
             self._refuse(str(self._damaged(f"tensor '{name}' of shape {list(shape)} has {sizes}")))
             return None
-        if not np.all(np.isfinite(scales)) or np.any(scales <= 0) or np.any(np.abs(zero_points) > 2**31 - 1):
+        # That of a bias follows from input and weights, and rounds to 0 where those of a dead channel are small.
+        too_small = scales < 0 if dtype in _BIAS_TYPES else scales <= 0
+        if not np.all(np.isfinite(scales)) or np.any(too_small) or np.any(np.abs(zero_points) > 2**31 - 1):
             problem = "a scale that is not positive or a zero point out of range"
             self._refuse(str(self._damaged(f"tensor '{name}' has {problem}")))
             return None

@@ -31,14 +31,6 @@ typedef struct {
     int32_t count; /**< Channels. */
 } te_depthwise3_rows;
 
-/** Widens four channels of a row of pixels.
- *  @param row          Receives the first channel's int16 values; any address.
- *  @param plane_bytes  From there to the next channel's.
- *  @param pixels       The first pixel's four channels.
- *  @param in_c         Bytes from a pixel to the next.
- *  @param count        Pixels, at least 1. */
-void te_widen_planes_dsp(int16_t *row, int32_t plane_bytes, const int8_t *pixels, int32_t in_c, int32_t count);
-
 /** Each output one value to the right of the one before. May read one value past the last window. */
 void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows);
 

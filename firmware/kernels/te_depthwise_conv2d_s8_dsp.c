@@ -2,10 +2,7 @@
 #include "te_depthwise3_s8_dsp.h"
 #include "te_dsp.h"
 #include "te_kernels.h"
-#include "te_requantise.h"
-
-/* Channels whose rows are widened together: those of one word. */
-#define PLANES 4
+#include "te_planes_s8_dsp.h"
 
 /** Consecutive rows of the padded input as int16 values, a plane a channel: the input of some output rows. */
 typedef struct {
@@ -21,17 +18,6 @@ static void fill(int16_t *values, int32_t count, int32_t value) {
     const uint32_t pair = te_pack(value, value);
     for (int32_t i = 0; i < count; i += 2) {
         te_store4(values + i, pair);
-    }
-}
-
-/** The last channels of a number that is no multiple of four. */
-static void widen_few(int16_t *row, int32_t plane, const int8_t *pixels, int32_t count, int32_t stride,
-                      int32_t channels) {
-    for (int32_t i = 0; i < count; ++i) {
-        for (int32_t c = 0; c < channels; ++c) {
-            row[c * plane + i] = pixels[c];
-        }
-        pixels += stride;
     }
 }
 
@@ -59,11 +45,7 @@ static void advance(stripe *rows, const te_depthwise_conv2d_dsp_params *params, 
             continue;
         }
         const int8_t *pixels = input + y * params->in_w * params->in_c;
-        if (channels == PLANES) {
-            te_widen_planes_dsp(row + params->pad_left, 2 * rows->plane, pixels, params->in_c, params->in_w);
-        } else {
-            widen_few(row + params->pad_left, rows->plane, pixels, params->in_w, params->in_c, channels);
-        }
+        te_widen_channels_dsp(row + params->pad_left, 2 * rows->plane, pixels, params->in_c, params->in_w, channels);
     }
 }
 
@@ -97,45 +79,9 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int
     }
 }
 
-/* Of any other channel before its weights. */
-#define TE_REQUANTISATION_WORDS 3
-
-/** Output rows of one channel, for any kernel and requantisation multiplier.
- *  @param values  The channel's first row under the first output row. */
-static void convolve_any(const te_depthwise_conv2d_dsp_params *params, const int16_t *values, int32_t width,
-                         const uint32_t *packed, int8_t *output, int32_t rows) {
-    const int32_t multiplier = (int32_t)packed[1];
-    const int32_t right_shift = (int32_t)(packed[2] & 0xffu);
-    const int32_t left_shift = (int32_t)(packed[2] >> 8);
-    const int32_t half = (int32_t)(((uint32_t)1 << right_shift) >> 1);
-    const int32_t sign = right_shift != 0 ? -1 : 0;
-    for (; rows > 0; --rows) {
-        const int16_t *window = values;
-        for (int32_t x = params->out_w; x > 0; --x) {
-            const int8_t *taps = (const int8_t *)(packed + TE_REQUANTISATION_WORDS);
-            int32_t sum = (int32_t)packed[0];
-            for (int32_t y = 0; y < params->kernel_h; ++y) {
-                const int16_t *at = window + y * params->dilation_h * width;
-                for (int32_t tap = params->kernel_w; tap > 0; --tap) {
-                    sum += *at * *taps++;
-                    at += params->dilation_w;
-                }
-            }
-            sum = te_rounded_high_plus((int32_t)((uint32_t)sum << left_shift), multiplier);
-            sum += (sum < 0 ? sign : 0) + half;
-            sum = (sum >> right_shift) + params->output_zero_point;
-            *output = te_clamp(sum, params->output_min, params->output_max);
-            output += params->in_c;
-            window += params->stride_w;
-        }
-        values += params->stride_h * width;
-    }
-}
-
 /** What all groups of channels share. */
 typedef struct {
     const te_depthwise_conv2d_dsp_params *params;
-    int32_t words; /**< Of a channel in `packed`. */
     int32_t reach; /**< Rows from a window's first to its last. */
     te_depthwise3_channel *constants;
     stripe rows;
@@ -144,35 +90,26 @@ typedef struct {
 static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32_t channels, const uint32_t *packed) {
     const te_depthwise_conv2d_dsp_params *params = of->params;
     stripe *rows = &of->rows;
+    const int32_t row_bytes = 2 * rows->width;
     rows->top = 0;
     rows->loaded = 0;
-    if (params->three) {
-        unpack3(of->constants, packed, of->words, channels, params->output_zero_point);
-    }
+    unpack3(of->constants, packed, params->words, channels, params->output_zero_point);
     for (int32_t out_y = 0; out_y < params->out_h; out_y += params->stripe_h) {
         const int32_t left = params->out_h - out_y;
         const int32_t count = left < params->stripe_h ? left : params->stripe_h;
         const int32_t first = out_y * params->stride_h;
         advance(rows, params, input, channels, first, first + (count - 1) * params->stride_h + of->reach);
-        if (params->three) {
-            const int32_t row_bytes = 2 * rows->width;
-            te_depthwise3_rows three = {rows->values,
-                                        of->constants,
-                                        output,
-                                        2 * rows->plane,
-                                        params->dilation_h * row_bytes,
-                                        params->stride_h * row_bytes,
-                                        params->in_c,
-                                        params->out_w,
-                                        count,
-                                        channels};
-            (params->stride_w == 1 ? te_depthwise3_stride1_dsp : te_depthwise3_stride2_dsp)(&three);
-        } else {
-            for (int32_t c = 0; c < channels; ++c) {
-                convolve_any(params, rows->values + c * rows->plane, rows->width, packed + c * of->words, output + c,
-                             count);
-            }
-        }
+        te_depthwise3_rows three = {rows->values,
+                                    of->constants,
+                                    output,
+                                    2 * rows->plane,
+                                    params->dilation_h * row_bytes,
+                                    params->stride_h * row_bytes,
+                                    params->in_c,
+                                    params->out_w,
+                                    count,
+                                    channels};
+        (params->stride_w == 1 ? te_depthwise3_stride1_dsp : te_depthwise3_stride2_dsp)(&three);
         output += count * params->out_w * params->in_c;
     }
 }
@@ -182,19 +119,18 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     te_depthwise3_channel *constants = scratch;
     layer of;
     of.params = params;
-    of.words = params->three ? params->three : TE_REQUANTISATION_WORDS + (params->kernel_h * params->kernel_w + 3) / 4;
     of.reach = (params->kernel_h - 1) * params->dilation_h;
     of.constants = constants;
-    of.rows.values = params->three ? (int16_t *)(constants + PLANES) : (int16_t *)scratch;
+    of.rows.values = (int16_t *)(constants + TE_PLANES);
     of.rows.width = params->plane_w;
     of.rows.plane = ((params->stripe_h - 1) * params->stride_h + of.reach + 1) * params->plane_w;
     /* The borders to the left and right stay for all channels. */
-    fill(of.rows.values, PLANES * of.rows.plane, params->input_zero_point);
+    fill(of.rows.values, TE_PLANES * of.rows.plane, params->input_zero_point);
     for (int32_t batch = 0; batch < params->batches; ++batch) {
-        for (int32_t channel = 0; channel < params->in_c; channel += PLANES) {
+        for (int32_t channel = 0; channel < params->in_c; channel += TE_PLANES) {
             const int32_t left = params->in_c - channel;
-            convolve_group(&of, input + channel, output + channel, left < PLANES ? left : PLANES,
-                           params->packed + channel * of.words);
+            convolve_group(&of, input + channel, output + channel, left < TE_PLANES ? left : TE_PLANES,
+                           params->packed + channel * params->words);
         }
         input += params->in_h * params->in_w * params->in_c;
         output += params->out_h * params->out_w * params->in_c;

@@ -165,7 +165,41 @@ typedef struct {
  *                  depth * n. */
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
-/** te_depthwise_conv2d_params of one filter a channel for processors with the DSP extension. */
+/** te_depthwise_conv2d_params of one 3x3 filter a channel for processors with the DSP extension, where the filter is not
+ *  dilated along a row, stride_w is 1 or 2, out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large
+ *  biases. */
+typedef struct {
+    int16_t batches;
+    int16_t in_h;
+    int16_t in_w;
+    int16_t in_c;
+    int16_t out_h;
+    int16_t out_w;
+    int16_t kernel_h;
+    int16_t stride_h;
+    int16_t stride_w;
+    int16_t dilation_h;
+    int16_t pad_top;
+    int16_t pad_left;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int16_t words;    /**< Of a channel: 4, or 5 where its bias has one of its own. */
+    int16_t plane_w;  /**< Values of a padded input row; even. */
+    int16_t stripe_h; /**< Output rows whose input is widened at once. */
+    const uint32_t *packed; /**< A channel after the other: the nine weights; 5 bits of right shift and 19 of bias; the
+                                 multiplier as in te_gemm_s8_dsp.h; and, in 5 words, the bias. */
+} te_depthwise_conv2d_dsp_params;
+
+/** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
+ *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c)
+ *  @param scratch  160 bytes, and 8 * plane_w for each row under stripe_h output rows:
+ *                  (stripe_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
+void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_depthwise_conv2d_params of one filter a channel, of any other size, for processors with the DSP extension. */
 typedef struct {
     int16_t batches;
     int16_t in_h;
@@ -185,24 +219,20 @@ typedef struct {
     int8_t output_zero_point;
     int8_t output_min;
     int8_t output_max;
-    int8_t three;    /**< Words of a channel where the kernel is 3x3, not dilated along a row, with a stride_w of 1 or 2,
-                          out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large biases; else 0. */
-    int16_t plane_w; /**< Values of a padded input row; even. */
+    int8_t plain;     /**< Whether the taps of a row are neighbours and the layer plain as in te_gemm_s8_dsp.h, whatever its
+                           biases. */
+    int8_t tall;      /**< Whether kernel_w is 1: then runs of taps and outputs go down the columns, else along the rows. */
+    int16_t line;     /**< Values of a padded input row, or of a column under stripe_h output rows. */
     int16_t stripe_h; /**< Output rows whose input is widened at once. */
-    const uint32_t *packed; /**< A channel after the other. Where `three`: the nine weights; 5 bits of right shift and 19
-                                 of bias; the multiplier as in te_gemm_s8_dsp.h; and, in 5 words, the bias. Else bias,
-                                 multiplier, the right shift plus 256 times the left shift, and kernel_h * kernel_w
-                                 weights, rounded up to whole words. */
-} te_depthwise_conv2d_dsp_params;
+    const uint32_t *packed; /**< A channel after the other as in te_taps_s8_dsp.h; a row of taps is a column where `tall`. */
+} te_depthwise_taps_dsp_params;
 
-/** Reads all rows that an output row needs before it writes that row, and writes the channels alone that it reads: the
- *  output may be the very memory of the input where no output pixel is behind the input that was read for it.
+/** Reads and writes in the order of te_depthwise_conv2d_s8_dsp().
  *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, in_c)
- *  @param scratch  160 bytes where `three`, and 8 * plane_w for each row under stripe_h output rows:
- *                  (stripe_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
-void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
-                                void *scratch);
+ *  @param scratch  8 * line for each column where `tall`, else for each row under stripe_h output rows, and 4 bytes. */
+void te_depthwise_taps_s8_dsp(const te_depthwise_taps_dsp_params *params, const int8_t *input, int8_t *output,
+                              void *scratch);
 
 /** te_fully_connected_params for processors with the DSP extension; 1x1 convolutions are the same over their pixels. */
 typedef struct {

@@ -18,7 +18,8 @@ ELEMENTWISE = (
     *("te_add_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
     *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16"),
 )
-WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_average_pool_", "te_max_pool_")
+WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
+BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp")
 SCRATCH = -1
 
 
@@ -42,7 +43,7 @@ class _Replay:
             if isinstance(call, Cascade):
                 self._run_in_stripes(call, scratch)
                 continue
-            if call.function == "te_depthwise_conv2d_s8_dsp":
+            if call.function in BY_CHANNELS:
                 self._run_by_channels(call)
                 continue
             for reads, writes in _moments(call):

@@ -1,12 +1,14 @@
 """What the DSP kernels are given: filters in their order, and constants that end in the reference's bits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tinyedge.compiler.kernels.dsp_packing import (
-    pack_depthwise,
     pack_depthwise3,
     pack_filters,
+    pack_taps,
     prepare_filters,
     prepare_requantisation,
 )
@@ -124,12 +126,20 @@ def test_three_by_three_words_hold_every_weight_bias_and_requantisation_multipli
         assert (signed(row[2]) >> 13 if narrow else signed(row[4])) == bias
 
 
-def test_depthwise_words_hold_every_weight():
-    filters = random_filters(np.random.default_rng(1), 3, 9)
-    prepared = prepared_filters(filters, shifts=[-6, 0, 3])
-    for row, weights in zip(pack_depthwise(prepared), filters, strict=True):
-        assert [byte(row[3 + tap // 4], tap % 4) for tap in range(9)] == weights.tolist()
-    assert [[byte(row[2], 0), byte(row[2], 1)] for row in pack_depthwise(prepared)] == [[6, 0], [0, 0], [0, 3]]
+@pytest.mark.parametrize(("rows", "taps"), [(1, 9), (3, 3), (2, 4), (5, 1)])
+def test_taps_lie_in_fours_of_which_the_middle_two_are_exchanged(rows, taps):
+    filters = random_filters(np.random.default_rng(1), 3, rows * taps)
+    prepared = prepared_filters(filters, bias=[0, 0, 0], shifts=[-6, 0, 3])
+    prepared = dataclasses.replace(prepared, filters=filters)
+    fours = -(-taps // 4)
+    packed = pack_taps(prepared, rows, taps)
+    assert packed.shape == (3, 3 + rows * fours)
+    for row, weights in zip(packed, filters, strict=True):
+        for line in range(rows):
+            found = [byte(row[3 + line * fours + tap // 4], [0, 2, 1, 3][tap % 4]) for tap in range(4 * fours)]
+            assert found == [*weights[line * taps : (line + 1) * taps].tolist(), *[0] * (4 * fours - taps)]
+    assert [signed(row[1]) for row in packed] == prepared.multipliers.tolist()
+    assert [[byte(row[2], 0), byte(row[2], 1)] for row in packed] == [[6, 0], [0, 0], [0, 3]]
 
 
 @pytest.mark.parametrize("full_range", [True, False])

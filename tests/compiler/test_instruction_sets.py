@@ -1,14 +1,19 @@
 """Which kernels a model gets for which instruction set."""
 
+import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from compiler.random_networks import random_network
+from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected
+from ops.kernel_cases import read_operator
 
-from tinyedge.compiler.kernels import INSTRUCTION_SETS
+from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, specialise
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import ConfigError
+from tinyedge.ops import lower
 from tinyedge.tflite.reader import read_tflite
 
 HEAVY = ("te_conv2d_s8", "te_depthwise_conv2d_s8", "te_fully_connected_s8", "te_batch_matmul_s8")
@@ -34,6 +39,34 @@ def test_the_order_and_the_tensors_of_layers_stay(tmp_path):
         for name in INSTRUCTION_SETS
     ]
     assert all(found == layers[0] for found in layers)
+
+
+KEPT = {
+    "two filters a channel": ("2 filters see each of 3 channels", lambda rng: depthwise_conv2d(rng, multiplier=2)),
+    "weights with a zero point": ("zero point 5", lambda rng: fully_connected(rng, (1, 8), 3, weights_zero_point=5)),
+    "sums too large": (r"2\^30", lambda rng: conv2d(rng, gain=1e8)),
+    "limited outputs": ("limited to", lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6")),
+    "int16": ("te_conv2d_s16 has no form in", lambda rng: conv2d(rng, dtype=np.int16)),
+}
+
+
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
+@pytest.mark.parametrize("kind", KEPT)
+def test_a_layer_that_keeps_its_portable_kernel_says_why(kind, instruction_set, tmp_path):
+    said, build = KEPT[kind]
+    (call,) = specialise([lower(read_operator(build(np.random.default_rng(0)).model, tmp_path))], instruction_set)
+    assert call.kernel.instruction_set == PORTABLE
+    if instruction_set == PORTABLE:
+        assert call.kept_because == ""
+    else:
+        assert re.search(said, call.kept_because)
+
+
+def test_a_layer_of_the_smaller_instruction_set_says_why(tmp_path):
+    case = depthwise_conv2d(np.random.default_rng(0), (1, 9, 1, 8), kernel=(7, 1), gain=0.5)
+    (call,) = specialise([lower(read_operator(case.model, tmp_path))], "mve")
+    assert call.kernel.instruction_set == "dsp"
+    assert call.kept_because == "its window is 7x1, beyond 4x4"
 
 
 @pytest.mark.parametrize(

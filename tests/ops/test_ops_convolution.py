@@ -80,6 +80,29 @@ def test_depthwise_conv2d_channels_and_batches(check):
     check(cases)
 
 
+@pytest.mark.parametrize("taps", [1, 2, 3, 4, 5, 7, 10, 15, 16])
+def test_depthwise_conv2d_along_one_axis(check, taps):
+    """Runs of outputs in fours and alone, of taps in fours and pairs; columns, and rows of several lines of taps."""
+    rng = np.random.default_rng(taps)
+    cases = [
+        depthwise_conv2d(rng, (batches, length, 1, channels), 1, (taps, 1), (stride, 1), (1, 1), padding, gain=0.5)
+        for length, channels, batches in ((1, 3, 1), (16, 5, 2), (21, 4, 1), (33, 8, 1))
+        for stride, padding in ((1, "SAME"), (1, "VALID"), (2, "SAME"), (3, "VALID"))
+        if padding == "SAME" or length >= taps
+    ]
+    cases += [
+        depthwise_conv2d(rng, (1, height, width, 6), 1, kernel, (stride, stride), (1, 1), padding, activation, gain=0.5)
+        for height, width in ((17, 18), (19, 16))
+        for kernel in ((taps, 1), (1, taps), (2, taps), (taps, 4))
+        for stride, padding, activation in ((1, "SAME", "NONE"), (2, "VALID", "RELU6"), (1, "VALID", "RELU_N1_TO_1"))
+    ]
+    cases += [
+        depthwise_conv2d(rng, (1, 19, 1, 5), 1, (taps, 1), (1, 1), (dilation, 1), "SAME", gain=gain)
+        for dilation, gain in ((2, 0.5), (3, 20.0))
+    ]
+    check(cases)
+
+
 def test_depthwise_conv2d_quantisation(check):
     rng = np.random.default_rng(7)
     cases = [

@@ -221,7 +221,10 @@ def _profile(program: Program, board: Board, value: np.ndarray) -> tuple[LayerRe
         with Emulator(image.elf, board) as emulator:
             emulator.client.load(value.tobytes())
             layers = emulator.client.layers()
-    return tuple(LayerRecord(layer.name, layer.op, layer.kernel, layer.macs, layer.count) for layer in layers)
+    return tuple(
+        LayerRecord(layer.name, layer.op, layer.kernel, layer.macs, layer.count, call.kept_because)
+        for layer, call in zip(layers, program.calls, strict=True)
+    )
 
 
 def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:

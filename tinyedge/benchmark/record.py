@@ -16,6 +16,7 @@ class LayerRecord:
         kernel: The C function that runs it.
         macs: Its multiply-accumulates.
         instructions: Executed, to within some ten.
+        kept_because: Why no kernel of the board's instruction set runs it, where one might; else empty.
     """
 
     name: str
@@ -23,6 +24,7 @@ class LayerRecord:
     kernel: str
     macs: int
     instructions: int
+    kept_because: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,8 @@ def compile(
     costs.add_row("parameters", f"{report.parameters:,}")
     costs.add_row("multiply-accumulates", f"{report.macs:,}")
     console.print(costs)
+    for kept in report.kept_kernels:
+        console.print(f"{kept.layer} runs {kept.kernel}: {kept.because}", highlight=False, soft_wrap=True, markup=False)
     if plan is not None:
         console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True, markup=False)
     print_next(console, following)

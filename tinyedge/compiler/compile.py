@@ -14,7 +14,7 @@ from tinyedge.compiler.emit.model_card import read_card
 from tinyedge.compiler.emit.names import check_name, default_name
 from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.options import CompileOptions
-from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.program import KeptKernel, compile_graph
 from tinyedge.tflite.model import Model, open_model
 
 
@@ -41,6 +41,7 @@ class CompileReport:
         parameters: Weights and biases.
         operators_before: How many of each operator the model has.
         operators_after: How many of each are left to run.
+        kept_kernels: The layers that a kernel of the instruction set might run, and does not, with the reason.
     """
 
     model: Path
@@ -61,10 +62,16 @@ class CompileReport:
     parameters: int
     operators_before: dict[str, int]
     operators_after: dict[str, int]
+    kept_kernels: tuple[KeptKernel, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        own = {"model": str(self.model), "directory": str(self.directory), "plan": [vars(t) for t in self.plan.tensors]}
+        own = {
+            "model": str(self.model),
+            "directory": str(self.directory),
+            "plan": [vars(t) for t in self.plan.tensors],
+            "kept_kernels": [vars(kept) for kept in self.kept_kernels],
+        }
         return {"schema": 1, **vars(self), **own}
 
 
@@ -125,4 +132,5 @@ def compile_model(
         parameters=program.parameters,
         operators_before=operators_before,
         operators_after=graph.histogram(),
+        kept_kernels=program.kept_kernels(),
     )

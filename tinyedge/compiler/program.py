@@ -24,6 +24,21 @@ _LAYER_NAME_LENGTH = 48
 _CASCADE_SHARES = {"auto": DEFAULT_SHARE, "always": math.inf}
 
 
+@dataclass(frozen=True)
+class KeptKernel:
+    """A layer that a kernel of the instruction set might run, and does not.
+
+    Attributes:
+        layer: The layer's name.
+        kernel: The C function that runs it.
+        because: Why no faster one does.
+    """
+
+    layer: str
+    kernel: str
+    because: str
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A model ready to be printed as C.
@@ -50,6 +65,12 @@ class Program:
     def calls(self) -> tuple[KernelCall, ...]:
         """One a layer, in execution order, with short unique names."""
         return tuple(layers_of(self.steps))
+
+    def kept_kernels(self) -> tuple[KeptKernel, ...]:
+        """The layers that no kernel of the instruction set runs where one might, in execution order."""
+        return tuple(
+            KeptKernel(call.name, call.function, call.kept_because) for call in self.calls if call.kept_because
+        )
 
     def cascades(self) -> tuple[tuple[int, int, int], ...]:
         """The first and the last layer of each cascade, and how many rows of its output a stripe has."""

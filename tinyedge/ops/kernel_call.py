@@ -136,6 +136,7 @@ class KernelCall:
             A call that reads one tensor in several places names all of them. Scratch always lies apart.
         inputs_as_array: Whether the inputs are passed as one array of pointers, for kernels of any number of inputs:
             `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`, or int16_t.
+        kept_because: Why no kernel of the instruction set that was asked for runs it, where one might have; else empty.
     """
 
     kernel: Kernel
@@ -148,6 +149,7 @@ class KernelCall:
     scratch_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
     inputs_as_array: bool = False
+    kept_because: str = ""
 
     @property
     def function(self) -> str:

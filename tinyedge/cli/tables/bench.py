@@ -64,7 +64,7 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
             table.add_column(figure, justify="right", no_wrap=True)
         for layer in record.layers:
             table.add_row(
-                f"{layer.name}\n  {layer.kernel}",
+                "\n  ".join(filter(None, (layer.name, layer.kernel, layer.kept_because))),
                 f"{layer.macs:,}",
                 f"{layer.instructions:,}",
                 f"{layer.instructions / layer.macs:.2f}" if layer.macs else "",

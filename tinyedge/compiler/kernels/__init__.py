@@ -4,6 +4,7 @@ A set maps a call to a faster one with the same bits, or returns it as it is whe
 processor, and the planner and the emitter take either.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from tinyedge.compiler.kernels.dsp import use_dsp
@@ -25,5 +26,15 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
     Args:
         calls: As lowered.
         instruction_set: One of `INSTRUCTION_SETS`.
+
+    Returns:
+        As many calls. `kept_because` says which sums of products none of its kernels runs, and why.
     """
-    return [_SETS[instruction_set](call) for call in calls]
+    return [_specialise(call, instruction_set) for call in calls]
+
+
+def _specialise(call: KernelCall, instruction_set: str) -> KernelCall:
+    made = _SETS[instruction_set](call)
+    if made.macs and made.kernel.instruction_set == PORTABLE != instruction_set and not made.kept_because:
+        return dataclasses.replace(made, kept_because=f"{call.function} has no form in {instruction_set} instructions")
+    return made

@@ -8,9 +8,9 @@ import numpy as np
 from tinyedge.compiler.kernels.dsp_packing import (
     PackedFilters,
     RequantisedFilters,
-    pack_depthwise,
     pack_depthwise3,
     pack_filters,
+    pack_taps,
     prepare_filters,
     prepare_requantisation,
 )
@@ -36,19 +36,30 @@ _MAX_BATCH_MATMUL_DEPTH = 255
 _ADD_TABLE_BYTES = 1024
 # Fewer are not worth a table.
 _MIN_ADD_ELEMENTS = 128
-# The struct of a depthwise convolution has sizes of 16 bits.
+# The structs of depthwise convolutions have sizes of 16 bits.
 _INT16_MAX = 2**15 - 1
+# What the packed filters of a depthwise convolution replace.
+_UNPACKED = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
+
+
+SUMS_TOO_LARGE = "sums may reach 2^30, beyond which the instructions do not round as the reference does"
+"""Why a call keeps its kernel where `prepare_filters` has no constants for it."""
 
 
 def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
     choose = _VARIANTS.get(call.kernel)
-    return call if choose is None else choose(call) or call
+    return call if choose is None else chosen(call, choose(call))
 
 
-def _conv2d(call: KernelCall) -> KernelCall | None:
+def chosen(call: KernelCall, choice: KernelCall | str) -> KernelCall:
+    """Return the call that was chosen in place of another, or that one with the reason why none was."""
+    return dataclasses.replace(call, kept_because=choice) if isinstance(choice, str) else choice
+
+
+def _conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
@@ -59,7 +70,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     groups = in_c // group_c
     packed = _pack(fields, filters, groups)
     if packed is None:
-        return None
+        return SUMS_TOO_LARGE
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
         return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
     depth = 4 * packed.words
@@ -80,59 +91,102 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     )
 
 
-def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
-    in_w, in_c, out_h, out_w, multiplier_c = integers(fields, "in_w", "in_c", "out_h", "out_w", "multiplier_c")
-    kernel_h, kernel_w, stride_w, dilation_w, pad_left = integers(
-        fields, "kernel_h", "kernel_w", "stride_w", "dilation_w", "pad_left"
-    )
-    weights = values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c)
+    in_c, out_w, multiplier_c = integers(fields, "in_c", "out_w", "multiplier_c")
+    kernel_h, kernel_w, stride_w, dilation_w = integers(fields, "kernel_h", "kernel_w", "stride_w", "dilation_w")
+    weights = np.ascontiguousarray(
+        values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T
+    )  # (channels, taps)
     if in_c == 1:  # All filters see the one channel: that is a convolution.
-        filters = ConstantArray(np.ascontiguousarray(weights.T))
-        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": filters}
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
         return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
-    prepared = _prepare(fields, np.ascontiguousarray(weights.T))
-    if multiplier_c != 1 or prepared is None:
-        return None
-    vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
-    padded_w = max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
-    plane_w = (padded_w + 1) // 2 * 2
+    if multiplier_c != 1:
+        return f"{multiplier_c} filters see each of {in_c} channels"
+    prepared = _prepare(fields, weights)
+    if prepared is None:
+        return SUMS_TOO_LARGE
     three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
-    stripe_h = _stripe_rows(vertical, out_h, 8 * plane_w)
-    scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, stripe_h, three)
-    if scratch_bytes > max(_STRIPE_BYTES, call.inputs[0].bytes + call.output.bytes):
-        return None  # Mostly padding, as where taps lie far apart.
-    geometry = [value for value in fields.values() if isinstance(value, int)]
-    if max(*geometry, plane_w) > _INT16_MAX:
-        return None
-    stream = (pack_depthwise3 if three else pack_depthwise)(prepared)
-    return dataclasses.replace(
+    return (_depthwise3 if three else _depthwise_taps)(call, prepared)
+
+
+def _depthwise3(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | str:
+    fields = call.fields
+    vertical = _vertical(fields)
+    plane_w = _padded_w(fields) + 1 & ~1
+    stream = pack_depthwise3(prepared)
+    extra: Fields = {"words": stream.shape[1], "plane_w": plane_w, "packed": ConstantArray(stream)}
+    kept = without(fields, *_UNPACKED, "kernel_w", "dilation_w", "output_min", "output_max")
+    made = dataclasses.replace(
         call,
-        kernel=_DEPTHWISE_CONV2D,
-        fields={
-            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
-            "three": stream.shape[1] if three else 0,
-            "plane_w": plane_w,
-            "stripe_h": stripe_h,
-            "packed": ConstantArray(stream),
-        },
+        kernel=_DEPTHWISE3,
+        fields={**kept, "stripe_h": _stripe_rows(vertical, call.output.shape[1], 8 * plane_w), **extra},
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
-        scratch_bytes=scratch_bytes,
     )
+    return _if_small(call, _with_depthwise3_scratch(made))
+
+
+def _depthwise_taps(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | str:
+    fields = call.fields
+    in_w, out_h, out_w, pad_left = integers(fields, "in_w", "out_h", "out_w", "pad_left")
+    kernel_h, kernel_w, stride_w, dilation_h, dilation_w = integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_h", "dilation_w"
+    )
+    vertical = _vertical(fields)
+    # Taps lie next to each other along the axis that has them.
+    tall = kernel_w == 1 and pad_left == 0 and (out_w - 1) * stride_w < in_w
+    rows, taps, dilation = (1, kernel_h, dilation_h) if tall else (kernel_h, kernel_w, dilation_w)
+    plain = prepared.plain and (dilation == 1 or taps == 1)
+    extra: Fields = {"plain": int(plain), "tall": int(tall), "packed": ConstantArray(pack_taps(prepared, rows, taps))}
+    stripe_h = _stripe_rows(vertical, out_h, 8 * (in_w if tall else _padded_w(fields)))
+    made = dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_TAPS,
+        fields={**without(fields, *_UNPACKED), "line": 0, "stripe_h": stripe_h, **extra},
+        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical),
+    )
+    return _if_small(call, _with_depthwise_taps_scratch(made))
+
+
+def _vertical(fields: Fields) -> Window:
+    return Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
+
+
+def _padded_w(fields: Fields) -> int:
+    """Columns of the input that a depthwise convolution reads, padding included."""
+    in_w, out_w, kernel_w, stride_w, dilation_w, pad_left = integers(
+        fields, "in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left"
+    )
+    return max(pad_left + in_w, (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1)
+
+
+def _if_small(portable: KernelCall, call: KernelCall) -> KernelCall | str:
+    """Return a depthwise convolution whose widened input is of a sane size, and whose numbers fit its struct."""
+    limit = max(_STRIPE_BYTES, portable.inputs[0].bytes + portable.output.bytes)
+    if call.scratch_bytes > limit:  # Mostly padding, as where taps lie far apart.
+        return f"its widened input takes {call.scratch_bytes} bytes of at most {limit}"
+    largest = max(value for value in call.fields.values() if isinstance(value, int))
+    return call if largest <= _INT16_MAX else f"one of its sizes is {largest} of at most {_INT16_MAX}"
 
 
 def _limit_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
     """Return a depthwise convolution that widens the input of no more than some output rows at once."""
-    fields = call.fields
-    plane_w, stripe_h, three = integers(fields, "plane_w", "stripe_h", "three")
-    stripe_h = min(stripe_h, max(heights))
-    vertical = Window(*integers(fields, "stride_h", "dilation_h", "pad_top", "kernel_h"))
-    scratch_bytes = _depthwise_scratch_bytes(vertical, plane_w, stripe_h, bool(three))
-    return dataclasses.replace(call, fields={**fields, "stripe_h": stripe_h}, scratch_bytes=scratch_bytes)
+    (stripe_h,) = integers(call.fields, "stripe_h")
+    limited = dataclasses.replace(call, fields={**call.fields, "stripe_h": min(stripe_h, max(heights))})
+    return (_with_depthwise3_scratch if call.kernel is _DEPTHWISE3 else _with_depthwise_taps_scratch)(limited)
 
 
-def _depthwise_scratch_bytes(vertical: Window, plane_w: int, stripe_h: int, three: bool) -> int:
-    return (_DEPTHWISE3_CONSTANT_BYTES if three else 0) + 8 * plane_w * _input_rows(vertical, stripe_h)
+def _with_depthwise3_scratch(call: KernelCall) -> KernelCall:
+    plane_w, stripe_h = integers(call.fields, "plane_w", "stripe_h")
+    rows = _input_rows(_vertical(call.fields), stripe_h)
+    return dataclasses.replace(call, scratch_bytes=_DEPTHWISE3_CONSTANT_BYTES + 8 * plane_w * rows)
+
+
+def _with_depthwise_taps_scratch(call: KernelCall) -> KernelCall:
+    in_w, tall, stripe_h = integers(call.fields, "in_w", "tall", "stripe_h")
+    rows = _input_rows(_vertical(call.fields), stripe_h)
+    line, lines = (rows, in_w) if tall else (_padded_w(call.fields), rows)
+    return dataclasses.replace(call, fields={**call.fields, "line": line}, scratch_bytes=8 * line * lines + 4)
 
 
 def _input_rows(vertical: Window, out_rows: int) -> int:
@@ -145,23 +199,25 @@ def _stripe_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
     return next(fitting, 1)
 
 
-def _fully_connected(call: KernelCall) -> KernelCall | None:
+def _fully_connected(call: KernelCall) -> KernelCall | str:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
-        return None
+        return f"its weights have the zero point {weights_zero_point}"
     packed = _pack(call.fields, values(call.fields, "weights").reshape(out_c, in_c), 1)
-    return None if packed is None else _rows(call, packed, batches, in_c, out_c)
+    return SUMS_TOO_LARGE if packed is None else _rows(call, packed, batches, in_c, out_c)
 
 
-def _batch_matmul(call: KernelCall) -> KernelCall | None:
+def _batch_matmul(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     depth, rows, cols, multiplier, shift, output_zero_point = integers(
         fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
     )
     largest = depth * 255 * 255
     requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=largest)
-    if depth > _MAX_BATCH_MATMUL_DEPTH or requantisation is None:
-        return None
+    if depth > _MAX_BATCH_MATMUL_DEPTH:
+        return f"its sums have {depth} terms of at most {_MAX_BATCH_MATMUL_DEPTH}"
+    if requantisation is None:
+        return SUMS_TOO_LARGE
     steps = 2 * (-(-depth // 4) + 1)
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
@@ -179,13 +235,17 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     )
 
 
-def _add(call: KernelCall) -> KernelCall | None:
+def _add(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     clamp_range = integers(fields, "output_min", "output_max")
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or clamp_range != (-128, 127) or call.output.elements < _MIN_ADD_ELEMENTS:
-        return None
+    if repeats or constant:
+        return "an operand is broadcast or constant"
+    if clamp_range != (-128, 127):
+        return f"its outputs are limited to {clamp_range[0]} ... {clamp_range[1]}"
+    if call.output.elements < _MIN_ADD_ELEMENTS:
+        return call
     operands = [
         (position, *integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
         for position in (1, 2)
@@ -198,7 +258,7 @@ def _add(call: KernelCall) -> KernelCall | None:
     )
     requantisation = prepare_requantisation(output_multiplier, output_shift, output_zero_point, largest=2**28)
     if tuple(exact_requantisation) != _HALF or requantisation is None or not requantisation.plain:
-        return None
+        return "its output's scale is less than half of what the sums need"
     return dataclasses.replace(
         call,
         kernel=_ADD,
@@ -261,9 +321,17 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
 
 
 _CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
-_DEPTHWISE_CONV2D = Kernel(
+_DEPTHWISE3 = Kernel(
     "te_depthwise_conv2d_s8_dsp",
     "te_depthwise_conv2d_dsp_params",
+    "dsp",
+    stripes=_narrow_windowed,
+    fit=_limit_rows,
+    loads_rows=True,
+)
+_DEPTHWISE_TAPS = Kernel(
+    "te_depthwise_taps_s8_dsp",
+    "te_depthwise_taps_dsp_params",
     "dsp",
     stripes=_narrow_windowed,
     fit=_limit_rows,
@@ -273,7 +341,7 @@ _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 
-_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | None]] = {
+_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,

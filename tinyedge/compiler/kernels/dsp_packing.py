@@ -231,17 +231,21 @@ def _steps(filters: np.ndarray) -> np.ndarray:
     return words
 
 
-def pack_depthwise(prepared: RequantisedFilters) -> np.ndarray:
-    """Pack what `te_depthwise_conv2d_dsp_params` has of each channel of any kernel.
+def pack_taps(prepared: RequantisedFilters, rows: int, taps: int) -> np.ndarray:
+    """Pack what te_taps_s8_dsp.h has of each channel.
 
     Args:
-        prepared: Of filters (channels, kernel_h * kernel_w).
+        prepared: Of filters (channels, rows * taps).
+        rows: Of taps.
+        taps: Of a row.
 
     Returns:
         uint32 words, (channels, 3 + words of weights).
     """
     parts = (prepared.biases, prepared.multipliers, prepared.right_shifts + 256 * prepared.left_shifts)
-    weights = np.ascontiguousarray(_padded(prepared.filters, -(-prepared.filters.shape[1] // 4)))
+    channels = len(prepared.filters)
+    by_fours = _padded(prepared.filters.reshape(-1, taps), -(-taps // 4)).reshape(channels, -1, 4)
+    weights = np.ascontiguousarray(by_fours[..., _STEP_ORDER]).reshape(channels, -1)
     packed: np.ndarray = np.concatenate([_words(np.stack(parts, axis=1)), weights.view("<u4")], axis=1)
     return packed
 

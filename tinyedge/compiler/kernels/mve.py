@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.dsp import chosen, use_dsp
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     RequantisedFilters,
@@ -26,6 +26,8 @@ from tinyedge.ops.overlap import in_place, row_lag
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.window import Window
 
+# Why a call keeps its kernel where there are no constants of requantisation for it.
+_NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
 # (multiplier, shift) of the multiplier 1/2.
@@ -39,11 +41,11 @@ _MAX_MEAN_COUNT = 255
 def use_mve(call: KernelCall) -> KernelCall:
     """Return the call of the `_mve` kernel with the same result, else of the `_dsp` one, or the call itself."""
     choose = _VARIANTS.get(call.kernel)
-    chosen = None if choose is None else choose(call)
-    return use_dsp(call) if chosen is None else chosen
+    choice = use_dsp(call) if choose is None else choose(call)
+    return choice if isinstance(choice, KernelCall) else chosen(use_dsp(call), choice)
 
 
-def _conv2d(call: KernelCall) -> KernelCall | None:
+def _conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
@@ -53,7 +55,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     groups = in_c // group_c
     prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     if prepared is None:
-        return None
+        return _NO_CONSTANTS
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
         return _rows(call, prepared, batches * in_h * in_w, in_c, out_c)
     packed = pack_filters(prepared, groups)
@@ -71,7 +73,7 @@ def _conv2d(call: KernelCall) -> KernelCall | None:
     )
 
 
-def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     in_c, out_h, multiplier_c = integers(fields, "in_c", "out_h", "multiplier_c")
     kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
@@ -83,11 +85,13 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | None:
         extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
         return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
-    if multiplier_c != 1 or max(kernel) > _WINDOW or dilated:
-        return None
+    if multiplier_c != 1:
+        return f"{multiplier_c} filters see each of {in_c} channels"
+    if max(kernel) > _WINDOW or dilated:
+        return f"its window is {'dilated' if dilated else f'{kernel_h}x{kernel_w}, beyond {_WINDOW}x{_WINDOW}'}"
     prepared = _prepare(fields, weights)
     if prepared is None:
-        return None
+        return _NO_CONSTANTS
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
     kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
@@ -125,22 +129,24 @@ def _tile_bytes(columns: int) -> int:
     return 64 * columns + 16
 
 
-def _fully_connected(call: KernelCall) -> KernelCall | None:
+def _fully_connected(call: KernelCall) -> KernelCall | str:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
-        return None
+        return f"its weights have the zero point {weights_zero_point}"
     prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
-    return None if prepared is None else _rows(call, prepared, batches, in_c, out_c)
+    return _NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c, out_c)
 
 
-def _batch_matmul(call: KernelCall) -> KernelCall | None:
+def _batch_matmul(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     depth, cols, lhs_step, rhs_step = integers(fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
     requantisation = prepare_requantisation(
         *integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255
     )
-    if requantisation is None or (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
-        return None
+    if requantisation is None:
+        return _NO_CONSTANTS
+    if (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
+        return "its left operand is transposed, or its right operand's rows are too far apart"
     whole = _round_up(depth, CHUNK)
     return dataclasses.replace(
         call,
@@ -156,7 +162,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall | None:
     )
 
 
-def _mean(call: KernelCall) -> KernelCall | None:
+def _mean(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     (outer, batches, channels), kept = numbers(fields, "kept_dims"), numbers(fields, "kept_strides")
     (*inner, count), (*_, step) = numbers(fields, "reduced_dims"), numbers(fields, "reduced_strides")
@@ -166,8 +172,12 @@ def _mean(call: KernelCall) -> KernelCall | None:
         fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
     )
     requantisation = prepare_requantisation(*multiplier_and_shift, largest=255 * count)
-    if not dense or count > _MAX_MEAN_COUNT or requantisation is None:
-        return None
+    if not dense:
+        return "its means are not over all pixels of an image"
+    if count > _MAX_MEAN_COUNT:
+        return f"its means are over {count} values of at most {_MAX_MEAN_COUNT}"
+    if requantisation is None:
+        return _NO_CONSTANTS
     return dataclasses.replace(
         call,
         kernel=_MEAN,
@@ -184,12 +194,15 @@ def _mean(call: KernelCall) -> KernelCall | None:
     )
 
 
-def _add(call: KernelCall) -> KernelCall | None:
+def _add(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
     constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant or integers(fields, "output_min", "output_max") != (-128, 127):
-        return None
+    limits = integers(fields, "output_min", "output_max")
+    if repeats or constant:
+        return "an operand is broadcast or constant"
+    if limits != (-128, 127):
+        return f"its outputs are limited to {limits[0]} ... {limits[1]}"
     names = ("multiplier", "shift", "zero_point")
     operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
     # The operand of the larger scale comes last: it has the multiplier 1/2.
@@ -200,7 +213,7 @@ def _add(call: KernelCall) -> KernelCall | None:
     )
     is_equal = (multiplier, shift) == _HALF
     if tuple(exact_requantisation) != _HALF or requantisation is None or not (shift < 0 or is_equal):
-        return None
+        return "its output's scale is less than half of what the sums need"
     # A multiplier of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
     unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
     return dataclasses.replace(
@@ -268,7 +281,7 @@ _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
 
-_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | None]] = {
+_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,

@@ -780,10 +780,10 @@ void te_logistic_s16(const te_sigmoid_s16_params *params, const int16_t *input, 
  *  @param output  (count); may be the very memory of the input. */
 void te_tanh_s16(const te_sigmoid_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** A copy in another order: transposition, strided slices. Strides are in elements of the input. */
+/** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. */
 typedef struct {
-    int32_t dims[5];
-    int32_t strides[5]; /**< May be negative. */
+    int32_t dims[6];
+    int32_t strides[6]; /**< May be negative; 0 repeats. */
     int32_t start;      /**< Index in the input of the first element. */
 } te_strided_copy_params;
 
@@ -793,10 +793,46 @@ void te_strided_copy_s8(const te_strided_copy_params *params, const int8_t *inpu
 /** te_strided_copy_s8() of int16 values. */
 void te_strided_copy_s16(const te_strided_copy_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** Rows and columns of images, each taken from where a list says: nearest neighbours, mirrored borders, lookups. */
+typedef struct {
+    int32_t images;
+    int32_t image;  /**< Elements of an image of the input. */
+    int32_t out_h;
+    int32_t out_w;
+    int32_t values; /**< Of a pixel. */
+    const int32_t *rows;    /**< (out_h) Index in an image of the input of the row's first element. */
+    const int32_t *columns; /**< (out_w) Index in a row of the input of the pixel's first element. */
+} te_gather_params;
+
+/** @param input   (images, image)
+ *  @param output  (images, out_h, out_w, values) */
+void te_gather_s8(const te_gather_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_gather_s8() of int16 values. */
+void te_gather_s16(const te_gather_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** Images of another size; each value lies between four of the input, in shares of 1024. */
+typedef struct {
+    int32_t images;
+    int32_t image; /**< Elements of an image of the input. */
+    int32_t out_h;
+    int32_t out_w;
+    int32_t channels;
+    const int32_t *rows;          /**< (out_h, 2) Where the rows above and below begin in an image of the input. */
+    const int32_t *row_shares;    /**< (out_h) [0, 1023] of the one below. */
+    const int32_t *columns;       /**< (out_w, 2) Where the pixels to the left and the right begin in a row. */
+    const int32_t *column_shares; /**< (out_w) [0, 1023] of the one to the right. */
+} te_resize_bilinear_params;
+
+/** @param input   (images, image)
+ *  @param output  (images, out_h, out_w, channels) */
+void te_resize_bilinear_s8(const te_resize_bilinear_params *params, const int8_t *input, int8_t *output,
+                           void *scratch);
+
 /** A copy into a larger tensor that is filled with one value. Strides are in elements of the output. */
 typedef struct {
-    int32_t dims[5];
-    int32_t strides[5]; /**< The last is 1. */
+    int32_t dims[6];
+    int32_t strides[6]; /**< The last is 1. */
     int32_t start;      /**< Index in the output of the first element. */
     int32_t count;      /**< Elements of the output. */
     int32_t value;      /**< Of the elements' type. */
@@ -809,14 +845,16 @@ void te_pad_s8(const te_pad_params *params, const int8_t *input, int8_t *output,
 /** te_pad_s8() of int16 values. */
 void te_pad_s16(const te_pad_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** Several tensors side by side along an axis. */
+/** Several tensors side by side along an axis, some of which may be constant. */
 typedef struct {
-    int32_t inputs;
-    int32_t outer;        /**< Product of the dimensions before the axis. */
-    const int32_t *inner; /**< (inputs) Product of the dimensions from the axis on, an input each. */
+    int32_t parts;
+    int32_t outer;         /**< Product of the dimensions before the axis. */
+    const int32_t *inner;  /**< (parts) Product of the dimensions from the axis on, a part each. */
+    const void *constants; /**< The parts that are constant one after the other, of the elements' type; or NULL. */
+    const int32_t *starts; /**< (parts) Where in `constants` a part begins, -1 for an input; NULL if all are inputs. */
 } te_concatenation_params;
 
-/** @param inputs  params->inputs pointers to (outer, inner[i])
+/** @param inputs  a pointer for each part that is not constant, to (outer, inner[i])
  *  @param output  (outer, sum of inner) */
 void te_concatenation_s8(const te_concatenation_params *params, const int8_t *const *inputs, int8_t *output,
                          void *scratch);

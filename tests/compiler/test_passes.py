@@ -13,6 +13,7 @@ from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops import supported_operators
@@ -300,6 +301,50 @@ def test_moves_of_constants_are_folded(rewrite: Callable) -> None:
     before, after = rewrite(fold_constants, operators, x, y)
     assert before == {"FULLY_CONNECTED": 1, "RESHAPE": 1, "TRANSPOSE": 1}
     assert after == {"FULLY_CONNECTED": 1}
+
+
+def test_shapes_and_moves_of_them_are_folded(rewrite: Callable) -> None:
+    """Keras writes a Flatten or Reshape of a free batch so."""
+    x, y = image(1, 6, 5, 2), image(1, 4, 3, 3)
+    flat, batch = image(1, 36), TensorSpec((), dtype=np.int32)
+    size, shape = TensorSpec((4,), dtype=np.int32), TensorSpec((2,), dtype=np.int32)
+    operators = [
+        convolution(x, y),
+        OperatorSpec("SHAPE", [y], size, {"outType": "INT32"}),
+        OperatorSpec("STRIDED_SLICE", [size, int32(0), int32(1), int32(1)], batch, {"shrinkAxisMask": 1}),
+        OperatorSpec("PACK", [batch, constant(np.array(36, np.int32))], shape, {"valuesCount": 2}),
+        OperatorSpec("RESHAPE", [y, shape], flat),
+    ]
+    before, after = rewrite(fold_constants, operators, x, flat)
+    assert before == {"CONV_2D": 1, "PACK": 1, "RESHAPE": 1, "SHAPE": 1, "STRIDED_SLICE": 1}
+    assert after == {"CONV_2D": 1, "RESHAPE": 1}
+
+
+def test_operators_of_several_outputs_are_taken_apart(rewrite: Callable) -> None:
+    x, y, left, right = image(1, 6, 5, 2), image(1, 4, 3, 3), image(1, 4, 3, 1), image(1, 4, 3, 2)
+    joined, total = image(1, 4, 3, 3), image(1, 4, 3, 3, scale=2.0)
+    operators = [
+        convolution(x, y),
+        OperatorSpec("SPLIT_V", [y, int32(1, 2), int32(3)], left, {"numSplits": 2}, others=[right]),
+        OperatorSpec("CONCATENATION", [right, left], joined, {"axis": 3}),
+        OperatorSpec("PACK", [y, joined], image(2, 1, 4, 3, 3), {"valuesCount": 2}),
+    ]
+    stacked = operators[-1].output
+    rows = [image(1, 4, 3, 3) for _ in range(2)]
+    operators += [
+        OperatorSpec("UNPACK", [stacked], rows[0], {"num": 2}, others=rows[1:]),
+        OperatorSpec("ADD", rows, total),
+    ]
+    before, after = rewrite(separate_outputs, operators, x, total)
+    assert before == {"ADD": 1, "CONCATENATION": 1, "CONV_2D": 1, "PACK": 1, "SPLIT_V": 1, "UNPACK": 1}
+    assert after == {"ADD": 1, "CONCATENATION": 1, "CONV_2D": 1, "PACK": 1, "STRIDED_SLICE": 4}
+
+
+def test_what_cannot_be_taken_apart_says_why(rewrite: Callable) -> None:
+    x, parts = image(1, 8), [image(1, 3), image(1, 4)]
+    operators = [OperatorSpec("SPLIT_V", [x, int32(3, 4), int32(1)], parts[0], {"numSplits": 2}, others=parts[1:])]
+    with pytest.raises(UnsupportedOpError, match=r"split into \[3, 4\]: the compiler supports 2 sizes"):
+        rewrite(separate_outputs, operators, x, parts[1])
 
 
 def test_dead_operators_are_removed(rewrite: Callable) -> None:

@@ -15,10 +15,12 @@ _OPTIONS = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions",
+    "BROADCAST_TO": "BroadcastToOptions",
     "CAST": "CastOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "DEQUANTIZE": "DequantizeOptions",
     "EXPAND_DIMS": "ExpandDimsOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
@@ -28,20 +30,32 @@ _OPTIONS = {
     "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
     "MUL": "MulOptions",
+    "PACK": "PackOptions",
     "PAD": "PadOptions",
     "PADV2": "PadV2Options",
     "QUANTIZE": "QuantizeOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
     "RESHAPE": "ReshapeOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "REVERSE_V2": "ReverseV2Options",
+    "SHAPE": "ShapeOptions",
+    "SLICE": "SliceOptions",
     "SOFTMAX": "SoftmaxOptions",
     "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
     "SQUEEZE": "SqueezeOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
     "SUB": "SubOptions",
     "SUM": "ReducerOptions",
+    "TILE": "TileOptions",
     "TRANSPOSE": "TransposeOptions",
+    "UNPACK": "UnpackOptions",
 }
 
 _TYPES = {
@@ -76,13 +90,17 @@ def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points
 
 @dataclass(eq=False)
 class OperatorSpec:
-    """An operator, custom if the schema lacks it; option names are the schema's: {"strideH": 2, "padding": "SAME"}."""
+    """An operator, custom if the schema lacks it; option names are the schema's: {"strideH": 2, "padding": "SAME"}.
+
+    `others` are the outputs after the first.
+    """
 
     op: str
     inputs: Sequence[TensorSpec | None]
     output: TensorSpec
     options: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+    others: Sequence[TensorSpec] = ()
 
 
 def build_model(
@@ -122,7 +140,7 @@ def build_model(
         operator = schema.OperatorT()
         operator.opcodeIndex = codes[key]
         operator.inputs = [position(tensor) for tensor in spec.inputs]
-        operator.outputs = [position(spec.output)]
+        operator.outputs = [position(tensor) for tensor in (spec.output, *spec.others)]
         if spec.op in _OPTIONS:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[spec.op])
             operator.builtinOptions = _options(_OPTIONS[spec.op], spec.options)
@@ -167,6 +185,8 @@ def _options(name: str, values: Mapping[str, Any]) -> Any:
     enumerations = {
         "padding": schema.Padding,
         "fusedActivationFunction": schema.ActivationFunctionType,
+        "mode": schema.MirrorPadMode,
+        "outType": schema.TensorType,
         "inDataType": schema.TensorType,
         "outDataType": schema.TensorType,
     }

@@ -3,10 +3,10 @@
 In int16 the zero points are 0, whatever the arguments say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from compiler.tflite_builder import TensorSpec, constant, one_operator
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 from ops.kernel_cases import Case, int8_values, int16_values
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
@@ -477,13 +477,64 @@ def pad(
 
 
 def concatenation(
-    rng: np.random.Generator, shapes: tuple[tuple[int, ...], ...], axis: int, dtype: type = np.int8
+    rng: np.random.Generator,
+    shapes: tuple[tuple[int, ...], ...],
+    axis: int,
+    dtype: type = np.int8,
+    constants: Sequence[int] = (),
+    op: str = "CONCATENATION",
 ) -> Case:
+    """CONCATENATION, or PACK along a new axis; the inputs at `constants` are constant."""
     sources = [_tensor(shape, 0.1, 3, dtype) for shape in shapes]
-    output_shape = list(shapes[0])
-    output_shape[axis] = sum(shape[axis] for shape in shapes)
-    model = one_operator("CONCATENATION", sources, _tensor(output_shape, 0.1, 3, dtype), axis=axis)
-    return Case(_label("CONCATENATION", dtype=dtype.__name__, shapes=shapes, axis=axis), model, _inputs(rng, *sources))
+    for position in constants:
+        sources[position].data = _values(rng, dtype, *shapes[position])
+    values = [np.zeros(shape) for shape in shapes]
+    shape = np.concatenate(values, axis).shape if op == "CONCATENATION" else np.stack(values, axis).shape
+    options = {"axis": axis} if op == "CONCATENATION" else {"axis": axis, "valuesCount": len(shapes)}
+    model = one_operator(op, sources, _tensor(shape, 0.1, 3, dtype), **options)
+    label = _label(op, dtype=dtype.__name__, shapes=shapes, axis=axis, constants=constants)
+    return Case(label, model, _inputs(rng, *sources))
+
+
+def moved(
+    rng: np.random.Generator,
+    op: str,
+    shape: Sequence[int],
+    output_shape: Sequence[int],
+    *constants: object,
+    dtype: type = np.int8,
+    peer: Callable[[Case], np.ndarray] | None = None,
+    scale: float = 0.1,
+    **options: object,
+) -> Case:
+    """An operator that moves values, with the int32 constants that say where to."""
+    source = _tensor(shape, scale, 3, dtype)
+    inputs = [source, *(constant(np.array(values, dtype=np.int32)) for values in constants)]
+    model = one_operator(op, inputs, _tensor(output_shape, scale, 3, dtype), **options)
+    label = _label(op, dtype=dtype.__name__, shape=shape, output=output_shape, constants=constants, **options)
+    return Case(label, model, _inputs(rng, source), peer=peer)
+
+
+def taken_apart(
+    rng: np.random.Generator, op: str, shape: Sequence[int], sizes: Sequence[int], axis: int, dtype: type = np.int8
+) -> list[Case]:
+    """SPLIT, SPLIT_V or UNPACK along an axis, a case for each output; where sizes are told, the first one as -1."""
+    source = _tensor(shape, 0.1, 3, dtype)
+    parts = []
+    for size in sizes:
+        part = [*shape]
+        part[axis] = size
+        if op == "UNPACK":
+            del part[axis]
+        parts.append(_tensor(part, 0.1, 3, dtype))
+    axes, told = constant(np.array([axis], np.int32)), constant(np.array([-1, *sizes[1:]], np.int32))
+    inputs = {"SPLIT": [axes, source], "SPLIT_V": [source, told, axes], "UNPACK": [source]}[op]
+    options = {"num": len(sizes), "axis": axis} if op == "UNPACK" else {"numSplits": len(sizes)}
+    operator = OperatorSpec(op, inputs, parts[0], options, others=parts[1:])
+    model = build_model([operator], [source], parts)
+    label = _label(op, dtype=dtype.__name__, shape=shape, sizes=sizes, axis=axis)
+    feeds = _inputs(rng, source)
+    return [Case(f"{label}[{index}]", model, feeds, index) for index in range(len(parts))]
 
 
 def reshape(

@@ -1,6 +1,6 @@
 """Runs one-operator models through TFLite Micro and through the lowered kernels, many cases in one C program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from machines.case_machines import KernelBuild
 from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 
 from tinyedge.compiler.kernels import specialise
+from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Operator, Tensor
@@ -23,11 +24,15 @@ class Case:
         label: Says which case it is.
         model: The .tflite file.
         inputs: One array an input of the model, each (runs, *shape) of its type.
+        output: Which output of the operator is asked for.
+        peer: Gives what is expected; for what TFLite Micro lacks, `litert_outputs`.
     """
 
     label: str
     model: bytes
     inputs: Sequence[np.ndarray]
+    output: int = 0
+    peer: "Callable[[Case], np.ndarray] | None" = None
 
 
 def int8_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -44,12 +49,13 @@ def int16_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return np.where(rng.random(shape) < 0.1, extremes, values).astype(np.int16)
 
 
-def read_operator(model: bytes, folder: Path) -> Operator:
-    """The only operator of a model."""
+def read_operator(model: bytes, folder: Path, output: int = 0) -> Operator:
+    """The only operator of a model; of one that is taken apart, what makes an output."""
     path = folder / "case.tflite"
     path.write_bytes(model)
-    (operator,) = read_any_tflite(path).operators  # Alone, an operator may take int16.
-    return operator
+    graph = read_any_tflite(path)  # Alone, an operator may take int16.
+    separate_outputs(graph)
+    return graph.operators[output]
 
 
 def tflite_micro_outputs(case: Case) -> np.ndarray:
@@ -62,13 +68,30 @@ def tflite_micro_outputs(case: Case) -> np.ndarray:
         for position, values in enumerate(case.inputs):
             interpreter.set_input(values[run], position)
         interpreter.invoke()
-        outputs.append(np.array(interpreter.get_output(0)))
+        outputs.append(np.array(interpreter.get_output(case.output)))
+    return np.stack(outputs)
+
+
+def litert_outputs(case: Case) -> np.ndarray:
+    """(runs, *output shape) from LiteRT's reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=case.model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    outputs = []
+    for run in range(len(case.inputs[0])):
+        for detail, values in zip(interpreter.get_input_details(), case.inputs, strict=True):
+            interpreter.set_tensor(detail["index"], values[run])
+        interpreter.invoke()
+        outputs.append(np.array(interpreter.get_tensor(interpreter.get_output_details()[case.output]["index"])))
     return np.stack(outputs)
 
 
 def kernel_outcomes(cases: Sequence[Case], kernels: KernelBuild, folder: Path) -> list[CaseOutcome]:
     """What the C kernels give for each case, and in how many instructions where the machine counts."""
-    lowered = [lower(read_operator(case.model, folder)) for case in cases]
+    lowered = [lower(read_operator(case.model, folder, case.output)) for case in cases]
     calls = specialise(lowered, kernels.machine.instruction_set)
     entries = [
         _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
@@ -79,7 +102,7 @@ def kernel_outcomes(cases: Sequence[Case], kernels: KernelBuild, folder: Path) -
 
 def assert_bit_exact(cases: Sequence[Case], builds: Sequence[KernelBuild], folder: Path) -> None:
     """Fail, naming the case, unless every element of every run equals TFLite Micro's, for each build of the kernels."""
-    expected = [tflite_micro_outputs(case) for case in cases]
+    expected = [(case.peer or tflite_micro_outputs)(case) for case in cases]
     for kernels in builds:
         for case, outcome, values in zip(cases, kernel_outcomes(cases, kernels, folder), expected, strict=True):
             where = f"{case.label} on {kernels.machine.name} ({kernels.machine.instruction_set})"

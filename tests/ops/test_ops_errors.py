@@ -22,6 +22,13 @@ def operator(op: str, inputs: list[TensorSpec | None], output: TensorSpec, **opt
     return Operator(op, tensors, (tensor(output, "result"),), options, index=7)
 
 
+def apart(op: str, inputs: list[TensorSpec | None], count: int, **options: object) -> Operator:
+    """Of several outputs, each four long."""
+    single = operator(op, inputs, VECTOR, **options)
+    single.outputs = tuple(tensor(TensorSpec((1, 4), 0.1, 3), f"part_{index}") for index in range(count))
+    return single
+
+
 def integers(*values: int) -> TensorSpec:
     return constant(np.array(values, dtype=np.int32))
 
@@ -176,11 +183,64 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
         ),
         (
             "input_0",
-            "new_axis_mask",
+            "up to 2 bounds",
+            operator("STRIDED_SLICE", [VECTOR, integers(0, 0, 0), integers(1, 8, 1), integers(1, 1, 1)], VECTOR),
+        ),
+        (
+            "input_0",
+            "up to 2 bounds",
             operator(
-                "STRIDED_SLICE", [VECTOR, integers(0, 0), integers(1, 8), integers(1, 1)], VECTOR, new_axis_mask=1
+                "STRIDED_SLICE", [VECTOR, integers(0, 0), integers(1, 8), integers(1, 1)], VECTOR, ellipsis_mask=3
             ),
         ),
+        ("input_0", "within it", operator("SLICE", [VECTOR, integers(0, 5), integers(1, 4)], TensorSpec((1, 4), 0.1))),
+        ("result", "slice's, [1, 3]", operator("SLICE", [VECTOR, integers(0, 5), integers(1, -1)], VECTOR)),
+        (
+            "input_2",
+            "constant size",
+            operator("SLICE", [VECTOR, integers(0, 5), TensorSpec((2,), dtype=np.int32)], VECTOR),
+        ),
+        ("input_0", "axes from -2 to 1", operator("REVERSE_V2", [VECTOR, integers(2)], VECTOR)),
+        ("input_0", "multiple from 1 on", operator("TILE", [VECTOR, integers(1, 0)], VECTOR)),
+        ("result", "[1, 16]", operator("TILE", [VECTOR, integers(1, 2)], VECTOR)),
+        ("input_0", "size 1 repeated", operator("BROADCAST_TO", [VECTOR, integers(2, 4)], TensorSpec((2, 4), 0.1))),
+        ("input_0", "multiple of 4", operator("DEPTH_TO_SPACE", [IMAGE], IMAGE, block_size=2)),
+        ("input_0", "multiples of the block's size, 3", operator("SPACE_TO_DEPTH", [IMAGE], IMAGE, block_size=3)),
+        ("input_0", "blocks from 1 on", operator("SPACE_TO_DEPTH", [IMAGE], IMAGE, block_size=0)),
+        (
+            "input_0",
+            "padded by [1, 1, 0, 0]",
+            operator("SPACE_TO_BATCH_ND", [IMAGE, integers(2, 2), integers(1, 1, 0, 0)], IMAGE),
+        ),
+        (
+            "input_0",
+            "block's 4 positions",
+            operator("BATCH_TO_SPACE_ND", [IMAGE, integers(2, 2), integers(0, 0, 0, 0)], IMAGE),
+        ),
+        ("input_0", "indices from 0 to 7", operator("GATHER", [VECTOR, integers(8)], TensorSpec((1, 1), 0.1), axis=1)),
+        ("input_0", "without batch axes", operator("GATHER", [VECTOR, integers(0)], VECTOR, axis=1, batch_dims=1)),
+        ("input_1", "constant indices", operator("GATHER", [VECTOR, TensorSpec((1,), dtype=np.int32)], VECTOR)),
+        (
+            "input_0",
+            "up to [0, 7]",
+            operator("MIRROR_PAD", [VECTOR, integers(0, 0, 8, 0)], TensorSpec((1, 16), 0.1), mode="REFLECT"),
+        ),
+        ("result", "[1, 8, 8, 2]", operator("RESIZE_BILINEAR", [IMAGE, integers(8, 8)], IMAGE)),
+        (
+            "input_0",
+            "one of the two",
+            operator(
+                "RESIZE_NEAREST_NEIGHBOR", [IMAGE, integers(4, 4)], IMAGE, align_corners=True, half_pixel_centers=True
+            ),
+        ),
+        ("input_0", "int16", operator("RESIZE_BILINEAR", [WIDE_IMAGE, integers(4, 4)], WIDE_IMAGE)),
+        ("result", "constants only", operator("PACK", [constant(np.ones(8, np.int8), 0.1)], VECTOR)),
+        ("result", "stack", operator("PACK", [VECTOR, VECTOR], VECTOR)),
+        ("input_1", "multiple of 3", apart("SPLIT", [integers(1), VECTOR], 3)),
+        ("input_1", "one of its axes", apart("SPLIT", [integers(2), VECTOR], 2)),
+        ("input_0", "2 sizes that add up", apart("SPLIT_V", [VECTOR, integers(3, 4), integers(1)], 2)),
+        ("input_0", "as many as outputs", apart("UNPACK", [VECTOR], 3, axis=1)),
+        ("part_1", "[1, 2]", apart("SPLIT_V", [VECTOR, integers(4, 2, 2), integers(1)], 3)),
         ("input_0", "paddings", operator("PAD", [VECTOR, integers(0, 0, -1, 0)], VECTOR)),
         (
             "input_1",

@@ -1,4 +1,6 @@
-"""CONCATENATION."""
+"""CONCATENATION and PACK: tensors side by side along an axis."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,30 +8,26 @@ from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.rules import (
     element,
-    quantised_activation,
+    quantised_input,
     quantised_output,
     same_quantisation,
     tensor_input,
     unsupported,
 )
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
 
 _KERNELS = {element: Kernel(f"te_concatenation_{element}", "te_concatenation_params") for element in ("s8", "s16")}
 
 
 def _lower(operator: Operator) -> KernelCall:
-    """Lower CONCATENATION of activations in one quantisation."""
-    output = quantised_output(operator)
-    sources = tuple(quantised_activation(operator, position) for position in range(len(operator.inputs)))
+    """Lower CONCATENATION of tensors in one quantisation."""
+    output, sources = _parts(operator)
     first = tensor_input(operator, 0, "input")
     rank = len(first.shape)
     axis = operator.options.get("axis", 0)
     axis += rank if axis < 0 else 0
     if operator.options.get("fused_activation_function", "NONE") != "NONE":
         raise unsupported(operator, output, "has a fused activation", "CONCATENATION without one")
-    for source in sources:
-        if not same_quantisation(source, output):
-            raise unsupported(operator, source, "is rescaled", "inputs with the output's scale and zero point")
     joined = sum(source.shape[axis] for source in sources if len(source.shape) == rank > axis >= 0)
     expected = (*first.shape[:axis], joined, *first.shape[axis + 1 :])
     others = {(*source.shape[:axis], *source.shape[axis + 1 :]) for source in sources}
@@ -40,12 +38,62 @@ def _lower(operator: Operator) -> KernelCall:
             f"has shape {list(output.shape)} along axis {axis}",
             f"inputs, here {', '.join(str(list(source.shape)) for source in sources)}, that join to it",
         )
-    outer = int(np.prod(first.shape[:axis], dtype=np.int64))
+    return _call(operator, sources, int(np.prod(first.shape[:axis], dtype=np.int64)))
+
+
+def _lower_pack(operator: Operator) -> KernelCall:
+    """Lower PACK, which gives each input an index of a new axis."""
+    output, sources = _parts(operator)
+    shape = sources[0].shape
+    axis = operator.options.get("axis", 0)
+    axis += len(shape) + 1 if axis < 0 else 0
+    if (
+        not 0 <= axis <= len(shape)
+        or any(source.shape != shape for source in sources)
+        or output.shape != (*shape[:axis], len(sources), *shape[axis:])
+    ):
+        raise unsupported(
+            operator,
+            output,
+            f"has shape {list(output.shape)} along axis {axis}",
+            f"inputs, here {', '.join(str(list(source.shape)) for source in sources)}, that stack to it",
+        )
+    return _call(operator, sources, int(np.prod(shape[:axis], dtype=np.int64)))
+
+
+def _parts(operator: Operator) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The output and the inputs, of which one at least is computed, all in one quantisation."""
+    output = quantised_output(operator)
+    sources = tuple(quantised_input(operator, position) for position in range(len(operator.inputs)))
+    if all(source.is_constant for source in sources):
+        raise unsupported(operator, output, "joins constants only", f"{operator.op} of an activation")
+    for source in sources:
+        if not same_quantisation(source, output):
+            raise unsupported(operator, source, "is rescaled", "inputs with the output's scale and zero point")
+    return output, sources
+
+
+def _call(operator: Operator, sources: Sequence[Tensor], outer: int) -> KernelCall:
+    """The call for `outer` rows, each of which is the next so many elements of every tensor."""
+    output = operator.output
     inner = np.array([source.elements // outer for source in sources], dtype=np.int32)
+    constants = [source for source in sources if source.is_constant]
+    starts, start = [], 0
+    for source in sources:
+        starts.append(start if source.is_constant else -1)
+        start += source.elements if source.is_constant else 0
     return KernelCall(
         kernel=_KERNELS[element(output)],
-        fields={"inputs": len(sources), "outer": outer, "inner": ConstantArray(inner)},
-        inputs=sources,
+        fields={
+            "parts": len(sources),
+            "outer": outer,
+            "inner": ConstantArray(inner),
+            "constants": ConstantArray(np.concatenate([c.values.reshape(-1) for c in constants]))
+            if constants
+            else None,
+            "starts": ConstantArray(np.array(starts, dtype=np.int32)) if constants else None,
+        },
+        inputs=tuple(source for source in sources if not source.is_constant),
         output=output,
         op=operator.op,
         name=output.name,
@@ -53,4 +101,23 @@ def _lower(operator: Operator) -> KernelCall:
     )
 
 
-OPERATORS = (OperatorDescriptor(name="CONCATENATION", lower=_lower, tflm_types=INT8),)
+def _concatenated(operator: Operator) -> np.ndarray | None:
+    joined: np.ndarray = np.concatenate(_constants(operator), operator.options.get("axis", 0))
+    return joined
+
+
+def _packed(operator: Operator) -> np.ndarray | None:
+    stacked: np.ndarray = np.stack(_constants(operator), operator.options.get("axis", 0))
+    return stacked
+
+
+def _constants(operator: Operator) -> list[np.ndarray]:
+    return [operator.input(position).values for position in range(len(operator.inputs))]
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="CONCATENATION", lower=_lower, tflm_types=INT8, keeps_quantisation=True, fold=_concatenated
+    ),
+    OperatorDescriptor(name="PACK", lower=_lower_pack, tflm_types=INT8, keeps_quantisation=True, fold=_packed),
+)

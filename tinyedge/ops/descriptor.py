@@ -90,6 +90,9 @@ class OperatorDescriptor:
         is_reshape: Whether it copies all bytes as they are, whatever the shapes.
         moves_nothing: Whether its output, of its input's type, is the same bytes as its first input.
         fold: The value of its output where its inputs are constant; None where it cannot tell.
+        folds_shapes: Whether that value follows from the shapes of its inputs alone.
+        separate: What an operator of several outputs becomes: operators of one each. Raises UnsupportedOpError for a
+            form that it does not know.
         constant_channel: What becomes of a channel of one value, if each output channel is made of the same channel
             of the input and it is known how.
         codes: Its function where element i of the output depends on element i of the activations alone.
@@ -115,6 +118,8 @@ class OperatorDescriptor:
     is_reshape: bool = False
     moves_nothing: Callable[[Operator, Tensor], bool] | None = None
     fold: Callable[[Operator], np.ndarray | None] | None = None
+    folds_shapes: bool = False
+    separate: Callable[[Operator], list[Operator]] | None = None
     constant_channel: Callable[[Operator, int], int] | None = None
     codes: CodeFunction | None = None
     table_input: int | None = None

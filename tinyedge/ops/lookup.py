@@ -1,4 +1,7 @@
-"""CAST and GATHER as a lookup has them: they have no kernel, the pass `fuse_tables` makes a TABLE of them."""
+"""CAST, and GATHER: where a constant is looked up, the pass `fuse_tables` makes a TABLE of them.
+
+A CAST has no kernel; a GATHER has one at constant indices.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,6 +10,7 @@ import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor
+from tinyedge.ops.gather import gathered, lower_gather
 from tinyedge.tflite.graph import Operator
 
 if TYPE_CHECKING:
@@ -56,5 +60,13 @@ def _integer_gather(operator: Operator) -> IntegerLayer:
 
 OPERATORS = (
     OperatorDescriptor(name="CAST", tflm_types=INT8, codes=_cast, integer_layer=_integer_cast),
-    OperatorDescriptor(name="GATHER", tflm_types=INT8, codes=_gather, table_input=0, integer_layer=_integer_gather),
+    OperatorDescriptor(
+        name="GATHER",
+        lower=lower_gather,
+        tflm_types=INT8,
+        fold=gathered,
+        codes=_gather,
+        table_input=0,
+        integer_layer=_integer_gather,
+    ),
 )

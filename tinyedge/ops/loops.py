@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tinyedge.ops.kernel_call import Fields
 
-MAX_LOOPS = 5
+MAX_LOOPS = 6
 
 
 def loop_fields(loops: Sequence[tuple[int, int]]) -> Fields:

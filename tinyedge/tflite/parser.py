@@ -43,6 +43,7 @@ _TENSOR_TYPES = _enum_names("TensorType")
 _OPERATORS = _enum_names("BuiltinOperator")
 _OPTION_TYPES = _enum_names("BuiltinOptions")
 _OPTION_ENUMS: dict[str, dict[int, str]] = {
+    "mode": _enum_names("MirrorPadMode"),
     "padding": _enum_names("Padding"),
     "fused_activation_function": _enum_names("ActivationFunctionType"),
     "weights_format": _enum_names("FullyConnectedOptionsWeightsFormat"),

@@ -29,6 +29,7 @@ _OPTION_TABLES: dict[str, str] = {
 _WITHOUT_OPTIONS = "NONE"
 
 _ENUMS = {
+    "mode": "MirrorPadMode",
     "padding": "Padding",
     "fused_activation_function": "ActivationFunctionType",
     "weights_format": "FullyConnectedOptionsWeightsFormat",

@@ -1,6 +1,7 @@
 """Rewrites of the graph that keep every output bit of TFLite Micro: one file a pass.
 
-`cascade_layers` is not among `PASSES`: it comes after the lowering and joins kernel calls.
+`separate_outputs` is not among `PASSES`, for the others and the lowering need it, nor is `cascade_layers`: it comes
+after the lowering and joins kernel calls.
 """
 
 from collections.abc import Collection
@@ -12,6 +13,7 @@ from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_constant_channels import remove_constant_channels
 from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.tflite.graph import Graph
 
 # Views come after the passes that ask who reads a tensor: a view reads its base without an operator.
@@ -34,6 +36,7 @@ def simplify(graph: Graph, without: Collection[str] = ()) -> None:
         graph: Is changed.
         without: Names of passes to leave out, from `PASS_NAMES`.
     """
+    separate_outputs(graph)
     for rewrite in PASSES:
         if rewrite.__name__ not in without:
             rewrite(graph)

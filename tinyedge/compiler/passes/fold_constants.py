@@ -7,7 +7,7 @@ from tinyedge.tflite.graph import Graph, Operator
 
 
 def fold_constants(graph: Graph) -> None:
-    """Replace RESHAPE and TRANSPOSE of constants by constants."""
+    """Replace moves of constants, and the shapes of tensors, by constants."""
     kept = []
     for operator in graph.operators:
         value = _value(operator)
@@ -19,9 +19,15 @@ def fold_constants(graph: Graph) -> None:
 
 
 def _value(operator: Operator) -> np.ndarray | None:
-    source, fold = operator.optional_input(0), descriptor_of(operator).fold
-    if fold is None or source is None or source.data is None or len(operator.outputs) != 1:
+    descriptor = descriptor_of(operator)
+    if descriptor.fold is None or len(operator.outputs) != 1 or not operator.inputs:
         return None
-    if source.dtype != operator.output.dtype or source.elements != operator.output.elements:
+    known = [tensor is not None and (tensor.is_constant or descriptor.folds_shapes) for tensor in operator.inputs]
+    try:
+        value = descriptor.fold(operator) if all(known) else None
+    except ValueError:  # NumPy's, of shapes that do not fit.
         return None
-    return fold(operator)
+    output = operator.output
+    if value is None or value.dtype != output.dtype or value.shape != output.shape:
+        return None
+    return np.ascontiguousarray(value).reshape(output.shape)  # Contiguous arrays have an axis at least.

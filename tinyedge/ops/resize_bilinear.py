@@ -1,0 +1,66 @@
+"""RESIZE_BILINEAR."""
+
+import numpy as np
+
+from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.resizing import resized_image
+from tinyedge.ops.rules import int8_activation, unsupported
+from tinyedge.tflite.graph import Operator
+
+_KERNEL = Kernel("te_resize_bilinear_s8", "te_resize_bilinear_params")
+# Positions have so many bits behind the point.
+_BITS = 10
+_ONE = 1 << _BITS
+
+
+def _lower(operator: Operator) -> KernelCall:
+    """Lower RESIZE_BILINEAR, whose positions the reference interpreter computes in integers."""
+    int8_activation(operator)
+    source = resized_image(operator)
+    batches, in_h, in_w, channels = source.shape
+    _, out_h, out_w, _ = operator.output.shape
+    rows, row_shares = _positions(operator, in_h, out_h)
+    columns, column_shares = _positions(operator, in_w, out_w)
+    return KernelCall(
+        kernel=_KERNEL,
+        fields={
+            "images": batches,
+            "image": in_h * in_w * channels,
+            "out_h": out_h,
+            "out_w": out_w,
+            "channels": channels,
+            "rows": ConstantArray(rows * np.int32(in_w * channels)),
+            "row_shares": ConstantArray(row_shares),
+            "columns": ConstantArray(columns * np.int32(channels)),
+            "column_shares": ConstantArray(column_shares),
+        },
+        inputs=(source,),
+        output=operator.output,
+        op=operator.op,
+        name=operator.output.name,
+    )
+
+
+def _positions(operator: Operator, in_size: int, out_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The two inputs on either side of each output, (out_size, 2) int32, and the share of the second, of 1024."""
+    corners, half = (operator.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
+    steps = (in_size - 1, out_size - 1) if corners and out_size > 1 else (in_size, out_size)
+    scale = (_ONE * steps[0] + steps[1] // 2) // steps[1]
+    at = np.arange(out_size) * scale + (scale // 2 - _ONE // 2 if half else 0)
+    # Positions before the first input lie on it, for both sides are the same there.
+    at = np.maximum(at, 0)
+    lower = at >> _BITS
+    if np.any(lower >= in_size):
+        raise unsupported(
+            operator,
+            operator.output,
+            f"is {out_size} long from {in_size}, of which the reference reads more than there are",
+            "smaller factors",
+        )
+    upper = np.minimum(-(-at >> _BITS), in_size - 1)
+    shares = np.where(upper > lower, at - (lower << _BITS), 0)
+    return np.stack([lower, upper], axis=1).astype(np.int32), shares.astype(np.int32)
+
+
+OPERATORS = (OperatorDescriptor(name="RESIZE_BILINEAR", lower=_lower, tflm_types=INT8, keeps_quantisation=True),)

@@ -140,6 +140,14 @@ def test_the_search_finds_what_no_greedy_order_does(monkeypatch: pytest.MonkeyPa
     assert place(buffers).arena_bytes > placement.arena_bytes
 
 
+def test_a_window_keeps_an_output_below_the_input_it_lies_over() -> None:
+    # Seen from step 1 on, buffer 1 and the one that lies over it begin together.
+    buffers = in_units((2, -1, 1), (2, 0, 1), (5, 1, 2), (4, 2, 4))
+    aliases = [InPlaceAlias(2, 1, 0), InPlaceAlias(3, 2, 48)]
+    assert fits(buffers, 8 * BUFFER_ALIGNMENT, aliases)
+    assert place(buffers, aliases).arena_bytes == 8 * BUFFER_ALIGNMENT
+
+
 def test_the_lower_bound_is_the_largest_live_set() -> None:
     buffers = [Buffer(16, -1, 0), Buffer(32, 0, 1), Buffer(16, 1, 2), Buffer(100, 2, 2)]
     assert lower_bound(buffers) == max(16 + 32, 32 + 16, 16 + 112)

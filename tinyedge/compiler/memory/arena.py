@@ -135,7 +135,8 @@ class Arena:
     def window(self, seen: Sequence[int], begin: int, end: int) -> "Arena":
         """Of some buffers, from one step to another."""
         at = {index: position for position, index in enumerate(seen)}
-        buffers = [Buffer(b.bytes, max(b.first, begin), min(b.last, end)) for b in (self.buffers[i] for i in seen)]
+        # What is older stays older than what the first step writes: it may be an input that an output lies over.
+        buffers = [Buffer(b.bytes, max(b.first, begin - 1), min(b.last, end)) for b in (self.buffers[i] for i in seen)]
         aliases = [
             InPlaceAlias(at[h.output], at[h.input], h.write_ahead_bytes)
             for h in self.aliases

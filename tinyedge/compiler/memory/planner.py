@@ -17,6 +17,8 @@ from tinyedge.compiler.memory.branch_and_bound import BranchAndBound
 from tinyedge.compiler.memory.order_search import climb, greedy_plans
 
 _SEARCH_NODES = 100_000
+# So few are searched exactly in less time than it takes to climb.
+_FEW_BUFFERS = 10
 _WINDOW_STEPS = (1, 2, 3, 4, 6, 9, 13, 19, 28)
 # A window in which outputs may be written in so many combinations of places is left out.
 _MAX_FUSIONS = 32
@@ -52,10 +54,16 @@ def place(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> Pl
     if not buffers:
         return Placement((), 0, 0)
     arena = Arena(buffers, aliases)
+    starts = greedy_plans(arena)
+    if len(buffers) <= _FEW_BUFFERS:
+        windows = _Windows(arena)
+        best = windows.search(starts[0].blocks.of_buffers(starts[0].offsets))
+        if arena.height(best) <= windows.bound:
+            return Placement(tuple(best), arena.height(best), windows.bound)
     windows = _Windows(arena)
     numbers = random.Random(0)
-    best: list[int] = []
-    for start in greedy_plans(arena):
+    best = []
+    for start in starts:
         plan = climb(arena, start, windows.bound, numbers)
         if not best or plan.height < arena.height(best):
             best = windows.search(plan.blocks.of_buffers(plan.offsets))

@@ -10,11 +10,14 @@ class Runtime(Protocol):
 
     Attributes:
         name: "onnx", "litert", "tflm" or "aot".
-        arena_bytes: RAM that the runtime needs besides the stack, or None where it cannot tell.
     """
 
     name: str
-    arena_bytes: int | None
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """RAM that the runtime needs besides the stack, or None where it cannot tell."""
+        ...
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input and return every output.

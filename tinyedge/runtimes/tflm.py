@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,6 @@ class TflmRuntime:
 
     Attributes:
         name: "tflm".
-        arena_bytes: What the interpreter used of its arena on this machine. Its pointers take 8 bytes here, so a
-            Cortex-M needs a little less.
-        arena_bytes_32bit: What it would use on a machine with pointers of 4 bytes and the same kernels.
     """
 
     name = "tflm"
@@ -56,8 +54,16 @@ class TflmRuntime:
         self._input_shape = graph.inputs[0].shape
         self._output_shape = graph.outputs[0].shape
         self._interpreter = _open_interpreter(model, graph.histogram())
-        self.arena_bytes: int | None = used_arena_bytes(self._interpreter)
-        self.arena_bytes_32bit = used_arena_bytes_32bit(self._interpreter)
+
+    @cached_property
+    def arena_bytes(self) -> int | None:
+        """What the interpreter used of its arena here, with pointers of 8 bytes; a Cortex-M needs a little less."""
+        return used_arena_bytes(self._interpreter)
+
+    @cached_property
+    def arena_bytes_32bit(self) -> int | None:
+        """What it would use on a machine with pointers of 4 bytes and the same kernels."""
+        return used_arena_bytes_32bit(self._interpreter)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""

@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from exports.export_inputs import Exported
     from machines.case_machines import KernelBuild
+    from once import OncePerSession
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
@@ -49,18 +50,19 @@ def benchmark_script():
 
 
 @pytest.fixture(scope="session")
-def board_kernels(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], KernelBuild]":
-    """A function that compiles kernels for an emulated board, once; it skips the test where tools are absent."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> "OncePerSession":
+    """Makes what several tests need and none changes."""
+    from once import OncePerSession
+
+    return OncePerSession(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def board_kernels(once: "OncePerSession") -> "Callable[[str], KernelBuild]":
+    """A function that compiles kernels for an emulated board; it skips the test where tools are absent."""
     from machines.case_machines import build_kernels, emulated_machine
 
-    built: dict[str, KernelBuild] = {}
-
-    def build(name: str) -> "KernelBuild":
-        if name not in built:
-            built[name] = build_kernels(emulated_machine(name), tmp_path_factory.mktemp(name))
-        return built[name]
-
-    return build
+    return lambda name: build_kernels(emulated_machine(name), once)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +28,13 @@ class ModelCase:
     """
 
     label: str
-    model: bytes
+    model: Model
     inputs: np.ndarray
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """What TFLite Micro gives, (runs, *output shape[1:]) int8."""
+        return TflmRuntime(self.model).run(self.inputs)
 
 
 def model_outcomes(
@@ -37,10 +43,8 @@ def model_outcomes(
     """What the compiled and rewritten models give, and in how many instructions where the machine counts."""
     objects, entries = [], []
     for index, case in enumerate(cases):
-        path = folder / f"model_{index}.tflite"
-        path.write_bytes(case.model)
         try:
-            program = compile_graph(read_tflite(path), CompileOptions(kernels.machine.instruction_set))
+            program = compile_graph(case.model.graph(), CompileOptions(kernels.machine.instruction_set))
         except TinyEdgeError as error:
             raise AssertionError(f"{case.label}: {error}") from error
         program = program if rewrite is None else rewrite(program)
@@ -71,10 +75,9 @@ def assert_models_bit_exact(
 ) -> list[CaseOutcome]:
     """Fail, naming the case, unless every output byte of every run equals TFLite Micro's."""
     outcomes = model_outcomes(cases, kernels, folder, rewrite)
-    for index, (case, outcome) in enumerate(zip(cases, outcomes, strict=True)):
-        expected = TflmRuntime(folder / f"model_{index}.tflite").run(case.inputs)
-        differing = int((outcome.outputs != expected).sum())
+    for case, outcome in zip(cases, outcomes, strict=True):
+        differing = int((outcome.outputs != case.expected).sum())
         assert differing == 0, (
-            f"{case.label} on {kernels.machine.name}: {differing} of {expected.size} output values differ"
+            f"{case.label} on {kernels.machine.name}: {differing} of {case.expected.size} output values differ"
         )
     return outcomes

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from compiler.cascades import in_cascades
 from compiler.model_cases import ModelCase, assert_models_bit_exact
-from compiler.random_models import random_inputs, random_model
+from compiler.random_cases import random_case
 from compiler.random_networks import random_network
 from compiler.replay import assert_nothing_is_lost
 from machines.case_machines import HostMachine, build_kernels
+from once import OncePerSession
 
 from tinyedge.compiler.cascade import Cascade, layers_of, make_cascade
 from tinyedge.compiler.compile import compile_model
@@ -22,6 +23,7 @@ from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes.cascade_layers import cascade_layers
 from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_tflite
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -51,37 +53,29 @@ def assert_bit_exact_in_cascades(cases: list[ModelCase], kernels, folder: Path) 
     assert np.mean(np.array(found) > 0) > 0.7
 
 
-def random_cases(seeds: list[int], folder: Path) -> list[ModelCase]:
-    cases = []
-    for seed in seeds:
-        model = random_model(seed)
-        (folder / "random.tflite").write_bytes(model)
-        shape = read_tflite(folder / "random.tflite").inputs[0].shape
-        cases.append(ModelCase(f"random_model({seed})", model, random_inputs(seed, shape, 4)))
-    return cases
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
-def test_random_models_in_cascades(instruction_set: str, tmp_path: Path) -> None:
-    kernels = build_kernels(HostMachine(instruction_set=instruction_set), tmp_path)
-    assert_bit_exact_in_cascades(random_cases(SEEDS, tmp_path), kernels, tmp_path)
+def test_random_models_in_cascades(instruction_set: str, once: OncePerSession, tmp_path: Path) -> None:
+    kernels = build_kernels(HostMachine(instruction_set=instruction_set), once)
+    assert_bit_exact_in_cascades([random_case(seed) for seed in SEEDS], kernels, tmp_path)
 
 
 @pytest.mark.slow
 def test_random_models_in_streams_on_a_board(board_kernels: Callable, tmp_path: Path) -> None:
-    assert_bit_exact_in_cascades(random_cases(SEEDS[:8], tmp_path), board_kernels("mps2_an386"), tmp_path)
+    cases = [random_case(seed) for seed in SEEDS[:8]]
+    assert_bit_exact_in_cascades(cases, board_kernels("mps2_an386"), tmp_path)
 
 
 @pytest.mark.slow
-def test_int8_and_int16_in_cascades(tmp_path: Path) -> None:
-    kernels = build_kernels(HostMachine(), tmp_path)
+def test_int8_and_int16_in_cascades(once: OncePerSession, tmp_path: Path) -> None:
+    kernels = build_kernels(HostMachine(), once)
     inputs = np.random.default_rng(0).integers(-128, 128, (3, 11, 9, 3)).astype(np.int8)
     cases = []
     for seed in range(5):
-        program = compiled(tmp_path / "mixed.tflite", random_network(seed, mixed=True))
-        _, height, width, _ = program.input.shape
-        model = (tmp_path / "mixed.tflite").read_bytes()
+        path = tmp_path / f"mixed_{seed}.tflite"
+        path.write_bytes(random_network(seed, mixed=True))
+        model = Model(path)
+        _, height, width, _ = model.graph().inputs[0].shape
         cases.append(ModelCase(f"random_network({seed})", model, inputs[:, :height, :width]))
     assert_bit_exact_in_cascades(cases, kernels, tmp_path)
 
@@ -151,7 +145,7 @@ def test_no_partition_has_a_step_that_needs_less(tmp_path: Path) -> None:
     """Against all ways to cut a program into steps, with stripes of one row."""
     better = 0
     for seed in (1, 3, 6, 8):
-        program = compiled(tmp_path / "model.tflite", random_model(seed))
+        program = compile_graph(random_case(seed).model.graph(), CompileOptions(cascade="never"))
         calls = list(program.calls)
         lifetimes = lifetimes_of(program.graph, calls)
         needs = {}

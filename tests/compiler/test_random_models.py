@@ -3,33 +3,20 @@
 A failure names its seeds; `random_model(SEED)` is the model again.
 """
 
-import dataclasses
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from compiler.model_cases import ModelCase, assert_models_bit_exact
-from compiler.random_models import random_inputs, random_model
-from machines.case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
+from compiler.model_cases import assert_models_bit_exact
+from compiler.random_cases import random_case
+from machines.case_machines import SANITISERS, HostMachine, build_kernels
+from once import OncePerSession
 
 from tinyedge.boards.board import board_names
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
-from tinyedge.tflite.graph import Graph
-from tinyedge.tflite.reader import read_tflite
 
-RUNS = 6
 BOARDS = [name for name in board_names() if name.startswith("mps")]  # One a core; they have room.
-
-
-def model_cases(seeds: Iterable[int], folder: Path) -> list[ModelCase]:
-    cases = []
-    for seed in seeds:
-        model = random_model(seed)
-        inputs = random_inputs(seed, _read(model, folder).inputs[0].shape, RUNS)
-        cases.append(ModelCase(f"random_model({seed})", model, inputs))
-    return cases
 
 
 def fresh_seeds(count: int) -> range:
@@ -40,34 +27,32 @@ def fresh_seeds(count: int) -> range:
 @pytest.mark.slow
 @pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
 @pytest.mark.parametrize("seeds", [range(100), fresh_seeds(80)], ids=["fixed", "fresh"])
-def test_random_models(seeds: range, instruction_set: str, tmp_path: Path) -> None:
-    cases = model_cases(seeds, tmp_path)
-    kernels = build_kernels(HostMachine(instruction_set=instruction_set), tmp_path)
+def test_random_models(seeds: range, instruction_set: str, once: OncePerSession, tmp_path: Path) -> None:
+    cases = [random_case(seed) for seed in seeds]
+    kernels = build_kernels(HostMachine(instruction_set=instruction_set), once)
     outcomes = assert_models_bit_exact(cases, kernels, tmp_path)
     # Most models tell their inputs apart, or equal bits would mean little.
     assert sum(len(np.unique(outcome.outputs, axis=0)) > 1 for outcome in outcomes) > 0.6 * len(cases)
 
 
 @pytest.mark.slow
-def test_random_models_under_the_sanitisers(tmp_path: Path) -> None:
-    machine = HostMachine(("-O1", "-g", *SANITISERS))
-    objects = build_kernels(machine, tmp_path).objects  # The same for all instruction sets.
+def test_random_models_under_the_sanitisers(once: OncePerSession, tmp_path: Path) -> None:
     # The last of the fixed ones has an odd row below pairs of rows in a narrow depthwise layer.
-    cases = model_cases([*range(10), 1385118073, *fresh_seeds(5)], tmp_path)
+    cases = [random_case(seed) for seed in (*range(10), 1385118073, *fresh_seeds(5))]
     for instruction_set in INSTRUCTION_SETS:
-        build = KernelBuild(dataclasses.replace(machine, instruction_set=instruction_set), objects)
-        assert_models_bit_exact(cases, build, tmp_path)
+        machine = HostMachine(("-O1", "-g", *SANITISERS), instruction_set)
+        assert_models_bit_exact(cases, build_kernels(machine, once), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("board_name", BOARDS)
 @pytest.mark.parametrize("seeds", [range(16), fresh_seeds(16)], ids=["fixed", "fresh"])
 def test_random_models_on_a_board(board_kernels, board_name: str, seeds: range, tmp_path: Path) -> None:
-    assert_models_bit_exact(model_cases(seeds, tmp_path), board_kernels(board_name), tmp_path)
+    assert_models_bit_exact([random_case(seed) for seed in seeds], board_kernels(board_name), tmp_path)
 
 
-def test_random_models_hold_what_deployed_models_do(tmp_path: Path) -> None:
-    graphs = [_read(random_model(seed), tmp_path) for seed in range(0, 300, 3)]
+def test_random_models_hold_what_deployed_models_do() -> None:
+    graphs = [random_case(seed).model.graph() for seed in range(0, 300, 3)]
     found = {op for graph in graphs for op in graph.histogram()}
     assert found >= {
         *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
@@ -88,9 +73,3 @@ def test_random_models_hold_what_deployed_models_do(tmp_path: Path) -> None:
     options = [operator.options for graph in graphs for operator in graph.operators if operator.op == "CONV_2D"]
     assert any(option["dilation_h_factor"] > 1 for option in options)
     assert any(option["stride_h"] != option["stride_w"] for option in options)
-
-
-def _read(model: bytes, folder: Path) -> Graph:
-    path = folder / "random.tflite"
-    path.write_bytes(model)
-    return read_tflite(path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from once import OncePerSession
 
 from tinyedge.boards.board import Board, load_board
 from tinyedge.c_sources import firmware_root
@@ -39,11 +40,13 @@ class Machine(Protocol):
 
     Attributes:
         name: "host", or the board's.
+        flags: Of the compiler, beside those that the machine needs.
         instruction_set: Of the kernels that run there, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
         instructions_per_tick: Of the counter; None where there is none.
     """
 
     name: str
+    flags: Sequence[str]
     instruction_set: str
     instructions_per_tick: Fraction | None
 
@@ -192,11 +195,16 @@ class KernelBuild:
     objects: Sequence[Path]
 
 
-def build_kernels(machine: Machine, folder: Path) -> KernelBuild:
-    """Compile every kernel, with warnings as errors."""
+def build_kernels(machine: Machine, once: OncePerSession) -> KernelBuild:
+    """Compile every kernel, with warnings as errors; once for machines that differ in their instruction sets alone."""
     sources = sorted(KERNELS.glob("*.c"))
-    objects = [machine.compile(source, folder / f"{source.stem}.o", WARNINGS) for source in sources]
-    return KernelBuild(machine, objects)
+
+    def compile_all(folder: Path) -> None:
+        for source in sources:
+            machine.compile(source, folder / f"{source.stem}.o", WARNINGS)
+
+    folder = once.folder("_".join(["kernels", machine.name, *machine.flags]), compile_all)
+    return KernelBuild(machine, [folder / f"{source.stem}.o" for source in sources])
 
 
 def _includes(*folders: Path) -> list[str]:

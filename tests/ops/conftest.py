@@ -1,30 +1,28 @@
 """Kernels compiled once a session and machine, and the check that every test of an operator makes."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from machines.case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
+from once import OncePerSession
 from ops.kernel_cases import Case, assert_bit_exact
 
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
 
 
 @pytest.fixture(scope="session")
-def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> list[KernelBuild]:
-    return _builds(HostMachine(), tmp_path_factory.mktemp("kernels"))
+def host_kernels(once: OncePerSession) -> list[KernelBuild]:
+    return _builds(("-O1",), once)
 
 
 @pytest.fixture(scope="session")
-def sanitised_kernels(tmp_path_factory: pytest.TempPathFactory) -> list[KernelBuild]:
-    return _builds(HostMachine(("-O1", "-g", *SANITISERS)), tmp_path_factory.mktemp("sanitised"))
+def sanitised_kernels(once: OncePerSession) -> list[KernelBuild]:
+    return _builds(("-O1", "-g", *SANITISERS), once)
 
 
-def _builds(machine: HostMachine, folder: Path) -> list[KernelBuild]:
-    """The same objects for each instruction set."""
-    objects = build_kernels(machine, folder).objects
-    return [KernelBuild(dataclasses.replace(machine, instruction_set=name), objects) for name in INSTRUCTION_SETS]
+def _builds(flags: Sequence[str], once: OncePerSession) -> list[KernelBuild]:
+    return [build_kernels(HostMachine(flags, instruction_set), once) for instruction_set in INSTRUCTION_SETS]
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def measure(model: Path, data: Path, per_class: int) -> dict[str, object]:
     if is_encoder:
         golden = TflmRuntime(model).run(inputs[:TFLM_IMAGES]).reshape(TFLM_IMAGES, -1)
         assert np.array_equal(golden, outputs[:TFLM_IMAGES]), "TFLite Micro gives other embeddings"
-    zero_point = runtime.program.output.quantisation.zero_point
+    zero_point = runtime.program.outputs[0].q.zero_point
     embeddings = outputs.reshape(len(task.classes), per_class, -1).astype(np.int64) - zero_point
     rows = []
     for ways, shots in TASKS:

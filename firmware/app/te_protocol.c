@@ -116,31 +116,45 @@ static int8_t te_quantise(float real, const te_tensor_info *input) {
     return (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
 }
 
+static uint32_t te_bytes_of(const te_tensor_info *tensors, int32_t count) {
+    uint32_t bytes = 0;
+    for (int32_t i = 0; i < count; i++) {
+        bytes += (uint32_t)tensors[i].bytes;
+    }
+    return bytes;
+}
+
 static uint32_t te_needed_bytes(const te_protocol *protocol) {
-    const uint32_t values = (uint32_t)te_runtime_info()->input.bytes;
-    return protocol->encoding == TE_DB_FLOAT32 ? values * 4u : values;
+    const te_model_info *model = te_runtime_info();
+    const uint32_t bytes = te_bytes_of(model->inputs, model->input_count);
+    return protocol->encoding == TE_DB_FLOAT32 ? bytes * 4u : bytes;
 }
 
 /* The runtime may overwrite its input while it runs, so every inference starts from the kept bytes. */
-static void te_fill_input(const te_protocol *protocol) {
-    const te_tensor_info *input = &te_runtime_info()->input;
+static void te_fill_inputs(const te_protocol *protocol) {
+    const te_model_info *model = te_runtime_info();
+    const te_tensor_info *input = &model->inputs[0];
     const uint8_t *db = protocol->config.db;
-    int8_t *values = te_runtime_input();
+    int8_t *values;
     switch (protocol->encoding) {
     case TE_DB_UINT8:
+        values = (int8_t *)te_runtime_input(0);
         for (int32_t i = 0, channel = 0; i < input->bytes; i++) {
             values[i] = protocol->config.pixels != NULL ? protocol->config.pixels[channel][db[i]] : (int8_t)(db[i] - 128);
             channel = channel + 1 == TE_PIXEL_CHANNELS ? 0 : channel + 1;
         }
         break;
     case TE_DB_FLOAT32:
+        values = (int8_t *)te_runtime_input(0);
         for (int32_t i = 0; i < input->bytes; i++) {
             values[i] = te_quantise(te_read_float(db + 4 * i), input);
         }
         break;
-    case TE_DB_INT8:
+    case TE_DB_RAW:
     default:
-        memcpy(values, db, (size_t)input->bytes);
+        for (int32_t i = 0; i < model->input_count; db += model->inputs[i].bytes, i++) {
+            memcpy(te_runtime_input(i), db, (size_t)model->inputs[i].bytes);
+        }
         break;
     }
 }
@@ -176,7 +190,7 @@ static uint64_t te_measure(const te_protocol *protocol, te_status (*volatile inv
 
 static bool te_run_inference(te_protocol *protocol) {
     te_status status;
-    te_fill_input(protocol);
+    te_fill_inputs(protocol);
     const uint64_t count = te_measure(protocol, te_runtime_invoke, &status);
     if (status != TE_OK) {
         protocol->has_output = false;
@@ -190,21 +204,59 @@ static bool te_run_inference(te_protocol *protocol) {
     return true;
 }
 
-static float te_output_value(int32_t index) {
-    const te_tensor_info *output = &te_runtime_info()->output;
-    return output->scale * (float)(te_runtime_output()[index] - output->zero_point);
+static int32_t te_value_bytes(te_type type) {
+    switch (type) {
+    case TE_TYPE_INT16:
+        return 2;
+    case TE_TYPE_INT32:
+    case TE_TYPE_FLOAT32:
+        return 4;
+    case TE_TYPE_INT64:
+        return 8;
+    case TE_TYPE_INT8:
+    case TE_TYPE_UINT8:
+    case TE_TYPE_BOOL:
+    default:
+        return 1;
+    }
+}
+
+/* Of an integer that is no quantised real, the integer. */
+static float te_real(const te_tensor_info *tensor, int64_t value) {
+    return tensor->scale > 0.0f ? tensor->scale * (float)(value - tensor->zero_point) : (float)value;
+}
+
+static float te_output_value(int32_t output, int32_t index) {
+    const te_tensor_info *info = &te_runtime_info()->outputs[output];
+    const void *values = te_runtime_output(output);
+    switch (info->type) {
+    case TE_TYPE_FLOAT32:
+        return ((const float *)values)[index];
+    case TE_TYPE_INT64:
+        return te_real(info, ((const int64_t *)values)[index]);
+    case TE_TYPE_INT32:
+        return te_real(info, ((const int32_t *)values)[index]);
+    case TE_TYPE_INT16:
+        return te_real(info, ((const int16_t *)values)[index]);
+    case TE_TYPE_UINT8:
+    case TE_TYPE_BOOL:
+        return te_real(info, ((const uint8_t *)values)[index]);
+    case TE_TYPE_INT8:
+    default:
+        return te_real(info, ((const int8_t *)values)[index]);
+    }
 }
 
 /* ad01's result is one number, the mean of the squared differences between the autoencoder's input, before its
  * quantisation, and its output. It is kept, because `db` may change the input before `results` asks for it. */
 static void te_keep_score(te_protocol *protocol) {
-    const int32_t values = te_runtime_info()->output.bytes;
+    const int32_t values = te_runtime_info()->outputs[0].bytes;
     float sum = 0.0f;
     if (protocol->encoding != TE_DB_FLOAT32) {
         return;
     }
     for (int32_t i = 0; i < values; i++) {
-        const float difference = te_output_value(i) - te_read_float(protocol->config.db + 4 * i);
+        const float difference = te_output_value(0, i) - te_read_float(protocol->config.db + 4 * i);
         sum += difference * difference;
     }
     protocol->score = sum / (float)values;
@@ -252,10 +304,11 @@ static void te_on_help(te_protocol *protocol, char *rest) {
         "db HH..        hex input bytes, up to 31 a command",
         "db print       the loaded bytes",
         "infer N [W=10] W warm-up inferences, then N timed ones",
-        "results        the last output, dequantised; of ad01 its squared distance from the input",
+        "results        the last outputs, dequantised; of ad01 their squared distance from the input",
         "te info        the model and the device as JSON",
-        "te raw         the last output's int8 bytes as hex",
-        "te crc         CRC-32 of the loaded input and of the last output",
+        "te raw         the bytes of the last outputs as hex",
+        "te reset       forget all earlier inferences, where the model keeps anything of them",
+        "te crc         CRC-32 of the loaded bytes and of the last outputs",
         "te count       what the last inference of infer took, in the unit of te info",
         "te layers      one inference, with what each layer took, in an image built with --layers",
         "te enroll K    add the embedding of the loaded input to class K, in an image built with --enroll",
@@ -344,18 +397,23 @@ static void te_on_db(te_protocol *protocol, char *rest) {
 }
 
 static void te_on_results(te_protocol *protocol, char *rest) {
-    const bool is_score = protocol->encoding == TE_DB_FLOAT32;
-    const int32_t values = is_score ? 1 : te_runtime_info()->output.bytes;
+    const te_model_info *model = te_runtime_info();
+    bool first = true;
     (void)rest;
     if (!te_output_is_there(protocol)) {
         return;
     }
     te_write(protocol, "m-results-[");
-    for (int32_t i = 0; i < values; i++) {
-        if (i > 0) {
-            te_write(protocol, ",");
+    if (protocol->encoding == TE_DB_FLOAT32) {
+        te_put_fixed3(protocol->config.put, protocol->score);
+    } else {
+        for (int32_t output = 0; output < model->output_count; output++) {
+            const int32_t values = model->outputs[output].bytes / te_value_bytes(model->outputs[output].type);
+            for (int32_t i = 0; i < values; i++, first = false) {
+                te_write(protocol, first ? "" : ",");
+                te_put_fixed3(protocol->config.put, te_output_value(output, i));
+            }
         }
-        te_put_fixed3(protocol->config.put, is_score ? protocol->score : te_output_value(i));
     }
     te_write_line(protocol, "]");
 }
@@ -400,11 +458,31 @@ static void te_on_infer(te_protocol *protocol, char *rest) {
 
 /* --- Our commands ------------------------------------------------------------------------------------------------- */
 
-static void te_write_tensor(const te_protocol *protocol, const char *key, const te_tensor_info *tensor) {
+static const char *te_type_name(te_type type) {
+    switch (type) {
+    case TE_TYPE_UINT8:
+        return "uint8";
+    case TE_TYPE_BOOL:
+        return "bool";
+    case TE_TYPE_INT16:
+        return "int16";
+    case TE_TYPE_INT32:
+        return "int32";
+    case TE_TYPE_INT64:
+        return "int64";
+    case TE_TYPE_FLOAT32:
+        return "float32";
+    case TE_TYPE_INT8:
+    default:
+        return "int8";
+    }
+}
+
+static void te_write_tensor(const te_protocol *protocol, const te_tensor_info *tensor) {
     const te_put put = protocol->config.put;
-    te_write(protocol, ",\"");
-    te_write(protocol, key);
-    te_write(protocol, "\":{\"shape\":[");
+    te_write(protocol, "{\"type\":\"");
+    te_write(protocol, te_type_name(tensor->type));
+    te_write(protocol, "\",\"shape\":[");
     for (int32_t i = 0; i < tensor->rank && i < TE_MAX_RANK; i++) {
         if (i > 0) {
             te_write(protocol, ",");
@@ -416,6 +494,17 @@ static void te_write_tensor(const te_protocol *protocol, const char *key, const 
     te_write(protocol, ",\"zero_point\":");
     te_put_signed(put, tensor->zero_point);
     te_write(protocol, "}");
+}
+
+static void te_write_tensors(const te_protocol *protocol, const char *key, const te_tensor_info *tensors, int32_t count) {
+    te_write(protocol, ",\"");
+    te_write(protocol, key);
+    te_write(protocol, "\":[");
+    for (int32_t i = 0; i < count; i++) {
+        te_write(protocol, i > 0 ? "," : "");
+        te_write_tensor(protocol, &tensors[i]);
+    }
+    te_write(protocol, "]");
 }
 
 static void te_write_string_field(const te_protocol *protocol, const char *key, const char *value) {
@@ -445,11 +534,12 @@ static void te_on_info(te_protocol *protocol) {
     te_write_string_field(protocol, "runtime", model->runtime);
     te_write_string_field(protocol, "instruction_set", model->instruction_set);
     te_write_string_field(protocol, "sha256", sha256);
-    te_write_tensor(protocol, "input", &model->input);
-    te_write_tensor(protocol, "output", &model->output);
+    te_write_tensors(protocol, "inputs", model->inputs, model->input_count);
+    te_write_tensors(protocol, "outputs", model->outputs, model->output_count);
     te_write_number_field(protocol, "db_bytes", te_needed_bytes(protocol));
     te_write_number_field(protocol, "layers", (uint32_t)model->layer_count);
     te_write_number_field(protocol, "arena_bytes", model->arena_bytes);
+    te_write_number_field(protocol, "state_bytes", model->state_bytes);
     te_write_number_field(protocol, "stack_bytes", config->stack_bytes);
     te_write_number_field(protocol, "stack_used_bytes", config->stack_used_bytes());
     te_write_number_field(protocol, "clock_hz", config->clock_hz);
@@ -468,21 +558,40 @@ static void te_on_info(te_protocol *protocol) {
 
 static void te_on_raw(const te_protocol *protocol) {
     if (te_output_is_there(protocol)) {
+        const te_model_info *model = te_runtime_info();
         te_write(protocol, "te-raw-[");
-        for (int32_t i = 0; i < te_runtime_info()->output.bytes; i++) {
-            te_put_hex(protocol->config.put, (uint8_t)te_runtime_output()[i], 2);
+        for (int32_t output = 0; output < model->output_count; output++) {
+            const uint8_t *bytes = (const uint8_t *)te_runtime_output(output);
+            for (int32_t i = 0; i < model->outputs[output].bytes; i++) {
+                te_put_hex(protocol->config.put, bytes[i], 2);
+            }
         }
         te_write_line(protocol, "]");
     }
 }
 
 static void te_on_crc(const te_protocol *protocol) {
-    const uint32_t output_bytes = protocol->has_output ? (uint32_t)te_runtime_info()->output.bytes : 0u;
+    const te_model_info *model = te_runtime_info();
+    uint32_t crc = 0;
+    for (int32_t i = 0; protocol->has_output && i < model->output_count; i++) {
+        crc = te_crc32_go_on(crc, te_runtime_output(i), (uint32_t)model->outputs[i].bytes);
+    }
     te_write(protocol, "te-crc-[");
     te_put_hex(protocol->config.put, te_crc32(protocol->config.db, protocol->stored_bytes), 8);
     te_write(protocol, ",");
-    te_put_hex(protocol->config.put, te_crc32(te_runtime_output(), output_bytes), 8);
+    te_put_hex(protocol->config.put, crc, 8);
     te_write_line(protocol, "]");
+}
+
+static void te_on_reset(te_protocol *protocol) {
+    const te_status status = te_runtime_reset();
+    protocol->has_output = false;
+    protocol->has_count = false;
+    if (status == TE_OK) {
+        te_write_line(protocol, "te-reset-done");
+    } else {
+        te_write_number_line(protocol, "e-[the model could not be reset, status ", (uint64_t)status, "]");
+    }
 }
 
 static void te_on_count(const te_protocol *protocol) {
@@ -565,7 +674,7 @@ static void te_on_layers(te_protocol *protocol) {
     if (!te_input_is_loaded(protocol)) {
         return;
     }
-    te_fill_input(protocol);
+    te_fill_inputs(protocol);
     te_calibrate_layers(protocol);
     const te_status status = te_runtime_invoke(te_on_layer_done, protocol);
     protocol->has_output = status == TE_OK;
@@ -589,7 +698,7 @@ static void te_on_layers(te_protocol *protocol) {
 /* What the model gives for the loaded input, or NULL and an error. */
 static const int8_t *te_embed_input(void *context) {
     te_protocol *protocol = (te_protocol *)context;
-    return te_input_is_loaded(protocol) && te_run_inference(protocol) ? te_runtime_output() : NULL;
+    return te_input_is_loaded(protocol) && te_run_inference(protocol) ? (const int8_t *)te_runtime_output(0) : NULL;
 }
 
 /* Runs a command of te_learning.h; false where `word` is none. */
@@ -635,6 +744,8 @@ static void te_on_te(te_protocol *protocol, char *rest) {
         te_on_count(protocol);
     } else if (strcmp(word, "layers") == 0) {
         te_on_layers(protocol);
+    } else if (strcmp(word, "reset") == 0) {
+        te_on_reset(protocol);
     } else if (!te_on_learning(protocol, word, rest)) {
         te_write_unknown(protocol, "te ", word);
     }
@@ -665,7 +776,7 @@ static te_db_encoding te_encoding_of(const char *mlperf_id) {
     if (strcmp(mlperf_id, "ic01") == 0 || strcmp(mlperf_id, "vww01") == 0) {
         return TE_DB_UINT8;
     }
-    return strcmp(mlperf_id, "ad01") == 0 ? TE_DB_FLOAT32 : TE_DB_INT8;
+    return strcmp(mlperf_id, "ad01") == 0 ? TE_DB_FLOAT32 : TE_DB_RAW;
 }
 
 void te_protocol_init(te_protocol *protocol, const te_protocol_config *config) {

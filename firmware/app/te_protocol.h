@@ -16,9 +16,9 @@
 /** Longest command without its '%', as in MLPerf's API. */
 #define TE_COMMAND_CHARS 80
 
-/** What the bytes of `db` mean; the device makes the model's int8 input of them before each inference. */
+/** What the bytes of `db` mean; the device makes the model's inputs of them before each inference. */
 typedef enum {
-    TE_DB_INT8,   /**< They are the int8 tensor: copied as they are. */
+    TE_DB_RAW,    /**< They are the inputs one after the other, little-endian: copied as they are. */
     TE_DB_UINT8,  /**< Pixels 0..255 (MLPerf ic01 and vww01): through `pixels`, or 128 is subtracted. */
     TE_DB_FLOAT32 /**< Little-endian float32, 4 bytes a value: quantised with the input's scale (MLPerf ad01). The
                        model is an autoencoder, whose output has as many values as its input. */

@@ -780,6 +780,28 @@ void te_logistic_s16(const te_sigmoid_s16_params *params, const int16_t *input, 
  *  @param output  (count); may be the very memory of the input. */
 void te_tanh_s16(const te_sigmoid_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** Between floats and quantised values: real = scale * (value - zero_point). */
+typedef struct {
+    int32_t count;
+    float scale;
+    int32_t zero_point; /**< [-128, 127]; 0 where the values are int16. */
+} te_quantize_params;
+
+/** Rounds halves away from zero and limits the result to int8; a NaN becomes -128.
+ *  @param input   (count)
+ *  @param output  (count); may begin where the input does, or lower. */
+void te_quantize_f32_s8(const te_quantize_params *params, const float *input, int8_t *output, void *scratch);
+
+/** te_quantize_f32_s8() to int16. */
+void te_quantize_f32_s16(const te_quantize_params *params, const float *input, int16_t *output, void *scratch);
+
+/** @param input   (count)
+ *  @param output  (count); apart from the input. */
+void te_dequantize_s8_f32(const te_quantize_params *params, const int8_t *input, float *output, void *scratch);
+
+/** te_dequantize_s8_f32() of int16. */
+void te_dequantize_s16_f32(const te_quantize_params *params, const int16_t *input, float *output, void *scratch);
+
 /** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. */
 typedef struct {
     int32_t dims[6];

@@ -5,26 +5,43 @@ import numpy as np
 import pytest
 
 from tinyedge.benchmark.bench import open_subject
-from tinyedge.benchmark.inputs import first_per_class_round, random_inputs, read_inputs
+from tinyedge.benchmark.inputs import first_per_class_round, read_inputs
 from tinyedge.errors import ConfigError
+from tinyedge.tflite.frames import random_frames
 from tinyedge.tflite.graph import Tensor
 
 TENSOR = Tensor("input", (1, 3, 5, 2), np.dtype(np.int8))
-
-
-def test_random_inputs_reach_both_ends_and_repeat_for_a_seed():
-    values = random_inputs(TENSOR, 100, seed=3)
-    assert values.shape == (100, 3, 5, 2)
-    assert values.dtype == np.int8
-    assert (values.min(), values.max()) == (-128, 127)
-    np.testing.assert_array_equal(values, random_inputs(TENSOR, 100, seed=3))
-    assert (values != random_inputs(TENSOR, 100, seed=4)).any()
+SEVERAL = (TENSOR, Tensor("level", (1, 4), np.dtype(np.float32)))
 
 
 def test_a_file_comes_back_as_it_was_written(tmp_path):
-    values = random_inputs(TENSOR, 2, seed=0)
+    values = random_frames([TENSOR], 2, seed=0)
     np.save(tmp_path / "x.npy", values)
-    np.testing.assert_array_equal(read_inputs(tmp_path / "x.npy", TENSOR), values)
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.npy", [TENSOR]), values)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_several_inputs_come_from_an_archive(tmp_path, named):
+    frames = random_frames(SEVERAL, 3, seed=0)
+    arrays = {"level": frames["level"], "input": frames["input"]}
+    if named:  # In whatever order.
+        np.savez(tmp_path / "x.npz", **arrays)
+    else:
+        np.savez(tmp_path / "x.npz", frames["input"], frames["level"])
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.npz", SEVERAL), frames)
+
+
+def test_an_archive_has_to_hold_all_inputs_equally_often(tmp_path):
+    frames = random_frames(SEVERAL, 3, seed=0)
+    np.save(tmp_path / "x.npy", frames["input"])
+    with pytest.raises(ConfigError, match=r"1 array, but the model has 2 inputs \('input', 'level'\)"):
+        read_inputs(tmp_path / "x.npy", SEVERAL)
+    np.savez(tmp_path / "x.npz", input=frames["input"], level=frames["level"][:2])
+    with pytest.raises(ConfigError, match="have 3, 2 entries"):
+        read_inputs(tmp_path / "x.npz", SEVERAL)
+    np.savez(tmp_path / "x.npz", input=frames["input"], level=frames["level"].astype(np.float64))
+    with pytest.raises(ConfigError, match=r"float64 .* 'level' takes float32"):
+        read_inputs(tmp_path / "x.npz", SEVERAL)
 
 
 @pytest.mark.parametrize(
@@ -40,18 +57,18 @@ def test_a_file_comes_back_as_it_was_written(tmp_path):
 def test_what_the_model_cannot_take_is_refused(tmp_path, values, message):
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(ConfigError, match=message):
-        read_inputs(tmp_path / "x.npy", TENSOR)
+        read_inputs(tmp_path / "x.npy", [TENSOR])
 
 
 def test_a_file_that_is_no_array_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
-        read_inputs(tmp_path / "x.npy", TENSOR)
+        read_inputs(tmp_path / "x.npy", [TENSOR])
     np.savez(tmp_path / "archive.npz", np.zeros((2, 3, 5, 2), np.int8))
     archive = (tmp_path / "archive.npz").read_bytes()
     for content in (b"\x93NUMPY", b"", archive, archive[:30]):
         (tmp_path / "x.npy").write_bytes(content)
         with pytest.raises(ConfigError, match=r"not a \.npy file"):
-            read_inputs(tmp_path / "x.npy", TENSOR)
+            read_inputs(tmp_path / "x.npy", [TENSOR])
 
 
 def test_a_small_sample_goes_round_the_classes():

@@ -7,6 +7,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from compiler.streaming_models import streaming_model
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
 _CONV = {"padding": "SAME", "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
@@ -292,6 +293,17 @@ def stateful() -> bytes:
         OperatorSpec("RELU", [x], y),
     ]
     return changed(build_model(operators, [x], [y]), assign)
+
+
+def streaming() -> bytes:
+    """Two ring buffers."""
+    return streaming_model([3, 5])
+
+
+def uint8_output() -> bytes:
+    """Int8 inside, as streaming wake words have it."""
+    x, y, level = image(name="x"), image(name="y"), image(dtype=_UINT8, name="level")
+    return build_model([convolution(x, y), OperatorSpec("QUANTIZE", [y], level)], [x], [level])
 
 
 def too_many_weights() -> bytes:

@@ -30,12 +30,9 @@ TROUBLE = {
     "greyscale": (0, [r"input 'image' has 1 channel \[1, 28, 28, 1\]: give it greyscale images"]),
     "two_inputs": (
         0,
-        [
-            r"the model has 2 inputs \('left', 'right'\)",
-            r"two_inputs has 2 inputs \('left', 'right'\): tinyedge takes models with one of each",
-        ],
+        [r"input 'left' \[1, 8, 8, 4\] int8.* input 'right' .* deployed on stm32f405 with tinyedge compile"],
     ),
-    "two_outputs": (0, [r"the model has 2 outputs \('boxes', 'scores'\)"]),
+    "two_outputs": (0, [r"output 'boxes' .* output 'scores' .* deployed on stm32f405 with tinyedge compile"]),
     "dynamic_batch": (0, [r"dynamic batch \[-1, 8, 8, 4\], .* export it with the shape \[1, 8, 8, 4\]"]),
     "dynamic_size": (0, [r"known at run time only \[1, -1, -1, 4\]: export it with a fixed shape"]),
     "batch_of_two": (0, [r"batch of 2 \[2, 8, 8, 4\]: export it with a batch of 1"]),
@@ -43,7 +40,11 @@ TROUBLE = {
     "uint8_input": (0, [r"input 'pixels' is uint8 .* inference_input_type"]),
     "float_interface": (
         0,
-        [r"input 'pixels' is float32 while .* inference_input_type", r"output 'scores' is float32 while"],
+        [
+            r"input 'pixels' is float32 while .* inference_input_type",
+            r"output 'scores' is float32 while",
+            "deployed on stm32f405 with tinyedge compile",
+        ],
     ),
     "float_model": (0, [r"the model computes in float32, .* representative data set"]),
     "hybrid": (
@@ -71,7 +72,9 @@ TROUBLE = {
     "version_from_the_future": (0, [r"operator 0 \(TANH\), .* has version 99, which is newer than the .* LiteRT"]),
     "int4_weights": (0, [r"tensor 'tensor_1' of .* is INT4: tinyedge takes full-INT8 models"]),
     "second_subgraph": (0, [r"the model has 2 subgraphs, .* without control flow"]),
-    "stateful": (0, [r"operator 1 \(ASSIGN_VARIABLE\) of .* has no output: tinyedge takes models without state"]),
+    "stateful": (0, [r"deployed on stm32f405 with tinyedge compile"]),
+    "streaming": (0, [r"the model keeps states from one inference to the next, .* frame after frame"]),
+    "uint8_output": (0, [r"output 'level' is uint8 around an int8 network.* inference_output_type.* --quantised-ends"]),
     "too_many_weights": (3, [r"has 1,200,000 parameters and the budget is under 1,000,000"]),
     "too_much_flash": (3, [r"of flash and stm32f405 has 1,048,576 \(the most goes to operator 0, CONV_2D 'y'"]),
     "too_much_ram": (3, [r"of RAM and stm32f405 has 131,072 \(the most goes to operator 0, TANH 'y': 80,000\)"]),

@@ -163,21 +163,6 @@ def test_a_model_that_computes_nothing_is_refused(tmp_path: Path) -> None:
         compile_model(path, tmp_path / "c")
 
 
-@pytest.mark.parametrize("which", ["inputs", "outputs"])
-def test_several_inputs_or_outputs_are_refused(tmp_path: Path, which: str) -> None:
-    x, y, z = (TensorSpec((1, 4), 0.1, 0) for _ in range(3))
-    operators = [
-        OperatorSpec("ADD", [x, x if which == "outputs" else y], z),
-        OperatorSpec("ADD", [z, z], w := TensorSpec((1, 4), 0.1, 0)),
-    ]
-    path = tmp_path / "model.tflite"
-    path.write_bytes(
-        build_model(operators, [x] if which == "outputs" else [x, y], [w, z] if which == "outputs" else [w])
-    )
-    with pytest.raises(ModelError, match=f"has 2 {which}"):
-        compile_model(path, tmp_path / "c")
-
-
 def test_the_command_prints_files_and_costs(model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tinyedge", "compile", str(model), "--out", str(tmp_path / "c")]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)

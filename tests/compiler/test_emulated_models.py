@@ -27,7 +27,7 @@ def test_int8_and_int16_on_a_board(tmp_path: Path, board_name: str) -> None:
     golden, board = TflmRuntime(path), load_board(board_name)
     built = build_firmware(path, board, tmp_path / "out")
     with Emulator(built.elf, board) as emulator:
-        shape = emulator.client.info().input.shape
+        shape = emulator.client.info().inputs[0].shape
         inputs = np.random.default_rng(0).integers(-128, 128, (4, *shape[1:])).astype(np.int8)
         inputs[0], inputs[1] = -128, 127
         outputs = []

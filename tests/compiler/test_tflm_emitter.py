@@ -9,6 +9,7 @@ import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
 from tinyedge.c_sources import firmware_root
+from tinyedge.compiler.emit.c_text import float_literal
 from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.tflite_micro import TFLM_OPERATORS
@@ -109,8 +110,9 @@ def test_the_header_tells_of_the_model(tmp_path):
     header = (tmp_path / "te_model.h").read_text()
     for line in (
         f'TE_MODEL_SHA256 "{graph.sha256}"',
-        "TE_MODEL_INPUT_DIMS {1, 32, 32, 3}",
-        "TE_MODEL_OUTPUT_BYTES 10",
         f"TE_MODEL_LAYER_COUNT {len(graph.operators)}",
     ):
         assert f"#define {line}\n" in header
+    scale, zero_point = float_literal(graph.inputs[0].q.scale), graph.inputs[0].q.zero_point
+    assert f"TENSOR(input, INT8, 3072, {scale}, ({zero_point}), 4, 1, 32, 32, 3)" in header
+    assert re.search(r"TENSOR\(output, INT8, 10, .*, 2, 1, 10\)", header)

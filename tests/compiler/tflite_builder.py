@@ -12,10 +12,12 @@ _OPTIONS = {
     "ADD": "AddOptions",
     "ARG_MAX": "ArgMaxOptions",
     "ARG_MIN": "ArgMinOptions",
+    "ASSIGN_VARIABLE": "AssignVariableOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions",
     "BROADCAST_TO": "BroadcastToOptions",
+    "CALL_ONCE": "CallOnceOptions",
     "CAST": "CastOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
@@ -38,6 +40,7 @@ _OPTIONS = {
     "QUANTIZE": "QuantizeOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
+    "READ_VARIABLE": "ReadVariableOptions",
     "RESHAPE": "ReshapeOptions",
     "RESIZE_BILINEAR": "ResizeBilinearOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
@@ -56,6 +59,7 @@ _OPTIONS = {
     "TILE": "TileOptions",
     "TRANSPOSE": "TransposeOptions",
     "UNPACK": "UnpackOptions",
+    "VAR_HANDLE": "VarHandleOptions",
 }
 
 _TYPES = {
@@ -67,6 +71,9 @@ _TYPES = {
     np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.uint8): schema.TensorType.UINT8,
 }
+RESOURCE = "V1"
+"""The type of a VAR_HANDLE's output."""
+_TENSOR_TYPES = _TYPES | {np.dtype(RESOURCE): schema.TensorType.RESOURCE}
 
 
 @dataclass(eq=False)
@@ -80,6 +87,7 @@ class TensorSpec:
     data: np.ndarray | None = None
     axis: int = 0
     name: str = ""
+    is_variable: bool = False
 
 
 def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points: Any = 0, axis: int = 0) -> TensorSpec:
@@ -97,20 +105,40 @@ class OperatorSpec:
 
     op: str
     inputs: Sequence[TensorSpec | None]
-    output: TensorSpec
+    output: TensorSpec | None
     options: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
     others: Sequence[TensorSpec] = ()
 
 
 def build_model(
-    operators: Sequence[OperatorSpec], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    operators: Sequence[OperatorSpec],
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    once: Sequence[OperatorSpec] = (),
 ) -> bytes:
-    """Serialise a model of operators in execution order."""
+    """Serialise a model of operators in execution order, and of those of a second subgraph, if there are any."""
     model = schema.ModelT()
     model.version = 3
     model.description = "test"
     model.buffers = [schema.BufferT()]
+    model.operatorCodes = []
+    codes: dict[tuple[str, int], int] = {}
+    model.subgraphs = [_subgraph(model, codes, operators, inputs, outputs)]
+    if once:
+        model.subgraphs.append(_subgraph(model, codes, once, (), ()))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _subgraph(
+    model: Any,
+    codes: dict[tuple[str, int], int],
+    operators: Sequence[OperatorSpec],
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+) -> Any:
     subgraph = schema.SubGraphT()
     subgraph.tensors = []
     subgraph.operators = []
@@ -124,8 +152,6 @@ def build_model(
             subgraph.tensors.append(_tensor(model, spec, positions[spec]))
         return positions[spec]
 
-    model.operatorCodes = []
-    codes: dict[tuple[str, int], int] = {}
     for spec in operators:
         key = (spec.op, spec.version)
         if key not in codes:
@@ -140,17 +166,14 @@ def build_model(
         operator = schema.OperatorT()
         operator.opcodeIndex = codes[key]
         operator.inputs = [position(tensor) for tensor in spec.inputs]
-        operator.outputs = [position(tensor) for tensor in (spec.output, *spec.others)]
+        operator.outputs = [position(tensor) for tensor in (spec.output, *spec.others) if tensor is not None]
         if spec.op in _OPTIONS:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[spec.op])
             operator.builtinOptions = _options(_OPTIONS[spec.op], spec.options)
         subgraph.operators.append(operator)
     subgraph.inputs = [position(tensor) for tensor in inputs]
     subgraph.outputs = [position(tensor) for tensor in outputs]
-    model.subgraphs = [subgraph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return subgraph
 
 
 def one_operator(op: str, inputs: Sequence[TensorSpec | None], output: TensorSpec, **options: Any) -> bytes:
@@ -163,8 +186,9 @@ def _tensor(model: Any, spec: TensorSpec, index: int) -> Any:
     tensor = schema.TensorT()
     tensor.name = spec.name or f"tensor_{index}"
     tensor.shape = [int(size) for size in spec.shape]
-    tensor.type = _TYPES[np.dtype(spec.dtype)]
+    tensor.type = _TENSOR_TYPES[np.dtype(spec.dtype)]
     tensor.buffer = 0
+    tensor.isVariable = spec.is_variable
     if spec.data is not None:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), dtype=np.uint8)

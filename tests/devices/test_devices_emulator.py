@@ -175,7 +175,7 @@ def test_a_published_model_gives_tflite_micros_bits(shared_model, tmp_path, name
     except ToolMissing as error:
         pytest.skip(str(error))
     with Emulator(build_firmware(model, board, tmp_path).elf, board) as emulator:
-        shape = emulator.client.info().input.shape
+        shape = emulator.client.info().inputs[0].shape
         value = np.random.default_rng(7).integers(-128, 128, shape, dtype=np.int8)
         emulator.client.load(value.tobytes())
         emulator.client.infer(1, warmup=0)

@@ -191,7 +191,7 @@ def test_an_emulated_board_computes_the_same_and_paints_no_more_stack(images, na
     with Emulator(image.elf, load_board(name)) as emulator:
         client = emulator.client
         info = client.info()
-        inputs = np.random.default_rng(7).integers(-128, 128, (2, *info.input.shape[1:])).astype(np.int8)
+        inputs = np.random.default_rng(7).integers(-128, 128, (2, *info.inputs[0].shape[1:])).astype(np.int8)
         outputs = []
         for one in inputs:
             client.load(one.tobytes())

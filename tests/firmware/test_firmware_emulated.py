@@ -37,7 +37,9 @@ def test_it_says_what_it_is(device):
     board, client = device
     info = client.info()
     assert (info.name, info.runtime, info.board, info.cpu) == ("countdown", "aot", board.name, board.cpu)
-    assert (info.input.shape, info.output.shape, info.db_bytes) == ((1, 2, 3, 4), (1, 24), INPUT_BYTES)
+    (given,), (made,) = info.inputs, info.outputs
+    assert (given.type, given.shape, made.type, made.shape) == ("int8", (1, 2, 3, 4), "int8", (1, 24))
+    assert (info.db_bytes, info.state_bytes) == (INPUT_BYTES, 0)
     assert info.count_unit == "ticks"  # QEMU has no cycle counter.
     assert info.uid == ""
     assert client.command("name") == [f"m-name-dut-[{board.name}]"]

@@ -232,11 +232,12 @@ def test_info_is_json_of_the_model(talk):
     assert info["runtime"] == "aot"
     assert info["instruction_set"] == "portable"
     assert info["sha256"] == "c0dec0dec0dec0de"
-    assert info["input"]["shape"] == [1, 2, 3, 4]
-    assert np.float32(info["input"]["scale"]) == np.float32(3.92156886e-03)
-    assert info["input"]["zero_point"] == -128
-    assert info["output"] == {"shape": [1, 24], "scale": pytest.approx(0.13), "zero_point": 3}
-    assert (info["arena_bytes"], info["stack_bytes"], info["stack_used_bytes"]) == (48, 4096, 321)
+    (given,), (made,) = info["inputs"], info["outputs"]
+    assert (given["type"], given["shape"], given["zero_point"]) == ("int8", [1, 2, 3, 4], -128)
+    assert np.float32(given["scale"]) == np.float32(3.92156886e-03)
+    assert made == {"type": "int8", "shape": [1, 24], "scale": pytest.approx(0.13), "zero_point": 3}
+    assert (info["arena_bytes"], info["state_bytes"]) == (48, 0)
+    assert (info["stack_bytes"], info["stack_used_bytes"]) == (4096, 321)
     assert (info["clock_hz"], info["count_unit"], info["layers"]) == (1_000_000, "ticks", 2)
     assert info["uid"] == "0123ABCD00000000FFFFFFFF"
 

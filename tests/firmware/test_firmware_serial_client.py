@@ -153,7 +153,7 @@ def test_answers_of_another_program_are_told(device, text):
         device(f"{text}m-ready\r\n").raw()
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "null", "not json", '{"name": 1, "input": {}, "output": {}}', ""])
+@pytest.mark.parametrize("text", ["{}", "[1]", "null", "not json", '{"name": 1, "inputs": [{}], "outputs": [{}]}', ""])
 def test_info_of_another_program_is_told(device, text):
     with pytest.raises(TargetError, match="te info"):
         device(f"{text}\r\nm-ready\r\n").info()

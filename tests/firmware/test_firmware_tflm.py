@@ -43,11 +43,9 @@ MODEL_HEADER = """
 #define TE_MODEL_NAME "glue"
 #define TE_MODEL_SHA256 "00"
 #define TE_MODEL_LAYER_COUNT 1
-""" + "".join(
-    f"#define TE_MODEL_{role}_{key} {value}\n"
-    for role in ("INPUT", "OUTPUT")
-    for key, value in {"BYTES": 8, "RANK": 2, "DIMS": "{1, 8}", "SCALE": "0.5f", "ZERO_POINT": "(-1)"}.items()
-)
+#define TE_MODEL_INPUTS(TENSOR) TENSOR(, FLOAT32, 16, 0.0f, 0, 2, 1, 4) TENSOR(, INT8, 1, 1.0f, (-3), 1, 1)
+#define TE_MODEL_OUTPUTS(TENSOR) TENSOR(, UINT8, 1, 1.0f, 0, 1, 1)
+"""
 
 
 @pytest.fixture

@@ -21,14 +21,20 @@ static const te_layer_info fuzz_layers[2] = {
     {.name = "first, layer", .op = "OP", .kernel = "kernel_s8", .macs = 3u},
     {.name = "second]\x01\xff", .op = "OP", .kernel = "kernel_s8", .macs = 4294967295u},
 };
+static const te_tensor_info fuzz_input_info = {
+    .type = TE_TYPE_INT8, .rank = 4, .dims = {1, 2, 4, 3}, .bytes = FUZZ_VALUES, .scale = 0.01f, .zero_point = -128};
+static const te_tensor_info fuzz_output_info = {
+    .type = TE_TYPE_INT8, .rank = 2, .dims = {1, FUZZ_VALUES}, .bytes = FUZZ_VALUES, .scale = 1e30f, .zero_point = 3};
 static const te_model_info fuzz_info = {
     .name = "fuzz \"\\\x7f",
     .runtime = "aot",
     .instruction_set = "portable",
     .sha256 = "0123456789abcdef0123456789abcdef",
     .arena_bytes = 48u,
-    .input = {.rank = 4, .dims = {1, 2, 4, 3}, .bytes = FUZZ_VALUES, .scale = 0.01f, .zero_point = -128},
-    .output = {.rank = 2, .dims = {1, FUZZ_VALUES}, .bytes = FUZZ_VALUES, .scale = 1e30f, .zero_point = 3},
+    .input_count = 1,
+    .inputs = &fuzz_input_info,
+    .output_count = 1,
+    .outputs = &fuzz_output_info,
     .layer_count = 2,
     .layers = fuzz_layers,
 };
@@ -44,11 +50,21 @@ const te_model_info *te_runtime_info(void) {
     return &fuzz_info;
 }
 
-int8_t *te_runtime_input(void) {
+void *te_runtime_input(int32_t index) {
+    if (index != 0) {
+        abort();
+    }
     return fuzz_input;
 }
 
-const int8_t *te_runtime_output(void) {
+te_status te_runtime_reset(void) {
+    return TE_OK;
+}
+
+const void *te_runtime_output(int32_t index) {
+    if (index != 0) {
+        abort();
+    }
     return fuzz_output;
 }
 

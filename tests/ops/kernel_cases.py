@@ -8,6 +8,7 @@ import numpy as np
 from machines.case_machines import KernelBuild
 from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 
+from tinyedge.compiler.emit.c_text import member_literal
 from tinyedge.compiler.kernels import specialise
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import lower
@@ -131,7 +132,7 @@ def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) 
         elif isinstance(value, tuple):
             members.append(f".{member} = {{{', '.join(map(str, value))}}}")
         else:
-            members.append(f".{member} = {'NULL' if value is None else value}")
+            members.append(f".{member} = {member_literal(value)}")
     declarations.append(f"static const {call.kernel.struct} p{index} = {{{', '.join(members)}}};\n")
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:

@@ -129,21 +129,28 @@ def _all_float(model: Any) -> None:
         tensor.shape = [1, 1]
 
 
+def _all_uint8(model: Any) -> None:
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type == schema.TensorType.INT8:
+            tensor.type = schema.TensorType.UINT8
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_all_float, "is a float32 model: export full INT8 with `tinyedge export RUN --int8`"),
-        (_set("type", schema.TensorType.UINT8), "input 'image' .* is uint8"),
-        (_set("type", schema.TensorType.INT16), "input 'image' .* is int16.* between a QUANTIZE from int8 and one"),
-        (_set("type", schema.TensorType.FLOAT32), "input 'image' .* is float32"),
-        (_set("type", schema.TensorType.FLOAT32, 8), "output 'scores' .* is float32"),
+        (_all_float, "is a float32 model: quantise it with `tinyedge quantise`, or export full INT8 with"),
+        (_set("type", schema.TensorType.UINT8), r"operator 0 \(CONV_2D\) of .* reads the uint8 tensor 'image'"),
+        (_set("type", schema.TensorType.INT16), "int16 tensor 'image' .* has the zero point -3"),
+        (_set("type", schema.TensorType.FLOAT32), r"operator 0 \(CONV_2D\) of .* reads the float32 tensor 'image'"),
+        (_set("type", schema.TensorType.FLOAT32, 8), r"operator 3 \(SOFTMAX\) of .* makes the float32 tensor 'scores'"),
         (
             _set("type", schema.TensorType.FLOAT32, 3),
             r"operator 0 \(CONV_2D\) of .* makes the float32 tensor 'features'",
         ),
         (_set("type", schema.TensorType.INT4), "tensor 'image' .* is INT4"),
         (_set("type", 99), "tensor 'image' .* is type 99"),
-        (_set("isVariable", True), "sparse or variable"),
+        (_all_uint8, "is quantised to uint8, as converters did before 2020.* convert the float model again"),
+        (_set("isVariable", True), "an input of the model, keeps its value"),
         (_set("shape", [1, -1, 4, 3]), r"dynamic shape \[1, -1, 4, 3\]"),
         (_set("shapeSignature", [1, -1, 4, 3]), r"dynamic shape \[1, -1, 4, 3\]"),
         (_set("shape", [1, 0, 4, 3]), "damaged"),
@@ -159,7 +166,7 @@ def _all_float(model: Any) -> None:
         (_set_quantisation("zeroPoint", [200]), "zero point outside"),
         (_set_quantisation("zeroPoint", [2**40]), "out of range"),
         (lambda model: model.subgraphs.append(copy.deepcopy(model.subgraphs[0])), "has 2 subgraphs"),
-        (lambda model: setattr(model, "subgraphs", []), "has 0 subgraphs"),
+        (lambda model: setattr(model, "subgraphs", []), "it has no subgraph"),
         (lambda model: setattr(model.subgraphs[0], "inputs", []), "no inputs or no outputs"),
         (lambda model: setattr(model.subgraphs[0], "outputs", [99]), "there is no tensor 99"),
         (lambda model: setattr(model.subgraphs[0].operators[0], "opcodeIndex", 9), "unknown code 9"),

@@ -25,8 +25,9 @@ def compile(
     instruction_set: str | None = None,
     without: Sequence[str] = (),
     cascade: str = "auto",
+    quantised_ends: bool = False,
 ) -> "CompileReport":
-    """Compile a model to standalone C99: no malloc, no interpreter, no floating point.
+    """Compile a model to standalone C99: no malloc, no interpreter, floats only where a model takes or gives them.
 
     Args:
         model: A full-INT8 .tflite file, or a run directory with an export.
@@ -40,6 +41,8 @@ def compile(
         without: Names of passes to leave out.
         cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 3 % more
             instructions at most, `always` or `never`.
+        quantised_ends: Take and give the int8 or int16 inside, with its scale and zero point in the header, where the
+            model converts from and to float32 or uint8 itself.
 
     Raises:
         ModelError: The model cannot be read or compiled.
@@ -61,5 +64,5 @@ def compile(
     folder = locate(model)
     if name is None and folder.is_dir():
         name = default_name(folder.resolve().name)
-    options = CompileOptions(chosen, tuple(without), cascade)
+    options = CompileOptions(chosen, tuple(without), cascade, quantised_ends)
     return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))

@@ -30,6 +30,7 @@ from tinyedge.devices.serial import DeviceClient, DeviceInfo
 from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 from tinyedge.shell import command_line
+from tinyedge.tflite.frames import frames_from_bytes
 
 
 def bench_board(
@@ -131,17 +132,28 @@ def _mlperf_id(client: DeviceClient) -> str | None:
 
 def _runner(line: BoardLine, program: Program, progress: Progress) -> Callable[[str, np.ndarray], np.ndarray]:
     """A function that gives the board's outputs for inputs, one by one: what is done stays done."""
-    shape = program.output.shape[1:]
 
     def run(what: str, values: np.ndarray) -> np.ndarray:
-        outputs = []
-        for index, value in enumerate(values):
-            raw = line.run(partial(DeviceClient.run, data=value.tobytes()))
-            outputs.append(np.frombuffer(raw, np.int8).reshape(shape))
-            progress.show(what, index + 1, len(values))
-        return np.stack(outputs)
+        if program.graph.states:
+            answers = line.run(partial(_run_from_reset, values=values, what=what, progress=progress))
+        else:
+            answers = []
+            for index, value in enumerate(values):
+                answers.append(line.run(partial(DeviceClient.run, data=value.tobytes())))
+                progress.show(what, index + 1, len(values))
+        return frames_from_bytes(b"".join(answers), program.outputs)
 
     return run
+
+
+def _run_from_reset(client: DeviceClient, values: np.ndarray, what: str, progress: Progress) -> list[bytes]:
+    """The outputs of a model with states: after a lost line they begin again."""
+    client.reset()
+    answers = []
+    for index, value in enumerate(values):
+        answers.append(client.run(value.tobytes()))
+        progress.show(what, index + 1, len(values))
+    return answers
 
 
 def _time(client: DeviceClient, value: np.ndarray, runs: int, progress: Progress) -> tuple[list[int], list[float], str]:

@@ -1,11 +1,14 @@
 """What a benchmark feeds to a model: random values, a file, or the test images of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from tinyedge.errors import ConfigError
+from tinyedge.tflite.frames import empty_frames, frame_shape, parts_of
 from tinyedge.tflite.graph import Tensor
 
 
@@ -22,37 +25,61 @@ class LabelledInputs:
     labels: np.ndarray
 
 
-def random_inputs(tensor: Tensor, count: int, seed: int) -> np.ndarray:
-    """Return (count, *shape[1:]) int8, uniform over the whole range, -128 and 127 included."""
-    generator = np.random.default_rng(seed)
-    return generator.integers(-128, 128, size=(count, *tensor.shape[1:]), dtype=np.int8)
-
-
-def read_inputs(path: Path, tensor: Tensor) -> np.ndarray:
-    """Return the array of a .npy file after checking that the model can take it.
+def read_inputs(path: Path, tensors: Sequence[Tensor]) -> np.ndarray:
+    """Return the frames that a file holds after checking that the model can take them.
 
     Args:
-        path: A .npy file that holds (n, *shape[1:]) int8.
-        tensor: The model's input.
+        path: A .npy file of (n, *shape[1:]) values of the only input, or a .npz file with such an array for each input:
+            by its name, or in their order.
+        tensors: The model's inputs.
 
     Raises:
-        ConfigError: The file is missing, no .npy file, or its shape or type is not the model's.
+        ConfigError: The file is missing, of another format, or its shapes or types are not the model's.
     """
+    arrays = _read_arrays(path)
+    if len(arrays) != len(tensors):
+        names = ", ".join(f"'{tensor.name}'" for tensor in tensors)
+        raise ConfigError(
+            f"{path} holds {len(arrays)} array{'s' if len(arrays) != 1 else ''}, but the model has "
+            f"{len(tensors)} inputs ({names}); write one of each with numpy.savez"
+        )
+    chosen = [arrays.get(tensor.name, value) for tensor, value in zip(tensors, arrays.values(), strict=True)]
+    for tensor, values in zip(tensors, chosen, strict=True):
+        _check_values(path, tensor, values)
+    if len({len(values) for values in chosen}) != 1:
+        raise ConfigError(
+            f"the arrays of {path} have {', '.join(str(len(v)) for v in chosen)} entries; give equally many"
+        )
+    frames = empty_frames(len(chosen[0]), tensors)
+    for part, values in zip(parts_of(frames), chosen, strict=True):
+        part[...] = values
+    return frames
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by their names, the only one of a .npy file by none."""
     try:
         with path.open("rb") as stream:
-            values = np.lib.format.read_array(stream, allow_pickle=False)
+            if path.suffix == ".npz":
+                with np.load(stream, allow_pickle=False) as archive:
+                    return {name: archive[name] for name in archive.files}
+            return {"": np.lib.format.read_array(stream, allow_pickle=False)}
     except FileNotFoundError as error:
-        raise ConfigError(f"no such file: {path}; --input takes a .npy file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{path} is not a .npy file; write one with numpy.save") from error
-    expected = tensor.shape[1:]
-    if values.dtype != np.int8 or values.ndim == 0 or values.shape[1:] != expected or len(values) == 0:
+        raise ConfigError(f"no such file: {path}; --input takes a .npy file, or .npz for several inputs") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        written = "numpy.savez" if path.suffix == ".npz" else "numpy.save"
+        raise ConfigError(f"{path} is not a {path.suffix or '.npy'} file; write one with {written}") from error
+
+
+def _check_values(path: Path, tensor: Tensor, values: np.ndarray) -> None:
+    expected = frame_shape(tensor)
+    if values.dtype != tensor.dtype or values.ndim == 0 or values.shape[1:] != expected or len(values) == 0:
         shape = ", ".join(str(size) for size in ("n", *expected))
+        advice = "" if tensor.quantisation is None else "; quantise with its scale and zero point"
         raise ConfigError(
-            f"{path} holds {values.dtype} of shape {values.shape}, but the model takes int8 of shape ({shape}); "
-            "quantise with the scale and zero point of export.json"
+            f"{path} holds {values.dtype} of shape {values.shape}, but '{tensor.name}' takes {tensor.dtype} of shape "
+            f"({shape}){advice}"
         )
-    return np.ascontiguousarray(values)
 
 
 def first_per_class_round(labels: np.ndarray, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyedge.announce import silent
-from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, random_inputs, read_inputs
+from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, read_inputs
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
 from tinyedge.boards.board import Board
 from tinyedge.compiler.options import CompileOptions
@@ -24,6 +24,7 @@ from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, FirmwareImage, ImageOptions
 from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.open import open_runtime
+from tinyedge.tflite.frames import count_differing, frames_from_bytes, random_frames
 from tinyedge.tflite.model import Model
 from tinyedge.toolchain import find_tool
 from tinyedge.version import __version__
@@ -161,7 +162,6 @@ def _run_on_emulator(
     announce: Callable[[str], None],
 ) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
     """Build an image for one runtime, and run all inputs on it."""
-    output_shape = program.output.shape[1:]
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         announce(f"building {runtime} for {board.name}")
         image = _build(runtime, subject.model, program, board, Path(folder))
@@ -170,10 +170,11 @@ def _run_on_emulator(
             client.check_model(program.graph.sha256)
 
             def run(values: np.ndarray) -> np.ndarray:
-                answers = [np.frombuffer(emulator.run(value.tobytes()), np.int8) for value in values]
-                return np.stack(answers).reshape(-1, *output_shape)
+                answers = b"".join(emulator.run(value.tobytes()) for value in values)
+                return frames_from_bytes(answers, program.outputs)
 
             announce(f"{runtime} on {board.name}, {len(inputs)} inputs")
+            client.reset()
             outputs = run(inputs)
             instructions = client.instructions()
             stack_used_bytes = client.info().stack_used_bytes
@@ -231,13 +232,12 @@ def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> 
     """Return the user's inputs, else the first test images (class by class), else random values."""
     if options.outputs_path is not None and len(options.runtimes) != 1:
         raise ConfigError("--outputs takes the outputs of one runtime; choose it with --runtime")
-    tensor = program.input
     if options.input_path is not None:
-        return read_inputs(options.input_path, tensor)
+        return read_inputs(options.input_path, program.inputs)
     if subject.test is not None:
         images: np.ndarray = subject.test.values[first_per_class_round(subject.test.labels, options.inputs)]
         return images
-    return random_inputs(tensor, options.inputs, options.seed)
+    return random_frames(program.inputs, options.inputs, options.seed)
 
 
 def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
@@ -252,6 +252,7 @@ def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
 
 def _run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, float]:
     """Return all outputs and the median time of one inference, in milliseconds."""
+    runtime.reset()
     outputs, times_s = [], []
     for value in inputs:
         start = time.perf_counter()
@@ -267,7 +268,10 @@ def top1(
     if test is None or limit == 0:
         return None, 0
     chosen = first_per_class_round(test.labels, len(test.labels) if limit is None else limit)
-    predicted = run(test.values[chosen]).reshape(len(chosen), -1).argmax(axis=1)
+    outputs = run(test.values[chosen])
+    if outputs.dtype.names is not None:
+        return None, 0  # Which of several outputs tells the class is not known.
+    predicted = outputs.reshape(len(chosen), -1).argmax(axis=1)
     return float((predicted == test.labels[chosen]).mean()), len(chosen)
 
 
@@ -275,7 +279,7 @@ def compare(outputs: np.ndarray, golden: np.ndarray | None) -> dict[str, Any]:
     """Return `bit_exact` and `differing` of a record; None where there is nothing to compare with."""
     if golden is None:
         return {"bit_exact": None, "differing": None}
-    differing = int((outputs != golden).sum())
+    differing = count_differing(outputs, golden)
     return {"bit_exact": differing == 0, "differing": differing}
 
 

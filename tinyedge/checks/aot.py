@@ -14,12 +14,12 @@ def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
     """Compile a model, or say everything that hinders it.
 
     Args:
-        inspection: Its first graph is changed by the compiler's passes.
+        inspection: Its resolved graph is changed by the compiler's passes.
 
     Returns:
         The verdict, and the program if there is one.
     """
-    graph = inspection.graphs[0]
+    graph = inspection.resolved
     diagnostics = list(inspection.diagnostics)
     try:
         check_interface(graph)

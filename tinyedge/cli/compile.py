@@ -35,10 +35,15 @@ def compile(
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
     cascade: str = CASCADE,
     patch: bool = PATCH,
+    quantised_ends: bool = typer.Option(
+        False,
+        "--quantised-ends",
+        help="Take and give the int8 or int16 inside, where the model converts from and to float32 or uint8 itself.",
+    ),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = JSON,
 ) -> None:
-    """Compile a model to standalone C99: no malloc, no interpreter, no floating point."""
+    """Compile a model to standalone C99: no malloc, no interpreter, floats only where a model takes or gives them."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -64,6 +69,7 @@ def compile(
             instruction_set=instruction_set,
             without=without,
             cascade=chosen,
+            quantised_ends=quantised_ends,
         )
     if plan is not None:
         plot_plan(report.plan, report.model.name, plan)
@@ -98,6 +104,8 @@ def compile(
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
     for first, last, rows in report.cascades:
         costs.add_row(f"layers {first} to {last}", f"{rows} rows at a time")
+    if report.state_bytes:
+        costs.add_row("states", f"{report.state_bytes:,} bytes that last from one inference to the next")
     if report.stack_bytes is not None:
         costs.add_row("stack", f"{report.stack_bytes:,} bytes on {board}")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")

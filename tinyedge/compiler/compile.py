@@ -35,6 +35,7 @@ class CompileReport:
         plan: Where each activation lives in RAM.
         arena_bytes: RAM for all activations.
         lower_bound_bytes: No plan of the arena needs less.
+        state_bytes: RAM beside the arena for what lasts from one inference to the next.
         stack_bytes: What an inference takes of the stack at most; None where that was not asked for.
         constant_bytes: Read-only data of all layers.
         macs: Multiply-accumulates of one inference.
@@ -56,6 +57,7 @@ class CompileReport:
     plan: MemoryPlan
     arena_bytes: int
     lower_bound_bytes: int
+    state_bytes: int
     stack_bytes: int | None
     constant_bytes: int
     macs: int
@@ -126,6 +128,7 @@ def compile_model(
         plan=program.plan,
         arena_bytes=program.plan.arena_bytes,
         lower_bound_bytes=program.plan.lower_bound_bytes,
+        state_bytes=program.plan.state_bytes,
         stack_bytes=None if stack is None else stack.bytes,
         constant_bytes=program.constant_bytes,
         macs=program.macs,

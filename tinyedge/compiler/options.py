@@ -11,7 +11,7 @@ CASCADES = ("auto", "always", "never")
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What the C may use and which rewrites of the graph it gets. None of them changes a bit of the results.
+    """What the C may use and which rewrites of the graph it gets. None of them changes a bit of what is computed.
 
     Attributes:
         instruction_set: What the kernels may use, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
@@ -19,6 +19,8 @@ class CompileOptions:
             An operator that a pass would have removed may have no kernel.
         cascade: Where layers run together a stripe of rows at a time: "auto" where that lowers the arena and takes at
             most an estimated 3 % more instructions, "always" wherever it lowers the arena, or "never".
+        quantised_ends: Whether the model takes and gives its int8 or int16 tensors where the file has QUANTIZE and
+            DEQUANTIZE from and to float32 or uint8 around them.
 
     Raises:
         ConfigError: There is no such instruction set, pass or choice.
@@ -27,6 +29,7 @@ class CompileOptions:
     instruction_set: str = PORTABLE
     without: tuple[str, ...] = ()
     cascade: str = "auto"
+    quantised_ends: bool = False
 
     def __post_init__(self) -> None:
         if self.instruction_set not in INSTRUCTION_SETS:

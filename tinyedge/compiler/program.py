@@ -14,10 +14,14 @@ from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers
+from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
 from tinyedge.ops import descriptor_of, lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Graph, Tensor
+
+MAX_RANK = 6
+"""Dimensions of an input or an output, as `TE_MAX_RANK` of te_runtime.h."""
 
 _LAYER_NAME_LENGTH = 48
 # By how much cascades may lengthen an inference, by `CompileOptions.cascade`; "never" has none.
@@ -84,14 +88,14 @@ class Program:
         return tuple(found)
 
     @property
-    def input(self) -> Tensor:
-        """The model's only input."""
-        return self.graph.inputs[0]
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The model's."""
+        return self.graph.inputs
 
     @property
-    def output(self) -> Tensor:
-        """The model's only output."""
-        return self.graph.outputs[0]
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The model's."""
+        return self.graph.outputs
 
 
 def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> Program:
@@ -106,13 +110,18 @@ def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> P
 
     Raises:
         UnsupportedOpError: No lowering takes an operator or its form.
-        ModelError: The model has several inputs or outputs, or a batch other than 1.
+        ModelError: An input or output has more dimensions than the firmware tells of, or nothing is computed.
     """
     check_interface(graph)
     parameters = _count_parameters(graph)
+    if options.quantised_ends:
+        quantised_ends(graph)
     simplify(graph, options.without)
-    if not graph.operators or graph.outputs[0].is_constant:
-        raise ModelError(f"{graph.name} computes nothing from its input: there is no program to make")
+    if not graph.operators or all(tensor.storage.is_constant for tensor in graph.outputs):
+        raise ModelError(f"{graph.name} computes nothing from its inputs: there is no program to make")
+    for tensor in graph.outputs:
+        if tensor.storage.is_constant:
+            raise ModelError(f"output '{tensor.name}' of {graph.name} is a constant: leave it out of the model")
     calls = _with_unique_names([lower(operator) for operator in graph.operators])
     return _program(graph, calls, options, parameters)
 
@@ -159,23 +168,18 @@ def constant_key(array: ConstantArray) -> tuple[str, bytes]:
 
 
 def check_interface(graph: Graph) -> None:
-    """Make sure that a model takes one tensor and gives one, each a batch of 1.
+    """Make sure that the firmware can tell of a model's inputs and outputs.
 
     Raises:
-        ModelError: It does not.
+        ModelError: One has too many dimensions.
     """
     for role, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        if len(tensors) != 1:
-            names = ", ".join(f"'{tensor.name}'" for tensor in tensors)
-            raise ModelError(
-                f"{graph.name} has {len(tensors)} {role} ({names}): tinyedge takes models with one of each"
-            )
-        shape = list(tensors[0].shape)
-        if not 1 <= len(shape) <= 4 or shape[0] != 1:
-            raise ModelError(
-                f"'{tensors[0].name}', one of the {role} of {graph.name}, has the shape {shape}: "
-                "tinyedge takes a batch of 1 and up to 4 dimensions; export the model with a batch of 1"
-            )
+        for tensor in tensors:
+            if len(tensor.shape) > MAX_RANK:
+                raise ModelError(
+                    f"'{tensor.name}', one of the {role} of {graph.name}, has the shape {list(tensor.shape)}: tinyedge "
+                    f"takes up to {MAX_RANK} dimensions; reshape it in the model"
+                )
 
 
 def _count_parameters(graph: Graph) -> int:

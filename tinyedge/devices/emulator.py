@@ -95,7 +95,7 @@ class Emulator:
         self._stop()
 
     def run(self, data: bytes) -> bytes:
-        """Run one inference and return the int8 bytes of its output.
+        """Run one inference and return the bytes of its outputs.
 
         Args:
             data: As for `load`.

@@ -163,8 +163,16 @@ def _why_not_open(port: str, error: Exception) -> str:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """The model's input or output: real = scale * (value - zero_point)."""
+    """One of the model's inputs or outputs: real = scale * (value - zero_point), where the scale is not 0.
 
+    Attributes:
+        type: NumPy's name of the type of its values.
+        shape: The batch of 1 included.
+        scale: 0 where the values are no quantised reals.
+        zero_point: 0 there.
+    """
+
+    type: str
     shape: tuple[int, ...]
     scale: float
     zero_point: int
@@ -182,11 +190,12 @@ class DeviceInfo:
         runtime: "aot" or "tflm".
         instruction_set: Of the kernels, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
         sha256: The first 16 hex digits of the model file's hash.
-        input: The model's input.
-        output: The model's output.
+        inputs: The model's inputs.
+        outputs: The model's outputs.
         db_bytes: How many bytes `load` has to send.
         layers: How many layers `layers` tells of.
         arena_bytes: RAM of the runtime.
+        state_bytes: RAM beside it that lasts from one inference to the next.
         stack_bytes: The reserved stack.
         stack_used_bytes: The most of it that was in use since the start.
         clock_hz: The processor's clock as it runs.
@@ -204,11 +213,12 @@ class DeviceInfo:
     runtime: str
     instruction_set: str
     sha256: str
-    input: TensorInfo
-    output: TensorInfo
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
     db_bytes: int
     layers: int
     arena_bytes: int
+    state_bytes: int
     stack_bytes: int
     stack_used_bytes: int
     clock_hz: int
@@ -314,9 +324,11 @@ class DeviceClient:
         try:
             (line,) = lines
             fields: dict[str, Any] = json.loads(line)
-            for key in ("input", "output"):
-                tensor = fields[key]
-                fields[key] = TensorInfo(tuple(tensor["shape"]), float(tensor["scale"]), int(tensor["zero_point"]))
+            for key in ("inputs", "outputs"):
+                fields[key] = tuple(
+                    TensorInfo(str(t["type"]), tuple(t["shape"]), float(t["scale"]), int(t["zero_point"]))
+                    for t in fields[key]
+                )
             return DeviceInfo(**fields)
         except (ValueError, KeyError, TypeError) as error:
             raise TargetError(
@@ -339,7 +351,8 @@ class DeviceClient:
         """Send an input; the device keeps it for any number of inferences.
 
         Args:
-            data: For a model of one's own the int8 tensor's bytes; for an MLPerf build what that benchmark sends.
+            data: For a model of one's own the bytes of its inputs, one after the other; for an MLPerf build what that
+                benchmark sends.
 
         Raises:
             LineLost: A byte was lost.
@@ -365,12 +378,22 @@ class DeviceClient:
             raise TargetError(f"the device answers `infer` with {lines}: build and flash the firmware again")
         return (laps[1] - laps[0]) / inferences
 
+    def reset(self) -> None:
+        """Make the model forget all earlier inferences.
+
+        Raises:
+            TargetError: The device cannot.
+        """
+        lines = self.command("te reset")
+        if lines != ["te-reset-done"]:
+            raise TargetError(f"the device answers `te reset` with {lines}: build and flash the firmware again")
+
     def results(self) -> list[float]:
-        """Return the last output, dequantised, to three decimals."""
+        """Return the last outputs, dequantised, to three decimals."""
         return self._ask("results", "m-results", lambda text: [float(value) for value in text.split(",")])
 
     def run(self, data: bytes) -> bytes:
-        """Run one inference and return the int8 bytes of its output.
+        """Run one inference and return the bytes of its outputs.
 
         Args:
             data: Of the input, as for `load`.
@@ -395,11 +418,11 @@ class DeviceClient:
             raise LineLost("the input arrived with another CRC-32: a byte was changed on the line")
 
     def raw(self) -> bytes:
-        """Return the int8 bytes of the last output."""
+        """Return the bytes of the last outputs."""
         return self._ask("te raw", "te-raw", bytes.fromhex)
 
     def crc(self) -> tuple[int, int]:
-        """Return CRC-32 of the loaded input and of the last output, which is 0 before the first inference."""
+        """Return CRC-32 of the loaded bytes and of the last outputs, which is 0 before the first inference."""
         return self._ask("te crc", "te-crc", _parse_crcs)
 
     def count(self) -> tuple[int, str]:

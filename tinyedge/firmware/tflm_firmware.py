@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena
 from tinyedge.compiler.program import check_interface
@@ -22,6 +20,7 @@ from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.firmware.mlperf import prepare_benchmark
 from tinyedge.installation import install_command
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.frames import random_frames
 from tinyedge.tflite.model import Model
 
 # The interpreter aligns its allocations to this, so sizes in between need not be tried.
@@ -62,7 +61,7 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
         emit_tflm_arena(arena_bytes, sources)
         twin = emulated_twin(board)
         if twin is not None:
-            value = np.random.default_rng(0).integers(-128, 128, (1, *graph.inputs[0].shape[1:]), dtype=np.int8)
+            value = random_frames(graph.inputs, 1, seed=0)
             expected = host.run(value).tobytes()
             configure_image(sources, twin, build, ImageOptions(runtime="tflm"))
 

@@ -216,7 +216,7 @@ def classify_on_host(lesson: Lesson) -> list[tuple[int, int]]:
         ToolMissing: There is no working C compiler.
     """
     runtime = AotRuntime.from_program(compile_graph(lesson.graph))
-    host = NearestMean(len(lesson.task.classes), runtime.program.output.q.zero_point)
+    host = NearestMean(len(lesson.task.classes), runtime.program.outputs[0].q.zero_point)
     for example, embedding in zip(lesson.task.support, runtime.run(lesson.support), strict=True):
         host.enroll(example.label, embedding)
     return [host.classify(embedding) for embedding in runtime.run(lesson.queries)]

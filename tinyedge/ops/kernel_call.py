@@ -45,7 +45,7 @@ class Overlap:
 
 # The members of a kernel's struct by name. A ConstantArray is printed as an array and passed as a pointer; None is a
 # null pointer; a tuple is an array member inside the struct.
-Fields = dict[str, int | ConstantArray | tuple[int, ...] | None]
+Fields = dict[str, int | float | ConstantArray | tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,29 @@
-"""QUANTIZE, RELU and RELU6: the same values in another quantisation, clamped."""
+"""RELU, RELU6, and QUANTIZE and DEQUANTIZE: the same values in another quantisation or type, clamped."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, TorchForm
-from tinyedge.ops.kernel_call import Kernel, KernelCall
+from tinyedge.ops.kernel_call import Kernel, KernelCall, Overlap
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import (
     element,
+    only_output,
     output_like,
     quantise,
     quantised_activation,
     quantised_output,
     requantisation_multiplier,
     scale,
+    tensor_input,
     type_range,
     unsupported,
     zero_point,
 )
 from tinyedge.ops.stripes import counted
-from tinyedge.ops.table import codes_of, integer_layer_of, table_call
+from tinyedge.ops.table import byte_lookup, codes_of, integer_layer_of, table_call
 from tinyedge.tflite.fixed_point import clamp, requantise
 from tinyedge.tflite.graph import Operator, Tensor
 
@@ -35,10 +38,72 @@ _KERNELS = {
 }
 
 
+_QUANTIZE_FLOAT = {
+    element: Kernel(f"te_quantize_f32_{element}", "te_quantize_params", stripes=counted) for element in ("s8", "s16")
+}
+_DEQUANTIZE = {
+    element: Kernel(f"te_dequantize_{element}_f32", "te_quantize_params", stripes=counted) for element in ("s8", "s16")
+}
+_FLOAT, _UINT8 = np.dtype(np.float32), np.dtype(np.uint8)
+
+
 def _lower_quantize(operator: Operator) -> KernelCall:
-    """Lower QUANTIZE between int8 and int16, either way or within one of them."""
+    """Lower QUANTIZE from float, within and between int8 and int16, and between int8 and uint8."""
+    source, output = tensor_input(operator, 0, "input"), only_output(operator)
+    if source.dtype == _FLOAT and not source.is_constant:
+        return _convert(operator, _QUANTIZE_FLOAT, quantised_output(operator), source)
+    if _UINT8 in (source.dtype, output.dtype):
+        return _lower_uint8(operator, source, output)
     source, output = quantised_activation(operator), quantised_output(operator)
     return _rescale(operator, scale(source) / scale(output), *type_range(output))
+
+
+def _lower_dequantize(operator: Operator) -> KernelCall:
+    """Lower DEQUANTIZE of int8 or int16 to float32."""
+    source, output = quantised_activation(operator), only_output(operator)
+    if output.dtype != _FLOAT:
+        raise unsupported(operator, output, f"is {output.dtype}", "DEQUANTIZE to float32")
+    return _convert(operator, _DEQUANTIZE, source, output)
+
+
+def _convert(operator: Operator, kernels: Mapping[str, Kernel], quantised: Tensor, real: Tensor) -> KernelCall:
+    """A conversion between a quantised tensor and one of floats."""
+    if quantised.elements != real.elements:
+        raise unsupported(operator, operator.output, f"has shape {list(operator.output.shape)}", "the input's shape")
+    source, output = operator.input(0), operator.output
+    return KernelCall(
+        kernel=kernels[element(quantised)],
+        fields={"count": output.elements, "scale": scale(quantised), "zero_point": zero_point(quantised)},
+        inputs=(source,),
+        output=output,
+        op=operator.op,
+        name=output.name,
+        # What is written never reaches what is still to be read, where it is not the wider.
+        overlaps=(Overlap(0, 0),) if output.bytes <= source.bytes else (),
+    )
+
+
+def _lower_uint8(operator: Operator, source: Tensor, output: Tensor) -> KernelCall:
+    """Lower QUANTIZE from uint8 to int8 or back: 256 results, which lie in the order of the input read as int8."""
+    known = {_UINT8, np.dtype(np.int8)}
+    quantised = all(t.quantisation is not None and t.quantisation.scales.size == 1 for t in (source, output))
+    if (
+        source.is_constant
+        or {source.dtype, output.dtype} - known
+        or not quantised
+        or source.elements != output.elements
+    ):
+        raise unsupported(
+            operator, output, f"is {output.dtype} from {source.dtype}", "QUANTIZE of uint8 to int8 and back"
+        )
+    multiplier, shift = requantisation_multiplier(operator, scale(source) / scale(output))
+    low, high = type_range(output)
+    values = np.arange(-128, 128).astype(np.int8).view(source.dtype)
+    results = [
+        clamp(requantise(int(value) - zero_point(source), multiplier, shift) + zero_point(output), low, high)
+        for value in values
+    ]
+    return byte_lookup(operator, source, output, np.array(results, output.dtype).view(np.int8))
 
 
 def _lower_relu(operator: Operator) -> KernelCall:
@@ -114,6 +179,7 @@ def _float_relu6(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
 
 
 OPERATORS = (
+    OperatorDescriptor(name="DEQUANTIZE", lower=_lower_dequantize, converts_types=True),
     OperatorDescriptor(
         name="QUANTIZE",
         lower=_lower_quantize,

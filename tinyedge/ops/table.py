@@ -14,7 +14,7 @@ from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported
 from tinyedge.ops.stripes import counted
 from tinyedge.tflite.fixed_point import INT8_MIN
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
 
 _KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
 
@@ -41,6 +41,18 @@ def lookup(operator: Operator, table: np.ndarray) -> KernelCall:
     source, output = int8_activation(operator), int8_output(operator)
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
+    return byte_lookup(operator, source, output, table)
+
+
+def byte_lookup(operator: Operator, source: Tensor, output: Tensor, table: np.ndarray) -> KernelCall:
+    """Look bytes up by bytes, whatever they stand for.
+
+    Args:
+        operator: Whose results they are.
+        source: As many bytes as `output` has.
+        output: Of a type of one byte.
+        table: (256,) int8, by the source's byte as int8, from -128 on.
+    """
     return KernelCall(
         kernel=_KERNEL,
         fields={"count": output.elements, "table": ConstantArray(table)},

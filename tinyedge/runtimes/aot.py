@@ -15,6 +15,7 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import ToolMissing
 from tinyedge.runtimes.inputs import as_model_inputs
+from tinyedge.tflite.frames import empty_frames
 from tinyedge.tflite.model import Model, open_model
 
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
@@ -27,13 +28,21 @@ _DRIVER = """\
 
 #include "driven_model.h"
 
-void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count);
+void te_driver_start(void);
+void te_driver_run(const char *inputs, char *outputs, int64_t count);
 
-void te_driver_run(const int8_t *inputs, int8_t *outputs, int64_t count) {
+void te_driver_start(void) {
+    (void)driven_init();
+}
+
+#define FILL(function, type, bytes, ...) memcpy(function(), inputs, bytes), inputs += (bytes);
+#define READ(function, type, bytes, ...) memcpy(outputs, function(), bytes), outputs += (bytes);
+
+void te_driver_run(const char *inputs, char *outputs, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-        memcpy(driven_input(), inputs + i * DRIVEN_INPUT_BYTES, DRIVEN_INPUT_BYTES);
+        DRIVEN_INPUTS(FILL)
         (void)driven_invoke();
-        memcpy(outputs + i * DRIVEN_OUTPUT_BYTES, driven_output(), DRIVEN_OUTPUT_BYTES);
+        DRIVEN_OUTPUTS(READ)
     }
 }
 """
@@ -76,11 +85,16 @@ class AotRuntime:
         # The library is loaded for as long as the process lives; the folder is needed only until then.
         with tempfile.TemporaryDirectory(prefix="tinyedge-aot-") as folder:
             self._library = ctypes.CDLL(str(_build(self.program, Path(folder))))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget earlier inputs; see `Runtime.reset`."""
+        self._library.te_driver_start()
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
-        batch = as_model_inputs(inputs, self.program.input.shape)
-        outputs = np.empty((len(batch), *self.program.output.shape[1:]), dtype=np.int8)
+        batch = as_model_inputs(inputs, self.program.inputs)
+        outputs = empty_frames(len(batch), self.program.outputs)
         self._library.te_driver_run(
             batch.ctypes.data_as(ctypes.c_void_p), outputs.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(batch))
         )

@@ -1,4 +1,4 @@
-"""The one face that every runtime shows: int8 in, int8 out."""
+"""The one face that every runtime shows: frames in, frames out."""
 
 from typing import Protocol
 
@@ -20,12 +20,18 @@ class Runtime(Protocol):
         ...
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
-        """Run every input and return every output.
+        """Run every input, one after the other, and return every output.
+
+        A model with states goes on from where the last call left it.
 
         Args:
-            inputs: (n, *input_shape[1:]) int8 in the model's own quantisation.
+            inputs: (n, ...) frames of the model's inputs, see `tinyedge.tflite.frames`, in its own quantisation.
 
         Returns:
-            (n, *output_shape[1:]) int8.
+            (n, ...) frames of its outputs.
         """
+        ...
+
+    def reset(self) -> None:
+        """Give the model's states what they hold before the first inference."""
         ...

@@ -40,16 +40,20 @@ class LitertRuntime:
         model = open_model(model)
         graph = model.graph()
         check_interface(graph)
-        self._input_shape = graph.inputs[0].shape
-        self._output_shape = graph.outputs[0].shape
+        self._inputs, self._outputs = graph.inputs, graph.outputs
         self.arena_bytes: int | None = None
+        self._model = model
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget earlier inputs; see `Runtime.reset`. The interpreter resets no variables, so it is another one."""
         try:
-            self._session = LitertSession(litert_content(model), REFERENCE)
+            self._session = LitertSession(litert_content(self._model), REFERENCE)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"LiteRT refuses {model.path} ({reason}): try another runtime") from error
+            raise ModelError(f"LiteRT refuses {self._model.path} ({reason}): try another runtime") from error
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
-        batch = as_model_inputs(inputs, self._input_shape)
-        return self._session.run(batch).reshape(len(batch), *self._output_shape[1:])
+        batch = as_model_inputs(inputs, self._inputs)
+        return self._session.run_frames(batch, self._outputs)

@@ -9,6 +9,8 @@ import numpy as np
 
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.litert_model import litert_content, xnnpack_content
+from tinyedge.tflite.frames import empty_frames, parts_of
+from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.model import Model, open_model
 
 XNNPACK = "BUILTIN"
@@ -51,6 +53,19 @@ class LitertSession:
         if len(inputs) == 0:
             return np.empty((0, *self._output["shape"][1:]), self._output["dtype"])
         return self.run_tensors(inputs, [self._output["index"]])[0]
+
+    def run_frames(self, inputs: np.ndarray, outputs: Sequence[Tensor]) -> np.ndarray:
+        """Return the outputs of each input, (n, ...) frames of `outputs`; `inputs` are frames of the model's own."""
+        frames = empty_frames(len(inputs), outputs)
+        given, made = parts_of(inputs), parts_of(frames)
+        ports = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        for index in range(len(inputs)):
+            for port, values in zip(ports[0], given, strict=True):
+                self._interpreter.set_tensor(port["index"], values[index].reshape(port["shape"]))
+            self._interpreter.invoke()
+            for port, values in zip(ports[1], made, strict=True):
+                values[index] = self._interpreter.get_tensor(port["index"]).reshape(values.shape[1:])
+        return frames
 
     def run_tensors(self, inputs: np.ndarray, tensors: Sequence[int]) -> list[np.ndarray]:
         """Return the values of some tensors for each input.

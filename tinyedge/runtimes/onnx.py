@@ -56,9 +56,12 @@ class OnnxRuntime:
                 "give the ONNX model from which the INT8 model was made"
             )
 
+    def reset(self) -> None:
+        """Do nothing: the model of an encoder has no states; see `Runtime.reset`."""
+
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
-        batch = as_model_inputs(inputs, self._input.shape)
+        batch = as_model_inputs(inputs, [self._input])
         outputs = np.empty((len(batch), *self._output.shape[1:]), dtype=np.int8)
         for index, image in enumerate(batch):
             real = _dequantise(image[np.newaxis], self._input.q)

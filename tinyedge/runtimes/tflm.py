@@ -17,6 +17,7 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.tflm_model import tflm_content
+from tinyedge.tflite.frames import empty_frames, parts_of
 from tinyedge.tflite.model import Model, open_model
 
 _FIRST_ARENA_BYTES = 4 << 20
@@ -51,8 +52,7 @@ class TflmRuntime:
         model = open_model(model)
         graph = model.graph()
         check_interface(graph)
-        self._input_shape = graph.inputs[0].shape
-        self._output_shape = graph.outputs[0].shape
+        self._inputs, self._outputs = graph.inputs, graph.outputs
         self._interpreter = _open_interpreter(model, graph.histogram())
 
     @cached_property
@@ -65,14 +65,21 @@ class TflmRuntime:
         """What it would use on a machine with pointers of 4 bytes and the same kernels."""
         return used_arena_bytes_32bit(self._interpreter)
 
+    def reset(self) -> None:
+        """Forget earlier inputs; see `Runtime.reset`."""
+        self._interpreter.reset()
+
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
-        batch = as_model_inputs(inputs, self._input_shape)
-        outputs = np.empty((len(batch), *self._output_shape[1:]), dtype=np.int8)
-        for index, image in enumerate(batch):
-            self._interpreter.set_input(image[np.newaxis], 0)
+        batch = as_model_inputs(inputs, self._inputs)
+        outputs = empty_frames(len(batch), self._outputs)
+        given, made = parts_of(batch), parts_of(outputs)
+        for index in range(len(batch)):
+            for at, (values, tensor) in enumerate(zip(given, self._inputs, strict=True)):
+                self._interpreter.set_input(values[index].reshape(tensor.shape), at)
             self._interpreter.invoke()
-            outputs[index] = self._interpreter.get_output(0).reshape(self._output_shape[1:])
+            for at, values in enumerate(made):
+                values[index] = self._interpreter.get_output(at).reshape(values.shape[1:])
         return outputs
 
 

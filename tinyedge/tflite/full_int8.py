@@ -1,57 +1,63 @@
 """What tinyedge asks of a graph that a file holds: full INT8, and operators in an order in which they can run."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
-from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.parser import Refuse, damaged
 
-_INT8_ADVICE = (
-    "export with `tinyedge export RUN --int8`, or set the converter's inference_input_type and inference_output_type "
-    "to int8"
-)
-_INT16_ADVICE = "keep int16 inside the model, between a QUANTIZE from int8 and one to int8"
+_FLOAT = np.dtype(np.float32)
+_FLOAT16 = np.dtype(np.float16)
+_UINT8 = np.dtype(np.uint8)
+# They may make floats and uint8: at the ends of a model whose body is int8 or int16.
+_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 
-def check_types(graph: Graph, tensors: Collection[Tensor], path: Path, refuse: Refuse) -> None:
-    """Refuse what is not full INT8: int8 activations of one scale each and int8 weights with scales.
+def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
+    """Refuse what is not full INT8: int8 or int16 activations of one scale each, int8 weights with scales.
 
-    Activations inside the model may be int16 with zero point 0.
+    A model may take and give float32 and uint8, which QUANTIZE and DEQUANTIZE turn into int8 and back. int16 has zero
+    point 0.
 
     Args:
-        graph: The model's only one.
-        tensors: All that it names.
+        graph: The model's, with its states.
         path: Of the file, for messages.
         refuse: Told of each thing.
     """
+    tensors = graph.tensors()
     activations = [tensor for tensor in tensors if not tensor.is_constant]
+    integers = any(tensor.dtype in (np.int8, np.int16) for tensor in activations)
     floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
-    if floats and not any(tensor.dtype == np.int8 for tensor in activations):
+    if floats and not integers:
         if any(tensor.is_constant and tensor.dtype == np.int8 for tensor in tensors):
             refuse(
                 f"{path} has int8 weights and {floats[0].dtype.name} activations: convert the network again with a "
                 "representative data set, and the converter's inference_input_type and inference_output_type int8"
             )
             return
-        refuse(f"{path} is a {floats[0].dtype.name} model: export full INT8 with `tinyedge export RUN --int8`")
+        refuse(
+            f"{path} is a {floats[0].dtype.name} model: quantise it with `tinyedge quantise`, or export full INT8 with "
+            "`tinyedge export RUN --int8`"
+        )
         return
-    for role, ends in (("input", graph.inputs), ("output", graph.outputs)):
-        for tensor in ends:
-            if tensor.dtype != np.int8:
-                refuse(
-                    f"{role} '{tensor.name}' of {path} is {tensor.dtype.name}: tinyedge takes int8 inputs "
-                    f"and outputs; {_INT16_ADVICE if tensor.dtype == np.int16 else _INT8_ADVICE}"
-                )
+    if not integers and any(tensor.dtype == _UINT8 for tensor in activations):
+        refuse(
+            f"{path} is quantised to uint8, as converters did before 2020, and TFLite Micro has no kernels for that "
+            "any more: convert the float model again with today's converter, which makes int8"
+        )
+        return
     for operator in graph.operators:
-        for tensor in operator.outputs:
-            if tensor.dtype.kind == "f" or tensor.dtype == np.uint8:
-                refuse(
-                    f"operator {operator.index} ({operator.op}) of {path} makes the {tensor.dtype.name} "
-                    f"tensor '{tensor.name}', and tinyedge takes full INT8: run `tinyedge export RUN --int8`",
-                    operator.index,
-                )
+        if operator.op in _CONVERSIONS:
+            continue
+        for does, several in (("reads", operator.inputs), ("makes", operator.outputs)):
+            for tensor in several:
+                if tensor is not None and not tensor.is_constant and tensor.dtype in (_FLOAT, _FLOAT16, _UINT8):
+                    refuse(
+                        f"operator {operator.index} ({operator.op}) of {path} {does} the {tensor.dtype.name} tensor "
+                        f"'{tensor.name}', and tinyedge computes with int8 and int16: quantise the whole model",
+                        operator.index,
+                    )
     for tensor in tensors:
         if tensor.dtype not in (np.int8, np.int16) or tensor.elements == 0:
             continue
@@ -78,8 +84,8 @@ def check_types(graph: Graph, tensors: Collection[Tensor], path: Path, refuse: R
 
 def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:
     """Refuse a graph unless every activation is written once, before it is read, and holds something."""
-    written = set(graph.inputs)
-    if any(tensor.is_constant for tensor in graph.inputs):
+    written = set(graph.sources)
+    if any(tensor.is_constant for tensor in graph.sources):
         refuse(str(damaged(path, "an input is a constant")))
     for operator in graph.operators:
         for tensor in operator.inputs:
@@ -91,7 +97,7 @@ def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:
                 problem = f"operator {operator.index} ({operator.op}) writes '{tensor.name}' again"
                 refuse(str(damaged(path, problem)), operator.index)
             written.add(tensor)
-    for tensor in graph.outputs:
+    for tensor in graph.results:
         if tensor not in written:
             refuse(str(damaged(path, f"no operator writes the output '{tensor.name}'")))
     for tensor in written:

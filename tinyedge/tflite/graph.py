@@ -51,7 +51,7 @@ class Tensor:
         name: As in the file.
         shape: All dimensions, the batch of 1 included; NHWC for images.
         dtype: int8 or int16 for activations, int8 for weights, int32 or int64 for biases, int32 for shape-like
-            constants.
+            constants; float32 and uint8 where a model takes or gives them.
         quantisation: None for tensors that have none.
         data: The value of a constant, of `shape` and `dtype`; None for an activation.
         base: For a view, the activation whose memory it shares byte for byte; None for a tensor with its own.
@@ -153,6 +153,24 @@ class Operator:
         return self.inputs[position] if position < len(self.inputs) else None
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a streaming model keeps from one inference to the next.
+
+    Attributes:
+        name: As in the file.
+        before: What an inference finds, read by operators and written by none.
+        after: What it leaves for the next, of the same size and type; `before` itself where an operator changes its
+            state in place.
+        initial: Before the first inference, of the shape and type of `before`.
+    """
+
+    name: str
+    before: Tensor
+    after: Tensor
+    initial: np.ndarray
+
+
 @dataclass(eq=False)
 class Graph:
     """A model: operators in an order in which they can run.
@@ -163,6 +181,7 @@ class Graph:
         inputs: The model's inputs.
         outputs: The model's outputs.
         sha256: Of the file it came from, as hex.
+        states: What it keeps from one inference to the next.
     """
 
     name: str
@@ -170,6 +189,24 @@ class Graph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     sha256: str = ""
+    states: tuple[State, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Tensor, ...]:
+        """What is there before the first operator runs: the inputs, and the states as they were left."""
+        return (*self.inputs, *(state.before for state in self.states))
+
+    @property
+    def results(self) -> tuple[Tensor, ...]:
+        """What has to be there after the last operator: the outputs, and the states as they are left."""
+        return (*self.outputs, *(state.after for state in self.states))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that it names, each once."""
+        named = dict.fromkeys((*self.sources, *self.results))
+        for operator in self.operators:
+            named.update(dict.fromkeys(t for t in (*operator.inputs, *operator.outputs) if t is not None))
+        return tuple(named)
 
     def copy(self) -> "Graph":
         """A graph with operators and tensors of its own, for passes to change; constants share their values."""
@@ -193,7 +230,10 @@ class Graph:
             )
             for operator in self.operators
         ]
-        return Graph(self.name, operators, copied_all(self.inputs), copied_all(self.outputs), self.sha256)
+        states = tuple(
+            dataclasses.replace(state, before=copied(state.before), after=copied(state.after)) for state in self.states
+        )
+        return Graph(self.name, operators, copied_all(self.inputs), copied_all(self.outputs), self.sha256, states)
 
     def histogram(self) -> dict[str, int]:
         """Count the operators by name."""

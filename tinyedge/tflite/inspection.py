@@ -7,6 +7,7 @@ from tinyedge.tflite.full_int8 import check_order, check_types
 from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.parser import FileParser, parse_untrusted
 from tinyedge.tflite.reader import read_content
+from tinyedge.tflite.states import with_states
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Inspection:
         bytes: Its size.
         graphs: A graph a subgraph; the first is the one that runs. A size that is only known at run time is 1 here,
             and a constant of a type that NumPy lacks has no values.
+        resolved: The first with its variables as states, as the compiler takes it; of the same tensors.
         diagnostics: Everything that `read_tflite` has against the model; empty if it takes it.
         type_names: TFLite's name of each tensor's type: "INT8".
         signatures: The declared shape of each tensor that has sizes known only at run time, which are -1 there.
@@ -38,7 +40,8 @@ class Inspection:
 
     path: Path
     bytes: int
-    graphs: tuple[Graph, ...] = ()
+    graphs: tuple[Graph, ...]
+    resolved: Graph
     diagnostics: list[Diagnostic] = field(default_factory=list)
     type_names: dict[Tensor, str] = field(default_factory=dict)
     signatures: dict[Tensor, tuple[int, ...]] = field(default_factory=dict)
@@ -58,17 +61,18 @@ def inspect_tflite(path: Path) -> Inspection:
 
 
 def _inspect(path: Path, content: bytes) -> Inspection:
-    inspection = Inspection(path, len(content))
+    diagnostics: list[Diagnostic] = []
 
     def note(sentence: str, operator: int | None = None) -> None:
         diagnostic = Diagnostic(sentence, operator)
-        if diagnostic not in inspection.diagnostics:
-            inspection.diagnostics.append(diagnostic)
+        if diagnostic not in diagnostics:
+            diagnostics.append(diagnostic)
 
     parser = FileParser(path, content, note)
-    first = parser.only_graph()
-    check_types(first, parser.tensors, path, note)
-    check_order(first, path, note)
-    inspection.graphs = (first, *parser.further_graphs())
-    inspection.type_names, inspection.signatures = parser.type_names, parser.signatures
-    return inspection
+    first, further = parser.main_graph(), parser.further_graphs()
+    resolved = with_states(first, further, parser.variables, path, note)
+    check_types(resolved, path, note)
+    check_order(resolved, path, note)
+    return Inspection(
+        path, len(content), (first, *further), resolved, diagnostics, parser.type_names, parser.signatures
+    )

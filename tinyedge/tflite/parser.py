@@ -18,8 +18,10 @@ from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.tflite.schema import enumeration_values, schema_class
 
 _MAX_TENSOR_BYTES = 2**31 - 1
-# Stands for the types that NumPy lacks, in an inspection; the reader has refused them by then.
-_OPAQUE = np.dtype("V1")
+OPAQUE = np.dtype("V1")
+"""Stands for the types that NumPy lacks: RESOURCE, which `tinyedge.tflite.states` takes out of a graph, and what the
+reader has refused by then."""
+_RESOURCE = "RESOURCE"
 
 _BIAS_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
@@ -93,6 +95,11 @@ def parse_untrusted(path: Path, content: bytes, parse: Callable[[], _Result]) ->
 class FileParser:
     """One pass over one file; tensors are read when an operator names them.
 
+    Attributes:
+        type_names: TFLite's name of each tensor's type.
+        signatures: The declared shape of each tensor that has sizes known only at run time, which are -1 there.
+        variables: The tensors that keep their values from one inference to the next.
+
     Args:
         path: Of the file, for messages.
         content: Of the file.
@@ -103,6 +110,7 @@ class FileParser:
     def __init__(self, path: Path, content: bytes, refuse: Refuse) -> None:
         self.type_names: dict[Tensor, str] = {}
         self.signatures: dict[Tensor, tuple[int, ...]] = {}
+        self.variables: set[Tensor] = set()
         self._path = path
         self._content = content
         self._refuse = refuse
@@ -110,23 +118,13 @@ class FileParser:
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Those that the subgraph read last names."""
-        return tuple(self._tensors.values())
-
     def further_graphs(self) -> tuple[Graph, ...]:
         """Read all subgraphs but the first, which nothing is asked of."""
         return tuple(self._graph(index) for index in range(1, self._model.SubgraphsLength()))
 
-    def only_graph(self) -> Graph:
-        """Read the model's first subgraph, which has to be its only one."""
-        subgraphs = self._length(self._model.SubgraphsLength())
-        if subgraphs != 1:
-            self._refuse(
-                f"{self._path} has {subgraphs} subgraphs: tinyedge takes models with one; export without control flow"
-            )
-        if not subgraphs:
+    def main_graph(self) -> Graph:
+        """Read the model's first subgraph, which is the one that runs."""
+        if not self._length(self._model.SubgraphsLength()):
             raise self._damaged("it has no subgraph")
         graph = self._graph(0)
         if not graph.inputs or not graph.outputs:
@@ -175,10 +173,6 @@ class FileParser:
             op = _text(code.CustomCode()) or "CUSTOM"
         inputs = tuple(None if i == -1 else self._tensor(i) for i in self._indices(source.InputsAsNumpy()))
         outputs = tuple(self._tensor(i) for i in self._indices(source.OutputsAsNumpy()))
-        if not outputs:
-            self._refuse(
-                f"operator {index} ({op}) of {self._path} has no output: tinyedge takes models without state", index
-            )
         return Operator(op, inputs, outputs, self._options(source), max(code.Version(), 1), index)
 
     def _options(self, source: Any) -> dict[str, Any]:
@@ -204,13 +198,12 @@ class FileParser:
         type_name = _TENSOR_TYPES.get(source.Type(), f"type {source.Type()}")
         dtype = _DTYPES.get(type_name)
         if dtype is None:
-            self._refuse(f"tensor '{name}' of {self._path} is {type_name}: tinyedge takes full-INT8 models")
-            dtype = _OPAQUE
+            if type_name != _RESOURCE:
+                self._refuse(f"tensor '{name}' of {self._path} is {type_name}: tinyedge takes full-INT8 models")
+            dtype = OPAQUE
         sparse = source.Sparsity() is not None
-        if sparse or source.IsVariable():
-            self._refuse(
-                f"tensor '{name}' of {self._path} is sparse or variable: tinyedge takes dense, stateless models"
-            )
+        if sparse:
+            self._refuse(f"tensor '{name}' of {self._path} is sparse: convert the model without sparsity")
         shape = tuple(self._indices(source.ShapeAsNumpy()))
         signature = self._indices(source.ShapeSignatureAsNumpy())
         # A batch of unknown size is stored as 1 and run as 1; any other unknown size is no static plan.
@@ -226,6 +219,8 @@ class FileParser:
         data = self._buffer(source.Buffer(), name, shape, dtype, sparse)
         tensor = Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape, dtype), data)
         self.type_names[tensor] = type_name
+        if source.IsVariable():
+            self.variables.add(tensor)
         if any(size < 0 for size in signature):
             self.signatures[tensor] = tuple(signature)
         return tensor
@@ -241,7 +236,7 @@ class FileParser:
         content = buffer.DataAsNumpy()
         if isinstance(content, int) or content.size == 0:
             return np.zeros(shape, dtype) if 0 in shape else None
-        if sparse or dtype == _OPAQUE:
+        if sparse or dtype == OPAQUE:
             return np.zeros(shape, dtype)
         if content.size != math.prod(shape) * dtype.itemsize:
             raise self._damaged(f"tensor '{name}' of shape {list(shape)} has {content.size} bytes")

@@ -7,13 +7,14 @@ from tinyedge.errors import ModelError
 from tinyedge.tflite.full_int8 import check_order, check_types
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.parser import FileParser, parse_untrusted
+from tinyedge.tflite.states import with_states
 
 
 class ParsedFile:
     """What is in a .tflite file, and what is wrong with it.
 
     Args:
-        graph: Its only subgraph.
+        graph: Of the subgraph that runs, with its states.
         not_full_int8: Why it is no full-INT8 model, in a sentence; None if it is one.
         disorder: Why its operators cannot run in their order; None if they can.
     """
@@ -48,7 +49,7 @@ def read_tflite(path: Path) -> Graph:
     """Read a full-INT8 model.
 
     Args:
-        path: A .tflite file with one subgraph, static shapes, and int8 inputs and outputs; int16 is fine inside.
+        path: A .tflite file of static shapes whose activations are int8 or int16; its inputs and outputs may be others.
 
     Returns:
         Its operators in execution order. Constants hold their values; every int8 or int16 tensor has its quantisation.
@@ -63,7 +64,7 @@ def read_any_tflite(path: Path) -> Graph:
     """Read a model of any types: floats, or a mixture.
 
     Args:
-        path: A .tflite file with one subgraph and static shapes.
+        path: A .tflite file of static shapes.
 
     Raises:
         ModelError: The file is missing, not TFLite or damaged.
@@ -91,7 +92,7 @@ def read_content(path: Path) -> bytes:
 
 
 def parse_tflite(path: Path, content: bytes) -> ParsedFile:
-    """Make a graph of the bytes of a .tflite file with one subgraph and static shapes.
+    """Make a graph of the bytes of a .tflite file of static shapes.
 
     Args:
         path: Of the file, for messages and the graph's name.
@@ -103,10 +104,11 @@ def parse_tflite(path: Path, content: bytes) -> ParsedFile:
 
     def parse() -> ParsedFile:
         parser = FileParser(path, content, _raise)
-        graph = parser.only_graph()
+        main, further = parser.main_graph(), parser.further_graphs()
+        graph = with_states(main, further, parser.variables, path, _raise)
         return ParsedFile(
             graph,
-            not_full_int8=_complaint(lambda: check_types(graph, parser.tensors, path, _raise)),
+            not_full_int8=_complaint(lambda: check_types(graph, path, _raise)),
             disorder=_complaint(lambda: check_order(graph, path, _raise)),
         )
 

@@ -11,28 +11,28 @@
 static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER_INFO)};
 #endif
 
+#define TENSOR_INFO(function, value_type, size, real_scale, zero, count, ...) \
+    {.type = TE_TYPE_##value_type,                                            \
+     .rank = (count),                                                         \
+     .dims = {__VA_ARGS__},                                                   \
+     .bytes = (size),                                                         \
+     .scale = (real_scale),                                                   \
+     .zero_point = (zero)},
+
+static const te_tensor_info inputs[] = {TE_MODEL_INPUTS(TENSOR_INFO)};
+static const te_tensor_info outputs[] = {TE_MODEL_OUTPUTS(TENSOR_INFO)};
+
 static const te_model_info info = {
     .name = TE_MODEL_NAME,
     .runtime = "aot",
     .instruction_set = TE_MODEL_INSTRUCTION_SET,
     .sha256 = TE_MODEL_SHA256,
     .arena_bytes = TE_MODEL_ARENA_BYTES,
-    .input =
-        {
-            .rank = TE_MODEL_INPUT_RANK,
-            .dims = TE_MODEL_INPUT_DIMS,
-            .bytes = TE_MODEL_INPUT_BYTES,
-            .scale = TE_MODEL_INPUT_SCALE,
-            .zero_point = TE_MODEL_INPUT_ZERO_POINT,
-        },
-    .output =
-        {
-            .rank = TE_MODEL_OUTPUT_RANK,
-            .dims = TE_MODEL_OUTPUT_DIMS,
-            .bytes = TE_MODEL_OUTPUT_BYTES,
-            .scale = TE_MODEL_OUTPUT_SCALE,
-            .zero_point = TE_MODEL_OUTPUT_ZERO_POINT,
-        },
+    .state_bytes = TE_MODEL_STATE_BYTES,
+    .input_count = sizeof inputs / sizeof inputs[0],
+    .inputs = inputs,
+    .output_count = sizeof outputs / sizeof outputs[0],
+    .outputs = outputs,
     .layer_count = TE_MODEL_LAYER_COUNT,
 #ifdef TE_PROFILE
     .layers = layers,
@@ -47,8 +47,18 @@ const te_model_info *te_runtime_info(void) {
     return &info;
 }
 
-int8_t *te_runtime_input(void) {
-    return te_model_input();
+#define ADDRESS(function, ...) function(),
+
+void *te_runtime_input(int32_t index) {
+    void *const all[] = {TE_MODEL_INPUTS(ADDRESS)};
+    return all[index];
+}
+
+te_status te_runtime_reset(void) {
+#if TE_MODEL_STATE_BYTES > 0
+    te_model_reset();
+#endif
+    return TE_OK;
 }
 
 te_status te_runtime_invoke(te_layer_hook hook, void *context) {
@@ -60,6 +70,7 @@ te_status te_runtime_invoke(te_layer_hook hook, void *context) {
 #endif
 }
 
-const int8_t *te_runtime_output(void) {
-    return te_model_output();
+const void *te_runtime_output(int32_t index) {
+    const void *const all[] = {TE_MODEL_OUTPUTS(ADDRESS)};
+    return all[index];
 }

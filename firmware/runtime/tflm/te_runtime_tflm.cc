@@ -17,6 +17,14 @@ namespace {
 alignas(tflite::MicroInterpreter) unsigned char interpreter_memory[sizeof(tflite::MicroInterpreter)];
 tflite::MicroInterpreter *interpreter;
 
+#define TENSOR_INFO(function, type, bytes, scale, zero_point, rank, ...) \
+    {TE_TYPE_##type, rank, {__VA_ARGS__}, bytes, scale, zero_point},
+
+const te_tensor_info inputs[] = {TE_MODEL_INPUTS(TENSOR_INFO)};
+const te_tensor_info outputs[] = {TE_MODEL_OUTPUTS(TENSOR_INFO)};
+const int32_t input_count = sizeof inputs / sizeof inputs[0];
+const int32_t output_count = sizeof outputs / sizeof outputs[0];
+
 /* In the order of te_model_info's members; C++17 has no other way to name them. */
 te_model_info info = {
     TE_MODEL_NAME,
@@ -24,15 +32,19 @@ te_model_info info = {
     TE_TFLM_KERNELS,
     TE_MODEL_SHA256,
     0, /* The arena, which te_runtime_init() tells. */
-    {TE_MODEL_INPUT_RANK, TE_MODEL_INPUT_DIMS, TE_MODEL_INPUT_BYTES, TE_MODEL_INPUT_SCALE, TE_MODEL_INPUT_ZERO_POINT},
-    {TE_MODEL_OUTPUT_RANK, TE_MODEL_OUTPUT_DIMS, TE_MODEL_OUTPUT_BYTES, TE_MODEL_OUTPUT_SCALE,
-     TE_MODEL_OUTPUT_ZERO_POINT},
+    0, /* States lie in the arena. */
+    input_count,
+    inputs,
+    output_count,
+    outputs,
     TE_MODEL_LAYER_COUNT,
     nullptr,
 };
 
-bool is_int8(const TfLiteTensor *tensor, int32_t bytes) {
-    return tensor != nullptr && tensor->type == kTfLiteInt8 && tensor->bytes == static_cast<size_t>(bytes);
+bool is_as_told(const TfLiteTensor *tensor, const te_tensor_info &told) {
+    static const TfLiteType types[] = {kTfLiteInt8,  kTfLiteUInt8, kTfLiteBool,   kTfLiteInt16,
+                                       kTfLiteInt32, kTfLiteInt64, kTfLiteFloat32}; /* In te_type's order. */
+    return tensor != nullptr && tensor->type == types[told.type] && tensor->bytes == static_cast<size_t>(told.bytes);
 }
 
 } // namespace
@@ -50,8 +62,15 @@ te_status te_runtime_init(void) {
         return TE_ERR_SIZE;
     }
     /* A library of another ABI than these headers would show here, if not before. */
-    if (!is_int8(interpreter->input(0), TE_MODEL_INPUT_BYTES) || !is_int8(interpreter->output(0), TE_MODEL_OUTPUT_BYTES)) {
-        return TE_ERR_UNSUPPORTED;
+    for (int32_t i = 0; i < input_count; i++) {
+        if (!is_as_told(interpreter->input(static_cast<size_t>(i)), inputs[i])) {
+            return TE_ERR_UNSUPPORTED;
+        }
+    }
+    for (int32_t i = 0; i < output_count; i++) {
+        if (!is_as_told(interpreter->output(static_cast<size_t>(i)), outputs[i])) {
+            return TE_ERR_UNSUPPORTED;
+        }
     }
     info.arena_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
     return TE_OK;
@@ -61,8 +80,12 @@ const te_model_info *te_runtime_info(void) {
     return &info;
 }
 
-int8_t *te_runtime_input(void) {
-    return interpreter->input(0)->data.int8;
+void *te_runtime_input(int32_t index) {
+    return interpreter->input(static_cast<size_t>(index))->data.data;
+}
+
+te_status te_runtime_reset(void) {
+    return interpreter->Reset() == kTfLiteOk ? TE_OK : TE_ERR_STATE;
 }
 
 /* A library without error strings calls no profiler, so there is nothing that could call the hook. */
@@ -70,8 +93,8 @@ te_status te_runtime_invoke(te_layer_hook, void *) {
     return interpreter->Invoke() == kTfLiteOk ? TE_OK : TE_ERR_STATE;
 }
 
-const int8_t *te_runtime_output(void) {
-    return interpreter->output(0)->data.int8;
+const void *te_runtime_output(int32_t index) {
+    return interpreter->output(static_cast<size_t>(index))->data.data;
 }
 
 /* The vtables of the library's abstract classes point to it. Nothing calls it. */

@@ -9,20 +9,19 @@ from tinyedge.tflite.inspection import Inspection
 def check_interface(inspection: Inspection) -> Iterator[LintWarning]:
     """Find what the code around the model has to do differently, or cannot do."""
     graph = inspection.graphs[0]
-    if len(inspection.graphs) > 1:
+    once = {operator.options.get("init_subgraph_index") for operator in graph.operators if operator.op == "CALL_ONCE"}
+    if len(inspection.graphs) > 1 + len(once):
         yield LintWarning(
             "subgraphs",
             f"the model has {len(inspection.graphs)} subgraphs, which IF, WHILE or several signatures make: export one "
             "signature without control flow",
         )
-    for role, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        if len(tensors) > 1:
-            names = ", ".join(f"'{tensor.name}'" for tensor in tensors)
-            yield LintWarning(
-                f"several-{role}",
-                f"the model has {len(tensors)} {role} ({names}), and `tinyedge compile` takes one: "
-                f"{'join' if role == 'inputs' else 'concatenate'} them, or split the model",
-            )
+    if once or any(operator.op == "READ_VARIABLE" for operator in graph.operators):
+        yield LintWarning(
+            "states",
+            "the model keeps states from one inference to the next, as streaming models do: feed it frame after frame, "
+            "and call its reset where a new recording begins",
+        )
     for tensor in graph.inputs:
         signature = list(inspection.signatures.get(tensor, tensor.shape))
         if signature[:1] == [-1]:

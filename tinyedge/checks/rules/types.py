@@ -44,7 +44,7 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
     if quantised:
         yield from _floats_among_integers(graph)
     if np.dtype(np.uint8) in types:
-        touched = [o for o in graph.operators if any(t.dtype == np.uint8 for t in o.outputs)]
+        touched = [o for o in graph.operators if o.op != "QUANTIZE" and any(_is_uint8(t) for t in o.outputs)]
         if touched:
             yield about(
                 "uint8",
@@ -53,10 +53,13 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
                 "convert the network again, to int8",
             )
         else:
-            name = next(tensor.name for tensor in graph.inputs if tensor.dtype == np.uint8)
-            yield LintWarning(
-                "uint8-input", f"input '{name}' is uint8 and has to be rescaled before an int8 network: {_INT8}"
-            )
+            for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+                for tensor in filter(_is_uint8, tensors):
+                    yield LintWarning(
+                        f"uint8-{role}",
+                        f"{role} '{tensor.name}' is uint8 around an int8 network, which costs a look at each value: "
+                        f"{_INT8}, or compile with --quantised-ends",
+                    )
     int16 = [o for o in graph.operators if any(t.dtype == np.int16 for t in o.outputs)]
     if len(int16) > len(graph.operators) / 2:  # Mixed with int8, they are there for a reason.
         yield about(
@@ -112,7 +115,7 @@ def _floats_among_integers(graph: Graph) -> Iterator[LintWarning]:
                 yield LintWarning(
                     f"float-{role}",
                     f"{role} '{tensor.name}' is float32 while the network inside is quantised, which costs four times "
-                    f"its RAM and a conversion: {_INT8}",
+                    f"its RAM and a conversion: {_INT8}, or compile with --quantised-ends",
                 )
     for island in _float_islands(graph):
         yield about(
@@ -148,6 +151,10 @@ def _float_islands(graph: Graph) -> list[list[Operator]]:
         for group in groups
         if len(group) > 1 and not any(t in outside for o in group for t in (*o.inputs, *o.outputs) if t is not None)
     ]
+
+
+def _is_uint8(tensor: Tensor) -> bool:
+    return tensor.dtype == np.uint8
 
 
 def _is_float(tensor: Tensor) -> bool:

@@ -8,6 +8,17 @@ import numpy as np
 from tinyedge.tflite.graph import Graph
 from tinyedge.version import __version__
 
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "bool": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+}
+"""The C type of a tensor's values, by their NumPy type."""
+
 _COLUMNS = 120
 _INDENT = "    "
 
@@ -44,6 +55,13 @@ def literal(value: int, in_macro: bool = False) -> str:
     if not -(2**31) < value < 2**31:
         return f"{value}ll"
     return f"({value})" if in_macro and value < 0 else str(value)
+
+
+def member_literal(value: int | float | None) -> str:
+    """Return a member of a struct: an integer, a float, or a null pointer."""
+    if value is None:
+        return "NULL"
+    return float_literal(value) if isinstance(value, float) else literal(value)
 
 
 def float_literal(value: float) -> str:

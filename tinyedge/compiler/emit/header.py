@@ -1,8 +1,9 @@
 """Prints NAME_model.h: the functions of a compiled model, and what a program has to know of it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinyedge.compiler.emit.c_text import banner, comment_safe, float_literal, literal
+from tinyedge.compiler.emit.c_text import C_TYPES, banner, comment_safe, float_literal, literal
 from tinyedge.compiler.emit.model_card import ModelCard
 from tinyedge.compiler.program import Program
 from tinyedge.tflite.graph import Tensor
@@ -37,10 +38,15 @@ def model_header(program: Program, name: str, card: ModelCard | None, stack: Mod
         f'    LAYER("{call.name}", "{comment_safe(call.op)}", "{call.function}", {call.macs}u)'
         for call in program.calls
     )
+
+    def calls(role: str) -> str:
+        return ", ".join(f"{name}_{port}()" for port in port_names(role, _ports_of(program, role)))
+
     return f"""\
 {banner(program.graph)}\
 /** @file {name}_model.h
- *  Call {name}_init() once; then, for each inference, fill {name}_input(), call {name}_invoke(), read {name}_output().
+ *  Call {name}_init() once; then, for each inference, fill {calls("input")}, call {name}_invoke(),
+ *  read {calls("output")}.
  *
  *  Compile {name}_model.c and the .c files of kernels/, which all models of a folder share. Memory is static, so one
  *  inference runs at a time; an inference may overwrite its input. */
@@ -63,10 +69,9 @@ extern "C" {{
 #define {upper}_ARENA_ALIGNMENT {ARENA_ALIGNMENT}
 #define {upper}_CONSTANT_BYTES {program.constant_bytes}
 {_stack_macro(stack, upper)}
-/* int8 tensors, dense, the last dimension first in memory: real = SCALE * (value - ZERO_POINT). The first of DIMS is
- * the batch of 1; four of them are (1, HEIGHT, WIDTH, CHANNELS). */
-{tensor_macros(f"{upper}_INPUT", program.input)}\
-{tensor_macros(f"{upper}_OUTPUT", program.output)}
+/* Tensors are dense, the last dimension first in memory: real = SCALE * (value - ZERO_POINT), where they have a scale.
+ * The first of DIMS is the batch of 1; four of them are (1, HEIGHT, WIDTH, CHANNELS). */
+{"".join(_port_macros(program, name))}
 #define {upper}_LAYER_COUNT {len(program.calls)}
 
 {_NO_CARD if card is None else _card_macros(card, upper)}\
@@ -94,16 +99,13 @@ te_status {name}_init(void);
 
 #endif
 
-/** {upper}_INPUT_BYTES values to fill before each inference; NULL without an arena. */
-int8_t *{name}_input(void);
-
+{"".join(_port_declarations(program, name, "input"))}\
 /** Runs one inference.
  *  @return TE_ERR_STATE without an arena. */
 te_status {name}_invoke(void);
 
-/** {upper}_OUTPUT_BYTES values, valid until the next inference; NULL without an arena. */
-const int8_t *{name}_output(void);
-
+{"".join(_port_declarations(program, name, "output"))}\
+{_reset_declaration(program, name)}\
 {"" if card is None else _card_declarations(card, name)}\
 #ifdef TE_PROFILE /* Define it for {name}_model.c too. */
 /* LAYER(name, operator, kernel, multiply-accumulates) for each layer in execution order. */
@@ -136,19 +138,85 @@ def _stack_macro(stack: ModelStack | None, upper: str) -> str:
     )
 
 
+def port_names(role: str, tensors: Sequence[Tensor]) -> list[str]:
+    """What a model's inputs or outputs are called in C: "input", or "input_0" and so on where there are several."""
+    return [role] if len(tensors) == 1 else [f"{role}_{index}" for index in range(len(tensors))]
+
+
+def _ports_of(program: Program, role: str) -> tuple[Tensor, ...]:
+    return program.inputs if role == "input" else program.outputs
+
+
+def _port_macros(program: Program, name: str) -> Iterator[str]:
+    """The macros that tell of each input and output, then the lists of them."""
+    upper = name.upper()
+    for role in ("input", "output"):
+        tensors = _ports_of(program, role)
+        for port, tensor in zip(port_names(role, tensors), tensors, strict=True):
+            if len(tensors) > 1:
+                yield f"/* {comment_safe(tensor.name)} */\n"
+            yield tensor_macros(f"{upper}_{port.upper()}", tensor)
+    for role in ("input", "output"):
+        yield tensor_list(f"{upper}_{role.upper()}S", f"{name}_", role, _ports_of(program, role))
+    yield f"#define {upper}_STATE_BYTES {program.plan.state_bytes}\n"
+
+
+def tensor_list(macro: str, prefix: str, role: str, tensors: Sequence[Tensor]) -> str:
+    """Return the macro that hands each input or output to another one, with all that is to be known of it."""
+    entries = []
+    for port, tensor in zip(port_names(role, tensors), tensors, strict=True):
+        scale, zero_point = ("0.0f", "0")
+        if tensor.quantisation is not None:
+            scale, zero_point = float_literal(tensor.q.scale), literal(tensor.q.zero_point, in_macro=True)
+        dims = ", ".join(str(size) for size in tensor.shape) or "1"
+        entries.append(
+            f"    TENSOR({prefix}{port}, {tensor.dtype.name.upper()}, {tensor.bytes}, {scale}, {zero_point}, "
+            f"{max(len(tensor.shape), 1)}, {dims})"
+        )
+    lines = " \\\n".join(entries)
+    what = "/* TENSOR(function, type, bytes, scale, zero point, rank, dimensions...) for each. */\n"
+    return f"{what}#define {macro}(TENSOR) \\\n{lines}\n"
+
+
 def tensor_macros(prefix: str, tensor: Tensor) -> str:
-    """Return the macros that tell of the model's input or output, `prefix` before each."""
-    dims = ", ".join(str(size) for size in tensor.shape)
+    """Return the macros that tell of one of the model's inputs or outputs, `prefix` before each."""
+    dims = ", ".join(str(size) for size in tensor.shape) or "1"
     macros = {
         "BYTES": str(tensor.bytes),
-        "RANK": str(len(tensor.shape)),
+        "RANK": str(max(len(tensor.shape), 1)),
         "DIMS": f"{{{dims}}}",
-        "SCALE": float_literal(tensor.q.scale),
-        "ZERO_POINT": literal(tensor.q.zero_point, in_macro=True),
     }
+    if tensor.quantisation is not None:
+        macros["SCALE"] = float_literal(tensor.q.scale)
+        macros["ZERO_POINT"] = literal(tensor.q.zero_point, in_macro=True)
     if len(tensor.shape) == _IMAGE_RANK:
         macros |= dict(zip(("HEIGHT", "WIDTH", "CHANNELS"), map(str, tensor.shape[1:]), strict=True))
     return "".join(f"#define {prefix}_{key} {value}\n" for key, value in macros.items())
+
+
+def _port_declarations(program: Program, name: str, role: str) -> Iterator[str]:
+    """The functions that say where the inputs or the outputs are."""
+    upper, tensors = name.upper(), _ports_of(program, role)
+    what, constant = ("valid until the next inference", "const ")
+    if role == "input":
+        what, constant = ("to fill before each inference", "")
+    for port, tensor in zip(port_names(role, tensors), tensors, strict=True):
+        count = f"{upper}_{port.upper()}_BYTES" if tensor.dtype.itemsize == 1 else f"{tensor.elements}"
+        yield (
+            f"/** {count} values {what}; NULL without an arena. */\n"
+            f"{constant}{C_TYPES[tensor.dtype.name]} *{name}_{port}(void);\n\n"
+        )
+
+
+def _reset_declaration(program: Program, name: str) -> str:
+    if not program.graph.states:
+        return ""
+    return f"""\
+/** Makes the model forget all earlier inferences, as {name}_init() does. What it keeps from one to the next are
+ *  {name.upper()}_STATE_BYTES bytes of static memory, apart from the arena. */
+void {name}_reset(void);
+
+"""
 
 
 def _card_macros(card: ModelCard, upper: str) -> str:

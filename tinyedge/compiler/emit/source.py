@@ -5,11 +5,26 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tinyedge.compiler.cascade import Cascade
-from tinyedge.compiler.emit.c_text import array, banner, comment_safe, lines, literal, string
+from tinyedge.compiler.emit.c_text import (
+    C_TYPES,
+    array,
+    banner,
+    comment_safe,
+    lines,
+    literal,
+    member_literal,
+    string,
+)
+from tinyedge.compiler.emit.header import port_names
 from tinyedge.compiler.emit.model_card import ModelCard
+from tinyedge.compiler.memory.arena import aligned
+from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.program import Program, constant_key
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Tensor
+
+# So many calls of memset are shorter than the bytes themselves.
+_MAX_RUNS = 32
 
 
 def model_source(program: Program, name: str, card: ModelCard | None) -> str:
@@ -20,9 +35,11 @@ def model_source(program: Program, name: str, card: ModelCard | None) -> str:
             banner(program.graph),
             _plan_table(program),
             f'#include "{name}_model.h"\n\n',
+            "#include <string.h>\n\n" if program.graph.states else "",
             '#include "kernels/te_cascade.h"\n' if cascades else "",
             '#include "kernels/te_kernels.h"\n\n',
-            _arena(name, cascades),
+            _arena(program, name, cascades),
+            _state(program),
             *_layers(program.calls),
             _LAYER_DONE,
             *_cascades(program),
@@ -33,19 +50,22 @@ def model_source(program: Program, name: str, card: ModelCard | None) -> str:
     )
 
 
-def _arena(name: str, cascades: bool) -> str:
+# The members of the unions that show the memory as values of a type, by the type of a kernel's pointers.
+_VIEWS = {"int16": ("int16_t", "halfwords", 2), "int32": ("int32_t", "words", 4), "float32": ("float", "reals", 4)}
+
+
+def _arena(program: Program, name: str, cascades: bool) -> str:
     """The arena, static or the caller's.
 
-    A union aligns it for any access of a kernel without a compiler extension, and shows it as int8 and as int16. The
-    address of a static arena is a constant, so the calls and the tables of cascades cost nothing there.
+    A union aligns it for any access of a kernel without a compiler extension, and shows it as each type of the
+    activations. The address of a static arena is a constant, so calls and tables of cascades cost nothing there.
     """
     upper = name.upper()
     images = ("#define IMAGES const\n", "#define IMAGES static const\n") if cascades else ("", "")
     return f"""\
 union memory {{
     int64_t alignment;
-    int8_t bytes[{upper}_ARENA_BYTES];
-    int16_t halfwords[{upper}_ARENA_BYTES / 2];
+{_union_members(program.plan.offsets, f"{upper}_ARENA_BYTES")}\
 }};
 
 #ifdef {upper}_ARENA_EXTERNAL
@@ -63,6 +83,63 @@ static union memory arena {upper}_ARENA_ATTRIBUTE;
 #endif
 
 """
+
+
+def _union_members(tensors: Iterable[Tensor], size: str) -> str:
+    """The members of a union that shows some bytes as the values of tensors."""
+    members = ["    int8_t bytes[{size}];\n", "    int16_t halfwords[{size} / 2];\n"]
+    kinds = {tensor.dtype.name for tensor in tensors}
+    members += [
+        f"    {_VIEWS[kind][0]} {_VIEWS[kind][1]}[{{size}} / 4];\n" for kind in ("int32", "float32") if kind in kinds
+    ]
+    return "".join(member.format(size=size) for member in members)
+
+
+def _state(program: Program) -> str:
+    """The memory that outlasts an inference, what it holds at first, and the function that puts that there."""
+    plan = program.plan
+    if not program.graph.states:
+        return ""
+    initial = np.concatenate(
+        [_padded(state.initial) for state in program.graph.states]  # In the order of the plan.
+    )
+    rows = "".join(
+        f" * {plan.state_offsets[state.before.storage]:>8} {state.before.bytes:>8}  {comment_safe(state.name)}\n"
+        for state in program.graph.states
+    )
+    return f"""\
+/* What an inference leaves for the next one:
+ *
+ * {"offset":>8} {"bytes":>8}  state
+{rows} */
+static union {{
+    int64_t alignment;
+{_union_members(plan.state_offsets, str(plan.state_bytes))}\
+}} state;
+
+{_reset(initial)}"""
+
+
+def _padded(values: np.ndarray) -> np.ndarray:
+    """The bytes of a state, up to where the next begins."""
+    content = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.int8)
+    return np.pad(content, (0, aligned(content.size) - content.size), mode="edge")
+
+
+def _reset(initial: np.ndarray) -> str:
+    """The function that gives the states what they hold at first, by its runs of equal bytes where these are few."""
+    starts = [0, *(int(at) + 1 for at in np.flatnonzero(initial[1:] != initial[:-1]))]
+    if len(starts) > _MAX_RUNS:
+        return (
+            f"{array('initial_state', initial)}"
+            "static void reset_state(void) {\n    memcpy(state.bytes, initial_state, sizeof initial_state);\n}\n\n"
+        )
+    ends = [*starts[1:], initial.size]
+    fills = "".join(
+        f"    memset(state.bytes + {start}, {int(initial[start])}, {end - start}u);\n"
+        for start, end in zip(starts, ends, strict=True)
+    )
+    return f"static void reset_state(void) {{\n{fills}}}\n\n"
 
 
 def _plan_table(program: Program) -> str:
@@ -101,7 +178,7 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
             elif isinstance(value, tuple):
                 members.append(f"    .{member} = {{{', '.join(literal(item) for item in value)}}},\n")
             else:
-                members.append(f"    .{member} = {'NULL' if value is None else literal(value)},\n")
+                members.append(f"    .{member} = {member_literal(value)},\n")
         yield f"static const {call.kernel.struct} layer_{index} = {{\n{''.join(members)}}};\n\n"
 
 
@@ -184,13 +261,14 @@ static void cascade_{first_layer}(layer_hook hook, void *context) {{
 
 
 def _as_values(pointer: str, tensor: Tensor, constant: str = "") -> str:
-    """A pointer to bytes, to what a tensor is made of."""
-    return f"({constant}int16_t *)({constant}void *){pointer}" if tensor.dtype == np.int16 else pointer
+    """A pointer to bytes, to what a kernel takes a tensor's values for."""
+    if tensor.dtype.name not in _VIEWS:
+        return pointer
+    return f"({constant}{_VIEWS[tensor.dtype.name][0]} *)({constant}void *){pointer}"
 
 
 def _run(program: Program) -> str:
     """The function that calls the kernels one after the other."""
-    offsets = program.plan.offsets
     calls = []
     layer = 0
     for number, step in enumerate(program.steps):
@@ -198,12 +276,12 @@ def _run(program: Program) -> str:
             calls.append(f"    cascade_{layer}(hook, context);")
             layer += len(step.calls)
             continue
-        inputs = ", ".join(_address(tensor, offsets) for tensor in step.inputs)
+        inputs = ", ".join(_address(tensor, program.plan) for tensor in step.inputs)
         if step.inputs_as_array:
             inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
         scratch = program.plan.scratch_offsets.get(number)
         work = "NULL" if scratch is None else f"ARENA->bytes + {scratch}"
-        arguments = [f"&layer_{layer}", inputs, _address(step.output, offsets), work]
+        arguments = [f"&layer_{layer}", inputs, _address(step.output, program.plan), work]
         calls.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
         calls.append(f"    {step.function}({', '.join(arguments)});")
         calls.append(f"    layer_done(hook, context, {layer});")
@@ -212,19 +290,22 @@ def _run(program: Program) -> str:
     return f"static void run(layer_hook hook, void *context) {{\n{body}\n}}\n\n"
 
 
-def _address(tensor: Tensor, offsets: dict[Tensor, int]) -> str:
-    if tensor.dtype == np.int16:
-        return f"ARENA->halfwords + {offsets[tensor] // 2}"
-    return f"ARENA->bytes + {offsets[tensor]}"
+def _address(tensor: Tensor, plan: MemoryPlan) -> str:
+    """Where a tensor is, as a kernel takes it: uint8 as the bytes that they are."""
+    kept = tensor in plan.state_offsets
+    memory, offset = ("state.", plan.state_offsets[tensor]) if kept else ("ARENA->", plan.offsets[tensor])
+    _, view, size = _VIEWS.get(tensor.dtype.name, ("int8_t", "bytes", 1))
+    return f"{memory}{view} + {offset // size}"
 
 
 def _interface(program: Program, name: str) -> str:
     """The functions that the header declares."""
-    upper, offsets = name.upper(), program.plan.offsets
+    upper = name.upper()
 
     def without_arena(result: str) -> str:
         return f"#ifdef {upper}_ARENA_EXTERNAL\n    if (ARENA == NULL) {{\n        return {result};\n    }}\n#endif\n"
 
+    start = "    reset_state();\n" if program.graph.states else ""
     return f"""\
 #ifdef {upper}_ARENA_EXTERNAL
 te_status {name}_init(void *arena, size_t bytes) {{
@@ -235,24 +316,15 @@ te_status {name}_init(void *arena, size_t bytes) {{
         return TE_ERR_SIZE;
     }}
     external_arena = (union memory *)arena;
-    return TE_OK;
+{start}    return TE_OK;
 }}
 #else
 te_status {name}_init(void) {{
-    return TE_OK;
+{start}    return TE_OK;
 }}
 #endif
 
-int8_t *{name}_input(void) {{
-{without_arena("NULL")}\
-    return {_address(program.input, offsets)};
-}}
-
-const int8_t *{name}_output(void) {{
-{without_arena("NULL")}\
-    return {_address(program.output, offsets)};
-}}
-
+{_ports(program, name, without_arena("NULL"))}\
 te_status {name}_invoke(void) {{
 {without_arena("TE_ERR_STATE")}\
     run(NULL, NULL);
@@ -266,7 +338,24 @@ te_status {name}_invoke_profiled(layer_hook hook, void *context) {{
     return TE_OK;
 }}
 #endif
-"""
+{_public_reset(program, name)}"""
+
+
+def _ports(program: Program, name: str, guard: str) -> str:
+    """The functions that say where the inputs and outputs are."""
+    functions = []
+    for role, tensors, constant in (("input", program.inputs, ""), ("output", program.outputs, "const ")):
+        for port, tensor in zip(port_names(role, tensors), tensors, strict=True):
+            kind = C_TYPES[tensor.dtype.name]
+            address = _address(tensor, program.plan)
+            if tensor.dtype.name not in (*_VIEWS, "int8"):
+                address = f"({constant}{kind} *)({constant}void *)({address})"
+            functions.append(f"{constant}{kind} *{name}_{port}(void) {{\n{guard}    return {address};\n}}\n\n")
+    return "".join(functions)
+
+
+def _public_reset(program: Program, name: str) -> str:
+    return f"\nvoid {name}_reset(void) {{\n    reset_state();\n}}\n" if program.graph.states else ""
 
 
 def _card(card: ModelCard, name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.compiler.emit.c_text import banner, comment_safe
-from tinyedge.compiler.emit.header import tensor_macros
+from tinyedge.compiler.emit.header import tensor_list
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.tflite_micro import IRREGULAR_NAMES, WITH_INT8_KERNEL
 from tinyedge.tflite.graph import Graph, Operator
@@ -118,9 +118,9 @@ def _header(graph: Graph) -> str:
 #define TE_MODEL_NAME "{comment_safe(graph.name)}"
 #define TE_MODEL_SHA256 "{graph.sha256}"
 
-/* real = SCALE * (value - ZERO_POINT); the first dimension is the batch of 1. */
-{tensor_macros("TE_MODEL_INPUT", graph.inputs[0])}\
-{tensor_macros("TE_MODEL_OUTPUT", graph.outputs[0])}
+/* real = scale * (value - zero point); the first dimension is the batch of 1. There is no function. */
+{tensor_list("TE_MODEL_INPUTS", "", "input", graph.inputs)}\
+{tensor_list("TE_MODEL_OUTPUTS", "", "output", graph.outputs)}
 #define TE_MODEL_LAYER_COUNT {len(graph.operators)}
 
 #endif /* TE_MODEL_H */

@@ -1,11 +1,11 @@
-"""Where every activation of a model lives, from the steps of its program."""
+"""Where every activation and every state of a model lives, from the steps of its program."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyedge.compiler.cascade import Step, layers_of
-from tinyedge.compiler.memory.arena import Buffer, InPlaceAlias, lower_bound
+from tinyedge.compiler.memory.arena import Buffer, InPlaceAlias, aligned, lower_bound
 from tinyedge.compiler.memory.planner import place
 from tinyedge.tflite.graph import Graph, Tensor
 
@@ -34,18 +34,23 @@ class MemoryPlan:
     """Where every activation lives in the arena.
 
     Attributes:
-        offsets: Byte offset by tensor; views are listed with the offset of the tensor whose memory they share.
+        offsets: Byte offset in the arena by tensor; views are listed with the offset of the tensor whose memory they
+            share.
+        state_offsets: The same in the memory of the states, which is apart from the arena.
         scratch_offsets: Byte offset of the working memory of each step that needs some, by the step's number.
         tensors: The same as a table, in the order of first use.
         arena_bytes: The size of the arena.
+        state_bytes: The size of the memory that lasts from one inference to the next.
         lower_bound_bytes: What the tensors of the fullest layers take at least, each overlap that a kernel allows used
             in full; no plan of this order of layers needs less.
     """
 
     offsets: dict[Tensor, int]
+    state_offsets: dict[Tensor, int]
     scratch_offsets: dict[int, int]
     tensors: tuple[PlannedTensor, ...]
     arena_bytes: int
+    state_bytes: int
     lower_bound_bytes: int
 
     def alive_bytes(self, layer: int) -> int:
@@ -75,7 +80,7 @@ class _Demand:
 
 
 def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
-    """Place the activations and the working memory of all layers in one arena.
+    """Place the activations and the working memory of all layers in one arena, and the states one after the other.
 
     Args:
         graph: After the passes.
@@ -96,31 +101,49 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
         for name, offset, buffer in zip(names, placement.offsets, demand.buffers, strict=True)
     ]
     used = {tensor for step in steps for tensor in (*step.inputs, step.output)} | {*graph.inputs, *graph.outputs}
+    kept, state_bytes = _kept(graph)
     return MemoryPlan(
-        offsets={tensor: offset_of[tensor.storage] for tensor in used},
+        offsets={tensor: offset_of[tensor.storage] for tensor in used if tensor.storage not in kept},
+        state_offsets={tensor: kept[tensor.storage] for tensor in used if tensor.storage in kept} | kept,
         scratch_offsets=scratch_offsets,
         tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
         arena_bytes=placement.arena_bytes,
+        state_bytes=state_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
     )
 
 
+def _kept(graph: Graph) -> tuple[dict[Tensor, int], int]:
+    """The offset of each state, and the bytes of all."""
+    offsets: dict[Tensor, int] = {}
+    end = 0
+    for state in graph.states:
+        offsets[state.before.storage] = end
+        end += aligned(state.before.bytes)
+    return offsets, end
+
+
 def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> dict[Tensor, tuple[int, int]]:
-    """The step that writes each tensor and the last that reads it, by the tensors that have memory of their own.
+    """The step that writes each tensor and the last that reads it, by the tensors that have memory in the arena.
 
     Args:
         graph: Its inputs are written by step -1, its outputs read by the one after the last.
         steps: In execution order.
     """
+    kept = {state.before.storage for state in graph.states}
     lifetimes: dict[Tensor, tuple[int, int]] = {tensor.storage: (-1, -1) for tensor in graph.inputs}
+
+    def read(tensor: Tensor, at: int) -> None:
+        if tensor.storage not in kept:
+            lifetimes[tensor.storage] = (lifetimes[tensor.storage][0], at)
+
     for at, step in enumerate(steps):
         for tensor in step.inputs:
-            first, _ = lifetimes[tensor.storage]
-            lifetimes[tensor.storage] = (first, at)
-        lifetimes[step.output.storage] = (at, at)
+            read(tensor, at)
+        if step.output.storage not in kept:
+            lifetimes[step.output.storage] = (at, at)
     for tensor in graph.outputs:
-        first, _ = lifetimes[tensor.storage]
-        lifetimes[tensor.storage] = (first, len(steps))
+        read(tensor, len(steps))
     return lifetimes
 
 
@@ -145,8 +168,12 @@ def least_bytes(step: Step, begin: int, end: int, lifetimes: dict[Tensor, tuple[
         Buffer(tensor.bytes, 0 if tensor is output else -1, 0 if last < end else 1) for tensor, last in alive.items()
     ]
     buffers.append(Buffer(step.scratch_bytes, 0, 0))
-    overlaps = _overlaps(step).items()
-    return lower_bound(buffers, [InPlaceAlias(index_of[output], index_of[tensor], lead) for tensor, lead in overlaps])
+    aliases = [
+        InPlaceAlias(index_of[output], index_of[tensor], lead)
+        for tensor, lead in _overlaps(step).items()
+        if output in index_of and tensor in index_of
+    ]
+    return lower_bound(buffers, aliases)
 
 
 def _demand(graph: Graph, steps: Sequence[Step]) -> _Demand:
@@ -159,6 +186,7 @@ def _demand(graph: Graph, steps: Sequence[Step]) -> _Demand:
         InPlaceAlias(index_of[step.output.storage], index_of[storage], write_ahead_bytes)
         for step in steps
         for storage, write_ahead_bytes in _overlaps(step).items()
+        if storage in index_of and step.output.storage in index_of
     ]
     return _Demand(index_of, scratch_steps, buffers, aliases)
 

@@ -11,6 +11,7 @@ from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
 from tinyedge.compiler.passes.fuse_tables import fuse_tables
+from tinyedge.compiler.passes.place_states import place_states
 from tinyedge.compiler.passes.remove_constant_channels import remove_constant_channels
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
@@ -30,7 +31,7 @@ PASS_NAMES = tuple(rewrite.__name__ for rewrite in PASSES)
 
 
 def simplify(graph: Graph, without: Collection[str] = ()) -> None:
-    """Run the passes on the graph, in place and in order.
+    """Run the passes on the graph, in place and in order, then place what it keeps between inferences.
 
     Args:
         graph: Is changed.
@@ -40,3 +41,4 @@ def simplify(graph: Graph, without: Collection[str] = ()) -> None:
     for rewrite in PASSES:
         if rewrite.__name__ not in without:
             rewrite(graph)
+    place_states(graph)

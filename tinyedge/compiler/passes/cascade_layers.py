@@ -96,6 +96,7 @@ class _Choices:
     def __init__(self, graph: Graph, calls: Sequence[KernelCall]) -> None:
         self._calls = calls
         self._lifetimes = lifetimes_of(graph, calls)
+        self._states = {state.before.storage for state in graph.states}
 
     def __iter__(self) -> Iterator[_Choice]:
         alone = [
@@ -114,7 +115,7 @@ class _Choices:
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         """From where to where calls may be joined: nothing that they make but the last output is read elsewhere."""
-        can = [stripe_form(call) is not None for call in self._calls]
+        can = [stripe_form(call) is not None and not self._has_state(call) for call in self._calls]
         for begin in range(len(self._calls)):
             read_until = begin
             for end in range(begin + 1, min(begin + _MAX_LAYERS, len(self._calls)) + 1):
@@ -126,6 +127,10 @@ class _Choices:
                 if last == first:
                     break  # Nobody reads it.
                 read_until = max(read_until, last)
+
+    def _has_state(self, call: KernelCall) -> bool:
+        """Whether it reads or writes what outlasts an inference: a state is read whole before it changes."""
+        return any(tensor.storage in self._states for tensor in (*call.inputs, call.output))
 
     def _cascades(self, begin: int, end: int, below: int) -> Iterator[_Choice]:
         for rows in _ROWS:

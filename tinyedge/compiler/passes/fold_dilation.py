@@ -53,7 +53,7 @@ def fold_dilation(graph: Graph) -> None:
 
 def _only_reader(graph: Graph, readers: _Reading, tensor: Tensor) -> Operator | None:
     reading = readers.get(tensor, [])
-    return reading[0] if len(reading) == 1 and tensor not in graph.outputs else None
+    return reading[0] if len(reading) == 1 and tensor not in graph.results else None
 
 
 def _is_plain(convolution: Operator) -> bool:

@@ -20,7 +20,7 @@ def fold_padding(graph: Graph) -> None:
         reading = readers.get(operator.outputs[0], [])
         if (
             padding is None
-            or operator.output in graph.outputs
+            or operator.output in graph.results
             or not reading
             or not all(_takes_padding(reader, operator.output) for reader in reading)
         ):

@@ -42,7 +42,7 @@ class _Chains:
 
     def __init__(self, graph: Graph) -> None:
         self._readers = graph.readers()
-        self._outputs = set(graph.outputs)
+        self._results = set(graph.results)
         self._writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
         self._positions = {operator: position for position, operator in enumerate(graph.operators)}
 
@@ -69,7 +69,7 @@ class _Chains:
 
     def _is_read_within(self, operator: Operator, chain: list[Operator]) -> bool:
         return all(
-            tensor not in self._outputs and all(reader in chain for reader in self._readers.get(tensor, []))
+            tensor not in self._results and all(reader in chain for reader in self._readers.get(tensor, []))
             for tensor in operator.outputs
         )
 

@@ -55,7 +55,7 @@ class _Joined:
 
 def _joined_activations(graph: Graph) -> list[list[Tensor]]:
     """All activations, those between which only channelwise operators lie in one list."""
-    lists: dict[Tensor, list[Tensor]] = {tensor: [tensor] for tensor in graph.inputs}
+    lists: dict[Tensor, list[Tensor]] = {tensor: [tensor] for tensor in graph.sources}
     for operator in graph.operators:
         for output in operator.outputs:
             tensors = lists.setdefault(operator.input(0), [operator.input(0)]) if _is_channelwise(operator) else []
@@ -108,7 +108,7 @@ def _may_shrink(graph: Graph, joined: _Joined) -> bool:
     """Whether every operator that touches these activations can do with fewer channels."""
     members = set(joined.tensors)
     return (
-        members.isdisjoint((*graph.inputs, *graph.outputs))
+        members.isdisjoint((*graph.sources, *graph.results))
         and all(
             _is_channelwise(operator) or (_is_dense(operator) and descriptor_of(operator).is_convolution)
             for operator in joined.writers

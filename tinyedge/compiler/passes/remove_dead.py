@@ -1,11 +1,11 @@
-"""What no output depends on is not computed."""
+"""What neither an output nor a state depends on is not computed."""
 
 from tinyedge.tflite.graph import Graph
 
 
 def remove_dead(graph: Graph) -> None:
-    """Remove every operator whose results reach no output of the model."""
-    needed = {tensor.storage for tensor in graph.outputs}
+    """Remove every operator whose results reach no output of the model and no state that it leaves."""
+    needed = {tensor.storage for tensor in graph.results}
     kept = []
     for operator in reversed(graph.operators):
         if any(tensor.storage in needed for tensor in operator.outputs):

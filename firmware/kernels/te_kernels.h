@@ -573,6 +573,14 @@ typedef struct {
 void te_mul_s16(const te_mul_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                 void *scratch);
 
+/** te_add_s8() for (input1 - input2)^2, with 2^7 to a unit of the larger scale; output_shift is in [-31, 30]. */
+void te_squared_difference_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2,
+                              int8_t *output, void *scratch);
+
+/** te_squared_difference_s8() of int16 values, with 1 to a unit. */
+void te_squared_difference_s16(const te_add_s16_params *params, const int16_t *input1, const int16_t *input2,
+                               int16_t *output, void *scratch);
+
 /** The larger or the smaller of two codes, whatever they stand for. Strides are in elements; a stride of 0 repeats. */
 typedef struct {
     int32_t dims[4]; /**< Of the output, which is dense. */
@@ -730,6 +738,54 @@ typedef struct {
 /** @param input   (rows, depth)
  *  @param output  (rows, depth); may be the very memory of the input. */
 void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** Values below zero times a slope, which is of int8 and broadcasts. Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4]; /**< Of the output, which is dense. */
+    int32_t strides[4];
+    int32_t slope_strides[4];
+    int32_t input_zero_point;
+    int32_t slope_zero_point;
+    int32_t output_zero_point;
+    int32_t above_multiplier;
+    int32_t above_shift;
+    int32_t below_multiplier;
+    int32_t below_shift;
+    const int8_t *slopes;
+} te_prelu_params;
+
+/** @param output  (dims); may be the very memory of the input. */
+void te_prelu_s8(const te_prelu_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_prelu_s8() of int16 values, whose zero points are 0. */
+void te_prelu_s16(const te_prelu_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** Rows over the roots of the sums of their squares. */
+typedef struct {
+    int32_t rows;
+    int32_t depth; /**< At most 33,025. */
+    int32_t input_zero_point;
+} te_l2_normalization_params;
+
+/** @param input   (rows, depth)
+ *  @param output  (rows, depth), 128 steps to 1; may be the very memory of the input. */
+void te_l2_normalization_s8(const te_l2_normalization_params *params, const int8_t *input, int8_t *output,
+                            void *scratch);
+
+/** A line through zero on each side of it, of int16 values. */
+typedef struct {
+    int32_t count;
+    int32_t above_multiplier;
+    int32_t above_shift;
+    int32_t below_multiplier;
+    int32_t below_shift;
+    int32_t sign_before; /**< 1 or -1, by which a value below zero is multiplied before it is rescaled, */
+    int32_t sign_after;  /**< and the result. */
+} te_sided_s16_params;
+
+/** @param input   (count)
+ *  @param output  (count); may be the very memory of the input. */
+void te_sided_s16(const te_sided_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Any function of one value. */
 typedef struct {

@@ -49,7 +49,7 @@ class _Model:
         source = self._source((1, self._size(3, 17), self._size(3, 17), self._size(1, 7)))
         image = self._conv(source)
         layers = (self._conv, self._conv, self._depthwise, self._padded, self._pool, self._sum, self._gate, self._join)
-        layers += (self._clip, self._larger)
+        layers += (self._clip, self._larger, self._slopes)
         for _ in range(self._size(1, 5)):
             image = layers[self._size(0, len(layers) - 1)](image)
         return self._finish(self._classes(image))
@@ -218,6 +218,14 @@ class _Model:
         return self._emit(
             "MINIMUM", [inner, constant(np.array([high], np.int8), source.scales, source.zero_points)], output
         )
+
+    def _slopes(self, source: TensorSpec) -> TensorSpec:
+        """A PRELU with a slope a channel, or a LEAKY_RELU."""
+        output = TensorSpec(source.shape, source.scales, self._zero_point())
+        if self._rng.random() < 0.4:
+            return self._emit("LEAKY_RELU", [source], output, alpha=float(self._rng.uniform(0, 0.5)))
+        slopes = self._rng.integers(-128, 128, (1, 1, source.shape[3])).astype(np.int8)
+        return self._emit("PRELU", [source, constant(slopes, 0.005, self._zero_point())], output)
 
     def _larger(self, source: TensorSpec) -> TensorSpec:
         """The larger of an image and of a vector of channels, or of its own rows' largest values."""

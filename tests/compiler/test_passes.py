@@ -463,6 +463,10 @@ def test_a_lookup_beyond_its_table_is_refused(tmp_path: Path) -> None:
         AotRuntime(path)
 
 
+OF_TWO = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+OF_ONE = ("LOGISTIC", "TANH", "HARD_SWISH", "RELU", "QUANTIZE", "ABS", "ELU")
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_functions(seed: int, tmp_path: Path) -> None:
     """Operators on the results of earlier ones, all of one tensor: each of the 256 results is TFLite Micro's."""
@@ -471,20 +475,19 @@ def test_random_functions(seed: int, tmp_path: Path) -> None:
     x = TensorSpec(shape, 0.03, int(rng.integers(-128, 128)))
     known = [x]
     for _ in range(6):
-        op = str(
-            rng.choice(
-                ["ADD", "SUB", "MUL", "LOGISTIC", "TANH", "HARD_SWISH", "RELU", "QUANTIZE", "MAXIMUM", "MINIMUM"]
-            )
-        )
+        op = str(rng.choice([*OF_TWO, *OF_ONE, "PRELU"]))
         first, second = known[-1], known[int(rng.integers(len(known)))]
         if rng.random() < 0.3:
             second = number(int(rng.integers(-128, 128)), float(rng.uniform(0.01, 0.1)), int(rng.integers(-128, 128)))
-        if op in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"):
+        if op in OF_TWO:
             pair = [first, second] if rng.random() < 0.5 else [second, first]
             scale = float(rng.uniform(0.02, 0.2))
             fused = str(rng.choice(["NONE", "RELU", "RELU6"]))
             y = TensorSpec(shape, scale, int(rng.integers(-128, 128)))
             operators.append(OperatorSpec(op, pair, y, {"fusedActivationFunction": fused}))
+        elif op == "PRELU":
+            y = TensorSpec(shape, float(rng.uniform(0.02, 0.2)), int(rng.integers(-128, 128)))
+            operators.append(OperatorSpec(op, [first, number(int(rng.integers(-128, 128)), 0.01, 3)], y))
         else:
             fixed = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
             y = TensorSpec(shape, *fixed.get(op, (float(rng.uniform(0.02, 0.2)), int(rng.integers(-128, 128)))))

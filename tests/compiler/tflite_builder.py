@@ -29,6 +29,7 @@ _OPTIONS = {
     "GATHER": "GatherOptions",
     "GELU": "GeluOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "L2_NORMALIZATION": "L2NormOptions",
     "LEAKY_RELU": "LeakyReluOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",

@@ -241,7 +241,10 @@ def elementwise(
     first_scale = float(np.exp(rng.uniform(-5, 1)))
     second_scale = first_scale * ratio
     spread, _ = _SPREADS[np.dtype(dtype)]
-    output_scale = first_scale * second_scale * spread if op == "MUL" else max(first_scale, second_scale)
+    largest = max(first_scale, second_scale)
+    output_scale = {"MUL": first_scale * second_scale * spread, "SQUARED_DIFFERENCE": largest**2 * spread}.get(
+        op, largest
+    )
     operands = [
         _tensor(shapes[0], first_scale, zero_points[0], dtype),
         _tensor(shapes[1], second_scale, zero_points[1], dtype),
@@ -367,6 +370,39 @@ def arg_extremum(
     inputs = _inputs(rng, source)
     inputs[0][0] >>= 6  # Equal values, of which the first one counts.
     return Case(_label(op, shape=shape, axis=axis), model, inputs)
+
+
+def prelu(
+    rng: np.random.Generator,
+    shape: tuple[int, ...] = (1, 3, 4, 5),
+    slopes: tuple[int, ...] = (1, 1, 5),
+    gain: float = 1.0,
+    slope_scale: float = 0.01,
+    zero_points: tuple[int, int, int] = (3, -7, 11),
+    dtype: type = np.int8,
+) -> Case:
+    label = _label(
+        "PRELU",
+        dtype=dtype.__name__,
+        shape=shape,
+        slopes=slopes,
+        gain=gain,
+        slope_scale=slope_scale,
+        zero_points=zero_points,
+    )
+    scale = float(np.exp(rng.uniform(-5, 1)))
+    source = _tensor(shape, scale, zero_points[0], dtype)
+    values = constant(int8_values(rng, *slopes), slope_scale, zero_points[1])
+    model = one_operator("PRELU", [source, values], _tensor(shape, scale / gain, zero_points[2], dtype))
+    return Case(label, model, _inputs(rng, source))
+
+
+def l2_normalization(rng: np.random.Generator, shape: tuple[int, ...] = (2, 3, 5), zero_point: int = 3) -> Case:
+    source = _tensor(shape, float(np.exp(rng.uniform(-5, 1))), zero_point, np.int8)
+    model = one_operator("L2_NORMALIZATION", [source], TensorSpec(shape, 1 / 128, 0))
+    inputs = _inputs(rng, source)
+    inputs[0][0, ..., 1:] = zero_point  # All zero but the first value.
+    return Case(_label("L2_NORMALIZATION", shape=shape, zero_point=zero_point), model, inputs)
 
 
 def batch_matmul(

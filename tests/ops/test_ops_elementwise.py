@@ -2,10 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import ACTIVATIONS, elementwise
+from ops.case_builders import ACTIVATIONS, elementwise, prelu
 
 OPS = ("ADD", "SUB", "MUL")
 EXTREMA = ("MAXIMUM", "MINIMUM")
+WITHOUT_ACTIVATION = ("SQUARED_DIFFERENCE", *EXTREMA)
 
 BROADCASTS = (
     ((1,), (1,)),
@@ -24,13 +25,13 @@ BROADCASTS = (
 )
 
 
-@pytest.mark.parametrize("op", [*OPS, *EXTREMA])
+@pytest.mark.parametrize("op", [*OPS, *WITHOUT_ACTIVATION])
 def test_broadcasting(check, op):
     rng = np.random.default_rng(1)
     check([elementwise(rng, op, shapes) for shapes in BROADCASTS])
 
 
-@pytest.mark.parametrize("op", [*OPS, *EXTREMA])
+@pytest.mark.parametrize("op", [*OPS, *WITHOUT_ACTIVATION])
 def test_constant_operands(check, op):
     rng = np.random.default_rng(2)
     cases = [elementwise(rng, op, shapes, constant_operand) for shapes in BROADCASTS[2:] for constant_operand in (0, 1)]
@@ -45,6 +46,34 @@ def test_quantisation(check, op):
     cases = [
         elementwise(rng, op, activation=activation, ratio=ratio, gain=gain, zero_points=zero_points)
         for activation, ratio, gain in itertools.product(ACTIVATIONS, ratios, (1.0, 0.01, 1e-5, 1000.0))
+        for zero_points in ((-128, 127, 0), (127, -128, -128), (0, 0, 127))
+    ]
+    check(cases)
+
+
+def test_squared_difference_quantisation(check):
+    rng = np.random.default_rng(7)
+    cases = [
+        elementwise(rng, "SQUARED_DIFFERENCE", ratio=ratio, gain=gain, zero_points=zero_points)
+        for ratio, gain in itertools.product((1.0, 0.37, 1e-4, 1e-9, 300.0), (1.0, 0.01, 1e-5, 1000.0, 1e7))
+        for zero_points in ((-128, 127, 0), (127, -128, -128), (0, 0, 127))
+    ]
+    check(cases)
+
+
+def test_prelu(check):
+    rng = np.random.default_rng(8)
+    shapes = (
+        ((1, 3, 4, 5), (1, 1, 5)),
+        ((2, 3, 4, 5), (1,)),
+        ((2, 3, 4, 5), (3, 4, 5)),
+        ((2, 3, 4, 5), (2, 1, 4, 1)),
+        ((1, 17), (17,)),
+    )
+    cases = [prelu(rng, *pair) for pair in shapes]
+    cases += [
+        prelu(rng, gain=gain, slope_scale=slope_scale, zero_points=zero_points)
+        for gain, slope_scale in itertools.product((1.0, 0.37, 1e-5, 1000.0), (1e-7, 0.01, 1.0))
         for zero_points in ((-128, 127, 0), (127, -128, -128), (0, 0, 127))
     ]
     check(cases)
@@ -71,6 +100,11 @@ def test_elementwise_under_sanitisers(check_sanitised):
         elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), zero_points=(-128, 127, 127), gain=gain)
         for op, gain in itertools.product(OPS, (1.0, 1000.0))
     ]
-    cases += [elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), constant) for op in EXTREMA for constant in (None, 1)]
+    cases += [
+        elementwise(rng, op, ((2, 1, 4, 1), (1, 3, 1, 5)), constant)
+        for op in WITHOUT_ACTIVATION
+        for constant in (None, 1)
+    ]
+    cases += [prelu(rng, gain=gain, slope_scale=1.0, zero_points=(127, -128, 127)) for gain in (1.0, 1e8)]
     cases.append(elementwise(rng, "MUL", ((1, 3, 4, 5), (5,)), 1, gain=1e9))
     check_sanitised(cases)

@@ -1,10 +1,11 @@
 """Softmax and the functions that become tables: the bits of TFLite Micro, and for GELU, which it lacks, of LiteRT."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import softmax, table
+from ops.case_builders import l2_normalization, softmax, table
 from ops.kernel_cases import read_operator
 
 from tinyedge.ops import lower
@@ -71,9 +72,56 @@ def test_leaky_relu(check):
     cases = [
         table(rng, "LEAKY_RELU", (scale, scale / gain), zero_points, alpha=alpha)
         for scale, gain in itertools.product(SCALES, (1.0, 0.37, 3.0, 1e-6, 1e6))
-        for zero_points, alpha in (((-128, 127), 0.1), ((127, -128), 0.0), ((0, -4), 0.3), ((5, 5), 1.7))
+        for zero_points, alpha in (
+            ((-128, 127), 0.1),
+            ((127, -128), 0.0),
+            ((0, -4), 0.3),
+            ((5, 5), 1.7),
+            ((7, 9), -0.6),
+        )
     ]
     check(cases)
+
+
+@pytest.mark.parametrize("op", ["ABS", "ELU"])
+def test_functions_of_floats_and_magnitudes(check, op):
+    rng = np.random.default_rng(9)
+    cases = [
+        table(rng, op, (scale, scale / gain), zero_points)
+        for scale, gain in itertools.product(SCALES, (1.0, 0.37, 3.0, 1e-6, 100.0))
+        for zero_points in ((-128, 127), (127, -128), (0, -4))
+    ]
+    check(cases)
+
+
+def test_rsqrt(check):
+    """TFLite Micro stops at values below zero."""
+    rng = np.random.default_rng(10)
+    cases = []
+    for scale, result, zero_point in itertools.product(SCALES, (1e-3, 0.01, 0.1, 1.0), (-128, -100, 0)):
+        case = table(rng, "RSQRT", (scale, result / scale**0.5), (zero_point, -128))
+        cases.append(dataclasses.replace(case, inputs=[np.maximum(case.inputs[0], np.int8(zero_point))]))
+    check(cases)
+
+
+@pytest.mark.parametrize("op", ["EXP", "LOG", "RELU_0_TO_1", "RELU_N1_TO_1", "SQRT"])
+def test_functions_that_only_litert_has(tmp_path, op):
+    rng = np.random.default_rng(11)
+    for scale, result in itertools.product((0.0009, 0.0123, 0.05, 1 / 16, 0.3, 7.7), (0.001, 0.02, 1 / 16, 1.0)):
+        for zero_points in ((-128, -128), (-128, 127), (17, -4)):
+            if op == "SQRT" and zero_points[0] != -128:
+                continue  # It stops at values below zero.
+            case = table(rng, op, (scale, result), zero_points)
+            call = lower(read_operator(case.model, tmp_path))
+            expected = LitertRuntime(tmp_path / "case.tflite").run(case.inputs[0][0])
+            found = call.fields["table"].values[case.inputs[0][0].astype(int) + 128]
+            np.testing.assert_array_equal(found, expected, err_msg=case.label)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 16, 300])
+def test_l2_normalization(check, depth):
+    rng = np.random.default_rng(depth)
+    check([l2_normalization(rng, (2, 3, depth), zero_point) for zero_point in (-128, -3, 0, 127)])
 
 
 @pytest.mark.parametrize("approximate", [False, True])
@@ -89,4 +137,5 @@ def test_gelu(tmp_path, approximate):
 
 
 def test_table_under_sanitisers(check_sanitised):
-    check_sanitised([table(np.random.default_rng(6))])
+    rng = np.random.default_rng(6)
+    check_sanitised([table(rng), l2_normalization(rng, (2, 400), 127), l2_normalization(rng, (2, 1))])

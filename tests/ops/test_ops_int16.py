@@ -124,7 +124,7 @@ def test_fully_connected(check, bias_type):
     check(cases)
 
 
-@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"])
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"])
 def test_elementwise(check, op):
     rng = np.random.default_rng(6)
     broadcasts = (
@@ -167,6 +167,20 @@ def test_relu(check, op):
     rng = np.random.default_rng(8)
     scales = ((1e-3, 1e-3), (1e-3, 3e-4), (3e-4, 1.1e-3), (1e-4, 1e-6), (0.5, 20.0), (7.0, 7.0))
     check([build.table(rng, op, pair, (0, 0), (I16, I16)) for pair in scales])
+
+
+@pytest.mark.parametrize(("op", "alpha"), [("ABS", None), ("LEAKY_RELU", 0.1), ("LEAKY_RELU", -0.3)])
+def test_lines_on_each_side_of_zero(check, op, alpha):
+    rng = np.random.default_rng(11)
+    options = {} if alpha is None else {"alpha": alpha}
+    scales = ((1e-3, 1e-3), (1e-3, 3e-4), (3e-4, 1.1e-3), (1e-4, 1e-6), (0.5, 20.0))
+    check([build.table(rng, op, pair, (0, 0), (I16, I16), **options) for pair in scales])
+
+
+def test_prelu(check):
+    rng = np.random.default_rng(12)
+    cases = [build.prelu(rng, (1, 3, 4, 5), slopes, dtype=I16) for slopes in ((1, 1, 5), (1,), (3, 4, 5), (1, 4, 1))]
+    check([*cases, *(build.prelu(rng, gain=gain, zero_points=(0, 77, 0), dtype=I16) for gain in (1e-4, 0.3, 100.0))])
 
 
 @pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])

@@ -76,7 +76,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         second = tuple(size if rng.random() < 0.7 else 1 for size in shape)[rng.integers(len(shape)) :]
         return build.elementwise(
             rng,
-            str(rng.choice(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"])),
+            str(rng.choice(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"])),
             (first, second) if rng.random() < 0.5 else (second, first),
             [None, 0, 1][rng.integers(3)],
             str(rng.choice(build.ACTIVATIONS)),
@@ -97,7 +97,9 @@ def random_case(rng: np.random.Generator) -> build.Case:
         scale, beta = float(np.exp(rng.uniform(-8, 2))), float(rng.uniform(0.5, 2))
         return build.softmax(rng, (_size(rng, 3), _size(rng, 40)), scale, beta, _zero_points(rng, 1)[0])
     if kind == 6:
-        op = str(rng.choice(["LOGISTIC", "TANH", "HARD_SWISH", "QUANTIZE", "RELU", "RELU6"]))
+        op = str(
+            rng.choice(["LOGISTIC", "TANH", "HARD_SWISH", "QUANTIZE", "RELU", "RELU6", "ABS", "ELU", "LEAKY_RELU"])
+        )
         scale = float(np.exp(rng.uniform(-7, 1)))
         zero_points = _zero_points(rng, 2)
         if op == "LOGISTIC":

@@ -5,7 +5,6 @@ import dataclasses
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.registry import OPERATORS, descriptor_of
-from tinyedge.ops.tflite_micro import FOREIGN_INT8_OPERATORS
 from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
 
@@ -19,8 +18,7 @@ def supported_operators() -> list[str]:
 
 def tflm_operators(dtype: str) -> frozenset[str]:
     """The operators for which TFLite Micro has a kernel of int8 or int16 activations that equals TFLite's reference."""
-    own = {name for name, descriptor in OPERATORS.items() if dtype in descriptor.tflm_types}
-    return frozenset(own | FOREIGN_INT8_OPERATORS) if dtype == "int8" else frozenset(own)
+    return frozenset(name for name, descriptor in OPERATORS.items() if dtype in descriptor.tflm_types)
 
 
 def operator_macs(operator: Operator) -> int:

@@ -18,8 +18,7 @@ import numpy as np
 from tinyedge.ops.descriptor import OperatorDescriptor, TorchForm
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.rules import int8_activation, int8_output
-from tinyedge.ops.table import codes_of, lookup
-from tinyedge.tflite.fixed_point import clamp, round_half_away
+from tinyedge.ops.table import codes_of, float_codes, lookup
 from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
 if TYPE_CHECKING:
@@ -46,19 +45,7 @@ def gelu_codes(source: Quantisation, output: Quantisation, approximate: bool = F
         (256,) int8.
     """
     function = _by_tanh if approximate else _by_error_function
-    steps_of_one = np.float32(1) / output.scales[0]
-    codes = []
-    for code in range(-128, 128):
-        real = source.scales[0] * np.float32(code - source.zero_point)
-        with np.errstate(over="ignore"):
-            steps = float(np.float32(function(float(real))) * steps_of_one)
-        codes.append(clamp(round_half_away(_finite(steps)) + output.zero_point, -128, 127))
-    return np.array(codes, dtype=np.int8)
-
-
-def _finite(steps: float) -> float:
-    """Any number of steps beyond int8's is as good as a thousand."""
-    return min(max(steps, -1000.0), 1000.0)
+    return float_codes(source, output, function)
 
 
 def _by_error_function(x: float) -> float:

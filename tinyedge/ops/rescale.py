@@ -1,6 +1,7 @@
-"""RELU, RELU6, and QUANTIZE and DEQUANTIZE: the same values in another quantisation or type, clamped."""
+"""RELU and its kin, and QUANTIZE and DEQUANTIZE: the same values in another quantisation or type, clamped."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ from tinyedge.ops.kernel_call import Kernel, KernelCall, Overlap
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import (
     element,
+    int8_activation,
+    int8_output,
     only_output,
     output_like,
     quantise,
@@ -124,6 +127,13 @@ def _lower_relu6(operator: Operator) -> KernelCall:
     return table_call(operator, lambda value: six if value > six else max(value, zero))
 
 
+def _lower_between(operator: Operator, low: float) -> KernelCall:
+    """Lower an int8 clamp to [low, 1], which rescales; TFLite Micro lacks both, LiteRT's are the reference."""
+    source, output = int8_activation(operator), int8_output(operator)
+    lowest, highest = (clamp(quantise(operator, output, real), *type_range(output)) for real in (low, 1.0))
+    return _rescale(operator, float(source.q.scales[0] / output.q.scales[0]), lowest, highest)
+
+
 def _rescale(operator: Operator, real_multiplier: float, low: int, high: int) -> KernelCall:
     """Multiply by a real and clamp, from int8 to int8 by a table."""
     source, output = quantised_activation(operator), quantised_output(operator)
@@ -209,5 +219,11 @@ OPERATORS = (
         codes=codes_of(_lower_relu6),
         float_function=_float_relu6,
         integer_layer=integer_layer_of(_lower_relu6, _float_relu6),
+    ),
+    *(
+        OperatorDescriptor(
+            name=name, lower=partial(_lower_between, low=low), codes=codes_of(partial(_lower_between, low=low))
+        )
+        for name, low in (("RELU_N1_TO_1", -1.0), ("RELU_0_TO_1", 0.0))
     ),
 )

@@ -13,8 +13,8 @@ from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported
 from tinyedge.ops.stripes import counted
-from tinyedge.tflite.fixed_point import INT8_MIN
-from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.fixed_point import INT8_MIN, clamp, round_half_away
+from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
 _KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
 
@@ -62,6 +62,32 @@ def byte_lookup(operator: Operator, source: Tensor, output: Tensor, table: np.nd
         name=output.name,
         overlaps=in_place(output, source),
     )
+
+
+def float_codes(source: Quantisation, output: Quantisation, function: Callable[[float], float]) -> np.ndarray:
+    """Return the codes of a function for the codes -128 ... 127, rounded once, in single precision as LiteRT does.
+
+    Args:
+        source: Of the input; one scale.
+        output: Of the output; one scale.
+        function: From a real to a real, of which single precision is kept. It may be infinite.
+
+    Returns:
+        (256,) int8.
+    """
+    steps_of_one = np.float32(1) / output.scales[0]
+    codes = []
+    for code in range(-128, 128):
+        real = source.scales[0] * np.float32(code - source.zero_point)
+        with np.errstate(over="ignore"):
+            steps = float(np.float32(function(float(real))) * steps_of_one)
+        codes.append(clamp(round_half_away(_finite(steps)) + output.zero_point, -128, 127))
+    return np.array(codes, dtype=np.int8)
+
+
+def _finite(steps: float) -> float:
+    """Any number of steps beyond int8's is as good as a thousand."""
+    return min(max(steps, -1000.0), 1000.0)
 
 
 def codes_of(lowering: Lowering) -> CodeFunction:

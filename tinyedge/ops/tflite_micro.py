@@ -49,6 +49,3 @@ IRREGULAR_NAMES = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
 """What the resolver's functions call an operator, where that is not its name in camel case."""
-
-FOREIGN_INT8_OPERATORS = frozenset("PRELU SQUARED_DIFFERENCE".split())
-"""Those without a descriptor here whose int8 kernel equals TFLite's reference; others say it in `tflm_types`."""

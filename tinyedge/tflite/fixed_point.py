@@ -184,6 +184,36 @@ def reciprocal_of_one_plus(x: int) -> int:
     return saturating_shift(_two_over_one_plus(x), 1)
 
 
+def inverse_sqrt(value: int) -> tuple[int, int]:
+    """Write 1 / sqrt(value) as multiplier * 2^(shift - 31), by five Newton steps in Q3 from 1.
+
+    Args:
+        value: Not negative; 0 counts as 1.
+
+    Returns:
+        (multiplier, shift): the shift is not positive.
+    """
+    if value <= 1:
+        return INT32_MAX, 0
+    right_shift = 11
+    while value >= 1 << 29:
+        value //= 4
+        right_shift += 1
+    pairs = (31 - value.bit_length()) // 2 - 1
+    right_shift -= pairs
+    half = rounding_shift(value << 2 * pairs >> 1, 1)
+    estimate = 1 << 28
+    for _ in range(5):
+        cube = saturating_shift(high_mul(high_mul(estimate, estimate), estimate), 6)
+        estimate = saturating_shift(high_mul(_ONE_AND_A_HALF, estimate) - high_mul(half, cube), 3)
+    estimate = high_mul(estimate, _HALF_SQRT_2)
+    return (estimate, -right_shift) if right_shift >= 0 else (wrap_int32(estimate << -right_shift), 0)
+
+
+_ONE_AND_A_HALF = (1 << 28) + (1 << 27)  # In Q3.
+_HALF_SQRT_2 = 1518500250  # In Q0.
+
+
 def logistic(value: int, integer_bits: int) -> int:
     """Logistic function in Q0 of a number in Q`integer_bits`."""
     if value == 0:

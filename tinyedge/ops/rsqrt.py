@@ -1,0 +1,42 @@
+"""RSQRT: 1 / sqrt(x) of int8 values, as a table."""
+
+import numpy as np
+
+from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.rules import int8_activation, int8_output, requantisation_multiplier, unsupported, zero_point
+from tinyedge.ops.table import codes_of, table_call
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN, clamp, inverse_sqrt, requantise
+from tinyedge.tflite.graph import Operator
+
+_FRACTION_BITS = 20
+_MAX_RIGHT_SHIFT = 31
+
+
+def _lower(operator: Operator) -> KernelCall:
+    """Lower RSQRT; TFLite Micro stops at values below the zero point, which have the result of 0 here."""
+    source, output = int8_activation(operator), int8_output(operator)
+    with np.errstate(divide="ignore"):
+        unit = 1 / float(np.sqrt(source.q.scales[0]) * output.q.scales[0])
+    multiplier, shift = requantisation_multiplier(operator, unit)
+    if shift - _FRACTION_BITS < -_MAX_RIGHT_SHIFT:
+        raise unsupported(
+            operator,
+            output,
+            f"counts 1 / sqrt in {unit:g} steps",
+            f"scales that make more than 2^{_FRACTION_BITS - _MAX_RIGHT_SHIFT}",
+        )
+
+    def evaluate(code: int) -> int:
+        value = code - zero_point(source)
+        if value <= 0:
+            return INT8_MAX
+        inverse, inverse_shift = inverse_sqrt(value)
+        fraction = requantise(1, inverse, inverse_shift + _FRACTION_BITS)
+        scaled = requantise(fraction, multiplier, shift - _FRACTION_BITS)
+        return clamp(scaled + zero_point(output), INT8_MIN, INT8_MAX)
+
+    return table_call(operator, evaluate)
+
+
+OPERATORS = (OperatorDescriptor(name="RSQRT", lower=_lower, tflm_types=INT8, codes=codes_of(_lower)),)

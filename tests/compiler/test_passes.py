@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
+from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.passes.alias_views import alias_views
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
@@ -22,6 +23,8 @@ from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.reader import read_tflite
+
+VALID = {"padding": "VALID", "strideH": 1, "strideW": 1}
 
 
 def image(*shape: int, scale: float = 0.5, zero_point: int = -3) -> TensorSpec:
@@ -272,6 +275,70 @@ def test_blocks_around_a_convolution_become_its_dilation(
         before, after = rewrite(fold_dilation, operators, operators[0].inputs[0], operators[-1].output, peer)
     assert before == {"BATCH_TO_SPACE_ND": 1, "SPACE_TO_BATCH_ND": 1, operators[1].op: 1}
     assert after == {operators[1].op: 1}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(
+    ("block", "padding", "crops", "causal"),
+    [(2, [2, 2], [0, 0], 0), (3, [0, 2], [0, 2], 0), (2, [4, 4], [1, 1], 0), (2, [0, 0], [0, 0], 4)],
+)
+def test_blocks_of_a_sequence_become_the_dilation_of_an_image(
+    rewrite: Callable, axis: int, block: int, padding: list[int], crops: list[int], causal: int
+) -> None:
+    """As TensorFlow writes a dilated Conv1D of a free batch, whose shapes say that the blocks are a batch of 1."""
+    steps = 16
+    x, padded = image(1, steps - causal, 3, zero_point=11), image(1, steps, 3, zero_point=11)
+    length = (steps + sum(padding)) // block
+
+    def pixels(count: int, channels: int) -> tuple[int, ...]:
+        return (1, 1, count, channels) if axis else (1, count, 1, channels)
+
+    split, into = image(1, length, 3, zero_point=11), image(*pixels(length, 3), zero_point=11)
+    made, back = image(*pixels(length - 2, 5), scale=1.7), image(1, length - 2, 5, scale=1.7)
+    whole = image(1, (length - 2) * block - sum(crops), 5, scale=1.7)
+    rng = np.random.default_rng(1)
+    weights = rng.integers(-127, 128, (5, *pixels(3, 3)[1:])).astype(np.int8)
+    operators = [
+        OperatorSpec("SPACE_TO_BATCH_ND", [padded if causal else x, int32(block), int32(padding)], split),
+        OperatorSpec("EXPAND_DIMS", [split, constant(np.array(2 - axis, np.int32))], into),
+        OperatorSpec(
+            "CONV_2D",
+            [into, constant(weights, 0.01), int32(*range(5))],
+            made,
+            {"padding": "VALID", "strideH": 1, "strideW": 1},
+        ),
+        OperatorSpec("RESHAPE", [made, int32(-1, length - 2, 5)], back, {"newShape": [-1, length - 2, 5]}),
+        OperatorSpec("BATCH_TO_SPACE_ND", [back, int32(block), int32(crops)], whole),
+    ]
+    if causal:
+        operators.insert(0, OperatorSpec("PAD", [x, int32([0, 0], [causal, 0], [0, 0])], padded))
+    for peer in (TflmRuntime, LitertRuntime):
+        before, after = rewrite(fold_dilation, operators, x, whole, peer)
+    assert (before["SPACE_TO_BATCH_ND"], before["BATCH_TO_SPACE_ND"]) == (1, 1)
+    assert after == {"CONV_2D": 1, "RESHAPE": 2} | ({"PAD": 1} if causal else {})
+    _, after = rewrite(simplify, operators, x, whole)
+    assert after == {"CONV_2D": 1}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_padding_of_a_sequence_becomes_that_of_its_image(rewrite: Callable, axis: int) -> None:
+    x, padded = image(1, 9, 3, zero_point=11), image(1, 11, 3, zero_point=11)
+    shapes = ((1, 1, 11, 3), (1, 1, 9, 5)) if axis else ((1, 11, 1, 3), (1, 9, 1, 5))
+    into, made = image(*shapes[0], zero_point=11), image(*shapes[1], scale=1.7)
+    weights = np.random.default_rng(1).integers(-127, 128, (5, *((1, 3) if axis else (3, 1)), 3)).astype(np.int8)
+    operators = [
+        OperatorSpec("PAD", [x, int32([0, 0], [2, 0], [0, 0])], padded),
+        OperatorSpec("RESHAPE", [padded, int32(*into.shape)], into, {"newShape": into.shape}),
+        OperatorSpec(
+            "CONV_2D",
+            [into, constant(weights, 0.01), int32(*range(5))],
+            made,
+            {"padding": "VALID", "strideH": 1, "strideW": 1},
+        ),
+    ]
+    before, after = rewrite(fold_padding, operators, x, made)
+    assert before == {"CONV_2D": 1, "PAD": 1, "RESHAPE": 1}
+    assert after == {"CONV_2D": 1, "RESHAPE": 1}
 
 
 def test_blocks_whose_crops_cut_more_than_was_padded_stay(rewrite: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -518,6 +519,63 @@ def test_a_chain_starts_where_its_tensors_join(rewrite: Callable) -> None:
     before, after = rewrite(fuse_tables, operators, x, function[-1].output)
     assert before == {"ADD": 1, "CONV_2D": 2, "LOGISTIC": 1, "MUL": 1, "RELU": 1}
     assert after == {"ADD": 1, "CONV_2D": 2, "RELU": 1, "TABLE": 1}
+
+
+def island(functions: Sequence[tuple[str, Sequence[float | None], dict[str, Any]]]) -> list[OperatorSpec]:
+    """DEQUANTIZE, float operators, whose operand None is the one before, and QUANTIZE."""
+    x, y, value = TensorSpec((1, 256), 0.0123, 3), TensorSpec((1, 256), 0.02, -7), real()
+    operators = [OperatorSpec("DEQUANTIZE", [x], value)]
+    for op, operands, options in functions:
+        inputs = [value if given is None else constant(np.array([given], np.float32)) for given in operands]
+        value = real()
+        operators.append(OperatorSpec(op, inputs, value, options))
+    return [*operators, OperatorSpec("QUANTIZE", [value], y)]
+
+
+def real() -> TensorSpec:
+    return TensorSpec((1, 256), dtype=np.float32)
+
+
+FLOAT_FUNCTIONS = {
+    **{op: [(op, [None], {})] for op in ("ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "NEG", "RELU", "RELU6")},
+    **{op: [(op, [None], {})] for op in ("ROUND", "SIN", "SQUARE")},
+    **{op: [(op, [None, 1.37], {}), (op, [0.77, None], {})] for op in ("ADD", "MAXIMUM", "MINIMUM", "MUL", "SUB")},
+    "DIV": [("DIV", [None, 1.37], {})],
+    "LEAKY_RELU": [("LEAKY_RELU", [None], {"alpha": 0.3})],
+    "LOG": [("ABS", [None], {}), ("ADD", [None, 0.1], {}), ("LOG", [None], {})],
+    "SQRT": [("ABS", [None], {}), ("SQRT", [None], {})],
+    "SQUARED_DIFFERENCE": [("SQUARED_DIFFERENCE", [0.77, None], {})],
+    "one rescale": [],
+    "a norm": [
+        *[("SQUARE", [None], {}), ("ADD", [None, 1e-3], {}), ("RSQRT", [None], {})],
+        ("MUL", [None, 0.31], {"fusedActivationFunction": "RELU6"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FLOAT_FUNCTIONS)
+def test_float_islands_are_tables_of_the_reference_kernels_results(name: str, tmp_path: Path) -> None:
+    operators = island(FLOAT_FUNCTIONS[name])
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators, operators[0].inputs, [operators[-1].output]))
+    graph = read_tflite(path)
+    fuse_tables(graph)
+    (table,) = graph.operators
+    codes = np.arange(-128, 128, dtype=np.int8)
+    np.testing.assert_array_equal(table.options["table"], TflmRuntime(path).run(codes[None])[0])
+
+
+@pytest.mark.parametrize(("op", "operands"), [("ADD", 2), ("SQUARE", 1)])
+def test_floats_that_are_no_function_of_one_value_are_refused_in_a_sentence(
+    op: str, operands: int, tmp_path: Path
+) -> None:
+    vector = constant(np.arange(256, dtype=np.float32))
+    operators = island([("MUL", [None, 2.0], {}), (op, [None] * operands, {})])
+    operators[1].inputs[1] = operators[2].inputs[-1] = vector
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators, operators[0].inputs, [operators[-1].output]))
+    with pytest.raises(UnsupportedOpError, match="float32"):
+        compile_graph(read_tflite(path))
 
 
 def test_a_lookup_beyond_its_table_is_refused(tmp_path: Path) -> None:

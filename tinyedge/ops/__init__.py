@@ -5,6 +5,7 @@ import dataclasses
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.registry import OPERATORS, descriptor_of
+from tinyedge.ops.single_precision import makes_floats
 from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
 
@@ -48,6 +49,12 @@ def lower(operator: Operator) -> KernelCall:
             raise UnsupportedOpError(
                 f"operator {operator.index} ({operator.op}), tensor '{tensor}' holds code for an accelerator: "
                 f"give the file from before {compiler}"
+            )
+        if makes_floats(operator):
+            raise UnsupportedOpError(
+                f"operator {operator.index} ({operator.op}), tensor '{tensor}' computes in float32 with what is no one "
+                "int8 value: quantise the whole model, or let only functions of one value lie between a DEQUANTIZE and "
+                "a QUANTIZE"
             )
         raise UnsupportedOpError(
             f"operator {operator.index} ({operator.op}), tensor '{tensor}' has no kernel: "

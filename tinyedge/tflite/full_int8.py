@@ -12,6 +12,13 @@ _FLOAT16 = np.dtype(np.float16)
 _UINT8 = np.dtype(np.uint8)
 # They may make floats and uint8: at the ends of a model whose body is int8 or int16.
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+# Functions of one value of each operand: in float between a DEQUANTIZE and a QUANTIZE they become a table.
+_FLOAT_FUNCTIONS = frozenset(
+    {
+        *("ABS", "ADD", "CEIL", "COS", "DIV", "ELU", "EXP", "FLOOR", "LEAKY_RELU", "LOG", "MAXIMUM", "MINIMUM", "MUL"),
+        *("NEG", "RELU", "RELU6", "ROUND", "RSQRT", "SIN", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB"),
+    }
+)
 
 
 def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
@@ -48,7 +55,7 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
         )
         return
     for operator in graph.operators:
-        if operator.op in _CONVERSIONS:
+        if operator.op in _CONVERSIONS | _FLOAT_FUNCTIONS:
             continue
         for does, several in (("reads", operator.inputs), ("makes", operator.outputs)):
             for tensor in several:

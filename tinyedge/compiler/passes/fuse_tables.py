@@ -1,8 +1,9 @@
 """Operators that make one int8 value of another are, however many they are, one table of 256 values.
 
 SiLU is a LOGISTIC and a MUL, a hard sigmoid an ADD, a RELU6 and a MUL, and a lookup as `tinyedge export` writes it a
-CAST, an ADD and a GATHER. Each value of the result depends on one value of one tensor. So the chain is evaluated here
-for every code, in the arithmetic of its operators, and the device reads one byte an element.
+CAST, an ADD and a GATHER; what a converter left in float between a DEQUANTIZE and a QUANTIZE is one as well. Each value
+of the result depends on one value of one tensor. So the chain is evaluated here for every code, in the arithmetic of
+its operators, and the device reads one byte an element.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops import descriptor_of
+from tinyedge.ops.single_precision import makes_floats, single_precision
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -82,7 +84,7 @@ def _is_elementwise(operator: Operator) -> bool:
     """Whether element i of the output depends on element i of the activations, and on nothing else that varies."""
     activations, descriptor = _activations(operator), descriptor_of(operator)
     return (
-        descriptor.codes is not None
+        (descriptor.codes is not None or makes_floats(operator))
         and len(operator.outputs) == 1
         and len(activations) > 0
         and all(tensor.shape == operator.output.shape for tensor in activations)
@@ -117,15 +119,15 @@ def _fused(chain: list[Operator]) -> Operator | None:
 
 
 def _evaluate(operator: Operator, values: Mapping[Tensor, np.ndarray]) -> np.ndarray:
-    """What an operator's output holds for each code of the tensor that its chain starts from, (256,) int64."""
-    codes = descriptor_of(operator).codes
+    """What an operator's output holds for each code of its chain's first tensor, (256,) int64 or float32."""
+    codes = single_precision if makes_floats(operator) else descriptor_of(operator).codes
     if codes is None or None in operator.inputs:
         raise UnsupportedOpError(f"{operator.op} lacks an operand")
-    return codes(
-        operator,
-        [
-            values[tensor] if tensor.data is None else np.full(INT8_MAX - INT8_MIN + 1, tensor.data.flat[0], np.int64)
-            for tensor in operator.inputs
-            if tensor is not None
-        ],
-    )
+    return codes(operator, [_values(tensor, values) for tensor in operator.inputs if tensor is not None])
+
+
+def _values(tensor: Tensor, values: Mapping[Tensor, np.ndarray]) -> np.ndarray:
+    if tensor.data is None:
+        return values[tensor]
+    kind = np.float32 if tensor.dtype == np.float32 else np.int64
+    return np.full(INT8_MAX - INT8_MIN + 1, tensor.data.flat[0], kind)

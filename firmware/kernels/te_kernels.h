@@ -836,6 +836,110 @@ void te_logistic_s16(const te_sigmoid_s16_params *params, const int16_t *input, 
  *  @param output  (count); may be the very memory of the input. */
 void te_tanh_s16(const te_sigmoid_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** What LSTM kernels do with the sums of their gates, in the order forget, input, candidate, output. */
+typedef struct {
+    int32_t batches;
+    int32_t steps;
+    int32_t units;
+    int32_t batch_rows; /**< From a batch to the next one, in rows of inputs and outputs. */
+    int32_t step_rows;  /**< From a step to the next one. */
+    int32_t candidate_is_tanh; /**< 0: the candidate's activation is a sigmoid too. */
+    int32_t tanh_multiplier;   /**< Of the cell state, for its hyperbolic tangent: as in te_sigmoid_s16_params. */
+    int32_t tanh_shift;
+    int32_t forget_multiplier; /**< Of a product of forget gate and cell state. */
+    int32_t forget_shift;
+    int32_t input_multiplier; /**< Of a product of input gate and candidate. */
+    int32_t input_shift;
+    int32_t hidden_multiplier; /**< Of a product of output gate and tangent. */
+    int32_t hidden_shift;
+    int32_t clip;          /**< Limits the cell state; 0 for no limit. */
+    const uint16_t *table; /**< (256) As in te_sigmoid_s16_params. */
+} te_lstm_cell;
+
+typedef struct {
+    te_lstm_cell cell;
+    int32_t in_c;
+    int32_t hidden_zero_point;
+    const int8_t *input_weights;     /**< (4, units, in_c) */
+    const int8_t *recurrent_weights; /**< (4, units, units) */
+    const int32_t *input_bias;       /**< (4, units) The zero point of the input in it. */
+    const int32_t *recurrent_bias;   /**< (4, units) That of the hidden state. */
+    int32_t input_multipliers[4];    /**< To steps of 2^-12. */
+    int32_t input_shifts[4];
+    int32_t recurrent_multipliers[4];
+    int32_t recurrent_shifts[4];
+} te_lstm_s8_params;
+
+/** A long short-term memory without peepholes, projection and normalisation.
+ *  @param input         (batches * steps, in_c), batch or step first as the cell says
+ *  @param output        (batches * steps, units)
+ *  @param scratch       4 * units int16_t.
+ *  @param hidden_state  (batches, units) Kept from one call to the next.
+ *  @param cell_state    (batches, units) Likewise. */
+void te_lstm_s8(const te_lstm_s8_params *params, const int8_t *input, int8_t *output, void *scratch,
+                int8_t *hidden_state, int16_t *cell_state);
+
+typedef struct {
+    te_lstm_cell cell;
+    int32_t in_c;
+    const int8_t *input_weights;     /**< (4, units, in_c) */
+    const int8_t *recurrent_weights; /**< (4, units, units) */
+    const int64_t *input_bias;       /**< (4, units) */
+    int32_t input_multipliers[4];    /**< To steps of 2^-12, for sums of 64 bits. */
+    int32_t input_shifts[4];
+    int32_t recurrent_multipliers[4];
+    int32_t recurrent_shifts[4];
+} te_lstm_s16_params;
+
+/** te_lstm_s8() of int16 values. */
+void te_lstm_s16(const te_lstm_s16_params *params, const int16_t *input, int16_t *output, void *scratch,
+                 int16_t *hidden_state, int16_t *cell_state);
+
+/** A rank-decomposed layer over the newest values of some filters. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t filters; /**< rank * units */
+    int32_t rank;
+    int32_t memory;  /**< Values of each filter. */
+    int32_t state_zero_point;
+    int32_t output_zero_point;
+    int32_t feature_multiplier; /**< From the input's sums to the states. */
+    int32_t feature_shift;
+    int32_t output_multiplier;
+    int32_t output_shift;
+    const int8_t *feature_weights; /**< (filters, in_c) */
+    const int32_t *feature_bias;   /**< (filters) The zero point of the input. */
+    const int8_t *time_weights;    /**< (filters, memory) */
+    const int32_t *bias;           /**< (units) */
+} te_svdf_params;
+
+/** @param input   (batches, in_c)
+ *  @param output  (batches, units)
+ *  @param state   (batches, filters, memory) Kept from one call to the next, the newest value last. */
+void te_svdf_s8(const te_svdf_params *params, const int8_t *input, int8_t *output, void *scratch, int8_t *state);
+
+/** te_svdf_params with weights over time of int16; the states have no zero point. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t filters;
+    int32_t rank;
+    int32_t memory;
+    int32_t output_zero_point;
+    int32_t feature_multiplier;
+    int32_t feature_shift;
+    int32_t output_multiplier;
+    int32_t output_shift;
+    const int8_t *feature_weights;
+    const int32_t *feature_bias;
+    const int16_t *time_weights;
+    const int32_t *bias;
+} te_svdf_s16_params;
+
+/** te_svdf_s8() of int16 states. */
+void te_svdf_s16(const te_svdf_s16_params *params, const int8_t *input, int8_t *output, void *scratch, int16_t *state);
+
 /** Between floats and quantised values: real = scale * (value - zero_point). */
 typedef struct {
     int32_t count;

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compiler.streaming_models import streaming_model, swapping_model
+from ops.recurrent_models import lstm, svdf
 
 from tinyedge.boards.board import load_board
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
@@ -23,6 +24,8 @@ from tinyedge.toolchain import find_build_tools, find_tool
 FRAMES = 100
 WAKE_WORD = "wild/micro_wake_word_models__hey_jarvis__21a7976a.tflite"
 MODELS = {
+    "lstm": lstm(np.random.default_rng(7), (1, 3, 10), 6)[0],
+    "svdf": svdf(np.random.default_rng(8), (1, 12, 4, 2, 6))[0],
     "one": streaming_model([4]),
     "several": streaming_model([1, 3, 7], seed=1),
     "whole": streaming_model([5, 2], whole=True, seed=2),
@@ -86,8 +89,9 @@ def test_a_wake_word_on_a_board(tmp_path: Path, board_name: str, shared_model) -
     _check_on_a_board(Model(shared_model(WAKE_WORD)), tmp_path, board_name)
 
 
-def test_two_outputs_and_states_on_a_board(tmp_path: Path, board_name: str) -> None:
-    _check_on_a_board(write(tmp_path, MODELS["swap"]), tmp_path, board_name)
+@pytest.mark.parametrize("name", ["swap", "lstm"])
+def test_states_on_a_board(tmp_path: Path, board_name: str, name: str) -> None:
+    _check_on_a_board(write(tmp_path, MODELS[name]), tmp_path, board_name)
 
 
 def _check_on_a_board(model: Model, tmp_path: Path, board_name: str) -> None:

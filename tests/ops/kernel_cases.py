@@ -127,8 +127,9 @@ def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) 
     for name, value in call.fields.items():
         member = call.kernel.member(name)
         if isinstance(value, ConstantArray):
-            declarations.append(_array(f"c{index}_{name}", value.values))
-            members.append(f".{member} = c{index}_{name}")
+            array = f"c{index}_{name.rpartition('.')[2]}"
+            declarations.append(_array(array, value.values))
+            members.append(f".{member} = {array}")
         elif isinstance(value, tuple):
             members.append(f".{member} = {{{', '.join(map(str, value))}}}")
         else:
@@ -137,7 +138,12 @@ def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) 
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:
         pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]
-    arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch"])
+    for at, state in enumerate(call.states):
+        zero = 0 if state.dtype != np.int8 else state.q.zero_point
+        values = ", ".join([str(zero)] * state.elements)
+        declarations.append(f"static {state.dtype.name}_t s{index}_{at}[{state.elements}] = {{{values}}};\n")
+    states = [f"s{index}_{at}" for at in range(len(call.states))]
+    arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch", *states])
     return CaseEntry(
         label=case.label,
         declarations="".join(declarations),

@@ -43,8 +43,8 @@ class Overlap:
     write_ahead_bytes: int | None
 
 
-# The members of a kernel's struct by name. A ConstantArray is printed as an array and passed as a pointer; None is a
-# null pointer; a tuple is an array member inside the struct.
+# The members of a kernel's struct by name, "cell.units" for one of a struct inside. A ConstantArray is printed as an
+# array and passed as a pointer; None is a null pointer; a tuple is an array member inside the struct.
 Fields = dict[str, int | float | ConstantArray | tuple[int, ...] | None]
 
 
@@ -100,6 +100,7 @@ class Kernel:
         prepares_table: Whether it makes a table before its first output, in each stripe anew.
         loads_rows: Whether it loads the rows under its window before its first output, in each stripe anew.
         has_window: Whether its struct has a `te_window`, of which `WINDOW_MEMBERS` are members.
+        calls: Other kernels that it calls.
     """
 
     function: str
@@ -110,6 +111,7 @@ class Kernel:
     prepares_table: bool = False
     loads_rows: bool = False
     has_window: bool = False
+    calls: tuple[str, ...] = ()
 
     def member(self, name: str) -> str:
         """A field of a call as a member of the struct in C: "window.in_h"."""
@@ -136,6 +138,7 @@ class KernelCall:
             A call that reads one tensor in several places names all of them. Scratch always lies apart.
         inputs_as_array: Whether the inputs are passed as one array of pointers, for kernels of any number of inputs:
             `function(&params, (const int8_t *const[]){a, b, c}, output, scratch)`, or int16_t.
+        states: What it changes in place, and finds so when it is called again; passed as pointers after the scratch.
         kept_because: Why no kernel of the instruction set that was asked for runs it, where one might have; else empty.
     """
 
@@ -149,6 +152,7 @@ class KernelCall:
     scratch_bytes: int = 0
     overlaps: tuple[Overlap, ...] = ()
     inputs_as_array: bool = False
+    states: tuple[Tensor, ...] = ()
     kept_because: str = ""
 
     @property

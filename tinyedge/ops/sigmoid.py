@@ -103,9 +103,9 @@ def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...
     source, output = quantised_activation(operator), output_like(operator, quantised_activation(operator))
     if source.elements != output.elements:
         raise unsupported(operator, output, f"has shape {list(output.shape)}", f"shape {list(source.shape)}")
-    if _exponent_of(scale(output)) != -15:
+    if exponent_of(scale(output)) != -15:
         raise unsupported(operator, output, f"has scale {scale(output):g}", "int16 results of scale 2^-15")
-    exponent = _exponent_of(scale(source))
+    exponent = exponent_of(scale(source))
     if exponent in exponents:
         multiplier, shift = 3 << (exponent + 12), 0
     else:
@@ -121,7 +121,7 @@ def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...
             "count": output.elements,
             "multiplier": multiplier,
             "shift": shift,
-            "table": ConstantArray(_sigmoid_points()),
+            "table": ConstantArray(sigmoid_points()),
         },
         inputs=(source,),
         output=output,
@@ -131,7 +131,7 @@ def _int16_sigmoid(operator: Operator, kernel: Kernel, exponents: tuple[int, ...
     )
 
 
-def _sigmoid_points() -> np.ndarray:
+def sigmoid_points() -> np.ndarray:
     """The sigmoid at the points in steps of 2^-16, each raised by half of what the chord to the next falls short."""
 
     def sigmoid(point: float) -> float:
@@ -144,7 +144,7 @@ def _sigmoid_points() -> np.ndarray:
     return np.array([*values, 2**16 - 1], dtype=np.uint16)
 
 
-def _exponent_of(value: float) -> int | None:
+def exponent_of(value: float) -> int | None:
     """The power of two that a scale is, give or take a thousandth of a doubling; None if it is none."""
     exponent = math.log2(value)
     return round(exponent) if abs(exponent - round(exponent)) < 1e-3 else None

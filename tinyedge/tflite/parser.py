@@ -238,9 +238,11 @@ class FileParser:
             return np.zeros(shape, dtype) if 0 in shape else None
         if sparse or dtype == OPAQUE:
             return np.zeros(shape, dtype)
-        if content.size != math.prod(shape) * dtype.itemsize:
+        size = math.prod(shape) * dtype.itemsize
+        if content.size < size:
             raise self._damaged(f"tensor '{name}' of shape {list(shape)} has {content.size} bytes")
-        values = np.frombuffer(content.tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
+        # More of them, as padding for some processor's kernels, TFLite Micro's interpreter never looks at.
+        values = np.frombuffer(content[:size].tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
         return values.reshape(shape)
 
     def _quantisation(self, source: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Quantisation | None:

@@ -16,11 +16,11 @@ def check_interface(inspection: Inspection) -> Iterator[LintWarning]:
             f"the model has {len(inspection.graphs)} subgraphs, which IF, WHILE or several signatures make: export one "
             "signature without control flow",
         )
-    if once or any(operator.op == "READ_VARIABLE" for operator in graph.operators):
+    if inspection.resolved.states:
         yield LintWarning(
             "states",
-            "the model keeps states from one inference to the next, as streaming models do: feed it frame after frame, "
-            "and call its reset where a new recording begins",
+            "the model keeps states from one inference to the next, as streaming models do and every LSTM of TFLite: "
+            "feed it frame after frame, and call its reset where a new recording begins",
         )
     for tensor in graph.inputs:
         signature = list(inspection.signatures.get(tensor, tensor.shape))

@@ -19,7 +19,7 @@ def kernel_sources(program: Program) -> list[Path]:
     """
     kernels = firmware_root() / "kernels"
     waiting = [kernels / "te_status.h", kernels / "te_kernels.h"]
-    waiting += [kernels / f"{call.function}.c" for call in program.calls]
+    waiting += [kernels / f"{name}.c" for call in program.calls for name in (call.function, *call.kernel.calls)]
     if any(isinstance(step, Cascade) for step in program.steps):
         waiting.append(kernels / "te_cascade.c")
     found: set[Path] = set()

@@ -172,7 +172,7 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
             if isinstance(value, ConstantArray):
                 key = constant_key(value)
                 if key not in names:
-                    names[key] = f"layer_{index}_{field}"
+                    names[key] = f"layer_{index}_{field.rpartition('.')[2]}"
                     yield array(names[key], value.values)
                 members.append(f"    .{member} = {names[key]},\n")
             elif isinstance(value, tuple):
@@ -281,7 +281,8 @@ def _run(program: Program) -> str:
             inputs = f"(const {step.output.dtype.name}_t *const[]){{{inputs}}}"
         scratch = program.plan.scratch_offsets.get(number)
         work = "NULL" if scratch is None else f"ARENA->bytes + {scratch}"
-        arguments = [f"&layer_{layer}", inputs, _address(step.output, program.plan), work]
+        states = [_address(tensor, program.plan) for tensor in step.states]
+        arguments = [f"&layer_{layer}", inputs, _address(step.output, program.plan), work, *states]
         calls.append(f"    /* {layer}: {comment_safe(step.op)} {step.name} */")
         calls.append(f"    {step.function}({', '.join(arguments)});")
         calls.append(f"    layer_done(hook, context, {layer});")

@@ -130,7 +130,7 @@ class _Choices:
 
     def _has_state(self, call: KernelCall) -> bool:
         """Whether it reads or writes what outlasts an inference: a state is read whole before it changes."""
-        return any(tensor.storage in self._states for tensor in (*call.inputs, call.output))
+        return any(tensor.storage in self._states for tensor in (*call.inputs, call.output, *call.states))
 
     def _cascades(self, begin: int, end: int, below: int) -> Iterator[_Choice]:
         for rows in _ROWS:

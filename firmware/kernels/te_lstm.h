@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_lstm.h
+ *  What LSTM kernels of int8 and int16 activations share: everything between the sums of the gates and the product that
+ *  becomes the hidden state. */
+#ifndef TE_LSTM_H
+#define TE_LSTM_H
+
+#include <stdint.h>
+
+#include "te_kernels.h"
+
+/** Of the gates in memory, `units` values each. */
+enum { TE_LSTM_FORGET, TE_LSTM_INPUT, TE_LSTM_CELL, TE_LSTM_OUTPUT, TE_LSTM_GATES };
+
+/** x limited to int16. */
+static inline int16_t te_lstm_saturate(int32_t x) {
+    return (int16_t)(x < INT16_MIN ? INT16_MIN : (x > INT16_MAX ? INT16_MAX : x));
+}
+
+/** One step of the cell state.
+ *  @param gates       (TE_LSTM_GATES, units) Their sums, in steps of 2^-12; changed.
+ *  @param cell_state  (units) In steps of its own; becomes the next one.
+ *  @return (units) int16: the hyperbolic tangent of the cell state; the activated output gate, (units), is at
+ *          gates + TE_LSTM_OUTPUT * units. Both are fractions of 2^15. */
+const int16_t *te_lstm_step(const te_lstm_cell *cell, int16_t *gates, int16_t *cell_state);
+
+#endif /* TE_LSTM_H */

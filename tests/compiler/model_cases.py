@@ -58,12 +58,12 @@ def model_outcomes(
                 label=case.label,
                 declarations=f'#include "{sources / name}_model.h"\n',
                 body=(
-                    f"    memcpy({name}_input(), inputs[0], {program.input.bytes});\n"
+                    f"    memcpy({name}_input(), inputs[0], {program.inputs[0].bytes});\n"
                     f"    (void){name}_invoke();\n"
-                    f"    memcpy(output, {name}_output(), {program.output.bytes});\n"
+                    f"    memcpy(output, {name}_output(), {program.outputs[0].bytes});\n"
                 ),
                 inputs=[case.inputs],
-                output_shape=program.output.shape[1:],
+                output_shape=program.outputs[0].shape[1:],
                 output_dtype=np.int8,
             )
         )

@@ -50,6 +50,7 @@ class _Model:
         image = self._conv(source)
         layers = (self._conv, self._conv, self._depthwise, self._padded, self._pool, self._sum, self._gate, self._join)
         layers += (self._clip, self._larger, self._slopes)
+        layers += (self._resized, self._halves, self._blocks, self._mirrored, self._picked, self._stacked)
         for _ in range(self._size(1, 5)):
             image = layers[self._size(0, len(layers) - 1)](image)
         return self._finish(self._classes(image))
@@ -244,6 +245,94 @@ class _Model:
         joined = self._same(source, (1, height, width, 2 * channels))
         return self._emit("CONCATENATION", [source, pooled], joined, axis=3)
 
+    def _resized(self, source: TensorSpec) -> TensorSpec:
+        """Upsampling, mostly by whole factors, of what is not large yet."""
+        _, height, width, channels = source.shape
+        factors = (self._size(1, 3), self._size(1, 3)) if math.prod(source.shape) < 2000 else (1, 1)
+        size = (height * factors[0], width * factors[1])
+        if self._rng.random() < 0.3:
+            size = (self._size(1, size[0]), self._size(1, size[1]))
+        op = str(self._rng.choice(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"]))
+        corners, half = [(False, False), (False, True), (True, False)][self._size(0, 2)]
+        output = self._same(source, (1, *size, channels))
+        inputs = [source, constant(np.array(size, np.int32))]
+        return self._emit(op, inputs, output, alignCorners=corners, halfPixelCenters=half)
+
+    def _halves(self, source: TensorSpec) -> TensorSpec:
+        """The blocks of YOLO: channels in two parts, of which one goes through a layer before all are joined."""
+        _, height, width, channels = source.shape
+        if channels == 1:
+            return source
+        sizes = [self._size(1, channels - 1)]
+        sizes.append(channels - sizes[0])
+        first, second = (self._same(source, (1, height, width, size)) for size in sizes)
+        axis = constant(np.array(int(self._rng.choice([3, -1])), np.int32))
+        if sizes[0] == sizes[1]:
+            self._emit("SPLIT", [axis, source], first, (second,), numSplits=2)
+        else:
+            told = constant(np.array([sizes[0], -1], np.int32))
+            self._emit("SPLIT_V", [source, told, axis], first, (second,), numSplits=2)
+        pooled = self._same(second, second.shape)
+        window = {"filterHeight": 3, "filterWidth": 3, "strideH": 1, "strideW": 1}
+        self._emit("MAX_POOL_2D", [second], pooled, padding="SAME", **window)
+        parts = [first, pooled, second][: self._size(2, 3)]
+        if self._rng.random() < 0.3:
+            values = self._rng.integers(-128, 128, (1, height, width, 2)).astype(np.int8)
+            parts.append(constant(values, source.scales, source.zero_points))
+        joined = self._same(source, (1, height, width, sum(part.shape[3] for part in parts)))
+        return self._emit("CONCATENATION", parts, joined, axis=3)
+
+    def _blocks(self, source: TensorSpec) -> TensorSpec:
+        _, height, width, channels = source.shape
+        if channels % 4 == 0:
+            output = self._same(source, (1, 2 * height, 2 * width, channels // 4))
+            return self._emit("DEPTH_TO_SPACE", [source], output, blockSize=2)
+        if height % 2 == width % 2 == 0:
+            output = self._same(source, (1, height // 2, width // 2, 4 * channels))
+            return self._emit("SPACE_TO_DEPTH", [source], output, blockSize=2)
+        return source
+
+    def _mirrored(self, source: TensorSpec) -> TensorSpec:
+        _, height, width, channels = source.shape
+        sides = [self._size(0, min(size - 1, 2)) for size in (height, height, width, width)]
+        shape = (1, height + sides[0] + sides[1], width + sides[2] + sides[3], channels)
+        paddings = constant(np.array([0, 0, *sides, 0, 0], np.int32).reshape(4, 2))
+        mode = str(self._rng.choice(["REFLECT", "SYMMETRIC"]))
+        padded = self._emit("MIRROR_PAD", [source, paddings], self._same(source, shape), mode=mode)
+        return self._conv(padded, padding="VALID")
+
+    def _picked(self, source: TensorSpec) -> TensorSpec:
+        """Some indices of an axis: any, one after the other, or all of them backwards."""
+        axis = self._size(1, 3)
+        size = source.shape[axis]
+        op = str(self._rng.choice(["GATHER", "REVERSE_V2", "SLICE"]))
+        shape = [*source.shape]
+        if op == "REVERSE_V2":
+            return self._emit(op, [source, constant(np.array([axis], np.int32))], self._same(source, shape))
+        shape[axis] = self._size(1, size)
+        if op == "GATHER":
+            indices = self._rng.integers(0, size, shape[axis]).astype(np.int32)
+            return self._emit(op, [source, constant(indices)], self._same(source, shape), axis=axis)
+        begins = np.zeros(4, np.int32)
+        begins[axis] = self._size(0, size - shape[axis])
+        return self._emit(
+            op, [source, constant(begins), constant(np.array(shape, np.int32))], self._same(source, shape)
+        )
+
+    def _stacked(self, source: TensorSpec) -> TensorSpec:
+        """Two images, one above the other, by PACK; or the sum of the first and the last channel, by UNPACK."""
+        _, height, width, channels = source.shape
+        if self._rng.random() < 0.5 and channels < 9:
+            parts = [self._same(source, (1, height, width)) for _ in range(channels)]
+            self._emit("UNPACK", [source], parts[0], parts[1:], axis=3, num=channels)
+            return self._reshape(self._add(parts[0], parts[-1]), (1, height, width, 1))
+        pooled = self._same(source, source.shape)
+        window = {"filterHeight": 1, "filterWidth": 3, "strideH": 1, "strideW": 1}
+        self._emit("MAX_POOL_2D", [source], pooled, padding="SAME", **window)
+        stacked = self._same(source, (1, 2, height, width, channels))
+        self._emit("PACK", [pooled, source], stacked, axis=1, valuesCount=2)
+        return self._reshape(stacked, (1, 2 * height, width, channels))
+
     def _attention(self, tokens: TensorSpec, heads: int) -> TensorSpec:
         _, count, channels = tokens.shape
         depth = channels // heads
@@ -383,8 +472,16 @@ class _Model:
             sizes.append(-(-(source.shape[1 + axis] - lost) // strides[axis]))
         return sizes
 
-    def _emit(self, op: str, inputs: Sequence[TensorSpec | None], output: TensorSpec, **options: object) -> TensorSpec:
-        self._operators.append(OperatorSpec(op, [tensor for tensor in inputs if tensor is not None], output, options))
+    def _emit(
+        self,
+        op: str,
+        inputs: Sequence[TensorSpec | None],
+        output: TensorSpec,
+        others: Sequence[TensorSpec] = (),
+        **options: object,
+    ) -> TensorSpec:
+        present = [tensor for tensor in inputs if tensor is not None]
+        self._operators.append(OperatorSpec(op, present, output, options, others=others))
         if op in _CALIBRATED:
             self._calibrate(output)
         return output

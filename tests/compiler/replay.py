@@ -35,7 +35,7 @@ class _Replay:
         self._held = np.full((program.plan.arena_bytes, 2), SCRATCH, dtype=np.int64)
 
     def run(self) -> None:
-        self._write(self._program.input)
+        self._write(self._program.inputs[0])
         for number, call in enumerate(self._program.steps):
             scratch = self._program.plan.scratch_offsets.get(number)
             for position in range(len(call.inputs)):
@@ -54,7 +54,7 @@ class _Replay:
                 for position in reads:
                     self._read(call, position, *reads[position])
             self._read_bytes(call.output, 0, call.output.bytes, call)
-        self._read_bytes(self._program.output, 0, self._program.output.bytes, self._program.calls[-1])
+        self._read_bytes(self._program.outputs[0], 0, self._program.outputs[0].bytes, self._program.calls[-1])
 
     def _run_in_stripes(self, cascade: Cascade, scratch: int) -> None:
         """Stripe by stripe: what layers read from outside, and the rows of the output; scratch is written too."""

@@ -37,7 +37,7 @@ def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 def assert_bit_exact(path: Path, count: int, instruction_set: str = PORTABLE) -> AotRuntime:
     aot = AotRuntime(path, CompileOptions(instruction_set))
-    inputs = int8_inputs(aot.program.input.shape, count)
+    inputs = int8_inputs(aot.program.inputs[0].shape, count)
     outputs = aot.run(inputs)
     assert len(np.unique(outputs, axis=0)) > 4
     np.testing.assert_array_equal(outputs, TflmRuntime(path).run(inputs))
@@ -92,7 +92,7 @@ def test_any_pass_can_be_left_out(name: str, tmp_path: Path) -> None:
     for seed in range(3):
         path.write_bytes(random_network(seed))
         aot = AotRuntime(path, CompileOptions(without=(name,)))
-        inputs = int8_inputs(aot.program.input.shape, 5)
+        inputs = int8_inputs(aot.program.inputs[0].shape, 5)
         np.testing.assert_array_equal(aot.run(inputs), TflmRuntime(path).run(inputs))
         changed += aot.program.graph.histogram() != compile_graph(read_tflite(path)).graph.histogram()
     # These networks have no blocks, nothing dead, and move no constants. Channels are no operators.

@@ -53,8 +53,45 @@ def _weighted(rng: np.random.Generator) -> dict:
     }
 
 
+def _moved(rng: np.random.Generator, dtype: type) -> build.Case:
+    """Of those that move values, one that TFLite Micro has for both types."""
+    op = str(rng.choice(["BROADCAST_TO", "CONCATENATION", "RESIZE", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"]))
+    shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
+    axis = int(rng.integers(len(shape)))
+    if op == "RESIZE":
+        size = (_size(rng, 20), _size(rng, 20))
+        options = dict(
+            zip(("alignCorners", "halfPixelCenters"), [(0, 0), (0, 1), (1, 0)][rng.integers(3)], strict=True)
+        )
+        source = (1, _size(rng), _size(rng), _channels(rng))
+        kind = "RESIZE_NEAREST_NEIGHBOR" if dtype == np.int16 or rng.integers(2) else "RESIZE_BILINEAR"
+        return build.moved(rng, kind, source, (1, *size, source[3]), size, dtype=dtype, **options)
+    if op == "BROADCAST_TO":
+        source = tuple(size if rng.random() < 0.6 else 1 for size in shape)
+        return build.moved(rng, op, source, shape, shape, dtype=dtype)
+    if op == "CONCATENATION":
+        shapes = tuple((*shape[:axis], _size(rng, 20), *shape[axis + 1 :]) for _ in range(rng.integers(1, 5)))
+        constants = [part for part in range(1, len(shapes)) if rng.random() < 0.3]
+        return build.concatenation(rng, shapes, axis, dtype, constants)
+    if op == "SPLIT_V":
+        sizes = [_size(rng, 20) for _ in range(rng.integers(1, 4))]
+        shape[axis] = sum(sizes)
+        cases = build.taken_apart(rng, op, shape, sizes, axis, dtype)
+        return cases[rng.integers(len(cases))]
+    if op == "STRIDED_SLICE":
+        slices = []
+        for size in shape:
+            first, last = sorted(int(index) for index in rng.integers(0, size, 2))
+            step = _size(rng, 3)
+            backwards = first > 0 and rng.random() < 0.3
+            slices.append(slice(last, first - 1, -step) if backwards else slice(first, last + 1, step))
+        return build.strided_slice(rng, tuple(shape), tuple(slices), dtype=dtype)
+    order = tuple(int(axis) for axis in rng.permutation(len(shape)))
+    return build.transpose(rng, tuple(shape), order, dtype)
+
+
 def random_case(rng: np.random.Generator) -> build.Case:
-    kind = rng.integers(9)
+    kind = rng.integers(10)
     dtype = (np.int8, np.int16)[rng.integers(2)]
     if kind == 0:
         window = _window(rng)
@@ -112,6 +149,8 @@ def random_case(rng: np.random.Generator) -> build.Case:
         ops = ["MEAN", "SUM"] if dtype == np.int16 else ["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"]
         op = str(rng.choice(ops))
         return build.reduction(rng, op, shape, axes, keep_dims, _gain(rng), _zero_points(rng, 2), dtype)
+    if kind == 8:
+        return _moved(rng, dtype)
     batches = [_size(rng, 3) for _ in range(rng.integers(0, 3))]
     sides = [tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2)]
     sizes = (_size(rng), _size(rng, 40), _size(rng))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
 
+#include "te_gather_dsp.h"
 #include "te_gemm_s8_dsp.h"
 #include "te_kernels.h"
 
@@ -71,22 +72,6 @@ static void widen_taps(const layer *of, const pixels *at, uint32_t *columns) {
     }
 }
 
-/** Runs are a few bytes long, too short for a call of memcpy(). The last word may repeat bytes of the one before. */
-static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes) {
-    int32_t at = 0;
-    if (bytes < 4) {
-        for (; at < bytes; ++at) {
-            to[at] = from[at];
-        }
-        return to + bytes;
-    }
-    for (; at < bytes - 4; at += 4) {
-        te_store4(to + at, te_load4(from + at));
-    }
-    te_store4(to + bytes - 4, te_load4(from + bytes - 4));
-    return to + bytes;
-}
-
 /** Any number of channels, four neighbouring windows within the input: their rows are gathered, then widened.
  *  @param window  The first one. */
 static void gather_rows(const layer *of, const int8_t *window, uint32_t *columns) {
@@ -100,19 +85,12 @@ static void gather_rows(const layer *of, const int8_t *window, uint32_t *columns
         int8_t *to = of->spare + 4 * i * of->words;
         sources[i] = to;
         for (int32_t tap_y = geometry->kernel_h; tap_y > 0; --tap_y) {
-            to = copy(to, run, bytes);
+            to = te_copy_run(to, run, bytes);
             run += row;
         }
         window += geometry->stride_w * geometry->in_c;
     }
     te_widen4_dsp(columns, sources, of->words);
-}
-
-static inline int8_t *pad(int8_t *to, int32_t value, int32_t bytes) {
-    for (; bytes > 0; --bytes) {
-        *to++ = (int8_t)value;
-    }
-    return to;
 }
 
 /** A window without dilation or groups: each of its rows is padding, a run of the input, and padding. */
@@ -127,11 +105,11 @@ static void gather_runs(const layer *of, const pixels *at, int32_t i, int8_t *wi
     int32_t y = at->origin_y[i];
     for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
         if (y >= 0 && y < geometry->in_h && run > 0) {
-            window = pad(window, params->input_zero_point, before);
-            window = copy(window, of->input + y * of->row + (x > 0 ? x : 0) * geometry->in_c, run);
-            window = pad(window, params->input_zero_point, after);
+            window = te_pad_run(window, params->input_zero_point, before);
+            window = te_copy_run(window, of->input + y * of->row + (x > 0 ? x : 0) * geometry->in_c, run);
+            window = te_pad_run(window, params->input_zero_point, after);
         } else {
-            window = pad(window, params->input_zero_point, geometry->kernel_w * geometry->in_c);
+            window = te_pad_run(window, params->input_zero_point, geometry->kernel_w * geometry->in_c);
         }
         y += geometry->dilation_h;
     }
@@ -145,8 +123,8 @@ static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *wi
             const int32_t y = at->origin_y[i] + tap_y * geometry->dilation_h;
             const int32_t x = at->origin_x[i] + tap_x * geometry->dilation_w;
             const int32_t inside = y >= 0 && y < geometry->in_h && x >= 0 && x < geometry->in_w;
-            window = inside ? copy(window, of->input + y * of->row + x * geometry->in_c, params->group_c)
-                            : pad(window, params->input_zero_point, params->group_c);
+            window = inside ? te_copy_run(window, of->input + y * of->row + x * geometry->in_c, params->group_c)
+                            : te_pad_run(window, params->input_zero_point, params->group_c);
         }
     }
 }

@@ -82,6 +82,38 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** Transposed convolution; without dilation, and group_c is in_c.
+ *
+ *  The weights are those of stride_h * stride_w convolutions of stride 1, one for each pair of residues of an output
+ *  position modulo the strides, rows first: (out_c, taps, taps, in_c), of the kernel's taps of these residues from the
+ *  last to the first.
+ *  @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, out_c), in rows. */
+void te_transpose_conv_s8(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_transpose_conv_s8() of int16 values, with accumulators of 64 bits. */
+void te_transpose_conv_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** Transposed convolution for processors with the DSP extension, by te_gemm_s8_dsp.h. */
+typedef struct {
+    te_window window; /**< Without dilation. */
+    int32_t out_c;
+    int32_t words; /**< The largest depth of a pair of residues, in units of 4 bytes. */
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const int32_t *starts; /**< (stride_h, stride_w) Where the stream of a pair of residues begins in `packed`. */
+    const int8_t *plain;   /**< (stride_h, stride_w) Whether its stream is plain. */
+    const uint32_t *packed;
+} te_transpose_conv_dsp_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  48 * words bytes. */
+void te_transpose_conv_s8_dsp(const te_transpose_conv_dsp_params *params, const int8_t *input, int8_t *output,
+                              void *scratch);
+
 /** te_conv2d_s16() with accumulators modulo 2^32 and multipliers of 31 bits, for models with int32 biases. */
 void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 

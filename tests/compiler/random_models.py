@@ -18,7 +18,17 @@ FAMILIES = ("image", "keywords", "autoencoder", "residuals", "transformer")
 _SPREAD, _WANTED, _MEASURABLE = 75.0, 50.0, 3.0
 # TFLite Micro refuses a smaller scale, or ends the process at it: as a share of the first guess, and in all.
 _LEAST_SHARE, _LEAST_SCALE = 1e-4, 1e-7
-_CALIBRATED = ("ADD", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "MUL", "SUM")
+_CALIBRATED = (
+    "ADD",
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "MEAN",
+    "MUL",
+    "SUM",
+    "TRANSPOSE_CONV",
+)
 _ARENA_BYTES = 400_000
 
 
@@ -49,7 +59,7 @@ class _Model:
         source = self._source((1, self._size(3, 17), self._size(3, 17), self._size(1, 7)))
         image = self._conv(source)
         layers = (self._conv, self._conv, self._depthwise, self._padded, self._pool, self._sum, self._gate, self._join)
-        layers += (self._clip, self._larger, self._slopes)
+        layers += (self._clip, self._larger, self._slopes, self._enlarged)
         layers += (self._resized, self._halves, self._blocks, self._mirrored, self._picked, self._stacked)
         for _ in range(self._size(1, 5)):
             image = layers[self._size(0, len(layers) - 1)](image)
@@ -160,6 +170,26 @@ class _Model:
             dilationHFactor=dilation[0],
             dilationWFactor=dilation[1],
             depthMultiplier=multiplier,
+            fusedActivationFunction=activation,
+        )
+
+    def _enlarged(self, source: TensorSpec) -> TensorSpec:
+        """A transposed convolution, as decoders have it."""
+        _, height, width, channels = source.shape
+        filters, kernel = self._size(1, 9), (self._size(1, 4), self._size(1, 4))
+        strides = (2, 2) if height * width < 100 else (1, 1)
+        weights = self._weights((filters, *kernel, channels), 0, kernel[0] * kernel[1] * channels)
+        shape = (1, height * strides[0], width * strides[1], filters)
+        activation = self._activation()
+        output = self._product(source, weights, kernel[0] * kernel[1] * channels, shape, activation)
+        sizes = constant(np.array(shape, np.int32))
+        return self._emit(
+            "TRANSPOSE_CONV",
+            [sizes, weights, source, self._bias(source, weights, filters)],
+            output,
+            padding="SAME",
+            strideH=strides[0],
+            strideW=strides[1],
             fusedActivationFunction=activation,
         )
 

@@ -116,6 +116,58 @@ def conv2d(
     return Case(label, model, _inputs(rng, source))
 
 
+def transpose_conv(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int, int] = (1, 4, 5, 3),
+    filters: int = 4,
+    kernel: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (2, 2),
+    padding: str = "SAME",
+    activation: str = "NONE",
+    per_channel: bool = True,
+    bias: bool = True,
+    gain: float = 1.0,
+    zero_points: tuple[int, int] = (3, -4),
+    dtype: type = np.int8,
+) -> Case:
+    label = _label(
+        "TRANSPOSE_CONV",
+        dtype=dtype.__name__,
+        shape=shape,
+        filters=filters,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        activation=activation,
+        per_channel=per_channel,
+        bias=bias,
+        gain=gain,
+        zero_points=zero_points,
+    )
+    depth = max(kernel[0] * kernel[1] * shape[3] // (stride[0] * stride[1]), 1)
+    source_scale, weight_scales, output_scale = weighted_scales(rng, filters, per_channel, depth, gain, dtype)
+    source = _tensor(shape, source_scale, zero_points[0], dtype)
+    sizes = [
+        size * step if padding == "SAME" else (size - 1) * step + taps
+        for size, step, taps in zip(shape[1:3], stride, kernel, strict=True)
+    ]
+    output = _tensor((shape[0], *sizes, filters), output_scale, zero_points[1], dtype)
+    weights = constant(int8_values(rng, filters, *kernel, shape[3]), weight_scales)
+    inputs: list[TensorSpec | None] = [constant(np.array(output.shape, np.int32)), weights, source]
+    if bias:
+        inputs.append(_bias(rng, source_scale * weight_scales, filters, dtype, None))
+    model = one_operator(
+        "TRANSPOSE_CONV",
+        inputs,
+        output,
+        padding=padding,
+        strideH=stride[0],
+        strideW=stride[1],
+        fusedActivationFunction=activation,
+    )
+    return Case(label, model, _inputs(rng, source))
+
+
 def depthwise_conv2d(
     rng: np.random.Generator,
     shape: tuple[int, int, int, int] = (1, 7, 5, 3),

@@ -2,9 +2,45 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import ACTIVATIONS, conv2d, depthwise_conv2d, fully_connected
+from ops.case_builders import ACTIVATIONS, conv2d, depthwise_conv2d, fully_connected, transpose_conv
 
 SIZES = (1, 2, 3, 7, 15, 16, 17)
+
+
+TRANSPOSED = (
+    ((3, 3), (2, 2)),
+    ((4, 4), (2, 2)),
+    ((2, 2), (2, 2)),
+    ((3, 5), (3, 1)),
+    ((1, 2), (3, 3)),
+    ((5, 4), (1, 2)),
+    ((3, 3), (1, 1)),
+    ((7, 2), (2, 5)),
+)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_transpose_conv_windows(check, padding, dtype):
+    rng = np.random.default_rng(20)
+    cases = [
+        transpose_conv(rng, (batch, height, width, channels), filters, kernel, stride, padding, dtype=dtype)
+        for batch, height, width, channels, filters in ((1, 4, 5, 3, 4), (2, 1, 7, 8, 5), (1, 3, 1, 1, 1))
+        for kernel, stride in TRANSPOSED
+    ]
+    check(cases)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_transpose_conv_quantisation(check, dtype):
+    rng = np.random.default_rng(21)
+    cases = [
+        transpose_conv(rng, activation=activation, per_channel=per_channel, bias=bias, gain=gain, dtype=dtype)
+        for activation, per_channel, bias in itertools.product(ACTIVATIONS, (True, False), (True, False))
+        for gain in (1.0, 200.0, 0.001, 3e-8)
+    ]
+    cases += [transpose_conv(rng, zero_points=pair, dtype=dtype) for pair in ((-128, 127), (127, -128))]
+    check(cases)
 
 
 def test_conv2d_windows(check):
@@ -164,6 +200,8 @@ def test_convolutions_under_sanitisers(check_sanitised):
         conv2d(rng, (1, 4, 4, 17), 3, (1, 1), padding="VALID", bias=False),
         depthwise_conv2d(rng, (2, 5, 7, 3), 2, (3, 3), (2, 1), (1, 2), gain=1e8, zero_points=(127, -128)),
         depthwise_conv2d(rng, (1, 1, 2, 3), 1, (5, 5), (2, 2)),
+        transpose_conv(rng, (2, 3, 7, 3), 5, (3, 5), (2, 3), gain=1e8, zero_points=(-128, 127)),
+        transpose_conv(rng, (1, 2, 1, 4), 3, (1, 2), (3, 3), "VALID"),
         fully_connected(rng, (3, 31), 5, gain=1e8, zero_points=(127, -128)),
         fully_connected(rng, (1, 31), 5, weights_zero_point=127),
     ]

@@ -167,6 +167,23 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
         ("input_1", "constant axes", operator("MEAN", [IMAGE, TensorSpec((2,), dtype=np.int32)], VECTOR)),
         ("input_0", "axes from -4 to 3", operator("MEAN", [IMAGE, integers(4)], VECTOR)),
         ("result", "[1, 7]", operator("MEAN", [IMAGE, integers(1)], TensorSpec((1, 7), 0.1))),
+        (
+            "input_1",
+            "a filter for each output channel",
+            operator("TRANSPOSE_CONV", [integers(1, 4, 4, 2), WEIGHTS, IMAGE], IMAGE),
+        ),
+        (
+            "result",
+            "its first input",
+            operator("TRANSPOSE_CONV", [integers(1, 4, 4, 2), WEIGHTS, IMAGE], TensorSpec((1, 4, 4, 3), 0.1)),
+        ),
+        (
+            "result",
+            "stride 0",
+            operator(
+                "TRANSPOSE_CONV", [integers(1, 4, 4, 3), WEIGHTS, IMAGE], TensorSpec((1, 4, 4, 3), 0.1), stride_h=0
+            ),
+        ),
         ("input_1", "computed int8 slopes", operator("PRELU", [VECTOR, TensorSpec((1, 8), 0.1)], VECTOR)),
         ("result", "broadcast", operator("PRELU", [VECTOR, constant(np.ones(3, np.int8), 0.1)], VECTOR)),
         ("result", "scale 1/128", operator("L2_NORMALIZATION", [VECTOR], VECTOR)),

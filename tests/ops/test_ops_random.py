@@ -100,6 +100,17 @@ def random_case(rng: np.random.Generator) -> build.Case:
         return build.conv2d(
             rng, shape, groups * _channels(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng)
         )
+    if kind == 1 and rng.random() < 0.4:
+        return build.transpose_conv(
+            rng,
+            (_size(rng, 2), _size(rng, 5), _size(rng, 6), _channels(rng)),
+            _channels(rng),
+            (_size(rng, 5), _size(rng, 5)),
+            (_size(rng, 3), _size(rng, 3)),
+            str(rng.choice(["SAME", "VALID"])),
+            dtype=dtype,
+            **_weighted(rng),
+        )
     if kind == 1:
         window = _window(rng)
         shape = (*window.pop("shape"), _channels(rng))

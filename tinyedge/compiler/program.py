@@ -187,10 +187,10 @@ def _count_parameters(graph: Graph) -> int:
     constants = {
         tensor
         for operator in graph.operators
-        for tensor in operator.inputs
+        for position, tensor in enumerate(operator.inputs)
         if tensor is not None
         and tensor.is_constant
-        and (descriptor_of(operator).weights is not None or tensor.dtype in (np.int8, np.int16))
+        and ((position and descriptor_of(operator).weights is not None) or tensor.dtype in (np.int8, np.int16))
     }
     return sum(tensor.elements for tensor in constants)
 

@@ -1,6 +1,7 @@
 """The DSP extension of Armv7E-M and Armv8-M: two 16-bit multiply-accumulates an instruction."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -23,6 +24,7 @@ from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm
 from tinyedge.ops.overlap import in_place, in_place_by_channels
 from tinyedge.ops.stripes import counted, pixelwise, windowed
+from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
@@ -88,6 +90,36 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * depth * at_once + spare,
+    )
+
+
+def _transpose_conv(call: KernelCall) -> KernelCall | str:
+    fields = call.fields
+    kernel_h, kernel_w, stride_h, stride_w, out_c, in_c = integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "out_c", "group_c"
+    )
+    weights, at, parts = values(fields, "weights"), 0, []
+    for y, x in itertools.product(range(stride_h), range(stride_w)):
+        depth = len(range(y, kernel_h, stride_h)) * len(range(x, kernel_w, stride_w)) * in_c
+        filters = weights[at : at + out_c * depth].reshape(out_c, depth)
+        at += out_c * depth
+        packed = _pack(fields, filters if depth else np.zeros((out_c, 1), np.int8), 1)
+        if packed is None:
+            return SUMS_TOO_LARGE
+        parts.append(packed)
+    words = max(part.words for part in parts)
+    sizes = [part.stream.size for part in parts]
+    return dataclasses.replace(
+        call,
+        kernel=_TRANSPOSE_CONV,
+        fields={
+            **without(fields, "weights", "bias", "multipliers", "shifts", "group_c"),
+            "words": words,
+            "starts": ConstantArray(np.cumsum([0, *sizes[:-1]]).astype(np.int32)),
+            "plain": ConstantArray(np.array([part.plain for part in parts], np.int8)),
+            "packed": ConstantArray(np.concatenate([part.stream for part in parts])),
+        },
+        scratch_bytes=12 * _PIXELS * words,
     )
 
 
@@ -321,6 +353,7 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
 
 
 _CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
+_TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
 _DEPTHWISE3 = Kernel(
     "te_depthwise_conv2d_s8_dsp",
     "te_depthwise_conv2d_dsp_params",
@@ -347,4 +380,5 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     CONV_2D_KERNELS["s8"]: _conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,
+    TRANSPOSE_CONV_KERNELS["s8"]: _transpose_conv,
 }

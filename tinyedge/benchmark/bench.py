@@ -17,6 +17,7 @@ from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.runtimes.open import RUNTIMES, check_runtime
+from tinyedge.runtimes.reference import functions_by_litert
 from tinyedge.tflite.model import Model
 
 DEFAULT_BAUD = 115200
@@ -144,9 +145,11 @@ def _host_runtimes(runtime: str | None, subject: Subject) -> tuple[str, ...]:
     """Return the runtime asked for, or all that are installed and can run the subject."""
     if runtime not in (None, "all"):
         return (str(runtime),)
+    unable = {"onnx"} if subject.onnx is None else set()
+    if functions_by_litert(subject.model.any_graph()):
+        unable.add("tflm")
     return tuple(
         name
         for name in RUNTIMES
-        if (name != "onnx" or subject.onnx is not None)
-        and (name not in _RUNTIME_PACKAGES or find_spec(_RUNTIME_PACKAGES[name]) is not None)
+        if name not in unable and (name not in _RUNTIME_PACKAGES or find_spec(_RUNTIME_PACKAGES[name]) is not None)
     )

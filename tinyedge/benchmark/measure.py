@@ -241,11 +241,14 @@ def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> 
 
 
 def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
-    """Return TFLite Micro's outputs on the host; None where its package has no build for this machine."""
-    from tinyedge.runtimes.tflm import TflmRuntime
+    """Return TFLite Micro's outputs on the host; None where its package has no build for this machine.
+
+    Of an int8 function that it lacks, LiteRT's results take part.
+    """
+    from tinyedge.runtimes.reference import open_reference
 
     try:
-        return TflmRuntime(model).run(inputs)
+        return open_reference(model).run(inputs)
     except ToolMissing:
         return None
 
@@ -294,6 +297,8 @@ def write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
 
 def make_report(model: Model, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
     """Return the report of a model's records."""
+    from tinyedge.runtimes.reference import functions_by_litert
+
     return BenchReport(
         model=ModelRecord(
             path=str(model.path),
@@ -303,7 +308,7 @@ def make_report(model: Model, program: Program, records: Sequence[BenchRecord], 
             bytes=len(model.content),
         ),
         results=tuple(records),
-        env=env,
+        env={**env, "functions_by_litert": functions_by_litert(model.any_graph())},
     )
 
 

@@ -105,7 +105,8 @@ class BenchReport:
         model: What was measured.
         results: A record a runtime.
         env: `versions` by package, `machine`, `seed`, and `compiler` and `flags` of the model's C; the two are None
-            where nothing was compiled.
+            where nothing was compiled. `functions_by_litert`: those of the model that TFLite Micro lacks, of which
+            `bit_exact` compares with LiteRT's results.
     """
 
     model: ModelRecord

@@ -9,6 +9,7 @@ In a file for TFLite Micro a GATHER reads these results. Its indices are int32, 
 codes -128 ... 127 to 0 ... 255. The compiler fuses the three into one table again.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -65,6 +66,17 @@ def _lookup(operator: Operator, int8_tensors: Mapping[Tensor, Tensor]) -> list[O
     """
     source, output = int8_tensors[operator.input(0)], int8_tensors[operator.output]
     codes = gelu_codes(source.q, output.q, bool(operator.options.get("approximate", False)))
+    return table_lookup(dataclasses.replace(operator, inputs=(source,), outputs=(output,)), codes)
+
+
+def table_lookup(operator: Operator, codes: np.ndarray) -> list[Operator]:
+    """The operators of TFLite Micro that look the results of a function of one int8 value up.
+
+    Args:
+        operator: The function.
+        codes: (256,) int8, of the codes -128 ... 127.
+    """
+    source, output = operator.input(0), operator.output
     table = Tensor(f"{output.name}/table", codes.shape, codes.dtype, output.quantisation, codes)
     lowest = Tensor("128", (1,), _INT32, data=np.array([128], np.int32))
     wide, indices = (Tensor(f"{output.name}/{name}", output.shape, _INT32) for name in ("codes", "indices"))

@@ -43,6 +43,9 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         console.print(f"bit_exact: not checked; {lacking}", markup=False, soft_wrap=True)
     else:
         console.print(f"bit_exact: every output byte equals TFLite Micro's on {report.results[0].inputs} inputs")
+        by_litert = report.env.get("functions_by_litert")
+        if by_litert:
+            console.print(f"TFLite Micro has no int8 {', '.join(by_litert)}: there the reference is LiteRT's kernel")
     table = Table("budget", "used", "limit", "", box=box.SIMPLE_HEAD)
     for budget in budgets:
         mark = "[green]ok[/green]" if budget.holds else "[red]over[/red]"

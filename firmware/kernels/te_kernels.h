@@ -994,7 +994,8 @@ void te_dequantize_s8_f32(const te_quantize_params *params, const int8_t *input,
 /** te_dequantize_s8_f32() of int16. */
 void te_dequantize_s16_f32(const te_quantize_params *params, const int16_t *input, float *output, void *scratch);
 
-/** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. */
+/** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. Value after value is
+ *  read and written, or where the last stride is 1, run after run; runs below 4 bytes, in any order in the last two loops. */
 typedef struct {
     int32_t dims[6];
     int32_t strides[6]; /**< May be negative; 0 repeats. */
@@ -1007,7 +1008,8 @@ void te_strided_copy_s8(const te_strided_copy_params *params, const int8_t *inpu
 /** te_strided_copy_s8() of int16 values. */
 void te_strided_copy_s16(const te_strided_copy_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** Rows and columns of images, each taken from where a list says: nearest neighbours, mirrored borders, lookups. */
+/** Rows and columns of images, each taken from where a list says: nearest neighbours, mirrored borders, lookups. All of
+ *  the input that a row is made of is read before the next row is written. */
 typedef struct {
     int32_t images;
     int32_t image;  /**< Elements of an image of the input. */
@@ -1025,7 +1027,8 @@ void te_gather_s8(const te_gather_params *params, const int8_t *input, int8_t *o
 /** te_gather_s8() of int16 values. */
 void te_gather_s16(const te_gather_params *params, const int16_t *input, int16_t *output, void *scratch);
 
-/** Images of another size; each value lies between four of the input, in shares of 1024. */
+/** Images of another size; each value lies between four of the input, in shares of 1024. All of the input that a row is
+ *  made of is read before the next row is written. */
 typedef struct {
     int32_t images;
     int32_t image; /**< Elements of an image of the input. */

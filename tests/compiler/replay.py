@@ -16,9 +16,11 @@ from tinyedge.tflite.graph import Tensor
 
 ELEMENTWISE = (
     *("te_add_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
-    *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16"),
+    *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16", "te_prelu_", "te_maximum_", "te_minimum_"),
+    *("te_squared_difference_", "te_sided_s16", "te_l2_normalization_s8"),
 )
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
+COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
 BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp")
 SCRATCH = -1
 
@@ -165,8 +167,29 @@ def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tup
             later = set().union(*under[y:])
             for row in sorted(later):
                 yield {0: (row * in_row, (row + 1) * in_row)}, written
+    elif call.function.startswith(COPIES):
+        runs = list(runs_of(call))
+        for at, _ in enumerate(runs):
+            # Any of a run may be written before any of it is read.
+            written = output.bytes * (at + 1) // len(runs)
+            yield {0: (min(runs[at:]), source.bytes)}, (output.bytes * at // len(runs), written)
     else:
         yield {position: (0, tensor.bytes) for position, tensor in enumerate(call.inputs)}, (0, output.bytes)
+
+
+def runs_of(call: KernelCall) -> Iterator[int]:
+    """The first byte of the input that each run of a copy needs."""
+    fields, size = call.fields, call.inputs[0].dtype.itemsize
+    if not call.function.startswith("te_strided_copy_"):
+        rows = fields["rows"].values.reshape(fields["out_h"], -1).min(axis=1)
+        for image, row in itertools.product(range(fields["images"]), rows):
+            yield (image * fields["image"] + int(row) + int(fields["columns"].values.min())) * size
+        return
+    dims, strides = fields["dims"], fields["strides"]
+    last = 6 if strides[5] != 1 else 5 if dims[5] * size >= 4 else 4
+    for indices in itertools.product(*(range(count) for count in dims[:last])):
+        first = fields["start"] + sum(index * stride for index, stride in zip(indices, strides, strict=False))
+        yield size * min(first, first + (dims[4] - 1) * strides[4] if last == 4 else first)
 
 
 def _is_of_pixels(call: KernelCall) -> bool:

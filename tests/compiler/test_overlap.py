@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiler.random_cases import random_case
 from compiler.random_networks import random_network
-from compiler.replay import assert_nothing_is_lost
+from compiler.replay import COPIES, assert_nothing_is_lost, runs_of
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from ops.kernel_cases import read_operator
+from ops.test_ops_movement import lookup_cases, movement_cases, resize_cases
 
 from tinyedge.compiler.memory import memory_plan
 from tinyedge.compiler.options import CompileOptions
@@ -185,6 +188,34 @@ def test_replay_finds_small_errors_in_random_networks(tmp_path: Path, monkeypatc
             except AssertionError:
                 found += 1
         assert found >= 4
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_a_copy_may_lie_as_far_over_its_input_as_it_has_read(tmp_path: Path, dtype: type) -> None:
+    """Of every one-operator case: no run is written over one that is still to be read, and a byte less would."""
+    rng = np.random.default_rng(0)
+    cases = [
+        *movement_cases(rng, dtype),
+        *lookup_cases(rng, dtype),
+        *resize_cases(rng, "RESIZE_NEAREST_NEIGHBOR", dtype),
+    ]
+    if dtype == np.int8:
+        cases += resize_cases(rng, "RESIZE_BILINEAR")
+    between = 0
+    for case in cases:
+        call = lower(read_operator(case.model, tmp_path, case.output))
+        if call.function.startswith(COPIES):
+            runs = list(runs_of(call))
+            size = call.output.bytes // len(runs)
+            lead = max((at + 1) * size - min(runs[at:]) for at in range(len(runs)))
+            assert call.overlaps == (Overlap(0, min(max(lead, 0), call.output.bytes)),), case.label
+            between += 0 < lead < call.output.bytes
+    assert between > 20
+
+
+def test_random_models_that_move_data_lose_nothing() -> None:
+    for seed in range(0, 150, 5):
+        assert_nothing_is_lost(compile_graph(random_case(seed).model.graph()))
 
 
 def test_scratch_lies_apart_from_all_that_is_alive(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.overlap import run_lag
 from tinyedge.ops.resizing import resized_image
 from tinyedge.ops.rules import constant_integers, element, output_like, quantised_activation, tensor_input, unsupported
 from tinyedge.tflite.graph import Operator, Tensor
@@ -30,10 +31,12 @@ def _call(
         columns: At which value of its row each pixel of the output begins; it ends where the output says.
     """
     in_h, row = in_size
+    images, size = source.elements // (in_h * row), source.dtype.itemsize
+    first = np.arange(images)[:, None] * in_h * row + np.asarray(rows) * row + min(columns)
     return KernelCall(
         kernel=_KERNELS[element(source)],
         fields={
-            "images": source.elements // (in_h * row),
+            "images": images,
             "image": in_h * row,
             "out_h": len(rows),
             "out_w": len(columns),
@@ -45,6 +48,7 @@ def _call(
         output=operator.output,
         op=operator.op,
         name=operator.output.name,
+        overlaps=run_lag(operator.output, first.reshape(-1) * size, operator.output.bytes // first.size),
     )
 
 

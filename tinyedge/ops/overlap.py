@@ -6,6 +6,8 @@ in any other order that keeps the promise.
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from tinyedge.ops.kernel_call import Overlap
 from tinyedge.ops.window import Window
 from tinyedge.tflite.graph import Tensor
@@ -67,6 +69,19 @@ def pixel_lag(source: Tensor, output: Tensor, pixels: int) -> tuple[Overlap, ...
     last = max(pixels - _PIXELS_AT_ONCE, 0)
     lead = max(min(_PIXELS_AT_ONCE, pixels) * out_pixel, pixels * out_pixel - last * in_pixel)
     return (Overlap(0, min(lead, output.bytes)),)
+
+
+def run_lag(output: Tensor, reads: np.ndarray, run_bytes: int) -> tuple[Overlap, ...]:
+    """Of a kernel that makes its output run after run: it reads what it needs for a run before it writes any of it.
+
+    Args:
+        output: The output, `len(reads)` runs.
+        reads: (runs,) The first byte of the input that each run needs; nothing below it.
+        run_bytes: Of a run of the output.
+    """
+    needed = np.minimum.accumulate(reads[::-1])[::-1]
+    lead = int(np.max(np.arange(1, len(reads) + 1) * run_bytes - needed))
+    return (Overlap(0, min(max(lead, 0), output.bytes)),)
 
 
 def in_place_by_channels(source: Tensor, output: Tensor, vertical: Window) -> tuple[Overlap, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.overlap import run_lag
 from tinyedge.ops.resizing import resized_image
 from tinyedge.ops.rules import int8_activation, unsupported
 from tinyedge.tflite.graph import Operator
@@ -22,6 +23,7 @@ def _lower(operator: Operator) -> KernelCall:
     _, out_h, out_w, _ = operator.output.shape
     rows, row_shares = _positions(operator, in_h, out_h)
     columns, column_shares = _positions(operator, in_w, out_w)
+    first = np.arange(batches)[:, None] * source.elements // batches + rows.min(axis=1) * in_w * channels
     return KernelCall(
         kernel=_KERNEL,
         fields={
@@ -39,6 +41,7 @@ def _lower(operator: Operator) -> KernelCall:
         output=operator.output,
         op=operator.op,
         name=operator.output.name,
+        overlaps=run_lag(operator.output, first.reshape(-1), out_w * channels),
     )
 
 

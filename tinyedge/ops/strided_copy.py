@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from tinyedge.ops.kernel_call import Kernel, KernelCall
+import numpy as np
+
+from tinyedge.ops.kernel_call import Kernel, KernelCall, Overlap
 from tinyedge.ops.loops import MAX_LOOPS, loop_fields
+from tinyedge.ops.overlap import run_lag
 from tinyedge.ops.rules import element, unsupported
 from tinyedge.tflite.graph import Operator, Tensor
 
 _KERNELS = {element: Kernel(f"te_strided_copy_{element}", "te_strided_copy_params") for element in ("s8", "s16")}
+# The kernel copies shorter runs column by column of its two innermost loops.
+_LEAST_RUN_BYTES = 4
 
 
 def strided_copy(
@@ -44,4 +49,19 @@ def strided_copy(
         output=operator.output,
         op=operator.op,
         name=operator.output.name,
+        overlaps=_overlaps(operator.output, loops, start),
     )
+
+
+def _overlaps(output: Tensor, loops: Sequence[tuple[int, int]], start: int) -> tuple[Overlap, ...]:
+    """The kernel copies value after value, or run after run of values that lie together; short ones not in order."""
+    size, run = output.dtype.itemsize, 1
+    outer = list(loops)
+    together = 0 if outer[-1][1] != 1 else 2 if outer[-1][0] * size < _LEAST_RUN_BYTES else 1
+    reads = np.array([start])
+    for count, stride in outer[: len(outer) - together]:
+        reads = (reads[:, None] + np.arange(count) * stride).reshape(-1)
+    for count, stride in outer[len(outer) - together :]:
+        run *= count
+        reads = reads + min((count - 1) * stride, 0)
+    return run_lag(output, reads * size, run * size)

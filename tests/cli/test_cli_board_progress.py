@@ -31,3 +31,10 @@ def test_on_a_terminal_the_bars_show_what_is_done():
     with BoardProgress(Console(file=text, force_terminal=True, width=100)) as progress:
         progress.show("accuracy", 3, 10)
     assert "3/10" in text.getvalue()
+
+
+def test_brackets_of_a_sentence_stay():
+    text = io.StringIO()
+    with BoardProgress(Console(file=text, width=100)) as progress:
+        progress.say("the device answers e-[bold]")
+    assert text.getvalue() == "the device answers e-[bold]\n"

@@ -52,4 +52,4 @@ class BoardProgress:
 
     def say(self, sentence: str) -> None:
         """Show a line that stays."""
-        self._console.print(sentence, highlight=False, soft_wrap=True)
+        self._console.print(sentence, highlight=False, soft_wrap=True, markup=False)

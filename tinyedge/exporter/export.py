@@ -25,7 +25,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, GateFailed
-from tinyedge.exporter.options import FEWEST_CALIBRATION_IMAGES, ExportOptions, check_exportable
+from tinyedge.exporter.options import ExportOptions, check_exportable
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
     EXPORT_FOLDER,
@@ -46,11 +46,12 @@ from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.parity import run_torch
+from tinyedge.quantisation.calibration import draw_calibration
 from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
-from tinyedge.quantisation.observers import MOST_UNSEEN_IMAGES, RangeChoice, choose_ranges
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
@@ -167,7 +168,8 @@ def export_model(
             "run `tinyedge probe` on this run again"
         )
     announce("folding")
-    calibration, unseen, others = _draw_images(dataset, options)
+    drawn = draw_calibration(len(dataset.train), options.calibration_images, options.seed)
+    calibration, unseen = (_normalised(dataset, positions) for positions in (drawn.seen, drawn.unseen))
     encoder = encoder.eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
@@ -200,7 +202,9 @@ def export_model(
             if options.qat_epochs > 0:
                 announce("QAT")
                 with _threads(threads):
-                    quantised, qat = _finish(quantised, graph, dataset, others, unseen, options, detail)
+                    quantised, qat = _finish(
+                        quantised, graph, dataset, torch.from_numpy(drawn.others), unseen, options, detail
+                    )
             model.write_bytes(tflite_bytes(quantised))
             precision = _describe_precision(graph, network, options.precision, int16x8)
         announce("parity")
@@ -259,24 +263,9 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _draw_images(dataset: ImageDataset, options: ExportOptions) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-    """Draw images from the train split: to calibrate on, and unseen ones to choose the ranges on.
-
-    Returns:
-        (n, H, W, 3) and (m, H, W, 3) float32, normalised, and the indices (k,) int64 of all but the unseen ones. Where
-        all are calibrated on, the unseen ones are these.
-    """
-    wanted = min(options.calibration_images, len(dataset.train))
-    order = np.random.default_rng(options.seed).permutation(len(dataset.train))
-    unseen = order[wanted : wanted + MOST_UNSEEN_IMAGES]
-    others = torch.from_numpy(np.sort(np.concatenate([order[:wanted], order[wanted + MOST_UNSEEN_IMAGES :]])))
-    if len(unseen) < FEWEST_CALIBRATION_IMAGES:
-        unseen = order[:wanted]
-    calibration, unseen = (
-        normalise_images(dataset.train.images[torch.from_numpy(np.sort(chosen))].numpy(), dataset.mean, dataset.std)
-        for chosen in (order[:wanted], unseen)
-    )
-    return calibration, unseen, others
+def _normalised(dataset: ImageDataset, positions: np.ndarray) -> np.ndarray:
+    """Train images (n, H, W, 3) float32 as the float model takes them."""
+    return normalise_images(dataset.train.images[torch.from_numpy(positions)].numpy(), dataset.mean, dataset.std)
 
 
 def _finish(

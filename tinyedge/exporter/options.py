@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.parity.gate_limits import Gates
+from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES
 from tinyedge.shell import command_line
 from tinyedge.training.run import CLASSIFIER_FILE
 
 PRECISIONS = ("int8", "mixed", "16x8")
-FEWEST_CALIBRATION_IMAGES = 16
 
 
 @dataclass(frozen=True)

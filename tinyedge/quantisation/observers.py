@@ -19,9 +19,6 @@ from tinyedge.quantisation.float_executor import FloatExecutor, Hook
 from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE, Range, scales_and_zero_points
 from tinyedge.tflite.graph import Tensor
 
-MOST_UNSEEN_IMAGES = 128
-"""More change no choice among the candidates."""
-
 _BINS = 2048
 _PERCENTILE = 0.99999
 _SHRINKINGS = np.linspace(0.3, 1.0, 15)

@@ -11,15 +11,14 @@ import torch
 from tinyedge.atomic import atomic_path
 from tinyedge.errors import DataError, ModelError
 from tinyedge.quantisation.bias_correction import correct_output_bias
+from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES, draw_calibration
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
-from tinyedge.quantisation.observers import MOST_UNSEEN_IMAGES, RangeChoice, choose_ranges
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
-
-FEWEST_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,11 @@ def quantise_file(
     wanted = tuple(graph.inputs[0].shape[1:])
     if images.shape[1:] != wanted:
         raise DataError(f"the images are {images.shape[1:]} and {model} takes {wanted}: give (n, *{wanted}) float32")
-    if len(images) < FEWEST_IMAGES:
-        raise DataError(f"{len(images)} images are too few to calibrate on: give {FEWEST_IMAGES} or more")
-    order = np.random.default_rng(seed).permutation(len(images))
-    seen = torch.from_numpy(images[np.sort(order[:calibration])])
-    unseen = torch.from_numpy(images[np.sort(order[calibration : calibration + MOST_UNSEEN_IMAGES])])
-    choice = choose_ranges(FloatExecutor(graph), seen, unseen if len(unseen) >= FEWEST_IMAGES else seen)
+    if len(images) < FEWEST_CALIBRATION_IMAGES:
+        raise DataError(f"{len(images)} images are too few to calibrate on: give {FEWEST_CALIBRATION_IMAGES} or more")
+    drawn = draw_calibration(len(images), calibration, seed)
+    seen, unseen = (torch.from_numpy(images[positions]) for positions in (drawn.seen, drawn.unseen))
+    choice = choose_ranges(FloatExecutor(graph), seen, unseen)
     int16x8 = frozenset(filter(has_int16x8_kernel, graph.operators)) if precision == "16x8" else frozenset()
     content = tflite_bytes(quantise_graph(graph, choice, seen, int16x8))
     with atomic_path(out) as temporary:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import threading
@@ -19,7 +20,8 @@ from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import preprocessing_of
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
-from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.graph import Graph, Operator, Quantisation
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
 ZOO = "tinynext_t_cifar10"
@@ -171,3 +173,41 @@ def test_a_board_at_a_port_says_what_the_host_says(photos, tmp_path):
             carrier.join()
     assert (answered.target, answered.runtime, answered.board) == ("board", "aot", "stm32f405")
     assert answered.predictions == tinyedge.predict(path, photos).predictions
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+def test_ends_of_other_types_say_the_same(photos, tmp_path, kind):
+    """As today's converter writes a model by default, and as it writes one for uint8 images."""
+    build = GraphBuilder(1, 6, 4, 3)
+    logits = build.dense(build.mean(build.conv(build.input, 5), 1, 2), 4, keep_num_dims=False)
+    inside = graph_file(tmp_path / "inside.tflite", build, logits)
+    graph = read_tflite(inside)
+    ends = []
+    for tensor in (*graph.inputs, *graph.outputs):
+        quantisation = None
+        if kind is np.uint8:
+            quantisation = Quantisation(tensor.q.scales, tensor.q.zero_points + 128)
+        ends.append(
+            dataclasses.replace(tensor, name=f"{tensor.name}/end", dtype=np.dtype(kind), quantisation=quantisation)
+        )
+    last = "DEQUANTIZE" if kind is np.float32 else "QUANTIZE"
+    first = Operator("QUANTIZE", (ends[0],), graph.inputs)
+    operators = [first, *graph.operators, Operator(last, graph.outputs, (ends[1],))]
+    path = tmp_path / "ends.tflite"
+    path.write_bytes(
+        tflite_bytes(dataclasses.replace(graph, operators=operators, inputs=(ends[0],), outputs=(ends[1],)))
+    )
+    expected, found = (tinyedge.predict(model, photos / "a.png", top=4).predictions for model in (inside, path))
+    assert [one.name for one in found[0].classes] == [one.name for one in expected[0].classes]
+    assert [one.probability for one in found[0].classes] == pytest.approx(
+        [one.probability for one in expected[0].classes], abs=1e-6
+    )
+
+
+def test_several_inputs_or_outputs_are_refused(photos, tmp_path):
+    build = GraphBuilder(1, 6, 4, 3)
+    graph = read_tflite(graph_file(tmp_path / "one.tflite", build, build.conv(build.input, 5)))
+    path = tmp_path / "two.tflite"
+    path.write_bytes(tflite_bytes(dataclasses.replace(graph, outputs=(*graph.outputs, *graph.inputs))))
+    with pytest.raises(ModelError, match="puts out 2 tensors"):
+        tinyedge.predict(path, photos / "a.png")

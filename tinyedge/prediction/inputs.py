@@ -1,4 +1,4 @@
-"""From the pixels of image files to a model's int8 input."""
+"""From the pixels of image files to a model's input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Preprocessing:
     Attributes:
         height: Of the input, in pixels.
         width: Of the input, in pixels.
-        table: (C, 256) int8: the input for each value of a pixel, a row a channel; RGB, or grey.
+        table: (C, 256) int8, uint8 or float32: the input for each value of a pixel, a row a channel; RGB, or grey.
         assumption: What was taken for granted, in a sentence; None where the export's manifest says it.
     """
 
@@ -31,7 +31,7 @@ class Preprocessing:
     assumption: str | None
 
     def read(self, file: Path) -> np.ndarray:
-        """Return the input (H, W, C) int8 that an image file becomes.
+        """Return the input (H, W, C) that an image file becomes.
 
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
@@ -54,26 +54,43 @@ def preprocessing_of(graph: Graph, manifest: ExportManifest | None) -> Preproces
     """Return how images become the input of a model: as its manifest says, or by an assumption that is stated.
 
     Args:
-        graph: Of a full-INT8 model.
+        graph: Of an INT8 model, whose input may be uint8 or float32.
         manifest: Of its export; None for a model from elsewhere.
 
     Raises:
         ModelError: It does not take images.
     """
+    if len(graph.inputs) != 1:
+        raise ModelError(f"{graph.name} takes {len(graph.inputs)} inputs, not one image")
     shape = graph.inputs[0].shape
     if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
         raise ModelError(f"{graph.name} takes {list(shape)}, not an image of [1, H, W, 3] or [1, H, W, 1]")
     _, height, width, channels = shape
     if manifest is not None:
         return Preprocessing(height, width, input_table(manifest), None)
-    quantisation = graph.inputs[0].q
-    low, high = (quantisation.scale * (end - quantisation.zero_point) for end in (-128, 127))
-    table = np.tile(np.arange(-128, 128, dtype=np.int8), (channels, 1))
+    values, low, high = _whole_range(graph)
+    table = np.tile(values, (channels, 1))
     assumption = (
         f"no {MANIFEST_FILE} is beside the model: pixels 0 to 255 are taken to span the whole range of its input, "
         f"{low:.3g} to {high:.3g}, and classes are called by their number"
     )
     return Preprocessing(height, width, table, assumption)
+
+
+def _whole_range(graph: Graph) -> tuple[np.ndarray, float, float]:
+    """256 inputs that span what the model was quantised for, and the reals that the first and the last stand for."""
+    (tensor,) = graph.inputs
+    inside = tensor
+    if tensor.dtype == np.float32:
+        found = [operator.output for operator in graph.readers().get(tensor, []) if operator.op == "QUANTIZE"]
+        if not found:
+            raise ModelError(f"{graph.name} takes floats whose range nothing tells: give a model with an int8 input")
+        inside = found[0]
+    ends = np.iinfo(inside.dtype)
+    low, high = (inside.q.scale * (end - inside.q.zero_point) for end in (ends.min, ends.max))
+    if tensor.dtype == np.float32:
+        return np.linspace(low, high, 256, dtype=np.float32), low, high
+    return np.linspace(ends.min, ends.max, 256).round().astype(tensor.dtype), low, high
 
 
 def list_images(sources: Sequence[Path]) -> list[Path]:

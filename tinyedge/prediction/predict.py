@@ -18,13 +18,14 @@ from tinyedge.devices.board_line import BoardLine
 from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.devices.serial import DeviceClient
-from tinyedge.errors import ConfigError, DataError
+from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, ImageOptions
 from tinyedge.manifest.manifest import ExportManifest
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import Preprocessing, manifest_of, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
+from tinyedge.tflite.frames import frames_from_bytes
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.model import Model
 
@@ -172,7 +173,7 @@ class _Subject:
 
 @dataclass(frozen=True)
 class _Place:
-    """A model that is ready to run: (n, ...) int8 inputs to outputs, the name of its runtime, and on which board."""
+    """A model that is ready to run: from (n, ...) inputs to outputs, the name of its runtime, and on which board."""
 
     run: Callable[[np.ndarray], np.ndarray]
     runtime: str
@@ -218,7 +219,7 @@ def _on_emulator(subject: _Subject, announce: Callable[[str], None]) -> Iterator
         with Emulator(image.elf, subject.board) as emulator:
             emulator.client.check_model(subject.program.graph.sha256)
             announce("")
-            yield _Place(_on_device(emulator.run), name, subject.board.name)
+            yield _Place(_on_device(emulator.run, subject.program), name, subject.board.name)
 
 
 @contextmanager
@@ -231,7 +232,7 @@ def _on_board(subject: _Subject, announce: Callable[[str], None]) -> Iterator[_P
             )
         if subject.runtime not in (None, line.info.runtime):
             raise ConfigError(f"the board runs the {line.info.runtime} runtime; leave --runtime out")
-        yield _Place(_on_device(_through(line)), line.info.runtime, line.info.board)
+        yield _Place(_on_device(_through(line), subject.program), line.info.runtime, line.info.board)
 
 
 _OPEN = {"host": _on_host, "emulator": _on_emulator, "board": _on_board}
@@ -247,11 +248,13 @@ def _through(line: BoardLine) -> Callable[[bytes], bytes]:
     return infer
 
 
-def _on_device(infer: Callable[[bytes], bytes]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda inputs: np.stack([np.frombuffer(infer(value.tobytes()), np.int8) for value in inputs])
+def _on_device(infer: Callable[[bytes], bytes], program: Program) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda inputs: frames_from_bytes(b"".join(infer(value.tobytes()) for value in inputs), program.outputs)
 
 
 def _class_names(model: Path, graph: Graph, manifest: ExportManifest | None) -> tuple[str, ...]:
+    if len(graph.outputs) != 1:
+        raise ModelError(f"{model} puts out {len(graph.outputs)} tensors, not the scores of classes alone")
     outputs = graph.outputs[0].elements
     if manifest is None:
         return tuple(map(str, range(outputs)))
@@ -264,10 +267,13 @@ def _class_names(model: Path, graph: Graph, manifest: ExportManifest | None) -> 
 
 
 def _probabilities(outputs: np.ndarray, graph: Graph) -> np.ndarray:
-    """Return (n, C) float64 of int8 outputs: softmax of logits, or what the model's own softmax says."""
-    quantisation = graph.outputs[0].q
-    real = (outputs.reshape(len(outputs), -1).astype(np.float64) - quantisation.zero_point) * quantisation.scale
-    if graph.operators[-1].op == "SOFTMAX":
+    """Return (n, C) float64 of outputs: softmax of logits, or what the model's own softmax says."""
+    (tensor,) = graph.outputs
+    real: np.ndarray = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if tensor.quantisation is not None:
+        real = (real - tensor.q.zero_point) * tensor.q.scale
+    last = next(o for o in reversed(graph.operators) if o.op not in ("QUANTIZE", "DEQUANTIZE"))
+    if last.op == "SOFTMAX":
         probabilities: np.ndarray = real
         return probabilities
     exponential = np.exp(real - real.max(axis=1, keepdims=True))

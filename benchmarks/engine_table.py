@@ -26,12 +26,12 @@ from keras_models import RANDOM_WEIGHTS, foreign_models
 
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.benchmark.bench import run_bench
-from tinyedge.benchmark.inputs import random_inputs
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.compiler.passes import simplify
 from tinyedge.errors import BudgetExceeded
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.frames import random_frames
 from tinyedge.tflite.reader import read_tflite
 
 RESULTS = Path(__file__).parent / "results"
@@ -124,8 +124,8 @@ def on_board(name: str, model: Path, board_name: str, inputs: int) -> dict[str, 
 
 def on_host(name: str, model: Path) -> dict[str, Any]:
     """Return the median microseconds of one inference in each engine on this machine, one thread."""
-    source = read_tflite(model).inputs[0]
-    values = random_inputs(source, 2, seed=0)
+    sources = read_tflite(model).inputs
+    values = random_frames(sources, 2, seed=0)
     engines: dict[str, Callable[[np.ndarray], Any]] = {
         OURS: AotRuntime(model).run,
         "LiteRT, XNNPACK": litert(model),

@@ -21,11 +21,12 @@ import numpy as np
 
 from tinyedge.atomic import write_json
 from tinyedge.benchmark.bench import run_bench
-from tinyedge.benchmark.inputs import first_per_class_round, random_inputs
+from tinyedge.benchmark.inputs import first_per_class_round
 from tinyedge.manifest.manifest import read_manifest
 from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.frames import random_frames
 from tinyedge.tflite.reader import read_tflite
 from tinyedge.training.run import load_run
 
@@ -41,7 +42,7 @@ def inputs_of(folder: Path, data: str, real: int, random: int) -> dict[str, np.n
     chosen = first_per_class_round(test.labels.numpy(), real)
     return {
         "real": quantise_images(test.images[chosen].numpy(), read_manifest(folder)),
-        "random": random_inputs(read_tflite(folder / MODEL_FILE).inputs[0], random, seed=0),
+        "random": random_frames(read_tflite(folder / MODEL_FILE).inputs, random, seed=0),
     }
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results.md from benchmarks/results/*.json, so that page and measurements cannot differ.
+"""Writes the tables of documentation from benchmarks/results/*.json, so that pages and measurements cannot differ.
 
     python benchmarks/result_tables.py
 
@@ -8,18 +8,19 @@ measured here, and what nobody measured has no row.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import engine_table
 import int8_table
 import ssl_table
+import wild_table
 
 from tinyedge.atomic import write_text
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -40,17 +41,21 @@ def whole_way(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "pretraining": lambda: ssl_table.markdown(_read("ssl_table")["cells"]),
-    "whole way": lambda: whole_way(_read("cifar10_tinynext_t")),
-    "quantisation": lambda: int8_table.markdown(_read("int8_table")["rows"]),
-    "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    DOCS / "results.md": {
+        "pretraining": lambda: ssl_table.markdown(_read("ssl_table")["cells"]),
+        "whole way": lambda: whole_way(_read("cifar10_tinynext_t")),
+        "quantisation": lambda: int8_table.markdown(_read("int8_table")["rows"]),
+        "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
+    },
+    DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},
 }
+"""The pages with tables, and how each table is made."""
 
 
-def with_tables(page: str) -> str:
-    """Return the text of the page with every table as the results have it."""
-    for name, table in TABLES.items():
+def with_tables(page: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """Return the text of a page with every table as the results have it."""
+    for name, table in tables.items():
         before, rest = page.split(f"<!-- {name}: ", 1)
         command, rest = rest.split(" -->\n", 1)
         _, after = rest.split(f"<!-- /{name} -->", 1)
@@ -59,10 +64,11 @@ def with_tables(page: str) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
-    print(f"wrote {PAGE}")
+    for page, tables in PAGES.items():
+        write_text(page, with_tables(page.read_text(encoding="utf-8"), tables))
+        print(f"wrote {page}")
 
 
 if __name__ == "__main__":

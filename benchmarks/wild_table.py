@@ -1,0 +1,136 @@
+"""What tinyedge makes of models that others trained and published.
+
+    python benchmarks/wild_table.py ../shared/models/wild [--board mps2_an386] [--inputs 5]
+
+FOLDER holds .tflite files from anywhere. Each is compiled and run on random inputs, one after the other, so that
+states show: in the portable C on this machine, with what stands in for the kernels of the DSP and vector extensions,
+and on an emulated Cortex-M4. Every output is compared with TFLite Micro's, bit for bit. Each file has a process of its
+own, for an interpreter may die of it.
+
+Prints Markdown and writes benchmarks/results/wild_table.json; benchmarks/result_tables.py puts it into docs/wild.md.
+"""
+
+import argparse
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tinyedge.atomic import write_json
+from tinyedge.boards.board import Board, load_board
+from tinyedge.compiler.kernels import INSTRUCTION_SETS
+from tinyedge.compiler.options import CompileOptions
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.devices.emulator import Emulator
+from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError
+from tinyedge.firmware.build import build_program
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.frames import count_differing, frames_from_bytes, random_frames
+from tinyedge.tflite.model import Model
+
+RESULTS = Path(__file__).parent / "results" / "wild_table.json"
+SEED = 0
+
+
+def examine(path: Path, board_name: str, count: int) -> dict[str, Any]:
+    """Return the row of one model."""
+    row: dict[str, Any] = {"file": path.name, "verdict": "", "exact": {}, "macs": None}
+    try:
+        model = Model(path)
+        program = compile_graph(model.graph())
+    except ModelError as error:
+        return {**row, "verdict": str(error).replace(f"{path.parent}/", "")}
+    row |= {"macs": program.macs, "arena_bytes": program.plan.arena_bytes, "state_bytes": program.plan.state_bytes}
+    inputs = random_frames(program.inputs, count, SEED)
+    golden = TflmRuntime(model)
+    expected = golden.run(inputs)
+    row |= {"tflm_arena_bytes": golden.arena_bytes, "verdict": "compiled"}
+    for instruction_set in INSTRUCTION_SETS:
+        outputs = AotRuntime(model, CompileOptions(instruction_set)).run(inputs)
+        row["exact"][instruction_set] = count_differing(outputs, expected) == 0
+    board = load_board(board_name)
+    try:
+        outputs, instructions = run_on_board(
+            compile_graph(model.graph(), CompileOptions(board.instruction_set)), board, inputs
+        )
+    except BudgetExceeded as error:
+        return {**row, "board": str(error)}
+    row["exact"]["board"] = count_differing(outputs, expected) == 0
+    return {**row, "board": board_name, "instructions": instructions}
+
+
+def run_on_board(program: Program, board: Board, inputs: Any) -> tuple[Any, int]:
+    """Return the outputs of an emulated board, and the instructions of the last inference."""
+    with tempfile.TemporaryDirectory(prefix="tinyedge-wild-") as folder:
+        image = build_program(program, board, Path(folder))
+        with Emulator(image.elf, board) as emulator:
+            answers = b"".join(emulator.run(value.tobytes()) for value in inputs)
+            return frames_from_bytes(answers, program.outputs), emulator.client.instructions()
+
+
+def examine_apart(path: Path, board_name: str, count: int) -> dict[str, Any]:
+    """Return the row of one model, whatever becomes of the process that examines it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(examine, path, board_name, count).result()
+        except BrokenProcessPool:
+            verdict = "an interpreter died of it"
+        except TinyEdgeError as error:
+            verdict = str(error)
+    return {"file": path.name, "verdict": verdict, "exact": {}, "macs": None}
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the Markdown of a report: what compiled, largest first, then what was refused, and why."""
+    compiled = [row for row in report["models"] if row["verdict"] == "compiled"]
+    lines = [
+        f"{len(compiled)} of {len(report['models'])} files compile; of these "
+        f"{sum(all(row['exact'].values()) for row in compiled)} have TFLite Micro's bits everywhere that they ran, on "
+        f"{report['inputs']} inputs each.\n",
+        "| model | MACs | exact: C, DSP, MVE, board | arena B | states B | TFLM's arena B | instructions | a MAC |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(compiled, key=lambda row: -row["macs"]):
+        exact = ", ".join(
+            {True: "yes", False: "NO", None: "-"}[row["exact"].get(where)] for where in (*INSTRUCTION_SETS, "board")
+        )
+        instructions = row.get("instructions")
+        a_mac = "-" if not row["macs"] or instructions is None else f"{instructions / row['macs']:.2f}"
+        shown = "does not fit" if instructions is None else f"{instructions:,}"
+        lines.append(
+            f"| {row['file'].removesuffix('.tflite')} | {row['macs']:,} | {exact} | {row['arena_bytes']:,} | "
+            f"{row['state_bytes'] or '-'} | {row['tflm_arena_bytes']:,} | {shown} | {a_mac} |"
+        )
+    refused = [row for row in report["models"] if row["verdict"] != "compiled"]
+    lines += ["", "| refused | why |", "|---|---|"]
+    lines += [
+        f"| {row['file'].removesuffix('.tflite')} | {row['verdict'].replace(row['file'], 'it')} |" for row in refused
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Examine a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--board", default="mps2_an386", help="an emulated board; the default has room for most")
+    parser.add_argument("--inputs", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    models = []
+    for path in sorted(arguments.folder.glob("*.tflite")):
+        console.print(path.name, highlight=False, markup=False)
+        models.append(examine_apart(path, arguments.board, arguments.inputs))
+    report = {"schema": 1, "inputs": arguments.inputs, "board": arguments.board, "models": models}
+    write_json(arguments.json, report)
+    print(markdown(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -74,6 +74,61 @@ static inline uint32_t te_odd_bytes(uint32_t x) {
 #endif
 }
 
+/** The sums of both halves of `sums` and bytes 0 and 2 of x (SXTAB16). */
+static inline uint32_t te_add_even_bytes(uint32_t sums, uint32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(x));
+    return result;
+#else
+    const uint32_t bytes = te_even_bytes(x);
+    return te_pack(te_low(sums) + te_low(bytes), te_high(sums) + te_high(bytes));
+#endif
+}
+
+/** The sums of both halves of `sums` and bytes 1 and 3 of x (SXTAB16 with a rotation). */
+static inline uint32_t te_add_odd_bytes(uint32_t sums, uint32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(x));
+    return result;
+#else
+    return te_add_even_bytes(sums, (x >> 8) | (x << 24));
+#endif
+}
+
+/** The larger of each two signed bytes (SSUB8, SEL). */
+static inline uint32_t te_max_bytes(uint32_t a, uint32_t b) {
+    uint32_t result;
+#if TE_DSP_ASSEMBLY
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+#else
+    result = 0;
+    for (int32_t shift = 0; shift < 32; shift += 8) {
+        const int8_t first = (int8_t)(uint8_t)((a >> shift) & 0xffu);
+        const int8_t second = (int8_t)(uint8_t)((b >> shift) & 0xffu);
+        result |= (uint32_t)(uint8_t)(first > second ? first : second) << shift;
+    }
+#endif
+    return result;
+}
+
+/** The smaller of each two signed bytes (SSUB8, SEL). */
+static inline uint32_t te_min_bytes(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return ~te_max_bytes(~a, ~b);
+#endif
+}
+
+/** The same byte four times. */
+static inline uint32_t te_repeat_byte(int32_t value) {
+    return ((uint32_t)value & 0xffu) * 0x01010101u;
+}
+
 /** sum + low(a) * low(b) + high(a) * high(b) modulo 2^32 (SMLAD). */
 static inline int32_t te_dual_mac(uint32_t a, uint32_t b, int32_t sum) {
 #if TE_DSP_ASSEMBLY

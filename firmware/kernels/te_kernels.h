@@ -733,12 +733,18 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, channels), in rows: the means rounded half away from zero. */
 void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_average_pool_s8() for processors with the DSP extension, of windows of at most 256 positions. */
+void te_average_pool_s8_dsp(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_average_pool_s8() of int16 values. */
 void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** @param input   (batches, in_h, in_w, channels)
  *  @param output  (batches, out_h, out_w, channels), in rows: the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_max_pool_s8() for processors with the DSP extension. */
+void te_max_pool_s8_dsp(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_max_pool_s8() of int16 values. */
 void te_max_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);

@@ -1,5 +1,6 @@
 """Pooling, means and matrix products."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -24,6 +25,17 @@ def test_pool_windows(check, op):
         pool(rng, op, (1, 2, 1, 4), (5, 7), (1, 1), "SAME"),
         pool(rng, op, (1, 24, 24, 2), (24, 24), (1, 1), "VALID"),
     ]
+    check(cases)
+
+
+@pytest.mark.parametrize("op", POOLS)
+def test_pool_of_fours_of_channels_and_of_the_largest_sums(check, op):
+    rng = np.random.default_rng(4)
+    cases = [pool(rng, op, (1, 9, 6, channels), (2, 2), (2, 2), "SAME") for channels in (4, 5, 8, 11)]
+    for size in (16, 17):  # 256 positions, whose sum is the last of 16 bits, and more.
+        case = pool(rng, op, (1, size, size, 5), (size, size), (1, 1), "VALID")
+        ends = [np.full_like(case.inputs[0][:1], value) for value in (-128, 127)]
+        cases.append(dataclasses.replace(case, inputs=[np.concatenate([case.inputs[0], *ends])]))
     check(cases)
 
 

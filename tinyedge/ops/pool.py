@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 # A sum of as many values fits 32 bits with room to round.
 _MAX_WINDOWS = {np.dtype(np.int8): 2**23, np.dtype(np.int16): 2**16 - 2}
 
+KERNELS = {
+    name: {element: Kernel(f"te_{stem}_{element}", "te_pool_params", stripes=windowed) for element in ("s8", "s16")}
+    for name, stem in (("AVERAGE_POOL_2D", "average_pool"), ("MAX_POOL_2D", "max_pool"))
+}
+"""By operator and the type of the activations."""
+
 
 def _lower(operator: Operator, kernels: Mapping[str, Kernel]) -> KernelCall:
     """Lower a pooling operator, whose output has its input's quantisation."""
@@ -138,12 +144,11 @@ def _integer_max(operator: Operator) -> IntegerLayer:
 
 
 def _describe(
-    name: str, stem: str, function: FloatFunction, integer_layer: Callable[[Operator], IntegerLayer]
+    name: str, function: FloatFunction, integer_layer: Callable[[Operator], IntegerLayer]
 ) -> OperatorDescriptor:
-    kernels = {element: Kernel(f"{stem}_{element}", "te_pool_params", stripes=windowed) for element in ("s8", "s16")}
     return OperatorDescriptor(
         name=name,
-        lower=partial(_lower, kernels=kernels),
+        lower=partial(_lower, kernels=KERNELS[name]),
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
         keeps_quantisation=True,
@@ -154,6 +159,6 @@ def _describe(
 
 
 OPERATORS = (
-    _describe("AVERAGE_POOL_2D", "te_average_pool", _float_average, _integer_average),
-    _describe("MAX_POOL_2D", "te_max_pool", _float_max, _integer_max),
+    _describe("AVERAGE_POOL_2D", _float_average, _integer_average),
+    _describe("MAX_POOL_2D", _float_max, _integer_max),
 )

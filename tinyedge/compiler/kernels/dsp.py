@@ -23,6 +23,7 @@ from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm
 from tinyedge.ops.overlap import in_place, in_place_by_channels
+from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.window import Window
@@ -35,6 +36,8 @@ _DEPTHWISE3_CONSTANT_BYTES = 160
 _STRIPE_BYTES = 3072
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
+# Then the sum of a window of int8 values fits 16 bits.
+_MAX_AVERAGE_POOL_WINDOW = 256
 _ADD_TABLE_BYTES = 1024
 # Fewer are not worth a table.
 _MIN_ADD_ELEMENTS = 128
@@ -267,6 +270,17 @@ def _batch_matmul(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _average_pool(call: KernelCall) -> KernelCall | str:
+    kernel_h, kernel_w = integers(call.fields, "kernel_h", "kernel_w")
+    if kernel_h * kernel_w > _MAX_AVERAGE_POOL_WINDOW:
+        return f"its window is {kernel_h}x{kernel_w}, of more than {_MAX_AVERAGE_POOL_WINDOW} positions"
+    return dataclasses.replace(call, kernel=_AVERAGE_POOL)
+
+
+def _max_pool(call: KernelCall) -> KernelCall | str:
+    return dataclasses.replace(call, kernel=_MAX_POOL)
+
+
 def _add(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     clamp_range = integers(fields, "output_min", "output_max")
@@ -371,6 +385,8 @@ _DEPTHWISE_TAPS = Kernel(
     loads_rows=True,
 )
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
+_AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
+_MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 
@@ -381,4 +397,6 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,
     TRANSPOSE_CONV_KERNELS["s8"]: _transpose_conv,
+    POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
+    POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,
 }

@@ -13,14 +13,6 @@ typedef struct {
     int32_t loaded; /**< Rows of the padded input up to here were loaded. */
 } stripe;
 
-/** @param count  Even, as is the address in units of values. */
-static void fill(int16_t *values, int32_t count, int32_t value) {
-    const uint32_t pair = te_pack(value, value);
-    for (int32_t i = 0; i < count; i += 2) {
-        te_store4(values + i, pair);
-    }
-}
-
 /** Moves the stripe down the input: what rows it holds from `first` on stays, and rows up to `last` are loaded.
  *  @param input  The first channel of the group. */
 static void advance(stripe *rows, const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int32_t channels,
@@ -34,19 +26,32 @@ static void advance(stripe *rows, const te_depthwise_conv2d_dsp_params *params, 
     } else {
         rows->loaded = first;
     }
-    rows->top = first;
-    for (; rows->loaded <= last; ++rows->loaded) {
-        int16_t *row = rows->values + (rows->loaded - first) * rows->width;
-        const int32_t y = rows->loaded - params->pad_top;
+    const int32_t begin = rows->loaded - params->pad_top;
+    const int32_t end = last + 1 - params->pad_top;
+    const int32_t inside_begin = begin > 0 ? begin : 0;
+    const int32_t inside_end = end < params->in_h ? end : params->in_h;
+    int16_t *const values = rows->values + (rows->loaded - first) * rows->width;
+    for (int32_t y = begin; y < end; ++y) {
         if (y < 0 || y >= params->in_h) {
             for (int32_t c = 0; c < channels; ++c) {
-                fill(row + c * rows->plane, rows->width, params->input_zero_point);
+                te_fill_values_dsp(values + c * rows->plane + (y - begin) * rows->width, rows->width, params->input_zero_point);
             }
-            continue;
         }
-        const int8_t *pixels = input + y * params->in_w * params->in_c;
-        te_widen_channels_dsp(row + params->pad_left, 2 * rows->plane, pixels, params->in_c, params->in_w, channels);
     }
+    if (inside_begin < inside_end) {
+        const int32_t row = params->in_w * params->in_c;
+        const te_plane_runs runs = {values + (inside_begin - begin) * rows->width + params->pad_left,
+                                    2 * rows->plane,
+                                    input + inside_begin * row,
+                                    params->in_c,
+                                    params->in_w,
+                                    inside_end - inside_begin,
+                                    2 * rows->width,
+                                    row};
+        te_widen_channels_dsp(&runs, channels);
+    }
+    rows->top = first;
+    rows->loaded = last + 1;
 }
 
 /* Words of a channel with nine weights whose bias has a word of its own. */
@@ -125,7 +130,7 @@ void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, co
     of.rows.width = params->plane_w;
     of.rows.plane = ((params->stripe_h - 1) * params->stride_h + of.reach + 1) * params->plane_w;
     /* The borders to the left and right stay for all channels. */
-    fill(of.rows.values, TE_PLANES * of.rows.plane, params->input_zero_point);
+    te_fill_values_dsp(of.rows.values, TE_PLANES * of.rows.plane, params->input_zero_point);
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         for (int32_t channel = 0; channel < params->in_c; channel += TE_PLANES) {
             const int32_t left = params->in_c - channel;

@@ -23,33 +23,8 @@ typedef struct {
     stripe rows;
 } layer;
 
-static void fill(int16_t *values, int32_t count, int32_t value) {
-    for (; count > 0; --count) {
-        *values++ = (int16_t)value;
-    }
-}
-
 static int32_t limit(int32_t value, int32_t low, int32_t high) {
     return value < low ? low : (value > high ? high : value);
-}
-
-/** Widens a run of pixels, between padding.
- *  @param run    Where the first channel's values go.
- *  @param first  The first pixel's number on its line of the image, which has `size` of them; may lie outside.
- *  @param line   The line's first pixel.
- *  @param step   Bytes from a pixel to the next. */
-static void load(const layer *of, int16_t *run, const int8_t *line, int32_t step, int32_t first, int32_t count,
-                 int32_t size, int32_t channels) {
-    const int32_t plane = of->rows.plane;
-    const int32_t begin = limit(-first, 0, count);
-    const int32_t end = limit(size - first, begin, count);
-    for (int32_t c = 0; end - begin < count && c < channels; ++c) {
-        fill(run + c * plane, begin, of->params->input_zero_point);
-        fill(run + c * plane + end, count - end, of->params->input_zero_point);
-    }
-    if (begin < end) {
-        te_widen_channels_dsp(run + begin, 2 * plane, line + (first + begin) * step, step, end - begin, channels);
-    }
 }
 
 /** Moves the stripe down the input: what rows it holds from `first` on stays, and rows up to `last` are loaded.
@@ -59,29 +34,38 @@ static void advance(layer *of, const int8_t *input, int32_t channels, int32_t fi
     stripe *rows = &of->rows;
     const int32_t row = params->in_w * params->in_c;
     const int32_t kept = rows->loaded > first ? rows->loaded - first : 0;
-    const int32_t gone = first - rows->top;
-    const int32_t fresh = last + 1 - first - kept;
     const int32_t lines = params->tall ? params->in_w : 1;
     const int32_t unit = params->tall ? 1 : params->line; /* Values of a row that lie together. */
-    for (int32_t c = 0; kept > 0 && c < channels; ++c) {
+    const int32_t begin = first + kept - params->pad_top;
+    const int32_t end = last + 1 - params->pad_top;
+    const int32_t inside_begin = limit(0, begin, end);
+    const int32_t inside_end = limit(params->in_h, inside_begin, end);
+    const int32_t padded = inside_end - inside_begin < end - begin;
+    for (int32_t c = 0; (kept > 0 || padded) && c < channels; ++c) {
         int16_t *line = rows->values + c * rows->plane;
         for (int32_t x = 0; x < lines; ++x) {
-            memmove(line, line + gone * unit, (size_t)(kept * unit) * sizeof *line);
+            if (kept > 0) {
+                memmove(line, line + (first - rows->top) * unit, (size_t)(kept * unit) * sizeof *line);
+            }
+            if (padded) {
+                te_fill_values_dsp(line + kept * unit, (inside_begin - begin) * unit, params->input_zero_point);
+                te_fill_values_dsp(line + (kept + inside_end - begin) * unit, (end - inside_end) * unit,
+                                   params->input_zero_point);
+            }
             line += params->line;
         }
     }
-    if (params->tall) {
-        for (int32_t x = 0; x < params->in_w; ++x) {
-            load(of, rows->values + x * params->line + kept, input + x * params->in_c, row,
-                 first + kept - params->pad_top, fresh, params->in_h, channels);
-        }
-    } else {
-        for (int32_t i = 0; i < fresh; ++i) {
-            const int32_t y = first + kept + i - params->pad_top;
-            const int32_t inside = y >= 0 && y < params->in_h;
-            load(of, rows->values + (kept + i) * params->line, inside ? input + y * row : input, params->in_c,
-                 -params->pad_left, params->line, inside ? params->in_w : 0, channels);
-        }
+    if (inside_begin < inside_end) {
+        te_plane_runs runs;
+        runs.values = rows->values + (kept + inside_begin - begin) * unit + params->pad_left;
+        runs.plane_bytes = 2 * rows->plane;
+        runs.pixels = input + inside_begin * row;
+        runs.step = params->tall ? row : params->in_c;
+        runs.count = params->tall ? inside_end - inside_begin : params->in_w;
+        runs.runs = params->tall ? params->in_w : inside_end - inside_begin;
+        runs.values_bytes = 2 * params->line;
+        runs.pixels_bytes = params->tall ? params->in_c : row;
+        te_widen_channels_dsp(&runs, channels);
     }
     rows->top = first;
     rows->loaded = last + 1;
@@ -170,6 +154,9 @@ void te_depthwise_taps_s8_dsp(const te_depthwise_taps_dsp_params *params, const 
     of.rows.values = scratch;
     of.rows.plane =
         params->line * (params->tall ? params->in_w : (params->stripe_h - 1) * params->stride_h + of.reach + 1);
+    if (!params->tall) { /* Borders to the left and right stay for all channels. */
+        te_fill_values_dsp(of.rows.values, TE_PLANES * of.rows.plane, params->input_zero_point);
+    }
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         for (int32_t channel = 0; channel < params->in_c; channel += TE_PLANES) {
             const int32_t left = params->in_c - channel;

@@ -74,6 +74,28 @@ static inline uint32_t te_odd_bytes(uint32_t x) {
 #endif
 }
 
+/** The low half of a, and above it that of b (PKHBT). */
+static inline uint32_t te_low_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (a & 0xffffu) | b << 16;
+#endif
+}
+
+/** The high half of a, and above it that of b (PKHTB). */
+static inline uint32_t te_high_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return a >> 16 | (b & 0xffff0000u);
+#endif
+}
+
 /** The sums of both halves of `sums` and bytes 0 and 2 of x (SXTAB16). */
 static inline uint32_t te_add_even_bytes(uint32_t sums, uint32_t x) {
 #if TE_DSP_ASSEMBLY

@@ -197,6 +197,31 @@ typedef struct {
  *                  depth * n. */
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_conv2d_params without groups and without dilation along a row, for processors with the DSP extension. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t plain;    /**< See te_gemm_s8_dsp.h. */
+    int32_t line;     /**< Values of a padded input row. */
+    int32_t stripe_h; /**< Output rows whose input is widened at once. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h, but with neighbouring
+                                 values in a step; each row of a filter is whole steps, an odd number of steps ends
+                                 with one of zeros. */
+} te_conv2d_rows_dsp_params;
+
+/** Reads the rows under a stripe of output rows before it writes them, so that with a batch of 1 the output may lie over
+ *  the input by rows.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  4 * n bytes a step, where n is 4 pixels, or 1 where the output has fewer than 4; 2 * line for each row
+ *                  under stripe_h output rows, and 4. */
+void te_conv2d_rows_s8_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
+                           void *scratch);
+
 /** te_depthwise_conv2d_params of one 3x3 filter a channel for processors with the DSP extension, where the filter is not
  *  dilated along a row, stride_w is 1 or 2, out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large
  *  biases. */

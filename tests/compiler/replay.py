@@ -22,6 +22,7 @@ ELEMENTWISE = (
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
 COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
 BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp")
+TURNED = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
 SCRATCH = -1
 
 
@@ -133,13 +134,13 @@ def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:
 
 def _rows_under(call: KernelCall, y: int) -> list[int]:
     """The rows of its inputs that a row of a layer in a cascade is made of."""
-    return list(_rows(call.fields, y)) if call.function.startswith(WINDOWS) else [y]
+    return list(_rows(_fields(call), y)) if call.function.startswith(WINDOWS) else [y]
 
 
 def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tuple[int, int]]]:
     """What a kernel still has to read of each input (begin, end), after it has written a part of its output."""
     source, output = call.inputs[0], call.output
-    fields = call.fields
+    fields = _fields(call)
     if call.function.startswith(ELEMENTWISE):
         # Value i of every operand is read before value i is written; a broadcast operand is read throughout.
         size = output.dtype.itemsize
@@ -190,6 +191,15 @@ def runs_of(call: KernelCall) -> Iterator[int]:
     for indices in itertools.product(*(range(count) for count in dims[:last])):
         first = fields["start"] + sum(index * stride for index, stride in zip(indices, strides, strict=False))
         yield size * min(first, first + (dims[4] - 1) * strides[4] if last == 4 else first)
+
+
+def _fields(call: KernelCall) -> dict[str, int]:
+    """Those of a window along the height; the kernel may be given an image of one column as one row."""
+    fields = call.fields
+    if not call.function.startswith("te_conv2d_") or fields["in_h"] == call.inputs[0].shape[1]:
+        return fields
+    turned = zip(("in_h", "out_h", "kernel_h", "stride_h", "dilation_h", "pad_top"), TURNED, strict=True)
+    return {**fields, **{name: fields[other] for name, other in turned}, "in_w": 1, "out_w": 1}
 
 
 def _is_of_pixels(call: KernelCall) -> bool:

@@ -62,6 +62,35 @@ def test_conv2d_channels(check, channels):
     check([conv2d(rng, (1, 4, 3, channels), filters, (3, 2)) for filters in SIZES])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
+def test_conv2d_of_few_channels(check, channels):
+    """Windows that share rows, over the ends of rows and stripes of rows; images of one column and of one row."""
+    rng = np.random.default_rng(channels)
+    cases = [
+        conv2d(rng, (batches, height, width, channels), filters, kernel, stride, dilation, padding, gain=0.5)
+        for height, width, filters, batches in ((31, 6, 5, 2), (9, 33, 8, 1), (2, 1, 3, 1))
+        for kernel, stride, dilation in (
+            ((3, 3), (1, 1), (1, 1)),
+            ((5, 5), (2, 2), (1, 1)),
+            ((10, 4), (2, 1), (1, 1)),
+            ((2, 3), (3, 3), (2, 1)),
+        )
+        for padding in ("SAME", "VALID")
+        if padding == "SAME" or ((kernel[0] - 1) * dilation[0] < height and kernel[1] <= width)
+    ]
+    cases += [
+        conv2d(rng, shape, 7, kernel, stride, dilation, padding, activation="RELU_N1_TO_1", gain=0.5)
+        for padding in ("SAME", "VALID")
+        for shape, kernel, stride, dilation in (
+            ((1, 43, 1, channels), (9, 1), (1, 1), (1, 1)),
+            ((2, 43, 1, channels), (4, 1), (3, 1), (1, 1)),
+            ((1, 43, 1, channels), (3, 1), (1, 1), (4, 1)),
+            ((1, 1, 43, channels), (1, 9), (1, 2), (1, 1)),
+        )
+    ]
+    check(cases)
+
+
 def test_conv2d_kernel_larger_than_the_image(check):
     rng = np.random.default_rng(2)
     check([conv2d(rng, (1, h, w, 2), 3, (5, 7), (2, 2), (3, 2)) for h, w in ((1, 1), (2, 3), (3, 1))])

@@ -9,6 +9,12 @@ from tinyedge.ops.kernel_call import KernelCall, StripeForm, Varying
 from tinyedge.ops.window import PIXEL, Window
 from tinyedge.tflite.graph import Tensor
 
+# What describes a window along an axis, the heights' axis first.
+_AXES = (
+    ("in_h", "out_h", "pad_top", "kernel_h", "stride_h", "dilation_h"),
+    ("in_w", "out_w", "pad_left", "kernel_w", "stride_w", "dilation_w"),
+)
+
 
 def stripe_form(call: KernelCall) -> StripeForm | None:
     """Return how a call makes a stripe of rows; None where it cannot, as it needs more than the rows under a window."""
@@ -18,19 +24,29 @@ def stripe_form(call: KernelCall) -> StripeForm | None:
 
 
 def windowed(call: KernelCall, kind: str = "int32_t") -> StripeForm | None:
-    """The stripes of a kernel whose window slides over an image; `kind` is the type of its heights."""
-    fields, source, output = call.fields, call.inputs[0], call.output
-    batches, in_h, out_h, pad_top, kernel_h, stride_h = integers(
-        fields, "batches", "in_h", "out_h", "pad_top", "kernel_h", "stride_h"
-    )
-    (dilation_h,) = integers({"dilation_h": 1, **fields}, "dilation_h")
-    window = Window(stride_h, dilation_h, pad_top, kernel_h)
+    """The stripes of a kernel whose window slides over an image; `kind` is the type of its heights.
+
+    An image of one column may be one row to the kernel.
+    """
+    source, output = call.inputs[0], call.output
+    fields = {"dilation_h": 1, "dilation_w": 1, **call.fields}
+    heights = source.shape[1], output.shape[1]
+    for in_size, out_size, pad, *taps in _AXES:
+        in_h, out_h, pad_top, kernel_h, stride_h, dilation_h = integers(fields, in_size, out_size, pad, *taps)
+        if (in_h, out_h) == heights and (in_size == "in_h" or source.shape[2] == output.shape[2] == 1):
+            break
+    else:
+        return None
     reach = (kernel_h - 1) * dilation_h + 1
     # Where only padding lies under a window, there is no first row to begin at.
     covered = pad_top < reach and (out_h - 1) * stride_h - pad_top < in_h
-    if batches != 1 or (source.shape[1], output.shape[1]) != (in_h, out_h) or not covered:
+    if fields["batches"] != 1 or not covered:
         return None
-    return StripeForm(window, tuple(Varying(name, name, kind=kind) for name in ("in_h", "out_h", "pad_top")))
+    members = zip((in_size, out_size, pad), ("in_h", "out_h", "pad_top"), strict=True)
+    return StripeForm(
+        Window(stride_h, dilation_h, pad_top, kernel_h),
+        tuple(Varying(member, figure, kind=kind) for member, figure in members),
+    )
 
 
 def pixelwise(call: KernelCall) -> StripeForm | None:

@@ -11,6 +11,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     RequantisedFilters,
     pack_depthwise3,
     pack_filters,
+    pack_rows,
     pack_taps,
     prepare_filters,
     prepare_requantisation,
@@ -34,6 +35,8 @@ _PIXELS = 4
 _DEPTHWISE3_CONSTANT_BYTES = 160
 # What the widened input of some output rows may take where a single one does not take more.
 _STRIPE_BYTES = 3072
+# What the widened rows under a window of a convolution of few channels may take.
+_ROWS_BYTES = 1024
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
 # Then the sum of a window of int8 values fits 16 bits.
@@ -64,20 +67,37 @@ def chosen(call: KernelCall, choice: KernelCall | str) -> KernelCall:
     return dataclasses.replace(call, kept_because=choice) if isinstance(choice, str) else choice
 
 
+def along_rows(call: KernelCall) -> KernelCall:
+    """Return a convolution over an image of one column as the same over one row, where a window is a run of bytes."""
+    fields = call.fields
+    column = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
+    row = ("in_h", "out_h", "kernel_h", "stride_h", "dilation_h", "pad_top")
+    in_w, out_w, kernel_w, _, _, pad_left = integers(fields, *column)
+    if (in_w, out_w, kernel_w, pad_left) != (1, 1, 1, 0):
+        return call
+    exchanged = dict(zip((*column, *row), (*row, *column), strict=True))
+    return dataclasses.replace(call, fields={name: fields[exchanged.get(name, name)] for name in fields})
+
+
 def _conv2d(call: KernelCall) -> KernelCall | str:
+    call = along_rows(call)
     fields = call.fields
     window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
     )
     in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
-    filters = values(fields, "weights").reshape(out_c, -1)
+    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     groups = in_c // group_c
-    packed = _pack(fields, filters, groups)
-    if packed is None:
+    if prepared is None:
         return SUMS_TOO_LARGE
+    packed = pack_filters(prepared, groups)
     if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
         return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
+    if groups == 1 and in_c % 4 != 0:
+        widened = _conv2d_rows(call, prepared)
+        if widened is not None:
+            return widened
     depth = 4 * packed.words
     at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
     spare = group_c if group_c % 4 == 0 else depth * at_once
@@ -123,6 +143,33 @@ def _transpose_conv(call: KernelCall) -> KernelCall | str:
             "packed": ConstantArray(np.concatenate([part.stream for part in parts])),
         },
         scratch_bytes=12 * _PIXELS * words,
+    )
+
+
+def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | None:
+    """Return a convolution of which rows are widened once for all windows on them; None where they take much memory."""
+    fields = call.fields
+    out_h, out_w, kernel_h, kernel_w, dilation_w, in_c = integers(
+        fields, "out_h", "out_w", "kernel_h", "kernel_w", "dilation_w", "in_c"
+    )
+    vertical, line = _vertical(fields), _padded_w(fields) * in_c
+    stripe_h = _stripe_rows(vertical, out_h, 2 * line, _ROWS_BYTES)
+    packed = pack_rows(prepared, kernel_h)
+    columns_bytes = 8 * packed.words * (_PIXELS if out_h * out_w >= _PIXELS else 1)
+    rows_bytes = 2 * line * _input_rows(vertical, stripe_h)
+    if (dilation_w > 1 and kernel_w > 1) or rows_bytes > _ROWS_BYTES:
+        return None
+    return dataclasses.replace(
+        call,
+        kernel=_CONV2D_ROWS,
+        fields={
+            **without(fields, "group_c", "weights", "bias", "multipliers", "shifts"),
+            "plain": int(packed.plain),
+            "line": line,
+            "stripe_h": stripe_h,
+            "packed": ConstantArray(packed.stream),
+        },
+        scratch_bytes=columns_bytes + rows_bytes + 4,
     )
 
 
@@ -228,9 +275,9 @@ def _input_rows(vertical: Window, out_rows: int) -> int:
     return (out_rows - 1) * vertical.stride + (vertical.taps - 1) * vertical.dilation + 1
 
 
-def _stripe_rows(vertical: Window, out_h: int, row_bytes: int) -> int:
+def _stripe_rows(vertical: Window, out_h: int, row_bytes: int, limit: int = _STRIPE_BYTES) -> int:
     """Return how many output rows to compute at once: enough to forget what a stripe costs, few enough to be small."""
-    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _input_rows(vertical, rows) <= _STRIPE_BYTES)
+    fitting = (rows for rows in range(out_h, 1, -1) if row_bytes * _input_rows(vertical, rows) <= limit)
     return next(fitting, 1)
 
 
@@ -368,6 +415,14 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
 
 _CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
+_CONV2D_ROWS = Kernel(
+    "te_conv2d_rows_s8_dsp",
+    "te_conv2d_rows_dsp_params",
+    "dsp",
+    stripes=windowed,
+    loads_rows=True,
+    has_window=True,
+)
 _DEPTHWISE3 = Kernel(
     "te_depthwise_conv2d_s8_dsp",
     "te_depthwise_conv2d_dsp_params",

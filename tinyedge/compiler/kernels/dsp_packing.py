@@ -1,5 +1,6 @@
 """Filters in the order in which the DSP kernels read them; firmware/kernels/te_gemm_s8_dsp.h describes it."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,6 +170,22 @@ def pack_filters(prepared: RequantisedFilters, groups: int) -> PackedFilters:
             members = [np.concatenate([values, np.zeros_like(values[:1])]) for values in members]
         streams.append((_plain_stream if plain else _general_stream)(*members))
     return PackedFilters(np.concatenate(streams), plain, words)
+
+
+def pack_rows(prepared: RequantisedFilters, kernel_h: int) -> PackedFilters:
+    """Pack what `te_conv2d_rows_dsp_params` has: each row of a filter by itself, two neighbouring values a step.
+
+    Args:
+        prepared: Of filters (channels, kernel_h * values of a row).
+        kernel_h: Rows of a filter.
+    """
+    channels = len(prepared.filters)
+    rows = prepared.filters.reshape(channels, kernel_h, -1)
+    steps = np.pad(rows, ((0, 0), (0, 0), (0, rows.shape[2] % 2))).reshape(channels, -1)
+    by_fours = _padded(steps, -(-steps.shape[1] // 4)).reshape(channels, -1, 4)
+    # pack_filters takes the middle two of four the other way round.
+    filters = np.ascontiguousarray(by_fours[..., _STEP_ORDER]).reshape(channels, -1)
+    return pack_filters(dataclasses.replace(prepared, filters=filters), 1)
 
 
 def pack_depthwise3(prepared: RequantisedFilters) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from tinyedge.compiler.kernels.dsp import chosen, use_dsp
+from tinyedge.compiler.kernels.dsp import along_rows, chosen, use_dsp
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     RequantisedFilters,
@@ -46,6 +46,7 @@ def use_mve(call: KernelCall) -> KernelCall:
 
 
 def _conv2d(call: KernelCall) -> KernelCall | str:
+    call = along_rows(call)
     fields = call.fields
     window = integers(
         fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"

@@ -1025,6 +1025,19 @@ void te_dequantize_s8_f32(const te_quantize_params *params, const int8_t *input,
 /** te_dequantize_s8_f32() of int16. */
 void te_dequantize_s16_f32(const te_quantize_params *params, const int16_t *input, float *output, void *scratch);
 
+/** Quotient of two tensors of floats. Strides are in elements; a stride of 0 repeats. */
+typedef struct {
+    int32_t dims[4]; /**< Of the output, which is dense. */
+    int32_t strides1[4];
+    int32_t strides2[4];
+} te_div_f32_params;
+
+/** @param input1  Dividend.
+ *  @param input2  Divisor.
+ *  @param output  input1 / input2, (dims); may be the very memory of an operand that is not broadcast. */
+void te_div_f32(const te_div_f32_params *params, const float *input1, const float *input2, float *output,
+                void *scratch);
+
 /** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. Value after value is
  *  read and written, or where the last stride is 1, run after run; runs below 4 bytes, in any order in the last two loops. */
 typedef struct {

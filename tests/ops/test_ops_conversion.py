@@ -53,6 +53,23 @@ def test_dequantize(check, kind):
     check(cases)
 
 
+def test_quotients_of_floats(check):
+    rng = np.random.default_rng(2)
+    cases = []
+    for shapes in (
+        ((1, 3, 4, 5), (1, 3, 4, 5)),
+        ((1, 3, 4, 5), (1, 3, 4, 1)),
+        ((1, 1, 4, 5), (2, 3, 1, 1)),
+        ((5,), (2, 5)),
+    ):
+        operands = [TensorSpec(shape, dtype=np.float32) for shape in shapes]
+        output = TensorSpec(np.broadcast_shapes(*shapes), dtype=np.float32)
+        values = [floats(rng, scale, 2, *shape) for scale, shape in zip((0.1, 3.7), shapes, strict=True)]
+        values[1][values[1] == 0] = 1
+        cases.append(Case(str(shapes), one_operator("DIV", operands, output), values))
+    check(cases)
+
+
 @pytest.mark.parametrize("kinds", [(np.uint8, np.int8), (np.int8, np.uint8)])
 def test_quantize_between_uint8_and_int8(check, kinds):
     limits = np.iinfo(kinds[0])

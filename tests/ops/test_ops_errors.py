@@ -39,6 +39,7 @@ WEIGHTS = constant(np.ones((3, 1, 1, 2), np.int8), 0.01)
 WIDE = constant(np.ones((3, 1, 3, 2), np.int8), 0.01)
 EMPTY = constant(np.ones((3, 0), np.int8), 0.01)
 MATRIX = constant(np.ones((3, 8), np.int8), 0.01)
+REAL = TensorSpec((1, 8), dtype=np.float32)
 WIDE_IMAGE = TensorSpec((1, 4, 4, 2), 0.001, dtype=np.int16)
 WIDE_VECTOR = TensorSpec((1, 8), 0.001, dtype=np.int16)
 WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
@@ -183,6 +184,12 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
             operator(
                 "TRANSPOSE_CONV", [integers(1, 4, 4, 3), WEIGHTS, IMAGE], TensorSpec((1, 4, 4, 3), 0.1), stride_h=0
             ),
+        ),
+        ("input_0", "float32 activations", operator("DIV", [VECTOR, VECTOR], VECTOR)),
+        (
+            "result",
+            "has the fused activation RELU",
+            operator("DIV", [REAL, REAL], REAL, fused_activation_function="RELU"),
         ),
         ("input_1", "computed int8 slopes", operator("PRELU", [VECTOR, TensorSpec((1, 8), 0.1)], VECTOR)),
         ("result", "broadcast", operator("PRELU", [VECTOR, constant(np.ones(3, np.int8), 0.1)], VECTOR)),

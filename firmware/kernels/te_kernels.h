@@ -942,6 +942,10 @@ typedef struct {
 void te_lstm_s8(const te_lstm_s8_params *params, const int8_t *input, int8_t *output, void *scratch,
                 int8_t *hidden_state, int16_t *cell_state);
 
+/** te_lstm_s8() in instructions of the DSP extension. */
+void te_lstm_s8_dsp(const te_lstm_s8_params *params, const int8_t *input, int8_t *output, void *scratch,
+                    int8_t *hidden_state, int16_t *cell_state);
+
 typedef struct {
     te_lstm_cell cell;
     int32_t in_c;

@@ -20,8 +20,9 @@ from tinyedge.ops.sigmoid import exponent_of, sigmoid_points
 from tinyedge.tflite.graph import Operator, Tensor
 
 _HELPERS = ("te_logistic_s16", "te_tanh_s16")
+INT8_KERNEL = Kernel("te_lstm_s8", "te_lstm_s8_params", calls=_HELPERS)
 _KERNELS = {
-    np.dtype(np.int8): Kernel("te_lstm_s8", "te_lstm_s8_params", calls=_HELPERS),
+    np.dtype(np.int8): INT8_KERNEL,
     np.dtype(np.int16): Kernel("te_lstm_s16", "te_lstm_s16_params", calls=_HELPERS),
 }
 

@@ -27,6 +27,7 @@ from tinyedge.ops.overlap import in_place, in_place_by_channels
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
+from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 from tinyedge.ops.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
@@ -371,6 +372,10 @@ def _add(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _lstm(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_LSTM)
+
+
 def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
     at_once = _PIXELS if rows >= _PIXELS else 1
     return dataclasses.replace(
@@ -445,12 +450,15 @@ _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=window
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 
+_LSTM = Kernel("te_lstm_s8_dsp", "te_lstm_s8_params", "dsp", calls=(LSTM_KERNEL.function, *LSTM_KERNEL.calls))
+
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,
+    LSTM_KERNEL: _lstm,
     TRANSPOSE_CONV_KERNELS["s8"]: _transpose_conv,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,

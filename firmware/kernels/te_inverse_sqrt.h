@@ -6,13 +6,8 @@
 
 #include <stdint.h>
 
+#include "te_fixed_point.h"
 #include "te_requantise.h"
-
-/** x * 2^exponent, limited to 32 bits. */
-static inline int32_t te_saturating_shift(int32_t x, int32_t exponent) {
-    const int64_t shifted = (int64_t)x * ((int64_t)1 << exponent);
-    return shifted > INT32_MAX ? INT32_MAX : shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
-}
 
 /** Writes 1 / sqrt(value) as multiplier * 2^(shift - 31), by five Newton steps from 1.
  *  @param value       Not negative; 0 counts as 1.

@@ -802,6 +802,23 @@ typedef struct {
  *  @param output  (rows, depth); may be the very memory of the input. */
 void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** Logarithms of the shares of a softmax. */
+typedef struct {
+    int32_t rows;
+    int32_t depth;  /**< At most 4,095. */
+    int32_t levels; /**< Of `exps`, [1, 256]; what lies further below the largest value of its row counts as nothing. */
+    int32_t multiplier; /**< From a step of the input to Q5. */
+    int32_t shift;
+    int32_t reverse_multiplier; /**< And back, */
+    int32_t reverse_shift;      /**< [-31, 0] */
+    int32_t least;              /**< Below this difference from the largest value, the result is the smallest one. */
+    const int32_t *exps;        /**< (levels) As in te_softmax_params. */
+} te_log_softmax_params;
+
+/** @param input   (rows, depth)
+ *  @param output  (rows, depth), 16 steps to 1, of which 127 is 0; may be the very memory of the input. */
+void te_log_softmax_s8(const te_log_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** Values below zero times a slope, which is of int8 and broadcasts. Strides are in elements; a stride of 0 repeats. */
 typedef struct {
     int32_t dims[4]; /**< Of the output, which is dense. */

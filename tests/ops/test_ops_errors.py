@@ -191,6 +191,7 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
             "has the fused activation RELU",
             operator("DIV", [REAL, REAL], REAL, fused_activation_function="RELU"),
         ),
+        ("result", "scale 1/16", operator("LOG_SOFTMAX", [VECTOR], VECTOR)),
         ("input_1", "computed int8 slopes", operator("PRELU", [VECTOR, TensorSpec((1, 8), 0.1)], VECTOR)),
         ("result", "broadcast", operator("PRELU", [VECTOR, constant(np.ones(3, np.int8), 0.1)], VECTOR)),
         ("result", "scale 1/128", operator("L2_NORMALIZATION", [VECTOR], VECTOR)),

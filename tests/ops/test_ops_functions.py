@@ -5,8 +5,9 @@ import itertools
 
 import numpy as np
 import pytest
+from compiler.tflite_builder import TensorSpec, one_operator
 from ops.case_builders import l2_normalization, softmax, table
-from ops.kernel_cases import read_operator
+from ops.kernel_cases import Case, int8_values, read_operator
 
 from tinyedge.ops import lower
 from tinyedge.runtimes.litert import LitertRuntime
@@ -116,6 +117,18 @@ def test_functions_that_only_litert_has(tmp_path, op):
             expected = LitertRuntime(tmp_path / "case.tflite").run(case.inputs[0][0])
             found = call.fields["table"].values[case.inputs[0][0].astype(int) + 128]
             np.testing.assert_array_equal(found, expected, err_msg=case.label)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 16, 300, 4095])
+def test_log_softmax(check, depth):
+    rng = np.random.default_rng(depth)
+    cases = []
+    for scale in (1e-5, 0.0009, 0.0123, 0.05, 0.3, 1.0, 7.7, 100.0):
+        for zero_point in (-128, 127):
+            source, output = TensorSpec((1, 2, depth), scale, zero_point), TensorSpec((1, 2, depth), 1 / 16, 127)
+            values = [int8_values(rng, 2, 1, 2, depth)]
+            cases.append(Case(f"{scale} {zero_point}", one_operator("LOG_SOFTMAX", [source], output), values))
+    check(cases)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7, 16, 300])

@@ -6,13 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from compiler.tflite_builder import TensorSpec, constant, one_operator
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.budget import budget_rows
 from tinyedge.benchmark.inputs import LabelledInputs
 from tinyedge.benchmark.measure import BenchOptions, Subject, bench_host
 from tinyedge.boards.board import load_board
+from tinyedge.errors import ModelError
 from tinyedge.tflite.model import Model
 
 # The documented fields of a record and of the environment.
@@ -84,3 +85,35 @@ def test_the_budget_of_the_ram_counts_the_stack(model):
     )
     full = budget_rows(dataclasses.replace(report, results=(filled,)), board)[-1]
     assert (full.used, full.holds) == (board.ram_bytes, True)
+
+
+def test_an_interpreter_runs_what_the_compiler_lacks(tmp_path):
+    """CUMSUM, which has no kernel here, after a FULLY_CONNECTED in float, which counts as ever."""
+    weights = constant(np.ones((OUTPUTS, INPUTS), np.float32))
+    x, y, out = (
+        TensorSpec((1, size), dtype=np.float32, name=name) for size, name in ((INPUTS, "x"), (3, "y"), (3, "o"))
+    )
+    operators = [
+        OperatorSpec("FULLY_CONNECTED", [x, weights, None], y),
+        OperatorSpec("CUMSUM", [y, constant(np.array(1, np.int32))], out),
+    ]
+    path = tmp_path / "cumsum.tflite"
+    path.write_bytes(build_model(operators, [x], [out]))
+    np.save(tmp_path / "x.npy", np.arange(2 * INPUTS, dtype=np.float32).reshape(2, INPUTS))
+    for runtime in ("tflm", "litert"):
+        outputs = tmp_path / f"{runtime}.npy"
+        report, _ = run_bench(path, runtime=runtime, input_path=tmp_path / "x.npy", outputs_path=outputs)
+        assert (report.model.macs, report.model.params) == (INPUTS * OUTPUTS, INPUTS * OUTPUTS)
+        assert report.results[0].bit_exact
+        assert report.env["compiler"] is None
+        np.testing.assert_array_equal(np.load(outputs), np.outer([15, 51], [1, 2, 3]))
+    with pytest.raises(ModelError, match="float32 model: quantise it"):
+        run_bench(path, runtime="aot")
+
+
+def test_an_interpreter_that_dies_is_a_sentence(tmp_path):
+    path = tmp_path / "tiny_scale.tflite"
+    tiny = one_operator("SOFTMAX", [TensorSpec((1, 12), 1e-12)], TensorSpec((1, 12), 1 / 256, -128), beta=1.0)
+    path.write_bytes(tiny)
+    with pytest.raises(ModelError, match="TFLite Micro died of SIGABRT"):
+        run_bench(path, runtime="tflm", inputs=1)

@@ -337,6 +337,12 @@ def crash() -> bytes:
     return build_model([OperatorSpec("RESHAPE", [x], y), OperatorSpec("SOFTMAX", [y], scores)], [x], [scores])
 
 
+def crash_of_a_whole_model() -> bytes:
+    """A scale so small that a check in the C++ of both interpreters aborts the process; the reader takes it."""
+    x, scores = TensorSpec((1, 12), 1e-12, 0, name="x"), TensorSpec((1, 12), 1 / 256, -128, name="scores")
+    return build_model([OperatorSpec("SOFTMAX", [x], scores, {"beta": 1.0})], [x], [scores])
+
+
 def changed(content: bytes, change: Callable[[Any], None]) -> bytes:
     """A model after a change of its object tree."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiler.streaming_models import streaming_model
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
 
 from tinyedge.c_sources import firmware_root
@@ -13,6 +14,7 @@ from tinyedge.compiler.emit.c_text import float_literal
 from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, registration_function, resolver_source
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.tflite_micro import TFLM_OPERATORS
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_tflite
 
 ZOO = Path(__file__).resolve().parents[2] / "models"
@@ -32,13 +34,18 @@ def pool_then(op: str, dtype: type) -> bytes:
     return build_model(steps, tensors[:1], tensors[4:])
 
 
+def resolver_of(content: bytes, folder: Path) -> str:
+    graph = graph_of(content, folder)
+    return resolver_source(graph, Model(folder / "model.tflite").file_operators())
+
+
 def graph_of(content: bytes, folder: Path):
     (folder / "model.tflite").write_bytes(content)
     return read_tflite(folder / "model.tflite")
 
 
 def test_each_operator_is_registered_once_in_a_statement_of_its_own(tmp_path):
-    source = resolver_source(graph_of(pool_then("MAX_POOL_2D", np.int8), tmp_path))
+    source = resolver_of(pool_then("MAX_POOL_2D", np.int8), tmp_path)
     assert "MicroMutableOpResolver<2>" in source
     assert source.count("AddQuantize()") == 1
     assert re.findall(r"AddMaxPool2D\((.*?)\) != kTfLiteOk;", source) == ["tflite::Register_MAX_POOL_2D_INT8()", ""]
@@ -46,15 +53,21 @@ def test_each_operator_is_registered_once_in_a_statement_of_its_own(tmp_path):
 
 
 def test_an_int16_operator_keeps_its_general_kernel(tmp_path):
-    source = resolver_source(graph_of(pool_then("MAX_POOL_2D", np.int16), tmp_path))
+    source = resolver_of(pool_then("MAX_POOL_2D", np.int16), tmp_path)
     assert source.count("AddMaxPool2D()") == 1
     assert "_INT8" not in source
+
+
+def test_the_operators_of_variables_and_of_further_subgraphs_are_registered(tmp_path):
+    source = resolver_of(streaming_model([3, 5]), tmp_path)
+    for function in ("AddVarHandle", "AddReadVariable", "AddAssignVariable", "AddCallOnce", "AddConcatenation"):
+        assert source.count(f"{function}()") == 1
 
 
 def test_a_custom_operator_is_refused(tmp_path):
     content = one_operator("TFLite_Detection_PostProcess", [TensorSpec((1, 4), 0.1)], TensorSpec((1, 4), 0.1))
     with pytest.raises(UnsupportedOpError, match="TFLite_Detection_PostProcess is a custom operator"):
-        resolver_source(graph_of(content, tmp_path))
+        resolver_of(content, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +95,8 @@ def test_the_array_is_the_file(tmp_path):
         "ADD", [TensorSpec((1, 5), 0.1), constant(np.ones(5, np.int8), 0.1)], TensorSpec((1, 5), 0.2)
     )
     assert b"TFL3" in content
-    emit_for_tflm(graph_of(content, tmp_path), content, tmp_path)
+    graph = graph_of(content, tmp_path)
+    emit_for_tflm(graph, graph.operators, content, tmp_path)
     emit_tflm_arena(4_000, tmp_path)
     (tmp_path / "main.c").write_text(
         '#include <stdint.h>\n#include <stdio.h>\n#include "te_tflm_model.h"\n'
@@ -106,7 +120,7 @@ def test_the_array_is_the_file(tmp_path):
 def test_the_header_tells_of_the_model(tmp_path):
     model = ZOO / "tinynext_t_cifar10" / "model_int8.tflite"
     graph = read_tflite(model)
-    emit_for_tflm(graph, b"", tmp_path)
+    emit_for_tflm(graph, graph.operators, b"", tmp_path)
     header = (tmp_path / "te_model.h").read_text()
     for line in (
         f'TE_MODEL_SHA256 "{graph.sha256}"',

@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compiler.tflite_builder import TensorSpec, one_operator
 from tflm_root import DEFINITIONS, STUB, add_library, make_root
@@ -14,9 +15,11 @@ from tinyedge.benchmark.bench import run_bench
 from tinyedge.boards.board import Memory, load_board
 from tinyedge.c_sources import firmware_root
 from tinyedge.devices.emulator import Emulator
-from tinyedge.errors import BudgetExceeded, TargetError, ToolMissing
+from tinyedge.errors import BudgetExceeded, ModelError, TargetError, ToolMissing
 from tinyedge.firmware.build import build_firmware
 from tinyedge.firmware.image import ImageOptions
+from tinyedge.firmware.tflm_firmware import check_tflm_model
+from tinyedge.tflite.model import Model
 from tinyedge.toolchain import find_build_tools, find_tool
 
 try:
@@ -217,6 +220,29 @@ def test_a_model_runs_in_the_smallest_arena(root, tmp_path, model):
         emulator.client.load(data)
         emulator.client.infer(2, warmup=0)
         assert emulator.client.raw() == data
+
+
+def test_floats_are_no_hindrance(root, tmp_path):
+    """What the compiler refuses, the interpreter runs."""
+    source = root / "library.cc"
+    source.write_text(source.read_text().replace("output_.type = kTfLiteInt8", "output_.type = kTfLiteFloat32"))
+    add_library(root)
+    path = tmp_path / "pool.tflite"
+    window = {"filterHeight": 1, "filterWidth": 1, "strideH": 1, "strideW": 1, "padding": "VALID"}
+    pixels = TensorSpec((1, 1, 2, 3), dtype=np.float32)
+    path.write_bytes(one_operator("MAX_POOL_2D", [pixels], TensorSpec((1, 1, 2, 3), dtype=np.float32), **window))
+    report, _ = run_bench(path, target="emulator", board_name=BOARD.name, runtime="tflm", inputs=2)
+    assert report.results[0].bit_exact
+    with pytest.raises(ModelError, match="float32 model: quantise it"):
+        build_firmware(path, BOARD, tmp_path / "out")
+
+
+def test_types_that_firmware_cannot_tell_of_are_refused(tmp_path):
+    path = tmp_path / "half.tflite"
+    half = TensorSpec((1, 4), dtype=np.float16, name="half")
+    path.write_bytes(one_operator("DEQUANTIZE", [half], TensorSpec((1, 4), dtype=np.float32)))
+    with pytest.raises(ModelError, match=r"input 'half' of .* is float16, and firmware takes and gives int8, uint8"):
+        check_tflm_model(Model(path))
 
 
 def test_int8_kernels_are_taken_where_the_library_has_them(root, tmp_path, model):

@@ -36,7 +36,7 @@ def bench(
     """Measure size, speed, accuracy and bit-exactness of a model.
 
     Args:
-        model: A full-INT8 .tflite file, or a run directory with an export.
+        model: A .tflite file (full INT8, but for the interpreters), or a run directory with an export.
         target: `host`, `emulator` or `board`.
         board: The board; None is stm32f405 on the emulator, and whatever answers at the port.
         port: The serial port of `target="board"`; `auto` finds it by its USB ids.

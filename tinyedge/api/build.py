@@ -27,7 +27,7 @@ def build(
     """Build ELF, BIN, HEX and map for a board, and tell what they take of its memories.
 
     Args:
-        model: A full-INT8 .tflite file, or a run directory with an export.
+        model: A .tflite file (full INT8, but for the interpreters), or a run directory with an export.
         board: The name of a board, or its .toml file.
         runtime: What runs the model: `aot`, or `tflm` with TFLM_ROOT set.
         out: The folder for the image; None is `firmware/BOARD` in a run, or `MODEL-BOARD` in the current folder.

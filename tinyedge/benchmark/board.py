@@ -17,13 +17,13 @@ from tinyedge.benchmark.measure import (
     compare,
     golden_outputs,
     make_report,
+    model_macs,
     package_versions,
     top1,
     write_outputs,
 )
 from tinyedge.benchmark.record import BenchRecord, BenchReport
 from tinyedge.boards.board import Board, load_board
-from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.board_line import BoardLine
 from tinyedge.devices.ports import Port
 from tinyedge.devices.serial import DeviceClient, DeviceInfo
@@ -31,6 +31,7 @@ from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 from tinyedge.shell import command_line
 from tinyedge.tflite.frames import frames_from_bytes
+from tinyedge.tflite.graph import Graph
 
 
 def bench_board(
@@ -58,10 +59,10 @@ def bench_board(
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
-    program = compile_graph(subject.model.graph())
+    graph = subject.model.any_graph()
     with BoardLine(port, baud, progress.say) as line:
         info = line.info
-        _check_device(info, program, subject, board)
+        _check_device(info, graph, subject, board)
         described = load_board(info.board) if board is None else board
         if line.run(_mlperf_id) not in (None, info.name):
             command = _flash_command(subject, info, board)
@@ -69,9 +70,9 @@ def bench_board(
         if options.runtimes not in ((), (info.runtime,)):
             raise ConfigError(f"the board runs the {info.runtime} runtime; leave --runtime out")
         options = replace(options, runtimes=(info.runtime,))
-        inputs = choose_inputs(subject, program, options)
+        inputs = choose_inputs(subject, graph, options)
         golden = golden_outputs(subject.model, inputs)
-        run = _runner(line, program, progress)
+        run = _runner(line, graph, progress)
         outputs = run("inputs", inputs)
         counts, times_us, unit = line.run(lambda client: _time(client, inputs[-1], options.timed_runs, progress))
         accuracy, images = top1(lambda values: run("accuracy", values), subject.test, options.accuracy_images)
@@ -96,7 +97,7 @@ def bench_board(
         **compare(outputs, golden),
     )
     write_outputs(outputs, options)
-    record = replace(record, **_figures(float(np.median(counts)), unit, times_us, program.macs, info, described))
+    record = replace(record, **_figures(float(np.median(counts)), unit, times_us, model_macs(graph), info, described))
     environment = {
         "versions": {**package_versions(), "firmware": info.version},
         "machine": platform.machine(),
@@ -105,11 +106,11 @@ def bench_board(
         "seed": options.seed,
         "clock": info.clock,
     }
-    return make_report(subject.model, program, [record], environment)
+    return make_report(subject.model, graph, [record], environment)
 
 
-def _check_device(info: DeviceInfo, program: Program, subject: Subject, board: Board | None) -> None:
-    sha256 = program.graph.sha256
+def _check_device(info: DeviceInfo, graph: Graph, subject: Subject, board: Board | None) -> None:
+    sha256 = graph.sha256
     if not info.sha256 or not sha256.startswith(info.sha256):
         raise TargetError(
             f"the board {info.board} runs the model {info.name} ({info.sha256}) and {subject.model.path} is "
@@ -130,18 +131,18 @@ def _mlperf_id(client: DeviceClient) -> str | None:
     return next((name for name in MLPERF_IDS if f"m-model-[{name}]" in client.command("profile")), None)
 
 
-def _runner(line: BoardLine, program: Program, progress: Progress) -> Callable[[str, np.ndarray], np.ndarray]:
+def _runner(line: BoardLine, graph: Graph, progress: Progress) -> Callable[[str, np.ndarray], np.ndarray]:
     """A function that gives the board's outputs for inputs, one by one: what is done stays done."""
 
     def run(what: str, values: np.ndarray) -> np.ndarray:
-        if program.graph.states:
+        if graph.states:
             answers = line.run(partial(_run_from_reset, values=values, what=what, progress=progress))
         else:
             answers = []
             for index, value in enumerate(values):
                 answers.append(line.run(partial(DeviceClient.run, data=value.tobytes())))
                 progress.show(what, index + 1, len(values))
-        return frames_from_bytes(b"".join(answers), program.outputs)
+        return frames_from_bytes(b"".join(answers), graph.outputs)
 
     return run
 

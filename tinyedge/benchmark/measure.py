@@ -4,9 +4,10 @@ import hashlib
 import importlib.metadata
 import platform
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,17 @@ from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, rea
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
 from tinyedge.boards.board import Board
 from tinyedge.compiler.options import CompileOptions
-from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.compiler.program import Program, compile_graph, count_parameters
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, FirmwareImage, ImageOptions
-from tinyedge.runtimes.base import Runtime
+from tinyedge.ops import operator_macs
+from tinyedge.runtimes.apart import INTERPRETERS, ApartRuntime
+from tinyedge.runtimes.base import Runtime, run_timed
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.frames import count_differing, frames_from_bytes, random_frames
+from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.model import Model
 from tinyedge.toolchain import find_tool
 from tinyedge.version import __version__
@@ -66,7 +70,7 @@ class Subject:
     """The model to measure and what is known about it.
 
     Attributes:
-        model: The full-INT8 .tflite file.
+        model: A .tflite file, full INT8 where it is compiled or compared with a float model.
         onnx: The float ONNX file it was made from; None for a model from elsewhere.
         test: Its test images; None where there are none.
     """
@@ -88,27 +92,33 @@ def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str]
     """
     if options.layers:
         raise ConfigError("layers are measured on an emulated board: add --target emulator, or leave --layers out")
-    announce("compiling")
-    program = compile_graph(subject.model.graph(), CompileOptions(cascade=options.cascade))
-    inputs = choose_inputs(subject, program, options)
+    program = None
+    if "aot" in options.runtimes:
+        announce("compiling")
+        program = compile_graph(subject.model.graph(), CompileOptions(cascade=options.cascade))
+    graph = subject.model.any_graph()
+    inputs = choose_inputs(subject, graph, options)
     announce("TFLite Micro on the host")
     golden = golden_outputs(subject.model, inputs)
     records = []
     for name in options.runtimes:
         announce(f"{name} on the host")
-        runtime = open_runtime(name, subject.model, program, subject.onnx)
-        outputs, latency_ms = _run_timed(runtime, inputs)
         limit = options.accuracy_images
         if name == "tflm":
             limit = _TFLM_ACCURACY_IMAGES if limit is None else min(limit, _TFLM_ACCURACY_IMAGES)
-        accuracy, images = top1(runtime.run, subject.test, limit)
+        with _opened(name, subject, program) as runtime:
+            runtime.reset()
+            timed = runtime.run_timed if isinstance(runtime, ApartRuntime) else partial(run_timed, runtime)
+            outputs, times_s = timed(inputs)
+            accuracy, images = top1(runtime.run, subject.test, limit)
+            arena_bytes = runtime.arena_bytes
         records.append(
             BenchRecord(
                 runtime=name,
                 target="host",
                 cpu=platform.machine(),
-                latency_ms=latency_ms,
-                arena_bytes=runtime.arena_bytes,
+                latency_ms=float(np.median(times_s)) * 1e3,
+                arena_bytes=arena_bytes,
                 outputs_sha256=hashlib.sha256(outputs.tobytes()).hexdigest(),
                 inputs=len(inputs),
                 accuracy=accuracy,
@@ -117,7 +127,17 @@ def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str]
             )
         )
         write_outputs(outputs, options)
-    return make_report(subject.model, program, records, _host_environment(options))
+    return make_report(subject.model, graph, records, _host_environment(options))
+
+
+@contextmanager
+def _opened(name: str, subject: Subject, program: Program | None) -> Iterator[Runtime]:
+    """Open a runtime of the host, apart from this process where it is somebody else's C++."""
+    if name not in INTERPRETERS:
+        yield open_runtime(name, subject.model, program, subject.onnx)
+        return
+    with ApartRuntime(name, subject.model) as runtime:
+        yield runtime
 
 
 def bench_emulator(
@@ -137,25 +157,31 @@ def bench_emulator(
     for name in options.runtimes:
         if name not in FIRMWARE_RUNTIMES:
             raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
-    announce("compiling")
-    program = compile_graph(subject.model.graph(), CompileOptions(board.instruction_set, cascade=options.cascade))
-    inputs = choose_inputs(subject, program, options)
+    program = None
+    if options.layers or "aot" in options.runtimes:
+        announce("compiling")
+        program = compile_graph(subject.model.graph(), CompileOptions(board.instruction_set, cascade=options.cascade))
+    graph = subject.model.any_graph()
+    inputs = choose_inputs(subject, graph, options)
     announce("TFLite Micro on the host")
     golden = golden_outputs(subject.model, inputs)
     records, images = [], []
     for name in options.runtimes:
-        record, outputs, image = _run_on_emulator(name, subject, board, program, inputs, golden, options, announce)
+        record, outputs, image = _run_on_emulator(
+            name, subject, board, graph, program, inputs, golden, options, announce
+        )
         records.append(record)
         images.append(image)
         write_outputs(outputs, options)
-    return make_report(subject.model, program, records, _emulator_environment(options, images))
+    return make_report(subject.model, graph, records, _emulator_environment(options, images))
 
 
 def _run_on_emulator(
     runtime: str,
     subject: Subject,
     board: Board,
-    program: Program,
+    graph: Graph,
+    program: Program | None,
     inputs: np.ndarray,
     golden: np.ndarray | None,
     options: BenchOptions,
@@ -167,11 +193,11 @@ def _run_on_emulator(
         image = _build(runtime, subject.model, program, board, Path(folder))
         with Emulator(image.elf, board) as emulator:
             client = emulator.client
-            client.check_model(program.graph.sha256)
+            client.check_model(graph.sha256)
 
             def run(values: np.ndarray) -> np.ndarray:
                 answers = b"".join(emulator.run(value.tobytes()) for value in values)
-                return frames_from_bytes(answers, program.outputs)
+                return frames_from_bytes(answers, graph.outputs)
 
             announce(f"{runtime} on {board.name}, {len(inputs)} inputs")
             client.reset()
@@ -182,7 +208,7 @@ def _run_on_emulator(
                 announce(f"{runtime} on {board.name}, accuracy")
             accuracy, images = top1(run, subject.test, options.accuracy_images)
     layers: tuple[LayerRecord, ...] = ()
-    if options.layers:
+    if options.layers and program is not None:
         announce(f"layers on {board.name}")
         layers = _profile(program, board, inputs[-1])
     record = BenchRecord(
@@ -208,9 +234,9 @@ def _run_on_emulator(
     return record, outputs, image
 
 
-def _build(runtime: str, model: Model, program: Program, board: Board, folder: Path) -> FirmwareImage:
+def _build(runtime: str, model: Model, program: Program | None, board: Board, folder: Path) -> FirmwareImage:
     """Build the image of a runtime, of which only aot has a use for what is compiled already."""
-    if runtime == "aot":
+    if runtime == "aot" and program is not None:
         return build_program(program, board, folder)
     return build_firmware(model, board, folder, ImageOptions(runtime))
 
@@ -228,16 +254,16 @@ def _profile(program: Program, board: Board, value: np.ndarray) -> tuple[LayerRe
     )
 
 
-def choose_inputs(subject: Subject, program: Program, options: BenchOptions) -> np.ndarray:
+def choose_inputs(subject: Subject, graph: Graph, options: BenchOptions) -> np.ndarray:
     """Return the user's inputs, else the first test images (class by class), else random values."""
     if options.outputs_path is not None and len(options.runtimes) != 1:
         raise ConfigError("--outputs takes the outputs of one runtime; choose it with --runtime")
     if options.input_path is not None:
-        return read_inputs(options.input_path, program.inputs)
+        return read_inputs(options.input_path, graph.inputs)
     if subject.test is not None:
         images: np.ndarray = subject.test.values[first_per_class_round(subject.test.labels, options.inputs)]
         return images
-    return random_frames(program.inputs, options.inputs, options.seed)
+    return random_frames(graph.inputs, options.inputs, options.seed)
 
 
 def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
@@ -245,23 +271,11 @@ def golden_outputs(model: Model, inputs: np.ndarray) -> np.ndarray | None:
 
     Of an int8 function that it lacks, LiteRT's results take part.
     """
-    from tinyedge.runtimes.reference import open_reference
-
     try:
-        return open_reference(model).run(inputs)
+        with ApartRuntime("reference", model) as runtime:
+            return runtime.run(inputs)
     except ToolMissing:
         return None
-
-
-def _run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return all outputs and the median time of one inference, in milliseconds."""
-    runtime.reset()
-    outputs, times_s = [], []
-    for value in inputs:
-        start = time.perf_counter()
-        outputs.append(runtime.run(value[None])[0])
-        times_s.append(time.perf_counter() - start)
-    return np.stack(outputs), float(np.median(times_s)) * 1e3
 
 
 def top1(
@@ -295,21 +309,26 @@ def write_outputs(outputs: np.ndarray, options: BenchOptions) -> None:
             np.save(stream, outputs)
 
 
-def make_report(model: Model, program: Program, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
+def make_report(model: Model, graph: Graph, records: Sequence[BenchRecord], env: dict[str, Any]) -> BenchReport:
     """Return the report of a model's records."""
     from tinyedge.runtimes.reference import functions_by_litert
 
     return BenchReport(
         model=ModelRecord(
             path=str(model.path),
-            sha256=program.graph.sha256,
-            macs=program.macs,
-            params=program.parameters,
+            sha256=graph.sha256,
+            macs=model_macs(graph),
+            params=count_parameters(graph),
             bytes=len(model.content),
         ),
         results=tuple(records),
-        env={**env, "functions_by_litert": functions_by_litert(model.any_graph())},
+        env={**env, "functions_by_litert": functions_by_litert(graph)},
     )
+
+
+def model_macs(graph: Graph) -> int:
+    """Count the multiply-accumulates of one inference, padded positions among them."""
+    return sum(operator_macs(operator) for operator in graph.operators)
 
 
 def _host_environment(options: BenchOptions) -> dict[str, Any]:

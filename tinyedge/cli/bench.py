@@ -13,7 +13,10 @@ from tinyedge.shell import command_line
 
 def bench(
     model: Path = typer.Argument(
-        ..., metavar="RUN|MODEL.tflite", autocompletion=zoo_models, help="A run directory, or a full-INT8 .tflite file."
+        ...,
+        metavar="RUN|MODEL.tflite",
+        autocompletion=zoo_models,
+        help="A run directory, or a .tflite file: full INT8, but for tflm and litert.",
     ),
     target: str = typer.Option(
         "host", autocompletion=TARGETS, help="host, emulator or board.", rich_help_panel="Target"

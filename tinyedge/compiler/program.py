@@ -113,7 +113,7 @@ def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> P
         ModelError: An input or output has more dimensions than the firmware tells of, or nothing is computed.
     """
     check_interface(graph)
-    parameters = _count_parameters(graph)
+    parameters = count_parameters(graph)
     if options.quantised_ends:
         quantised_ends(graph)
     simplify(graph, options.without)
@@ -182,8 +182,8 @@ def check_interface(graph: Graph) -> None:
                 )
 
 
-def _count_parameters(graph: Graph) -> int:
-    """Values of the constants that are multiplied or added: weights, biases of weighted operators, operands."""
+def count_parameters(graph: Graph) -> int:
+    """Count the constants that are multiplied or added: weights, biases of weighted operators, operands."""
     constants = {
         tensor
         for operator in graph.operators

@@ -11,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinyedge.boards.board import Board, board_names, load_board
-from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena
+from tinyedge.compiler.emit.c_text import C_TYPES
+from tinyedge.compiler.emit.tflm_emitter import emit_for_tflm, emit_tflm_arena, resolver_source
 from tinyedge.compiler.program import check_interface
 from tinyedge.devices.emulator import Emulator
-from tinyedge.errors import BudgetExceeded, TargetError
+from tinyedge.errors import BudgetExceeded, ModelError, TargetError
 from tinyedge.firmware.cmake_build import RegionsOverflowed, compile_image, configure_image, finish_image
 from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.firmware.mlperf import prepare_benchmark
 from tinyedge.installation import install_command
-from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.runtimes.apart import ApartRuntime
+from tinyedge.runtimes.tflm_model import tflm_content
 from tinyedge.tflite.frames import random_frames
 from tinyedge.tflite.model import Model
+from tinyedge.tflite.reader import parse_tflite
 
 # The interpreter aligns its allocations to this, so sizes in between need not be tried.
 _STEP_BYTES = 16
@@ -33,7 +36,7 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
     """Build an image that runs a model through TFLite Micro.
 
     Args:
-        model: A full-INT8 .tflite file.
+        model: Any .tflite file that the interpreter takes.
         board: What to build for.
         out: Receives tinyedge.elf, .bin, .hex and .map, once all of them are made.
         options: As for `tinyedge.firmware.build.build_firmware`.
@@ -42,10 +45,13 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
         TinyEdgeError: As for `tinyedge.firmware.build.build_firmware`; besides, the library that TFLM_ROOT names
             is missing or would not run, or the model does not start on the emulated board.
     """
-    graph = model.graph()
-    check_interface(graph)
-    host = TflmRuntime(model)
-    if host.arena_bytes_32bit is None:
+    check_tflm_model(model)
+    graph, content = model.any_graph(), tflm_content(model)
+    operators = model.file_operators() if content is model.content else parse_tflite(model.path, content).operators
+    value = random_frames(graph.inputs, 1, seed=0)
+    with ApartRuntime("tflm", model) as host:
+        expected, host_arena_bytes = host.run(value).tobytes(), host.arena_bytes_32bit
+    if host_arena_bytes is None:
         raise TargetError(
             f"the Python package tflite-micro is too old to tell its arena: run `{install_command('bench')}`"
         )
@@ -53,16 +59,14 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
         sources, build = Path(folder) / "model", Path(folder) / "build"
         sources.mkdir()
         build.mkdir()
-        emit_for_tflm(graph, model.content, sources)
-        headers = prepare_benchmark(model.path, graph, options.mlperf_id) if options.mlperf_id else {}
+        emit_for_tflm(graph, operators, content, sources)
+        headers = prepare_benchmark(model.path, model.graph(), options.mlperf_id) if options.mlperf_id else {}
         for name, text in headers.items():
             (sources / name).write_text(text)
-        arena_bytes = _round_up(host.arena_bytes_32bit + _SCRATCH_BYTES)
+        arena_bytes = _round_up(host_arena_bytes + _SCRATCH_BYTES)
         emit_tflm_arena(arena_bytes, sources)
         twin = emulated_twin(board)
         if twin is not None:
-            value = random_frames(graph.inputs, 1, seed=0)
-            expected = host.run(value).tobytes()
             configure_image(sources, twin, build, ImageOptions(runtime="tflm"))
 
             def run(candidate_bytes: int) -> tuple[int, bytes]:
@@ -80,6 +84,25 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
                 f"{model.path} does not fit: {error}; TFLite Micro takes {arena_bytes:,} bytes of arena and the whole "
                 "file: build it with --runtime aot or choose another --board"
             ) from error
+
+
+def check_tflm_model(model: Model) -> None:
+    """Make sure that firmware can be built of a model, as far as that is known without its interpreter and CMake.
+
+    Raises:
+        ModelError: The file is damaged or holds a type that firmware cannot tell of.
+        UnsupportedOpError: An operator is none of TFLite's own.
+    """
+    graph = model.any_graph()
+    check_interface(graph)
+    for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            if tensor.dtype.name not in C_TYPES:
+                raise ModelError(
+                    f"{role} '{tensor.name}' of {model.path} is {tensor.dtype.name}, and firmware takes and gives "
+                    f"{', '.join(C_TYPES)}: convert the model with another type at its ends"
+                )
+    resolver_source(graph, model.file_operators())
 
 
 def emulated_twin(board: Board) -> Board | None:

@@ -1,12 +1,13 @@
 """The one face that every runtime shows: frames in, frames out."""
 
+import time
 from typing import Protocol
 
 import numpy as np
 
 
 class Runtime(Protocol):
-    """Runs one INT8 model on one kind of machine.
+    """Runs one model on one kind of machine.
 
     Attributes:
         name: "onnx", "litert", "tflm" or "aot".
@@ -35,3 +36,13 @@ class Runtime(Protocol):
     def reset(self) -> None:
         """Give the model's states what they hold before the first inference."""
         ...
+
+
+def run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Run inputs one by one; return the outputs, (n, ...), and the seconds of each inference."""
+    outputs, times_s = [runtime.run(inputs[:0])], []
+    for index in range(len(inputs)):
+        start = time.perf_counter()
+        outputs.append(runtime.run(inputs[index : index + 1]))
+        times_s.append(time.perf_counter() - start)
+    return np.concatenate(outputs), times_s

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.compiler.program import check_interface
 from tinyedge.errors import ModelError
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
@@ -31,15 +30,14 @@ class LitertRuntime:
         """Load the model.
 
         Args:
-            model: A full-INT8 .tflite file, or its path.
+            model: A .tflite file, or its path, of any types that the interpreter takes.
 
         Raises:
             ModelError: The model cannot be read, or the interpreter refuses it.
             ToolMissing: The package is not installed.
         """
         model = open_model(model)
-        graph = model.graph()
-        check_interface(graph)
+        graph = model.any_graph()
         self._inputs, self._outputs = graph.inputs, graph.outputs
         self.arena_bytes: int | None = None
         self._model = model

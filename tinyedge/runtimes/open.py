@@ -20,13 +20,13 @@ def check_runtime(name: str) -> None:
         raise ConfigError(f"no such runtime: {name}; choose --runtime {', '.join(RUNTIMES[:-1])} or {RUNTIMES[-1]}")
 
 
-def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = None) -> Runtime:
+def open_runtime(name: str, model: Model, program: Program | None = None, onnx: Path | None = None) -> Runtime:
     """Open a runtime; each import is as heavy as its package.
 
     Args:
         name: One of `RUNTIMES`.
-        model: A full-INT8 model.
-        program: What it is compiled to, for "aot".
+        model: Any that the runtime takes: full INT8 for "aot" and "onnx".
+        program: What it is compiled to, for "aot"; None compiles it.
         onnx: The float model that it was made from, for "onnx".
 
     Raises:
@@ -38,7 +38,7 @@ def open_runtime(name: str, model: Model, program: Program, onnx: Path | None = 
     if name == "aot":
         from tinyedge.runtimes.aot import AotRuntime
 
-        return AotRuntime.from_program(program)
+        return AotRuntime(model) if program is None else AotRuntime.from_program(program)
     if name == "tflm":
         from tinyedge.runtimes.tflm import TflmRuntime
 

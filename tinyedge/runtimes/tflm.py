@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyedge.compiler.program import check_interface
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.installation import package_missing
 from tinyedge.runtimes.inputs import as_model_inputs
@@ -39,7 +38,7 @@ class TflmRuntime:
         """Load the model.
 
         Args:
-            model: A full-INT8 .tflite file, or its path.
+            model: A .tflite file, or its path, of any types that the interpreter takes.
 
         Raises:
             ModelError: The model cannot be read, or the interpreter refuses it.
@@ -50,10 +49,10 @@ class TflmRuntime:
         except ImportError as error:
             raise package_missing("tflite-micro") from error
         model = open_model(model)
-        graph = model.graph()
-        check_interface(graph)
+        graph = model.any_graph()
         self._inputs, self._outputs = graph.inputs, graph.outputs
-        self._interpreter = _open_interpreter(model, graph.histogram())
+        self._model, self._has_states, self._histogram = model, bool(graph.states), graph.histogram()
+        self._interpreter = _open_interpreter(model, self._histogram)
 
     @cached_property
     def arena_bytes(self) -> int | None:
@@ -66,8 +65,12 @@ class TflmRuntime:
         return used_arena_bytes_32bit(self._interpreter)
 
     def reset(self) -> None:
-        """Forget earlier inputs; see `Runtime.reset`."""
-        self._interpreter.reset()
+        """Forget earlier inputs; see `Runtime.reset`.
+
+        The interpreter's own reset zeroes variables and runs CALL_ONCE no more, so it is another one.
+        """
+        if self._has_states:
+            self._interpreter = _open_interpreter(self._model, self._histogram)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""

@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import ParsedFile, parse_tflite, read_content
 
 
@@ -49,6 +49,14 @@ class Model:
             ModelError: The file is damaged.
         """
         return self._parsed.any_graph().copy()
+
+    def file_operators(self) -> tuple[Operator, ...]:
+        """The operators of all subgraphs as the file has them, those of variables too; not to be changed.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        return self._parsed.operators
 
     @cached_property
     def _parsed(self) -> ParsedFile:

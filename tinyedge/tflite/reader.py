@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.full_int8 import check_order, check_types
-from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.parser import FileParser, parse_untrusted
 from tinyedge.tflite.states import with_states
 
@@ -15,11 +15,15 @@ class ParsedFile:
 
     Args:
         graph: Of the subgraph that runs, with its states.
+        operators: Of all subgraphs as the file has them.
         not_full_int8: Why it is no full-INT8 model, in a sentence; None if it is one.
         disorder: Why its operators cannot run in their order; None if they can.
     """
 
-    def __init__(self, graph: Graph, not_full_int8: str | None, disorder: str | None) -> None:
+    def __init__(
+        self, graph: Graph, operators: tuple[Operator, ...], not_full_int8: str | None, disorder: str | None
+    ) -> None:
+        self.operators = operators
         self._graph = graph
         self._not_full_int8 = not_full_int8
         self._disorder = disorder
@@ -108,6 +112,7 @@ def parse_tflite(path: Path, content: bytes) -> ParsedFile:
         graph = with_states(main, further, parser.variables, path, _raise)
         return ParsedFile(
             graph,
+            tuple(operator for subgraph in (main, *further) for operator in subgraph.operators),
             not_full_int8=_complaint(lambda: check_types(graph, path, _raise)),
             disorder=_complaint(lambda: check_order(graph, path, _raise)),
         )

@@ -84,8 +84,9 @@ void *te_runtime_input(int32_t index) {
     return interpreter->input(static_cast<size_t>(index))->data.data;
 }
 
+/* The interpreter's own reset zeroes variables, whatever CALL_ONCE gave them, so it is another one. */
 te_status te_runtime_reset(void) {
-    return interpreter->Reset() == kTfLiteOk ? TE_OK : TE_ERR_STATE;
+    return te_runtime_init();
 }
 
 /* A library without error strings calls no profiler, so there is nothing that could call the hook. */

@@ -3,6 +3,7 @@
 The resolver knows the model's operators and no other, so the linker takes no other kernel from the library.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from tinyedge.version import __version__
 _BYTES_PER_LINE = 32
 
 
-def emit_for_tflm(graph: Graph, content: bytes, directory: Path) -> None:
+def emit_for_tflm(graph: Graph, operators: Sequence[Operator], content: bytes, directory: Path) -> None:
     """Write all but the arena: te_model.h, model.c with the file, and resolver.cc.
 
     Args:
         graph: The model.
-        content: The .tflite file that it was read from.
+        operators: Of all subgraphs of the content.
+        content: The .tflite file that the interpreter gets.
         directory: Exists.
 
     Raises:
@@ -30,7 +32,7 @@ def emit_for_tflm(graph: Graph, content: bytes, directory: Path) -> None:
     """
     (directory / "te_model.h").write_text(_header(graph), encoding="utf-8")
     (directory / "model.c").write_text(_source(graph, content), encoding="utf-8")
-    (directory / "resolver.cc").write_text(resolver_source(graph), encoding="utf-8")
+    (directory / "resolver.cc").write_text(resolver_source(graph, operators), encoding="utf-8")
 
 
 def emit_tflm_arena(arena_bytes: int, directory: Path) -> None:
@@ -43,7 +45,7 @@ def emit_tflm_arena(arena_bytes: int, directory: Path) -> None:
     (directory / "arena.c").write_text(_arena(arena_bytes), encoding="utf-8")
 
 
-def resolver_source(graph: Graph) -> str:
+def resolver_source(graph: Graph, operators: Sequence[Operator]) -> str:
     """Return the C++ that registers the operators of a model, each once.
 
     Each is registered in a statement of its own: upstream's status for success is 0, so a chain with && would stop at
@@ -54,7 +56,7 @@ def resolver_source(graph: Graph) -> str:
         UnsupportedOpError: An operator is none of TFLite's own.
     """
     by_name: dict[str, list[Operator]] = {}
-    for operator in graph.operators:
+    for operator in operators:
         by_name.setdefault(operator.op, []).append(operator)
     int8_only = {
         name for name, found in by_name.items() if name in WITH_INT8_KERNEL and all(_is_int8(o) for o in found)
@@ -95,7 +97,9 @@ def registration_function(op: str) -> str:
 
 def _registration(op: str, int8_only: bool) -> str:
     if not op.replace("_", "").isalnum() or op != op.upper():
-        raise UnsupportedOpError(f"{op} is a custom operator: tinyedge registers TFLite's own; export without it")
+        raise UnsupportedOpError(
+            f"{op} is a custom operator, and firmware registers TFLite Micro's own alone: export the model without it"
+        )
     call = f"    failures += resolver->{registration_function(op)}(%s) != kTfLiteOk;\n"
     if not int8_only:
         return call % ""

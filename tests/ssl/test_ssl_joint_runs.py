@@ -19,7 +19,7 @@ def small_run(method, out, teacher=None, **options):
         image_size=16,
         strides=(2, 1 if method.startswith("s0") else 2, 2, 2, 1),  # S0 needs more than one token
         epochs=1,
-        batch_size=64,
+        batch_size=128,
         accelerator="cpu",
         devices=1,
         bn_recalibration_batches=4,
@@ -53,7 +53,7 @@ def test_a_run_learns_from_a_teacher(method, teacher, tmp_path):
         ("vicreg", {"projector_width": 256}),
         ("byol", {"projector_hidden": 256}),
         ("emp-ssl", {"patches": 3}),
-        ("supervised", {"label_fraction": 0.5}),
+        ("supervised", {"label_fraction": 0.95}),
         ("s0-literal", {}),
         ("s0", {}),
     ],

@@ -20,11 +20,11 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory) -> Path:
-    """512 unlabelled images of coloured gradients and spots."""
+    """256 unlabelled images of coloured gradients and spots."""
     folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
-    for index in range(512):
+    for index in range(256):
         angle, centre = random.uniform(0, 2 * np.pi), random.uniform(0, 1, 2)
         gradient = np.cos(angle) * x + np.sin(angle) * y
         spot = np.exp(-40 * ((x - centre[0]) ** 2 + (y - centre[1]) ** 2))
@@ -34,7 +34,7 @@ def image_folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config(image_folder) -> TrainConfig:
     return TrainConfig(
         data=str(image_folder),
@@ -50,11 +50,11 @@ def small_config(image_folder) -> TrainConfig:
 
 @pytest.fixture
 def tinyedge_command():
-    """Start the installed command line on one thread; `start` returns the process."""
+    """Start the command line on one thread; `start` returns the process."""
 
     def start(*arguments: str, **options) -> subprocess.Popen:
         return subprocess.Popen(
-            [str(Path(sys.executable).with_name("tinyedge")), *arguments],
+            [sys.executable, "-m", "tinyedge", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

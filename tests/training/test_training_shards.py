@@ -36,7 +36,7 @@ def losses(run) -> list[float]:
 def test_training_on_shards_resumes_to_the_same_numbers(shards, small_config, tmp_path, monkeypatch):
     config = replace(small_config, data=shards, method="vicreg", epochs=1, checkpoint_every_steps=1)
     whole = train(config, tmp_path / "whole")
-    assert len(losses(whole.path)) == 16
+    assert len(losses(whole.path)) == 8
     with monkeypatch.context() as patch:
         patch.setattr("tinyedge.training.loop.create_optimizer", interrupted_optimizer)
         with pytest.raises(KeyboardInterrupt):

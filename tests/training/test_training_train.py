@@ -29,7 +29,7 @@ def numbers(directory) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def finished(image_folder, tmp_path_factory):
-    """Two epochs of s0-plus on 512 images."""
+    """Four epochs of s0-plus on 256 images."""
     from tinyedge.training.config import TrainConfig
 
     torch.set_num_threads(1)
@@ -37,7 +37,7 @@ def finished(image_folder, tmp_path_factory):
         data=str(image_folder),
         image_size=16,
         strides=(2, 1, 2, 2, 1),
-        epochs=2,
+        epochs=4,
         batch_size=32,
         accelerator="cpu",
         devices=1,
@@ -78,7 +78,7 @@ def test_the_encoder_is_saved_alone_and_calibrated_on_clean_images(finished):
     dataset = load_run(finished.path).load_dataset()
     features = encoder.forward_maps(normalise(dataset.train.images, dataset.mean, dataset.std))[-1]
     # The last norm's statistics are those of clean images: its output is standardised but for its affine part.
-    # They come from 128 of the 512 images, so 192 means scatter by three to four times 1/sqrt(128) at most.
+    # They come from 128 of the 256 images, so 192 means scatter by three to four times 1/sqrt(128) at most.
     standard = (features - encoder.norm.bias[:, None, None]) / encoder.norm.weight[:, None, None]
     assert standard.mean((0, 2, 3)).abs().max() < 0.3
     assert standard.std((0, 2, 3)).sub(1).abs().max() < 0.3
@@ -152,12 +152,13 @@ def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tm
 
 
 def test_random_has_no_steps_but_calibrated_statistics(small_config, tmp_path):
-    run = train(replace(small_config, method="random"), tmp_path / "run")
+    config = replace(small_config, method="random", batch_size=16)
+    run = train(config, tmp_path / "run")
     assert not (run.path / "metrics.jsonl").exists()
     encoder = load_run(run.path).load_encoder()
     assert int(encoder.norm.num_batches_tracked) == 10
     assert encoder.norm.running_mean.abs().max() > 0
-    again = train(replace(small_config, method="random"), tmp_path / "again")
+    again = train(config, tmp_path / "again")
     assert again.encoder_path.read_bytes() == run.encoder_path.read_bytes()
 
 
@@ -193,7 +194,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(finished, small_con
     saved.method["encoder.stem.0.0.weight"][0] = float("nan")
     save_checkpoint(path, replace(saved, step=saved.step - 1))
     content, log = path.read_bytes(), numbers(run.path)
-    with pytest.raises(TrainingError, match="is not finite at step 16"):
+    with pytest.raises(TrainingError, match="is not finite at step 8"):
         train(config, run.path, resume=True)
     assert path.read_bytes() == content
     assert numbers(run.path) == log[:-1]
@@ -215,13 +216,13 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, t
 
     process = tinyedge_command(*train_arguments(image_folder, killed, config=config))
     path, step, deadline = killed / "checkpoints/last.ckpt", 0, time.monotonic() + 200
-    while step < 21 and time.monotonic() < deadline:
+    while step < 11 and time.monotonic() < deadline:
         time.sleep(0.02)
         step = load_checkpoint(path).step if path.exists() else 0
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
     step = load_checkpoint(path).step
-    assert 16 < step < 32  # within the second epoch
+    assert 8 < step < 16  # within the second epoch
     assert not (killed / "encoder.safetensors").exists()
 
     (path.parent / ".last.ckpt.half").write_bytes(b"written when the power went")
@@ -246,10 +247,16 @@ def test_a_branch_is_averaged_too(small_config, tmp_path):
         assert torch.equal(average[f"partner.{key}"], value)
 
 
-def test_averaged_weights_are_saved_and_resumed(small_config, tmp_path):
-    config = replace(small_config, epochs=1, method="vicreg", ema_decay=0.9)
+@pytest.fixture(scope="module")
+def uninterrupted(small_config, tmp_path_factory):
+    """One epoch of VICReg, eight steps."""
+    return train(replace(small_config, epochs=1, method="vicreg"), tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_averaged_weights_are_saved_and_resumed(uninterrupted, tmp_path):
+    plain = uninterrupted
+    config = replace(plain.config, ema_decay=0.9)
     whole = train(config, tmp_path / "whole")
-    plain = train(replace(config, ema_decay=0.0), tmp_path / "plain")
     path = "checkpoints/last.ckpt"
     saved = load_checkpoint(whole.path / path)
     encoder = whole.load_encoder().state_dict()
@@ -257,13 +264,13 @@ def test_averaged_weights_are_saved_and_resumed(small_config, tmp_path):
         assert torch.equal(saved.average[f"encoder.{key}"], encoder[key])
     assert not torch.equal(encoder["norm.weight"], plain.load_encoder().state_dict()["norm.weight"])
     assert numbers(whole.path) == numbers(plain.path)
-    # A run that stopped after step 9 of 16.
+    # A run that stopped after step 5 of 8.
     stopped = tmp_path / "stopped"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinyedge.training.loop.create_optimizer", stopping_optimizer(10))
+        patch.setattr("tinyedge.training.loop.create_optimizer", stopping_optimizer(6))
         with pytest.raises(KeyboardInterrupt):
             train(replace(config, checkpoint_every_steps=1), stopped)
-    assert load_checkpoint(stopped / path).step == 9
+    assert load_checkpoint(stopped / path).step == 5
     resumed = train(config, stopped, resume=True)
     assert resumed.encoder_path.read_bytes() == whole.encoder_path.read_bytes()
 
@@ -287,19 +294,19 @@ def stopping_optimizer(stop_at):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_step_and_names_the_command_that_goes_on(small_config, tmp_path, number):
-    config = replace(small_config, epochs=1, method="vicreg")
-    whole = train(config, tmp_path / "whole")
+def test_a_signal_saves_the_step_and_names_the_command_that_goes_on(uninterrupted, tmp_path, number):
+    whole = uninterrupted
+    config = whole.config
     stopped = tmp_path / "a run"
     handler = signal.getsignal(number)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(9, number))
+        patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(5, number))
         with pytest.raises(Interrupted) as caught:
             train(config, stopped)
-    assert str(caught.value) == (f"9 of 16 steps are saved; go on with `tinyedge train --out '{stopped}' --resume`")
+    assert str(caught.value) == (f"5 of 8 steps are saved; go on with `tinyedge train --out '{stopped}' --resume`")
     assert (caught.value.exit_code, caught.value.title) == (128 + number, "stopped")
     assert signal.getsignal(number) is handler
-    assert load_checkpoint(stopped / "checkpoints/last.ckpt").step == 9
+    assert load_checkpoint(stopped / "checkpoints/last.ckpt").step == 5
     resumed = train(config, stopped, resume=True)
     assert resumed.encoder_path.read_bytes() == whole.encoder_path.read_bytes()
     assert numbers(stopped) == numbers(whole.path)
@@ -358,7 +365,7 @@ def test_a_full_disk_stops_the_command_with_one_sentence(finished, image_folder,
     assert "last.ckpt: File too large" in message[0]
     assert "Traceback" not in errors
     assert list((run / "checkpoints").iterdir()) == []
-    assert len(read_metrics(run / "metrics.jsonl")) == 16
+    assert len(read_metrics(run / "metrics.jsonl")) == 8
 
 
 @pytest.mark.slow
@@ -372,7 +379,7 @@ def test_two_processes_have_the_loss_curve_of_one(image_folder, tmp_path, tinyed
     _, errors = two.communicate(timeout=300)
     assert two.returncode == 0, errors
     before, after = numbers(tmp_path / "one"), numbers(tmp_path / "two")
-    assert [record["step"] for record in after] == [record["step"] for record in before] == list(range(1, 17))
+    assert [record["step"] for record in after] == [record["step"] for record in before] == list(range(1, 9))
     for key, relative in {"loss": 1e-4, "ratio_mask": 1e-4, "feature_std": 1e-3}.items():
         assert [record[key] for record in after] == pytest.approx([record[key] for record in before], rel=relative)
     states = [load_run(tmp_path / name).load_encoder().state_dict() for name in ("one", "two")]

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of
+from tinyedge.ops.single_precision import makes_floats
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.inspection import Inspection
 
@@ -118,12 +119,12 @@ def _floats_among_integers(graph: Graph) -> Iterator[LintWarning]:
                     f"its RAM and a conversion: {_INT8}, or compile with --quantised-ends",
                 )
     for island in _float_islands(graph):
-        yield about(
-            "float-island",
-            island,
-            "a float32 island among quantised operators",
-            "replace what has no integer kernel in it, or convert with TFLITE_BUILTINS_INT8 alone, which names it",
-        )
+        if all(makes_floats(operator) for operator in island):
+            hint = "run the model ahead of time, where it becomes a table if it is a function of one int8 value"
+        else:
+            hint = "replace what has no integer kernel in it, or compute it outside the model"
+        problem = "a float32 island among quantised operators, which TFLite Micro computes in float"
+        yield about("float-island", island, problem, hint)
 
 
 def _float_islands(graph: Graph) -> list[list[Operator]]:

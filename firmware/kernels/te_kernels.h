@@ -291,6 +291,25 @@ typedef struct {
 void te_depthwise_taps_s8_dsp(const te_depthwise_taps_dsp_params *params, const int8_t *input, int8_t *output,
                               void *scratch);
 
+/** te_depthwise_conv2d_params of one filter a channel that covers the whole image, so that there is one output a channel, for
+ *  processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t pixels;   /**< Of the image. */
+    int32_t channels; /**< In fours. */
+    int32_t output_zero_point;
+    const uint32_t *packed; /**< Four channels after the other: their biases; for every two pixels, the first and then the
+                                 second two channels' weights as in te_gemm_s8_dsp.h; multipliers, and a word of right
+                                 shifts less one, plain as there, whatever the biases. */
+} te_depthwise_whole_dsp_params;
+
+/** Reads four channels of all pixels before it writes the four, and no others: the output may be the memory of the first
+ *  pixel.
+ *  @param input   (batches, pixels, channels)
+ *  @param output  (batches, channels) */
+void te_depthwise_whole_s8_dsp(const te_depthwise_whole_dsp_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** te_fully_connected_params for processors with the DSP extension; 1x1 convolutions are the same over their pixels. */
 typedef struct {
     int32_t batches;

@@ -21,7 +21,7 @@ ELEMENTWISE = (
 )
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
 COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
-BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp")
+BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", "te_depthwise_whole_s8_dsp")
 TURNED = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
 SCRATCH = -1
 
@@ -90,7 +90,10 @@ class _Replay:
     def _run_by_channels(self, call: KernelCall) -> None:
         """A row of a channel is read once, before the first output row that needs it is written."""
         fields, source, output = call.fields, call.inputs[0], call.output
-        channels = np.arange(fields["in_c"])
+        if call.function == "te_depthwise_whole_s8_dsp":
+            height = source.shape[1]
+            fields = {"in_h": height, "out_h": 1, "kernel_h": height, "stride_h": 1, "pad_top": 0}
+        channels = np.arange(source.shape[3])
         for group in np.split(channels, range(4, len(channels), 4)):
             unread = set(range(fields["in_h"]))
             for y in range(fields["out_h"]):

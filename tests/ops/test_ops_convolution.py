@@ -168,6 +168,18 @@ def test_depthwise_conv2d_along_one_axis(check, taps):
     check(cases)
 
 
+def test_depthwise_conv2d_over_the_whole_image(check):
+    """Pairs of pixels and one left, fours of channels and others."""
+    rng = np.random.default_rng(12)
+    cases = [
+        depthwise_conv2d(rng, (batches, *size, channels), 1, size, padding="VALID", activation=activation, gain=gain)
+        for size in ((1, 1), (2, 1), (1, 5), (7, 7), (15, 1))
+        for channels, batches in ((4, 1), (6, 1), (8, 3))
+        for activation, gain in (("RELU", 0.5), ("NONE", 0.3), ("RELU_N1_TO_1", 0.5), ("NONE", 200.0))
+    ]
+    check(cases)
+
+
 def test_depthwise_conv2d_quantisation(check):
     rng = np.random.default_rng(7)
     cases = [

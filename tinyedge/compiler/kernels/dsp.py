@@ -13,6 +13,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_filters,
     pack_rows,
     pack_taps,
+    pack_whole,
     prepare_filters,
     prepare_requantisation,
 )
@@ -189,8 +190,43 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     prepared = _prepare(fields, weights)
     if prepared is None:
         return SUMS_TOO_LARGE
+    if prepared.plain and in_c % 4 == 0 and _covers_image(fields):
+        return _depthwise_whole(call, prepared)
     three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     return (_depthwise3 if three else _depthwise_taps)(call, prepared)
+
+
+def _covers_image(fields: Fields) -> bool:
+    """Whether the only window is the whole image, without padding."""
+    image, outputs, window, pads, dilations = (
+        integers(fields, *names)
+        for names in (
+            ("in_h", "in_w"),
+            ("out_h", "out_w"),
+            ("kernel_h", "kernel_w"),
+            ("pad_top", "pad_left"),
+            ("dilation_h", "dilation_w"),
+        )
+    )
+    return image == window and tuple(outputs) == tuple(dilations) == (1, 1) and tuple(pads) == (0, 0)
+
+
+def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
+    batches, in_h, in_w, in_c, output_zero_point = integers(
+        call.fields, "batches", "in_h", "in_w", "in_c", "output_zero_point"
+    )
+    return dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_WHOLE,
+        fields={
+            "batches": batches,
+            "pixels": in_h * in_w,
+            "channels": in_c,
+            "output_zero_point": output_zero_point,
+            "packed": ConstantArray(pack_whole(prepared)),
+        },
+        overlaps=in_place_by_channels(call.inputs[0], call.output, _vertical(call.fields)),
+    )
 
 
 def _depthwise3(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | str:
@@ -444,6 +480,7 @@ _DEPTHWISE_TAPS = Kernel(
     fit=_limit_rows,
     loads_rows=True,
 )
+_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp")
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)

@@ -267,6 +267,30 @@ def pack_taps(prepared: RequantisedFilters, rows: int, taps: int) -> np.ndarray:
     return packed
 
 
+def pack_whole(prepared: RequantisedFilters) -> np.ndarray:
+    """Pack what `te_depthwise_whole_dsp_params` has.
+
+    Args:
+        prepared: Of filters (channels, pixels), `plain`; channels in fours.
+
+    Returns:
+        uint32 words, (fours of channels, words of four).
+    """
+    channels, pixels = prepared.filters.shape
+    filters = np.pad(prepared.filters, ((0, 0), (0, pixels % 2))).reshape(channels // 4, 2, 2, -1, 2)
+    # (fours, first or second two channels, channel, pairs, pixel) to (fours, pairs, two channels, pixel, channel)
+    weights = np.ascontiguousarray(filters.transpose(0, 3, 1, 4, 2)).reshape(channels // 4, -1)
+    shifts = (prepared.right_shifts - 1).reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
+    parts = [
+        _words(prepared.biases).reshape(-1, 4),
+        weights.view("<u4"),
+        _words(prepared.multipliers).reshape(-1, 4),
+        _words(shifts[:, None]),
+    ]
+    packed: np.ndarray = np.concatenate(parts, axis=1)
+    return packed
+
+
 def _words(values: np.ndarray) -> np.ndarray:
     words: np.ndarray = (values % 2**32).astype(np.uint32)
     return words

@@ -1,8 +1,9 @@
 """A model as TFLite Micro computes it right.
 
 Its SPACE_TO_BATCH_ND pads with memory that nobody wrote (tensorflow/tflite-micro#1646), so a dilated convolution as
-TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right. Unset options are set
-as `option_repair` says.
+TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right. TILE, as Keras writes
+UpSampling and RepeatVector, is not among its operators, and CONCATENATION of one tensor several times is the same.
+Unset options are set as `option_repair` says.
 """
 
 import dataclasses
@@ -15,19 +16,27 @@ from tinyedge.tflite.graph import Operator, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 
+# Its CONCATENATION takes so many inputs.
+_MOST_JOINED = 10
+
 
 def tflm_content(model: Model) -> bytes:
-    """Return the bytes of a .tflite file, with dilations in place of blocks and unset options set, if it has any.
+    """Return the bytes of a .tflite file: dilations for blocks, joins for tiles, unset options set, if it has any.
 
     Raises:
         ModelError: The file is damaged.
     """
     graph = model.any_graph()
-    blocks = graph.histogram().get("SPACE_TO_BATCH_ND", 0)
+    before = graph.histogram()
     fold_dilation(graph)
-    if graph.histogram().get("SPACE_TO_BATCH_ND", 0) == blocks and not has_unset_options(graph):
+    if graph.histogram() == before and "TILE" not in before and not has_unset_options(graph):
         return model.content
-    operators = [part for operator in graph.operators for part in _with_padding_apart(with_options_set(operator))]
+    operators = [
+        part
+        for operator in graph.operators
+        for whole in _with_padding_apart(with_options_set(operator))
+        for part in _with_tile_joined(whole)
+    ]
     return tflite_bytes(dataclasses.replace(graph, operators=operators))
 
 
@@ -50,3 +59,29 @@ def _with_padding_apart(operator: Operator) -> list[Operator]:
         operator, inputs=(padded, *operator.inputs[1:]), options={**options, "padding": "VALID"}
     )
     return [Operator("PAD", (source, paddings), (padded,)), convolution]
+
+
+def _with_tile_joined(operator: Operator) -> list[Operator]:
+    """A TILE by constant multiples as CONCATENATIONs, one axis after the other."""
+    multiples = operator.optional_input(1)
+    if operator.op != "TILE" or multiples is None or multiples.data is None:
+        return [operator]
+    joins: list[Operator] = []
+
+    def joined(parts: list[Tensor], axis: int) -> Tensor:
+        shape = [*parts[0].shape]
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        output = dataclasses.replace(parts[0], name=f"{operator.output.name}/{len(joins)}", shape=tuple(shape))
+        joins.append(Operator("CONCATENATION", tuple(parts), (output,), {"axis": axis}, index=operator.index))
+        return output
+
+    source = operator.input(0)
+    for axis, times in enumerate(multiples.data.reshape(-1)):
+        parts = [source] * int(times)
+        while len(parts) > 1:
+            parts = [joined(parts[at : at + _MOST_JOINED], axis) for at in range(0, len(parts), _MOST_JOINED)]
+        source = parts[0]
+    if not joins:
+        joined([source], 0)
+    joins[-1].outputs = operator.outputs
+    return joins

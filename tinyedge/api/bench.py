@@ -44,8 +44,9 @@ def bench(
         runtime: `onnx`, `litert`, `tflm`, `aot` or `all`; None is all on the host, `aot` elsewhere.
         inputs: How many inputs to compare: test images of a run, else random ones.
         seed: Of the random inputs.
-        input: A .npy file of (n, *input_shape[1:]) int8 to run instead.
-        outputs: A .npy file that the int8 outputs are written to.
+        input: A .npy file of (n, *shape[1:]) inputs of the model's type to run instead; of several inputs a .npz file
+            with an array of each, by its name or in their order.
+        outputs: A .npy file that the outputs are written to; of several as records with a field of each.
         accuracy_images: Test images for the accuracy; None is all on the host, 20 elsewhere.
         data: Data set in place of a run's own, which may lie elsewhere on this machine.
         layers: Whether to measure each layer; emulator only.

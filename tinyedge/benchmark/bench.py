@@ -58,8 +58,8 @@ def run_bench(
         runtime: One of `RUNTIMES`, "all", or None for all that the target and the source have.
         inputs: How many inputs to compare: test images of a run, else random ones.
         seed: Of the random inputs.
-        input_path: A .npy file of int8 inputs to run instead.
-        outputs_path: Where the int8 outputs go, as .npy.
+        input_path: A .npy or .npz file of inputs to run instead.
+        outputs_path: Where the outputs go, as .npy.
         accuracy_images: Test images for the accuracy; None is all on the host and 20 elsewhere.
         data: Data set in place of the one that a run names.
         layers: Whether to measure each layer; emulator only.

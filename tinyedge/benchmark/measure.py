@@ -46,7 +46,7 @@ class BenchOptions:
         runtimes: Names from `RUNTIMES`.
         inputs: How many random inputs to compare when neither a file nor test images are given.
         seed: Of the random inputs.
-        input_path: A .npy file of int8 inputs that replaces the random ones.
+        input_path: A .npy or .npz file of inputs that replaces the random ones.
         outputs_path: Where the outputs of the only runtime go, as .npy.
         accuracy_images: Test images for the accuracy; None for all of them.
         layers: Whether to measure each layer; emulator only.

@@ -45,10 +45,14 @@ def bench(
     ),
     seed: int = typer.Option(0, min=0, help="Seed of the random inputs.", rich_help_panel="Inputs"),
     input: Path = typer.Option(
-        None, "--input", metavar="X.npy", help="(n, *input_shape[1:]) int8 to run instead.", rich_help_panel="Inputs"
+        None,
+        "--input",
+        metavar="X.npy|X.npz",
+        help="Inputs to run instead, (n, *shape[1:]) of the model's type; of several an archive by their names.",
+        rich_help_panel="Inputs",
     ),
     outputs: Path = typer.Option(
-        None, "--outputs", metavar="Y.npy", help="Where the int8 outputs go.", rich_help_panel="Inputs"
+        None, "--outputs", metavar="Y.npy", help="Where the outputs go.", rich_help_panel="Inputs"
     ),
     accuracy_images: int = typer.Option(
         None,

@@ -16,15 +16,13 @@
 #define TE_PIXELS NULL
 #endif
 
-#define TE_ADD_BYTES(function, type, bytes, ...) +(bytes)
-
 #ifdef TE_MLPERF_AD01 /* Its input comes as float32, four bytes a value. */
-#define TE_DB_BYTES ((0 TE_MODEL_INPUTS(TE_ADD_BYTES)) * 4)
-#if (0 TE_MODEL_OUTPUTS(TE_ADD_BYTES)) != (0 TE_MODEL_INPUTS(TE_ADD_BYTES))
+#define TE_DB_BYTES (TE_MODEL_INPUTS_BYTES * 4)
+#if TE_MODEL_OUTPUTS_BYTES != TE_MODEL_INPUTS_BYTES
 #error "ad01 takes an autoencoder: as many outputs as inputs"
 #endif
 #else
-#define TE_DB_BYTES (0 TE_MODEL_INPUTS(TE_ADD_BYTES))
+#define TE_DB_BYTES TE_MODEL_INPUTS_BYTES
 #endif
 
 static uint8_t te_db[TE_DB_BYTES];

@@ -398,7 +398,6 @@ static void te_on_db(te_protocol *protocol, char *rest) {
 
 static void te_on_results(te_protocol *protocol, char *rest) {
     const te_model_info *model = te_runtime_info();
-    bool first = true;
     (void)rest;
     if (!te_output_is_there(protocol)) {
         return;
@@ -409,8 +408,8 @@ static void te_on_results(te_protocol *protocol, char *rest) {
     } else {
         for (int32_t output = 0; output < model->output_count; output++) {
             const int32_t values = model->outputs[output].bytes / te_value_bytes(model->outputs[output].type);
-            for (int32_t i = 0; i < values; i++, first = false) {
-                te_write(protocol, first ? "" : ",");
+            for (int32_t i = 0; i < values; i++) {
+                te_write(protocol, output + i > 0 ? "," : "");
                 te_put_fixed3(protocol->config.put, te_output_value(output, i));
             }
         }

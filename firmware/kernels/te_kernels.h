@@ -951,7 +951,8 @@ typedef struct {
     int32_t input_shift;
     int32_t hidden_multiplier; /**< Of a product of output gate and tangent. */
     int32_t hidden_shift;
-    int32_t clip;          /**< Limits the cell state; 0 for no limit. */
+    int32_t state_min; /**< The least cell state, */
+    int32_t state_max; /**< and the greatest. */
     const uint16_t *table; /**< (256) As in te_sigmoid_s16_params. */
 } te_lstm_cell;
 

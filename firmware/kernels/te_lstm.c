@@ -26,9 +26,8 @@ const int16_t *te_lstm_step(const te_lstm_cell *cell, int16_t *gates, int16_t *c
     for (int32_t i = 0; i < units; ++i) {
         const int32_t kept = te_requantise(forget[i] * cell_state[i], cell->forget_multiplier, cell->forget_shift);
         const int32_t added = te_requantise(input[i] * candidate[i], cell->input_multiplier, cell->input_shift);
-        const int32_t sum = te_lstm_saturate(te_lstm_saturate(kept) + te_lstm_saturate(added));
-        const int32_t clip = cell->clip;
-        cell_state[i] = (int16_t)(clip > 0 && sum > clip ? clip : (clip > 0 && sum < -clip ? -clip : sum));
+        const int32_t sum = te_lstm_saturate(kept) + te_lstm_saturate(added);
+        cell_state[i] = te_clamp_s16(sum, cell->state_min, cell->state_max);
     }
     te_tanh_s16(&tanh_params, cell_state, forget, NULL); /* The forget gate is not needed any more. */
     return forget;

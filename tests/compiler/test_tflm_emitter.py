@@ -128,5 +128,5 @@ def test_the_header_tells_of_the_model(tmp_path):
     ):
         assert f"#define {line}\n" in header
     scale, zero_point = float_literal(graph.inputs[0].q.scale), graph.inputs[0].q.zero_point
-    assert f"TENSOR(input, INT8, 3072, {scale}, ({zero_point}), 4, 1, 32, 32, 3)" in header
-    assert re.search(r"TENSOR\(output, INT8, 10, .*, 2, 1, 10\)", header)
+    assert f"TENSOR(0, input, INT8, 3072, {scale}, ({zero_point}), 4, 1, 32, 32, 3)" in header
+    assert re.search(r"TENSOR\(0, output, INT8, 10, .*, 2, 1, 10\)", header)

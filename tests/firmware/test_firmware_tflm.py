@@ -46,8 +46,8 @@ MODEL_HEADER = """
 #define TE_MODEL_NAME "glue"
 #define TE_MODEL_SHA256 "00"
 #define TE_MODEL_LAYER_COUNT 1
-#define TE_MODEL_INPUTS(TENSOR) TENSOR(, FLOAT32, 16, 0.0f, 0, 2, 1, 4) TENSOR(, INT8, 1, 1.0f, (-3), 1, 1)
-#define TE_MODEL_OUTPUTS(TENSOR) TENSOR(, UINT8, 1, 1.0f, 0, 1, 1)
+#define TE_MODEL_INPUTS(TENSOR) TENSOR(0, , FLOAT32, 16, 0.0f, 0, 2, 1, 4) TENSOR(1, , INT8, 1, 1.0f, (-3), 1, 1)
+#define TE_MODEL_OUTPUTS(TENSOR) TENSOR(0, , UINT8, 1, 1.0f, 0, 1, 1)
 """
 
 

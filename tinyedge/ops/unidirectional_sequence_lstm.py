@@ -106,7 +106,7 @@ def _cell_fields(operator: Operator, hidden: Tensor, cell: Tensor) -> Fields:
         "cell.candidate_is_tanh": int(activation == "TANH"),
         "cell.tanh_multiplier": 3 << max(12 + exponent, 0),
         "cell.tanh_shift": max(-12 - exponent, 0),
-        "cell.clip": _clip(operator, cell),
+        **dict(zip(("cell.state_min", "cell.state_max"), _state_range(operator, cell), strict=True)),
         "cell.table": ConstantArray(sigmoid_points()),
     }
     for name, real in products.items():
@@ -115,10 +115,11 @@ def _cell_fields(operator: Operator, hidden: Tensor, cell: Tensor) -> Fields:
     return fields
 
 
-def _clip(operator: Operator, cell: Tensor) -> int:
-    """The largest magnitude of a cell state in its own steps; 0 where it is not limited."""
+def _state_range(operator: Operator, cell: Tensor) -> tuple[int, int]:
+    """The least and the greatest cell state in its own steps."""
     clip = float(operator.options.get("cell_clip", 0.0))
-    return int(min(max(clip / scale(cell), -32768.0), 32767.0)) if clip > 0 else 0
+    limit = int(min(clip / scale(cell), 32767.0))
+    return (-limit, limit) if clip > 0 else (-32768, 32767)
 
 
 def _weights(operator: Operator, positions: tuple[int, ...], shape: tuple[int, int]) -> list[Tensor]:

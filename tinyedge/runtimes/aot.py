@@ -35,8 +35,8 @@ void te_driver_start(void) {
     (void)driven_init();
 }
 
-#define FILL(function, type, bytes, ...) memcpy(function(), inputs, bytes), inputs += (bytes);
-#define READ(function, type, bytes, ...) memcpy(outputs, function(), bytes), outputs += (bytes);
+#define FILL(index, function, type, bytes, ...) memcpy(function(), inputs, bytes), inputs += (bytes);
+#define READ(index, function, type, bytes, ...) memcpy(outputs, function(), bytes), outputs += (bytes);
 
 void te_driver_run(const char *inputs, char *outputs, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {

@@ -26,9 +26,11 @@
 #define TE_MODEL_OUTPUT_BYTES TE_JOIN(TE_MODEL_UPPER, _OUTPUT_BYTES)
 #define TE_MODEL_OUTPUT_ZERO_POINT TE_JOIN(TE_MODEL_UPPER, _OUTPUT_ZERO_POINT)
 
-/* Both hand each tensor to another macro: (function, type, bytes, scale, zero point, rank, dimensions...). */
+/* Both hand each tensor to another macro: (index, function, type, bytes, scale, zero point, rank, dimensions...). */
 #define TE_MODEL_INPUTS TE_JOIN(TE_MODEL_UPPER, _INPUTS)
 #define TE_MODEL_OUTPUTS TE_JOIN(TE_MODEL_UPPER, _OUTPUTS)
+#define TE_MODEL_INPUTS_BYTES TE_JOIN(TE_MODEL_UPPER, _INPUTS_BYTES)
+#define TE_MODEL_OUTPUTS_BYTES TE_JOIN(TE_MODEL_UPPER, _OUTPUTS_BYTES)
 
 #define TE_MODEL_LAYER_COUNT TE_JOIN(TE_MODEL_UPPER, _LAYER_COUNT)
 #define TE_MODEL_LAYERS TE_JOIN(TE_MODEL_UPPER, _LAYERS)

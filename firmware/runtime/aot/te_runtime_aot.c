@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_runtime_aot.c
  *  te_runtime.h over a model that `tinyedge compile` made; te_model.h says how to name it. */
+#include <stddef.h>
+
 #include "te_model.h"
 #include "te_runtime.h"
 
@@ -11,12 +13,12 @@
 static const te_layer_info layers[TE_MODEL_LAYER_COUNT] = {TE_MODEL_LAYERS(LAYER_INFO)};
 #endif
 
-#define TENSOR_INFO(function, value_type, size, real_scale, zero, count, ...) \
-    {.type = TE_TYPE_##value_type,                                            \
-     .rank = (count),                                                         \
-     .dims = {__VA_ARGS__},                                                   \
-     .bytes = (size),                                                         \
-     .scale = (real_scale),                                                   \
+#define TENSOR_INFO(index, function, value_type, size, real_scale, zero, count, ...) \
+    {.type = TE_TYPE_##value_type,                                                   \
+     .rank = (count),                                                                \
+     .dims = {__VA_ARGS__},                                                          \
+     .bytes = (size),                                                                \
+     .scale = (real_scale),                                                          \
      .zero_point = (zero)},
 
 static const te_tensor_info inputs[] = {TE_MODEL_INPUTS(TENSOR_INFO)};
@@ -47,11 +49,16 @@ const te_model_info *te_runtime_info(void) {
     return &info;
 }
 
-#define ADDRESS(function, ...) function(),
+#define ADDRESS_CASE(index, function, ...) \
+    case (index):                          \
+        return function();
 
 void *te_runtime_input(int32_t index) {
-    void *const all[] = {TE_MODEL_INPUTS(ADDRESS)};
-    return all[index];
+    switch (index) {
+        TE_MODEL_INPUTS(ADDRESS_CASE)
+    default:
+        return NULL;
+    }
 }
 
 te_status te_runtime_reset(void) {
@@ -71,6 +78,9 @@ te_status te_runtime_invoke(te_layer_hook hook, void *context) {
 }
 
 const void *te_runtime_output(int32_t index) {
-    const void *const all[] = {TE_MODEL_OUTPUTS(ADDRESS)};
-    return all[index];
+    switch (index) {
+        TE_MODEL_OUTPUTS(ADDRESS_CASE)
+    default:
+        return NULL;
+    }
 }

@@ -17,7 +17,7 @@ namespace {
 alignas(tflite::MicroInterpreter) unsigned char interpreter_memory[sizeof(tflite::MicroInterpreter)];
 tflite::MicroInterpreter *interpreter;
 
-#define TENSOR_INFO(function, type, bytes, scale, zero_point, rank, ...) \
+#define TENSOR_INFO(index, function, type, bytes, scale, zero_point, rank, ...) \
     {TE_TYPE_##type, rank, {__VA_ARGS__}, bytes, scale, zero_point},
 
 const te_tensor_info inputs[] = {TE_MODEL_INPUTS(TENSOR_INFO)};

@@ -170,12 +170,13 @@ def tensor_list(macro: str, prefix: str, role: str, tensors: Sequence[Tensor]) -
             scale, zero_point = float_literal(tensor.q.scale), literal(tensor.q.zero_point, in_macro=True)
         dims = ", ".join(str(size) for size in tensor.shape) or "1"
         entries.append(
-            f"    TENSOR({prefix}{port}, {tensor.dtype.name.upper()}, {tensor.bytes}, {scale}, {zero_point}, "
+            f"    TENSOR({len(entries)}, {prefix}{port}, {tensor.dtype.name.upper()}, {tensor.bytes}, {scale}, {zero_point}, "
             f"{max(len(tensor.shape), 1)}, {dims})"
         )
     lines = " \\\n".join(entries)
-    what = "/* TENSOR(function, type, bytes, scale, zero point, rank, dimensions...) for each. */\n"
-    return f"{what}#define {macro}(TENSOR) \\\n{lines}\n"
+    what = "/* TENSOR(index, function, type, bytes, scale, zero point, rank, dimensions...) for each. */\n"
+    all_bytes = sum(tensor.bytes for tensor in tensors)
+    return f"{what}#define {macro}(TENSOR) \\\n{lines}\n#define {macro}_BYTES {all_bytes}\n"
 
 
 def tensor_macros(prefix: str, tensor: Tensor) -> str:

@@ -34,6 +34,13 @@ def test_depthwise_stripes(check, channels, tmp_path):
     check(cases)
 
 
+def test_an_odd_row_below_pairs_of_rows_of_a_narrow_depthwise_layer(check_sanitised):
+    """The kernel of one row takes more outputs at a time than that of two rows has columns for."""
+    rng = np.random.default_rng(5)
+    sizes = itertools.product((1, 3, 5, 7), range(1, 8), (2, 16, 17))
+    check_sanitised([depthwise_conv2d(rng, (1, *size), gain=GAIN) for size in sizes])
+
+
 @pytest.mark.parametrize("channels", [1, 3, 5, 16, 32])
 def test_convolution_runs(check, channels, tmp_path):
     """Runs below a vector, of three whole ones, and others; a pixel alone, pairs across rows, strided single taps."""

@@ -169,8 +169,9 @@ def tensor_list(macro: str, prefix: str, role: str, tensors: Sequence[Tensor]) -
         if tensor.quantisation is not None:
             scale, zero_point = float_literal(tensor.q.scale), literal(tensor.q.zero_point, in_macro=True)
         dims = ", ".join(str(size) for size in tensor.shape) or "1"
+        kind = tensor.dtype.name.upper()
         entries.append(
-            f"    TENSOR({len(entries)}, {prefix}{port}, {tensor.dtype.name.upper()}, {tensor.bytes}, {scale}, {zero_point}, "
+            f"    TENSOR({len(entries)}, {prefix}{port}, {kind}, {tensor.bytes}, {scale}, {zero_point}, "
             f"{max(len(tensor.shape), 1)}, {dims})"
         )
     lines = " \\\n".join(entries)

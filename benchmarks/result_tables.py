@@ -14,6 +14,7 @@ from typing import Any
 
 import engine_table
 import int8_table
+import layer_shapes
 import ssl_table
 import wild_table
 
@@ -48,6 +49,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "quantisation": lambda: int8_table.markdown(_read("int8_table")["rows"]),
         "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
     },
+    DOCS / "engine.md": {"layer shapes": lambda: layer_shapes.markdown(_read("layer_shapes")["shapes"])},
     DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},
 }
 """The pages with tables, and how each table is made."""

@@ -1,6 +1,7 @@
 """What the check says is what the compiler, the build and the interpreters do."""
 
 import inspect
+import itertools
 import random
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from compiler.random_networks import random_network
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model
 
 from tinyedge.boards.board import load_board
+from tinyedge.checks import interpreter_worker
 from tinyedge.checks.aot import judge_aot
 from tinyedge.checks.budgets import board_budgets
 from tinyedge.checks.check import check_model
@@ -17,11 +19,11 @@ from tinyedge.checks.interpreters import judge_by_list, judge_interpreters
 from tinyedge.checks.layers import describe_layers, planned_bytes
 from tinyedge.checks.rules import find
 from tinyedge.compiler.compile import compile_model
-from tinyedge.compiler.program import compile_graph
+from tinyedge.compiler.program import compile_graph, with_instruction_set
 from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissing
 from tinyedge.firmware.build import build_firmware
 from tinyedge.ops.tflite_micro import TFLM_OPERATORS
-from tinyedge.runtimes.tflm import missing_operator, open_interpreter
+from tinyedge.runtimes.tflm_interpreter import missing_operator, open_interpreter
 from tinyedge.tflite.inspection import inspect_tflite
 from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.schema import enumeration_values
@@ -145,6 +147,27 @@ def test_a_model_that_crashes_an_interpreter_is_refused_and_no_more(tmp_path):
     assert litert.takes is not None
 
 
+def test_many_operators_of_a_kind_are_asked_about_twice(tmp_path, monkeypatch):
+    """Six GELUs that TFLite Micro lacks and six FLOOR_MODs that it refuses: all are named, and few were asked."""
+    tensors = [TensorSpec((1, 4 + index % 2), 0.05, name=f"t{index}") for index in range(13)]
+    operators = [OperatorSpec("GELU", [a], b) for a, b in itertools.pairwise(tensors[:7])]
+    operators += [OperatorSpec("FLOOR_MOD", [a, a], b) for a, b in itertools.pairwise(tensors[6:])]
+    path = write(tmp_path, build_model(operators, tensors[:1], tensors[-1:]))
+    tflm, litert = judge_interpreters(inspect_tflite(path))
+    assert tflm.refused_operators == {*range(12)}
+    assert litert.refused_operators == {*range(6, 12)} | litert.refused_operators
+    asked = []
+
+    def count(content: bytes) -> None:
+        asked.append(len(content))
+        open_interpreter(content)
+
+    schema = interpreter_worker._tflm_schema
+    monkeypatch.setitem(interpreter_worker._RUNTIMES, "tflm", (schema, lambda _, content: count(content)))
+    interpreter_worker.main("tflm", path, tmp_path / "answers", interpreter_worker.WHOLE_MODEL)
+    assert len(asked) == 1 + 2 + 2
+
+
 def test_damaged_models_give_a_report_or_a_sentence(tmp_path):
     rng = random.Random(0)
     contents = [random_network(0), foreign_models.float_island(), foreign_models.stateful()]
@@ -182,7 +205,8 @@ def test_the_build_fits_where_the_check_says_so(model, tmp_path):
     inspection = inspect_tflite(path)
     layers, input_bytes = describe_layers(inspection.graphs[0]), inspection.graphs[0].inputs[0].bytes
     verdict, program = judge_aot(inspection)
-    flash, ram = board_budgets(board, [verdict], program, layers, inspection.bytes, input_bytes)
+    on_board = None if program is None else with_instruction_set(program, board.instruction_set)
+    flash, ram = board_budgets(board, [verdict], on_board, layers, inspection.bytes, input_bytes)
     if not (flash.fits and ram.fits):
         with pytest.raises(BudgetExceeded) as refused:
             build_firmware(path, board, tmp_path / "image")

@@ -11,7 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from tinyedge.errors import DataError, ModelError, ToolMissing, UnsupportedOpError
-from tinyedge.runtimes import tflm
+from tinyedge.runtimes import tflm_interpreter
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.onnx import OnnxRuntime
@@ -176,7 +176,7 @@ def test_the_arena_of_tflm_grows_in_silence(
     model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     outputs = TflmRuntime(model).run(images(2))
-    monkeypatch.setattr(tflm, "_FIRST_ARENA_BYTES", 512)
+    monkeypatch.setattr(tflm_interpreter, "_FIRST_ARENA_BYTES", 512)
     np.testing.assert_array_equal(TflmRuntime(model).run(images(2)), outputs)
     assert capfd.readouterr().err == ""
 

@@ -7,7 +7,8 @@ from checks.foreign_models import narrow_biases, no_channel_multiplier
 
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
-from tinyedge.runtimes.tflm import TflmRuntime, open_interpreter
+from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.runtimes.tflm_interpreter import open_interpreter
 
 CODES = np.random.default_rng(0).integers(-128, 128, (3, 8, 8, 4)).astype(np.int8)
 

@@ -7,7 +7,7 @@ from tinyedge.benchmark.budget import PARAMETER_LIMIT
 from tinyedge.boards.board import Board
 from tinyedge.checks.layers import Layer
 from tinyedge.checks.verdict import RuntimeVerdict
-from tinyedge.compiler.program import Program, with_instruction_set
+from tinyedge.compiler.program import Program
 from tinyedge.ops.kernel_call import PORTABLE
 
 # Measured on images that `tinyedge build` made for Cortex-M4 with GCC 12.2 at -O2. The sum stays a little above them.
@@ -69,7 +69,7 @@ def peak_layer(layers: Sequence[Layer], memory: str) -> Layer | None:
 def board_budgets(
     board: Board,
     verdicts: Sequence[RuntimeVerdict],
-    program: Program | None,
+    on_board: Program | None,
     layers: Sequence[Layer],
     file_bytes: int,
     input_bytes: int,
@@ -79,7 +79,7 @@ def board_budgets(
     Args:
         board: What to fit into.
         verdicts: Of the microcontrollers' runtimes.
-        program: What the compiler made of portable kernels, if it did.
+        on_board: What the compiler makes of the board's kernels, if it takes the model.
         layers: Of the model.
         file_bytes: Of the .tflite file, which TFLite Micro keeps in flash as a whole.
         input_bytes: Of the model's inputs, which the firmware keeps apart from the arena.
@@ -89,8 +89,7 @@ def board_budgets(
     for verdict in verdicts:
         if not verdict.takes:
             continue
-        if program is not None and verdict.runtime == "aot":
-            on_board = with_instruction_set(program, board.instruction_set)
+        if on_board is not None and verdict.runtime == "aot":
             arena_bytes = on_board.plan.arena_bytes + input_bytes + _VARIABLES_BYTES
             needs["aot"] = (_aot_flash_bytes(on_board), "estimate"), (arena_bytes, "plan")
         elif verdict.arena_bytes is not None:

@@ -16,6 +16,7 @@ from tinyedge.checks.layers import Layer, describe_layers, planned_bytes
 from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules import find
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
+from tinyedge.compiler.program import with_instruction_set
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.inspection import Inspection, inspect_tflite
@@ -203,10 +204,14 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
         )
     verdicts = (aot, *interpreters)
     on_board = [verdict for verdict in verdicts if verdict.runtime in FIRMWARE_RUNTIMES]
+    sets = {board.instruction_set for board in boards}
+    programs = {} if program is None else {name: with_instruction_set(program, name) for name in sets}
     budgets = [
         budget
         for board in boards
-        for budget in board_budgets(board, on_board, program, layers, inspection.bytes, input_bytes)
+        for budget in board_budgets(
+            board, on_board, programs.get(board.instruction_set), layers, inspection.bytes, input_bytes
+        )
     ]
     return CheckReport(
         model=str(model),

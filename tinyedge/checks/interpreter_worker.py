@@ -3,23 +3,27 @@
 `python -m tinyedge.checks.interpreter_worker RUNTIME MODEL ANSWERS START` appends a JSON object a line to ANSWERS:
 `{"begin": i}` before it asks and `{"done": i, "complaint": words or null, "arena_bytes": n or null}` after, where i is
 an operator's index, or -1 for the whole model. The operators are asked about one at a time, and only if the whole model
-fails.
+fails. What two of a kind are refused for is taken for the answer about all others of that kind.
 """
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyedge.checks.one_operator import only_operator
-from tinyedge.runtimes.tflm import captured_stderr, open_interpreter, used_arena_bytes
+from tinyedge.checks.one_operator import Operators
+from tinyedge.runtimes.tflm_interpreter import captured_stderr, open_interpreter, used_arena_bytes
 
 WHOLE_MODEL = -1
 NOT_INSTALLED = 4
 """The exit code where the runtime's package is missing."""
+
+_ENOUGH = 2
 
 
 def _run_tflm(schema: Any, content: bytes) -> int | None:
@@ -73,33 +77,41 @@ def main(runtime: str, model: Path, answers: Path, start: int) -> None:
         schema = find_schema()
     except ImportError:
         sys.exit(NOT_INSTALLED)
-    content = model.read_bytes()
     with answers.open("a", encoding="utf-8") as stream:
 
         def note(**fields: Any) -> None:
             stream.write(json.dumps(fields) + "\n")
             stream.flush()
 
-        def ask(index: int) -> bool:
+        def ask(index: int, content: Callable[[], bytes]) -> str | None:
             note(begin=index)
             arena_bytes, complaint = None, None
             with captured_stderr() as lines:
                 try:
-                    part = content if index == WHOLE_MODEL else only_operator(schema, content, index)
-                    arena_bytes = run(schema, part)
+                    arena_bytes = run(schema, content())
                 except Exception as error:  # A foreign model; whatever it raises is the answer.
                     complaint = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             if complaint is not None:
                 complaint = " ".join([*lines, complaint])
             note(done=index, complaint=complaint, arena_bytes=arena_bytes)
-            return complaint is None
+            return complaint
 
+        content = model.read_bytes()
         if start == WHOLE_MODEL:
-            if ask(WHOLE_MODEL):
+            if ask(WHOLE_MODEL, lambda: content) is None:
                 return
             start = 0
-        for index in range(start, schema.Model.GetRootAs(content, 0).Subgraphs(0).OperatorsLength()):
-            ask(index)
+        operators = Operators(schema, content)
+        refused: Counter[str] = Counter()
+        complaints: dict[str, str | None] = {}
+        for index in range(start, len(operators)):
+            kind = operators.kind(index)
+            if refused[kind] < _ENOUGH:
+                complaint = ask(index, partial(operators.alone, index))
+                refused[kind] += complaint is not None
+                complaints[kind] = complaint
+            else:
+                note(done=index, complaint=complaints[kind], arena_bytes=None)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tinyedge.checks.hints import hint_for, is_custom, is_flex
 from tinyedge.checks.interpreter_worker import NOT_INSTALLED, WHOLE_MODEL
 from tinyedge.checks.tflm_operators import what_tflm_lacks
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict, in_order
-from tinyedge.runtimes.tflm import missing_operator
+from tinyedge.runtimes.tflm_interpreter import missing_operator
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
 

@@ -133,6 +133,8 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
         ConfigError: There is no such instruction set.
     """
     assert portable.options.instruction_set == PORTABLE
+    if instruction_set == PORTABLE:
+        return portable
     options = dataclasses.replace(portable.options, instruction_set=instruction_set)
     return _program(portable.graph, list(portable.calls), options, portable.parameters)
 

@@ -1,6 +1,7 @@
 """The compiler's view of a model: operators in execution order over quantised tensors."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +98,7 @@ class Tensor:
     @property
     def elements(self) -> int:
         """How many values it holds."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:

@@ -21,6 +21,8 @@ _HINTS = {
 def check_moves(inspection: Inspection) -> Iterator[LintWarning]:
     """Find moves that the network could do without; those that the compiler makes vanish do not count."""
     graph = inspection.graphs[0]
+    if not any(sum(operator.op == op for operator in graph.operators) >= _MANY for op in _HINTS):
+        return
     left = _left_by_the_compiler(inspection)
     beside = {operator.index for operator in transposes_around_convolutions(graph)}
     traffic = sum(_moved_bytes(operator) for operator in graph.operators)

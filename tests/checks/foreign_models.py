@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from compiler.streaming_models import streaming_model
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
+from ops import recurrent_models
 
 _CONV = {"padding": "SAME", "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
 _FLOAT, _UINT8, _INT16 = np.float32, np.uint8, np.int16
@@ -298,6 +299,76 @@ def stateful() -> bytes:
 def streaming() -> bytes:
     """Two ring buffers."""
     return streaming_model([3, 5])
+
+
+def lstm() -> bytes:
+    return recurrent_models.lstm(np.random.default_rng(0), (1, 3, 10), 6)[0]
+
+
+def svdf() -> bytes:
+    return recurrent_models.svdf(np.random.default_rng(0), (1, 8, 4, 2, 3))[0]
+
+
+def branches() -> bytes:
+    """IF between two subgraphs."""
+
+    def add_branches(model: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].type = schema.TensorType.BOOL
+        graph.operators[0].builtinOptionsType = schema.BuiltinOptions.IfOptions
+        graph.operators[0].builtinOptions = schema.IfOptionsT()
+        graph.operators[0].builtinOptions.thenSubgraphIndex = 1
+        graph.operators[0].builtinOptions.elseSubgraphIndex = 2
+        for _ in range(2):
+            other = schema.ModelT.InitFromObj(schema.Model.GetRootAs(clean(), 0))
+            branch = other.subgraphs[0]
+            branch.operators = []
+            branch.outputs = branch.inputs
+            model.subgraphs.append(branch)
+
+    which, x, y = TensorSpec((1,), dtype=np.int32, name="which"), image(name="x"), image(name="y")
+    return changed(build_model([OperatorSpec("IF", [which, x], y)], [which, x], [y]), add_branches)
+
+
+def uint8_reshaped() -> bytes:
+    """An int8 network whose uint8 pixels are first given another shape."""
+    pixels, flat = image(dtype=_UINT8, name="pixels"), image(1, 256, dtype=_UINT8, name="flat")
+    x, y = image(1, 256, name="x"), image(1, 256, name="y")
+    shape = constant(np.array([1, 256], np.int32))
+    operators = [OperatorSpec("RESHAPE", [pixels, shape], flat), OperatorSpec("QUANTIZE", [flat], x)]
+    return build_model([*operators, OperatorSpec("RELU", [x], y)], [pixels], [y])
+
+
+def layer_norm() -> bytes:
+    """RSQRT of a SQUARED_DIFFERENCE in float32, in an int8 network."""
+    x, y = image(name="x"), image(name="y")
+    real, mean, square, root = (image(dtype=_FLOAT, name=name) for name in ("real", "mean", "square", "root"))
+    mean.shape = (1, 8, 8, 1)
+    operators = [
+        OperatorSpec("DEQUANTIZE", [x], real),
+        OperatorSpec("MEAN", [real, constant(np.array([3], np.int32))], mean, {"keepDims": True}),
+        OperatorSpec("SQUARED_DIFFERENCE", [real, mean], square),
+        OperatorSpec("RSQRT", [square], root),
+        OperatorSpec("QUANTIZE", [root], y),
+    ]
+    return build_model(operators, [x], [y])
+
+
+def shifted_operands() -> bytes:
+    """A product of two activations, of which the second has a zero point."""
+    a, b = TensorSpec((1, 4, 5), 0.05, 0, name="a"), TensorSpec((1, 5, 6), 0.05, 7, name="b")
+    product = TensorSpec((1, 4, 6), 0.1, 0, name="product")
+    return build_model([OperatorSpec("BATCH_MATMUL", [a, b], product)], [a, b], [product])
+
+
+def padded_constant() -> bytes:
+    """Weights with five bytes behind them."""
+
+    def pad(model: Any) -> None:
+        weights = model.buffers[model.subgraphs[0].tensors[1].buffer]
+        weights.data = np.concatenate([np.array(weights.data, np.uint8), np.zeros(5, np.uint8)])
+
+    return changed(clean(), pad)
 
 
 def uint8_output() -> bytes:

@@ -138,7 +138,7 @@ def _all_uint8(model: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_all_float, "is a float32 model: quantise it with `tinyedge quantise`, or export full INT8 with"),
+        (_all_float, "is a float32 model: quantise it with `tinyedge quantise`, or convert the network again with"),
         (_set("type", schema.TensorType.UINT8), r"operator 0 \(CONV_2D\) of .* reads the uint8 tensor 'image'"),
         (_set("type", schema.TensorType.INT16), "int16 tensor 'image' .* has the zero point -3"),
         (_set("type", schema.TensorType.FLOAT32), r"operator 0 \(CONV_2D\) of .* reads the float32 tensor 'image'"),

@@ -6,6 +6,7 @@ from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.program import Program, check_interface, compile_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import lower, supported_operators
+from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
 
@@ -62,7 +63,7 @@ def _reads_opaque(operator: Operator) -> bool:
 
 
 def _sentence(operator: Operator, error: ModelError) -> str:
-    if operator.op in supported_operators():
+    if operator.op in supported_operators() or vendor_compiler(operator.op) is not None:
         return str(error)
     tensor = operator.outputs[0].name if operator.outputs else ""
     where = f"operator {operator.index} ({operator.op}), tensor '{tensor}',"

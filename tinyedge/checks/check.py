@@ -17,9 +17,11 @@ from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules import find
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
 from tinyedge.compiler.program import with_instruction_set
+from tinyedge.errors import ModelError
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.inspection import Inspection, inspect_tflite
+from tinyedge.tflite.model import Model
 
 SCHEMA = 1
 
@@ -114,7 +116,8 @@ class CheckReport:
         for budget in self.budgets:
             pair = budget.board, budget.runtime
             fitting[pair] = fitting.get(pair, True) and budget.fits
-        return tuple(pair for pair, fits in fitting.items() if fits and pair[1] in FIRMWARE_RUNTIMES)
+        built = {v.runtime for v in self.verdicts if v.runtime in FIRMWARE_RUNTIMES and v.not_built is None}
+        return tuple(pair for pair, fits in fitting.items() if fits and pair[1] in built)
 
     def failure(self) -> str | None:
         """Say in one sentence why the model cannot be deployed; None if it can."""
@@ -131,6 +134,8 @@ class CheckReport:
             diagnostics = verdicts[-1].diagnostics
             more = f"; and {len(diagnostics) - 1} more" if len(diagnostics) > 1 else ""
             return f"no microcontroller's runtime takes {self.model}: {diagnostics[0].sentence}{more}"
+        if all(verdict.not_built for verdict in verdicts if verdict.takes):
+            return "; ".join(verdict.not_built for verdict in verdicts if verdict.takes and verdict.not_built)
         excesses = "; ".join(self._excesses())
         return f"{self.model} does not fit: {excesses}: make that layer smaller or choose another --board"
 
@@ -202,7 +207,7 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
         layers = tuple(
             dataclasses.replace(layer, alive_bytes=alive) for layer, alive in zip(layers, planned, strict=True)
         )
-    verdicts = (aot, *interpreters)
+    verdicts = (aot, *(_with_build(verdict, model) for verdict in interpreters))
     on_board = [verdict for verdict in verdicts if verdict.runtime in FIRMWARE_RUNTIMES]
     sets = {board.instruction_set for board in boards}
     programs = {} if program is None else {name: with_instruction_set(program, name) for name in sets}
@@ -226,6 +231,19 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
         budgets=tuple(budgets),
         arena_bytes=aot.arena_bytes,
     )
+
+
+def _with_build(verdict: RuntimeVerdict, model: Path) -> RuntimeVerdict:
+    """Ask the build about a model that TFLite Micro takes."""
+    if verdict.runtime not in FIRMWARE_RUNTIMES or not verdict.takes:
+        return verdict
+    from tinyedge.firmware.tflm_firmware import check_tflm_model
+
+    try:
+        check_tflm_model(Model(model))
+    except ModelError as error:
+        return dataclasses.replace(verdict, not_built=f"`tinyedge build --runtime tflm` makes no image: {error}")
+    return verdict
 
 
 def _port(inspection: Inspection, tensor: Tensor) -> Port:

@@ -9,32 +9,26 @@ from tinyedge.tflite.schema import schema_class
 _HINTS = {
     "BROADCAST_TO": "give the operand its full shape, or leave the broadcasting to ADD and MUL",
     "CONV_3D": "use 2-D convolutions",
-    "EXP": "use LOGISTIC, TANH or SOFTMAX, which have integer kernels",
-    "GELU": "export it with `tinyedge export`, which writes a lookup, or use RELU or HARD_SWISH",
+    "GELU": "use RELU or HARD_SWISH, or run the model with `tinyedge compile`, which makes a table of an int8 GELU",
     "IF": "export the network without control flow",
-    "LSTM": "use 1-D convolutions, or the unrolled cell",
+    "LSTM": "convert Keras's LSTM with a fixed batch and an int8 or 16x8 quantisation, which writes "
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "POW": "use MUL",
     "RFFT2D": "compute the spectrum before the network",
     "SELECT": "use MUL with a mask, or tf.where of TensorFlow 2 (SELECT_V2)",
     "SQRT": "use RSQRT, or leave the root to the batch norm, which folds",
     "SQUARE": "use MUL of the tensor with itself",
-    "TILE": "use RESIZE_NEAREST_NEIGHBOR for upsampling, or let ADD and MUL broadcast",
+    "TILE": "run it with `tinyedge compile`, use RESIZE_NEAREST_NEIGHBOR for upsampling, or let ADD and MUL broadcast",
     "TOPK_V2": "take the largest scores after the network",
     "WHILE": "export the network without control flow",
 }
 _SHARED = {
-    "make the state an input and an output of the network": (
-        "ASSIGN_VARIABLE",
-        "CALL_ONCE",
-        "READ_VARIABLE",
-        "VAR_HANDLE",
-    ),
     "if it is LayerNormalization's, use batch norm, which folds into convolutions": (
         "NEG",
         "RSQRT",
         "SQUARED_DIFFERENCE",
     ),
-    "export with a fixed batch and size, which makes shapes constant": ("BROADCAST_ARGS", "FILL", "PACK", "SHAPE"),
+    "export with a fixed batch and size, which makes shapes constant": ("BROADCAST_ARGS", "FILL", "SHAPE"),
 }
 _HINTS.update({op: hint for hint, ops in _SHARED.items() for op in ops})
 _FLEX = "Flex"
@@ -44,7 +38,7 @@ _OTHERWISE = "replace it in the network before the conversion"
 def hint_for(operator: Operator) -> str:
     """Return what to do, starting with a verb."""
     if operator.op == "FlexErf":
-        return "Erf is GELU's: export with `tinyedge export`, or use RELU or HARD_SWISH, without SELECT_TF_OPS"
+        return "Erf is GELU's: use RELU or HARD_SWISH, and convert without SELECT_TF_OPS"
     if is_flex(operator):
         return f"replace TensorFlow's {operator.op.removeprefix(_FLEX)} and convert without SELECT_TF_OPS"
     compiler = vendor_compiler(operator.op)
@@ -60,7 +54,7 @@ def hint_for(operator: Operator) -> str:
         return "quantise the activations too, with a representative data set"
     if np.dtype(np.float16) in types:
         return "quantise to int8 in place of float16"
-    if np.dtype(np.uint8) in types:
+    if np.dtype(np.uint8) in types and not types & {np.dtype(np.int8), np.dtype(np.int16)}:
         return "convert the network again, to int8"
     if np.dtype(np.int64) in types:
         return "cast to int32 before the conversion (output_type=tf.int32)"

@@ -19,6 +19,7 @@ class RuntimeVerdict:
         proof: How that is known: "compiled"; "ran", loaded and run once; "by its list" of operators; "not installed".
         diagnostics: Everything that stands against it, in the order of the operators; those of no operator come first.
         arena_bytes: RAM for activations and the interpreter's own; None where it is not known.
+        not_built: Why `tinyedge build` makes no image of a model that the runtime takes; None if it does.
     """
 
     runtime: str
@@ -26,6 +27,7 @@ class RuntimeVerdict:
     proof: str
     diagnostics: tuple[Diagnostic, ...] = ()
     arena_bytes: int | None = None
+    not_built: str | None = None
 
     @property
     def refused_operators(self) -> frozenset[int]:

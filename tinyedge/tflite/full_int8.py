@@ -7,6 +7,8 @@ import numpy as np
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.parser import Refuse, damaged
 
+# It lies beside what `tinyedge export` wrote.
+_MANIFEST = "export.json"
 _FLOAT = np.dtype(np.float32)
 _FLOAT16 = np.dtype(np.float16)
 _UINT8 = np.dtype(np.uint8)
@@ -43,10 +45,11 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
                 "representative data set, and the converter's inference_input_type and inference_output_type int8"
             )
             return
-        refuse(
-            f"{path} is a {floats[0].dtype.name} model: quantise it with `tinyedge quantise`, or export full INT8 with "
-            "`tinyedge export RUN --int8`"
-        )
+        if (path.parent / _MANIFEST).is_file():
+            advice = "export full INT8 with `tinyedge export RUN --int8`"
+        else:
+            advice = "quantise it with `tinyedge quantise`, or convert the network again with a representative data set"
+        refuse(f"{path} is a {floats[0].dtype.name} model: {advice}")
         return
     if not integers and any(tensor.dtype == _UINT8 for tensor in activations):
         refuse(
@@ -72,7 +75,7 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
         if quantisation is None:
             refuse(
                 f"{tensor.dtype.name} tensor '{tensor.name}' of {path} has no scale: "
-                "export it with full INT8 quantisation"
+                "convert the network again, fully quantised, with a representative data set"
             )
             continue
         if not tensor.is_constant and quantisation.scales.size != 1:
@@ -83,7 +86,8 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
         if tensor.dtype == np.int16 and np.any(quantisation.zero_points):
             refuse(
                 f"int16 tensor '{tensor.name}' of {path} has the zero point {quantisation.zero_point}: "
-                "tinyedge takes int16 with zero point 0, as TFLite Micro does"
+                "tinyedge takes int16 with zero point 0, as TFLite's specification of int16 says; convert the network "
+                "again, with 16x8 or int8 quantisation"
             )
         if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
             refuse(str(damaged(path, f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")))

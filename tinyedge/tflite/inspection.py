@@ -35,6 +35,7 @@ class Inspection:
         resolved: The first with its variables as states, as the compiler takes it; of the same tensors.
         diagnostics: Everything that `read_tflite` has against the model; empty if it takes it.
         type_names: TFLite's name of each tensor's type: "INT8".
+        extra_bytes: How many more than its shape has a constant's buffer holds, where it does.
         signatures: The declared shape of each tensor that has sizes known only at run time, which are -1 there.
     """
 
@@ -45,6 +46,7 @@ class Inspection:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     type_names: dict[Tensor, str] = field(default_factory=dict)
     signatures: dict[Tensor, tuple[int, ...]] = field(default_factory=dict)
+    extra_bytes: dict[Tensor, int] = field(default_factory=dict)
 
 
 def inspect_tflite(path: Path) -> Inspection:
@@ -74,5 +76,12 @@ def _inspect(path: Path, content: bytes) -> Inspection:
     check_types(resolved, path, note)
     check_order(resolved, path, note)
     return Inspection(
-        path, len(content), (first, *further), resolved, diagnostics, parser.type_names, parser.signatures
+        path,
+        len(content),
+        (first, *further),
+        resolved,
+        diagnostics,
+        parser.type_names,
+        parser.signatures,
+        parser.extra_bytes,
     )

@@ -98,6 +98,7 @@ class FileParser:
     Attributes:
         type_names: TFLite's name of each tensor's type.
         signatures: The declared shape of each tensor that has sizes known only at run time, which are -1 there.
+        extra_bytes: How many more than its shape has a constant's buffer holds, where it does.
         variables: The tensors that keep their values from one inference to the next.
 
     Args:
@@ -110,6 +111,7 @@ class FileParser:
     def __init__(self, path: Path, content: bytes, refuse: Refuse) -> None:
         self.type_names: dict[Tensor, str] = {}
         self.signatures: dict[Tensor, tuple[int, ...]] = {}
+        self.extra_bytes: dict[Tensor, int] = {}
         self.variables: set[Tensor] = set()
         self._path = path
         self._content = content
@@ -221,6 +223,10 @@ class FileParser:
         self.type_names[tensor] = type_name
         if source.IsVariable():
             self.variables.add(tensor)
+        if data is not None and not sparse and dtype != OPAQUE:
+            extra = self._model.Buffers(source.Buffer()).DataLength() - data.nbytes
+            if extra > 0:
+                self.extra_bytes[tensor] = extra
         if any(size < 0 for size in signature):
             self.signatures[tensor] = tuple(signature)
         return tensor

@@ -89,7 +89,7 @@ def read_content(path: Path) -> bytes:
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
     if not content:
-        raise ModelError(f"{path} is empty: write the model again, for example with `tinyedge export RUN --int8`")
+        raise ModelError(f"{path} is empty: copy or convert the model again")
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
     return content

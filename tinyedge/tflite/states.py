@@ -19,6 +19,8 @@ from tinyedge.tflite.parser import Refuse
 _HANDLE, _READ, _ASSIGN, _CALL_ONCE = "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"
 STATE_OPERATORS = frozenset({_HANDLE, _READ, _ASSIGN, _CALL_ONCE})
 """Those that a graph with states no longer has."""
+CONTROL_FLOW = frozenset({"CALL", "IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_WHILE"})
+"""Those that run other subgraphs, as often as values say."""
 
 
 def with_states(
@@ -51,10 +53,15 @@ def with_states(
                     operator.index,
                 )
     if len(called) < len(further):
-        refuse(
-            f"{path} has {len(further) + 1} subgraphs, and CALL_ONCE runs {len(called)} of them: tinyedge takes no "
-            "control flow; export the model without it"
-        )
+        branches = [operator for operator in graph.operators if operator.op in CONTROL_FLOW]
+        for operator in branches:
+            refuse(
+                f"operator {operator.index} ({operator.op}) of {path} branches into other subgraphs: export the model "
+                "without control flow",
+                operator.index,
+            )
+        if not branches:
+            refuse(f"{path} has {len(further) + 1} subgraphs, as several signatures make: export one signature")
     operators = resolver.run(graph.operators)
     states = [
         State(name, before, resolver.value_of[name], _initial(before, initial.value_of.get(name), path, refuse))

@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 
-from tinyedge.checks.lint_warning import LintWarning
+from tinyedge.checks.lint_warning import LintWarning, about
+from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.inspection import Inspection
+from tinyedge.tflite.states import CONTROL_FLOW, STATE_OPERATORS
+
+_KEEP_THEIR_OWN = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "the states of its LSTMs",
+    "SVDF": "the activations of its SVDF layers",
+}
 
 
 def check_interface(inspection: Inspection) -> Iterator[LintWarning]:
@@ -11,16 +18,21 @@ def check_interface(inspection: Inspection) -> Iterator[LintWarning]:
     graph = inspection.graphs[0]
     once = {operator.options.get("init_subgraph_index") for operator in graph.operators if operator.op == "CALL_ONCE"}
     if len(inspection.graphs) > 1 + len(once):
-        yield LintWarning(
-            "subgraphs",
-            f"the model has {len(inspection.graphs)} subgraphs, which IF, WHILE or several signatures make: export one "
-            "signature without control flow",
-        )
+        branches = [operator for operator in graph.operators if operator.op in CONTROL_FLOW]
+        if branches:
+            problem = f"the model has {len(inspection.graphs)} subgraphs, between which it branches"
+            yield about("subgraphs", branches, problem, "export the network without control flow")
+        else:
+            yield LintWarning(
+                "subgraphs",
+                f"the model has {len(inspection.graphs)} subgraphs, as several signatures make, and the first is run: "
+                "export one signature",
+            )
     if inspection.resolved.states:
         yield LintWarning(
             "states",
-            "the model keeps states from one inference to the next, as streaming models do and every LSTM of TFLite: "
-            "feed it frame after frame, and call its reset where a new recording begins",
+            f"the model keeps {_kind_of_states(graph)} from one inference to the next: feed it frame after frame, and "
+            "call its reset where a new recording begins",
         )
     for tensor in graph.inputs:
         signature = list(inspection.signatures.get(tensor, tensor.shape))
@@ -48,3 +60,12 @@ def check_interface(inspection: Inspection) -> Iterator[LintWarning]:
                 f"input '{tensor.name}' has 1 channel {list(tensor.shape)}: give it greyscale images (or a "
                 "spectrogram) prepared as in training, not the camera's colours",
             )
+
+
+def _kind_of_states(graph: Graph) -> str:
+    """Name what a graph keeps."""
+    ops = graph.histogram()
+    kinds = [kind for op, kind in _KEEP_THEIR_OWN.items() if op in ops]
+    if STATE_OPERATORS & {*ops} or not kinds:
+        kinds.append("variables, as streaming models do,")
+    return " and ".join(kinds)

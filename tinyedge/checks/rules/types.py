@@ -40,17 +40,17 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
         yield LintWarning(
             "float-model",
             "the model computes in float32, at four times the flash and RAM of int8: quantise it with a representative "
-            "data set (`tinyedge export RUN --int8`)",
+            "data set (`tinyedge quantise`)",
         )
     if quantised:
         yield from _floats_among_integers(graph)
     if np.dtype(np.uint8) in types:
-        touched = [o for o in graph.operators if o.op != "QUANTIZE" and any(_is_uint8(t) for t in o.outputs)]
-        if touched:
+        touched = [o for o in graph.operators if any(_is_uint8(t) for t in o.outputs)]
+        if touched and not types & {np.dtype(np.int8), np.dtype(np.int16)}:
             yield about(
                 "uint8",
                 touched,
-                "uint8, the quantisation of before 2020, for which microcontrollers' kernels are gone,",
+                "uint8, the quantisation of before 2020, for which microcontrollers have no kernels any more",
                 "convert the network again, to int8",
             )
         else:

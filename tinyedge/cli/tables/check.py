@@ -115,6 +115,8 @@ def _print_diagnostics(verdicts: Sequence[RuntimeVerdict], console: Console) -> 
             more = ", ".join(str(other.operator) for other in others if other.operator is not None)
             sentence = first.sentence + (f" (likewise {more})" if more else "")
             console.print(Text.assemble((f"{TITLES[verdict.runtime]}: ", "red"), sentence))
+        if verdict.not_built:
+            console.print(Text.assemble((f"{TITLES[verdict.runtime]}: ", "red"), verdict.not_built))
         if len(alike) > _MOST_SENTENCES:
             console.print(f"... and {len(alike) - _MOST_SENTENCES} other reasons, which --json has", highlight=False)
 

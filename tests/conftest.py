@@ -74,26 +74,24 @@ def trained_like():
 
 
 @pytest.fixture(scope="session")
-def tinynext_export(tmp_path_factory) -> "Exported":
+def tinynext_export(once: "OncePerSession") -> "Exported":
     """A TinyNeXt classifier at 24 pixels, grids of odd and even sizes."""
     from exports.export_inputs import export_trained_like
 
-    return export_trained_like("tinynext_t", 24, (2, 1, 2, 1, 2), True, tmp_path_factory.mktemp("tinynext") / "export")
+    return export_trained_like("tinynext_t", 24, (2, 1, 2, 1, 2), True, once)
 
 
 @pytest.fixture(scope="session")
-def mobilenetv2_export(tmp_path_factory) -> "Exported":
+def mobilenetv2_export(once: "OncePerSession") -> "Exported":
     """A MobileNetV2 encoder without a classifier at 24 pixels."""
     from exports.export_inputs import export_trained_like
 
-    folder = tmp_path_factory.mktemp("mobilenetv2") / "export"
-    return export_trained_like("mobilenetv2_035", 24, (2, 1, 1, 2, 2, 1, 1, 1), False, folder)
+    return export_trained_like("mobilenetv2_035", 24, (2, 1, 1, 2, 2, 1, 1, 1), False, once)
 
 
 @pytest.fixture(scope="session")
-def mixed_export(tmp_path_factory) -> "Exported":
+def mixed_export(once: "OncePerSession") -> "Exported":
     """A MobileNetV2 classifier at 16 pixels, 16x8 where it is worth it."""
     from exports.export_inputs import export_trained_like
 
-    folder = tmp_path_factory.mktemp("mixed") / "export"
-    return export_trained_like("mobilenetv2_035", 16, (2, 1, 1, 2, 2, 1, 1, 1), True, folder, "mixed")
+    return export_trained_like("mobilenetv2_035", 16, (2, 1, 1, 2, 2, 1, 1, 1), True, once, "mixed")

@@ -1,9 +1,11 @@
 """Encoders that look trained, images with classes, and how the tests export them."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from once import OncePerSession
 from torch import nn
 
 from tinyedge.data.dataset import ImageDataset, ImageSplit
@@ -97,11 +99,19 @@ def fit_probe(encoder: Encoder, dataset: ImageDataset) -> Probe:
 
 
 def export_trained_like(
-    name: str, size: int, strides: tuple[int, ...], with_probe: bool, folder: Path, precision: str = "int8"
+    name: str, size: int, strides: tuple[int, ...], with_probe: bool, once: OncePerSession, precision: str = "int8"
 ) -> Exported:
+    """Export an encoder that looks trained, once a session for all workers."""
     torch.manual_seed(0)
     encoder = make_trained_like(create_encoder(name, input_size=size, strides=strides))
     dataset = make_dataset(size)
     probe = fit_probe(encoder, dataset) if with_probe else None
     options = ExportOptions(calibration_images=CALIBRATION_IMAGES, seed=3, precision=precision)
-    return Exported(encoder, dataset, probe, folder, export_model(encoder, dataset, probe, folder, options))
+
+    def export(folder: Path) -> None:
+        manifest = export_model(encoder, dataset, probe, folder / "export", options)
+        (folder / "manifest.pickle").write_bytes(pickle.dumps(manifest))
+
+    folder = once.folder(f"{name}_{precision}", export)
+    manifest = pickle.loads((folder / "manifest.pickle").read_bytes())
+    return Exported(encoder, dataset, probe, folder / "export", manifest)

@@ -163,7 +163,7 @@ def _port_macros(program: Program, name: str) -> Iterator[str]:
 
 def tensor_list(macro: str, prefix: str, role: str, tensors: Sequence[Tensor]) -> str:
     """Return the macro that hands each input or output to another one, with all that is to be known of it."""
-    entries = []
+    entries: list[str] = []
     for port, tensor in zip(port_names(role, tensors), tensors, strict=True):
         scale, zero_point = ("0.0f", "0")
         if tensor.quantisation is not None:

@@ -49,13 +49,12 @@ def with_fields(
             flag = option.flag or f"--{name.replace('_', '-')}"
             if annotation is bool:
                 flag = f"{flag}/--no-{flag[2:]}"
-            default = defaults[name]
             declared = typer.Option(
                 None,
                 flag,
-                help=option.help or docs[name].partition(". ")[0].partition("; ")[0].rstrip(".") + ".",
+                help=(option.help or _first_sentence(docs[name])) + _told(defaults[name]),
                 rich_help_panel=panel,
-                show_default=False if default is None else str(default).lower() if annotation is bool else str(default),
+                show_default=False,
                 autocompletion=None if option.names is None else completion(option.names),
             )
             added.append(
@@ -70,6 +69,18 @@ def with_fields(
         return command
 
     return decorate
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].partition("; ")[0].rstrip(".") + "."
+
+
+def _told(default: object) -> str:
+    """What is said of a default; typer would put one that is no value of the option in parentheses."""
+    if default is None or (isinstance(default, tuple) and not default):
+        return ""
+    value = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return f" Default: {value.lower() if isinstance(default, bool) else value}."
 
 
 def _annotation(hint: Any) -> Any:

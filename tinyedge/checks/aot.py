@@ -1,5 +1,7 @@
 """What tinyedge's own compiler says of a model: the reader, the lowerings and the planner themselves are asked."""
 
+from contextlib import suppress
+
 from tinyedge.checks.hints import hint_for
 from tinyedge.checks.verdict import RuntimeVerdict, in_order
 from tinyedge.compiler.passes import simplify
@@ -38,9 +40,14 @@ def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
 
 
 def run_passes(graph: Graph) -> None:
-    """Run the compiler's passes; a graph with an operator without outputs, which they do not expect, stays as it is."""
+    """Run the compiler's passes, as far as they go.
+
+    A graph with an operator without outputs, which they do not expect, stays as it is; one that the reader refuses, for
+    example for a scale that it lacks, can stop them, and is lowered as they leave it.
+    """
     if all(operator.outputs for operator in graph.operators):
-        simplify(graph)
+        with suppress(ModelError):
+            simplify(graph)
 
 
 def _diagnostics_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagnostic]:

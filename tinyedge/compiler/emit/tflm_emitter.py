@@ -98,7 +98,7 @@ def registration_function(op: str) -> str:
 def _registration(op: str, int8_only: bool) -> str:
     if not op.replace("_", "").isalnum() or op != op.upper():
         raise UnsupportedOpError(
-            f"{op} is a custom operator, and firmware registers TFLite's builtin ones alone: export the model without it"
+            f"{op} is a custom operator, and firmware registers TFLite's builtin ones: export the model without it"
         )
     call = f"    failures += resolver->{registration_function(op)}(%s) != kTfLiteOk;\n"
     if not int8_only:

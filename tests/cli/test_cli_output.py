@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model
 from PIL import Image
 from rich.console import Console
 
@@ -119,6 +120,14 @@ def test_the_next_command_of_a_check_keeps_what_was_asked(tinyedge):
     code, out, _ = tinyedge("check", "--encoder", "tinynext_t", *shape, "--board", "stm32f405")
     following = "next: tinyedge train --encoder tinynext_t --out runs/tinynext_t"
     assert (code, out.splitlines()[-1]) == (0, f"{following} --image-size 32 --strides 2,1,2,2,2")
+
+
+@pytest.mark.parametrize(("runtime", "ending"), [("tflm", " --runtime tflm"), ("aot", "")])
+def test_what_a_bench_proposes_runs_what_was_measured(tinyedge, tmp_path, runtime, ending):
+    x, y = TensorSpec((1, 4), 0.1, 0), TensorSpec((1, 4), 0.1, 0)
+    (tmp_path / "sum.tflite").write_bytes(build_model([OperatorSpec("ADD", [x, x], y)], [x], [y]))
+    code, out, _ = tinyedge("bench", "sum.tflite", "--runtime", runtime)
+    assert (code, out.splitlines()[-1]) == (0, f"next: tinyedge bench sum.tflite --target emulator{ending}")
 
 
 def test_a_build_is_proposed_where_the_model_fits():

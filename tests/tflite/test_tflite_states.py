@@ -6,6 +6,7 @@ from compiler.tflite_builder import RESOURCE, OperatorSpec, TensorSpec, build_mo
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.reader import read_tflite
+from tinyedge.tflite.writer import tflite_bytes
 
 
 def activation(*shape: int, zero_point: int = 3) -> TensorSpec:
@@ -129,3 +130,18 @@ def test_an_operator_without_an_output_is_refused(tmp_path):
     operators = [OperatorSpec("ADD", [x, x], y), OperatorSpec("PrintTensor", [y], None)]
     with pytest.raises(ModelError, match=r"operator 1 \(PrintTensor\) .* has no output"):
         read_tflite(write(tmp_path, build_model(operators, [x], [y])))
+
+
+def test_a_state_that_is_changed_in_place_is_written_as_a_variable(tmp_path):
+    x, kept, y = activation(1, 4), TensorSpec((1, 8), 0.1, -7, is_variable=True), activation(1, 4)
+    graph = read_tflite(write(tmp_path, build_model([OperatorSpec("SVDF", [x, kept], y)], [x], [y])))
+    again = read_tflite(write(tmp_path, tflite_bytes(graph)))
+    (state,) = again.states
+    assert state.before is again.operators[0].inputs[1]
+    np.testing.assert_array_equal(state.initial, graph.states[0].initial)
+
+
+def test_a_variable_that_is_out_of_the_graph_cannot_be_written(tmp_path):
+    graph = read_tflite(write(tmp_path, accumulator(np.zeros((1, 4), np.int8))))
+    with pytest.raises(ModelError, match="state 'sum' of model cannot be written"):
+        tflite_bytes(graph)

@@ -112,9 +112,11 @@ def bench(
     else:
         print_bench(report, budget_rows(report, load_board(measured)), console)
         print_layers(report, console)
+    # What was measured without our C may not compile.
+    alike = () if any(result.runtime == "aot" for result in report.results) else ("--runtime", "tflm")
     following = {
-        "host": ("bench", model, "--target", "emulator", *given(board=board, data=data)),
-        "emulator": ("build", model, "--board", measured),
+        "host": ("bench", model, "--target", "emulator", *given(board=board, data=data), *alike),
+        "emulator": ("build", model, "--board", measured, *alike),
         "board": ("compile", model, "--out", "c"),
     }
     print_next(console, command_line("tinyedge", *following[target]))

@@ -43,8 +43,15 @@ def tflite_bytes(graph: Graph) -> bytes:
     """Serialise a graph; the same graph gives the same bytes.
 
     Raises:
-        ModelError: An operator is none of TFLite's own, or has an option that the schema does not know.
+        ModelError: An operator is none of TFLite's own, or has an option that the schema does not know, or a state is
+            another tensor after an inference than before it.
     """
+    for state in graph.states:
+        if state.after is not state.before:
+            raise ModelError(
+                f"state '{state.name}' of {graph.name} cannot be written to a .tflite file: its variable is out of the "
+                "graph; export the model so that it has to be rewritten for no interpreter"
+            )
     for operator in graph.operators:
         if not hasattr(schema_class("BuiltinOperator"), operator.op):
             raise ModelError(
@@ -76,6 +83,7 @@ class _Writer:
             tensors.update(dict.fromkeys(tensor for tensor in (*operator.inputs, *operator.outputs) if tensor))
         self._positions = {tensor: position for position, tensor in enumerate(tensors)}
         self._named = {*graph.inputs, *graph.outputs}
+        self._variables = {state.before for state in graph.states}
 
     def content(self) -> bytes:
         builder = self._builder
@@ -107,6 +115,7 @@ class _Writer:
             Buffer=self._buffers.setdefault(content, len(self._buffers)),
             Name=name,
             Quantization=quantisation,
+            IsVariable=True if tensor in self._variables else None,
         )
 
     def _quantisation(self, quantisation: Quantisation) -> int:

@@ -222,8 +222,12 @@ static int32_t te_value_bytes(te_type type) {
 }
 
 /* Of an integer that is no quantised real, the integer. */
-static float te_real(const te_tensor_info *tensor, int64_t value) {
+static float te_real(const te_tensor_info *tensor, int32_t value) {
     return tensor->scale > 0.0f ? tensor->scale * (float)(value - tensor->zero_point) : (float)value;
+}
+
+static int32_t te_saturate(int64_t value) {
+    return (int32_t)(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
 }
 
 static float te_output_value(int32_t output, int32_t index) {
@@ -233,7 +237,7 @@ static float te_output_value(int32_t output, int32_t index) {
     case TE_TYPE_FLOAT32:
         return ((const float *)values)[index];
     case TE_TYPE_INT64:
-        return te_real(info, ((const int64_t *)values)[index]);
+        return te_real(info, te_saturate(((const int64_t *)values)[index]));
     case TE_TYPE_INT32:
         return te_real(info, ((const int32_t *)values)[index]);
     case TE_TYPE_INT16:

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "te_dsp.h"
 #include "te_pool_s8_dsp.h"
 #include "te_requantise.h"
 

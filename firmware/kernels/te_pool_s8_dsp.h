@@ -4,6 +4,7 @@
 #ifndef TE_POOL_S8_DSP_H
 #define TE_POOL_S8_DSP_H
 
+#include "te_dsp.h"
 #include "te_kernels.h"
 
 /** The part of a window that lies on the input; at least one pixel. */

@@ -14,7 +14,7 @@ ZOO_MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10
 
 def plan(lower_bound_bytes: int) -> MemoryPlan:
     tensors = (PlannedTensor("a", 0, 600, -1, 1), PlannedTensor("b", 608, 400, 0, 3), PlannedTensor("c", 0, 16, 2, 4))
-    return MemoryPlan({}, (), tensors, 1008, lower_bound_bytes)
+    return MemoryPlan({}, {}, {}, tensors, 1008, 0, lower_bound_bytes)
 
 
 def rows_with(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

@@ -50,8 +50,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     # `asdict` would copy every tensor.
     torch.save({"version": _VERSION, **vars(checkpoint)}, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    # The view is given back here: where writing fails, the error keeps this frame, and collecting a view with its
+    # buffer crashes Python 3.12.1 (python/cpython#111049).
+    with atomic_path(path) as temporary, buffer.getbuffer() as content:
+        temporary.write_bytes(content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -50,10 +50,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     # `asdict` would copy every tensor.
     torch.save({"version": _VERSION, **vars(checkpoint)}, buffer)
-    # The view is given back here: where writing fails, the error keeps this frame, and collecting a view with its
-    # buffer crashes Python 3.12.1 (python/cpython#111049).
-    with atomic_path(path) as temporary, buffer.getbuffer() as content:
-        temporary.write_bytes(content)
+    # The view is given back here: where writing fails, the error keeps the frame, and collecting a view with its
+    # buffer crashes Python 3.12.1 (python/cpython#111049). `Path.write_bytes` would keep one of its own.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream, buffer.getbuffer() as content:
+        stream.write(content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

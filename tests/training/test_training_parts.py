@@ -1,6 +1,7 @@
-import errno
+import gc
 import json
 import math
+import resource
 from pathlib import Path
 
 import pytest
@@ -128,16 +129,17 @@ def test_a_pickle_of_something_else_is_corrupt_and_not_run(tmp_path):
         load_checkpoint(tmp_path / "c.ckpt")
 
 
-def test_a_full_disk_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_checkpoint_that_was_there(tmp_path):
     path = tmp_path / "last.ckpt"
     save_checkpoint(path, checkpoint(step=5))
-
-    def full(self, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(TinyEdgeError, match="No space left on device"):
-        save_checkpoint(path, checkpoint(step=6))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(TinyEdgeError, match="File too large"):
+            save_checkpoint(path, checkpoint(step=6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    gc.collect()  # What was to be written is part of the error, and on Python 3.12.1 its collection was a crash.
     assert load_checkpoint(path).step == 5
     assert [item.name for item in tmp_path.iterdir()] == ["last.ckpt"]
 

@@ -61,6 +61,21 @@ def weighted_accumulators(operator: Operator, channel_axis: int, depth: int, nar
     return _int16_accumulators(operator, weights, scales, depth, narrow_int16)
 
 
+def with_zero_point(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+    """Return biases of sums of codes that give those of the values, which are codes less their zero point.
+
+    Args:
+        bias: (...) int64.
+        weights: (..., depth) int8.
+        zero_point: Of the values.
+
+    Returns:
+        (...) int32, modulo 2^32 as the sums are.
+    """
+    folded: np.ndarray = (bias - zero_point * weights.sum(axis=-1, dtype=np.int64)).astype(np.uint32).view(np.int32)
+    return folded
+
+
 def _int8_accumulators(
     operator: Operator, source: Tensor, weights: Tensor, scales: Sequence[float], depth: int
 ) -> Accumulators:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinyedge.ops.accumulators import with_zero_point
 from tinyedge.ops.descriptor import OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.rules import (
@@ -52,7 +53,9 @@ def _lower(operator: Operator) -> KernelCall:
         "output_zero_point": zero_point(output),
         **_requantisation(operator, source, features, times, state),
         "feature_weights": ConstantArray(features.values),
-        "feature_bias": ConstantArray(_folded_zero_point(source, features)),
+        "feature_bias": ConstantArray(
+            with_zero_point(np.zeros(filters, np.int64), features.values, zero_point(source))
+        ),
         "time_weights": ConstantArray(times.values),
         "bias": bias_array(operator, _BIAS, units) or ConstantArray(np.zeros(units, np.int32)),
     }
@@ -81,13 +84,6 @@ def _requantisation(operator: Operator, source: Tensor, features: Tensor, times:
         multiplier, shift = requantisation_multiplier(operator, float(real))
         fields |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
     return fields
-
-
-def _folded_zero_point(source: Tensor, features: Tensor) -> np.ndarray:
-    """(filters,) int32: what the input's zero point takes from each sum."""
-    sums: np.ndarray = -zero_point(source) * features.values.sum(axis=1, dtype=np.int64)
-    folded: np.ndarray = sums.astype(np.uint32).view(np.int32)
-    return folded
 
 
 def _macs(operator: Operator) -> int:

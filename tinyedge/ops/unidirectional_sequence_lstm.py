@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinyedge.ops.accumulators import with_zero_point
 from tinyedge.ops.descriptor import OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.rules import (
@@ -19,11 +20,11 @@ from tinyedge.ops.rules import (
 from tinyedge.ops.sigmoid import exponent_of, sigmoid_points
 from tinyedge.tflite.graph import Operator, Tensor
 
-_HELPERS = ("te_logistic_s16", "te_tanh_s16")
-INT8_KERNEL = Kernel("te_lstm_s8", "te_lstm_s8_params", calls=_HELPERS)
+_ACTIVATIONS = ("te_logistic_s16", "te_tanh_s16")
+INT8_KERNEL = Kernel("te_lstm_s8", "te_lstm_s8_params", calls=_ACTIVATIONS)
 _KERNELS = {
     np.dtype(np.int8): INT8_KERNEL,
-    np.dtype(np.int16): Kernel("te_lstm_s16", "te_lstm_s16_params", calls=_HELPERS),
+    np.dtype(np.int16): Kernel("te_lstm_s16", "te_lstm_s16_params", calls=_ACTIVATIONS),
 }
 
 # The operands by their places in TFLite's order, those of the gates in the kernels' order: forget, input, cell, output.
@@ -157,12 +158,10 @@ def _int8_sums(operator: Operator, source: Tensor, hidden: Tensor, in_c: int, un
     biases = {"input": _biases(operator, units, np.int32), "recurrent": np.zeros((4, units), np.int64)}
     for name, weights, values in (("input", given, source), ("recurrent", recurrent, hidden)):
         stacked = np.stack([tensor.values for tensor in weights])
-        folded = biases[name] - zero_point(values) * stacked.sum(axis=2, dtype=np.int64)
         pairs = [requantisation_multiplier(operator, scale(values) * scale(tensor) / _SUM_SCALE) for tensor in weights]
         fields |= {
             f"{name}_weights": ConstantArray(stacked),
-            # Modulo 2^32, as the sums are.
-            f"{name}_bias": ConstantArray(folded.astype(np.uint32).view(np.int32)),
+            f"{name}_bias": ConstantArray(with_zero_point(biases[name], stacked, zero_point(values))),
             f"{name}_multipliers": tuple(multiplier for multiplier, _ in pairs),
             f"{name}_shifts": tuple(shift for _, shift in pairs),
         }

@@ -42,7 +42,7 @@ def transposed(x: Tensor, *order: int) -> tuple[Operator, Tensor]:
 def rewritten(operators: list[Operator], source: Tensor, output: Tensor) -> Graph:
     """Return the canonical graph, after checking that it computes the same."""
     graph = Graph("g", operators, (source,), (output,))
-    found = canonical(graph, "image", "logits")
+    found = canonical(graph, ["image"], ["logits"])
     assert (found.inputs[0].name, found.outputs[0].name) == ("image", "logits")
     assert (found.inputs[0].shape, found.outputs[0].shape) == (source.shape, output.shape)
     x = torch.from_numpy(np.random.default_rng(1).standard_normal(source.shape, np.float32))

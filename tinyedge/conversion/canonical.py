@@ -11,6 +11,7 @@ The values stay the same but for the rounding of float32.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,14 +29,15 @@ _FULLY_CONNECTED = {
 }
 
 
-def canonical(graph: Graph, input_name: str, output_name: str) -> Graph:
-    """Return a float graph of one input and one output in canonical form, with these names."""
+def canonical(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+    """Return a float graph in canonical form, its inputs and outputs with these names."""
     operators = graph.operators
     for rewrite in (_connect_fully, _delay_transposes, _fuse_activations):
         operators = rewrite(operators, graph.outputs)
     named = {
         tensor: dataclasses.replace(tensor, name=name)
-        for tensor, name in ((graph.inputs[0], input_name), (graph.outputs[0], output_name))
+        for tensors, names in ((graph.inputs, inputs), (graph.outputs, outputs))
+        for tensor, name in zip(tensors, names, strict=True)
     }
     return dataclasses.replace(
         graph,

@@ -42,11 +42,11 @@ def convert(folder: Path) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    if not sys.stdin.readline():  # Whoever wanted a conversion is gone.
+    if not (asked := sys.stdin.readline()):  # Whoever wanted a conversion is gone.
         return
     _write_sample_file(folder)
     gelus = _make_channels_last(folder)
-    network = _keras_model(folder)
+    network = _keras_model(folder, json.loads(asked))
     (folder / "converted.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
     if gelus:
         _restore_gelus(folder / "converted.tflite")
@@ -78,7 +78,7 @@ def _make_channels_last(folder: Path) -> bool:
     return bool(gelus)
 
 
-def _keras_model(folder: Path) -> Any:
+def _keras_model(folder: Path, kept_inputs: list[str]) -> Any:
     import onnx2tf
     import tensorflow as tf
 
@@ -91,6 +91,7 @@ def _keras_model(folder: Path) -> Any:
         disable_strict_mode=True,  # It guesses layouts from dummy inferences; the parity gate checks ours.
         not_use_onnxsim=True,
         non_verbose=True,
+        keep_shape_absolutely_input_names=kept_inputs or None,
     )
 
 

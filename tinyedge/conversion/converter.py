@@ -1,17 +1,23 @@
 """ONNX to float TFLite by onnx2tf, in a process of its own."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from tinyedge.errors import ModelError
 from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 # onnx2tf 2 needs no TensorFlow, and Python 3.12.
 _PROGRAM = "tinyedge.conversion." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
@@ -44,20 +50,25 @@ class Converter:
             self._process.kill()
         self._scratch.cleanup()
 
-    def convert(self, onnx: Path) -> Graph:
+    def convert(self, onnx: "Path | ModelProto", kept_inputs: Sequence[str] = ()) -> Graph:
         """Convert an ONNX model to a float TFLite graph, once.
 
         Args:
-            onnx: Batch 1, one image input (1, 3, H, W).
+            onnx: A file or a model of static shapes and batch 1.
+            kept_inputs: The inputs whose axes stay in ONNX's order; an image (1, C, H, W) becomes (1, H, W, C) else.
 
         Returns:
-            The graph as the converter wrote it; its input is (1, H, W, 3).
+            The graph as the converter wrote it.
 
         Raises:
             ModelError: The converter gave up.
         """
-        shutil.copyfile(onnx, self._folder / "model.onnx")
-        _, said = self._process.communicate("convert\n")
+        target = self._folder / "model.onnx"
+        if isinstance(onnx, Path):
+            shutil.copyfile(onnx, target)
+        else:
+            target.write_bytes(onnx.SerializeToString())
+        _, said = self._process.communicate(json.dumps(list(kept_inputs)) + "\n")
         written = self._folder / FLOAT_FILE
         if self._process.returncode != 0 or not written.is_file():
             reason = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no message")

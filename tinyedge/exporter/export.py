@@ -187,7 +187,7 @@ def export_model(
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.first)  # While the converter computes.
-        graph = canonical(running.convert(folder / ONNX_FILE), INPUT_NAME, output_name)
+        graph = canonical(running.convert(folder / ONNX_FILE), [INPUT_NAME], [output_name])
         (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
         tflite = beside.submit(run_tflite, folder / FLOAT_FILE, images.normalised)  # While ranges are looked for.
         model = folder / options.model_file if options.model_file else None

@@ -99,4 +99,4 @@ def _converted(model: Path) -> Graph:
     from tinyedge.conversion.converter import Converter
 
     with Converter() as converter:
-        return canonical(converter.convert(model), "input", "output")
+        return canonical(converter.convert(model), ["input"], ["output"])

@@ -1,0 +1,244 @@
+"""Anybody's ONNX file: checked before any work, its shapes made static, its constants folded.
+
+ONNX Runtime folds: what depends on shapes alone is gone afterwards, and batch norms are in their convolutions.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyedge.errors import ModelError, UnsupportedOpError
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSETS = range(11, 24)
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+# MatMulAddFusion puts a Gemm between two Reshapes where a product has tokens, and the product does without.
+_UNWANTED_FUSIONS = ["MatMulAddFusion"]
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """A network whose every shape is known.
+
+    Attributes:
+        original: As in the file but for its input shapes.
+        folded: The same with its constants folded.
+        inputs: The names and shapes of its inputs, without initializers.
+        outputs: The names and shapes of its outputs.
+        notes: What was changed, a sentence each.
+    """
+
+    original: "onnx.ModelProto"
+    folded: "onnx.ModelProto"
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSource:
+    """Read, check and fold an ONNX file.
+
+    Args:
+        path: Of opset 11 to 23, float, without control flow.
+        input_shapes: By input name, for dimensions that the file leaves open.
+
+    Raises:
+        ModelError: It is no ONNX model, is incomplete, or a dimension is open.
+        UnsupportedOpError: It is of another opset or holds control flow or operators that are not ONNX's.
+    """
+    model = _load(path)
+    _check_operators(model, path)
+    notes = _fix_shapes(model, path, input_shapes)
+    folded = _fold(model, path)
+    outputs = tuple((value.name, _static_shape(value)) for value in folded.graph.output)
+    return OnnxSource(model, folded, _inputs(model), outputs, notes)
+
+
+def runner(source: OnnxSource) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """Return what runs the original on arrays (n, ...), an input each, and returns an array an output."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(source.original.SerializeToString(), options, ["CPUExecutionProvider"])
+    names = [name for name, _ in source.inputs]
+
+    def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        samples = [
+            session.run(None, {name: values[at : at + 1] for name, values in zip(names, inputs, strict=True)})
+            for at in range(len(inputs[0]))
+        ]
+        return [np.concatenate(values) for values in zip(*samples, strict=True)]
+
+    return run
+
+
+def describe(node: "onnx.NodeProto") -> str:
+    """Return how messages name a node."""
+    name = node.name or next((output for output in node.output if output), "")
+    return f"node '{name}' ({node.op_type})"
+
+
+def _load(path: Path) -> "onnx.ModelProto":
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(str(path))
+    except FileNotFoundError as error:
+        if not path.is_file():
+            raise ModelError(f"no model at {path}: give an ONNX or a float .tflite file") from None
+        raise ModelError(
+            f"{path} keeps its weights in another file, {Path(str(error.filename or error)).name}, which is not beside "
+            "it: copy both, or export with external_data=False"
+        ) from error
+    except onnx.checker.ValidationError as error:
+        raise ModelError(
+            f"{path} keeps its weights in another file that is not beside it ({' '.join(str(error).split())[:200]}): "
+            "copy both, or export with external_data=False"
+        ) from error
+    except (DecodeError, ValueError) as error:
+        raise ModelError(f"{path} is not an ONNX model, or is damaged: export it again") from error
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{path} is not an ONNX model of any operators, or is truncated: export it again")
+    if model.functions:  # As PyTorch's dynamo exporter writes them.
+        import onnx.inliner
+
+        model = onnx.inliner.inline_local_functions(model)
+    return model
+
+
+def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset not in OPSETS:
+        raise UnsupportedOpError(
+            f"{path} is of opset {opset}, and quantisation takes {OPSETS[0]} to {OPSETS[-1]}: "
+            f"export it with opset_version={17 if opset < OPSETS[0] else OPSETS[-1]}"
+        )
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise UnsupportedOpError(
+                f"{describe(node)} of {path} is of the domain {node.domain}, not ONNX's own: export the network "
+                "without it, before any runtime optimised or quantised it"
+            )
+        if node.op_type in _CONTROL_FLOW:
+            raise UnsupportedOpError(
+                f"{describe(node)} of {path} is control flow, which no microcontroller's runtime takes: export the "
+                "network for one fixed case, loops unrolled"
+            )
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"):
+            raise UnsupportedOpError(
+                f"{describe(node)} of {path} is quantised already: give the float model from before that"
+            )
+
+
+def _inputs(model: "onnx.ModelProto") -> tuple[tuple[str, tuple[int, ...]], ...]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return tuple((value.name, _static_shape(value)) for value in model.graph.input if value.name not in constants)
+
+
+def _static_shape(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
+    return tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+
+
+def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Give every input a static shape of batch 1; return what was changed."""
+    import onnx
+
+    notes = []
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if unknown := sorted(set(input_shapes) - {value.name for value in inputs}):
+        names = ", ".join(value.name for value in inputs)
+        raise ModelError(f"{path} has no input {unknown[0]} to give a shape: its inputs are {names}")
+    for value in inputs:
+        tensor = value.type.tensor_type
+        if tensor.elem_type != onnx.TensorProto.FLOAT:
+            raise ModelError(
+                f"input {value.name} of {path} is {onnx.TensorProto.DataType.Name(tensor.elem_type).lower()}, and "
+                "quantisation takes networks of float32 inputs: cut the network behind what reads it"
+            )
+        given = input_shapes.get(value.name)
+        if not tensor.HasField("shape") and given is None:
+            raise ModelError(
+                f"input {value.name} of {path} has no shape: give it with --input-shape {value.name}=1,..."
+            )
+        sizes = [dimension.dim_value for dimension in tensor.shape.dim]
+        if given is not None:
+            fixed = all(size in (0, wanted) for size, wanted in zip(sizes, given, strict=False))
+            if (len(given) != len(sizes) and tensor.HasField("shape")) or not fixed or min(given, default=0) < 1:
+                raise ModelError(
+                    f"input {value.name} of {path} is {_shown(value)}, and --input-shape gives it "
+                    f"{','.join(map(str, given))}: give one that agrees"
+                )
+            sizes = list(given)
+        elif sizes and sizes[0] == 0:
+            sizes[0] = 1
+            notes.append(f"the batch of input {value.name}, free in the file, is 1")
+        if 0 in sizes:
+            axis = sizes.index(0)
+            example = ",".join(str(size) if size else "N" for size in sizes)
+            raise ModelError(
+                f"input {value.name} of {path} is {_shown(value)}, open in dimension {axis}: give its shape with "
+                f"--input-shape {value.name}={example}, a number for each N"
+            )
+        if not sizes or sizes[0] != 1:
+            raise ModelError(
+                f"input {value.name} of {path} is {_shown(value)}, and its first dimension has to be a batch of 1: "
+                "export it so (batch_first=True of a recurrent layer)"
+            )
+        del tensor.shape.dim[:]
+        for size in sizes:
+            tensor.shape.dim.add().dim_value = size
+    del model.graph.value_info[:]  # They hold the batch that was free.
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return tuple(notes)
+
+
+def _shown(value: "onnx.ValueInfoProto") -> str:
+    dimensions = value.type.tensor_type.shape.dim
+    return f"({', '.join(str(size.dim_value or size.dim_param or '?') for size in dimensions)})"
+
+
+def _fold(model: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory(prefix="tinyedge-onnx-") as folder:
+        written = Path(folder, "folded.onnx")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(written)
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            onnxruntime.InferenceSession(
+                model.SerializeToString(), options, ["CPUExecutionProvider"], disabled_optimizers=_UNWANTED_FUSIONS
+            )
+        except Exception as error:  # Its errors have no common base.
+            raise ModelError(
+                f"ONNX Runtime refuses {path} ({' '.join(str(error).split())[:300]}): export it again"
+            ) from error
+        folded = onnx.load(str(written))
+    folded = onnx.shape_inference.infer_shapes(folded, data_prop=True)
+    shapes = {value.name: value for value in (*folded.graph.value_info, *folded.graph.output)}
+    for node in folded.graph.node:
+        for output in node.output:
+            if output and (
+                output not in shapes or any(d.dim_value == 0 for d in shapes[output].type.tensor_type.shape.dim)
+            ):
+                raise UnsupportedOpError(
+                    f"{describe(node)} of {path} makes an output whose shape depends on values: export the network "
+                    "without it, as detectors without their non-maximum suppression"
+                )
+    return folded

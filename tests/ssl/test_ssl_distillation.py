@@ -15,7 +15,13 @@ from tinyedge.ssl.base import Batch
 from tinyedge.ssl.best import mix_with_others
 from tinyedge.ssl.curriculum import CURRICULA, curriculum_strength
 from tinyedge.ssl.distillation import distillation_head
-from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, map_loss, relational_loss
+from tinyedge.ssl.distillation_losses import (
+    MultiScaleDistillation,
+    cosine_loss,
+    map_loss,
+    relational_loss,
+    similarity_loss,
+)
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.distributed import mean_over_ranks, own_rows
 from tinyedge.ssl.registry import create_method, method_names
@@ -28,7 +34,7 @@ TWO_RANK_CASES = (
     ("ca-dssl", {"queue_size": 20}),
     ("seed", {"queue_size": 20}),
     ("simdistill", {}),
-    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2, "mixup": 0.7}),
+    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2, "mixup": 0.7, "similarity_weight": 0.5}),
 )
 METHODS = ("ca-dssl", "seed", "simdistill", "best")
 
@@ -95,6 +101,10 @@ def test_losses_are_those_of_plain_loops(rows, dim, size, scale):
     student, teacher = (scale * torch.randn(rows, dim, generator=generator) for _ in range(2))
     queue = F.normalize(torch.randn(size, dim, generator=generator), dim=1)
     s, t, q = (x.double().tolist() for x in (student, teacher, queue))
+    if rows > 1:
+        pairs = [(i, j) for i in range(rows) for j in range(rows) if i != j]
+        expected = sum((naive_cosine(s[i], s[j]) - naive_cosine(t[i], t[j])) ** 2 for i, j in pairs) / len(pairs)
+        assert float(similarity_loss(student, teacher)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     expected = sum(1 - naive_cosine(a, b) for a, b in zip(s, t, strict=True)) / rows
     assert float(cosine_loss(student, teacher)) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     for temperatures in ((0.2, 0.04), (0.07, 0.07), (1.0, 0.2)):

@@ -1,10 +1,11 @@
 import copy
+import shutil
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tinyedge.data.augment import Augment
+from tinyedge.data.augment import Augment, normalise
 from tinyedge.ssl import teacher_cache
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.registry import create_method
@@ -42,15 +43,15 @@ def load(teacher, images, views=2, with_maps=True, mean=MEAN):
     return teacher_cache.load_teacher_cache(teacher, images, mean, STD, views=views, with_maps=with_maps)
 
 
-def test_features_are_the_teachers_of_fixed_weak_views(images):
+def test_features_are_the_teachers_of_the_image_and_of_fixed_weak_views(images):
     cache = load(CountingTeacher(), images)
     assert cache.features.shape == (2, 300, 6)
     assert [tuple(level.shape) for level in cache.maps] == [(2, 300, 3), (2, 300, 6), (2, 300, 6)]
     assert cache.features.dtype == torch.float16
     generator = torch.Generator().manual_seed(0)
     augment = Augment(teacher_cache._WEAK, MEAN, STD)
-    for view in range(2):
-        output = CountingTeacher()(augment(images, generator))
+    for view, seen in enumerate((normalise(images, MEAN, STD), augment(images, generator))):
+        output = CountingTeacher()(seen)
         wanted = F.normalize(output.features, dim=1)
         torch.testing.assert_close(cache.features[view].float(), wanted, atol=2e-3, rtol=1e-3)
         pooled = F.normalize(output.maps[0].mean((2, 3)), dim=1)
@@ -67,6 +68,31 @@ def test_a_second_load_reads_what_the_first_wrote(images, folder):
     assert torch.equal(first.features, second.features)
     assert all(torch.equal(a, b) for a, b in zip(first.maps, second.maps, strict=True))
     assert len(list(folder.iterdir())) == 1
+
+
+def test_work_that_was_killed_goes_on(images, folder, monkeypatch):
+    class Killed(CountingTeacher):
+        def forward(self, images):
+            if self.images + len(images) > 450:
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    whole = load(CountingTeacher(), images)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(teacher_cache, "_BATCH", 50)
+    monkeypatch.setattr(teacher_cache, "_IMAGES_A_PART", 100)
+    with pytest.raises(KeyboardInterrupt):
+        load(Killed(), images)
+    (parts,) = folder.iterdir()
+    assert {file.name for file in parts.iterdir()} == {
+        f"{view}.safetensors" for view in ("0-0", "0-100", "0-200", "1-0")
+    }
+    (parts / "0-100.safetensors").write_bytes(b"cut")
+    again = CountingTeacher()
+    cache = load(again, images)
+    assert again.images == 600 - 300
+    torch.testing.assert_close(cache.features, whole.features, atol=1e-3, rtol=1e-3)
+    assert not parts.exists()
 
 
 def test_what_the_features_depend_on_is_in_the_name(images, folder):

@@ -26,7 +26,7 @@ ENCODERS = {
 # Of whole trainings, whose time is that of the first stages' images.
 COARSE = {"tinynext_t": (2, 2, 2, 2, 1), "mobilenetv2_035": (2, 1, 2, 2, 2, 1, 1, 1)}
 SMALL = {"projector_width": 64}
-TIMING = {"images_per_s", "elapsed_s"}
+TIMING = {"images_per_s", "elapsed_s", "cpu_s"}
 CLEAN = torch.randint(0, 256, (40, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 STATISTICS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+from tinyedge.data.dataset import ImageDataset, ImageSplit
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
 from tinyedge.training.config import TrainConfig
@@ -20,7 +21,9 @@ IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
 
 
 def load(source, size=16, **options):
-    return load_teacher(str(source), mean=MEAN, std=STD, image_size=size, **options)
+    images = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    dataset = ImageDataset("generated", ImageSplit(images, None), None, (), MEAN, STD)
+    return load_teacher(str(source), dataset, **options)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tinyedge.training.run import load_run
 from tinyedge.training.train import _check_batch_size, train
 
 # What a clock decides.
-TIMING = {"images_per_s", "elapsed_s"}
+TIMING = {"images_per_s", "elapsed_s", "cpu_s"}
 
 
 def numbers(directory) -> list[dict]:
@@ -86,6 +86,8 @@ def test_the_encoder_is_saved_alone_and_calibrated_on_clean_images(finished):
 
 def test_a_finished_run_resumes_to_itself(finished):
     before = finished.encoder_path.read_bytes(), numbers(finished.path)
+    cpu_s = [record["cpu_s"] for record in read_metrics(finished.path / "metrics.jsonl")]
+    assert 0 < cpu_s[0] < cpu_s[-1] <= load_checkpoint(finished.path / "checkpoints/last.ckpt").cpu_s
     train(finished.config, finished.path, resume=True)
     assert (finished.encoder_path.read_bytes(), numbers(finished.path)) == before
 

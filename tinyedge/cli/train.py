@@ -27,7 +27,8 @@ _PANELS = {
     },
     "Encoder": {
         "encoder": FieldOption(
-            "tinynext_t, tinynext_s or mobilenetv2_035; to train others, resnet18 or vit_ti.", names=encoder_names
+            "tinynext_t, tinynext_s or mobilenetv2_035; to train others, resnet18, vit_ti or patches:ATOMS.",
+            names=encoder_names,
         ),
         "strides": FieldOption("Strides of the encoder, such as 2,1,2,2,2; by default what suits the image size."),
         "act": FieldOption("relu, gelu (the paper's), silu or hard_swish."),

@@ -71,6 +71,18 @@ class Encoder(nn.Module):
         self.act = act
         self.hidden = hidden
 
+    def initialise_from(
+        self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float], seed: int
+    ) -> None:
+        """Take what the encoder starts with from images, before any training; most start with random weights alone.
+
+        Args:
+            images: (N, 3, H, W) uint8, of the train split.
+            mean: Per channel, for images in [0, 1].
+            std: Per channel, for images in [0, 1].
+            seed: Of what is drawn.
+        """
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the pooled feature (B, D) of normalised images (B, 3, H, W); both float32 outside autocast."""
         return self.forward_maps(images)[-1].mean(dim=(2, 3))

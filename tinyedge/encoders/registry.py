@@ -33,13 +33,15 @@ class _Entry:
         acts: What `act` may be.
         deployable: Whether a microcontroller can run it; one that only trains others has no parameter budget.
         plugin: What registered it, as a run records it; None for tinyedge's own.
+        counted: Whether its name takes a number, as in `patches:1024`; `build` is then given the name first.
     """
 
-    build: "str | Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]"
+    build: "str | Callable[..., Encoder]"
     strides_by_size: tuple[tuple[float, tuple[int, ...]], ...]
     acts: tuple[str, ...]
     deployable: bool = True
     plugin: str | None = None
+    counted: bool = False
 
 
 # What a microcontroller has time for, with a grid of 2x2 or more in the last stage: 17 million multiply-accumulates at
@@ -72,6 +74,14 @@ _ENTRIES: dict[str, _Entry] = {
     "mobilenetv2_035": _Entry("tinyedge.encoders.mobilenetv2:mobilenetv2_035", _MOBILENETV2_STRIDES, ("relu", "relu6")),
     "resnet18": _Entry("tinyedge.encoders.resnet:resnet18", _RESNET18_STRIDES, ("relu",), deployable=False),
     "vit_ti": _Entry("tinyedge.encoders.vit:vit_ti", _VIT_STRIDES, _MLP_ACTS, deployable=False),
+    # Its own is the triangle, a ReLU of centred cosines.
+    "patches": _Entry(
+        "tinyedge.encoders.patches:patches",
+        ((float("inf"), (1,)),),
+        ("relu", "soft_threshold"),
+        deployable=False,
+        counted=True,
+    ),
 }
 
 
@@ -135,18 +145,24 @@ def encoder_plugin(name: str) -> str | None:
 
 def only_trains_others(name: str) -> bool:
     """Return whether an encoder is known as one that no microcontroller runs."""
-    entry = _ENTRIES.get(name)
+    entry = _ENTRIES.get(name.partition(":")[0])
     return entry is not None and not entry.deployable
 
 
 def _entry(name: str) -> _Entry:
-    if name not in _ENTRIES and name not in encoder_names():
-        close = difflib.get_close_matches(name, _ENTRIES, n=1, cutoff=0.4)
+    kind, colon, count = name.partition(":")
+    if kind not in _ENTRIES and kind not in encoder_names():
+        close = difflib.get_close_matches(kind, _ENTRIES, n=1, cutoff=0.4)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(
             f"unknown encoder {name!r}; {hint}known encoders: {', '.join(_ENTRIES)}; one of your own takes --plugin"
         )
-    return _ENTRIES[name]
+    entry = _ENTRIES[kind]
+    if colon and not entry.counted:
+        raise ConfigError(f"the encoder {kind} takes no number, but {name!r} has one; write {kind}")
+    if colon and not re.fullmatch(r"[1-9][0-9]{0,5}", count):
+        raise ConfigError(f"{name!r} has no number from 1 to 999999 behind the colon; write {kind}:1024, for example")
+    return entry
 
 
 def count_parameters(module: "nn.Module") -> int:
@@ -179,8 +195,8 @@ def create_encoder(
         BudgetExceeded: The encoder has 1,000,000 parameters or more.
     """
     strides = check_encoder(name, input_size=input_size, strides=strides, act=act)
-    entry = _ENTRIES[name]
-    build = _build(entry)
+    entry = _entry(name)
+    build = _build(name, entry)
     if hidden is not None:
         import torch
 
@@ -221,14 +237,12 @@ def check_encoder(
     return strides
 
 
-def _build(entry: _Entry) -> "Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]":
+def _build(name: str, entry: _Entry) -> "Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]":
     if not isinstance(entry.build, str):
         return entry.build
-    module, _, name = entry.build.partition(":")
-    build: Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder] = getattr(
-        importlib.import_module(module), name
-    )
-    return build
+    module, _, function = entry.build.partition(":")
+    build: Callable[..., Encoder] = getattr(importlib.import_module(module), function)
+    return partial(build, name) if entry.counted else build
 
 
 def _check_hidden(full: "Encoder", hidden: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
-from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
+from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss, similarity_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
 from tinyedge.ssl.method_options.best import BestOptions
@@ -76,6 +76,11 @@ class Best(Distillation):
             loss = loss + options.relational_weight * relational
             metrics["loss_relational"] = relational
             self.queue.push(known.features)
+        if options.similarity_weight > 0:
+            distilled = features[: options.distilled_views * count]
+            similarity = similarity_loss(gather_rows(distilled), gather_rows(wanted))
+            loss = loss + options.similarity_weight * similarity
+            metrics["loss_similarity"] = similarity
         if self.multi_scale is not None:
             first = [feature_map[:count] for feature_map in maps[-len(target.maps) :]]
             multi_scale = self.multi_scale(first, target.maps)

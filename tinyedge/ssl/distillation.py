@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
+from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, View
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
 from tinyedge.ssl.teacher_cache import TeacherCache, load_teacher_cache
@@ -23,6 +24,9 @@ class Distillation(PretrainingMethod):
             views of each image, and every step takes one of these features an image at random; `teacher_view` is not
             made then, and the features' crops are not the student's.
         uses_maps: Whether the method needs the teacher's maps; from the cache they come averaged to a single cell.
+
+    Raises:
+        ConfigError: It needs maps and the teacher has none.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class Distillation(PretrainingMethod):
         uses_maps: bool,
     ):
         super().__init__()
+        if uses_maps and not teacher.map_channels:
+            raise ConfigError("the teacher has no maps to match; give --option multi_scale_weight=0")
         self.encoder = encoder
         self._teacher = (teacher.eval(),)  # in a tuple: a submodule would land in the state
         self._cached_views = cached_views

@@ -46,6 +46,22 @@ def relational_loss(
         return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
+def similarity_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared difference of the cosines between any two images of a batch.
+
+    Tung & Mori 2019, "Similarity-Preserving Knowledge Distillation", with cosines for the normalised products. Unlike
+    `relational_loss` it compares predictions with predictions, which may lie in a space of any number of dimensions.
+
+    Args:
+        predicted: (B, D) of the student, B at least 2.
+        target: (B, D') of the teacher, row by row of the same images.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        student, teacher = (F.normalize(_wide(x), dim=1) for x in (predicted, target))
+        difference = student @ student.T - teacher @ teacher.T  # (B, B), its diagonal 0
+        return difference.square().sum() / (len(predicted) * (len(predicted) - 1))
+
+
 def map_loss(adapted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return the mean of 1 - cos over the cells of two maps (B, C, H, W) and (B, C, H', W').
 

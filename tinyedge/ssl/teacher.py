@@ -26,7 +26,7 @@ class Teacher(nn.Module):
 
     Attributes:
         feature_dim: D.
-        map_channels: C_i of each map.
+        map_channels: C_i of each map; none for a teacher without maps.
         digest: SHA-256 of its weights and settings: what a cache of its features is keyed by.
     """
 
@@ -47,17 +47,18 @@ class ConcatenatedTeacher(Teacher):
     """Several teachers as one: their features of unit length side by side, so that each weighs the same.
 
     The cosine of two such features is the mean of the teachers' cosines. Maps are concatenated along their channels,
-    at the first teacher's grids.
+    at the first teacher's grids; where one of the teachers has none, there are none.
 
     Args:
-        teachers: Two or more, with the same number of maps.
+        teachers: Two or more, with the same number of maps or none.
     """
 
     def __init__(self, teachers: Sequence[Teacher]):
         super().__init__()
         self.teachers = nn.ModuleList(teachers)
         self.feature_dim = sum(teacher.feature_dim for teacher in teachers)
-        levels = zip(*(teacher.map_channels for teacher in teachers), strict=True)
+        with_maps = all(teacher.map_channels for teacher in teachers)
+        levels = zip(*(teacher.map_channels for teacher in teachers if with_maps), strict=True)
         self.map_channels = tuple(sum(channels) for channels in levels)
         self.digest = hashlib.sha256(" ".join(teacher.digest for teacher in teachers).encode()).hexdigest()
         self.eval()
@@ -67,7 +68,8 @@ class ConcatenatedTeacher(Teacher):
         """Return the concatenated features and maps of images (B, 3, H, W)."""
         outputs = [teacher(images) for teacher in self.teachers]
         features = torch.cat([F.normalize(output.features, dim=1) for output in outputs], dim=1)  # (B, sum D)
-        maps = tuple(_concatenate(level) for level in zip(*(output.maps for output in outputs), strict=True))
+        levels = zip(*(output.maps for output in outputs if self.map_channels), strict=True)
+        maps = tuple(_concatenate(level) for level in levels)
         return TeacherOutput(features, maps)
 
 

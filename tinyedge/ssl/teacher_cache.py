@@ -1,10 +1,13 @@
 """A teacher's features of every image, on disk: what makes distillation affordable where the teacher is not.
 
-The views are fixed: crops of four fifths of the area or more, neither flipped nor changed in colour (a mirrored digit
-would be another sign), drawn from a fixed seed in the order of the images.
+The views are fixed: first the images themselves, then crops of four fifths of the area or more, neither flipped nor
+changed in colour (a mirrored digit would be another sign), drawn from a fixed seed in the order of the images.
+
+What was computed is written part by part, so that work which was killed goes on where it was.
 """
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tinyedge.atomic import atomic_path
-from tinyedge.data.augment import Augment, AugmentConfig
+from tinyedge.data.augment import Augment, AugmentConfig, normalise
 from tinyedge.data.cache import cache_directory
 from tinyedge.ssl.distributed import own_rows, world_size
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
@@ -25,6 +28,7 @@ _WEAK = AugmentConfig(
 )
 _SEED = 0
 _BATCH = 256
+_IMAGES_A_PART = 16 * _BATCH
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def load_teacher_cache(
     views: int,
     with_maps: bool,
 ) -> TeacherCache:
-    """Return a teacher's features of `views` weak views of each image, from disk if they are there.
+    """Return a teacher's features of `views` views of each image, from disk if they are there.
 
     They are kept in the user's cache folder below a hash of everything that they depend on. One rank computes them and
     the others read; a rank that cannot see that file (another machine's disk) computes them too.
@@ -71,7 +75,7 @@ def load_teacher_cache(
         images: (N, 3, H, W) uint8, on the device that the features are to be on.
         mean: Per channel, for images in [0, 1].
         std: Per channel.
-        views: V.
+        views: V; the first is the image itself.
         with_maps: Whether the maps' averages are kept, too.
 
     Raises:
@@ -79,7 +83,9 @@ def load_teacher_cache(
     """
     augment = Augment(_WEAK, mean, std)
     digest = hashlib.sha256(
-        repr((teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, with_maps)).encode()
+        repr(
+            (teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, with_maps, "first view whole")
+        ).encode()
     )
     digest.update(images.cpu().contiguous().numpy().data)
     path = cache_directory() / "teachers" / f"{digest.hexdigest()}.safetensors"
@@ -104,11 +110,16 @@ def _read_or_compute(
     shapes = [(views, len(images), width) for width in widths]
     tensors = _read(path, shapes)
     if tensors is None:
-        tensors = _compute(teacher, augment, images, views, shapes)
-        named = {str(index): tensor for index, tensor in enumerate(tensors)}
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(safetensors_bytes(named))
+        parts = path.with_suffix(".parts")
+        tensors = _compute(teacher, augment, images, shapes, parts)
+        _write(path, tensors)
+        shutil.rmtree(parts, ignore_errors=True)
     return tensors
+
+
+def _write(path: Path, tensors: list[torch.Tensor]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(safetensors_bytes({str(index): tensor for index, tensor in enumerate(tensors)}))
 
 
 def _read(path: Path, shapes: list[tuple[int, int, int]]) -> list[torch.Tensor] | None:
@@ -124,21 +135,53 @@ def _read(path: Path, shapes: list[tuple[int, int, int]]) -> list[torch.Tensor] 
     return tensors if fits else None
 
 
-@torch.no_grad()
 def _compute(
-    teacher: Teacher, augment: Augment, images: torch.Tensor, views: int, shapes: list[tuple[int, int, int]]
+    teacher: Teacher, augment: Augment, images: torch.Tensor, shapes: list[tuple[int, int, int]], parts: Path
 ) -> list[torch.Tensor]:
+    """Return the features of all views, and write those of each part of the images to the folder `parts`."""
     teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     tensors = [torch.empty(shape, dtype=torch.float16) for shape in shapes]
     generator = torch.Generator().manual_seed(_SEED)  # on the CPU: the same views on every device
-    for view in range(views):
-        drawn = augment.draw(len(images), generator)
-        for start in range(0, len(images), _BATCH):
-            rows = slice(start, start + _BATCH)
-            seen = augment.apply(images[rows], drawn[rows]).contiguous(memory_format=torch.channels_last)
-            output = teacher(seen)
-            levels = (output.features, *(level.mean(dim=(2, 3)) for level in output.maps))
-            for tensor, level in zip(tensors, levels, strict=False):  # maps that are not needed are left out
-                tensor[view, rows] = F.normalize(level, dim=1).half().cpu()
+    for view in range(len(tensors[0])):
+        drawn = augment.draw(len(images), generator) if view else None
+        for start in range(0, len(images), _IMAGES_A_PART):
+            rows = slice(start, min(start + _IMAGES_A_PART, len(images)))
+            path = parts / f"{view}-{start}.safetensors"
+            found = _read(path, [(1, rows.stop - start, tensor.shape[2]) for tensor in tensors])
+            if found is None:
+                numbers = None if drawn is None else drawn[rows]
+                found = _features(teacher, augment, images[rows], numbers, len(tensors))
+                _write(path, found)
+            for tensor, part in zip(tensors, found, strict=True):
+                tensor[view, rows] = part[0]
     teacher.to("cpu")
     return tensors
+
+
+@torch.no_grad()
+def _features(
+    teacher: Teacher, augment: Augment, images: torch.Tensor, drawn: torch.Tensor | None, count: int
+) -> list[torch.Tensor]:
+    """Return the features of one view of images (N, 3, H, W), and the means of the first `count` - 1 maps.
+
+    Args:
+        teacher: On the images' device.
+        augment: Makes the view.
+        images: uint8.
+        drawn: What `augment` drew for them; None for the images themselves.
+        count: Tensors to return.
+
+    Returns:
+        (1, N, D) float16 each, of unit length, on the CPU.
+    """
+    batches: list[list[torch.Tensor]] = []
+    for start in range(0, len(images), _BATCH):
+        rows = slice(start, start + _BATCH)
+        if drawn is None:
+            seen = normalise(images[rows], augment.mean, augment.std)
+        else:
+            seen = augment.apply(images[rows], drawn[rows])
+        output = teacher(seen.contiguous(memory_format=torch.channels_last))
+        levels = (output.features, *(level.mean(dim=(2, 3)) for level in output.maps))[:count]
+        batches.append([F.normalize(level, dim=1).half().cpu() for level in levels])
+    return [torch.cat(level)[None] for level in zip(*batches, strict=True)]

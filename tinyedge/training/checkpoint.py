@@ -29,6 +29,7 @@ class Checkpoint:
         window_steps: Steps in those sums.
         elapsed_s: Training time so far.
         average: Averaged weights of the method, by name; empty where none are kept.
+        cpu_s: CPU time of that on all threads of the first rank; a teacher's cached features are in it.
     """
 
     step: int
@@ -38,6 +39,7 @@ class Checkpoint:
     window_steps: int
     elapsed_s: float
     average: dict[str, torch.Tensor] = field(default_factory=dict)
+    cpu_s: float = 0.0
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

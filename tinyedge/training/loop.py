@@ -96,13 +96,14 @@ class _Training:
 
         start = _restore(out / CHECKPOINT_FILE, self._method, self._optimizer, self._average)
         self._first_step = start.step
-        self._elapsed_before_s = start.elapsed_s
+        self._elapsed_before_s, self._cpu_before_s = start.elapsed_s, start.cpu_s
         self._window = _Window({key: value.to(rank.device) for key, value in start.window.items()}, start.window_steps)
         self._failures = RankFailures(rank)
         self._log: MetricsLog | None = None
         with self._failures.raised_on_all_ranks():
             self._log = MetricsLog(out, start.step) if rank.is_first else None
         self._began_s = self._saved_s = time.monotonic()
+        self._cpu_began_s = time.process_time()
 
     def run(self, progress: Progress) -> None:
         """Train to the last step, with a log, checkpoints and progress on the way."""
@@ -203,6 +204,7 @@ class _Training:
             "effective_rank": float(effective_rank(features)),
             "images_per_s": images_per_s,
             "elapsed_s": self._elapsed_s(),
+            "cpu_s": self._cpu_s(),
         }
         if self._log is not None:
             with self._failures.held():
@@ -221,6 +223,7 @@ class _Training:
             self._window.steps,
             self._elapsed_s(),
             {} if self._average is None else self._average.state_dict(),
+            self._cpu_s(),
         )
         with self._failures.held():
             save_checkpoint(self._out / CHECKPOINT_FILE, checkpoint)
@@ -228,6 +231,10 @@ class _Training:
 
     def _elapsed_s(self) -> float:
         return self._elapsed_before_s + time.monotonic() - self._began_s
+
+    def _cpu_s(self) -> float:
+        """Unlike the elapsed time, it says what a run costs on a machine that does other work beside."""
+        return self._cpu_before_s + time.process_time() - self._cpu_began_s
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Teachers by what a user says: the run of another encoder, or a published network."""
+"""Teachers by what a user says: a run of another encoder, a published network, or a patch dictionary."""
 
 import difflib
 import hashlib
@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError
 from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
+from tinyedge.training.patch_teacher import load_patch_teacher
 from tinyedge.training.run import load_run
-from tinyedge.training.teacher_source import TIMM, check_source, published_network, split_source
+from tinyedge.training.teacher_source import TIMM, check_source, is_dictionary, published_network, split_source
 
 _TAPS = 3
 
@@ -94,43 +96,35 @@ class TimmTeacher(Teacher):
         return TeacherOutput(features.float(), tuple(feature_map.float() for feature_map in maps))
 
 
-def load_teacher(
-    source: str,
-    *,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    image_size: int,
-    download: bool = False,
-) -> Teacher:
+def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) -> Teacher:
     """Return the teacher that `source` names.
 
     Args:
         source: The directory of a finished run; `dino_vits16` or `timm:MODEL` for a published network, with `=WEIGHTS`
-            (a .safetensors, .pth or .pt file) behind it or to be downloaded; or several of these with commas between.
-        mean: Per channel, what the student's images are normalised with.
-        std: Per channel.
-        image_size: H = W of the student's images, in pixels.
+            (a .safetensors, .pth or .pt file) behind it or to be downloaded; `patches:ATOMS` for a dictionary of the
+            student's own images; or several of these with commas between.
+        dataset: The student's.
         download: Whether published weights may be fetched.
 
     Raises:
         CheckpointError: A run or weights file that is missing, corrupt or of another network.
         ConfigError: A run for images of another size, an unknown network, or weights that may not be downloaded.
-        TinyEdgeError: The download failed.
+        TinyEdgeError: The download failed, or the cache folder cannot be written.
         ToolMissing: timm is not installed.
     """
     check_source(source)
-    teachers = [_load_one(part, mean, std, image_size, download) for part in split_source(source)]
+    teachers = [_load_one(part, dataset, download) for part in split_source(source)]
     return teachers[0] if len(teachers) == 1 else ConcatenatedTeacher(teachers)
 
 
-def _load_one(
-    part: str, mean: tuple[float, float, float], std: tuple[float, float, float], image_size: int, download: bool
-) -> Teacher:
+def _load_one(part: str, dataset: ImageDataset, download: bool) -> Teacher:
+    if is_dictionary(part):
+        return load_patch_teacher(part, dataset)
     network = published_network(part)
     if network is not None:
-        return TimmTeacher(_timm_model(part.partition("=")[0], *network, download), mean, std)
+        return TimmTeacher(_timm_model(part.partition("=")[0], *network, download), dataset.mean, dataset.std)
     run = load_run(Path(part).expanduser())
-    encoder = run.load_encoder()
+    encoder, image_size = run.load_encoder(), dataset.train.images.shape[-1]
     if encoder.input_size != image_size:
         raise ConfigError(
             f"the teacher {part} was trained on images of {encoder.input_size} pixels and the student's have "

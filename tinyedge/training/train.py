@@ -112,12 +112,14 @@ def _train_rank(
             hidden=config.hidden,
             enforce_budget=config.enforce_budget,
         )
+        encoder.initialise_from(dataset.train.images, dataset.mean, dataset.std, config.seed)
         teacher = None
         if config.teacher is not None:
             progress.say(f"loading the teacher {config.teacher}")
-            statistics = {"mean": dataset.mean, "std": dataset.std}
-            teacher = load_teacher(config.teacher, **statistics, image_size=encoder.input_size, download=download)
+            teacher = load_teacher(config.teacher, dataset, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
+        if method.views and not any(parameter.requires_grad for parameter in encoder.parameters()):
+            raise ConfigError(f"{config.encoder} has nothing to train; give --method random, or another --encoder")
         if config.compile:
             method.compile()
         split: ImageSplit | Shards

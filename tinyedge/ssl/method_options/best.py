@@ -18,6 +18,8 @@ class BestOptions:
         queue_size: Teacher embeddings that it compares with.
         student_temperature: Of the student's similarities.
         teacher_temperature: Of the teacher's; lower is sharper.
+        similarity_weight: Weight of the loss between the student's and the teacher's cosines within a batch; 0 leaves
+            it out.
         multi_scale_weight: Weight of the maps' loss; 0 leaves it out.
         vicreg_weight: Weight of VICReg between the student views; 0 leaves it out, and the second view if that learns
             nothing else.
@@ -37,6 +39,7 @@ class BestOptions:
     queue_size: int = 16384
     student_temperature: float = 0.2
     teacher_temperature: float = 0.04
+    similarity_weight: float = 0.0
     multi_scale_weight: float = 0.5
     vicreg_weight: float = 0.5
     vicreg_invariance: float = 1.0
@@ -52,6 +55,7 @@ class BestOptions:
             positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
             not_negative=(
                 "relational_weight",
+                "similarity_weight",
                 "multi_scale_weight",
                 "vicreg_weight",
                 "vicreg_invariance",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyedge.conversion.onnx_rewrites import rewrite
+from tinyedge.conversion.recurrent import unroll
 from tinyedge.errors import ModelError, UnsupportedOpError
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
     _check_operators(model, path)
     notes = _fix_shapes(model, path, input_shapes)
     folded = _fold(model, path)
+    notes += unroll(folded)
+    rewrite(folded)
     outputs = tuple((value.name, _static_shape(value)) for value in folded.graph.output)
     return OnnxSource(model, folded, _inputs(model), outputs, notes)
 

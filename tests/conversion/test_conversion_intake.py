@@ -73,3 +73,17 @@ def test_a_module_is_converted_and_left_as_it_is(training):
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     assert (network.inputs[0].name, network.outputs[0].name) == ("input", "output")
     same(network)
+
+
+def test_names_with_colons_and_open_sizes_of_minus_one_are_taken(tmp_path):
+    nodes = [
+        helper.make_node("Flatten", ["onnx::Flatten_0"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ['{"1": "on"}']),
+    ]
+    path = write(
+        tmp_path / "net.onnx", nodes, {"onnx::Flatten_0": (-1, 4, 6)}, {'{"1": "on"}': (1, 3)}, {"w": random(24, 3)}
+    )
+    network = read_network(path)
+    same(network)
+    assert [layout.name for layout in (*network.inputs, *network.outputs)] == ["onnx::Flatten_0", '{"1": "on"}']
+    assert network.inputs[0].is_kept

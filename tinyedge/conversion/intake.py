@@ -12,7 +12,7 @@ import numpy as np
 from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.network import Layout, SourceNetwork
-from tinyedge.conversion.onnx_source import OnnxSource, read_onnx, runner
+from tinyedge.conversion.onnx_source import OnnxSource, plain_input, read_onnx, runner
 from tinyedge.conversion.simplify import without_outer_transposes
 from tinyedge.errors import ModelError
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
@@ -61,8 +61,8 @@ def read_network(
 
 def _converted(converter: Converter, source: OnnxSource, name: str, run: Run) -> SourceNetwork:
     """Convert a network and prove that `run` computes the same."""
-    input_names = [name for name, _ in source.inputs]
-    graph = canonical(converter.convert(source.folded, input_names), input_names, [name for name, _ in source.outputs])
+    converted = converter.convert(source.folded, [plain_input(at) for at in range(len(source.inputs))])
+    graph = canonical(converted, *([name for name, _ in values] for values in (source.inputs, source.outputs)))
     graph, orders = without_outer_transposes(graph)
     graph = dataclasses.replace(graph, name=name)
     inputs = tuple(Layout(name, shape, order) for (name, shape), order in zip(source.inputs, orders, strict=True))

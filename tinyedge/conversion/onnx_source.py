@@ -30,7 +30,7 @@ class OnnxSource:
 
     Attributes:
         original: As in the file but for its input shapes.
-        folded: The same with its constants folded.
+        folded: The same with its constants folded, its inputs called as `plain_input` says.
         inputs: The names and shapes of its inputs, without initializers.
         outputs: The names and shapes of its outputs.
         notes: What was changed, a sentence each.
@@ -61,6 +61,7 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
     notes += unroll(folded)
     rewrite(folded)
     outputs = tuple((value.name, _static_shape(value)) for value in folded.graph.output)
+    _name_plainly(folded)
     return OnnxSource(model, folded, _inputs(model), outputs, notes)
 
 
@@ -176,7 +177,7 @@ def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str,
             raise ModelError(
                 f"input {value.name} of {path} has no shape: give it with --input-shape {value.name}=1,..."
             )
-        sizes = [dimension.dim_value for dimension in tensor.shape.dim]
+        sizes = [max(dimension.dim_value, 0) for dimension in tensor.shape.dim]  # Paddle's exporter writes -1 for open.
         if given is not None:
             fixed = all(size in (0, wanted) for size, wanted in zip(sizes, given, strict=False))
             if (len(given) != len(sizes) and tensor.HasField("shape")) or not fixed or min(given, default=0) < 1:
@@ -212,6 +213,26 @@ def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str,
 def _shown(value: "onnx.ValueInfoProto") -> str:
     dimensions = value.type.tensor_type.shape.dim
     return f"({', '.join(str(size.dim_value or size.dim_param or '?') for size in dimensions)})"
+
+
+def plain_input(at: int) -> str:
+    """Return what the input at a position is called in a folded network, and no other tensor is."""
+    return f"tinyedge_input_{at}"
+
+
+def _name_plainly(model: "onnx.ModelProto") -> None:
+    """Rename inputs and outputs: the converter reads colons in names, as TensorFlow's and PyTorch's have them."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    names = {value.name: plain_input(at) for at, value in enumerate(inputs)}
+    names |= {
+        value.name: f"tinyedge_output_{at}" for at, value in enumerate(model.graph.output) if value.name not in names
+    }
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        value.name = names.get(value.name, value.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
 
 
 def _fold(model: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":

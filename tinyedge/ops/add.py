@@ -84,9 +84,10 @@ def _codes(operator: Operator, operands: Sequence[np.ndarray], kernels: Mapping[
 
 
 def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor", sign: int) -> "torch.Tensor":
-    from tinyedge.ops.arithmetic.floats import activated
+    from tinyedge.ops.arithmetic.floats import activated, aligned, batched
 
-    return activated(operator, x + y if sign > 0 else x - y)
+    x, y = aligned(operator, x, y)
+    return activated(operator, batched(operator, x + y if sign > 0 else x - y))
 
 
 def _integer_layer(operator: Operator, kernels: Mapping[str, Kernel], sign: int) -> IntegerLayer:

@@ -101,8 +101,11 @@ def _macs(operator: Operator) -> int:
 
 
 def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor") -> "torch.Tensor":
-    x = x.transpose(-1, -2) if operator.options["adj_x"] else x
-    return x @ (y.transpose(-1, -2) if operator.options["adj_y"] else y)
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+
+    x, y = aligned(operator, x, y)
+    x = x.transpose(-1, -2) if operator.options.get("adj_x", False) else x
+    return batched(operator, x @ (y.transpose(-1, -2) if operator.options.get("adj_y", False) else y))
 
 
 def _integer_layer(operator: Operator) -> IntegerLayer:

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.moves import in_torch
 from tinyedge.ops.rules import constant_integers, output_like, quantised_activation, unsupported
 from tinyedge.ops.strided_copy import strided_copy
 from tinyedge.tflite.graph import Operator, Tensor
@@ -123,9 +124,19 @@ def _lower_batch_to_space(operator: Operator) -> KernelCall:
     return strided_copy(operator, source, [*dims, *rest], [*moves, *steps[len(block) :]])
 
 
-OPERATORS = (
-    OperatorDescriptor(name="BATCH_TO_SPACE_ND", lower=_lower_batch_to_space, tflm_types=INT8, keeps_quantisation=True),
-    OperatorDescriptor(name="DEPTH_TO_SPACE", lower=_lower_depth_to_space, tflm_types=INT8, keeps_quantisation=True),
-    OperatorDescriptor(name="SPACE_TO_BATCH_ND", lower=_lower_space_to_batch, tflm_types=INT8, keeps_quantisation=True),
-    OperatorDescriptor(name="SPACE_TO_DEPTH", lower=_lower_space_to_depth, tflm_types=INT8, keeps_quantisation=True),
+OPERATORS = tuple(
+    OperatorDescriptor(
+        name=name,
+        lower=lowering,
+        versions={"int8": 2},
+        tflm_types=INT8,
+        keeps_quantisation=True,
+        **in_torch(lowering),
+    )
+    for name, lowering in (
+        ("BATCH_TO_SPACE_ND", _lower_batch_to_space),
+        ("DEPTH_TO_SPACE", _lower_depth_to_space),
+        ("SPACE_TO_BATCH_ND", _lower_space_to_batch),
+        ("SPACE_TO_DEPTH", _lower_space_to_depth),
+    )
 )

@@ -1,11 +1,13 @@
 """CONCATENATION and PACK: tensors side by side along an axis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8_AND_INT16, Lowering, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.moves import of_codes
 from tinyedge.ops.rules import (
     element,
     quantised_input,
@@ -15,6 +17,9 @@ from tinyedge.ops.rules import (
     unsupported,
 )
 from tinyedge.tflite.graph import Operator, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNELS = {element: Kernel(f"te_concatenation_{element}", "te_concatenation_params") for element in ("s8", "s16")}
 
@@ -115,9 +120,42 @@ def _constants(operator: Operator) -> list[np.ndarray]:
     return [operator.input(position).values for position in range(len(operator.inputs))]
 
 
+def _float(operator: Operator, *values: "torch.Tensor") -> "torch.Tensor":
+    """Join what lies along an axis; that of a PACK is new, so that each input has a size of 1 there."""
+    import torch
+
+    from tinyedge.ops.arithmetic.floats import batched
+
+    rank = len(operator.output.shape)
+    axis = operator.options.get("axis", 0) % rank
+    pieces = [
+        value.reshape(-1, *tensor.shape[:axis], *[1] * (rank - len(tensor.shape)), *tensor.shape[axis:])
+        for tensor, value in zip(operator.inputs, values, strict=True)
+        if tensor is not None
+    ]
+    count = max(len(piece) for piece in pieces)  # A constant is the same for each input of the batch.
+    return batched(operator, torch.cat([piece.expand(count, *piece.shape[1:]) for piece in pieces], axis + 1))
+
+
+def _describe(
+    name: str,
+    lowering: Lowering,
+    fold: Callable[[Operator], np.ndarray | None],
+    versions: dict[str, int],
+) -> OperatorDescriptor:
+    return OperatorDescriptor(
+        name=name,
+        lower=lowering,
+        versions=versions,
+        tflm_types=INT8_AND_INT16,
+        keeps_quantisation=True,
+        fold=fold,
+        float_function=_float,
+        integer_layer=of_codes(_float),
+    )
+
+
 OPERATORS = (
-    OperatorDescriptor(
-        name="CONCATENATION", lower=_lower, tflm_types=INT8, keeps_quantisation=True, fold=_concatenated
-    ),
-    OperatorDescriptor(name="PACK", lower=_lower_pack, tflm_types=INT8, keeps_quantisation=True, fold=_packed),
+    _describe("CONCATENATION", _lower, _concatenated, {"int8": 2, "int16": 3}),
+    _describe("PACK", _lower_pack, _packed, {"int8": 2, "int16": 3}),
 )

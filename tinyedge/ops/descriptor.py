@@ -38,11 +38,15 @@ class WeightsLayout:
         rank: How many axes they have.
         channel_axis: The axis of the output channels, each of which has its own scale.
         depthwise: Whether each filter sees one channel of the input.
+        source: Which input is the activation.
+        bias: Which input is the bias, if there is one.
     """
 
     rank: int
     channel_axis: int
     depthwise: bool = False
+    source: int = 0
+    bias: int = 2
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class OperatorDescriptor:
         tflm_types: The types of activations for which TFLite Micro has a kernel that equals TFLite's reference.
         output_quantisation: What its kernel writes whatever the values, by type; none where their range decides.
         keeps_quantisation: Whether its kernel copies codes, so that inputs and output share one quantisation.
+        bounds_values: Whether, of one activation beside constants, it keeps what lies within bounds, and of the rest
+            makes the bound.
         converts_types: Whether its input and output may have different types.
         passes_offsets: Whether a number added to its input is added to its output.
         expand: What a float operator becomes in INT8, from it and the int8 tensors of its float ones, where that is
@@ -109,6 +115,7 @@ class OperatorDescriptor:
     tflm_types: frozenset[str] = frozenset()
     output_quantisation: Mapping[str, Quantisation] = field(default_factory=dict)
     keeps_quantisation: bool = False
+    bounds_values: bool = False
     converts_types: bool = False
     passes_offsets: bool = False
     expand: Callable[[Operator, Mapping[Tensor, Tensor]], list[Operator]] | None = None

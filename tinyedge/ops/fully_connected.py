@@ -124,11 +124,9 @@ def _float(
 ) -> "torch.Tensor":
     import torch.nn.functional as F
 
-    from tinyedge.ops.arithmetic.floats import activated
+    from tinyedge.ops.arithmetic.floats import activated, batched
 
-    if not operator.options["keep_num_dims"]:
-        x = x.reshape(len(x), -1)
-    return activated(operator, F.linear(x, weight, bias))
+    return batched(operator, activated(operator, F.linear(x.reshape(-1, weight.shape[1]), weight, bias)))
 
 
 OPERATORS = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.moves import in_torch
 from tinyedge.ops.overlap import run_lag
 from tinyedge.ops.resizing import resized_image
 from tinyedge.ops.rules import constant_integers, element, output_like, quantised_activation, tensor_input, unsupported
@@ -146,12 +147,20 @@ def _nearest(operator: Operator, in_size: int, out_size: int) -> list[int]:
 
 
 OPERATORS = (
-    OperatorDescriptor(name="MIRROR_PAD", lower=_lower_mirror_pad, tflm_types=INT8, keeps_quantisation=True),
+    OperatorDescriptor(
+        name="MIRROR_PAD",
+        lower=_lower_mirror_pad,
+        versions={"int8": 2},
+        tflm_types=INT8,
+        keeps_quantisation=True,
+        **in_torch(_lower_mirror_pad),
+    ),
     OperatorDescriptor(
         name="RESIZE_NEAREST_NEIGHBOR",
         lower=_lower_nearest,
         versions={"int8": 2, "int16": 4},
         tflm_types=INT8_AND_INT16,
         keeps_quantisation=True,
+        **in_torch(_lower_nearest),
     ),
 )

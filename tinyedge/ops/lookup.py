@@ -11,6 +11,7 @@ import numpy as np
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.gather import gathered, lower_gather
+from tinyedge.ops.moves import in_torch
 from tinyedge.tflite.graph import Operator
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def _integer_cast(operator: Operator) -> IntegerLayer:
 
 
 def _integer_gather(operator: Operator) -> IntegerLayer:
-    """The reading of a table, whose gradient is the slope between an entry's neighbours."""
+    """The reading of a table, whose gradient is the slope between an entry's neighbours, or a move of values."""
+    if not operator.input(0).is_constant:
+        return _MOVE["integer_layer"](operator)
     import torch
 
     from tinyedge.ops.arithmetic.integers import straight_through
@@ -58,15 +61,20 @@ def _integer_gather(operator: Operator) -> IntegerLayer:
     return run
 
 
+_MOVE = in_torch(lower_gather)
+
 OPERATORS = (
     OperatorDescriptor(name="CAST", tflm_types=INT8, codes=_cast, integer_layer=_integer_cast),
     OperatorDescriptor(
         name="GATHER",
         lower=lower_gather,
+        versions={"int8": 2},
         tflm_types=INT8,
+        keeps_quantisation=True,
         fold=gathered,
         codes=_gather,
         table_input=0,
+        float_function=_MOVE["float_function"],
         integer_layer=_integer_gather,
     ),
 )

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8_AND_INT16, FloatFunction, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
-from tinyedge.ops.reduction import reduction
+from tinyedge.ops.reduction import reduced, reduction
 from tinyedge.ops.rules import (
     constant_integers,
     element,
@@ -55,23 +55,29 @@ def _lower(operator: Operator, divides: bool) -> KernelCall:
     )
 
 
-def _float(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
-    return x.mean(dim=[int(axis) for axis in axes.reshape(-1)], keepdim=operator.options["keep_dims"])
+def _float_mean(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
+    return reduced(operator, x, axes, lambda values, over: values.mean(over))
 
 
-def _integer_layer(operator: Operator) -> IntegerLayer:
+def _float_sum(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
+    return reduced(operator, x, axes, lambda values, over: values.sum(over))
+
+
+def _integer_layer(operator: Operator, divides: bool, function: FloatFunction) -> IntegerLayer:
+    import torch
+
     from tinyedge.ops.arithmetic import integers
 
-    call, axes = _lower(operator, divides=True), constant_integers(operator, 1, "axes")
-    zero, keep = integers.integer(call, "input_zero_point"), bool(operator.options["keep_dims"])
+    call, axes = _lower(operator, divides), torch.tensor(constant_integers(operator, 1, "axes"))
+    zero = integers.integer(call, "input_zero_point")
     scales = integers.scales(operator.input(0)) / integers.scales(operator.output)
     multiplier, shift = integers.constants(call, "multiplier"), integers.constants(call, "shift")
 
     def run(inputs: "list[torch.Tensor]") -> "torch.Tensor":
         x = inputs[0] - zero
-        exact = x.detach().double().sum(dim=axes, keepdim=keep)
+        exact = _float_sum(operator, x.detach().double(), axes)
         results = integers.requantise(exact, multiplier, shift)
-        return integers.finish(call, results, x.mean(dim=axes, keepdim=keep) * scales)
+        return integers.finish(call, results, function(operator, x, axes) * scales)
 
     return run
 
@@ -83,13 +89,15 @@ OPERATORS = (
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
         passes_offsets=True,
-        float_function=_float,
-        integer_layer=_integer_layer,
+        float_function=_float_mean,
+        integer_layer=partial(_integer_layer, divides=True, function=_float_mean),
     ),
     OperatorDescriptor(
         name="SUM",
         lower=partial(_lower, divides=False),
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,
+        float_function=_float_sum,
+        integer_layer=partial(_integer_layer, divides=False, function=_float_sum),
     ),
 )

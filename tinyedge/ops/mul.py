@@ -47,9 +47,10 @@ def _codes(operator: Operator, operands: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor") -> "torch.Tensor":
-    from tinyedge.ops.arithmetic.floats import activated
+    from tinyedge.ops.arithmetic.floats import activated, aligned, batched
 
-    return activated(operator, x * y)
+    x, y = aligned(operator, x, y)
+    return activated(operator, batched(operator, x * y))
 
 
 def _integer_layer(operator: Operator) -> IntegerLayer:

@@ -1,12 +1,13 @@
 """PRELU: a slope below zero for each channel, or of any shape that broadcasts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.broadcasting import broadcast_loops
-from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall, integer_fields
 from tinyedge.ops.operands import Operands
 from tinyedge.ops.overlap import in_place
@@ -22,6 +23,9 @@ from tinyedge.ops.rules import (
 )
 from tinyedge.tflite.fixed_point import requantise
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNELS = {element: Kernel(f"te_prelu_{element}", "te_prelu_params") for element in ("s8", "s16")}
 
@@ -71,6 +75,19 @@ def _codes(operator: Operator, operands: Sequence[np.ndarray]) -> np.ndarray:
     return np.clip(np.where(values >= 0, above, below) + own["output_zero_point"], -128, 127)
 
 
+def _float(operator: Operator, x: "torch.Tensor", slopes: "torch.Tensor") -> "torch.Tensor":
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+
+    x, slopes = aligned(operator, x, slopes)
+    return batched(operator, x.where(x >= 0, x * slopes))
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    from tinyedge.ops.arithmetic.integers import pair_layer_of
+
+    return pair_layer_of(_codes, _float)(operator)
+
+
 OPERATORS = (
     OperatorDescriptor(
         name="PRELU",
@@ -78,5 +95,7 @@ OPERATORS = (
         versions={"int8": 1, "int16": 1},
         tflm_types=INT8_AND_INT16,
         codes=_codes,
+        float_function=_float,
+        integer_layer=_integer_layer,
     ),
 )

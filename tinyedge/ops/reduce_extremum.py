@@ -1,12 +1,17 @@
 """REDUCE_MAX and REDUCE_MIN: the largest and the smallest value along some axes."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
-from tinyedge.ops.reduction import reduction
+from tinyedge.ops.moves import of_codes
+from tinyedge.ops.reduction import reduced, reduction
 from tinyedge.ops.rules import int8_activation, int8_output, same_quantisation, unsupported
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _ANY_COUNT = 2**31 - 1
 
@@ -27,6 +32,14 @@ def _lower(operator: Operator, kernel: Kernel) -> KernelCall:
     )
 
 
+def _float_max(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
+    return reduced(operator, x, axes, lambda values, over: values.amax(over))
+
+
+def _float_min(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "torch.Tensor":
+    return reduced(operator, x, axes, lambda values, over: values.amin(over))
+
+
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
@@ -34,6 +47,8 @@ OPERATORS = tuple(
         versions={"int8": 2},
         tflm_types=INT8,
         keeps_quantisation=True,
+        float_function=function,
+        integer_layer=of_codes(function),
     )
-    for name in ("REDUCE_MAX", "REDUCE_MIN")
+    for name, function in (("REDUCE_MAX", _float_max), ("REDUCE_MIN", _float_min))
 )

@@ -1,13 +1,32 @@
 """The loops of operators that make one value of all along some axes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.kernel_call import Fields
 from tinyedge.ops.rules import constant_integers, unsupported
 from tinyedge.tflite.graph import Operator, Tensor
 
+if TYPE_CHECKING:
+    import torch
+
 _LOOPS = 3
+
+
+def reduced(
+    operator: Operator,
+    x: "torch.Tensor",
+    axes: "torch.Tensor",
+    function: "Callable[[torch.Tensor, list[int]], torch.Tensor]",
+) -> "torch.Tensor":
+    """The output of such an operator in PyTorch, of a function of values and the axes along which it makes one."""
+    from tinyedge.ops.arithmetic.floats import batched, samples
+
+    source = operator.input(0)
+    over = sorted({int(axis) % len(source.shape) + 1 for axis in axes.reshape(-1)})
+    return batched(operator, function(samples(source, x), over))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from tinyedge.ops.broadcasting import dense_strides
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.moves import in_torch
 from tinyedge.ops.rules import constant_integers, output_like, quantised_activation, unsupported
 from tinyedge.ops.strided_copy import strided_copy
 from tinyedge.tflite.graph import Operator
@@ -59,7 +60,20 @@ def _tiled(operator: Operator) -> np.ndarray | None:
 
 OPERATORS = (
     OperatorDescriptor(
-        name="BROADCAST_TO", lower=_lower_broadcast, tflm_types=INT8, keeps_quantisation=True, fold=_broadcast
+        name="BROADCAST_TO",
+        lower=_lower_broadcast,
+        versions={"int8": 3, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        keeps_quantisation=True,
+        fold=_broadcast,
+        **in_torch(_lower_broadcast),
     ),
-    OperatorDescriptor(name="TILE", lower=_lower_tile, keeps_quantisation=True, fold=_tiled),
+    OperatorDescriptor(
+        name="TILE",
+        lower=_lower_tile,
+        versions={"int8": 3},
+        keeps_quantisation=True,
+        fold=_tiled,
+        **in_torch(_lower_tile),
+    ),
 )

@@ -1,5 +1,6 @@
 """RELU and its kin, and QUANTIZE and DEQUANTIZE: the same values in another quantisation or type, clamped."""
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -188,6 +189,25 @@ def _float_relu6(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
     return x.clamp(0, 6)
 
 
+def _float_between(operator: Operator, x: "torch.Tensor", low: float) -> "torch.Tensor":
+    return x.clamp(low, 1)
+
+
+def _bounds(operator: Operator, tensors: Mapping[Tensor, Tensor], low: float) -> list[Operator]:
+    """The MAXIMUM and the MINIMUM that a float clamp to [low, 1] is in INT8, for TFLite Micro has no such operator."""
+    source, output = tensors[operator.input(0)], tensors[operator.output]
+    least, most = (clamp(quantise(operator, output, real), *type_range(output)) for real in (low, 1.0))
+    names = ((f"{output.name}/least", least), (f"{output.name}/most", most))
+    bounds = [
+        Tensor(name, (1,), output.dtype, output.quantisation, np.array([code], output.dtype)) for name, code in names
+    ]
+    raised = dataclasses.replace(output, name=f"{output.name}/raised")
+    return [
+        Operator("MAXIMUM", (source, bounds[0]), (raised,), version=2, index=operator.index),
+        Operator("MINIMUM", (raised, bounds[1]), (output,), version=2, index=operator.index),
+    ]
+
+
 OPERATORS = (
     OperatorDescriptor(name="DEQUANTIZE", lower=_lower_dequantize, converts_types=True),
     OperatorDescriptor(
@@ -200,6 +220,7 @@ OPERATORS = (
         moves_nothing=_moves_nothing,
         codes=codes_of(_lower_quantize),
         float_function=_float_quantize,
+        integer_layer=integer_layer_of(_lower_quantize, _float_quantize),
     ),
     OperatorDescriptor(
         name="RELU",
@@ -215,14 +236,23 @@ OPERATORS = (
     OperatorDescriptor(
         name="RELU6",
         lower=_lower_relu6,
-        versions={"int8": 2},
+        versions={"int8": 2, "int16": 3},
+        tflm_types=INT8_AND_INT16,
+        keeps_quantisation=True,
+        bounds_values=True,
         codes=codes_of(_lower_relu6),
         float_function=_float_relu6,
         integer_layer=integer_layer_of(_lower_relu6, _float_relu6),
     ),
     *(
         OperatorDescriptor(
-            name=name, lower=partial(_lower_between, low=low), codes=codes_of(partial(_lower_between, low=low))
+            name=name,
+            lower=partial(_lower_between, low=low),
+            expand=partial(_bounds, low=low),
+            keeps_quantisation=True,
+            bounds_values=True,
+            codes=codes_of(partial(_lower_between, low=low)),
+            float_function=partial(_float_between, low=low),
         )
         for name, low in (("RELU_N1_TO_1", -1.0), ("RELU_0_TO_1", 0.0))
     ),

@@ -1,7 +1,8 @@
 """RESHAPE, EXPAND_DIMS and SQUEEZE, which keep all bytes as they are, and SHAPE."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescri
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.rules import output_like, quantised_activation, unsupported
 from tinyedge.ops.strided_copy import strided_copy
-from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.graph import Operator, Tensor, integer_constant
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +43,24 @@ def _constant_channel(operator: Operator, value: int) -> int:
 
 
 def _float(operator: Operator, x: "torch.Tensor", *_: "torch.Tensor | None") -> "torch.Tensor":
-    return x.reshape(len(x), *operator.output.shape[1:])
+    from tinyedge.ops.arithmetic.floats import batched
+
+    return batched(operator, x)
 
 
 def _integer_layer(operator: Operator) -> IntegerLayer:
     return lambda inputs: _float(operator, inputs[0])
+
+
+def _as_reshape(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> list[Operator]:
+    """The RESHAPE that a float operator of this kind is in INT8, which says the shape as a constant."""
+    return [reshape(tensors[operator.input(0)], tensors[operator.output], operator.index)]
+
+
+def reshape(source: Tensor, output: Tensor, index: int) -> Operator:
+    """The RESHAPE that makes one of the other, in the place of the operator `index`."""
+    shape = integer_constant(f"{output.name}/shape", output.shape)
+    return Operator("RESHAPE", (source, shape), (output,), index=index)
 
 
 _RESHAPE = OperatorDescriptor(
@@ -64,17 +78,9 @@ _RESHAPE = OperatorDescriptor(
     integer_layer=_integer_layer,
 )
 
-# An export writes RESHAPE alone.
-_NOT_WRITTEN: dict[str, Any] = {
-    "versions": {},
-    "tflm_types": frozenset(),
-    "float_function": None,
-    "integer_layer": None,
-}
-
 OPERATORS = (
-    dataclasses.replace(_RESHAPE, name="EXPAND_DIMS", **_NOT_WRITTEN),
+    dataclasses.replace(_RESHAPE, name="EXPAND_DIMS", expand=_as_reshape),
     _RESHAPE,
     OperatorDescriptor(name="SHAPE", fold=_shape, folds_shapes=True),
-    dataclasses.replace(_RESHAPE, name="SQUEEZE", **_NOT_WRITTEN),
+    dataclasses.replace(_RESHAPE, name="SQUEEZE", expand=_as_reshape),
 )

@@ -1,18 +1,20 @@
 """Parts of a tensor: STRIDED_SLICE, SLICE, and SPLIT, SPLIT_V and UNPACK, which are a STRIDED_SLICE for each output."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.broadcasting import dense_strides
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.moves import in_torch
+from tinyedge.ops.reshape import reshape
 from tinyedge.ops.rules import constant_integers, output_like, quantised_activation, tensor_input, unsupported
 from tinyedge.ops.strided_copy import strided_copy
-from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.graph import Operator, Tensor, integer_constant
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,28 @@ def _strided(operator: Operator) -> _Part:
 
 def _masked(operator: Operator, mask: str, entry: int) -> bool:
     return bool(operator.options.get(mask, 0) >> entry & 1)
+
+
+def _with_all_bounds(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> list[Operator]:
+    """A float STRIDED_SLICE in INT8 with a bound for each axis, as TFLite Micro asks, and a RESHAPE if it needs one."""
+    source, output, part = tensors[operator.input(0)], tensors[operator.output], _strided(operator)
+    shape = tuple(len(indices) for indices in part.taken)
+    result = output if shape == output.shape else dataclasses.replace(output, name=f"{output.name}/part", shape=shape)
+    to_the_start = [indices.stop < 0 for indices in part.taken]  # Written, a negative bound counts from the end.
+    bounds = {
+        "begin": [indices.start for indices in part.taken],
+        "end": [max(indices.stop, 0) for indices in part.taken],
+        "strides": [indices.step for indices in part.taken],
+    }
+    sliced = Operator(
+        "STRIDED_SLICE",
+        (source, *(integer_constant(f"{output.name}/{name}", values) for name, values in bounds.items())),
+        (result,),
+        {"end_mask": sum(1 << axis for axis, whole in enumerate(to_the_start) if whole)},
+        version=2,
+        index=operator.index,
+    )
+    return [sliced] if result is output else [sliced, reshape(result, output, operator.index)]
 
 
 def _sliced(operator: Operator) -> _Part:
@@ -199,7 +223,7 @@ def _parts(
         bounds[0, axis], bounds[1], bounds[2] = begin, source.shape, 1
         bounds[1, axis] = begin + size
         constants = (
-            Tensor(f"{output.name}/{name}", values.shape, values.dtype, data=values)
+            integer_constant(f"{output.name}/{name}", values)
             for name, values in zip(("begin", "end", "strides"), bounds, strict=True)
         )
         options = {"shrink_axis_mask": 1 << axis if shrink else 0}
@@ -224,12 +248,18 @@ OPERATORS = (
         OperatorDescriptor(
             name=name,
             lower=_lowering(part_of),
-            tflm_types=INT8,
+            versions=versions,
+            tflm_types=INT8_AND_INT16,
             keeps_quantisation=True,
             moves_nothing=_takes_all(part_of),
             fold=_folding(part_of),
+            expand=expand,
+            **in_torch(_lowering(part_of)),
         )
-        for name, part_of in (("SLICE", _sliced), ("STRIDED_SLICE", _strided))
+        for name, part_of, versions, expand in (
+            ("SLICE", _sliced, {"int8": 2, "int16": 4}, None),
+            ("STRIDED_SLICE", _strided, {"int8": 2, "int16": 4}, _with_all_bounds),
+        )
     ),
     *(
         OperatorDescriptor(

@@ -1,17 +1,21 @@
 """SQUARED_DIFFERENCE, with broadcasting."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.broadcasting import elementwise_call, elementwise_kernels
-from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall, integer_fields
 from tinyedge.ops.operands import two_operands
 from tinyedge.ops.rules import output_like, requantisation_multiplier, scale
 from tinyedge.tflite.fixed_point import requantise
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 # Bits below one step that a difference is given on its way to a common scale; its square has to fit 32 bits.
 _HEADROOM_BITS = {np.dtype(np.int8): 7, np.dtype(np.int16): 0}
@@ -48,6 +52,19 @@ def _codes(operator: Operator, operands: Sequence[np.ndarray]) -> np.ndarray:
     return np.clip(squares + own["output_zero_point"], own["output_min"], own["output_max"])
 
 
+def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor") -> "torch.Tensor":
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+
+    x, y = aligned(operator, x, y)
+    return batched(operator, (x - y).square())
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    from tinyedge.ops.arithmetic.integers import pair_layer_of
+
+    return pair_layer_of(_codes, _float)(operator)
+
+
 OPERATORS = (
     OperatorDescriptor(
         name="SQUARED_DIFFERENCE",
@@ -55,5 +72,7 @@ OPERATORS = (
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,
         codes=_codes,
+        float_function=_float,
+        integer_layer=_integer_layer,
     ),
 )

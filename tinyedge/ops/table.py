@@ -13,7 +13,7 @@ from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported
 from tinyedge.ops.stripes import counted
-from tinyedge.tflite.fixed_point import INT8_MIN, clamp, round_half_away
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN, clamp, round_half_away
 from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
 _KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
@@ -130,4 +130,12 @@ def _constant_channel(operator: Operator, value: int) -> int:
     return int(operator.options["table"][value - INT8_MIN])
 
 
-OPERATORS = (OperatorDescriptor(name="TABLE", lower=_lower, constant_channel=_constant_channel),)
+def _is_identity(operator: Operator, source: Tensor) -> bool:
+    table = operator.options.get("table")
+    same = source.shape == operator.output.shape
+    return same and isinstance(table, np.ndarray) and np.array_equal(table, np.arange(INT8_MIN, INT8_MAX + 1))
+
+
+OPERATORS = (
+    OperatorDescriptor(name="TABLE", lower=_lower, moves_nothing=_is_identity, constant_channel=_constant_channel),
+)

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
+from tinyedge.ops.moves import in_torch
 from tinyedge.ops.rules import constant_integers, output_like, quantised_activation, unsupported
 from tinyedge.ops.strided_copy import strided_copy
 from tinyedge.tflite.graph import Operator, Tensor
@@ -54,12 +55,16 @@ def _transposed(operator: Operator) -> np.ndarray | None:
 
 
 def _float(operator: Operator, x: "torch.Tensor", order: "torch.Tensor") -> "torch.Tensor":
-    return x.permute([int(axis) for axis in order])
+    from tinyedge.ops.arithmetic.floats import batched, samples
+
+    return batched(operator, samples(operator.input(0), x).permute(0, *(int(axis) + 1 for axis in order.reshape(-1))))
 
 
 def _integer_layer(operator: Operator) -> IntegerLayer:
-    axes = constant_integers(operator, 1, "permutation")
-    return lambda inputs: inputs[0].permute(axes)
+    import torch
+
+    order = torch.tensor(constant_integers(operator, 1, "permutation"))
+    return lambda inputs: _float(operator, inputs[0], order)
 
 
 def _lower_reverse(operator: Operator) -> KernelCall:
@@ -85,7 +90,13 @@ def _reversed(operator: Operator) -> np.ndarray | None:
 
 OPERATORS = (
     OperatorDescriptor(
-        name="REVERSE_V2", lower=_lower_reverse, tflm_types=INT8, keeps_quantisation=True, fold=_reversed
+        name="REVERSE_V2",
+        lower=_lower_reverse,
+        versions={"int8": 3},
+        tflm_types=INT8,
+        keeps_quantisation=True,
+        fold=_reversed,
+        **in_torch(_lower_reverse),
     ),
     OperatorDescriptor(
         name="TRANSPOSE",

@@ -9,6 +9,7 @@ arithmetic for deep learning", 2016, chapter 4).
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from tinyedge.ops.rules import constant_integers, output_like, quantised_activat
 from tinyedge.ops.window import Window
 from tinyedge.tflite.fixed_point import INT32_MAX
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 KERNELS = {
     "s8": Kernel("te_transpose_conv_s8", "te_conv2d_params", has_window=True),
@@ -96,6 +100,30 @@ def _macs(operator: Operator) -> int:
     return 0 if source is None else source.elements * math.prod(operator.input(1).shape[:3])
 
 
+def _float(
+    operator: Operator,
+    _: "torch.Tensor | None",
+    weight: "torch.Tensor",
+    x: "torch.Tensor",
+    bias: "torch.Tensor | None" = None,
+) -> "torch.Tensor":
+    """Make the output whole, then cut what the padding says off."""
+    import torch.nn.functional as F
+
+    from tinyedge.ops.arithmetic.floats import activated
+
+    vertical, horizontal = (_window(operator, axis, weight.shape[axis]) for axis in (1, 2))
+    height, width = operator.output.shape[1:3]
+    whole = F.conv_transpose2d(
+        x.permute(0, 3, 1, 2), weight.permute(3, 0, 1, 2), stride=(vertical.stride, horizontal.stride)
+    )
+    # Where the output is larger than all windows together, nothing reaches its end.
+    missing = (horizontal.pad_before + width - whole.shape[3], vertical.pad_before + height - whole.shape[2])
+    whole = F.pad(whole, (0, max(missing[0], 0), 0, max(missing[1], 0)))
+    y = whole[:, :, vertical.pad_before :, horizontal.pad_before :][:, :, :height, :width].permute(0, 2, 3, 1)
+    return activated(operator, y if bias is None else y + bias)
+
+
 OPERATORS = (
     OperatorDescriptor(
         name="TRANSPOSE_CONV",
@@ -103,7 +131,8 @@ OPERATORS = (
         macs=_macs,
         versions={"int8": 3, "int16": 3},
         tflm_types=INT8_AND_INT16,
-        weights=WeightsLayout(rank=4, channel_axis=0),
+        weights=WeightsLayout(rank=4, channel_axis=0, source=2, bias=3),
         fuses_activation=True,
+        float_function=_float,
     ),
 )

@@ -55,8 +55,9 @@ def _output_bias(graph: Graph) -> Tensor | None:
         operator = writers[tensor]
         if operator.options.get("fused_activation_function", "NONE") != "NONE":
             return None
-        if descriptor_of(operator).weights is not None:
-            bias = operator.optional_input(2)
+        layout = descriptor_of(operator).weights
+        if layout is not None:
+            bias = operator.optional_input(layout.bias)
             once = sum(tensor is bias for other in graph.operators for tensor in other.inputs) == 1
             fits = bias is not None and bias.elements == graph.outputs[0].elements
             return bias if once and fits else None

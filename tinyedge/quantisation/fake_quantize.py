@@ -16,6 +16,7 @@ from tinyedge.quantisation.quantise import (
     LOWEST_CODE,
     Range,
     activation_quantisations,
+    constant_quantisations,
     weight_scales,
 )
 from tinyedge.tflite.graph import Graph, Quantisation, Tensor
@@ -33,6 +34,13 @@ class FakeQuantize:
     def __init__(self, graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Tensor] = frozenset()):
         self._activations = activation_quantisations(graph, ranges, int16)
         self._int16 = int16
+        self._constants: dict[Tensor, tuple[Quantisation, bool]] = {}
+        for operator in graph.operators:
+            descriptor = descriptor_of(operator)
+            if descriptor.weights is None and descriptor.expand is None:
+                is_int16 = operator.output in int16
+                for tensor, quantisation in constant_quantisations(operator, self._activations, is_int16).items():
+                    self._constants[tensor] = quantisation, is_int16
         self._rounded: dict[Tensor, tuple[int, torch.Tensor]] = {}
         self._axes = {
             operator.input(1): layout.channel_axis
@@ -48,6 +56,9 @@ class FakeQuantize:
             return round_to_codes(value, self._activations[tensor])
         if tensor in self._axes:
             return self._rounded_weight(tensor, value)
+        if tensor in self._constants:
+            quantisation, is_int16 = self._constants[tensor]
+            return (round_to_int16_codes if is_int16 else round_to_codes)(value, quantisation)
         return value
 
     def _rounded_weight(self, tensor: Tensor, value: torch.Tensor) -> torch.Tensor:

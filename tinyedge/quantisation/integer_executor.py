@@ -26,7 +26,7 @@ from tinyedge.ops.arithmetic.integers import (
     straight_through,
     without_activation,
 )
-from tinyedge.ops.descriptor import FloatFunction, IntegerLayer
+from tinyedge.ops.descriptor import FloatFunction, IntegerLayer, WeightsLayout
 from tinyedge.ops.kernel_call import ConstantArray
 from tinyedge.tflite.fixed_point import INT8_MAX
 from tinyedge.tflite.graph import Graph, Operator, Tensor
@@ -76,8 +76,9 @@ class IntegerExecutor(nn.Module):
                 inputs = list(operator.inputs)
                 inputs[1] = _with_data(operator.input(1), _weight_codes(self.weights[key]))
                 if key in self.biases:
-                    inputs[2] = _with_data(
-                        operator.input(2), (self.biases[key].detach() / _real_multipliers(operator)).round()
+                    bias = _layout(operator).bias
+                    inputs[bias] = _with_data(
+                        operator.input(bias), (self.biases[key].detach() / _real_multipliers(operator)).round()
                     )
                 operator = dataclasses.replace(operator, inputs=tuple(inputs))
             operators.append(operator)
@@ -105,12 +106,18 @@ class IntegerExecutor(nn.Module):
         if isinstance(bias, ConstantArray):
             self.biases[key] = nn.Parameter(torch.from_numpy(bias.values.astype(np.float64)) * real_multipliers)
         exact_sums = exact_type(weight.size // len(real_multipliers) * INT8_MAX * LARGEST_DIFFERENCE)
-        plain, zero_point = without_activation(operator), integer(call, "input_zero_point")
+        source, plain, zero_point = (
+            _layout(operator).source,
+            without_activation(operator),
+            integer(call, "input_zero_point"),
+        )
         multipliers, shifts = constants(call, "multipliers"), constants(call, "shifts")
 
         def run(inputs: list[torch.Tensor]) -> torch.Tensor:
             codes = _weight_codes(self.weights[key])
-            products = function(plain, (inputs[0] - zero_point).to(exact_sums), codes.to(exact_sums))
+            operands: list[torch.Tensor | None] = [None] * (source + 1)
+            operands[source], operands[1:2] = (inputs[0] - zero_point).to(exact_sums), [codes.to(exact_sums)]
+            products = function(plain, *operands)
             exact, real = products.detach().to(torch.float64, copy=True), products * real_multipliers.to(exact_sums)
             if key in self.biases:
                 exact.add_((self.biases[key].detach() / real_multipliers).round_())
@@ -126,7 +133,15 @@ def _weight_codes(weight: torch.Tensor) -> torch.Tensor:
 
 def _real_multipliers(operator: Operator) -> torch.Tensor:
     """Return what one unit of each channel's accumulator is worth in steps of the output: (C,) or (1,) float64."""
-    return scales(operator.input(0)) * scales(operator.input(1)) / scales(operator.output)
+    source = operator.input(_layout(operator).source)
+    return scales(source) * scales(operator.input(1)) / scales(operator.output)
+
+
+def _layout(operator: Operator) -> WeightsLayout:
+    layout = descriptor_of(operator).weights
+    if layout is None:
+        raise ModelError(f"operator {operator.index} ({operator.op}) has no weights to train")
+    return layout
 
 
 def _with_data(tensor: Tensor, values: torch.Tensor) -> Tensor:

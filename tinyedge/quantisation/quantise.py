@@ -1,9 +1,10 @@
 """A float graph to INT8 or 16x8, by TFLite's quantisation specification.
 
 Activations have one scale and zero point a tensor, weights one scale a channel and the zero point 0, biases are int32
-at the product of both scales, which every kernel derives: they are written without. In 16x8 activations are int16 with
-the zero point 0 and biases int64; weights stay int8. The ranges of the activations are given: what finds good ones is
-`tinyedge.quantisation.observers`; which activations are int16, and where types meet, is
+at the product of both scales, which every kernel derives: they are written without. Other constants are quantised as
+activations are, to their own range, or as the activations that they are joined with or compared to. In 16x8 activations
+are int16 with the zero point 0 and biases int64; weights stay int8. The ranges of the activations are given: what finds
+good ones is `tinyedge.quantisation.observers`; which activations are int16, and where types meet, is
 `tinyedge.quantisation.mixed_precision`.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.ops import descriptor_of
+from tinyedge.ops.descriptor import WeightsLayout
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 
@@ -53,10 +55,14 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
             operators.extend(descriptor.expand(operator, tensors))
             continue
         writes_int16 = _writes_int16(operator, int16)
-        inputs = list(operator.inputs)
         if descriptor.weights is not None:
-            axis = descriptor.weights.channel_axis
-            inputs[1:] = _weights_and_bias(operator, axis, activations, writes_int16)
+            inputs = _with_weights(operator, descriptor.weights, activations, writes_int16)
+        else:
+            constants = constant_quantisations(operator, activations, writes_int16)
+            inputs = [
+                _constant(tensor, constants[tensor], writes_int16) if tensor in constants else tensor
+                for tensor in operator.inputs
+            ]
         options = operator.options
         if writes_int16 and "pot_scale_int16" in options:  # If true, kernels take scales for powers of two.
             options = {**options, "pot_scale_int16": False}
@@ -64,7 +70,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
             dataclasses.replace(
                 operator,
                 inputs=tuple(None if tensor is None else tensors.get(tensor, tensor) for tensor in inputs),
-                outputs=tuple(tensors[tensor] for tensor in operator.outputs),
+                outputs=tuple(tensors.get(tensor, tensor) for tensor in operator.outputs),
                 options=options,
                 version=descriptor.versions["int16" if writes_int16 else "int8"],
             )
@@ -73,7 +79,7 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
         graph,
         operators=operators,
         inputs=tuple(tensors[tensor] for tensor in graph.inputs),
-        outputs=tuple(tensors[tensor] for tensor in graph.outputs),
+        outputs=tuple(tensors.get(tensor, tensor) for tensor in graph.outputs),
         sha256="",
     )
 
@@ -81,10 +87,16 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
 def activation_quantisations(
     graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Tensor] = frozenset()
 ) -> dict[Tensor, Quantisation]:
-    """Return the quantisation of each activation, the same for those that a copying operator joins."""
+    """Return the quantisation of each activation of reals, the same for those that a copying operator joins.
+
+    What is only read by operators that bound it needs no wider a range than their outputs: its codes saturate.
+    """
     joined = {tensor: [tensor] for tensor in graph.inputs}
+    bounded = _bounded(graph)
     fixed: dict[Tensor, Quantisation] = {}
     for operator in graph.operators:
+        if operator.output.dtype != np.float32:
+            continue
         joined[operator.output] = [operator.output]
         descriptor, dtype = descriptor_of(operator), "int16" if operator.output in int16 else "int8"
         if dtype in descriptor.output_quantisation:
@@ -96,11 +108,47 @@ def activation_quantisations(
                     joined.update(dict.fromkeys(group, group))
     quantisations = {}
     for activation, group in joined.items():
-        lows, highs = zip(*(ranges[member] for member in group), strict=True)
-        bounded = [fixed[member] for member in group if member in fixed]
+        lows, highs = zip(*(ranges[member] for member in group if member not in bounded), strict=True)
+        given = [fixed[member] for member in group if member in fixed]
         of_range = int16_quantisation_of if activation in int16 else quantisation_of
-        quantisations[activation] = bounded[0] if bounded else of_range(min(lows), max(highs))
+        quantisations[activation] = given[0] if given else of_range(min(lows), max(highs))
     return quantisations
+
+
+def _bounded(graph: Graph) -> set[Tensor]:
+    """Return the activations within the graph that are read by bounding operators alone."""
+    return {
+        tensor
+        for tensor, reading in graph.readers().items()
+        if tensor not in (*graph.inputs, *graph.outputs) and all(map(_bounds_its_input, reading))
+    }
+
+
+def _bounds_its_input(operator: Operator) -> bool:
+    activations = [tensor for tensor in operator.inputs if tensor is not None and not tensor.is_constant]
+    return descriptor_of(operator).bounds_values and len(activations) == 1
+
+
+def constant_quantisations(
+    operator: Operator, activations: Mapping[Tensor, Quantisation], writes_int16: bool
+) -> dict[Tensor, Quantisation]:
+    """Return the quantisations of an operator's constant reals, of one without weights.
+
+    Args:
+        operator: Float.
+        activations: Of all activations.
+        writes_int16: Whether its activations are int16.
+    """
+    descriptor = descriptor_of(operator)
+    constants = [tensor for tensor in operator.inputs if tensor is not None and _is_real_constant(tensor)]
+    if descriptor.keeps_quantisation:
+        return dict.fromkeys(constants, activations[operator.output])
+    of_range = int16_quantisation_of if writes_int16 else quantisation_of
+    return {tensor: of_range(float(tensor.values.min()), float(tensor.values.max())) for tensor in constants}
+
+
+def _is_real_constant(tensor: Tensor) -> bool:
+    return tensor.data is not None and tensor.dtype == np.float32
 
 
 def quantisation_of(low: float, high: float) -> Quantisation:
@@ -142,12 +190,22 @@ def _writes_int16(operator: Operator, int16: Collection[Tensor]) -> bool:
     return writes_int16
 
 
-def _weights_and_bias(
-    operator: Operator, axis: int, activations: Mapping[Tensor, Quantisation], writes_int16: bool
+def _constant(tensor: Tensor, quantisation: Quantisation, is_int16: bool) -> Tensor:
+    dtype = np.dtype(np.int16 if is_int16 else np.int8)
+    lowest, highest = (-LARGEST_INT16_CODE, LARGEST_INT16_CODE) if is_int16 else (LOWEST_CODE, HIGHEST_CODE)
+    steps = np.round(tensor.values / np.float64(quantisation.scale)) + quantisation.zero_point
+    codes = np.clip(steps, lowest, highest).astype(dtype).reshape(tensor.shape)
+    return dataclasses.replace(tensor, dtype=dtype, data=codes, quantisation=quantisation)
+
+
+def _with_weights(
+    operator: Operator, layout: WeightsLayout, activations: Mapping[Tensor, Quantisation], writes_int16: bool
 ) -> list[Tensor | None]:
-    weight, bias = operator.input(1), operator.optional_input(2)
+    """Return an operator's inputs, of which the weights and the bias are quantised."""
+    weight, bias = operator.input(1), operator.optional_input(layout.bias)
+    axis = layout.channel_axis
     scales = weight_scales(weight.values, axis)
-    input_scale = activations[operator.input(0)].scale
+    input_scale = activations[operator.input(layout.source)].scale
     if bias is not None:
         # A channel of tiny weights must not take its bias out of its type.
         largest = _LARGEST_INT64_BIAS if writes_int16 else _LARGEST_BIAS
@@ -156,13 +214,11 @@ def _weights_and_bias(
     shape[axis] = -1
     codes = np.clip(np.round(weight.values / scales.reshape(shape)), -HIGHEST_CODE, HIGHEST_CODE).astype(np.int8)
     zero_points = np.zeros(len(scales), np.int32)
-    quantised: list[Tensor | None] = [
-        dataclasses.replace(weight, dtype=codes.dtype, data=codes, quantisation=Quantisation(scales, zero_points, axis))
-    ]
+    inputs = list(operator.inputs)
+    quantisation = Quantisation(scales, zero_points, axis)
+    inputs[1] = dataclasses.replace(weight, dtype=codes.dtype, data=codes, quantisation=quantisation)
     if bias is not None:
         steps = np.round(bias.values / (input_scale * scales.astype(np.float64)))
         steps = steps.astype(np.int64 if writes_int16 else np.int32)
-        quantised.append(dataclasses.replace(bias, dtype=steps.dtype, data=steps))
-    elif len(operator.inputs) > 2:
-        quantised.append(None)
-    return quantised
+        inputs[layout.bias] = dataclasses.replace(bias, dtype=steps.dtype, data=steps)
+    return inputs

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +110,12 @@ class Tensor:
     def is_constant(self) -> bool:
         """Whether its value is known at compile time."""
         return self.data is not None
+
+
+def integer_constant(name: str, values: Sequence[int] | np.ndarray) -> Tensor:
+    """An int32 tensor that says a shape, axes or bounds."""
+    data = np.asarray(values, np.int32)
+    return Tensor(name, data.shape, data.dtype, data=data)
 
 
 @dataclass(eq=False)

@@ -1,10 +1,13 @@
-"""What several operators have in common in float, in PyTorch: padding, convolution, fused activations."""
+"""What several operators have in common in float, in PyTorch: the batch, padding, convolution, fused activations.
+
+Where a tensor of the graph is (n, ...), its value for a batch of B inputs is (B * n, ...), the n of one input together.
+"""
 
 import torch
 import torch.nn.functional as F
 
 from tinyedge.errors import ModelError
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
 
 
 def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
@@ -23,6 +26,31 @@ def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
     raise ModelError(
         f"operator {operator.index} ({operator.op}) has the activation {activation}, which cannot be quantised"
     )
+
+
+def samples(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The value of a tensor for each input, (B, *shape)."""
+    return value.reshape(-1, *tensor.shape)
+
+
+def batched(operator: Operator, value: torch.Tensor) -> torch.Tensor:
+    """The value of an operator's output, (B * n, ...), from any shape with the same elements in the same order."""
+    return value.reshape(-1, *operator.output.shape[1:])
+
+
+def aligned(operator: Operator, *values: torch.Tensor) -> list[torch.Tensor]:
+    """The values of an operator's inputs, as many as there are, so that they broadcast against each other.
+
+    Returns:
+        Activations (B, 1, ..., *shape), of the output's rank and one; constants as they are.
+    """
+    rank = len(operator.output.shape)
+    return [
+        value
+        if tensor is None or tensor.is_constant
+        else value.reshape(-1, *[1] * (rank - len(tensor.shape)), *tensor.shape)
+        for tensor, value in zip(operator.inputs, values, strict=False)
+    ]
 
 
 def pad_same(operator: Operator, x: torch.Tensor, kernel: tuple[int, int], value: float = 0.0) -> torch.Tensor:

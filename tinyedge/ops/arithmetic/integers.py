@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinyedge.ops.descriptor import FloatFunction, IntegerLayer
+from tinyedge.ops.arithmetic.floats import aligned, batched
+from tinyedge.ops.descriptor import CodeFunction, FloatFunction, IntegerLayer
 from tinyedge.ops.fields import integers
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
@@ -114,10 +115,12 @@ def constants(call: KernelCall, field: str) -> torch.Tensor:
 
 
 def all_operands(operator: Operator, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Return the codes of all inputs, constants among them, from those of the activations."""
+    """Return the codes of all inputs, constants among them, from those of the activations; sizes and axes stay."""
     given = iter(inputs)
     return [
-        torch.from_numpy(tensor.data.astype(np.float32)) if tensor.data is not None else next(given)
+        next(given)
+        if tensor.data is None
+        else torch.from_numpy(tensor.data if tensor.quantisation is None else np.asarray(tensor.data, np.float32))
         for tensor in operator.inputs
         if tensor is not None
     ]
@@ -159,8 +162,30 @@ def pair_layer(
     first_zero, second_zero = (integer(call, f"input{which}_zero_point") for which in (1, 2))
 
     def run(inputs: list[torch.Tensor]) -> torch.Tensor:
-        x, y = all_operands(operator, inputs)
-        pairs = (x.detach() * 256 + (y.detach() - 257 * INT8_MIN)).int()
-        return finish(call, table[pairs], real(x - first_zero, y - second_zero))
+        x, y = aligned(operator, *all_operands(operator, inputs))
+        return batched(operator, finish(call, table[_pairs(x, y)], real(x - first_zero, y - second_zero)))
 
     return run
+
+
+def pair_layer_of(codes: CodeFunction, function: FloatFunction) -> Callable[[Operator], IntegerLayer]:
+    """The integer layer of an operator of two operands by its function of codes, with its float function's gradient."""
+
+    def layer(operator: Operator) -> IntegerLayer:
+        every = np.arange(INT8_MIN, INT8_MAX + 1)
+        table = torch.from_numpy(codes(operator, [every[:, None], every[None, :]])).float().flatten()
+        first, second, output = operator.input(0).q, operator.input(1).q, operator.output.q
+
+        def run(inputs: list[torch.Tensor]) -> torch.Tensor:
+            x, y = aligned(operator, *all_operands(operator, inputs))
+            reals = (x - first.zero_point) * first.scale, (y - second.zero_point) * second.scale
+            return straight_through(batched(operator, table[_pairs(x, y)]), function(operator, *reals) / output.scale)
+
+        return run
+
+    return layer
+
+
+def _pairs(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The positions of pairs of codes in a flat table of all."""
+    return (x.detach() * 256 + (y.detach() - 257 * INT8_MIN)).int()

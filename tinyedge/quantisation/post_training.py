@@ -15,6 +15,7 @@ from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES, draw_ca
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.preparation import prepare
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.model import Model
@@ -70,6 +71,7 @@ def quantise_file(
     graph = _converted(model) if model.suffix == ".onnx" else Model(model).any_graph()
     if graph.inputs[0].dtype != np.float32:
         raise ModelError(f"{model} takes {graph.inputs[0].dtype} and is quantised already: give a float model")
+    graph = prepare(graph)
     wanted = tuple(graph.inputs[0].shape[1:])
     if images.shape[1:] != wanted:
         raise DataError(f"the images are {images.shape[1:]} and {model} takes {wanted}: give (n, *{wanted}) float32")

@@ -9,7 +9,7 @@ from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import ConfigError
 from tinyedge.evaluation.probe import probe_run
 from tinyedge.training import patch_teacher
-from tinyedge.training.patch_teacher import principal_axes
+from tinyedge.training.patch_teacher import principal_directions, shared_axes
 from tinyedge.training.run import load_run
 from tinyedge.training.teacher import load_teacher
 from tinyedge.training.train import train
@@ -28,27 +28,45 @@ def dataset():
 
 
 @pytest.mark.parametrize(("rows", "columns", "count"), [(30, 12, 5), (12, 30, 5), (40, 6, 9), (6, 40, 9)])
-def test_principal_axes_whiten(rows, columns, count):
+def test_principal_directions_are_the_right_singular_vectors(rows, columns, count):
     features = torch.randn(rows, columns, generator=torch.Generator().manual_seed(1)) * torch.linspace(3, 0.1, columns)
     centred = features - features.mean(dim=0)
-    axes = principal_axes(centred, count)
-    values = np.linalg.svd(centred.double().numpy(), full_matrices=False)
+    directions = principal_directions(centred, count).double().numpy()
     found = min(count, rows - 1, columns)  # centred rows have one dimension less
-    expected = values[0][:, :found] * np.sqrt(rows)  # unit variance, up to the sign
-    coordinates = (centred @ axes).double().numpy()
-    np.testing.assert_allclose(np.abs(coordinates[:, :found]), np.abs(expected), atol=1e-4)
-    assert not axes[:, found:].any()
-    assert (axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))[0, :found] > 0).all()
+    expected = np.linalg.svd(centred.double().numpy(), full_matrices=False)[2][:found]
+    assert directions.shape == (columns, found)
+    np.testing.assert_allclose(np.abs(np.sum(directions * expected.T, axis=0)), 1, atol=1e-5)
 
 
-def test_coordinates_of_the_sample_are_white(dataset):
+def test_shared_axes_solve_the_generalised_eigenproblem():
+    generator = torch.Generator().manual_seed(2)
+    image = torch.randn(400, 8, generator=generator) * torch.tensor([1.0, 3, 1, 2, 0.5, 1, 1, 1])
+    first, second = (image + torch.randn(400, 8, generator=generator) * torch.linspace(0.2, 4, 8) for _ in range(2))
+    axes = shared_axes(first, second, 10).double().numpy()
+    a, b = (x.double().numpy() - x.double().numpy().mean(axis=0) for x in (first, second))
+    within = sum((x - (a + b) / 2).T @ (x - (a + b) / 2) for x in (a, b)) / 400
+    within += 0.1 * np.trace(within) / 8 * np.eye(8)
+    total = (a.T @ a + b.T @ b) / 800
+    ratios, vectors = np.linalg.eig(np.linalg.inv(within) @ total)
+    order = np.argsort(-ratios.real)
+    np.testing.assert_allclose(axes[:, :8].T @ within @ axes[:, :8], np.eye(8), atol=1e-5)
+    np.testing.assert_allclose(np.diag(axes[:, :8].T @ total @ axes[:, :8]), ratios.real[order], rtol=1e-5)
+    expected = (vectors / np.linalg.norm(vectors, axis=0))[:, order].real
+    found = axes[:, :8] / np.linalg.norm(axes[:, :8], axis=0)
+    np.testing.assert_allclose(np.abs(np.sum(found * expected, axis=0)), 1, atol=1e-5)
+    assert not axes[:, 8:].any()
+    assert (np.take_along_axis(found, np.abs(found).argmax(axis=0)[None], 0) > 0).all()
+
+
+def test_the_feature_is_the_encoders_along_the_axes(dataset):
     teacher = load_teacher("patches:10", dataset)
-    output = teacher(normalise(dataset.train.images, dataset.mean, dataset.std))
+    pixels = normalise(dataset.train.images, dataset.mean, dataset.std)
+    output = teacher(pixels)
     assert output.maps == teacher.map_channels == ()
     assert output.features.shape == (60, teacher.feature_dim) == (60, 40)
-    covariance = output.features.T @ output.features / 60
-    torch.testing.assert_close(covariance, torch.eye(40), atol=1e-3, rtol=0)
+    torch.testing.assert_close(output.features, (teacher.encoder(pixels) - teacher.centre) @ teacher.axes)
     torch.testing.assert_close(output.features.mean(dim=0), torch.zeros(40), atol=1e-3, rtol=0)
+    assert (output.features.std(dim=0) > 0.1).all()
 
 
 def test_what_was_learned_is_read_again(dataset, folder, monkeypatch):

@@ -292,6 +292,16 @@ def test_the_total_is_the_weighted_sum(name, toy_encoder, teacher):
         assert m["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_teacher_fades(toy_encoder, teacher):
+    options = {"final_teacher_weight": 0.2, "similarity_weight": 3.0, "distilled_views": 2}
+    method = create_method("best", toy_encoder, options, teacher)
+    for progress, weight in ((0.0, 1.0), (0.5, 0.6), (1.0, 0.2)):
+        m = {key: float(value) for key, value in run(method, progress=progress).metrics.items()}
+        taught = m["loss_cosine"] + m["loss_relational"] + 3 * m["loss_similarity"] + 0.5 * m["loss_multi_scale"]
+        vicreg = m["loss_invariance"] + m["loss_variance"] + 0.04 * m["loss_covariance"]
+        assert m["loss"] == pytest.approx(weight * taught + 0.5 * vicreg, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_saved_method_goes_on_the_same(name, toy_encoder, teacher):
     method = create_method(name, toy_encoder, short_queue(name), teacher)

@@ -86,6 +86,7 @@ class Best(Distillation):
             multi_scale = self.multi_scale(first, target.maps)
             loss = loss + options.multi_scale_weight * multi_scale
             metrics["loss_multi_scale"] = multi_scale
+        loss = loss * (1 + progress * (options.final_teacher_weight - 1))
         if self.projector is not None:
             z1, z2 = (gather_rows(z) for z in self.projector(features).float().chunk(2))
             weights = (options.vicreg_invariance, options.vicreg_variance, options.vicreg_covariance)

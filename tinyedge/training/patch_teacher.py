@@ -101,7 +101,8 @@ def principal_directions(centred: torch.Tensor, count: int) -> torch.Tensor:
     energies, vectors = energies[-found:].flip(0), vectors[:, -found:].flip(1)
     if wide:
         vectors = (centred.double().T @ vectors) / energies.sqrt()
-    return vectors.to(centred)
+    directions: torch.Tensor = vectors.to(centred)
+    return directions
 
 
 def shared_axes(first: torch.Tensor, second: torch.Tensor, count: int) -> torch.Tensor:

@@ -18,6 +18,8 @@ class BestOptions:
         queue_size: Teacher embeddings that it compares with.
         student_temperature: Of the student's similarities.
         teacher_temperature: Of the teacher's; lower is sharper.
+        final_teacher_weight: What all that the teacher says weighs at the end, of 1 in the beginning; it goes there
+            linearly. A student may outgrow a teacher that only gives it a quick start.
         similarity_weight: Weight of the loss between the student's and the teacher's cosines within a batch; 0 leaves
             it out.
         multi_scale_weight: Weight of the maps' loss; 0 leaves it out.
@@ -39,6 +41,7 @@ class BestOptions:
     queue_size: int = 16384
     student_temperature: float = 0.2
     teacher_temperature: float = 0.04
+    final_teacher_weight: float = 1.0
     similarity_weight: float = 0.0
     multi_scale_weight: float = 0.5
     vicreg_weight: float = 0.5
@@ -55,6 +58,7 @@ class BestOptions:
             positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
             not_negative=(
                 "relational_weight",
+                "final_teacher_weight",
                 "similarity_weight",
                 "multi_scale_weight",
                 "vicreg_weight",

@@ -173,6 +173,6 @@ def test_training_changes_what_the_kernels_compute_in_the_same_way(tmp_path):
 
 def test_an_unknown_operator_is_named():
     x = activation(1, 4)
-    graph = one_operator("ABS", x, (), activation(1, 4))
-    with pytest.raises(ModelError, match="ABS"):
+    graph = one_operator("EXP", x, (), activation(1, 4))
+    with pytest.raises(ModelError, match="EXP"):
         IntegerExecutor(graph)

@@ -144,7 +144,47 @@ def computing() -> Iterator[Graph]:
 LEAST_SQNR_DB = 30.0
 """Of one operator, its inputs exact: 8 bits of normal values between the lowest and the highest give about 38."""
 
-GRAPHS = [*joining(), *moving(), *resizing(), *reducing(), *computing()]
+
+def functions() -> Iterator[Graph]:
+    x = real(1, 4, 3, 5)
+    for op in ("ABS", "NEG", "SQUARE", "SIN", "COS", "ELU", "EXP", "LOGISTIC", "TANH", "HARD_SWISH", "RELU"):
+        yield one_operator(op, (x,), (1, 4, 3, 5))
+    yield one_operator("LEAKY_RELU", (x,), (1, 4, 3, 5), alpha=0.2)
+    yield one_operator("POW", (x, constant([2])), (1, 4, 3, 5))
+    yield one_operator("RELU_N1_TO_1", (x,), (1, 4, 3, 5))
+    yield one_operator("RELU_0_TO_1", (x,), (1, 4, 3, 5))
+
+
+def chain(name: str, *links: tuple) -> Graph:
+    """Links are an operator, its options and its inputs, of which "x" is the graph's and "last" the one before."""
+    tensors = {"x": real(1, 4, 3, 5)}
+    operators = []
+    for op, options, *inputs in links:
+        output = real(1, 4, 3, 5, name=f"{op}{len(operators)}")
+        given = tuple(tensors.get(tensor, tensor) if isinstance(tensor, str) else tensor for tensor in inputs)
+        operators.append(Operator(op, given, (output,), options))
+        tensors["last"] = output
+    return Graph(name, operators, (tensors["x"],), (tensors["last"],))
+
+
+def chains() -> Iterator[Graph]:
+    """Of several operators on one tensor, which become a function."""
+    half = constant([0.5])
+    gate = (
+        ("MUL", NONE, "x", constant([1 / 6])),
+        ("ADD", NONE, "last", half),
+        ("RELU_0_TO_1", {}, "last"),
+    )
+    squared = (("SQUARE", {}, "x"), ("ADD", NONE, "last", constant([0.1])))
+    yield chain("silu", ("LOGISTIC", {}, "x"), ("MUL", NONE, "last", "x"))
+    yield chain("hard_sigmoid", *gate)
+    yield chain("hard_swish_written_out", *gate, ("MUL", NONE, "last", "x"))
+    yield chain("reciprocal_root", *squared, ("RSQRT", {}, "last"))
+    yield chain("quotient", *squared, ("SQRT", {}, "last"), ("DIV", NONE, "x", "last"))
+    yield chain("logarithm", *squared, ("LOG", {}, "last"), ("DIV", NONE, "last", half))
+
+
+GRAPHS = [*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains()]
 by_name = pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 
 
@@ -175,7 +215,7 @@ def run_our_c(path, codes: np.ndarray) -> np.ndarray:
 def test_an_operator_in_float_equals_litert(graph, tmp_path):
     images, path = inputs_of(graph), written(graph, tmp_path)
     with torch.no_grad():
-        found = FloatExecutor(graph)(torch.from_numpy(images)).numpy()
+        found = FloatExecutor(prepare(graph))(torch.from_numpy(images)).numpy()
     expected = in_batch(graph, [run_tflite(path, image[None]) for image in images])
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-5)

@@ -117,6 +117,7 @@ def _describe(
         fuses_activation=True,
         codes=partial(_codes, kernels=kernels, sign=sign),
         torch=torch_form,
+        is_function=True,
         float_function=partial(_float, sign=sign),
         integer_layer=partial(_integer_layer, kernels=kernels, sign=sign),
     )

@@ -101,6 +101,7 @@ class OperatorDescriptor:
             form that it does not know.
         constant_channel: What becomes of a channel of one value, if each output channel is made of the same channel
             of the input and it is known how.
+        is_function: Whether, in float, element i of the output depends on element i of the activations alone.
         codes: Its function where element i of the output depends on element i of the activations alone.
         table_input: The input of `codes` that is a constant with many values, read wherever another input says.
         torch: What it is called in PyTorch.
@@ -128,6 +129,7 @@ class OperatorDescriptor:
     folds_shapes: bool = False
     separate: Callable[[Operator], list[Operator]] | None = None
     constant_channel: Callable[[Operator, int], int] | None = None
+    is_function: bool = False
     codes: CodeFunction | None = None
     table_input: int | None = None
     torch: TorchForm | None = None

@@ -7,15 +7,20 @@ for each code; SQRT's steps are cut off where the others round.
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.descriptor import INT8, Lowering, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8, FloatFunction, Lowering, OperatorDescriptor
+from tinyedge.ops.functions import looked_up
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.rules import int8_activation, int8_output
-from tinyedge.ops.table import codes_of, float_codes, lookup, table_call
+from tinyedge.ops.table import codes_of, float_codes, integer_layer_of, lookup, table_call
 from tinyedge.tflite.fixed_point import clamp
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _lower(operator: Operator, function: Callable[[float], float]) -> KernelCall:
@@ -49,18 +54,48 @@ def _log(x: float) -> float:
     return math.log(x) if x > 0 else -math.inf
 
 
-_LOWERINGS: dict[str, Lowering] = {
-    "EXP": partial(_lower, function=_exp),
-    "LOG": partial(_lower, function=_log),
-    "SQRT": _lower_sqrt,
+def _float_elu(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.where(x >= 0, x.expm1())
+
+
+def _float_exp(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.exp()
+
+
+def _float_log(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.log()
+
+
+def _float_sqrt(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.sqrt()
+
+
+_LOWERINGS: dict[str, tuple[Lowering, FloatFunction]] = {
+    "EXP": (partial(_lower, function=_exp), _float_exp),
+    "LOG": (partial(_lower, function=_log), _float_log),
+    "SQRT": (_lower_sqrt, _float_sqrt),
 }
 
 OPERATORS = (
     OperatorDescriptor(
         name="ELU",
         lower=partial(_lower, function=_elu),
+        versions={"int8": 1},
         tflm_types=INT8,
         codes=codes_of(partial(_lower, function=_elu)),
+        is_function=True,
+        float_function=_float_elu,
+        integer_layer=integer_layer_of(partial(_lower, function=_elu), _float_elu),
     ),
-    *(OperatorDescriptor(name=name, lower=lower, codes=codes_of(lower)) for name, lower in _LOWERINGS.items()),
+    *(
+        OperatorDescriptor(
+            name=name,
+            lower=lower,
+            expand=looked_up(function),
+            codes=codes_of(lower),
+            is_function=True,
+            float_function=function,
+        )
+        for name, (lower, function) in _LOWERINGS.items()
+    ),
 )

@@ -79,6 +79,7 @@ def _describe(
         keeps_quantisation=True,
         bounds_values=True,
         codes=partial(_codes, function=function),
+        is_function=True,
         float_function=float_function,
         integer_layer=of_codes(float_function),
     )

@@ -101,6 +101,7 @@ OPERATORS = (
         expand=_lookup,
         codes=codes_of(_lower),
         torch=TorchForm(("torch.nn.functional.gelu",), options={"approximate": False}),
+        is_function=True,
         float_function=_float,
     ),
 )

@@ -80,6 +80,7 @@ OPERATORS = (
         tflm_types=INT8,
         codes=codes_of(_lower),
         torch=TorchForm(("torch.nn.functional.hardswish",)),
+        is_function=True,
         float_function=_float,
         integer_layer=integer_layer_of(_lower, _float),
     ),

@@ -71,6 +71,7 @@ OPERATORS = (
         fuses_activation=True,
         codes=_codes,
         torch=TorchForm(("torch.Tensor.mul", "torch.Tensor.__mul__"), operands=2),
+        is_function=True,
         float_function=_float,
         integer_layer=_integer_layer,
     ),

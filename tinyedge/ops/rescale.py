@@ -229,6 +229,7 @@ OPERATORS = (
         tflm_types=INT8_AND_INT16,
         codes=codes_of(_lower_relu),
         torch=TorchForm(("torch.nn.functional.relu",)),
+        is_function=True,
         float_function=_float_relu,
         integer_layer=integer_layer_of(_lower_relu, _float_relu),
     ),
@@ -241,6 +242,7 @@ OPERATORS = (
         keeps_quantisation=True,
         bounds_values=True,
         codes=codes_of(_lower_relu6),
+        is_function=True,
         float_function=_float_relu6,
         integer_layer=integer_layer_of(_lower_relu6, _float_relu6),
     ),
@@ -252,6 +254,7 @@ OPERATORS = (
             keeps_quantisation=True,
             bounds_values=True,
             codes=codes_of(partial(_lower_between, low=low)),
+            is_function=True,
             float_function=partial(_float_between, low=low),
         )
         for name, low in (("RELU_N1_TO_1", -1.0), ("RELU_0_TO_1", 0.0))

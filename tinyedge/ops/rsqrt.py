@@ -1,13 +1,19 @@
 """RSQRT: 1 / sqrt(x) of int8 values, as a table."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.functions import looked_up
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.rules import int8_activation, int8_output, requantisation_multiplier, unsupported, zero_point
 from tinyedge.ops.table import codes_of, table_call
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN, clamp, inverse_sqrt, requantise
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _FRACTION_BITS = 20
 _MAX_RIGHT_SHIFT = 31
@@ -39,4 +45,18 @@ def _lower(operator: Operator) -> KernelCall:
     return table_call(operator, evaluate)
 
 
-OPERATORS = (OperatorDescriptor(name="RSQRT", lower=_lower, tflm_types=INT8, codes=codes_of(_lower)),)
+def _float(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.rsqrt()
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="RSQRT",
+        lower=_lower,
+        expand=looked_up(_float),
+        tflm_types=INT8,
+        codes=codes_of(_lower),
+        is_function=True,
+        float_function=_float,
+    ),
+)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from tinyedge.ops.rules import (
     zero_point,
 )
 from tinyedge.ops.stripes import counted
-from tinyedge.ops.table import codes_of, table_call
+from tinyedge.ops.table import codes_of, integer_layer_of, table_call
 from tinyedge.tflite.fixed_point import clamp, requantise
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNEL = Kernel("te_sided_s16", "te_sided_s16_params", stripes=counted)
 
@@ -78,6 +82,14 @@ def _minus_one(_: Operator) -> float:
     return -1.0
 
 
+def _float_abs(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.abs()
+
+
+def _float_leaky_relu(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.where(x >= 0, x * _alpha(operator))
+
+
 _LOWER_LEAKY_RELU = partial(_lower, slope_of=_alpha, of_magnitude=False)
 _LOWER_ABS = partial(_lower, slope_of=_minus_one, of_magnitude=True)
 
@@ -87,13 +99,19 @@ OPERATORS = (
         lower=_LOWER_ABS,
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
+        is_function=True,
         codes=codes_of(_LOWER_ABS),
+        float_function=_float_abs,
+        integer_layer=integer_layer_of(_LOWER_ABS, _float_abs),
     ),
     OperatorDescriptor(
         name="LEAKY_RELU",
         lower=_LOWER_LEAKY_RELU,
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,
+        is_function=True,
         codes=codes_of(_LOWER_LEAKY_RELU),
+        float_function=_float_leaky_relu,
+        integer_layer=integer_layer_of(_LOWER_LEAKY_RELU, _float_leaky_relu),
     ),
 )

@@ -166,6 +166,7 @@ def _describe(name: str, lowering: Lowering, function: FloatFunction, int8_outpu
         tflm_types=INT8_AND_INT16,
         output_quantisation={"int8": int8_output, "int16": one_scale(1 / 32768, 0)},
         codes=codes_of(lowering),
+        is_function=True,
         float_function=function,
         integer_layer=integer_layer_of(lowering, function),
     )

@@ -72,6 +72,7 @@ OPERATORS = (
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,
         codes=_codes,
+        is_function=True,
         float_function=_float,
         integer_layer=_integer_layer,
     ),

@@ -12,6 +12,7 @@ import numpy as np
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import descriptor_of
+from tinyedge.quantisation.functions import fuse_functions
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 
@@ -20,6 +21,7 @@ def prepare(graph: Graph) -> Graph:
     prepared = graph.copy()
     separate_outputs(prepared)
     fold_constants(prepared)
+    fuse_functions(prepared)
     _set_scales_apart(prepared)
     prepared.operators[:] = [
         dataclasses.replace(operator, index=index) for index, operator in enumerate(prepared.operators)

@@ -6,7 +6,7 @@ of the result depends on one value of one tensor. So the chain is evaluated here
 its operators, and the device reads one byte an element.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def fuse_tables(graph: Graph) -> None:
     What lies within a chain is read by the chain alone. A single ADD, SUB or MUL is a chain as well, for a table takes
     its place in fewer instructions; of the functions that are tables anyway it takes two.
     """
-    chains = _Chains(graph)
+    chains = Chains(graph, np.dtype(np.int8), _is_elementwise)
     operators: list[Operator] = []
     taken: set[Operator] = set()
     for operator in reversed(graph.operators):
@@ -39,10 +39,18 @@ def fuse_tables(graph: Graph) -> None:
     graph.operators[:] = reversed(operators)
 
 
-class _Chains:
-    """Finds chains in a graph that nobody changes meanwhile."""
+class Chains:
+    """Finds chains of operators on one tensor in a graph that nobody changes meanwhile.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        graph: To find them in.
+        dtype: Of the tensor that a chain begins with.
+        is_link: Whether an operator may be in a chain: whether element i of its output depends on element i of its
+            activations alone.
+    """
+
+    def __init__(self, graph: Graph, dtype: np.dtype, is_link: Callable[[Operator], bool]) -> None:
+        self._dtype, self._is_link = dtype, is_link
         self._readers = graph.readers()
         self._results = set(graph.results)
         self._writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
@@ -54,10 +62,10 @@ class _Chains:
         longest: list[Operator] = []
         sources: set[Tensor] = set()
         newest: Operator | None = last
-        while newest is not None and _is_elementwise(newest):
+        while newest is not None and self._is_link(newest):
             chain.insert(0, newest)
             sources = (sources - {newest.output}) | _activations(newest)
-            if len(sources) == 1 and all(tensor.dtype == np.int8 for tensor in sources):
+            if len(sources) == 1 and all(tensor.dtype == self._dtype for tensor in sources):
                 longest = list(chain)
             newest = self._newest_writer(sources)
             if newest is not None and not self._is_read_within(newest, chain):

@@ -14,7 +14,7 @@ def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
     """Apply the fused activation.
 
     Raises:
-        ModelError: It is none of NONE, RELU and RELU6.
+        ModelError: It is none of NONE, RELU, RELU6 and RELU_N1_TO_1.
     """
     activation = operator.options.get("fused_activation_function", "NONE")
     if activation == "NONE":
@@ -23,6 +23,8 @@ def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
         return F.relu(value)
     if activation == "RELU6":
         return value.clamp(0, 6)
+    if activation == "RELU_N1_TO_1":
+        return value.clamp(-1, 1)
     raise ModelError(
         f"operator {operator.index} ({operator.op}) has the activation {activation}, which cannot be quantised"
     )

@@ -1,0 +1,111 @@
+"""What a float graph becomes before it is quantised."""
+
+import numpy as np
+import pytest
+
+from tinyedge.ops.functions import rounded_codes
+from tinyedge.quantisation.preparation import prepare
+from tinyedge.quantisation.quantise import activation_quantisations, quantisation_of, quantise
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+
+F32 = np.dtype(np.float32)
+NONE = {"fused_activation_function": "NONE"}
+
+
+def real(name: str, *shape: int) -> Tensor:
+    return Tensor(name, shape or (1, 4, 3), F32)
+
+
+def constant(*values: float) -> Tensor:
+    array = np.array(values, np.float32)
+    return Tensor("c", array.shape, F32, data=array)
+
+
+def ops(graph: Graph) -> list[str]:
+    return [operator.op for operator in graph.operators]
+
+
+def test_the_given_graph_stays_as_it_is():
+    x, gate, y = real("x"), real("gate"), real("y")
+    operators = [Operator("LOGISTIC", (x,), (gate,)), Operator("MUL", (gate, x), (y,), dict(NONE))]
+    graph = Graph("silu", list(operators), (x,), (y,))
+    assert ops(prepare(graph)) == ["FUNCTION"]
+    assert graph.operators == operators
+    assert graph.operators[1].inputs == (gate, x)
+
+
+def test_what_else_is_read_is_not_hidden_in_a_function():
+    x, gate, product, y = real("x"), real("gate"), real("product"), real("y")
+    graph = Graph(
+        "gated",
+        [
+            Operator("LOGISTIC", (x,), (gate,)),
+            Operator("MUL", (gate, x), (product,), dict(NONE)),
+            Operator("SOFTMAX", (gate,), (y,), {"beta": 1.0}),
+            Operator("CONCATENATION", (product, y), (real("z", 1, 4, 6),), {"axis": 2, **NONE}),
+        ],
+        (x,),
+        (),
+    )
+    graph.outputs = graph.operators[-1].outputs
+    assert ops(prepare(graph))[:3] == ["LOGISTIC", "MUL", "SOFTMAX"]
+
+
+def test_a_bound_takes_no_room_for_what_it_cuts_off():
+    x, sums, raised, y = real("x"), real("sums"), real("raised"), real("y")
+    graph = Graph(
+        "clip",
+        [
+            Operator("ADD", (x, constant(1, 2, 3)), (sums,), dict(NONE)),
+            Operator("MAXIMUM", (sums, constant(-1)), (raised,)),
+            Operator("MINIMUM", (raised, constant(2)), (y,)),
+        ],
+        (x,),
+        (y,),
+    )
+    prepared = prepare(graph)
+    assert ops(prepared) == ["ADD", "MAXIMUM", "MINIMUM"]
+    tensors = [operator.output for operator in prepared.operators]
+    ranges = dict(
+        zip([prepared.inputs[0], *tensors], [(-5.0, 5.0), (-10.0, 10.0), (-1.0, 10.0), (-1.0, 2.0)], strict=True)
+    )
+    found = activation_quantisations(prepared, ranges)
+    assert all(found[tensor].equals(quantisation_of(-1.0, 2.0)) for tensor in tensors)
+    codes = [quantise(prepared, ranges).operators[position].input(1).values.item() for position in (1, 2)]
+    assert codes == [-128, 127]
+
+
+def test_what_is_joined_does_not_widen_what_else_reads_it():
+    x, narrow, y, other = real("x"), real("narrow"), real("y", 1, 4, 6), real("other")
+    graph = Graph(
+        "skip",
+        [
+            Operator("TANH", (x,), (narrow,)),
+            Operator("SUB", (narrow, x), (other,), dict(NONE)),
+            Operator("CONCATENATION", (narrow, other), (y,), {"axis": 2, **NONE}),
+        ],
+        (x,),
+        (y,),
+    )
+    prepared = prepare(graph)
+    assert ops(prepared) == ["TANH", "SUB", "QUANTIZE", "CONCATENATION"]
+    ranges = dict.fromkeys(prepared.tensors(), (-50.0, 50.0))
+    found = activation_quantisations(prepared, ranges)
+    tanh, difference, rescaled, joined = (found[operator.output] for operator in prepared.operators)
+    assert tanh.scale == 1 / 128
+    assert difference.equals(joined)
+    assert rescaled.equals(joined)
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.5, 2.0])
+def test_a_table_is_rounded_once_and_what_is_undefined_is_zero(exponent):
+    x, y = real("x"), real("y")
+    operator = prepare(Graph("pow", [Operator("POW", (x, constant(exponent)), (y,))], (x,), (y,))).operators[0]
+    from tinyedge.ops import descriptor_of
+
+    source, output = quantisation_of(-4.0, 4.0), quantisation_of(0.0, 8.0)
+    codes = rounded_codes(operator, descriptor_of(operator).float_function, source, output).astype(np.float64)
+    with np.errstate(all="ignore"):
+        wanted = ((np.arange(-128, 128) - source.zero_point) * source.scale) ** exponent
+    steps = np.nan_to_num(wanted / output.scale, nan=0.0, posinf=1e9).clip(0, 255)
+    assert np.abs(codes - output.zero_point - steps).max() <= 0.5 + 1e-9

@@ -75,7 +75,7 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
     probe = load_probe(run)
     graph = trace(fold_classifier(encoder.eval(), probe.weight, probe.bias), encoder.input_size, run.name)
     images = torch.randn(16, encoder.input_size, encoder.input_size, 3, generator=torch.Generator().manual_seed(0))
-    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), images).items()}
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), (images,)).items()}
     path = scratch / f"{run.name}_{''.join(map(str, strides))}.tflite"
     path.write_bytes(tflite_bytes(quantise(graph, ranges)))
     return path

@@ -90,7 +90,7 @@ def write_plain(subject: Subject, folder: Path) -> Path:
     export_onnx(network, subject.encoder.input_size, "logits", folder / "model.onnx")
     with Converter() as converter:
         graph = canonical(converter.convert(folder / "model.onnx"), [INPUT_NAME], ["logits"])
-    histograms = observe(FloatExecutor(graph), torch.from_numpy(calibration))
+    histograms = observe(FloatExecutor(graph), (torch.from_numpy(calibration),))
     ranges = {tensor: min_max(histogram) for tensor, histogram in histograms.items()}
     model = folder / "model_int8.tflite"
     model.write_bytes(tflite_bytes(quantise(graph, ranges)))

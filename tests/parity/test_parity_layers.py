@@ -118,7 +118,7 @@ def files(tmp_path_factory) -> Files:
     network = Network().eval().requires_grad_(False)
     images = np.random.default_rng(0).normal(size=(23, SIZE, SIZE, 3)).astype(np.float32)
     graph = to_graph(network)
-    histograms = observe(FloatExecutor(graph), torch.from_numpy(images))
+    histograms = observe(FloatExecutor(graph), (torch.from_numpy(images),))
     quantised = quantise(graph, {tensor: min_max(histogram) for tensor, histogram in histograms.items()})
     folder = tmp_path_factory.mktemp("layers")
     (folder / "float.tflite").write_bytes(tflite_bytes(graph))

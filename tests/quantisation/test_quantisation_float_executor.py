@@ -9,7 +9,7 @@ import torch
 from tinyedge.errors import ModelError
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_session import run_tflite
-from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, State, Tensor
 from tinyedge.tflite.writer import tflite_bytes
 
 F32, I32 = np.dtype(np.float32), np.dtype(np.int32)
@@ -137,8 +137,48 @@ def test_what_cannot_be_quantised_is_refused():
     x = activation(1, 4)
     with pytest.raises(ModelError, match=r"operator 0 \(ERF\).*known are ABS"):
         FloatExecutor(one_operator("ERF", x, (), (1, 4)))
-    with pytest.raises(ModelError, match="2 inputs"):
-        FloatExecutor(Graph("two", [], (x, activation(1, 4)), (x,)))
+    indices = Tensor("i", (1, 4), I32)
+    with pytest.raises(ModelError, match="input 'i' of whole is int32"):
+        FloatExecutor(Graph("whole", [], (indices,), (indices,)))
+    state = State("memory", x, x, np.zeros((1, 4), np.float32))
+    with pytest.raises(ModelError, match="state 'memory'"):
+        FloatExecutor(Graph("streaming", [], (x,), (x,), states=(state,)))
     graph = one_operator("ADD", x, (x,), (1, 4), fused_activation_function="TANH")
     with pytest.raises(ModelError, match="TANH"):
         FloatExecutor(graph)(torch.zeros(1, 4))
+
+
+def two_inputs_two_outputs() -> tuple[Graph, Tensor, Tensor]:
+    x, y = activation(1, 4), activation(1, 4)
+    total, twice = activation(1, 4), activation(1, 4)
+    fused = {"fused_activation_function": "NONE"}
+    operators = [Operator("ADD", (x, y), (total,), fused), Operator("ADD", (total, total), (twice,), fused)]
+    return Graph("two", operators, (x, y), (total, twice)), total, twice
+
+
+def test_several_inputs_and_outputs():
+    graph, _, _ = two_inputs_two_outputs()
+    network = FloatExecutor(graph)
+    x, y = torch.randn(130, 4), torch.randn(130, 4)
+    total, twice = network.outputs((x, y))
+    assert network.batch_size == 64
+    assert torch.equal(total, x + y)
+    assert torch.equal(twice, 2 * (x + y))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch_size"),
+    [(((1, 6, 4), (1, 24), (1, 24)), 64), (((1, 6, 4), (6, 4), (1, 24)), 64), (((6, 4), (2, 12), (2, 12)), 1)],
+)
+def test_a_graph_whose_shapes_leave_no_room_for_a_batch_runs_sample_by_sample(shapes, batch_size):
+    first, second, third = shapes
+    x, y, z = activation(*first), activation(*second), activation(*third)
+    target = Tensor("t", (len(second),), I32, data=np.array(second, np.int32))
+    again = Tensor("t", (len(third),), I32, data=np.array(third, np.int32))
+    operators = [Operator("RESHAPE", (x, target), (y,)), Operator("RESHAPE", (y, again), (z,))]
+    network = FloatExecutor(Graph("rows", operators, (x,), (z,)))
+    samples = torch.randn(70, 24).reshape(70, *(first[1:] if first[0] == 1 else first))
+    assert network.batch_size == batch_size
+    (found,) = network.outputs((samples,))
+    assert found.shape == (70, *(third[1:] if third[0] == 1 else third))
+    assert torch.equal(found.reshape(70, -1), samples.reshape(70, -1))

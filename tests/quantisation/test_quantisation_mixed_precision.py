@@ -15,7 +15,7 @@ from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_int16_codes
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
-from tinyedge.quantisation.observers import image_sqnr_db, min_max, observe
+from tinyedge.quantisation.observers import min_max, observe, sample_sqnr_db
 from tinyedge.quantisation.quantise import activation_quantisations, int16_quantisation_of, quantise
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.litert_model import litert_content
@@ -30,7 +30,7 @@ torch.set_num_threads(1)
 
 
 def ranges_of(graph: Graph, images: torch.Tensor) -> dict:
-    return {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), images).items()}
+    return {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), (images,)).items()}
 
 
 def images_for(graph: Graph, count: int = 32) -> torch.Tensor:
@@ -111,7 +111,7 @@ def test_every_int16x8_operator_has_a_kernel_in_both_interpreters(graph, run, tm
     network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, frozenset(ranges))
     with torch.no_grad():  # Weights are int8 here too, so their rounding is no error.
         wanted = network(images, lambda tensor, value: value if tensor.data is None else quantiser(tensor, value))
-    assert float(image_sqnr_db(wanted, found).mean()) > 55  # Ideal int8 codes reach 50 at best.
+    assert float(sample_sqnr_db(wanted, found).mean()) > 55  # Ideal int8 codes reach 50 at best.
 
 
 def test_the_list_of_int16x8_operators_is_tested_whole():
@@ -232,8 +232,8 @@ def test_both_interpreters_have_the_noise_of_the_simulation(kind, runtime, tmp_p
     quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     path = tmp_path / "model.tflite"
     found = run_quantised(lambda path, codes: runtime(path).run(codes), quantised, images, path)
-    assert float(image_sqnr_db(wanted, found).mean()) == pytest.approx(
-        float(image_sqnr_db(wanted, simulated).mean()), abs=1.0
+    assert float(sample_sqnr_db(wanted, found).mean()) == pytest.approx(
+        float(sample_sqnr_db(wanted, simulated).mean()), abs=1.0
     )
     assert check_deployable(path).failures == ()
     assert read_tflite(path).histogram() == quantised.histogram()
@@ -254,8 +254,8 @@ def test_gelu_stays_an_int8_lookup_among_16x8(runtime, tmp_path):
     path = tmp_path / "model.tflite"
     quantised = quantise(mixed.graph, mixed.ranges, mixed.int16)
     found = run_quantised(lambda path, codes: runtime(path).run(codes), quantised, images, path)
-    assert float(image_sqnr_db(wanted, found).mean()) == pytest.approx(
-        float(image_sqnr_db(wanted, simulated).mean()), abs=1.0
+    assert float(sample_sqnr_db(wanted, found).mean()) == pytest.approx(
+        float(sample_sqnr_db(wanted, simulated).mean()), abs=1.0
     )
     assert {operator.output.dtype.name for operator in quantised.operators if operator.op == "GATHER"} == {"int8"}
 
@@ -270,7 +270,7 @@ def test_16x8_has_less_noise_than_int8():
         network = FloatExecutor(mixed.graph)
         with torch.no_grad():
             output = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
-            figures[kind] = float(image_sqnr_db(network(images), output).mean())
+            figures[kind] = float(sample_sqnr_db(network(images), output).mean())
     assert figures["16x8"] > figures["int8"] + 1  # The weights and the output are int8 in both.
 
 
@@ -280,7 +280,7 @@ def test_the_bias_correction_sees_through_a_conversion():
     ranges = ranges_of(graph, images)
     mixed = mix_precision(graph, ranges, ranges, [graph.operators[-1]])
     assert mixed.graph.operators[-1].op == "QUANTIZE"
-    corrected = correct_output_bias(mixed.graph, mixed.ranges, images, mixed.int16)
+    corrected = correct_output_bias(mixed.graph, mixed.ranges, (images,), mixed.int16)
 
     def mean_error(changed: Graph) -> float:
         quantiser = FakeQuantize(changed, mixed.ranges, mixed.int16)

@@ -9,7 +9,7 @@ from tinyedge.errors import TrainingError
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.integer_executor import IntegerExecutor
 from tinyedge.quantisation.observers import choose_ranges
-from tinyedge.quantisation.qat import finish, integer_sqnr, student_output
+from tinyedge.quantisation.qat import finish, integer_sqnr, student_outputs
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.tflite.graph import Graph, Operator, Tensor
@@ -63,24 +63,30 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
     return ((images.float() / 255 - mean) / std).permute(0, 2, 3, 1).contiguous()
 
 
+def views(images, augment):
+    return lambda chosen, generator: (augment(images[chosen], generator).permute(0, 2, 3, 1).contiguous(),)
+
+
 def finished(images, *, scale=1.0, seed=0, epochs=3.0, progress=None):
     graph = float_graph()
     teacher = FloatExecutor(graph)
     unseen = normalised(images[512:])
-    choice = choose_ranges(teacher, normalised(images[:64]), unseen)
+    choice = choose_ranges(teacher, (normalised(images[:64]),), (unseen,))
     # Ranges several times too wide cost two bits and more: there is something to train.
     ranges = {tensor: (low * scale, high * scale) for tensor, (low, high) in choice.ranges.items()}
     augment = Augment(AugmentConfig(jitter_probability=0.0, greyscale_probability=0.0), MEAN, STD)
     quantised = quantise(graph, ranges)
-    found = finish(quantised, teacher, images[:512], unseen, augment, epochs=epochs, seed=seed, progress=progress)
+    found = finish(
+        quantised, teacher, views(images, augment), 512, (unseen,), epochs=epochs, seed=seed, progress=progress
+    )
     return quantised, teacher, unseen, found
 
 
 def test_it_lowers_the_noise_on_images_that_it_was_not_trained_on(images):
     quantised, teacher, unseen, found = finished(images, scale=6.0, epochs=25.0)
     before, after = found.sqnr_db
-    assert before == pytest.approx(integer_sqnr(IntegerExecutor(quantised), teacher, unseen), abs=1e-6)
-    assert after == pytest.approx(integer_sqnr(IntegerExecutor(found.graph), teacher, unseen), abs=1e-6)
+    assert before == pytest.approx(integer_sqnr(IntegerExecutor(quantised), teacher, (unseen,)), abs=1e-6)
+    assert after == pytest.approx(integer_sqnr(IntegerExecutor(found.graph), teacher, (unseen,)), abs=1e-6)
     assert after > before + 1.0
 
 
@@ -92,7 +98,7 @@ def test_the_kernels_compute_what_was_trained_bit_for_bit(images, tmp_path):
     codes = np.clip(np.floor(unseen.numpy() / np.float32(source.scale) + 0.5) + source.zero_point, -128, 127)
     kernels = (AotRuntime(model).run(codes.astype(np.int8)).astype(np.float32) - output.zero_point) * output.scale
     with torch.no_grad():
-        trained = student_output(IntegerExecutor(found.graph), unseen)
+        (trained,) = student_outputs(IntegerExecutor(found.graph), (unseen,))
     assert np.allclose(trained.numpy(), kernels, rtol=1e-6, atol=0)
 
 
@@ -127,7 +133,7 @@ def test_a_loss_that_is_not_a_number_is_an_error(images):
     graph = float_graph()
     teacher = FloatExecutor(graph)
     unseen = normalised(images[512:])
-    choice = choose_ranges(teacher, normalised(images[:64]), unseen)
+    choice = choose_ranges(teacher, (normalised(images[:64]),), (unseen,))
     augment = Augment(AugmentConfig(), MEAN, (0.0, 0.0, 0.0))
     with pytest.raises(TrainingError, match="--qat"):
-        finish(quantise(graph, choice.ranges), teacher, images[:512], unseen, augment, epochs=1.0, seed=0)
+        finish(quantise(graph, choice.ranges), teacher, views(images, augment), 512, (unseen,), epochs=1.0, seed=0)

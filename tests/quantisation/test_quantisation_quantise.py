@@ -94,7 +94,7 @@ def test_a_bias_beside_tiny_weights_stays_in_int32():
 
 
 def test_the_simulation_has_the_noise_of_the_kernels(graph, images, tmp_path):
-    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), images).items()}
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), (images,)).items()}
     int8 = quantise(graph, ranges)
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite_bytes(int8))
@@ -103,7 +103,7 @@ def test_the_simulation_has_the_noise_of_the_kernels(graph, images, tmp_path):
     with torch.no_grad():
         floats = FloatExecutor(graph)(images)
     wanted = floats.numpy()
-    simulated = simulated_sqnr(FloatExecutor(graph), ranges, images, floats)
+    simulated = simulated_sqnr(FloatExecutor(graph), ranges, (images,), (floats,))
     for run, count in ((run_tflite, 128), (lambda path, codes: TflmRuntime(path).run(codes), 32)):
         computed = (run(path, codes[:count]) - np.float32(output.zero_point)) * output.scale
         ratios = 10 * np.log10(np.square(wanted[:count]).sum(1) / np.square(wanted[:count] - computed).sum(1))
@@ -148,7 +148,7 @@ def test_a_histogram_counts_every_value(graph, images):
 
     with torch.no_grad():
         network(images[:70], note)
-    for tensor, histogram in observe(network, images[:70]).items():
+    for tensor, histogram in observe(network, (images[:70],)).items():
         count, low, high = sizes[tensor]
         assert histogram.counts.sum() == count
         assert histogram.low == pytest.approx(min(low, 0), abs=1e-5)
@@ -161,7 +161,7 @@ def test_rare_values_are_cut_off_where_that_pays():
     graph = Graph("relu", [Operator("RELU", (x,), (y,))], (x,), (y,))
     values = torch.randn(100, 1000, 1, 1, generator=torch.Generator().manual_seed(0))
     values[0, 0] = 40.0
-    histogram = observe(FloatExecutor(graph), values)[x]
+    histogram = observe(FloatExecutor(graph), (values,))[x]
     assert histogram.high == 40
     ranges = {name: estimate(histogram) for name, estimate in ESTIMATORS.items()}
     assert ranges["min-max"][1] == 40
@@ -176,20 +176,20 @@ def test_rare_values_are_cut_off_where_that_pays():
 
 def test_the_best_of_the_candidates_is_chosen(graph, images):
     network = FloatExecutor(graph)
-    choice = choose_ranges(network, images[:64], images[64:])
+    choice = choose_ranges(network, (images[:64],), (images[64:],))
     assert set(choice.sqnr_db) == set(ESTIMATORS)
     assert choice.sqnr_db[choice.name] == max(choice.sqnr_db.values())
     with torch.no_grad():
         wanted = torch.cat([network(batch) for batch in images[64:].split(64)])
-    assert simulated_sqnr(network, choice.ranges, images[64:], wanted) == choice.sqnr_db[choice.name]
+    assert simulated_sqnr(network, choice.ranges, (images[64:],), (wanted,)) == choice.sqnr_db[choice.name]
     useless = dict.fromkeys(choice.ranges, (-1000.0, 1000.0))
-    assert simulated_sqnr(network, useless, images[64:], wanted) < 3 < choice.sqnr_db[choice.name]
+    assert simulated_sqnr(network, useless, (images[64:],), (wanted,)) < 3 < choice.sqnr_db[choice.name]
 
 
 def test_the_mean_error_of_the_output_goes_into_its_bias(graph, images):
     network = FloatExecutor(graph)
-    ranges = choose_ranges(network, images, images).ranges
-    corrected = correct_output_bias(graph, ranges, images)
+    ranges = choose_ranges(network, (images,), (images,)).ranges
+    corrected = correct_output_bias(graph, ranges, (images,))
 
     def mean_error(changed: Graph) -> torch.Tensor:
         with torch.no_grad():  # The activations are the same objects; only a bias is another one.
@@ -205,8 +205,8 @@ def test_an_output_behind_a_softmax_has_no_bias():
     weight, bias = (Tensor("c", shape, F32, data=np.ones(shape, np.float32)) for shape in ((3, 3), (3,)))
     dense = Operator("FULLY_CONNECTED", (x, weight, bias), (y,), DENSE)
     graph = Graph("softmax", [dense, Operator("SOFTMAX", (y,), (z,), {"beta": 1.0})], (x,), (z,))
-    assert correct_output_bias(graph, dict.fromkeys((x, y, z), (-1.0, 1.0)), torch.zeros(4, 3)) is graph
+    assert correct_output_bias(graph, dict.fromkeys((x, y, z), (-1.0, 1.0)), (torch.zeros(4, 3),)) is graph
     relu = dataclasses.replace(dense, options=DENSE | {"fused_activation_function": "RELU"})
     graph = Graph("relu", [relu], (x,), (y,))
-    assert correct_output_bias(graph, dict.fromkeys((x, y), (-1.0, 1.0)), torch.zeros(4, 3)) is graph
+    assert correct_output_bias(graph, dict.fromkeys((x, y), (-1.0, 1.0)), (torch.zeros(4, 3),)) is graph
     assert math.isclose(float(bias.data.sum()), 3)

@@ -11,7 +11,7 @@ from tinyedge.ops import operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import mix_precision
-from tinyedge.quantisation.observers import image_sqnr_db, min_max, observe
+from tinyedge.quantisation.observers import min_max, observe, sample_sqnr_db
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.quantisation.sensitivity import (
     SensitivityReport,
@@ -32,8 +32,8 @@ def images_for(graph: Graph, count: int = 64) -> torch.Tensor:
 
 def measured(graph: Graph, count: int = 64) -> tuple[SensitivityReport, dict]:
     images, network = images_for(graph, count), FloatExecutor(graph)
-    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, images).items()}
-    return measure_sensitivity(network, ranges, ranges, images), ranges
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
+    return measure_sensitivity(network, ranges, ranges, (images,)), ranges
 
 
 def simulated_db(graph: Graph, ranges: dict, int16x8) -> float:
@@ -41,7 +41,7 @@ def simulated_db(graph: Graph, ranges: dict, int16x8) -> float:
     network = FloatExecutor(mixed.graph)
     with torch.no_grad():
         found = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
-        return float(image_sqnr_db(network(images), found).mean())
+        return float(sample_sqnr_db(network(images), found).mean())
 
 
 def planted() -> tuple[Graph, Tensor]:
@@ -96,7 +96,7 @@ def test_an_operator_alone_is_quantised_alone():
         return value
 
     with torch.no_grad():
-        expected = image_sqnr_db(network(images), network(images, naive))
+        expected = sample_sqnr_db(network(images), network(images, naive))
     assert row.int8_sqnr_db == pytest.approx(float(expected.mean()), abs=0.05)
 
 

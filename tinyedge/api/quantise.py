@@ -1,94 +1,202 @@
-"""`tinyedge.quantise`: a float model to INT8 by calibration images, whoever trained it."""
+"""`tinyedge.quantise`: anybody's float network to INT8 by calibration samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
 from tinyedge.destination import check_file
-from tinyedge.errors import ConfigError, DataError, ModelError
+from tinyedge.errors import ConfigError, GateFailed, ModelError
+from tinyedge.exporter.options import QuantiseOptions
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
-from tinyedge.shell import command_line
+from tinyedge.manifest.quantised import is_quantised_manifest, quantised_file, quantised_manifest_path
+from tinyedge.parity.gate_limits import NetworkGates
+from tinyedge.quantisation.calibration_data import check_calibration, examples, first_samples, open_calibration
+from tinyedge.quantisation.normalisation import parse_normalisation
+from tinyedge.training.run import CONFIG_FILE as RUN_FILE
+from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
-    from tinyedge.quantisation.post_training import QuantisedFile
+    from tinyedge.exporter.quantise_model import QuantisedModel
+
+    Calibration = Path | str | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+
+RUNTIMES = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
+"""What runs the float models of each kind of file."""
 
 
 @missing_packages_told()
 def quantise(
-    model: Path | str,
-    images: "np.ndarray | Path | str | None" = None,
+    model: "nn.Module | Path | str",
+    calibration: "Calibration | None" = None,
     *,
     out: Path | str | None = None,
+    mean: str | float | Sequence[float] | None = None,
+    std: str | float | Sequence[float] | None = None,
+    layout: str | None = None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    calibration_count: int = 512,
     precision: str = "int8",
-    calibration: int = 512,
+    qat: float = 0.0,
+    layers: bool = False,
+    classes: Sequence[str] = (),
+    min_cosine: float = 0.99,
+    max_float_difference: float = 1e-3,
     seed: int = 0,
     data: str | None = None,
+    images: "np.ndarray | Path | str | None" = None,
+    command: str | None = None,
     announce: Callable[[str], None] = silent,
-) -> "QuantisedFile":
-    """Quantise a float model after training: its own operators over int8, with ranges from calibration images.
+    detail: Callable[[str], None] = silent,
+) -> "QuantisedModel":
+    """Quantise a float network after training, and prove that the file still computes it.
 
-    `export` does this for a run and proves the result; this is for a float model of anybody's, or for a run's float
-    model anew.
+    Writes `NAME_int8.tflite` and its manifest, `NAME_int8.json`.
 
     Args:
-        model: A float .tflite or .onnx file, or a run directory with an export.
-        images: What the model is calibrated on, as it takes them: (n, *input_shape[1:]) float32, channels last, already
-            normalised; or a .npy file of that. None, for a run, is its own train images.
+        model: An ONNX file, a float or float16 .tflite file, a `torch.nn.Module`, or a run directory.
+        calibration: What the network usually sees, unlabelled: a folder of images; a .npy or .npz file; an array
+            (n, ...); or for several inputs one array each, by name or in order. None, for a run, is its own train
+            images.
         out: The .tflite file to write; None is `NAME_PRECISION.tflite` in the current folder.
-        precision: `int8`, or `16x8` for int16 activations wherever TFLite Micro has them.
-        calibration: At most so many images set the ranges, drawn at random; others of them, where there are any, choose
-            among several ways to set them.
-        seed: Of the draw.
+        mean: Of each channel, for pixels scaled to [0, 1], of images and of uint8 arrays; "imagenet", or "pixels" for a
+            network that takes 0 to 255. None takes images as [0, 1] and arrays as they are.
+        std: Of each channel, likewise.
+        layout: Of the arrays: "nchw", "nhwc", "ncw". None lets their shape decide.
+        input_shapes: By input name, of inputs whose dimensions the ONNX file leaves open.
+        calibration_count: At most so many samples set the activations' ranges, drawn at random; others of them, a fifth
+            of few, choose among several ways to set them and measure the result.
+        precision: `int8`; `mixed`: 16x8 (int16 activations) where it is worth its cost; `16x8` wherever it exists.
+        qat: Epochs of a finish that trains the INT8 codes, without labels, towards the float output; 0 is none.
+        layers: Whether to compare the float and the quantised network layer by layer.
+        classes: Names of the classes by index of the output, for `predict` and the generated C.
+        min_cosine: Gate: the least cosine between the float and the quantised outputs.
+        max_float_difference: Gate: the most that the source and the float graph may differ, relative to the largest
+            output.
+        seed: Of the draw and of the finish.
         data: Data set in place of a run's own.
+        images: The name of `calibration` until 0.2.0.
+        command: The command line, for the manifest.
         announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
 
     Raises:
-        ModelError: The model cannot be read, is not float, or holds an operator that is not known.
-        DataError: The images do not fit the model, or are too few.
-        ConfigError: There is no such precision, there are no images, or the file cannot be written.
+        ModelError: The network cannot be read, is not float, or holds an operator that cannot be quantised.
+        DataError: The samples do not fit the network, are too few, or are not finite.
+        ConfigError: An option contradicts another, or the file cannot be written.
         ToolMissing: A package of the extra `train`, for ONNX of `export`, is not installed.
+        GateFailed: Everything was written, but a gate does not hold.
     """
-    if precision not in ("int8", "16x8"):
-        raise ConfigError(f"no such precision: {precision}; choose --precision int8 or 16x8")
-    source = Path(model)
-    file = source / EXPORT_FOLDER / FLOAT_FILE if source.is_dir() else source
-    if not file.is_file():
-        export = command_line("tinyedge", "export", source)
-        run = f"if {source} is a run, run `{export}` first"
-        advice = run if source.is_dir() else "give a float .tflite or .onnx file"
-        raise ModelError(f"{file} does not exist: {advice}")
-    if images is None and not source.is_dir():
-        raise ConfigError(f"{source} is no run, whose images are known: give calibration images with --images X.npy")
-    if isinstance(images, Path | str) and not Path(images).is_file():
-        raise ConfigError(f"{images} does not exist: give a .npy file of float32 images to --images")
-    target = Path(f"{source.resolve().stem}_{precision}.tflite") if out is None else Path(out)
-    if out is None and target.exists():
-        raise ConfigError(f"{target} exists: move it away, or name the file to write with --out")
+    if images is not None:
+        if calibration is not None:
+            raise ConfigError("images is calibration by its old name: give one of them")
+        calibration = images
+    options = QuantiseOptions(
+        precision=precision,
+        calibration_count=calibration_count,
+        seed=seed,
+        qat_epochs=qat,
+        layers=layers,
+        gates=NetworkGates(max_float_difference, min_cosine),
+    )
+    normalisation = parse_normalisation(_as_text(mean), _as_text(std))
+    source = locate(model) if isinstance(model, Path | str) else model
+    name = type(source).__name__ if not isinstance(source, Path) else source.resolve().stem
+    file = _model_file(source) if isinstance(source, Path) else None
+    run = source if isinstance(source, Path) and source.is_dir() else None
+    if calibration is None and run is None:
+        raise ConfigError("no calibration samples: give a folder of images, X.npy or X.npz with --calibration")
+    given = Path(calibration) if isinstance(calibration, str) else calibration
+    target = quantised_file(name, precision) if out is None else Path(out)
+    _check_target(target, named=out is not None)
+    if given is not None:
+        check_calibration(given)
+
+    announce("loading")
+    from tinyedge.conversion.intake import read_network
+    from tinyedge.exporter.quantise_model import Source, quantise_model
+
+    announce("float network")
+    if file is not None:
+        network = read_network(file, input_shapes)
+    elif run is not None:
+        from tinyedge.exporter.run_source import folded_network
+
+        folded, size = folded_network(run)
+        network = read_network(folded, None, examples({"image": (1, 3, size, size)}))
+    else:
+        network = read_network(source, None, examples(input_shapes) if input_shapes else first_samples(given))
+    if given is None:
+        from tinyedge.exporter.run_source import train_samples
+
+        assert run is not None
+        given, normalisation, classes = train_samples(run, data)
+    samples = open_calibration(given, network.graph.inputs, network.inputs, normalisation=normalisation, layout=layout)
+    quantised = quantise_model(
+        Source(
+            name if file is None else file.name,
+            None if file is None else sha256(file.read_bytes()).hexdigest(),
+            "PyTorch" if file is None else RUNTIMES[file.suffix],
+            tuple(classes),
+            command,
+        ),
+        network,
+        samples,
+        target,
+        options,
+        announce,
+        detail,
+    )
+    if quantised.failures:
+        raise GateFailed(
+            f"the model is in {target}, but {'; '.join(quantised.failures)}; see {quantised.manifest_path}"
+        )
+    return quantised
+
+
+def _model_file(source: Path) -> Path | None:
+    """Return the file of the float model; None for a run or a model of the zoo without one."""
+    if source.is_dir():
+        if not (source / RUN_FILE).is_file():
+            raise ModelError(f"{source} is no run: give a float .onnx or .tflite file, or a run of `tinyedge train`")
+        file = source / EXPORT_FOLDER / FLOAT_FILE
+        return file if file.is_file() else None
+    if not source.is_file():
+        raise ModelError(f"{source} does not exist: give a float .onnx or .tflite file, or a run{zoo_hint(source)}")
+    if source.suffix not in RUNTIMES:
+        raise ModelError(f"{source} is no .onnx or .tflite file: {_EXPORT_ADVICE.get(source.suffix, _OTHER_ADVICE)}")
+    return source
+
+
+_PYTORCH_ADVICE = "write it with torch.onnx.export, or give the module itself to tinyedge.quantise in Python"
+_KERAS_ADVICE = "write a float .tflite file with tf.lite.TFLiteConverter.from_keras_model(model).convert()"
+_OTHER_ADVICE = "export the float model to ONNX"
+_EXPORT_ADVICE = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), _PYTORCH_ADVICE),
+    **dict.fromkeys((".h5", ".keras", ".pb"), _KERAS_ADVICE),
+}
+
+
+def _check_target(target: Path, named: bool) -> None:
+    """Refuse to write over what tinyedge did not write."""
     check_file(target, "--out")
-    array = _read_images(Path(images)) if isinstance(images, Path | str) else images
-
-    announce("loading PyTorch")
-    from tinyedge.quantisation.post_training import quantise_file, train_images
-
-    announce("images")
-    if array is None:
-        array = train_images(source, data)
-    announce("activation ranges")
-    return quantise_file(file, array, target, precision=precision, calibration=calibration, seed=seed)
+    if target.suffix != ".tflite":
+        raise ConfigError(f"{target} does not end in .tflite: name a .tflite file with --out")
+    beside = quantised_manifest_path(target)
+    if beside.exists() and not is_quantised_manifest(beside):
+        raise ConfigError(f"{beside} would be overwritten, and tinyedge did not write it: name another file with --out")
+    if target.exists() and not named and not beside.exists():
+        raise ConfigError(f"{target} exists: move it away, or name the file to write with --out")
 
 
-def _read_images(path: Path) -> "np.ndarray":
-    import numpy as np
-
-    try:
-        with path.open("rb") as stream:
-            array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not a .npy file of numbers: write one of float32 images with numpy.save") from error
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{path} holds {array.dtype}: write float32 images with numpy.save")
-    return array
+def _as_text(values: "str | float | Sequence[float] | None") -> str | None:
+    """Return numbers as the command line has them."""
+    if values is None or isinstance(values, str):
+        return values
+    numbers = [values] if isinstance(values, int | float) else values
+    return ",".join(map(repr, map(float, numbers)))

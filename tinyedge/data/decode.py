@@ -30,6 +30,12 @@ def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np
     return np.asarray(image, dtype=np.uint8)
 
 
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """Return the luma of RGB pixels (H, W, 3), as Pillow and JPEG weigh it (ITU-R BT.601), as (H, W, 1) uint8."""
+    luma: np.ndarray = np.round(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+    return luma
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image

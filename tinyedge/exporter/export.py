@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, GateFailed
 from tinyedge.exporter.options import ExportOptions, check_exportable
+from tinyedge.exporter.versions import package_versions
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
     EXPORT_FOLDER,
@@ -61,7 +61,6 @@ from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
 from tinyedge.training.run import CLASSIFIER_FILE, Run
-from tinyedge.version import __version__
 
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model_int8.tflite"
@@ -70,7 +69,6 @@ PLOTS_FOLDER = "plots"
 
 _QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
-_VERSIONED_PACKAGES = ("torch", "onnx", "onnx2tf", "tensorflow", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -195,10 +193,10 @@ def export_model(
         if model is not None:
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
-            choice = choose_ranges(FloatExecutor(graph), torch.from_numpy(calibration), torch.from_numpy(unseen))
+            choice = choose_ranges(FloatExecutor(graph), (torch.from_numpy(calibration),), (torch.from_numpy(unseen),))
             int16x8 = _choose_int16x8(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
-            quantised = quantise_graph(graph, choice, torch.from_numpy(calibration), int16x8)
+            quantised = quantise_graph(graph, choice, (torch.from_numpy(calibration),), int16x8)
             if options.qat_epochs > 0:
                 announce("QAT")
                 with _threads(threads):
@@ -279,12 +277,14 @@ def _finish(
 ) -> tuple[Graph, Qat]:
     """Train the codes of an INT8 graph towards the float graph's output."""
     size = dataset.train.images.shape[-1]
+    augment = Augment(default_augment(dataset.name, size).scaled(_QAT_STRENGTH), dataset.mean, dataset.std)
+    images = dataset.train.images[others]
     finished = finish(
         quantised,
         FloatExecutor(graph),
-        dataset.train.images[others],
-        torch.from_numpy(unseen),
-        Augment(default_augment(dataset.name, size).scaled(_QAT_STRENGTH), dataset.mean, dataset.std),
+        lambda chosen, generator: (augment(images[chosen], generator).permute(0, 2, 3, 1).contiguous(),),
+        len(images),
+        (torch.from_numpy(unseen),),
         epochs=options.qat_epochs,
         seed=options.seed,
         progress=lambda step, steps, sqnr_db: detail(f"step {step}/{steps}, {sqnr_db:.1f} dB"),
@@ -308,7 +308,7 @@ def _choose_int16x8(
         # Every fourth or so, as they are in the order of the data set, which may be that of the classes.
         images = torch.from_numpy(unseen[:: -(-len(unseen) // _SENSITIVITY_IMAGES)])
         names = name_layers(graph, network)
-        report = measure_sensitivity(FloatExecutor(graph), choice.ranges, choice.min_max, images, names)
+        report = measure_sensitivity(FloatExecutor(graph), choice.ranges, choice.min_max, (images,), names)
         write_sensitivity(folder, report)
         if options.precision == "mixed":
             return choose_int16x8(graph, report)
@@ -362,7 +362,7 @@ def _describe(
         transposes=0,
         files={},
         parity={},
-        versions=_versions(),
+        versions=package_versions(),
     )
 
 
@@ -383,13 +383,3 @@ def _hash_weights(weights: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name}{tuple(weights[name].shape)}".encode())
         digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    versions = {"tinyedge": __version__}
-    for package in _VERSIONED_PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # TensorFlow, above Python 3.11.
-            continue
-    return versions

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinyedge.errors import CheckpointError, ConfigError
-from tinyedge.parity.gate_limits import Gates
+from tinyedge.parity.gate_limits import Gates, NetworkGates
 from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES
 from tinyedge.shell import command_line
 from tinyedge.training.run import CLASSIFIER_FILE
@@ -56,6 +56,43 @@ class ExportOptions:
                 f"{self.calibration_images} calibration images are too few; "
                 f"pass --calibration {FEWEST_CALIBRATION_IMAGES} or more"
             )
+
+
+@dataclass(frozen=True)
+class QuantiseOptions:
+    """How to quantise anybody's network.
+
+    Attributes:
+        precision: "int8", "mixed" or "16x8", as for an export.
+        calibration_count: How many samples set the activations' ranges, at most.
+        seed: Of their draw.
+        qat_epochs: Passes over them of the quantisation-aware finish, of "int8" alone; 0 is none.
+        layers: Whether to compare layer by layer.
+        gates: What the result has to hold.
+
+    Raises:
+        ConfigError: There is no such precision, the options contradict each other, or a number is out of its range.
+    """
+
+    precision: str = "int8"
+    calibration_count: int = 512
+    seed: int = 0
+    qat_epochs: float = 0.0
+    layers: bool = False
+    gates: NetworkGates = field(default_factory=NetworkGates)
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"no such precision: {self.precision}; choose --precision {', '.join(PRECISIONS)}")
+        if self.qat_epochs < 0 or (self.qat_epochs > 0 and self.precision != "int8"):
+            raise ConfigError(f"--qat {self.qat_epochs:g} does not fit: it takes epochs above 0, and --precision int8")
+        if self.calibration_count < FEWEST_CALIBRATION_IMAGES:
+            raise ConfigError(
+                f"{self.calibration_count} calibration samples are too few; "
+                f"pass --calibration-count {FEWEST_CALIBRATION_IMAGES} or more"
+            )
+        if not 0 <= self.gates.cosine <= 1:
+            raise ConfigError(f"--min-cosine {self.gates.cosine:g} is not between 0 and 1")
 
 
 def check_exportable(run_path: Path) -> None:

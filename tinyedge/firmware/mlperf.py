@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.errors import ModelError
-from tinyedge.manifest.manifest import manifest_of
+from tinyedge.manifest.beside import manifest_of
 from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
@@ -98,8 +98,8 @@ def _check_shapes(model: Path, graph: Graph, benchmark: Benchmark, mlperf_id: st
 
 
 def _pixel_table(model: Path, graph: Graph) -> np.ndarray | None:
-    """(3, 256) int8 of the export that this file is of; None where it is of none."""
-    manifest = manifest_of(model, graph.sha256)
+    """(C, 256) int8 of the manifest that lies beside this file; None where there is none."""
+    manifest = manifest_of(model)
     return None if manifest is None else input_table(manifest)
 
 

@@ -33,10 +33,15 @@ class TensorSpec:
     scale: float | None
     zero_point: int | None
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "TensorSpec":
+        """Return what `dataclasses.asdict` made a JSON object of."""
+        return cls(**{**content, "shape": tuple(content["shape"])})
+
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a uint8 RGB pixel to the model's input.
+    """From a uint8 pixel, RGB or grey, to the model's input.
 
     Attributes:
         mean: Of each channel, for images scaled to [0, 1].
@@ -50,13 +55,18 @@ class Preprocessing:
     channels: str
     formula: str
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Preprocessing":
+        """Return what `dataclasses.asdict` made a JSON object of."""
+        return cls(**{**content, "mean": tuple(content["mean"]), "std": tuple(content["std"])})
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which images the activations' ranges come from; all of the train split.
+    """Which samples the activations' ranges come from; of a run's export images of its train split.
 
     Attributes:
-        dataset: Its name.
+        dataset: Its name, or the folder or file.
         images: How many.
         seed: Of the draw.
         ranges: What was chosen among the candidates of `tinyedge.quantisation.observers`.
@@ -106,6 +116,13 @@ class Precision:
     name: str = "int8"
     macs_share: float = 0.0
     int16x8: tuple[Int16x8Operator, ...] = ()
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Precision":
+        """Return what `dataclasses.asdict` made a JSON object of."""
+        rest = {name: value for name, value in content.items() if name not in ("int16x8", "wide")}
+        operators = content.get("int16x8", content.get("wide", ()))  # "wide" until 0.2.0.
+        return cls(**rest, int16x8=tuple(Int16x8Operator(**one) for one in operators))
 
 
 @dataclass(frozen=True)
@@ -200,11 +217,11 @@ def read_manifest(directory: Path) -> ExportManifest:
                 **content,
                 "strides": tuple(content["strides"]),
                 "classes": tuple(content["classes"]),
-                "input": _tensor_spec(content["input"]),
-                "output": _tensor_spec(content["output"]),
-                "preprocessing": _preprocessing(content["preprocessing"]),
+                "input": TensorSpec.from_json(content["input"]),
+                "output": TensorSpec.from_json(content["output"]),
+                "preprocessing": Preprocessing.from_json(content["preprocessing"]),
                 "calibration": None if calibration is None else Calibration(**calibration),
-                "precision": _precision(content.get("precision", {})),
+                "precision": Precision.from_json(content.get("precision", {})),
                 "qat": Qat(**content["qat"]) if content.get("qat") else None,
                 "files": {name: FileRecord(**record) for name, record in content["files"].items()},
             }
@@ -218,37 +235,6 @@ def _advice(directory: Path) -> str:
     if directory.name == EXPORT_FOLDER:
         return f"run `{command_line('tinyedge', 'export', directory.parent, '--int8')}`"
     return f"put the {MANIFEST_FILE} there that `tinyedge export` wrote with its models, or give the run itself"
-
-
-def manifest_of(model: Path, sha256: str) -> ExportManifest | None:
-    """Return the manifest beside a .tflite file; None where there is none, or it does not tell of this file.
-
-    Args:
-        model: The file.
-        sha256: Of its content.
-
-    Raises:
-        ModelError: There is a manifest, and it is damaged or of another schema.
-    """
-    if not (model.parent / MANIFEST_FILE).is_file():
-        return None
-    manifest = read_manifest(model.parent)
-    record = manifest.files.get(model.name)
-    return manifest if record is not None and record.sha256 == sha256 else None
-
-
-def _tensor_spec(content: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(**{**content, "shape": tuple(content["shape"])})
-
-
-def _precision(content: dict[str, Any]) -> Precision:
-    rest = {name: value for name, value in content.items() if name not in ("int16x8", "wide")}
-    operators = content.get("int16x8", content.get("wide", ()))  # "wide" until 0.2.0.
-    return Precision(**rest, int16x8=tuple(Int16x8Operator(**one) for one in operators))
-
-
-def _preprocessing(content: dict[str, Any]) -> Preprocessing:
-    return Preprocessing(**{**content, "mean": tuple(content["mean"]), "std": tuple(content["std"])})
 
 
 def record_file(path: Path) -> FileRecord:

@@ -7,6 +7,7 @@ import numpy as np
 from tinyedge.errors import DataError
 
 if TYPE_CHECKING:
+    from tinyedge.manifest.beside import ImageManifest
     from tinyedge.manifest.manifest import ExportManifest
 
 FORMULA = "q = clip(floor((pixel / 255 - mean) / std / scale + 0.5) + zero_point, -128, 127)"
@@ -43,8 +44,8 @@ def normalise_images(images: np.ndarray, mean: tuple[float, ...], std: tuple[flo
     return values
 
 
-def input_table(manifest: "ExportManifest") -> np.ndarray:
-    """Return the int8 value of every pixel value of every channel, (3, 256): the whole preprocessing as a table.
+def input_table(manifest: "ExportManifest | ImageManifest") -> np.ndarray:
+    """Return the int8 value of every pixel value of every channel, (C, 256): the whole preprocessing as a table.
 
     Raises:
         DataError: The export holds no INT8 model.
@@ -53,7 +54,7 @@ def input_table(manifest: "ExportManifest") -> np.ndarray:
         raise DataError("the export holds no INT8 model; run `tinyedge export RUN --int8`")
     mean = np.asarray(manifest.preprocessing.mean, np.float64)[:, None]
     std = np.asarray(manifest.preprocessing.std, np.float64)[:, None]
-    steps = (np.arange(256, dtype=np.float64) / 255 - mean) / std / manifest.input.scale  # (3, 256)
+    steps = (np.arange(256, dtype=np.float64) / 255 - mean) / std / manifest.input.scale  # (C, 256)
     table: np.ndarray = np.clip(np.floor(steps + 0.5) + manifest.input.zero_point, -128, 127).astype(np.int8)
     return table
 

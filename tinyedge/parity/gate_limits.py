@@ -14,3 +14,16 @@ class Gates:
 
     float_difference: float = 1e-3
     top1_drop: float = 1.0
+
+
+@dataclass(frozen=True)
+class NetworkGates:
+    """What a quantised network of anybody's has to hold.
+
+    Attributes:
+        float_difference: The most that its source and the float graph may differ, relative to the largest output or 1.
+        cosine: The least between the float and the quantised model's values of an output.
+    """
+
+    float_difference: float = 1e-3
+    cosine: float = 0.99

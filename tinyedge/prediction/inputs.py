@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.data.decode import decode_image
+from tinyedge.data.decode import decode_image, grey
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError, ModelError
-from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, read_manifest
+from tinyedge.manifest.beside import ImageManifest
+from tinyedge.manifest.manifest import MANIFEST_FILE
 from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
@@ -37,25 +38,17 @@ class Preprocessing:
             OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
         """
         pixels = decode_image(file, (self.height, self.width))  # (H, W, 3)
-        if len(self.table) == 1:  # Luma as Pillow and JPEG weigh it (ITU-R BT.601).
-            pixels = np.round(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+        if len(self.table) == 1:
+            pixels = grey(pixels)
         return np.stack([self.table[channel][pixels[..., channel]] for channel in range(len(self.table))], axis=-1)
 
 
-def manifest_of(model: Path) -> ExportManifest | None:
-    """Return the manifest beside a model, if that was exported with it."""
-    if not (model.parent / MANIFEST_FILE).is_file():
-        return None
-    manifest = read_manifest(model.parent)
-    return manifest if manifest.model == model.name else None
-
-
-def preprocessing_of(graph: Graph, manifest: ExportManifest | None) -> Preprocessing:
+def preprocessing_of(graph: Graph, manifest: ImageManifest | None) -> Preprocessing:
     """Return how images become the input of a model: as its manifest says, or by an assumption that is stated.
 
     Args:
         graph: Of an INT8 model, whose input may be uint8 or float32.
-        manifest: Of its export; None for a model from elsewhere.
+        manifest: Beside it; None for a model from elsewhere.
 
     Raises:
         ModelError: It does not take images.

@@ -21,9 +21,9 @@ from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import ConfigError, DataError, ModelError
 from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, ImageOptions
-from tinyedge.manifest.manifest import ExportManifest
+from tinyedge.manifest.beside import ImageManifest, manifest_of
 from tinyedge.manifest.model_path import resolve_model
-from tinyedge.prediction.inputs import Preprocessing, manifest_of, preprocessing_of
+from tinyedge.prediction.inputs import Preprocessing, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.frames import frames_from_bytes
 from tinyedge.tflite.graph import Graph
@@ -252,11 +252,11 @@ def _on_device(infer: Callable[[bytes], bytes], program: Program) -> Callable[[n
     return lambda inputs: frames_from_bytes(b"".join(infer(value.tobytes()) for value in inputs), program.outputs)
 
 
-def _class_names(model: Path, graph: Graph, manifest: ExportManifest | None) -> tuple[str, ...]:
+def _class_names(model: Path, graph: Graph, manifest: ImageManifest | None) -> tuple[str, ...]:
     if len(graph.outputs) != 1:
         raise ModelError(f"{model} puts out {len(graph.outputs)} tensors, not the scores of classes alone")
     outputs = graph.outputs[0].elements
-    if manifest is None:
+    if manifest is None or manifest.classes is None:
         return tuple(map(str, range(outputs)))
     if len(manifest.classes) != outputs:
         raise ConfigError(

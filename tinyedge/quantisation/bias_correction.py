@@ -9,48 +9,46 @@ of the output of TinyNeXt-T.
 import dataclasses
 from collections.abc import Collection, Mapping
 
-import torch
-
 from tinyedge.ops import descriptor_of
 from tinyedge.quantisation.fake_quantize import FakeQuantize
-from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Tensor
 
-_BATCH = 64
-_MOST_IMAGES = 256  # More move no mean by a step.
+_MOST_SAMPLES = 256  # More move no mean by a step.
 
 
 def correct_output_bias(
-    graph: Graph, ranges: Mapping[Tensor, Range], images: torch.Tensor, int16: Collection[Tensor] = frozenset()
+    graph: Graph, ranges: Mapping[Tensor, Range], samples: Values, int16: Collection[Tensor] = frozenset()
 ) -> Graph:
-    """Return a graph whose quantised output has, on images (n, H, W, 3), the mean of its float output.
+    """Return a graph whose quantised outputs have, on samples, the mean of its float outputs.
 
-    The arguments are those of `quantise`. The graph itself comes back where no bias shifts the output as a whole.
+    The arguments are those of `quantise`. The graph itself comes back where no bias shifts an output as a whole.
     """
-    bias = _output_bias(graph)
-    if bias is None:
+    biases = [_output_bias(graph, output) for output in graph.outputs]
+    if not any(biases):
         return graph
     network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, int16)
-    with torch.no_grad():
-        errors = [network(batch, quantiser) - network(batch) for batch in images[:_MOST_IMAGES].split(_BATCH)]
-    mean = torch.cat(errors).flatten(1).mean(dim=0)
-    corrected = dataclasses.replace(bias, data=bias.values - mean.numpy())
+    few = tuple(values[:_MOST_SAMPLES] for values in samples)
+    wanted, found = network.outputs(few), network.outputs(few, quantiser)
+    corrected: dict[Tensor | None, Tensor] = {}
+    for bias, right, rounded in zip(biases, wanted, found, strict=True):
+        if bias is not None:
+            mean = (rounded - right).flatten(1).mean(dim=0).numpy()
+            corrected[bias] = dataclasses.replace(bias, data=bias.values - mean.reshape(bias.shape))
     return dataclasses.replace(
         graph,
         operators=[
-            dataclasses.replace(
-                operator, inputs=tuple(corrected if tensor is bias else tensor for tensor in operator.inputs)
-            )
+            dataclasses.replace(operator, inputs=tuple(corrected.get(tensor, tensor) for tensor in operator.inputs))
             for operator in graph.operators
         ],
     )
 
 
-def _output_bias(graph: Graph) -> Tensor | None:
+def _output_bias(graph: Graph, output: Tensor) -> Tensor | None:
     """Return a bias, read once, whose shift is the output's: between both, maps are only added up and averaged."""
     writers = {operator.output: operator for operator in graph.operators}
-    tensor: Tensor | None = graph.outputs[0]
+    tensor: Tensor | None = output
     while tensor in writers:
         operator = writers[tensor]
         if operator.options.get("fused_activation_function", "NONE") != "NONE":
@@ -59,7 +57,7 @@ def _output_bias(graph: Graph) -> Tensor | None:
         if layout is not None:
             bias = operator.optional_input(layout.bias)
             once = sum(tensor is bias for other in graph.operators for tensor in other.inputs) == 1
-            fits = bias is not None and bias.elements == graph.outputs[0].elements
+            fits = bias is not None and bias.elements == output.elements
             return bias if once and fits else None
         if not descriptor_of(operator).passes_offsets:
             return None

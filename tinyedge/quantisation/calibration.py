@@ -1,4 +1,4 @@
-"""Which images of a set are calibrated on, and which unseen ones the ranges are chosen on."""
+"""Which samples of a set are calibrated on, and which unseen ones the ranges are chosen on."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_UNSEEN_IMAGES = 128
 
 @dataclass(frozen=True, eq=False)
 class CalibrationDraw:
-    """Positions in a set of images, int64, ascending.
+    """Positions in a set of samples, int64, ascending.
 
     Attributes:
         seen: Calibrated on.
@@ -27,7 +27,7 @@ class CalibrationDraw:
 
 
 def draw_calibration(count: int, wanted: int, seed: int) -> CalibrationDraw:
-    """Draw from `count` images: `wanted` to calibrate on, or all there are, and at most `MOST_UNSEEN_IMAGES` more."""
+    """Draw from `count` samples: `wanted` to calibrate on, or all there are, and at most `MOST_UNSEEN_IMAGES` more."""
     wanted = min(wanted, count)
     order = np.random.default_rng(seed).permutation(count)
     seen, unseen = order[:wanted], order[wanted : wanted + MOST_UNSEEN_IMAGES]
@@ -35,3 +35,10 @@ def draw_calibration(count: int, wanted: int, seed: int) -> CalibrationDraw:
     if len(unseen) < FEWEST_CALIBRATION_IMAGES:
         unseen = seen
     return CalibrationDraw(np.sort(seen), np.sort(unseen), np.sort(others))
+
+
+def draw_apart(count: int, wanted: int, seed: int) -> CalibrationDraw:
+    """Draw as `draw_calibration`, but leave a fifth of a small set unseen, so that what is measured is unseen too."""
+    unseen = min(count // 5, MOST_UNSEEN_IMAGES)
+    apart = count - unseen if unseen >= FEWEST_CALIBRATION_IMAGES else count
+    return draw_calibration(count, min(wanted, apart), seed)

@@ -53,19 +53,31 @@ class IntegerExecutor(nn.Module):
         self._layers = [self._layer(position, operator) for position, operator in enumerate(graph.operators)]
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Run a graph of one input and one output.
+
+        Args:
+            codes: (B, ...) float32 integers in [-128, 127], in the quantisation of the graph's input.
+
+        Returns:
+            (B, ...) float32 integers in [-128, 127], in that of its output.
+        """
+        (output,) = self.run((codes,))
+        return output
+
+    def run(self, codes: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """Run the graph.
 
         Args:
-            codes: (B, H, W, C) float32 integers in [-128, 127], in the quantisation of the graph's input.
+            codes: Of each input, (B, ...) float32 integers in its quantisation; one sample has the input's own shape.
 
         Returns:
-            (B, K) float32 integers in [-128, 127], in that of its output.
+            The same of each output.
         """
-        values = {self.graph.inputs[0]: codes}
+        values = dict(zip(self.graph.inputs, codes, strict=True))
         for operator, layer in zip(self.graph.operators, self._layers, strict=True):
             inputs = [values[tensor] for tensor in operator.inputs if tensor is not None and tensor.data is None]
             values[operator.output] = layer(inputs)
-        return values[self.graph.outputs[0]]
+        return tuple(values[tensor] for tensor in self.graph.outputs)
 
     def trained_graph(self) -> Graph:
         """Return the graph with the weights and biases as they are now."""

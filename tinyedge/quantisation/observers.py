@@ -1,7 +1,7 @@
-"""The quantisation range of each activation in INT8: observed on calibration images, chosen on others.
+"""The quantisation range of each activation in INT8: observed on calibration samples, chosen on others.
 
 The whole range keeps the rarest value and spends steps on it; a narrower one rounds all others more finely and cuts
-that value off. Which is better depends on the network, so the candidates are simulated on images that none has seen:
+that value off. Which is better depends on the network, so the candidates are simulated on samples that none has seen:
 
 * `min-max`: the whole range.
 * `percentile`: from the 0.001st to the 99.999th percentile.
@@ -15,19 +15,19 @@ import numpy as np
 import torch
 
 from tinyedge.quantisation.fake_quantize import FakeQuantize
-from tinyedge.quantisation.float_executor import FloatExecutor, Hook
+from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE, Range, scales_and_zero_points
 from tinyedge.tflite.graph import Tensor
 
 _BINS = 2048
 _PERCENTILE = 0.99999
 _SHRINKINGS = np.linspace(0.3, 1.0, 15)
-_BATCH = 64
+_NO_NOISE_DB = 120.0  # Of outputs that are not quantised.
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """The values of one activation over all calibration images.
+    """The values of one activation over all calibration samples.
 
     Attributes:
         low: The lowest, or 0 if that is lower.
@@ -54,7 +54,7 @@ class RangeChoice:
         name: Of the candidate.
         ranges: Of every activation.
         min_max: The same by `min-max`, for what is kept more finely than in INT8.
-        sqnr_db: Of each candidate, on the images that the choice was made on.
+        sqnr_db: Of each candidate, on the samples that the choice was made on.
     """
 
     name: str
@@ -63,48 +63,48 @@ class RangeChoice:
     sqnr_db: dict[str, float]
 
 
-def choose_ranges(network: FloatExecutor, calibration: torch.Tensor, unseen: torch.Tensor) -> RangeChoice:
-    """Find ranges on calibration images and choose among them by `simulated_sqnr` on unseen ones; nobody needs labels.
+def choose_ranges(network: FloatExecutor, calibration: Values, unseen: Values) -> RangeChoice:
+    """Find ranges on calibration samples and choose among them by `simulated_sqnr` on others; nobody needs labels.
 
     Args:
         network: Float.
-        calibration: (n, H, W, 3) float32, normalised.
-        unseen: (m, H, W, 3) float32, normalised.
+        calibration: Of each input of the network, (n, ...) float32.
+        unseen: The same of other samples, (m, ...).
     """
     histograms = observe(network, calibration)
     candidates = {
         name: {tensor: estimate(histogram) for tensor, histogram in histograms.items()}
         for name, estimate in ESTIMATORS.items()
     }
-    wanted = _outputs(network, unseen, None)
+    wanted = network.outputs(unseen)
     figures = {name: simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
 
 
 @torch.no_grad()
-def observe(network: FloatExecutor, images: torch.Tensor) -> dict[Tensor, Histogram]:
-    """Return the histogram of each activation over images (n, H, W, 3)."""
+def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
+    """Return the histogram of each float activation over samples, (n, ...) of each input."""
     extremes: dict[Tensor, Range] = {}
     counts: dict[Tensor, torch.Tensor] = {}
 
     def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
-        if tensor.data is None:
+        if tensor.data is None and value.is_floating_point():
             low, high = extremes.get(tensor, (0.0, 0.0))
             lowest, highest = torch.aminmax(value)
             extremes[tensor] = (min(low, float(lowest)), max(high, float(highest)))
         return value
 
     def count(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
-        if tensor.data is None:
+        if tensor in extremes:
             counts[tensor] = counts.get(tensor, torch.zeros(_BINS, dtype=torch.float64)) + _count(
                 value, *extremes[tensor]
             )
         return value
 
     for hook in (widen, count):
-        for batch in images.split(_BATCH):
-            network(batch, hook)
+        for batch in network.batches(samples):
+            network.run(batch, hook)
     return {tensor: Histogram(*extremes[tensor], counts[tensor]) for tensor in extremes}
 
 
@@ -152,30 +152,28 @@ def least_squares(histogram: Histogram) -> Range:
     return best
 
 
-def simulated_sqnr(
-    network: FloatExecutor, ranges: dict[Tensor, Range], images: torch.Tensor, wanted: torch.Tensor
-) -> float:
-    """Return the signal-to-noise ratio in decibels of the output in INT8, the mean over images.
+def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], samples: Values, wanted: Values) -> float:
+    """Return the signal-to-noise ratio in decibels of the outputs in INT8, the mean over samples and outputs.
 
     Args:
         network: Float.
         ranges: Of every activation.
-        images: (m, H, W, 3) float32, normalised.
-        wanted: (m, ...) the output of the network for them.
+        samples: Of each input, (m, ...) float32.
+        wanted: Of each output, (m, ...): what the network makes of them.
     """
-    found = _outputs(network, images, FakeQuantize(network.graph, ranges))
-    return float(image_sqnr_db(wanted, found).mean())
+    return mean_sqnr_db(wanted, network.outputs(samples, FakeQuantize(network.graph, ranges)))
 
 
-@torch.no_grad()
-def _outputs(network: FloatExecutor, images: torch.Tensor, hook: Hook | None) -> torch.Tensor:
-    return torch.cat([network(batch, hook) for batch in images.split(_BATCH)])
+def mean_sqnr_db(wanted: Values, found: Values) -> float:
+    """Return the mean of `sample_sqnr_db` over all outputs, of which those that are not float count nothing."""
+    ratios = [sample_sqnr_db(one, other) for one, other in zip(wanted, found, strict=True) if one.is_floating_point()]
+    return float(torch.stack(ratios).mean()) if ratios else _NO_NOISE_DB
 
 
-def image_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """Return the signal-to-noise ratio in decibels of each output (B, ...), float64.
+def sample_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """Return the signal-to-noise ratio in decibels of each sample's output (B, ...), float64.
 
-    To be averaged as it is, because a few images beyond every range would decide the logarithm of the mean.
+    To be averaged as it is, because a few samples beyond every range would decide the logarithm of the mean.
     """
     wanted = wanted.flatten(1).double()
     error = (found.flatten(1).double() - wanted).square().sum(1)

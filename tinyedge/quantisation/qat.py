@@ -1,8 +1,9 @@
 """Quantisation-aware finish: the codes of an INT8 graph are trained, without labels, towards its float graph's output.
 
-The teacher is the float network and the student the kernels' integers (`integer_network`), on crops and flips of the
-train images. Scales and zero points stay what calibration chose. The loss is the power of the difference over the power
-of the teacher's output, noise over signal, because that decides whether INT8 predicts what float predicts.
+The teacher is the float network and the student the kernels' integers (`integer_executor.py`), on views of the samples:
+crops and flips of images, other samples as they are. Scales and zero points stay what calibration chose. The loss is
+the power of the difference over the power of the teacher's output, noise over signal, because that decides whether INT8
+predicts what float predicts.
 """
 
 import math
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
-from tinyedge.data.augment import Augment
 from tinyedge.errors import TrainingError
-from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.integer_executor import IntegerExecutor
-from tinyedge.quantisation.observers import image_sqnr_db
+from tinyedge.quantisation.observers import mean_sqnr_db
 from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE
+from tinyedge.tflite.frames import frame_shape
 from tinyedge.tflite.graph import Graph
 from tinyedge.training.batches import epoch_order, step_seed
 from tinyedge.training.optimizer import learning_rate
@@ -24,6 +25,9 @@ from tinyedge.training.optimizer import learning_rate
 _BATCH = 64
 _PEAK_RATE = 0.05  # Adam's, in codes of a weight and in output steps of a bias.
 _WARMUP = 0.05
+
+Views = Callable[[torch.Tensor, torch.Generator], Values]
+"""Takes positions of samples, (B,) int64, and a generator, and returns what it sees of them: (B, ...) of each input."""
 
 Progress = Callable[[int, int, float], None]
 """Takes the steps done, all steps, and the mean signal-to-noise ratio of late in decibels."""
@@ -35,7 +39,7 @@ class Finish:
 
     Attributes:
         graph: Int8, of the given one's scales; the given one itself where training did not help.
-        sqnr_db: Signal-to-noise ratio of the output on images that were not trained on, before and after training.
+        sqnr_db: Signal-to-noise ratio of the output on samples that were not trained on, before and after training.
     """
 
     graph: Graph
@@ -45,9 +49,9 @@ class Finish:
 def finish(
     graph: Graph,
     teacher: FloatExecutor,
-    images: torch.Tensor,
-    unseen: torch.Tensor,
-    augment: Augment,
+    views: Views,
+    count: int,
+    unseen: Values,
     *,
     epochs: float,
     seed: int,
@@ -60,10 +64,10 @@ def finish(
     Args:
         graph: Int8, quantised from the teacher's; it is not changed.
         teacher: The float network.
-        images: (N, 3, H, W) uint8, to train on.
-        unseen: (M, H, W, 3) float32, normalised: others, to measure on.
-        augment: Makes the normalised views of the images.
-        epochs: Passes over the images, a part of one allowed.
+        views: Makes what is trained on, of `count` samples.
+        count: How many there are.
+        unseen: Of each input, (M, ...) float32 of other samples, to measure on.
+        epochs: Passes over the samples, a part of one allowed.
         seed: Of the order and the views.
         progress: Called now and then.
 
@@ -73,22 +77,20 @@ def finish(
     student = IntegerExecutor(graph)
     before = integer_sqnr(student, teacher, unseen)
     optimizer = torch.optim.Adam(student.parameters(), lr=0.0)
-    batches = max(1, len(images) // _BATCH)
+    batches = max(1, count // _BATCH)
     steps = max(1, round(epochs * batches))
     generator = torch.Generator()
     late = 0.0
     for step in range(steps):
         epoch, position = divmod(step, batches)
         if position == 0:
-            order = epoch_order(len(images), seed, epoch)
+            order = epoch_order(count, seed, epoch)
         chosen = order[position * _BATCH : (position + 1) * _BATCH]
-        views = augment(images[chosen], generator.manual_seed(step_seed(seed, step))).permute(0, 2, 3, 1).contiguous()
-        with torch.no_grad():
-            wanted = teacher(views)
-        noise = (student_output(student, views) - wanted).square().mean() / wanted.square().mean()
+        batch = views(chosen, generator.manual_seed(step_seed(seed, step)))
+        noise = _noise(teacher.outputs(batch), _student_outputs(student, teacher, batch))
         if not torch.isfinite(noise):
             raise TrainingError(
-                f"the INT8 network gave a loss of {float(noise.detach())} at step {step}; export without --qat"
+                f"the INT8 network gave a loss of {float(noise.detach())} at step {step}; leave out --qat"
             )
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, int(_WARMUP * steps), peak=_PEAK_RATE, final=0.0)
@@ -102,16 +104,31 @@ def finish(
     return Finish(student.trained_graph() if after > before else graph, (before, after))
 
 
-def student_output(student: IntegerExecutor, images: torch.Tensor) -> torch.Tensor:
-    """Return the real output (B, K) of images (B, H, W, 3) float32, normalised."""
-    source, output = student.graph.inputs[0].q, student.graph.outputs[0].q
-    codes = (torch.floor(images / source.scale + 0.5) + source.zero_point).clamp(LOWEST_CODE, HIGHEST_CODE)
-    out: torch.Tensor = (student(codes) - output.zero_point) * output.scale
-    return out
-
-
-def integer_sqnr(student: IntegerExecutor, teacher: FloatExecutor, images: torch.Tensor) -> float:
-    """Return the output's signal-to-noise ratio in decibels, the mean over images (M, H, W, 3) float32, normalised."""
+def integer_sqnr(student: IntegerExecutor, teacher: FloatExecutor, samples: Values) -> float:
+    """Return the outputs' signal-to-noise ratio in decibels, the mean over samples, (M, ...) of each input."""
     with torch.no_grad():
-        ratios = [image_sqnr_db(teacher(batch), student_output(student, batch)) for batch in images.split(_BATCH)]
-    return float(torch.cat(ratios).mean())
+        return mean_sqnr_db(teacher.outputs(samples), _student_outputs(student, teacher, samples))
+
+
+def student_outputs(student: IntegerExecutor, batch: Values) -> Values:
+    """Return the real outputs (B, ...) of a batch, (B, ...) float32 of each input."""
+    codes = []
+    for tensor, values in zip(student.graph.inputs, batch, strict=True):
+        rounded = torch.floor(values / tensor.q.scale + 0.5) + tensor.q.zero_point
+        rounded = rounded.clamp(LOWEST_CODE, HIGHEST_CODE)
+        codes.append(rounded.reshape(tensor.shape) if len(values) == 1 else rounded)
+    return tuple(
+        ((values - tensor.q.zero_point) * tensor.q.scale).reshape(len(batch[0]), *frame_shape(tensor))
+        for tensor, values in zip(student.graph.outputs, student.run(tuple(codes)), strict=True)
+    )
+
+
+def _student_outputs(student: IntegerExecutor, teacher: FloatExecutor, samples: Values) -> Values:
+    parts = [student_outputs(student, batch) for batch in teacher.batches(samples)]
+    return tuple(torch.cat(values) for values in zip(*parts, strict=True))
+
+
+def _noise(wanted: Values, found: Values) -> torch.Tensor:
+    """Return noise power over signal power, the mean over the outputs."""
+    ratios = [(other - one).square().mean() / one.square().mean() for one, other in zip(wanted, found, strict=True)]
+    return torch.stack(ratios).mean()

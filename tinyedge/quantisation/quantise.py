@@ -95,7 +95,7 @@ def activation_quantisations(
     bounded = _bounded(graph)
     fixed: dict[Tensor, Quantisation] = {}
     for operator in graph.operators:
-        if operator.output.dtype != np.float32:
+        if operator.output.dtype != np.float32:  # Positions and shapes have no scale.
             continue
         joined[operator.output] = [operator.output]
         descriptor, dtype = descriptor_of(operator), "int16" if operator.output in int16 else "int8"
@@ -103,7 +103,7 @@ def activation_quantisations(
             fixed[operator.output] = descriptor.output_quantisation[dtype]
         if descriptor.keeps_quantisation:
             for tensor in operator.inputs:
-                if tensor is not None and tensor.data is None and joined[tensor] is not joined[operator.output]:
+                if tensor in joined and joined[tensor] is not joined[operator.output]:
                     group = joined[tensor] + joined[operator.output]
                     joined.update(dict.fromkeys(group, group))
     quantisations = {}

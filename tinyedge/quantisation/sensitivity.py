@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tinyedge.atomic import write_json
@@ -21,9 +22,9 @@ from tinyedge.compiler.memory.arena import Buffer, lower_bound
 from tinyedge.compiler.passes import simplify
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
-from tinyedge.quantisation.float_executor import FloatExecutor, Hook
+from tinyedge.quantisation.float_executor import FloatExecutor, Hook, Values
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
-from tinyedge.quantisation.observers import image_sqnr_db
+from tinyedge.quantisation.observers import mean_sqnr_db
 from tinyedge.quantisation.quantise import Range, quantise
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -32,7 +33,6 @@ LARGEST_MACS_SHARE = 0.1
 """How much of the multiply-accumulates `choose_int16x8` moves to 16x8."""
 
 _LEAST_GAIN_DB = 0.05
-_BATCH = 64
 
 # What is quantised while all else is float: "network", "input", or the operator at a position, by one of two schemes.
 _Trial = str | tuple[int, FakeQuantize]
@@ -100,7 +100,7 @@ def measure_sensitivity(
     network: FloatExecutor,
     ranges: Mapping[Tensor, Range],
     min_max: Mapping[Tensor, Range],
-    images: torch.Tensor,
+    samples: Values,
     names: Sequence[str] = (),
 ) -> SensitivityReport:
     """Measure how much each operator's quantisation costs the output, and what 16x8 would change.
@@ -109,7 +109,7 @@ def measure_sensitivity(
         network: Float.
         ranges: Of each activation, for int8.
         min_max: From the lowest to the highest value of each, for int16.
-        images: (n, H, W, 3) float32, normalised.
+        samples: Of each input of the network, (n, ...) float32.
         names: Of the graph's operators; none are known if it is empty.
     """
     graph = network.graph
@@ -117,22 +117,23 @@ def measure_sensitivity(
     around = {
         position: operators_around(graph, operator)
         for position, operator in enumerate(graph.operators)
-        if not descriptor_of(operator).keeps_quantisation
+        if not descriptor_of(operator).keeps_quantisation and operator.output.dtype == np.float32
     }
-    source = graph.inputs[0]
-    ratios: dict[_Trial, list[torch.Tensor]] = {}
+    ratios: dict[_Trial, list[tuple[int, float]]] = {}
     with torch.no_grad():
-        for batch in images.split(_BATCH):
-            values = {source: batch}
+        for batch in network.batches(samples):
+            values = network.named(batch)
+            rounded = {tensor: int8(tensor, value) for tensor, value in values.items()}
             wanted = network.resume(values, 0)
-            found: dict[_Trial, torch.Tensor] = {"network": network(batch, int8), "input": network(int8(source, batch))}
+            found: dict[_Trial, Values] = {"network": network.run(batch, int8), "input": network.resume(rounded, 0)}
             for position in around:
                 for quantiser in (int8, int16) if around[position] else (int8,):
                     alone = _only(graph.operators[position], quantiser)
                     found[position, quantiser] = network.resume(dict(values), position, alone)
             for trial, output in found.items():
-                ratios.setdefault(trial, []).append(image_sqnr_db(wanted, output))
-    figures = {trial: float(torch.cat(batches).mean()) for trial, batches in ratios.items()}
+                ratios.setdefault(trial, []).append((len(batch[0]), mean_sqnr_db(wanted, output)))
+    count = len(samples[0])
+    figures = {trial: sum(size * ratio for size, ratio in batches) / count for trial, batches in ratios.items()}
     added = noise(figures["input"]) + sum(noise(figures[position, int8]) for position in around)
     arena_bytes = _live_bytes(graph, ranges, min_max, frozenset())
     rows = []
@@ -152,7 +153,7 @@ def measure_sensitivity(
         )
         rows.append(row)
     return SensitivityReport(
-        images=len(images),
+        images=count,
         int8_sqnr_db=figures["network"],
         added_sqnr_db=-decibels(added),
         input_sqnr_db=figures["input"],

@@ -233,7 +233,8 @@ def _card_macros(card: ModelCard, upper: str) -> str:
 
 
 def _card_declarations(card: ModelCard, name: str) -> str:
-    upper = name.upper()
+    upper, channels = name.upper(), len(card.pixel_values)
+    pixels = "rows from the top, red, green, blue of each pixel" if channels == 3 else "rows from the top"
     classes = f"""\
 /** The class of each output value; the largest value is the likeliest. */
 extern const char *const {name}_class_names[{upper}_CLASS_COUNT];
@@ -243,7 +244,7 @@ extern const char *const {name}_class_names[{upper}_CLASS_COUNT];
 {classes if card.classes else ""}\
 /** Turns an image into the model's input, by a table that holds for each pixel value p of a channel
  *  floor((p / 255 - MEAN) / STD / SCALE + 0.5) + ZERO_POINT, limited to [-128, 127]; no floating point here.
- *  @param pixels  ({upper}_INPUT_HEIGHT, {upper}_INPUT_WIDTH, 3): rows from the top, red, green, blue of each pixel.
+ *  @param pixels  ({upper}_INPUT_HEIGHT, {upper}_INPUT_WIDTH, {channels}): {pixels}.
  *  @param input   {upper}_INPUT_BYTES values: {name}_input(), or what is copied there. May be where the pixels are. */
 void {name}_quantise_pixels(const uint8_t *pixels, int8_t *input);
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.manifest.manifest import manifest_of
+from tinyedge.manifest.beside import manifest_of
 from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
@@ -18,7 +18,7 @@ class ModelCard:
         classes: The name of each output value; empty where the outputs are no classes.
         mean: Of each channel, red first, for pixels scaled to [0, 1].
         std: Standard deviation of each channel, likewise.
-        pixel_values: (3, 256) int8: the input of every pixel value of every channel.
+        pixel_values: (C, 256) int8: the input of every pixel value of every channel.
     """
 
     classes: tuple[str, ...]
@@ -28,7 +28,7 @@ class ModelCard:
 
 
 def read_card(model: Path, graph: Graph) -> ModelCard | None:
-    """Return what the `export.json` beside a .tflite file says of it.
+    """Return what the manifest beside a .tflite file says of it.
 
     Args:
         model: The file.
@@ -40,9 +40,10 @@ def read_card(model: Path, graph: Graph) -> ModelCard | None:
     Raises:
         ModelError: It is damaged.
     """
-    manifest = manifest_of(model, graph.sha256)
+    manifest = manifest_of(model)
     if manifest is None or graph.inputs[0].shape[-1] != len(manifest.preprocessing.mean):
         return None
-    classes = manifest.classes if len(manifest.classes) == graph.outputs[0].elements else ()
+    classes = manifest.classes or ()
+    classes = classes if len(classes) == graph.outputs[0].elements else ()
     preprocessing = manifest.preprocessing
     return ModelCard(classes, preprocessing.mean, preprocessing.std, input_table(manifest))

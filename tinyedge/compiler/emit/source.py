@@ -361,7 +361,7 @@ def _public_reset(program: Program, name: str) -> str:
 
 def _card(card: ModelCard, name: str) -> str:
     """The names of the classes, and the preprocessing."""
-    upper = name.upper()
+    upper, channels = name.upper(), len(card.pixel_values)
     names = f"""
 const char *const {name}_class_names[{upper}_CLASS_COUNT] = {{
 {lines(list(map(string, card.classes)))}}};
@@ -370,8 +370,8 @@ const char *const {name}_class_names[{upper}_CLASS_COUNT] = {{
 {names if card.classes else ""}
 {array("pixel_values", card.pixel_values)}\
 void {name}_quantise_pixels(const uint8_t *pixels, int8_t *input) {{
-    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i += 3) {{
-        for (int32_t channel = 0; channel < 3; ++channel) {{
+    for (int32_t i = 0; i < {upper}_INPUT_BYTES; i += {channels}) {{
+        for (int32_t channel = 0; channel < {channels}; ++channel) {{
             input[i + channel] = pixel_values[256 * channel + pixels[i + channel]];
         }}
     }}

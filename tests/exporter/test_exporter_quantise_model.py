@@ -1,0 +1,163 @@
+"""A float network of several inputs and outputs to its INT8 file, manifest and report."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinyedge.conversion.intake import run_graph
+from tinyedge.conversion.network import Layout, SourceNetwork
+from tinyedge.exporter.options import QuantiseOptions
+from tinyedge.exporter.quantise_model import QuantisedModel, Source, quantise_model
+from tinyedge.manifest.quantised import read_quantised_manifest
+from tinyedge.parity.gate_limits import NetworkGates
+from tinyedge.quantisation.calibration_data import open_calibration
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.reader import read_tflite
+
+F32, I32 = np.dtype(np.float32), np.dtype(np.int32)
+RNG = np.random.default_rng(0)
+DENSE = {"fused_activation_function": "RELU", "weights_format": "DEFAULT", "keep_num_dims": True}
+CONV = {
+    "padding": "SAME",
+    "stride_h": 2,
+    "stride_w": 2,
+    "dilation_h_factor": 1,
+    "dilation_w_factor": 1,
+    "fused_activation_function": "RELU",
+}
+SOURCE = Source("theirs.onnx", "0" * 64, "LiteRT", command="tinyedge quantise theirs.onnx")
+
+
+def activation(name: str, *shape: int) -> Tensor:
+    return Tensor(name, shape, F32)
+
+
+def constant(*shape: int) -> Tensor:
+    return Tensor("w", shape, F32, data=RNG.normal(size=shape).astype(np.float32))
+
+
+def network() -> SourceNetwork:
+    """An image, channels first in its source, and a vector; a score a class, and a map."""
+    image, sensors = activation("image", 1, 6, 8, 3), activation("sensors", 1, 4)
+    hidden, pooled, vector = activation("map", 1, 3, 4, 5), activation("pooled", 1, 5), activation("vector", 1, 5)
+    scores = activation("scores", 1, 5)
+    axes = Tensor("axes", (2,), I32, data=np.array([1, 2], np.int32))
+    operators = [
+        Operator("CONV_2D", (image, constant(5, 3, 3, 3), constant(5)), (hidden,), CONV),
+        Operator("MEAN", (hidden, axes), (pooled,), {"keep_dims": False}),
+        Operator("FULLY_CONNECTED", (sensors, constant(5, 4), constant(5)), (vector,), DENSE),
+        Operator("ADD", (pooled, vector), (scores,), {"fused_activation_function": "NONE"}),
+    ]
+    graph = Graph("theirs", operators, (image, sensors), (scores, hidden))
+    layouts = Layout("image", (1, 3, 6, 8), (0, 2, 3, 1)), Layout("sensors", (1, 4), (0, 1))
+    outputs = Layout("scores", (1, 5), (0, 1)), Layout("map", (1, 5, 3, 4), (0, 2, 3, 1))
+
+    def run(inputs):
+        found = run_graph(graph, [layout.to_graph(values) for layout, values in zip(layouts, inputs, strict=True)])
+        return [layout.to_source(values) for layout, values in zip(outputs, found, strict=True)]
+
+    return SourceNetwork(graph, layouts, outputs, ("input image is channels last",), run)
+
+
+SAMPLES = {
+    "image": RNG.normal(size=(100, 3, 6, 8)).astype(np.float32),
+    "sensors": RNG.normal(size=(100, 4)).astype(np.float32),
+}
+NETWORK = network()
+
+
+def quantised(out, **options) -> QuantisedModel:
+    data = open_calibration(SAMPLES, NETWORK.graph.inputs, NETWORK.inputs)
+    return quantise_model(SOURCE, NETWORK, data, out, QuantiseOptions(**options))
+
+
+def test_every_output_is_close_and_every_stage_compared(tmp_path):
+    found = quantised(tmp_path / "theirs_int8.tflite")
+    assert not found.failures
+    scores, last_map = found.parity.outputs
+    assert (scores.name, last_map.name) == ("scores", "map")
+    assert scores.cosine > 0.999
+    assert scores.top1_agreement > 80
+    assert last_map.top1_agreement is None
+    assert min(scores.sqnr_db, last_map.sqnr_db) > 25
+    assert found.parity.bit_exact.differing_values == 0
+    assert found.parity.bit_exact.images == found.parity.samples == 20
+    assert found.parity.unseen
+    graph = read_tflite(found.path)
+    assert [tensor.name for tensor in (*graph.inputs, *graph.outputs)] == ["image", "sensors", "scores", "map"]
+
+
+def test_the_manifest_says_what_was_made_of_what(tmp_path):
+    found = quantised(tmp_path / "theirs_int8.tflite")
+    manifest = read_quantised_manifest(found.path)
+    assert manifest == found.manifest
+    assert manifest.source.name == "theirs.onnx"
+    assert "input image is channels last" in manifest.source.notes
+    assert "arrays (image): (100, 3, 6, 8) was read as NCHW" in manifest.source.notes
+    assert manifest.calibration.images == 80
+    assert [spec.shape for spec in manifest.inputs] == [(1, 6, 8, 3), (1, 4)]
+    assert manifest.operators == read_tflite(found.path).histogram()
+    assert manifest.preprocessing is None
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path):
+    names = ("one", "two")
+    files = [quantised(tmp_path / name / "theirs.tflite").path for name in names]
+    for suffix in (".tflite", ".json"):
+        assert files[0].with_suffix(suffix).read_bytes() == files[1].with_suffix(suffix).read_bytes()
+
+
+def test_16x8_is_finer_and_mixed_is_no_coarser(tmp_path):
+    figures = {
+        precision: quantised(tmp_path / f"{precision}.tflite", precision=precision).parity.outputs
+        for precision in ("int8", "mixed", "16x8")
+    }
+    assert figures["16x8"][0].max_error < figures["int8"][0].max_error
+    assert figures["mixed"][0].cosine >= figures["int8"][0].cosine - 1e-4
+
+
+def test_a_finish_is_recorded_and_never_makes_it_worse(tmp_path):
+    found = quantised(tmp_path / "finished.tflite", qat_epochs=2.0)
+    qat = json.loads(found.manifest_path.read_text(encoding="utf-8"))["qat"]
+    assert qat["epochs"] == 2.0
+    assert found.parity.bit_exact.differing_values == 0
+    assert found.parity.outputs[0].cosine > 0.999
+
+
+def test_a_gate_that_does_not_hold_is_named_and_the_file_written(tmp_path):
+    found = quantised(tmp_path / "theirs.tflite", gates=NetworkGates(cosine=1.0))
+    assert found.path.is_file()
+    assert found.manifest_path.is_file()
+    assert any("output scores" in failure and "under the limit of 1" in failure for failure in found.failures)
+
+
+def test_a_wrong_float_graph_is_found(tmp_path, monkeypatch):
+    wrong = SourceNetwork(
+        NETWORK.graph, NETWORK.inputs, NETWORK.outputs, (), lambda inputs: [1.1 * one for one in NETWORK.run(inputs)]
+    )
+    data = open_calibration(SAMPLES, NETWORK.graph.inputs, NETWORK.inputs)
+    found = quantise_model(SOURCE, wrong, data, tmp_path / "wrong.tflite", QuantiseOptions())
+    assert any("LiteRT and the float graph differ" in failure for failure in found.failures)
+
+
+@pytest.mark.parametrize("ends", [(1, 6, 4), (6, 4)])
+def test_a_network_without_room_for_a_batch(tmp_path, ends):
+    x, y, z = activation("x", *ends), activation("y", 6, 4), activation("z", 6, 4)
+    shape = Tensor("shape", (2,), I32, data=np.array([6, 4], np.int32))
+    operators = [
+        Operator("RESHAPE", (x, shape), (y,)),
+        Operator("FULLY_CONNECTED", (y, constant(4, 4), constant(4)), (z,), DENSE),
+    ]
+    graph = Graph("rows", operators, (x,), (z,))
+    layouts = Layout("x", ends, tuple(range(len(ends)))), Layout("z", (6, 4), (0, 1))
+
+    def run(inputs):
+        rows = inputs[0].reshape(-1, 6, 4) @ operators[1].inputs[1].data.T + operators[1].inputs[2].data
+        return [np.maximum(rows, 0)]
+
+    source = SourceNetwork(graph, layouts[:1], layouts[1:], (), run)
+    data = open_calibration(RNG.normal(size=(64, 6, 4)).astype(np.float32), graph.inputs, source.inputs)
+    found = quantise_model(SOURCE, source, data, tmp_path / "rows.tflite", QuantiseOptions())
+    assert not found.failures
+    assert found.parity.outputs[0].cosine > 0.999

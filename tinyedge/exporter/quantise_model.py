@@ -1,0 +1,232 @@
+"""Anybody's float network to the file that is deployed: ranges, INT8 or 16x8, and the proof that it is the same."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinyedge.announce import silent
+from tinyedge.atomic import atomic_path
+from tinyedge.conversion.network import SourceNetwork
+from tinyedge.exporter.options import QuantiseOptions
+from tinyedge.exporter.versions import package_versions
+from tinyedge.manifest.manifest import (
+    Calibration,
+    Int16x8Operator,
+    Precision,
+    Preprocessing,
+    Qat,
+    TensorSpec,
+    record_file,
+)
+from tinyedge.manifest.preprocess import FORMULA
+from tinyedge.manifest.quantised import (
+    QuantisedManifest,
+    SourceRecord,
+    quantised_manifest_path,
+    write_quantised_manifest,
+)
+from tinyedge.ops import operator_macs
+from tinyedge.parity.network import NetworkParity, compare_network
+from tinyedge.quantisation.calibration import draw_apart
+from tinyedge.quantisation.calibration_data import CalibrationData
+from tinyedge.quantisation.deployable import check_deployable
+from tinyedge.quantisation.float_executor import FloatExecutor, Values
+from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.post_training import quantise_graph
+from tinyedge.quantisation.preparation import prepare
+from tinyedge.quantisation.qat import finish
+from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.writer import tflite_bytes
+
+_SENSITIVITY_SAMPLES = 64
+_PARITY_MACS = 5.2e9  # Some seconds of one core in TFLite Micro.
+_FEWEST_PARITY_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is quantised.
+
+    Attributes:
+        name: Of its file, or of its class.
+        sha256: Of the file; None of a module.
+        runtime: What runs it.
+        classes: Class names by index of the output; empty where they are not known.
+        command: That quantises it; None from Python.
+    """
+
+    name: str
+    sha256: str | None
+    runtime: str
+    classes: tuple[str, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class QuantisedModel:
+    """A quantised network, its manifest, and how it compares with the float one.
+
+    Attributes:
+        path: The .tflite file.
+        manifest_path: What is known of it, beside it.
+        bytes: The file's size.
+        manifest: The same, read.
+        parity: What each stage makes of the same samples.
+        failures: One sentence a gate that does not hold.
+    """
+
+    path: Path
+    manifest_path: Path
+    bytes: int
+    manifest: QuantisedManifest
+    parity: NetworkParity
+    failures: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        return {
+            "path": str(self.path),
+            "bytes": self.bytes,
+            **dataclasses.asdict(self.manifest),
+            "failures": list(self.failures),
+        }
+
+
+def quantise_model(
+    source: Source,
+    network: SourceNetwork,
+    data: CalibrationData,
+    out: Path,
+    options: QuantiseOptions,
+    announce: Callable[[str], None] = silent,
+    detail: Callable[[str], None] = silent,
+) -> QuantisedModel:
+    """Quantise a network and write the file and its manifest. The same arguments give the same bytes.
+
+    Args:
+        source: Where the network comes from.
+        network: From `read_network`.
+        data: Samples of its inputs.
+        out: The .tflite file.
+        options: How.
+        announce: Called with the name of each step when it begins.
+        detail: Called with how far a long step is.
+
+    Raises:
+        ModelError: The network holds an operator that cannot be quantised.
+        DataError: A sample is broken.
+    """
+    announce("calibration samples")
+    drawn = draw_apart(data.count, options.calibration_count, options.seed)
+    seen, unseen = (_values(data, positions) for positions in (drawn.seen, drawn.unseen))
+    graph = prepare(network.graph)
+    announce("activation ranges")
+    executor = FloatExecutor(graph)
+    choice = choose_ranges(executor, seen, unseen)
+    int16x8 = _choose_int16x8(executor, choice, unseen, options, announce)
+    announce("INT8" if options.precision == "int8" else options.precision)
+    quantised, qat = quantise_graph(graph, choice, seen, int16x8), None
+    if options.qat_epochs > 0:
+        announce("QAT")
+        finished = finish(
+            quantised,
+            executor,
+            lambda chosen, _: tuple(values[chosen] for values in seen),
+            len(seen[0]),
+            unseen,
+            epochs=options.qat_epochs,
+            seed=options.seed,
+            progress=lambda step, steps, sqnr_db: detail(f"step {step}/{steps}, {sqnr_db:.1f} dB"),
+        )
+        before, after = (round(figure, 2) for figure in finished.sqnr_db)
+        quantised, qat = finished.graph, Qat(options.qat_epochs, before, after)
+    content = tflite_bytes(quantised)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(content)
+    announce("parity")
+    macs = sum(map(operator_macs, graph.operators))
+    count = max(_FEWEST_PARITY_SAMPLES, int(_PARITY_MACS / max(macs, 1)))
+    parity = compare_network(
+        network,
+        network.graph,
+        out,
+        [values[:count].numpy() for values in unseen],
+        unseen=not np.array_equal(drawn.seen, drawn.unseen),
+        source=source.runtime,
+        gates=options.gates,
+    )
+    check = check_deployable(out)
+    written = read_any_tflite(out)
+    figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
+    manifest = QuantisedManifest(
+        source=SourceRecord(source.name, source.sha256, (*network.notes, *data.notes)),
+        inputs=tuple(map(_spec, written.inputs)),
+        outputs=tuple(map(_spec, written.outputs)),
+        preprocessing=_preprocessing(data),
+        classes=source.classes,
+        calibration=Calibration(data.origin, len(seen[0]), options.seed, choice.name, figures),
+        precision=_describe_precision(graph, options.precision, int16x8),
+        qat=qat,
+        operators=written.histogram(),
+        parity=parity.to_json(),
+        file=record_file(out),
+        versions=package_versions(),
+        command=source.command,
+    )
+    write_quantised_manifest(out, manifest)
+    failures = (*check.failures, *parity.failures())
+    return QuantisedModel(out, quantised_manifest_path(out), len(content), manifest, parity, failures)
+
+
+def _values(data: CalibrationData, positions: np.ndarray) -> Values:
+    return tuple(torch.from_numpy(values) for values in data.read(positions))
+
+
+def _choose_int16x8(
+    executor: FloatExecutor,
+    choice: RangeChoice,
+    unseen: Values,
+    options: QuantiseOptions,
+    announce: Callable[[str], None],
+) -> frozenset[Operator]:
+    """Return the operators that run in 16x8."""
+    graph = executor.graph
+    if options.precision == "mixed":
+        announce("sensitivity")
+        few = tuple(values[:: -(-len(values) // _SENSITIVITY_SAMPLES)] for values in unseen)
+        return choose_int16x8(graph, measure_sensitivity(executor, choice.ranges, choice.min_max, few))
+    return frozenset(filter(has_int16x8_kernel, graph.operators)) if options.precision == "16x8" else frozenset()
+
+
+def _describe_precision(graph: Graph, name: str, int16x8: frozenset[Operator]) -> Precision:
+    share = sum(map(operator_macs, int16x8)) / max(sum(map(operator_macs, graph.operators)), 1)
+    described = tuple(
+        Int16x8Operator(position, operator.output.name, operator.op)
+        for position, operator in enumerate(graph.operators)
+        if operator in int16x8
+    )
+    return Precision(name, round(share, 4), described)
+
+
+def _spec(tensor: Tensor) -> TensorSpec:
+    quantised = tensor.quantisation is not None
+    return TensorSpec(
+        tensor.name, tensor.shape, tensor.q.scale if quantised else None, tensor.q.zero_point if quantised else None
+    )
+
+
+def _preprocessing(data: CalibrationData) -> Preprocessing | None:
+    normalisation = data.normalisation
+    if normalisation is None:
+        return None
+    return Preprocessing(
+        normalisation.mean, normalisation.std, "RGB" if len(normalisation.mean) == 3 else "grey", FORMULA
+    )

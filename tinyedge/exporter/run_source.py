@@ -1,0 +1,38 @@
+"""A run as `tinyedge quantise` takes it: its folded network and its train images."""
+
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from tinyedge.conversion.fold import fold_classifier, fold_encoder
+from tinyedge.exporter.export import load_probe
+from tinyedge.quantisation.normalisation import Normalisation
+from tinyedge.training.run import CLASSIFIER_FILE, load_run
+
+
+def folded_network(run_path: Path) -> tuple[nn.Module, int]:
+    """Return the trained encoder, with its classifier where it was probed, and the size of its images.
+
+    Raises:
+        CheckpointError: The weights or the probe are missing or corrupt.
+    """
+    encoder = load_run(run_path).load_encoder().eval()
+    if not (run_path / CLASSIFIER_FILE).is_file():
+        return fold_encoder(encoder), encoder.input_size
+    probe = load_probe(run_path)
+    return fold_classifier(encoder, probe.weight, probe.bias), encoder.input_size
+
+
+def train_samples(run_path: Path, data: str | None = None) -> tuple[np.ndarray, Normalisation, tuple[str, ...]]:
+    """Return the train images of a run (n, H, W, 3) uint8, what makes its input of them, and the names of its classes.
+
+    Raises:
+        DataError: The data set is missing or broken.
+    """
+    run = load_run(run_path, data)
+    probed = (run_path / CLASSIFIER_FILE).is_file()
+    dataset = run.load_probed_dataset() if probed else run.load_dataset()
+    normalisation = Normalisation(tuple(dataset.mean), tuple(dataset.std))
+    images = dataset.train.images.numpy().transpose(0, 2, 3, 1)
+    return images, normalisation, tuple(dataset.classes) if probed else ()

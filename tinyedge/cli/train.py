@@ -41,7 +41,8 @@ _PANELS = {
             names=method_names,
         ),
         "teacher": FieldOption(
-            "What best, ca-dssl, seed and simdistill learn from: a run, dino_vits16=WEIGHTS or timm:MODEL=WEIGHTS."
+            "What best, ca-dssl, seed and simdistill learn from: a run, patches:ATOMS, dino_vits16=WEIGHTS, "
+            "timm:MODEL=WEIGHTS, or efficientnet_lite0 (saw ImageNet labels)."
         ),
     },
     "Optimisation": {

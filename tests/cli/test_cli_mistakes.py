@@ -202,6 +202,40 @@ def test_calibration_images_that_are_no_array(tinyedge, tmp_path, content):
     assert "<U1" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
 
 
+QUANTISE_MISTAKES = [
+    (("none.onnx",), "none.onnx does not exist"),
+    (("m.pt",), "torch.onnx.export"),
+    (("m.keras",), "from_keras_model"),
+    (("m.tflite",), "--calibration"),
+    (("m.tflite", "--calibration", "64"), "--calibration-count 64"),
+    (("m.tflite", "--calibration", "x.npy", "--images", "x.npy"), "its old name"),
+    (("m.tflite", "--calibration", "x.npy", "--precision", "int4"), "no such precision: int4"),
+    (("m.tflite", "--calibration", "x.npy", "--qat", "1", "--precision", "16x8"), "--qat 1 does not fit"),
+    (("m.tflite", "--calibration", "x.npy", "--mean", "123.7"), "--mean 123.7 is beyond 1"),
+    (("m.tflite", "--calibration", "x.npy", "--calibration-count", "4"), "--calibration-count 16"),
+    (("m.tflite", "--calibration", "x.npy", "--input-shape", "image=1,3"), "NAME:1,3,224,224"),
+    (("m.tflite", "--calibration", "x.npy", "--min-cosine", "2"), "--min-cosine 2"),
+    (("m.tflite", "--calibration", "x.npy", "--out", "m"), "--out"),
+    (("m.tflite", "--calibration", "x.npy", "--out", "notes.tflite"), "notes.json would be overwritten"),
+    (("m.tflite", "--calibration", "x.npy", "--classes", "none.txt"), "none.txt cannot be read"),
+    (("m.tflite", "--calibration", "few.npy"), "15 samples, too few"),
+    (("m.tflite", "--calibration", "none.npy"), "none.npy does not exist"),
+    (("empty", "--calibration", "x.npy"), "empty is no run"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), QUANTISE_MISTAKES, ids=lambda value: str(value)[:40])
+def test_quantise_answers_before_it_reads_the_model(tinyedge, tmp_path, arguments, said):
+    for name in ("m.pt", "m.keras", "m.tflite"):
+        (tmp_path / name).write_bytes(b"never read")
+    (tmp_path / "notes.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "x.npy", np.zeros((32, 4), np.float32))
+    np.save(tmp_path / "few.npy", np.zeros((15, 4), np.float32))
+    assert said in tinyedge("quantise", *arguments)
+    assert (tmp_path / "notes.json").read_text(encoding="utf-8") == "{}"
+
+
 def test_a_model_that_quantise_did_not_name_is_not_replaced(tinyedge, tmp_path):
     (tmp_path / "m.tflite").write_bytes(float_model())
     np.save(tmp_path / "images.npy", np.zeros((32, 4), np.float32))

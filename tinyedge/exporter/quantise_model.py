@@ -32,6 +32,7 @@ from tinyedge.manifest.quantised import (
 )
 from tinyedge.ops import operator_macs
 from tinyedge.parity.network import NetworkParity, compare_network
+from tinyedge.parity.simulated_layers import simulate_layers
 from tinyedge.quantisation.calibration import draw_apart
 from tinyedge.quantisation.calibration_data import CalibrationData
 from tinyedge.quantisation.deployable import check_deployable
@@ -163,6 +164,9 @@ def quantise_model(
         source=source.runtime,
         gates=options.gates,
     )
+    if options.layers:
+        announce("layers")
+        parity = dataclasses.replace(parity, layers=simulate_layers(graph, choice, unseen, int16x8))
     check = check_deployable(out)
     written = read_any_tflite(out)
     figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}

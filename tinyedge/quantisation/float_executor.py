@@ -5,7 +5,7 @@ is trained goes back into the graph. Values are channels-last as in TFLite, so t
 file are the same numbers in the same order; only the batch is not 1, where the graph allows one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -146,7 +146,14 @@ class FloatExecutor(nn.Module):
             for tensor, value in zip(self.graph.outputs, outputs, strict=True)
         )
 
-    def _value(self, tensor: Tensor | None, values: dict[Tensor, torch.Tensor], seen: Hook) -> torch.Tensor | None:
+    @torch.no_grad()
+    def compute(self, position: int, values: Mapping[Tensor, torch.Tensor]) -> torch.Tensor:
+        """Return what one operator makes of the activations that it reads."""
+        operator = self.graph.operators[position]
+        inputs = [self._value(tensor, values, lambda _, value: value) for tensor in operator.inputs]
+        return self._functions[position](operator, *inputs)
+
+    def _value(self, tensor: Tensor | None, values: Mapping[Tensor, torch.Tensor], seen: Hook) -> torch.Tensor | None:
         if tensor is None:
             return None
         if tensor.data is None:

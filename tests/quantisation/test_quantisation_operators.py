@@ -5,6 +5,7 @@ within the steps that it may lose, and its file runs in TFLite Micro, in our C a
 bits.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -184,7 +185,59 @@ def chains() -> Iterator[Graph]:
     yield chain("logarithm", *squared, ("LOG", {}, "last"), ("DIV", NONE, "last", half))
 
 
-GRAPHS = [*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains()]
+def layer_normalisation(root: str) -> Graph:
+    """As converters write it, with the three forms of the root of the variance."""
+    x, shape, row = real(1, 12, 48), (1, 12, 48), (1, 12, 1)
+    axis, names = integers(2), iter("abcdefghijk")
+    operators: list[Operator] = []
+
+    def add(op: str, *inputs: Tensor, shape=shape, **options) -> Tensor:
+        output = real(*shape, name=next(names))
+        operators.append(Operator(op, inputs, (output,), options))
+        return output
+
+    difference = add("SUB", x, add("MEAN", x, axis, shape=row, keep_dims=True), **NONE)
+    square = add("MUL", difference, difference, **NONE) if root == "RSQRT" else add("SQUARE", difference)
+    variance = add("MEAN", square, axis, shape=row, keep_dims=True)
+    variance = add("ADD", variance, constant([1e-3]), shape=row, **NONE)
+    if root == "RSQRT":
+        y = add("MUL", add("RSQRT", variance, shape=row), difference, **NONE)
+    elif root == "reciprocal":
+        y = add("DIV", constant([1]), add("SQRT", variance, shape=row), shape=row, **NONE)
+        y = add("MUL", difference, y, **NONE)
+    else:
+        y = add("DIV", difference, add("SQRT", variance, shape=row), **NONE)
+    y = add("ADD", add("MUL", y, normal(48), **NONE), normal(48), **NONE)
+    return Graph(f"layer_normalisation_{root}", operators, (x,), (y,))
+
+
+def channel_scales() -> Iterator[Graph]:
+    x, y = real(1, 4, 3, 5), real(1, 4, 3, 5, name="y")
+    scaled, moved = real(1, 4, 3, 5, name="scaled"), real(1, 4, 3, 5, name="moved")
+    affine = [
+        Operator("MUL", (x, normal(5)), (scaled,), dict(NONE)),
+        Operator("ADD", (scaled, normal(1, 1, 1, 5)), (moved,), {"fused_activation_function": "RELU"}),
+    ]
+    yield Graph("batch_normalisation_relu", affine, (x,), (moved,))
+    plain = [affine[0], dataclasses.replace(affine[1], options=dict(NONE))]
+    dense = {"weights_format": "DEFAULT", "keep_num_dims": True, **NONE}
+    connected = real(1, 4, 3, 7, name="connected")
+    last = Operator("FULLY_CONNECTED", (moved, normal(7, 5), normal(7)), (connected,), dense)
+    yield Graph("scales_before_fully_connected", [*plain, last], (x,), (connected,))
+    options = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1, **NONE}
+    last = Operator("CONV_2D", (moved, normal(5, 3, 3, 5), normal(5)), (y,), options)
+    yield Graph("scales_before_padding", [*plain, last], (x,), (y,))
+    last = Operator("CONV_2D", (moved, normal(5, 1, 1, 5), normal(5)), (y,), options)
+    yield Graph("scales_before_pixels", [*plain, last], (x,), (y,))
+
+
+def normalising() -> Iterator[Graph]:
+    yield one_operator("L2_NORMALIZATION", (real(1, 6, 40),), (1, 6, 40), **NONE)
+    yield from map(layer_normalisation, ("RSQRT", "reciprocal", "quotient"))
+    yield from channel_scales()
+
+
+GRAPHS = [*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains(), *normalising()]
 by_name = pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 
 
@@ -226,7 +279,7 @@ def test_an_operator_in_int8_is_near_float_and_the_same_everywhere(graph, tmp_pa
     prepared = prepare(graph)
     network, images = FloatExecutor(prepared), torch.from_numpy(inputs_of(prepared))
     with torch.no_grad():
-        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, images).items()}
+        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
         int8 = quantise(prepared, ranges)
         source, output = int8.inputs[0].q, int8.outputs[0].q
         codes = (images / source.scale).round() + source.zero_point

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tinyedge.ops.functions import rounded_codes
+from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.integer_executor import IntegerExecutor
+from tinyedge.quantisation.observers import min_max, observe
 from tinyedge.quantisation.preparation import prepare
 from tinyedge.quantisation.quantise import activation_quantisations, quantisation_of, quantise
-from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Tensor, integer_constant
 
 F32 = np.dtype(np.float32)
 NONE = {"fused_activation_function": "NONE"}
@@ -109,3 +113,58 @@ def test_a_table_is_rounded_once_and_what_is_undefined_is_zero(exponent):
         wanted = ((np.arange(-128, 128) - source.zero_point) * source.scale) ** exponent
     steps = np.nan_to_num(wanted / output.scale, nan=0.0, posinf=1e9).clip(0, 255)
     assert np.abs(codes - output.zero_point - steps).max() <= 0.5 + 1e-9
+
+
+def test_a_layer_of_a_transformer_keeps_its_output():
+    """Attention of two heads and its LayerNormalization, of tokens whose sizes differ tenfold."""
+    rng, tokens, width, heads = np.random.default_rng(3), 10, 32, 2
+    shape, row, names = (1, tokens, width), (1, tokens, 1), iter(range(99))
+    operators: list[Operator] = []
+
+    def add(op: str, *inputs: Tensor, shape=shape, **options) -> Tensor:
+        output = real(f"t{next(names)}", *shape)
+        operators.append(Operator(op, inputs, (output,), options))
+        return output
+
+    def drawn(*sizes: int) -> Tensor:
+        array = (rng.normal(size=sizes) / np.sqrt(sizes[-1])).astype(np.float32)
+        return Tensor("w", sizes, F32, data=array)
+
+    def axes(*values: int) -> Tensor:
+        return integer_constant("axes", values)
+
+    def dense(source: Tensor) -> Tensor:
+        options = {"weights_format": "DEFAULT", "keep_num_dims": True, **NONE}
+        return add("FULLY_CONNECTED", source, drawn(width, width), drawn(width), **options)
+
+    def heads_of(source: Tensor) -> Tensor:
+        sizes = (1, tokens, heads, width // heads)
+        apart = add("RESHAPE", dense(source), axes(*sizes), shape=sizes)
+        return add("TRANSPOSE", apart, axes(0, 2, 1, 3), shape=(1, heads, tokens, width // heads))
+
+    x = real("x", *shape)
+    difference = add("SUB", x, add("MEAN", x, axes(2), shape=row, keep_dims=True), **NONE)
+    variance = add("MEAN", add("SQUARE", difference), axes(2), shape=row, keep_dims=True)
+    root = add("RSQRT", add("ADD", variance, constant(1e-5), shape=row, **NONE), shape=row)
+    scaled = add("MUL", add("MUL", difference, root, **NONE), drawn(width), **NONE)
+    normalised = add("ADD", scaled, drawn(width), **NONE)
+    query, key, value = (heads_of(normalised) for _ in range(3))
+    square = (1, heads, tokens, tokens)
+    scores = add("BATCH_MATMUL", query, key, shape=square, adj_x=False, adj_y=True)
+    shares = add("SOFTMAX", add("MUL", scores, constant(4.0), shape=square, **NONE), shape=square, beta=1.0)
+    mixed = add("BATCH_MATMUL", shares, value, shape=value.shape, adj_x=False, adj_y=False)
+    together = add("TRANSPOSE", mixed, axes(0, 2, 1, 3), shape=(1, tokens, heads, width // heads))
+    y = dense(add("RESHAPE", together, axes(*shape)))
+    prepared = prepare(Graph("attention", operators, (x,), (y,)))
+    assert {"MEAN": 1, "STANDARDISE": 1}.items() <= prepared.histogram().items()
+    assert "ADD" not in ops(prepared)  # What the normalisation adds is in the biases that follow.
+    samples = rng.normal(size=(64, tokens, width)) * np.exp(rng.uniform(np.log(0.3), np.log(3), (64, tokens, 1)))
+    images, network = torch.from_numpy(samples.astype(np.float32)), FloatExecutor(prepared)
+    with torch.no_grad():
+        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
+        int8 = quantise(prepared, ranges)
+        source, output = int8.inputs[0].q, int8.outputs[0].q
+        codes = ((images / source.scale).round() + source.zero_point).clamp(-128, 127)
+        found = (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
+        cosines = torch.nn.functional.cosine_similarity(found.flatten(1), network(images).flatten(1))
+    assert cosines.min() > 0.99

@@ -1,14 +1,29 @@
-"""L2_NORMALIZATION: each row, of the last axis, over the root of the sum of its squares."""
+"""L2_NORMALIZATION: each row, of the last axis, over the root of the sum of its squares.
 
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor, one_scale
+STANDARDISE is no operator of TFLite: `tinyedge.quantisation.layer_norms` makes it of the middle of a
+LayerNormalization. It is the same but for what is added to the variance.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor, one_scale
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported, zero_point
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.fixed_point import inverse_sqrt
+from tinyedge.tflite.graph import Operator, Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNEL = Kernel("te_l2_normalization_s8", "te_l2_normalization_params")
 # The sum of as many squares of differences of int8 values fits 32 bits.
 _MAX_DEPTH = 33_025
+_OUTPUT_BITS = 7  # It has 128 steps to 1.
+_LEAST_NORM = 1e-6  # Of LiteRT's float kernel.
+_NO_ACTIVATION = {"fused_activation_function": "NONE"}
 
 
 def _lower(operator: Operator) -> KernelCall:
@@ -42,12 +57,57 @@ def _lower(operator: Operator) -> KernelCall:
     )
 
 
+def _float(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    import torch.nn.functional as F
+
+    return F.normalize(x, dim=-1, eps=_LEAST_NORM)
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    import torch
+
+    from tinyedge.ops.arithmetic.integers import requantise, straight_through
+
+    zero = zero_point(operator.input(0))
+
+    def run(inputs: "list[torch.Tensor]") -> "torch.Tensor":
+        values = inputs[0] - zero
+        sums, rows = values.detach().double().square().sum(-1, keepdim=True).long().unique(return_inverse=True)
+        inverses = torch.tensor([inverse_sqrt(int(total)) for total in sums])
+        exact = requantise(values.detach().double(), inverses[rows, 0], inverses[rows, 1] + _OUTPUT_BITS)
+        return straight_through(exact, _float(operator, values) * 2**_OUTPUT_BITS)
+
+    return run
+
+
+def _standardise(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> list[Operator]:
+    """The L2_NORMALIZATION that STANDARDISE is in INT8; what is added to the variance is below a step of it."""
+    source, output = tensors[operator.input(0)], tensors[operator.output]
+    return [Operator("L2_NORMALIZATION", (source,), (output,), dict(_NO_ACTIVATION), 2, operator.index)]
+
+
+def _float_standardise(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    epsilon: float = operator.options["epsilon"]
+    deviations = (x.square().mean(dim=-1, keepdim=True) + epsilon).sqrt()
+    return x / (deviations * math.sqrt(x.shape[-1]))
+
+
+_OUTPUT = one_scale(1 / 2**_OUTPUT_BITS, 0)
+
 OPERATORS = (
     OperatorDescriptor(
         name="L2_NORMALIZATION",
         lower=_lower,
         versions={"int8": 2},
         tflm_types=INT8,
-        output_quantisation={"int8": one_scale(1 / 128, 0)},
+        output_quantisation={"int8": _OUTPUT},
+        float_function=_float,
+        integer_layer=_integer_layer,
+    ),
+    OperatorDescriptor(
+        name="STANDARDISE",
+        expand=_standardise,
+        output_quantisation={"int8": _OUTPUT},
+        float_function=_float_standardise,
     ),
 )

@@ -12,7 +12,9 @@ import numpy as np
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import descriptor_of
+from tinyedge.quantisation.channel_scales import fold_channel_scales
 from tinyedge.quantisation.functions import fuse_functions
+from tinyedge.quantisation.layer_norms import standardise_rows
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 
@@ -22,6 +24,8 @@ def prepare(graph: Graph) -> Graph:
     separate_outputs(prepared)
     fold_constants(prepared)
     fuse_functions(prepared)
+    standardise_rows(prepared)
+    fold_channel_scales(prepared)
     _set_scales_apart(prepared)
     prepared.operators[:] = [
         dataclasses.replace(operator, index=index) for index, operator in enumerate(prepared.operators)

@@ -67,6 +67,8 @@ def _option_table(op: str) -> str:
         return "Pool2DOptions"
     if op in ("MEAN", "SUM") or op.startswith("REDUCE_"):
         return "ReducerOptions"
+    if op == "L2_NORMALIZATION":
+        return "L2NormOptions"
     return _OPTION_TABLES.get(op.replace("_", "").lower(), _WITHOUT_OPTIONS)
 
 

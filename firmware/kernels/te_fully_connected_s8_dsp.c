@@ -5,8 +5,8 @@
 /** One row, or its first bytes where the depth is no multiple of four: the rest of the last word meets weights of 0, but
  *  may not be read. */
 static void widen_row(const te_fully_connected_dsp_params *params, const int8_t *row, uint32_t *columns) {
-    const int32_t words = params->in_c / 4;
-    const int32_t rest = params->in_c - 4 * words;
+    const int32_t words = params->in_c >> 2;
+    const int32_t rest = params->in_c & 3;
     columns = te_widen1_dsp(columns, row, words);
     if (rest > 0) {
         int8_t last[4] = {0, 0, 0, 0};
@@ -16,8 +16,8 @@ static void widen_row(const te_fully_connected_dsp_params *params, const int8_t 
 }
 
 static void widen_rows(const te_fully_connected_dsp_params *params, const int8_t *rows, uint32_t *columns) {
-    const int32_t words = params->in_c / 4;
-    const int32_t rest = params->in_c - 4 * words;
+    const int32_t words = params->in_c >> 2;
+    const int32_t rest = params->in_c & 3;
     const int8_t *sources[TE_GEMM_PIXELS];
     int8_t last[TE_GEMM_PIXELS][4];
     for (int32_t i = 0; i < TE_GEMM_PIXELS; ++i) {
@@ -38,7 +38,7 @@ static void widen_rows(const te_fully_connected_dsp_params *params, const int8_t
 
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch) {
-    const te_gemm_s8_dsp gemm = {params->packed,     (params->in_c + 3) / 4 * 2, params->out_c,
+    const te_gemm_s8_dsp gemm = {params->packed,     ((params->in_c + 3) >> 2) * 2, params->out_c,
                                  params->out_c,      params->output_zero_point,  params->output_min,
                                  params->output_max, params->plain};
     uint32_t *columns = scratch;

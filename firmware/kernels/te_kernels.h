@@ -117,6 +117,12 @@ void te_transpose_conv_s8_dsp(const te_transpose_conv_dsp_params *params, const 
 /** te_conv2d_s16() with accumulators modulo 2^32 and multipliers of 31 bits, for models with int32 biases. */
 void te_conv2d_low_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_conv2d_s16() for processors with the DSP extension. */
+void te_conv2d_s16_dsp(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_conv2d_low_s16() for processors with the DSP extension. */
+void te_conv2d_low_s16_dsp(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** Convolution of each input channel with its own multiplier_c filters. */
 typedef struct {
     te_window window;
@@ -291,22 +297,25 @@ typedef struct {
 void te_depthwise_taps_s8_dsp(const te_depthwise_taps_dsp_params *params, const int8_t *input, int8_t *output,
                               void *scratch);
 
-/** te_depthwise_conv2d_params of one filter a channel that covers the whole image, so that there is one output a channel, for
+/** te_depthwise_conv2d_params of one filter a channel whose windows are whole rows of the image, without padding, for
  *  processors with the DSP extension. */
 typedef struct {
     int32_t batches;
-    int32_t pixels;   /**< Of the image. */
-    int32_t channels; /**< In fours. */
-    int32_t output_zero_point;
-    const uint32_t *packed; /**< Four channels after the other: their biases; for every two pixels, the first and then the
-                                 second two channels' weights as in te_gemm_s8_dsp.h; multipliers, and a word of right
-                                 shifts less one, plain as there, whatever the biases. */
+    int32_t image_bytes;  /**< From an image to the next. */
+    int32_t windows;      /**< Of an image. */
+    int32_t window_bytes; /**< From a window to the next. */
+    int32_t pixels;       /**< Of a window. */
+    int32_t pixel_bytes;  /**< From a pixel to the next. */
+    int32_t channels;     /**< In fours. */
+    const uint32_t *packed; /**< Four channels after the other, their sums and so biases and weights doubled: biases; for every
+                                 two pixels a word a channel of their weights as int16 values; multipliers as in
+                                 te_requantise.h; half a unit, and the zero point above it; a word of right shifts. */
 } te_depthwise_whole_dsp_params;
 
-/** Reads four channels of all pixels before it writes the four, and no others: the output may be the memory of the first
- *  pixel.
- *  @param input   (batches, pixels, channels)
- *  @param output  (batches, channels) */
+/** Reads four channels of a window before it writes the four, and no others, window after window: the output may be the
+ *  memory of the first pixels.
+ *  @param input   (batches, in_h, in_w, channels)
+ *  @param output  (batches, windows, channels) */
 void te_depthwise_whole_s8_dsp(const te_depthwise_whole_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
@@ -328,6 +337,26 @@ typedef struct {
  *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4, or 1 where there are fewer than 4 rows. */
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
+
+/** te_fully_connected_params of one output a row, for processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t bias;           /**< Less what the input's zero point adds. */
+    int32_t multiplier;     /**< As in te_gemm_s8_dsp.h, and so are the shifts. */
+    int8_t right_shift;
+    int8_t left_shift;
+    int8_t output_zero_point;
+    int8_t output_min;
+    int8_t output_max;
+    const uint32_t *packed; /**< (in_c) bytes, and zeros up to a multiple of 4. */
+} te_fully_connected_one_dsp_params;
+
+/** Reads a row before it writes its output.
+ *  @param input   (batches, in_c)
+ *  @param output  (batches) */
+void te_fully_connected_one_s8_dsp(const te_fully_connected_one_dsp_params *params, const int8_t *input, int8_t *output,
+                                   void *scratch);
 
 /** te_conv2d_params for processors with MVE. */
 typedef struct {

@@ -5,6 +5,7 @@ the worst order of reads and writes that its promise allows.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -21,7 +22,8 @@ ELEMENTWISE = (
 )
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
 COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
-BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", "te_depthwise_whole_s8_dsp")
+WHOLE_ROWS = "te_depthwise_whole_s8_dsp"
+BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", WHOLE_ROWS)
 TURNED = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
 SCRATCH = -1
 
@@ -90,9 +92,9 @@ class _Replay:
     def _run_by_channels(self, call: KernelCall) -> None:
         """A row of a channel is read once, before the first output row that needs it is written."""
         fields, source, output = call.fields, call.inputs[0], call.output
-        if call.function == "te_depthwise_whole_s8_dsp":
-            height = source.shape[1]
-            fields = {"in_h": height, "out_h": 1, "kernel_h": height, "stride_h": 1, "pad_top": 0}
+        if call.function == WHOLE_ROWS:
+            self._run_windows(call)
+            return
         channels = np.arange(source.shape[3])
         for group in np.split(channels, range(4, len(channels), 4)):
             unread = set(range(fields["in_h"]))
@@ -102,6 +104,16 @@ class _Replay:
                     unread.remove(row)
                 self._write_at(output, _row_bytes(output, y, group))
         self._read_bytes(output, 0, output.bytes, call)
+
+    def _run_windows(self, call: KernelCall) -> None:
+        """Four channels of a window are read before they are written."""
+        fields, source, output = call.fields, call.inputs[0], call.output
+        pixels = np.arange(fields["pixels"]) * fields["pixel_bytes"]
+        for window in range(fields["windows"]):
+            for first in range(0, fields["channels"], 4):
+                four = np.arange(first, first + 4)
+                self._read_at(source, (window * fields["window_bytes"] + pixels[:, None] + four).ravel(), call)
+                self._write_at(output, window * fields["channels"] + four)
 
     def _write(self, tensor: Tensor, begin: int = 0, end: int | None = None) -> None:
         end = tensor.bytes if end is None else end
@@ -137,6 +149,10 @@ def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:
 
 def _rows_under(call: KernelCall, y: int) -> list[int]:
     """The rows of its inputs that a row of a layer in a cascade is made of."""
+    if call.function == WHOLE_ROWS:
+        fields, row = call.fields, math.prod(call.inputs[0].shape[2:])
+        pixels = range(fields["pixels"])
+        return [(y * fields["window_bytes"] + pixel * fields["pixel_bytes"]) // row for pixel in pixels]
     return list(_rows(_fields(call), y)) if call.function.startswith(WINDOWS) else [y]
 
 

@@ -9,6 +9,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_depthwise3,
     pack_filters,
     pack_taps,
+    pack_whole,
     prepare_filters,
     prepare_requantisation,
 )
@@ -140,6 +141,28 @@ def test_taps_lie_in_fours_of_which_the_middle_two_are_exchanged(rows, taps):
             assert found == [*weights[line * taps : (line + 1) * taps].tolist(), *[0] * (4 * fours - taps)]
     assert [signed(row[1]) for row in packed] == prepared.multipliers.tolist()
     assert [[byte(row[2], 0), byte(row[2], 1)] for row in packed] == [[6, 0], [0, 0], [0, 3]]
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 5])
+def test_words_of_whole_rows_hold_twice_every_weight_and_bias(pixels):
+    filters = random_filters(np.random.default_rng(1), 8, pixels)
+    filters[0, 0], filters[1, 0] = -128, 127
+    prepared = prepared_filters(filters, bias=[2**29 - 2**17] * 8, shifts=[-1, -2, -3, -4, -20, -21, -22, -23])
+    packed = pack_whole(prepared, OUTPUT_ZERO_POINT)
+    pairs = -(-pixels // 2)
+    assert packed.shape == (2, 4 + 4 * pairs + 9)
+    for channel in range(8):
+        row, lane = packed[channel // 4], channel % 4
+        assert signed(row[lane]) == 2 * prepared.biases[channel]
+        taps = row[4 + lane : 4 + 4 * pairs : 4].astype("<u4").view("<i2")
+        assert taps.tolist() == [*(2 * prepared.filters[channel].astype(int)).tolist(), *[0] * (2 * pairs - pixels)]
+        multiplier, rounding = (signed(row[4 + 4 * pairs + 4 * part + lane]) for part in range(2))
+        right_shift = byte(row[-1], lane)
+        assert right_shift == prepared.right_shifts[channel]
+        for sum_ in (*range(-3, 4), -(2**30) + 1, 2**30 - 1, 123_456_789, -123_456_789):
+            product = (2 * sum_ * multiplier + 2**31) >> 32
+            found = (product + rounding - (sum_ < 0)) >> right_shift
+            assert found == finish(prepared, channel, sum_)
 
 
 @pytest.mark.parametrize("full_range", [True, False])

@@ -46,7 +46,7 @@ KEPT = {
     "weights with a zero point": ("zero point 5", lambda rng: fully_connected(rng, (1, 8), 3, weights_zero_point=5)),
     "sums too large": (r"2\^30", lambda rng: conv2d(rng, gain=1e8)),
     "limited outputs": ("limited to", lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6")),
-    "int16": ("te_conv2d_s16 has no form in", lambda rng: conv2d(rng, dtype=np.int16)),
+    "int16": ("te_depthwise_conv2d_s16 has no form in", lambda rng: depthwise_conv2d(rng, dtype=np.int16)),
 }
 
 
@@ -67,6 +67,17 @@ def test_a_layer_of_the_smaller_instruction_set_says_why(tmp_path):
     (call,) = specialise([lower(read_operator(case.model, tmp_path))], "mve")
     assert call.kernel.instruction_set == "dsp"
     assert call.kept_because == "its window is 7x1, beyond 4x4"
+
+
+@pytest.mark.parametrize(
+    ("length", "taps", "kernel"),
+    [(30, 3, "whole"), (24, 10, "whole"), (23, 23, "whole"), (64, 21, "taps")],
+)
+def test_short_runs_of_a_column_are_summed_where_they_lie(length, taps, kernel, tmp_path):
+    case = depthwise_conv2d(np.random.default_rng(0), (1, length, 1, 8), kernel=(taps, 1), padding="VALID", gain=0.5)
+    (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
+    assert call.function == f"te_depthwise_{kernel}_s8_dsp"
+    assert (call.scratch_bytes == 0) == (kernel == "whole")
 
 
 @pytest.mark.parametrize(

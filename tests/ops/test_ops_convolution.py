@@ -168,7 +168,7 @@ def test_depthwise_conv2d_along_one_axis(check, taps):
     check(cases)
 
 
-def test_depthwise_conv2d_over_the_whole_image(check):
+def test_depthwise_conv2d_of_whole_rows(check):
     """Pairs of pixels and one left, fours of channels and others."""
     rng = np.random.default_rng(12)
     cases = [
@@ -176,6 +176,17 @@ def test_depthwise_conv2d_over_the_whole_image(check):
         for size in ((1, 1), (2, 1), (1, 5), (7, 7), (15, 1))
         for channels, batches in ((4, 1), (6, 1), (8, 3))
         for activation, gain in (("RELU", 0.5), ("NONE", 0.3), ("RELU_N1_TO_1", 0.5), ("NONE", 200.0))
+    ]
+    cases += [
+        depthwise_conv2d(rng, shape, 1, kernel, (stride, 1), (dilation, 1), "VALID", gain=0.5)
+        for shape, kernel, dilation in (
+            ((2, 24, 1, 8), (3, 1), 1),
+            ((1, 40, 1, 4), (17, 1), 1),
+            ((1, 40, 1, 8), (18, 1), 2),
+            ((2, 9, 3, 4), (2, 3), 1),
+            ((1, 12, 1, 4), (4, 1), 3),
+        )
+        for stride in (1, 2)
     ]
     check(cases)
 

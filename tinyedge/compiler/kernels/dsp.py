@@ -11,6 +11,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     RequantisedFilters,
     pack_depthwise3,
     pack_filters,
+    pack_one,
     pack_rows,
     pack_taps,
     pack_whole,
@@ -23,7 +24,7 @@ from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
 from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
-from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm
+from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm, Varying
 from tinyedge.ops.overlap import in_place, in_place_by_channels
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.stripes import counted, pixelwise, windowed
@@ -118,6 +119,14 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _conv2d_s16(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_CONV2D_S16)
+
+
+def _conv2d_low_s16(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_CONV2D_LOW_S16)
+
+
 def _transpose_conv(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     kernel_h, kernel_w, stride_h, stride_w, out_c, in_c = integers(
@@ -190,42 +199,53 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     prepared = _prepare(fields, weights)
     if prepared is None:
         return SUMS_TOO_LARGE
-    if prepared.plain and in_c % 4 == 0 and _covers_image(fields):
+    if prepared.plain and in_c % 4 == 0 and _covers_rows(fields) and _is_short(fields):
         return _depthwise_whole(call, prepared)
     three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
     return (_depthwise3 if three else _depthwise_taps)(call, prepared)
 
 
-def _covers_image(fields: Fields) -> bool:
-    """Whether the only window is the whole image, without padding."""
-    image, outputs, window, pads, dilations = (
-        integers(fields, *names)
-        for names in (
-            ("in_h", "in_w"),
-            ("out_h", "out_w"),
-            ("kernel_h", "kernel_w"),
-            ("pad_top", "pad_left"),
-            ("dilation_h", "dilation_w"),
-        )
+def _covers_rows(fields: Fields) -> bool:
+    """Whether windows are whole rows of the image, without padding."""
+    in_h, in_w, out_h, out_w, kernel_w, dilation_w, pad_left = integers(
+        fields, "in_h", "in_w", "out_h", "out_w", "kernel_w", "dilation_w", "pad_left"
     )
-    return image == window and tuple(outputs) == tuple(dilations) == (1, 1) and tuple(pads) == (0, 0)
+    kernel_h, stride_h, dilation_h, pad_top = integers(fields, "kernel_h", "stride_h", "dilation_h", "pad_top")
+    last_row = (out_h - 1) * stride_h + (kernel_h - 1) * dilation_h
+    wide = (in_w, out_w, pad_left) == (kernel_w, 1, 0) and (dilation_w == 1 or kernel_w == 1)
+    return wide and pad_top == 0 and last_row < in_h and (dilation_h == 1 or kernel_w == 1)
+
+
+def _is_short(fields: Fields) -> bool:
+    """Whether te_depthwise_whole_s8_dsp takes fewer instructions a channel than te_depthwise_taps_s8_dsp."""
+    in_h, out_h, kernel_h, kernel_w = integers(fields, "in_h", "out_h", "kernel_h", "kernel_w")
+    taps = kernel_h * kernel_w
+    of_window = 10 + 1.75 * taps
+    of_four = 47 + 4.25 * taps  # Windows whose values are widened, which takes 3 instructions each.
+    return out_h * of_window <= 100 + 3 * in_h * kernel_w + -(-out_h // 4) * of_four
 
 
 def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
-    batches, in_h, in_w, in_c, output_zero_point = integers(
-        call.fields, "batches", "in_h", "in_w", "in_c", "output_zero_point"
+    fields = call.fields
+    batches, in_h, in_w, in_c, out_h, output_zero_point = integers(
+        fields, "batches", "in_h", "in_w", "in_c", "out_h", "output_zero_point"
     )
+    kernel_h, stride_h, dilation_h = integers(fields, "kernel_h", "stride_h", "dilation_h")
+    row = in_w * in_c
     return dataclasses.replace(
         call,
         kernel=_DEPTHWISE_WHOLE,
         fields={
             "batches": batches,
-            "pixels": in_h * in_w,
+            "image_bytes": in_h * row,
+            "windows": out_h,
+            "window_bytes": stride_h * row,
+            "pixels": kernel_h * in_w,
+            "pixel_bytes": dilation_h * in_c,
             "channels": in_c,
-            "output_zero_point": output_zero_point,
-            "packed": ConstantArray(pack_whole(prepared)),
+            "packed": ConstantArray(pack_whole(prepared, output_zero_point)),
         },
-        overlaps=in_place_by_channels(call.inputs[0], call.output, _vertical(call.fields)),
+        overlaps=in_place_by_channels(call.inputs[0], call.output, _vertical(fields)),
     )
 
 
@@ -322,8 +342,31 @@ def _fully_connected(call: KernelCall) -> KernelCall | str:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
-    packed = _pack(call.fields, values(call.fields, "weights").reshape(out_c, in_c), 1)
-    return SUMS_TOO_LARGE if packed is None else _rows(call, packed, batches, in_c, out_c)
+    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
+    if prepared is None:
+        return SUMS_TOO_LARGE
+    if out_c == 1:
+        return _fully_connected_one(call, prepared)
+    return _rows(call, pack_filters(prepared, 1), batches, in_c, out_c)
+
+
+def _fully_connected_one(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
+    constants = {
+        "bias": prepared.biases,
+        "multiplier": prepared.multipliers,
+        "right_shift": prepared.right_shifts,
+        "left_shift": prepared.left_shifts,
+    }
+    kept = ("batches", "in_c", "output_zero_point", "output_min", "output_max")
+    return dataclasses.replace(
+        call,
+        kernel=_FULLY_CONNECTED_ONE,
+        fields={
+            **{name: call.fields[name] for name in kept},
+            **{name: int(value) for name, (value,) in constants.items()},
+            "packed": ConstantArray(pack_one(prepared)),
+        },
+    )
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | str:
@@ -454,7 +497,18 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
     return windowed(call, kind="int16_t")
 
 
+def _whole_windowed(call: KernelCall) -> StripeForm | None:
+    batches, window_bytes, pixels, pixel_bytes = integers(
+        call.fields, "batches", "window_bytes", "pixels", "pixel_bytes"
+    )
+    _, _, in_w, in_c = call.inputs[0].shape
+    window = Window(window_bytes // (in_w * in_c), pixel_bytes // in_c, pad_before=0, taps=pixels // in_w)
+    return StripeForm(window, (Varying("windows", "out_h"),)) if batches == 1 else None
+
+
 _CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
+_CONV2D_S16 = Kernel("te_conv2d_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
+_CONV2D_LOW_S16 = Kernel("te_conv2d_low_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
 _CONV2D_ROWS = Kernel(
     "te_conv2d_rows_s8_dsp",
@@ -480,19 +534,23 @@ _DEPTHWISE_TAPS = Kernel(
     fit=_limit_rows,
     loads_rows=True,
 )
-_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp")
+_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp", stripes=_whole_windowed)
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
-
+_FULLY_CONNECTED_ONE = Kernel(
+    "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
+)
 _LSTM = Kernel("te_lstm_s8_dsp", "te_lstm_s8_params", "dsp", calls=(LSTM_KERNEL.function, *LSTM_KERNEL.calls))
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,
+    CONV_2D_KERNELS["s16"]: _conv2d_s16,
+    CONV_2D_KERNELS["low_s16"]: _conv2d_low_s16,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,
     LSTM_KERNEL: _lstm,

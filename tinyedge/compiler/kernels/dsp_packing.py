@@ -267,28 +267,38 @@ def pack_taps(prepared: RequantisedFilters, rows: int, taps: int) -> np.ndarray:
     return packed
 
 
-def pack_whole(prepared: RequantisedFilters) -> np.ndarray:
+def pack_whole(prepared: RequantisedFilters, output_zero_point: int) -> np.ndarray:
     """Pack what `te_depthwise_whole_dsp_params` has.
 
     Args:
         prepared: Of filters (channels, pixels), `plain`; channels in fours.
+        output_zero_point: Added to every output.
 
     Returns:
         uint32 words, (fours of channels, words of four).
     """
     channels, pixels = prepared.filters.shape
-    filters = np.pad(prepared.filters, ((0, 0), (0, pixels % 2))).reshape(channels // 4, 2, 2, -1, 2)
-    # (fours, first or second two channels, channel, pairs, pixel) to (fours, pairs, two channels, pixel, channel)
-    weights = np.ascontiguousarray(filters.transpose(0, 3, 1, 4, 2)).reshape(channels // 4, -1)
-    shifts = (prepared.right_shifts - 1).reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
+    pairs = np.pad(2 * prepared.filters.astype("<i2"), ((0, 0), (0, pixels % 2))).reshape(channels // 4, 4, -1, 2)
+    weights = np.ascontiguousarray(pairs.transpose(0, 2, 1, 3)).reshape(
+        channels // 4, -1
+    )  # (fours, pairs, channel, pixel)
+    roundings = (2 * output_zero_point + 1) << (prepared.right_shifts - 1)
+    shifts = prepared.right_shifts.reshape(-1, 4) @ (1 << np.arange(0, 32, 8))
     parts = [
-        _words(prepared.biases).reshape(-1, 4),
+        _words(2 * prepared.biases).reshape(-1, 4),
         weights.view("<u4"),
-        _words(prepared.multipliers).reshape(-1, 4),
+        _words((prepared.multipliers + 2**32) // 2).reshape(-1, 4),
+        _words(roundings).reshape(-1, 4),
         _words(shifts[:, None]),
     ]
     packed: np.ndarray = np.concatenate(parts, axis=1)
     return packed
+
+
+def pack_one(prepared: RequantisedFilters) -> np.ndarray:
+    """Pack what `te_fully_connected_one_dsp_params` has: the only filter as uint32 words, four bytes each."""
+    words: np.ndarray = _padded(prepared.filters, -(-prepared.filters.shape[1] // 4)).astype(np.int8).view("<u4")
+    return words.ravel()
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -3,23 +3,19 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyedge.announce import Progress
 from tinyedge.atomic import write_json
-from tinyedge.benchmark.bench import run_bench
-from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.errors import ConfigError, TargetError
-from tinyedge.evaluation.probe import ProbeResult, probe_run
-from tinyedge.exporter.export import export_run
-from tinyedge.exporter.options import ExportOptions
-from tinyedge.firmware.build import build_firmware
-from tinyedge.manifest.model_path import resolve_model
 from tinyedge.shell import command_line
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.run import CONFIG_FILE
-from tinyedge.training.train import train
+
+if TYPE_CHECKING:
+    from tinyedge.benchmark.record import BenchReport
+    from tinyedge.evaluation.probe import ProbeResult
 
 _EMULATED_IMAGES = 10
 
@@ -85,6 +81,15 @@ def run_demo(out: Path, announce: Callable[[str], None], progress: Progress) -> 
     random, pretrained = out / "random", out / "s0-plus"
     for folder, method in ((random, "random"), (pretrained, _CONFIG.method)):
         _check_own(folder, replace(_CONFIG, method=method))
+
+    from tinyedge.benchmark.bench import run_bench
+    from tinyedge.evaluation.probe import probe_run
+    from tinyedge.exporter.export import export_run
+    from tinyedge.exporter.options import ExportOptions
+    from tinyedge.firmware.build import build_firmware
+    from tinyedge.manifest.model_path import resolve_model
+    from tinyedge.training.train import train
+
     recipe = ("--data", "digits", "--strides", "2,1,2,2,2", "--epochs", _CONFIG.epochs)
     announce(command_line("tinyedge", "train", "--method", "random", *recipe, "--out", random))
     random_run = train(replace(_CONFIG, method="random"), random, overwrite=True, progress=progress)
@@ -120,7 +125,7 @@ def _check_own(folder: Path, wanted: TrainConfig) -> None:
 
 
 def _summarise(
-    random_probe: ProbeResult, float_probe: ProbeResult, host: BenchReport, emulated: BenchReport
+    random_probe: "ProbeResult", float_probe: "ProbeResult", host: "BenchReport", emulated: "BenchReport"
 ) -> DemoResult:
     on_host = {record.runtime: record for record in host.results}
     (on_board,) = emulated.results

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "te_crc32.h"
+#include "te_round_f32.h"
 #include "te_runtime.h"
 #include "te_text.h"
 
@@ -105,14 +106,7 @@ static float te_read_float(const uint8_t bytes[4]) {
 }
 
 static int8_t te_quantise(float real, const te_tensor_info *input) {
-    const float steps = real / input->scale;
-    if (!(steps >= -512.0f)) { /* NaN too. */
-        return INT8_MIN;
-    }
-    if (steps > 512.0f) {
-        return INT8_MAX;
-    }
-    const int32_t value = (int32_t)(steps < 0.0f ? steps - 0.5f : steps + 0.5f) + input->zero_point;
+    const int32_t value = te_round_f32(real / input->scale) + input->zero_point;
     return (int8_t)(value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value);
 }
 

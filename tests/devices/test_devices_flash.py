@@ -26,7 +26,7 @@ from tinyedge.devices.flash import TOOLS, choose_probe, choose_tool, confirm, fi
 from tinyedge.devices.flash_tools.base import ProbeInfo, Step, explain
 from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.gdb_remote import GdbRemote
-from tinyedge.errors import ConfigError, TargetError, ToolMissing
+from tinyedge.errors import ConfigError, ModelError, TargetError, ToolMissing
 from tinyedge.firmware.cmake_build import build_image
 from tinyedge.toolchain import find_build_tools, find_tool
 
@@ -157,6 +157,12 @@ def test_an_elf_of_this_machine_is_told(tmp_path):
     shutil.copyfile(sys.executable, program)
     with pytest.raises(TargetError, match="not a whole ELF image for Arm"):
         find_firmware(program, STM32F405)
+
+
+def test_a_file_that_is_no_image_and_no_model_is_told(tmp_path):
+    (tmp_path / "passwd").write_text("root:x:0:0\n")
+    with pytest.raises(ModelError, match=r"passwd is neither a firmware image \(ELF\) nor a TFLite model"):
+        find_firmware(tmp_path / "passwd", STM32F405)
 
 
 def test_an_image_for_another_board_is_told(elf):

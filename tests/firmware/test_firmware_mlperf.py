@@ -84,9 +84,12 @@ def sent_and_taken(mlperf_id: str, graph: Graph, count: int) -> tuple[list[bytes
     quantisation = graph.inputs[0].quantisation
     assert quantisation is not None
     reals = rng.normal(0, 20, shape).astype("<f4")
+    half = np.float32(quantisation.scale) / 2
     reals[0, :3] = [1e9, -1e9, 0.0]
+    # Whole steps and a half go away from zero, and what is just below a half stays below.
+    reals[0, 3:7] = [half, -half, np.nextafter(half, np.float32(0)), np.nextafter(3 * half, np.float32(0))]
     steps = np.clip(reals.astype(np.float32) / np.float32(quantisation.scale), -512, 512)
-    taken = np.trunc(steps + np.copysign(np.float32(0.5), steps)) + quantisation.zero_point
+    taken = np.trunc(steps + np.copysign(0.5, steps.astype(np.float64))) + quantisation.zero_point
     return [one.tobytes() for one in reals], np.clip(taken, -128, 127).astype(np.int8)
 
 

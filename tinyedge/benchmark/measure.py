@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, FirmwareImage, ImageOptions
 from tinyedge.ops import operator_macs
 from tinyedge.runtimes.apart import INTERPRETERS, ApartRuntime
-from tinyedge.runtimes.base import Runtime, run_timed
+from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.tflite.frames import count_differing, frames_from_bytes, random_frames
 from tinyedge.tflite.graph import Graph
@@ -108,8 +107,7 @@ def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str]
             limit = _TFLM_ACCURACY_IMAGES if limit is None else min(limit, _TFLM_ACCURACY_IMAGES)
         with _opened(name, subject, program) as runtime:
             runtime.reset()
-            timed = runtime.run_timed if isinstance(runtime, ApartRuntime) else partial(run_timed, runtime)
-            outputs, times_s = timed(inputs)
+            outputs, times_s = runtime.run_timed(inputs)
             accuracy, images = top1(runtime.run, subject.test, limit)
             arena_bytes = runtime.arena_bytes
         records.append(

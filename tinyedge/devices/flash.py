@@ -14,7 +14,7 @@ from tinyedge.devices.flash_tools.pyocd import Pyocd
 from tinyedge.devices.flash_tools.st_flash import StFlash
 from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
-from tinyedge.errors import ConfigError, TargetError, ToolMissing
+from tinyedge.errors import ConfigError, ModelError, TargetError, ToolMissing
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 from tinyedge.shell import command_line
 
@@ -59,6 +59,11 @@ def find_firmware(source: Path, board: Board) -> FirmwareToFlash:
         sha256 = image.model_sha256()
     else:
         model = resolve_model(source)
+        if model.read_bytes()[4:8] != b"TFL3":
+            raise ModelError(
+                f"{model} is neither a firmware image (ELF) nor a TFLite model (no 'TFL3' at byte 4): give a .tflite "
+                "file, a run, or the .elf file that `tinyedge build` has written"
+            )
         elf = default_firmware_folder(source, board.name) / "tinyedge.elf"
         build = f"`{command_line('tinyedge', 'build', source, '--board', board.argument)}`"
         if not elf.is_file():

@@ -14,6 +14,7 @@ from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import ToolMissing
+from tinyedge.runtimes.base import InProcess
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.frames import empty_frames
 from tinyedge.tflite.model import Model, open_model
@@ -48,7 +49,7 @@ void te_driver_run(const char *inputs, char *outputs, int64_t count) {
 """
 
 
-class AotRuntime:
+class AotRuntime(InProcess):
     """Runs a model through the C that tinyedge generates, compiled with `$CC` or `cc`.
 
     Attributes:

@@ -93,7 +93,7 @@ class ApartRuntime:
         return self.run_timed(inputs)[0]
 
     def run_timed(self, inputs: np.ndarray) -> tuple[np.ndarray, list[float]]:
-        """Run every input; return the outputs, (n, ...), and the seconds of each inference by that process's clock."""
+        """See `Runtime.run_timed`; by that process's clock."""
         head, outputs = self._ask("run", inputs)
         assert outputs is not None
         return outputs, head["times_s"]

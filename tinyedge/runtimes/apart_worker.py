@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError, TinyEdgeError
 from tinyedge.runtimes.apart import INTERPRETERS, receive, send
-from tinyedge.runtimes.base import Runtime, run_timed
+from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.runtimes.reference import open_reference
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -55,7 +55,7 @@ def _answer(runtime: Runtime, request: str, values: np.ndarray | None) -> tuple[
         runtime.reset()
         return {}, None
     assert values is not None
-    outputs, times_s = run_timed(runtime, values)
+    outputs, times_s = runtime.run_timed(values)
     return {"times_s": times_s}, outputs
 
 

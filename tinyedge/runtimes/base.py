@@ -1,6 +1,7 @@
 """The one face that every runtime shows: frames in, frames out."""
 
 import time
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -33,16 +34,27 @@ class Runtime(Protocol):
         """
         ...
 
+    def run_timed(self, inputs: np.ndarray) -> tuple[np.ndarray, list[float]]:
+        """Run inputs one by one; return the outputs, (n, ...), and the seconds of each inference."""
+        ...
+
     def reset(self) -> None:
         """Give the model's states what they hold before the first inference."""
         ...
 
 
-def run_timed(runtime: Runtime, inputs: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Run inputs one by one; return the outputs, (n, ...), and the seconds of each inference."""
-    outputs, times_s = [runtime.run(inputs[:0])], []
-    for index in range(len(inputs)):
-        start = time.perf_counter()
-        outputs.append(runtime.run(inputs[index : index + 1]))
-        times_s.append(time.perf_counter() - start)
-    return np.concatenate(outputs), times_s
+class InProcess(ABC):
+    """What the runtimes of this process share."""
+
+    @abstractmethod
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """See `Runtime.run`."""
+
+    def run_timed(self, inputs: np.ndarray) -> tuple[np.ndarray, list[float]]:
+        """See `Runtime.run_timed`."""
+        outputs, times_s = [self.run(inputs[:0])], []
+        for index in range(len(inputs)):
+            start = time.perf_counter()
+            outputs.append(self.run(inputs[index : index + 1]))
+            times_s.append(time.perf_counter() - start)
+        return np.concatenate(outputs), times_s

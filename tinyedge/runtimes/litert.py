@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from tinyedge.errors import ModelError
+from tinyedge.runtimes.base import InProcess
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
 from tinyedge.tflite.model import Model, open_model
 
 
-class LitertRuntime:
+class LitertRuntime(InProcess):
     """Runs a model through ai-edge-litert's interpreter.
 
     It uses the built-in reference kernels. The default ones (XNNPACK) round once where TFLite Micro rounds twice and

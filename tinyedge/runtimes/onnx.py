@@ -8,12 +8,13 @@ import numpy as np
 from tinyedge.compiler.program import check_interface
 from tinyedge.errors import ModelError
 from tinyedge.installation import package_missing
+from tinyedge.runtimes.base import InProcess
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.graph import Quantisation, Tensor
 from tinyedge.tflite.model import Model, open_model
 
 
-class OnnxRuntime:
+class OnnxRuntime(InProcess):
     """Runs the float ONNX model from which an INT8 model was made.
 
     Inputs are dequantised and outputs quantised with the INT8 model's scales, so that its results compare with the

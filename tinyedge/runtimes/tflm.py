@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.installation import package_missing
+from tinyedge.runtimes.base import InProcess
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.tflm_interpreter import (
     missing_operator,
@@ -20,7 +21,7 @@ from tinyedge.tflite.frames import empty_frames, parts_of
 from tinyedge.tflite.model import Model, open_model
 
 
-class TflmRuntime:
+class TflmRuntime(InProcess):
     """Runs a model through the interpreter of the PyPI package tflite-micro.
 
     Dilated convolutions that TensorFlow wrote as blocks run as what they mean (`tinyedge/runtimes/tflm_model.py`).

@@ -705,6 +705,68 @@ void te_maximum_s8(const te_extremum_params *params, const int8_t *input1, const
 void te_minimum_s8(const te_extremum_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                    void *scratch);
 
+/** What te_compare_s8() asks of its operands. */
+typedef enum {
+    TE_EQUAL,
+    TE_NOT_EQUAL,
+    TE_GREATER,
+    TE_GREATER_EQUAL,
+    TE_LESS,
+    TE_LESS_EQUAL
+} te_comparison;
+
+/** Element-wise comparison with broadcasting, of operands in units of 2^-8. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_zero_point;
+    int32_t input1_multiplier; /**< As in te_requantise.h: the scale. */
+    int32_t input1_shift;
+    int32_t input2_zero_point;
+    int32_t input2_multiplier;
+    int32_t input2_shift;
+    int32_t comparison;      /**< te_comparison */
+    const int8_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int8_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_compare_params;
+
+/** @param input1  First operand; ignored where params->constant1 is not NULL.
+ *  @param input2  Second operand; ignored where params->constant2 is not NULL.
+ *  @param output  Of 0 and 1; may be the very memory of an operand that is not broadcast. */
+void te_compare_s8(const te_compare_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                   void *scratch);
+
+/** Element-wise choice of one of two operands with broadcasting. */
+typedef struct {
+    int32_t dims[4];
+    int32_t condition_strides[4];
+    int32_t chosen_strides[4];
+    int32_t other_strides[4];
+    const int8_t *constant_condition; /**< Each operand, or NULL where it is the kernel's input. */
+    const int8_t *constant_chosen;
+    const int8_t *constant_other;
+} te_select_params;
+
+/** @param condition  Not 0 where `chosen` is taken.
+ *  @param output     May be the very memory of an operand that is not broadcast. */
+void te_select_s8(const te_select_params *params, const int8_t *condition, const int8_t *chosen, const int8_t *other,
+                  int8_t *output, void *scratch);
+
+/** Types that te_cast() converts. */
+typedef enum { TE_CAST_INT8, TE_CAST_INT16, TE_CAST_INT32, TE_CAST_FLOAT32 } te_cast_type;
+
+/** The same numbers in another type, integers modulo its range. */
+typedef struct {
+    int32_t count;
+    int32_t source; /**< te_cast_type, an integer. */
+    int32_t target; /**< te_cast_type */
+} te_cast_params;
+
+/** @param input   (count)
+ *  @param output  (count), apart from the input. */
+void te_cast(const te_cast_params *params, const void *input, void *output, void *scratch);
+
 /** te_extremum_params of int16 values. */
 typedef struct {
     int32_t dims[4];

@@ -59,7 +59,7 @@ class _Model:
         source = self._source((1, self._size(3, 17), self._size(3, 17), self._size(1, 7)))
         image = self._conv(source)
         layers = (self._conv, self._conv, self._depthwise, self._padded, self._pool, self._sum, self._gate, self._join)
-        layers += (self._clip, self._larger, self._slopes, self._enlarged)
+        layers += (self._clip, self._larger, self._slopes, self._enlarged, self._threshold)
         layers += (self._resized, self._halves, self._blocks, self._mirrored, self._picked, self._stacked)
         for _ in range(self._size(1, 5)):
             image = layers[self._size(0, len(layers) - 1)](image)
@@ -249,6 +249,20 @@ class _Model:
         return self._emit(
             "MINIMUM", [inner, constant(np.array([high], np.int8), source.scales, source.zero_points)], output
         )
+
+    def _threshold(self, source: TensorSpec) -> TensorSpec:
+        """Values above a threshold, or above one a channel, and another value in place of the rest."""
+        if float(source.scales) >= 1:  # TFLite Micro compares no larger steps.
+            return source
+        op = str(self._rng.choice(["GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "NOT_EQUAL"]))
+        channels = source.shape[3] if self._rng.random() < 0.5 else 1
+        limits, others = (
+            constant(self._rng.integers(-128, 128, channels).astype(np.int8), source.scales, source.zero_points)
+            for _ in range(2)
+        )
+        is_kept = TensorSpec(source.shape, dtype=np.bool_)
+        self._emit(op, [source, limits], is_kept)
+        return self._emit("SELECT_V2", [is_kept, source, others], self._same(source, source.shape))
 
     def _slopes(self, source: TensorSpec) -> TensorSpec:
         """A PRELU with a slope a channel, or a LEAKY_RELU."""

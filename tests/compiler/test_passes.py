@@ -578,13 +578,30 @@ def test_floats_that_are_no_function_of_one_value_are_refused_in_a_sentence(
         compile_graph(read_tflite(path))
 
 
+@pytest.mark.parametrize("op", ["EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"])
+def test_a_threshold_is_one_table(op: str, tmp_path: Path) -> None:
+    x, y = TensorSpec((1, 256), 0.03, 5), TensorSpec((1, 256), 0.03, 5)
+    is_kept = TensorSpec((1, 256), dtype=np.bool_)
+    operators = [
+        OperatorSpec(op, [x, number(40, 0.01, -3)], is_kept),
+        OperatorSpec("SELECT_V2", [is_kept, x, number(7, 0.03, 5)], y),
+    ]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators, [x], [y]))
+    graph = read_tflite(path)
+    fuse_tables(graph)
+    (table,) = graph.operators
+    codes = np.arange(-128, 128, dtype=np.int8)
+    np.testing.assert_array_equal(table.options["table"], TflmRuntime(path).run(codes[None])[0])
+
+
 def test_a_lookup_beyond_its_table_is_refused(tmp_path: Path) -> None:
     x = image(*SHAPE)
     operators = activation_function("lookup", x)
     operators[1].inputs[1].data[:] = 127
     path = tmp_path / "model.tflite"
     path.write_bytes(build_model(operators, [x], [operators[-1].output]))
-    with pytest.raises(UnsupportedOpError, match="CAST"):
+    with pytest.raises(UnsupportedOpError, match=r"ADD.* is int32"):
         AotRuntime(path)
 
 

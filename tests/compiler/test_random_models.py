@@ -58,6 +58,7 @@ def test_random_models_hold_what_deployed_models_do() -> None:
         *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
         *("GATHER", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MIRROR_PAD", "MUL", "PACK", "PAD"),
         *("REDUCE_MAX", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SOFTMAX"),
+        *("EQUAL", "GREATER", "LESS", "NOT_EQUAL", "SELECT_V2"),
         *("SPLIT_V", "TRANSPOSE", "UNPACK"),
     }
     options = [operator.options for graph in graphs for operator in graph.operators if operator.op == "CONV_2D"]

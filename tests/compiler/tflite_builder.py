@@ -67,6 +67,7 @@ _OPTIONS = {
 }
 
 _TYPES = {
+    np.dtype(np.bool_): schema.TensorType.BOOL,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int8): schema.TensorType.INT8,

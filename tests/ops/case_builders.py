@@ -12,7 +12,12 @@ from ops.kernel_cases import Case, int8_values, int16_values
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 RUNS = 2
 
-_VALUES = {np.dtype(np.int8): int8_values, np.dtype(np.int16): int16_values}
+_VALUES = {
+    np.dtype(np.int8): int8_values,
+    np.dtype(np.int16): int16_values,
+    np.dtype(np.int32): lambda rng, *shape: rng.integers(-(2**31), 2**31, shape).astype(np.int32),
+    np.dtype(np.bool_): lambda rng, *shape: rng.random(shape) < 0.5,
+}
 # About the standard deviation of such values, and that of results that fill the range without clipping much.
 _SPREADS = {np.dtype(np.int8): (75.0, 50.0), np.dtype(np.int16): (11_000.0, 8_000.0)}
 # Of biases: (largest, type).
@@ -306,6 +311,49 @@ def elementwise(
     output = _tensor(np.broadcast_shapes(*shapes), output_scale / gain, zero_points[2], dtype)
     model = one_operator(op, operands, output, fusedActivationFunction=activation)
     return Case(label, model, _inputs(rng, *operands))
+
+
+def comparison(
+    rng: np.random.Generator,
+    op: str = "GREATER",
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((1, 3, 4, 5), (1, 3, 4, 5)),
+    constant_operand: int | None = None,
+    scales: tuple[float, float] = (0.03, 0.02),
+    zero_points: tuple[int, int] = (3, -7),
+) -> Case:
+    label = _label(op, shapes=shapes, constant_operand=constant_operand, scales=scales, zero_points=zero_points)
+    operands = [_tensor(*operand, np.int8) for operand in zip(shapes, scales, zero_points, strict=True)]
+    if constant_operand is not None:
+        operands[constant_operand].data = int8_values(rng, *shapes[constant_operand])
+    output = TensorSpec(np.broadcast_shapes(*shapes), dtype=np.bool_)
+    return Case(label, one_operator(op, operands, output), _inputs(rng, *operands))
+
+
+def select(
+    rng: np.random.Generator,
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((1, 3, 4, 5),) * 3,
+    constants: Sequence[int] = (),
+) -> Case:
+    label = _label("SELECT_V2", shapes=shapes, constants=constants)
+    operands = [
+        TensorSpec(shapes[0], dtype=np.bool_),
+        *(_tensor(shape, 0.05, 3, np.int8) for shape in shapes[1:]),
+    ]
+    for position in constants:
+        operands[position].data = _values(rng, operands[position].dtype, *shapes[position])
+    output = _tensor(np.broadcast_shapes(*shapes), 0.05, 3, np.int8)
+    return Case(label, one_operator("SELECT_V2", operands, output), _inputs(rng, *operands))
+
+
+def cast(rng: np.random.Generator, source: type, target: type, shape: tuple[int, ...] = (2, 3, 5)) -> Case:
+    operand, output = (
+        TensorSpec(shape, 0.1 if dtype in (np.int8, np.int16) else (), dtype=dtype) for dtype in (source, target)
+    )
+    return Case(
+        _label("CAST", source=source.__name__, target=target.__name__),
+        one_operator("CAST", [operand], output),
+        _inputs(rng, operand),
+    )
 
 
 def pool(

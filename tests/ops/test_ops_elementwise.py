@@ -2,11 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import ACTIVATIONS, elementwise, prelu
+from ops.case_builders import ACTIVATIONS, cast, comparison, elementwise, prelu, select
 
 OPS = ("ADD", "SUB", "MUL")
 EXTREMA = ("MAXIMUM", "MINIMUM")
 WITHOUT_ACTIVATION = ("SQUARED_DIFFERENCE", *EXTREMA)
+
+COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 
 BROADCASTS = (
     ((1,), (1,)),
@@ -49,6 +51,37 @@ def test_quantisation(check, op):
         for zero_points in ((-128, 127, 0), (127, -128, -128), (0, 0, 127))
     ]
     check(cases)
+
+
+@pytest.mark.parametrize("op", COMPARISONS)
+def test_comparisons(check, op):
+    rng = np.random.default_rng(9)
+    cases = [comparison(rng, op, shapes, constant) for shapes in BROADCASTS for constant in (None, 1)]
+    cases += [
+        comparison(rng, op, ((2, 200), (2, 200)), None, scales, zero_points)
+        for scales in ((0.99, 0.5), (0.004, 0.004), (1e-6, 0.7), (1e-9, 1e-9))
+        for zero_points in ((-128, 127), (0, 0), (127, -128))
+    ]
+    check(cases)
+
+
+def test_select(check):
+    rng = np.random.default_rng(10)
+    shapes = (
+        ((1, 3, 4, 5),) * 3,
+        ((1, 3, 4, 1), (1, 3, 4, 5), (1,)),
+        ((1, 1, 4, 1), (5,), (1, 3, 4, 1)),
+        ((4, 1), (2, 4, 1), (2, 1, 7)),
+        ((1, 17), (1, 17), (1, 1)),
+    )
+    check([select(rng, sizes, constants) for sizes in shapes for constants in ((), (0,), (1,), (2,), (1, 2), (0, 2))])
+
+
+def test_cast(check):
+    rng = np.random.default_rng(11)
+    types = (np.bool_, np.int8, np.int16, np.int32)
+    targets = (np.int8, np.int16, np.int32, np.float32)
+    check([cast(rng, source, target) for source in types for target in targets if source != target])
 
 
 def test_squared_difference_quantisation(check):

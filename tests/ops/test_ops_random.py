@@ -7,6 +7,7 @@ import pytest
 from ops import case_builders as build
 
 _CASES = 120
+_COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 
 
 def _size(rng: np.random.Generator, largest: int = 9) -> int:
@@ -122,6 +123,14 @@ def random_case(rng: np.random.Generator) -> build.Case:
         shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
         first = tuple(size if rng.random() < 0.7 else 1 for size in shape)
         second = tuple(size if rng.random() < 0.7 else 1 for size in shape)[rng.integers(len(shape)) :]
+        if dtype == np.int8 and rng.random() < 0.3:
+            third = tuple(size if rng.random() < 0.7 else 1 for size in shape)
+            constants = [position for position in range(1, 3) if rng.random() < 0.3]
+            return build.select(rng, (first, second, third), constants)
+        if dtype == np.int8 and rng.random() < 0.3:
+            scales = (float(rng.uniform(1e-3, 0.99)), float(np.exp(rng.uniform(-9, -0.1))))
+            op, constant = str(rng.choice(_COMPARISONS)), [None, 0, 1][rng.integers(3)]
+            return build.comparison(rng, op, (first, second), constant, scales, _zero_points(rng, 2))
         return build.elementwise(
             rng,
             str(rng.choice(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"])),

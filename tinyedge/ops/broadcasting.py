@@ -9,7 +9,7 @@ from tinyedge.ops.operands import Operands
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import clamp_range, element, unsupported, zero_point
 from tinyedge.ops.stripes import broadcast
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
 
 _LOOPS = 4
 
@@ -23,39 +23,49 @@ def dense_strides(shape: Sequence[int]) -> list[int]:
 
 
 def broadcast_loops(operator: Operator, operands: Operands) -> dict[str, tuple[int, ...]]:
-    """The fewest nested loops that visit the output in order, with the step of each operand in each loop."""
+    """The nested loops of two operands; see `nested_loops`."""
+    dims, (strides1, strides2) = nested_loops(operator, operands.tensors)
+    return {"dims": dims, "strides1": strides1, "strides2": strides2}
+
+
+def nested_loops(operator: Operator, operands: Sequence[Tensor]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """The fewest nested loops that visit the output in order.
+
+    Returns:
+        The sizes of the loops, the outermost first, and the step of each operand in each loop.
+
+    Raises:
+        UnsupportedOpError: The operands do not broadcast to the output, or in too many loops.
+    """
     output = operator.output
-    rank = max(len(output.shape), *(len(tensor.shape) for tensor in operands.tensors))
-    shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (output, *operands.tensors)]
+    rank = max(len(output.shape), *(len(tensor.shape) for tensor in operands))
+    shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (output, *operands)]
     if any(sizes[0] != max(sizes) or not {*sizes} <= {1, sizes[0]} for sizes in zip(*shapes, strict=True)):
         raise unsupported(
             operator,
             output,
-            f"has shape {list(output.shape)} for {' and '.join(str(list(t.shape)) for t in operands.tensors)}",
+            f"has shape {list(output.shape)} for {' and '.join(str(list(tensor.shape)) for tensor in operands)}",
             "operands that broadcast to the output",
         )
     strides = [
         [0 if size == 1 else step for size, step in zip(shape, dense_strides(shape), strict=True)] for shape in shapes
     ]
-    loops: list[list[int]] = []  # [size, step in the first operand, step in the second], outermost first.
+    loops: list[list[int]] = []  # [size, step in the first operand, step in the second, ...], outermost first.
     for axis in range(rank):
-        loop = [shapes[0][axis], strides[1][axis], strides[2][axis]]
+        loop = [shapes[0][axis], *(steps[axis] for steps in strides[1:])]
         if loop[0] == 1:
             continue
-        if loops and all(loops[-1][i] == loop[i] * loop[0] for i in (1, 2)):
-            loops[-1] = [loops[-1][0] * loop[0], loop[1], loop[2]]
+        if loops and all(outer == step * loop[0] for outer, step in zip(loops[-1][1:], loop[1:], strict=True)):
+            loops[-1] = [loops[-1][0] * loop[0], *loop[1:]]
         else:
             loops.append(loop)
     if len(loops) > _LOOPS:
         raise unsupported(
             operator, output, f"needs {len(loops)} nested loops to broadcast", f"broadcasting in at most {_LOOPS}"
         )
-    loops = [[1, 0, 0]] * (_LOOPS - len(loops)) + loops
-    return {
-        "dims": tuple(loop[0] for loop in loops),
-        "strides1": tuple(loop[1] for loop in loops),
-        "strides2": tuple(loop[2] for loop in loops),
-    }
+    loops = [[1, *(0 for _ in operands)]] * (_LOOPS - len(loops)) + loops
+    dims, *steps_of = zip(*loops, strict=True)
+    return dims, tuple(steps_of)
 
 
 def elementwise_kernels(name: str, params: str) -> dict[str, Kernel]:

@@ -1,6 +1,6 @@
 """CAST, and GATHER: where a constant is looked up, the pass `fuse_tables` makes a TABLE of them.
 
-A CAST has no kernel; a GATHER has one at constant indices.
+By itself a GATHER has a kernel at constant indices.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.cast import lower_cast
 from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.gather import gathered, lower_gather
 from tinyedge.ops.moves import in_torch
@@ -64,7 +65,7 @@ def _integer_gather(operator: Operator) -> IntegerLayer:
 _MOVE = in_torch(lower_gather)
 
 OPERATORS = (
-    OperatorDescriptor(name="CAST", tflm_types=INT8, codes=_cast, integer_layer=_integer_cast),
+    OperatorDescriptor(name="CAST", lower=lower_cast, tflm_types=INT8, codes=_cast, integer_layer=_integer_cast),
     OperatorDescriptor(
         name="GATHER",
         lower=lower_gather,

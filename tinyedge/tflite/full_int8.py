@@ -13,7 +13,7 @@ _FLOAT = np.dtype(np.float32)
 _FLOAT16 = np.dtype(np.float16)
 _UINT8 = np.dtype(np.uint8)
 # They may make floats and uint8: at the ends of a model whose body is int8 or int16.
-_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
+_CONVERSIONS = frozenset({"CAST", "QUANTIZE", "DEQUANTIZE"})
 # Functions of one value of each operand: in float between a DEQUANTIZE and a QUANTIZE they become a table.
 _FLOAT_FUNCTIONS = frozenset(
     {

@@ -47,7 +47,7 @@ def layer(path, kind, directions=1, *, bias=True, initial=False, steps=STEPS, ou
 def run(model, x):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"x": x})
+    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {model.graph.input[0].name: x})
 
 
 @pytest.mark.parametrize(

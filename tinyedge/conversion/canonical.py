@@ -49,7 +49,13 @@ def canonical(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Gr
 
 
 def _plain_reshape(operator: Operator) -> Operator:
-    return dataclasses.replace(operator, options={}) if operator.op == "RESHAPE" else operator
+    if operator.op != "RESHAPE":
+        return operator
+    inputs = operator.inputs
+    if len(inputs) == 1:  # Its options alone have the shape.
+        shape = np.array(operator.output.shape, np.int32)
+        inputs = (*inputs, Tensor(f"{operator.output.name}/shape", shape.shape, shape.dtype, data=shape))
+    return dataclasses.replace(operator, inputs=inputs, options={})
 
 
 def _reconnect(operator: Operator, tensors: dict[Tensor, Tensor]) -> Operator:

@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyedge.compiler.passes.fold_constants import fold_constants
+from tinyedge.compiler.passes.remove_dead import remove_dead
+from tinyedge.compiler.passes.separate_outputs import separate_outputs
+from tinyedge.conversion.affine import fold_affine
 from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.network import Layout, SourceNetwork
-from tinyedge.conversion.onnx_source import OnnxSource, plain_input, read_onnx, runner
-from tinyedge.conversion.simplify import without_outer_transposes
+from tinyedge.conversion.onnx_source import OnnxSource, plain_input, read_onnx
+from tinyedge.conversion.onnx_source import runner as onnx_runner
+from tinyedge.conversion.simplify import (
+    merge_reshapes,
+    move_transposes_behind,
+    move_transposes_to_inputs,
+    plain_pads,
+    without_outer_transposes,
+)
+from tinyedge.conversion.tflite_source import read_float_tflite
+from tinyedge.conversion.tflite_source import runner as tflite_runner
 from tinyedge.errors import ModelError
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
 from tinyedge.tflite.frames import empty_frames, parts_of
@@ -26,6 +39,8 @@ if TYPE_CHECKING:
 _PROBES = 2  # Random inputs by which the graph is compared with its source.
 _TOLERANCE = 1e-3  # Of the largest output, which float32 keeps by a hundred times.
 
+Port = tuple[str, tuple[int, ...]]
+"""The name and the shape of an input or an output."""
 Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
@@ -37,7 +52,7 @@ def read_network(
     """Read a float network.
 
     Args:
-        model: An ONNX file of opset 11 to 23, or a module, which is not changed.
+        model: An ONNX file of opset 11 to 23, a float or float16 .tflite file, or a module, which is not changed.
         input_shapes: By input name, of an ONNX file's inputs whose dimensions are open; a free batch is 1 without.
         example_inputs: For a module, an array (1, ...) float32 an input, as it takes them.
 
@@ -47,10 +62,14 @@ def read_network(
         UnsupportedOpError: It holds an operator, named with its node, that has no INT8 form.
         ToolMissing: A package of the extra `export` is not installed.
     """
+    if isinstance(model, Path) and model.suffix.lower() == ".tflite":
+        graph, notes = read_float_tflite(model)
+        inputs, outputs = ([(tensor.name, tensor.shape) for tensor in ends] for ends in (graph.inputs, graph.outputs))
+        return _proven(graph, inputs, outputs, notes, tflite_runner(model))
     with Converter() as converter, tempfile.TemporaryDirectory(prefix="tinyedge-onnx-") as folder:
         if isinstance(model, Path):
             source = read_onnx(model, input_shapes or {})
-            return _converted(converter, source, model.stem, runner(source))
+            return _converted(converter, source, model.stem, onnx_runner(source))
         from tinyedge.conversion import module as modules
 
         network = modules.inference_copy(model)
@@ -60,28 +79,60 @@ def read_network(
 
 
 def _converted(converter: Converter, source: OnnxSource, name: str, run: Run) -> SourceNetwork:
-    """Convert a network and prove that `run` computes the same."""
-    converted = converter.convert(source.folded, [plain_input(at) for at in range(len(source.inputs))])
-    graph = canonical(converted, *([name for name, _ in values] for values in (source.inputs, source.outputs)))
-    graph, orders = without_outer_transposes(graph)
+    """Convert an ONNX network that `run` computes."""
+    graph = converter.convert(source.folded, [plain_input(at) for at in range(len(source.inputs))])
     graph = dataclasses.replace(graph, name=name)
-    inputs = tuple(Layout(name, shape, order) for (name, shape), order in zip(source.inputs, orders, strict=True))
+    return _proven(graph, source.inputs, source.outputs, source.notes, run)
+
+
+def _proven(
+    graph: Graph, inputs: Sequence[Port], outputs: Sequence[Port], notes: Sequence[str], run: Run
+) -> SourceNetwork:
+    """Return a graph in canonical form, after it computed what `run` does.
+
+    Args:
+        graph: Its inputs have the axes of the source's.
+        inputs: Of the source.
+        outputs: Of the source.
+        notes: On the source.
+        run: The source.
+    """
+    graph, orders = _simplified(graph, [name for name, _ in inputs], [name for name, _ in outputs])
+    layouts = tuple(Layout(name, shape, order) for (name, shape), order in zip(inputs, orders, strict=True))
     generator = np.random.default_rng(0)
-    probes = [generator.standard_normal((_PROBES, *layout.shape[1:]), np.float32) for layout in inputs]
+    probes = [generator.standard_normal((_PROBES, *layout.shape[1:]), np.float32) for layout in layouts]
     expected = run(probes)
-    computed = run_graph(graph, [layout.to_graph(values) for layout, values in zip(inputs, probes, strict=True)])
-    outputs = tuple(
-        Layout(output, (1, *wanted.shape[1:]), _order_of(wanted, found, output, name))
-        for (output, _), wanted, found in zip(source.outputs, expected, computed, strict=True)
+    computed = run_graph(graph, [layout.to_graph(values) for layout, values in zip(layouts, probes, strict=True)])
+    output_layouts = tuple(
+        Layout(name, (1, *wanted.shape[1:]), _order_of(wanted, found, name, graph.name))
+        for (name, _), wanted, found in zip(outputs, expected, computed, strict=True)
     )
-    notes = [*source.notes]
-    notes += [
+    moved = [
         f"{kind} {layout.name}, {layout.shape} in the source, is {layout.graph_shape} in the model"
-        for kind, layouts in (("input", inputs), ("output", outputs))
-        for layout in layouts
+        for kind, ports in (("input", layouts), ("output", output_layouts))
+        for layout in ports
         if not layout.is_kept
     ]
-    return SourceNetwork(graph, inputs, outputs, tuple(notes), run)
+    return SourceNetwork(graph, layouts, output_layouts, (*notes, *moved), run)
+
+
+def _simplified(
+    graph: Graph, inputs: Sequence[str], outputs: Sequence[str]
+) -> tuple[Graph, tuple[tuple[int, ...], ...]]:
+    """Return a graph in canonical form of as few operators as its function needs, and the order of its inputs' axes."""
+    graph = graph.copy()
+    for simplify in (separate_outputs, fold_constants, merge_reshapes, remove_dead):
+        simplify(graph)
+    graph = canonical(graph, inputs, outputs)
+    while move_transposes_behind(graph):
+        graph = canonical(graph, inputs, outputs)
+    move_transposes_to_inputs(graph)
+    graph, orders = without_outer_transposes(graph)
+    fold_affine(graph)
+    graph = canonical(graph, inputs, outputs)  # What the affine rules left is fused.
+    for simplify in (plain_pads, merge_reshapes, remove_dead):
+        simplify(graph)
+    return graph, orders
 
 
 def run_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

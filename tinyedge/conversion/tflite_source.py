@@ -1,0 +1,139 @@
+"""Anybody's float .tflite file: checked, and float32 throughout."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinyedge.conversion.sequence_lstm import LSTM, written_out
+from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
+from tinyedge.tflite.frames import empty_frames, parts_of
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.tflite.model import Model
+from tinyedge.tflite.schema import enumeration_values
+from tinyedge.tflite.states import CONTROL_FLOW
+
+_FLOAT32, _FLOAT16 = np.dtype(np.float32), np.dtype(np.float16)
+_INTEGERS = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int16))
+
+
+def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
+    """Read a float or float16 .tflite file.
+
+    Returns:
+        The graph, float32 and without states, and a sentence for each thing that was changed.
+
+    Raises:
+        ModelError: It is no TFLite file, is damaged, quantised already, or not of batch 1.
+        UnsupportedOpError: It has control flow, custom operators or states.
+    """
+    graph = Model(path).any_graph()
+    for tensor in graph.inputs:
+        if tensor.dtype in _INTEGERS:
+            raise ModelError(f"{path} takes {tensor.dtype} and is quantised already: give the float model")
+        if tensor.dtype != _FLOAT32:
+            raise ModelError(f"input {tensor.name} of {path} is {tensor.dtype}, and quantisation takes float32 inputs")
+        if tensor.shape[:1] != (1,):
+            raise ModelError(
+                f"input {tensor.name} of {path} is {tensor.shape}, and its first dimension has to be a batch of 1: "
+                "convert the model again with one"
+            )
+    for operator in graph.operators:
+        _check(operator, path)
+    operators, notes = _in_float32(graph.operators, path)
+    unrolled = []
+    for operator in operators:
+        if operator.op == LSTM:
+            unrolled.extend(written_out(operator, path))
+            notes.append(f"operator {operator.index} ({LSTM}) is written out step by step")
+        else:
+            unrolled.append(operator)
+    graph = dataclasses.replace(graph, operators=unrolled)
+    used = {tensor for operator in unrolled for tensor in operator.inputs}
+    if kept := [state.name for state in graph.states if state.before in used or state.after is not state.before]:
+        raise UnsupportedOpError(
+            f"{path} keeps the state {kept[0]} from one inference to the next, which quantisation does not take: "
+            "export it with its state as an input and an output"
+        )
+    return dataclasses.replace(graph, states=()), tuple(notes)
+
+
+def runner(path: Path) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """Return what runs a file on arrays (n, ...), an input each, and returns an array an output."""
+    model = Model(path)
+    graph = model.any_graph()
+
+    def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outputs = []
+        for at in range(len(inputs[0])):  # A session each, as an LSTM's state is zero before a sequence.
+            frames = empty_frames(1, graph.inputs)
+            for part, values in zip(parts_of(frames), inputs, strict=True):
+                part[...] = values[at : at + 1]
+            outputs.append(LitertSession(model.content, BUILT_IN).run_frames(frames, graph.outputs))
+        return list(parts_of(np.concatenate(outputs)))
+
+    return run
+
+
+def _check(operator: Operator, path: Path) -> None:
+    if operator.op in CONTROL_FLOW:
+        raise UnsupportedOpError(
+            f"operator {operator.index} ({operator.op}) of {path} is control flow, as of a recurrent layer that is not "
+            "unrolled: export the network without it (unroll=True of a Keras layer)"
+        )
+    if operator.op.startswith("Flex"):
+        raise UnsupportedOpError(
+            f"operator {operator.index} ({operator.op}) of {path} is TensorFlow's own and not TFLite's: convert the "
+            "network without SELECT_TF_OPS"
+        )
+    if operator.op not in enumeration_values("BuiltinOperator"):
+        raise UnsupportedOpError(
+            f"operator {operator.index} of {path} is the custom operator {operator.op}, which only its own runtime "
+            "knows: leave it outside the model, or write it with builtin operators"
+        )
+    source = operator.inputs[0] if operator.inputs else None
+    weights = operator.inputs[1] if len(operator.inputs) > 1 else None
+    if (
+        source is not None
+        and source.dtype == _FLOAT32
+        and weights is not None
+        and weights.is_constant
+        and weights.dtype in _INTEGERS
+    ):
+        raise ModelError(
+            f"operator {operator.index} ({operator.op}) of {path} has {weights.dtype} weights and float32 activations "
+            "(dynamic-range quantisation): convert the network again without converter.optimizations"
+        )
+
+
+def _in_float32(operators: Sequence[Operator], path: Path) -> tuple[list[Operator], list[str]]:
+    """Make float32 constants of those that DEQUANTIZE makes of float16 ones."""
+    constants: dict[Tensor, Tensor] = {}
+    kept = []
+    for operator in operators:
+        source = operator.inputs[0] if operator.op == "DEQUANTIZE" else None
+        if source is None:
+            kept.append(operator)
+        elif source.data is not None and source.dtype == _FLOAT16:
+            output = operator.output
+            constants[output] = Tensor(output.name, output.shape, _FLOAT32, data=source.data.astype(_FLOAT32))
+        elif source.data is not None:
+            raise ModelError(
+                f"operator {operator.index} (DEQUANTIZE) of {path} makes float32 of {source.dtype} weights: convert "
+                "the network again without converter.optimizations"
+            )
+        else:
+            raise ModelError(
+                f"operator {operator.index} (DEQUANTIZE) of {path} reads the activation {source.name}: the model is "
+                "quantised already, give the float model"
+            )
+    replaced = [
+        dataclasses.replace(
+            operator,
+            inputs=tuple(None if tensor is None else constants.get(tensor, tensor) for tensor in operator.inputs),
+        )
+        for operator in kept
+    ]
+    return replaced, [f"{len(constants)} float16 constants became float32"] if constants else []

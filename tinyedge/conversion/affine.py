@@ -383,7 +383,7 @@ def _depthwise(place: _Place) -> _Replacement | None:
     source, factor = scaled
     channels = middle.shape[-1]
     factors, sums = _channels(factor, channels), _channels(added, channels)
-    if factors is None or sums is None or (factor.size == added.size == 1 and channels > 1):
+    if factors is None or sums is None or factor.size == added.size == 1:
         return None
     name = operator.output.name
     weight = _constant(f"{name}/weight", factors.reshape(1, 1, 1, channels))

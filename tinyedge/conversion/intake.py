@@ -19,10 +19,13 @@ from tinyedge.conversion.network import Layout, SourceNetwork
 from tinyedge.conversion.onnx_source import OnnxSource, plain_input, read_onnx
 from tinyedge.conversion.onnx_source import runner as onnx_runner
 from tinyedge.conversion.simplify import (
+    flatten_into_weights,
     merge_reshapes,
+    move_reshapes_behind,
     move_transposes_behind,
     move_transposes_to_inputs,
     plain_pads,
+    show_transposes,
     without_outer_transposes,
 )
 from tinyedge.conversion.tflite_source import read_float_tflite
@@ -121,16 +124,17 @@ def _simplified(
 ) -> tuple[Graph, tuple[tuple[int, ...], ...]]:
     """Return a graph in canonical form of as few operators as its function needs, and the order of its inputs' axes."""
     graph = graph.copy()
-    for simplify in (separate_outputs, fold_constants, merge_reshapes, remove_dead):
+    for simplify in (separate_outputs, fold_constants, show_transposes, remove_dead):
         simplify(graph)
     graph = canonical(graph, inputs, outputs)
     while move_transposes_behind(graph):
         graph = canonical(graph, inputs, outputs)
     move_transposes_to_inputs(graph)
     graph, orders = without_outer_transposes(graph)
+    move_reshapes_behind(graph)
     fold_affine(graph)
     graph = canonical(graph, inputs, outputs)  # What the affine rules left is fused.
-    for simplify in (plain_pads, merge_reshapes, remove_dead):
+    for simplify in (plain_pads, flatten_into_weights, merge_reshapes, remove_dead):
         simplify(graph)
     return graph, orders
 

@@ -9,12 +9,54 @@ from tinyedge.tflite.graph import Graph, Operator, Tensor
 Order = tuple[int, ...]
 """Which axis of an old tensor each axis of a new one is."""
 
-_ELEMENT_BY_ELEMENT = frozenset({"ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "SQUARED_DIFFERENCE", "SUB"})
-_VALUE_BY_VALUE = frozenset({"ABS", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "TANH"})
+_OF_TWO = frozenset({"ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB"})
+_OF_ONE = frozenset(
+    {
+        *("ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "NEG", "RELU", "RELU6"),
+        *("RELU_0_TO_1", "RELU_N1_TO_1", "RSQRT", "SQRT", "SQUARE", "TANH"),
+    }
+)
+_ELEMENT_BY_ELEMENT = _OF_ONE | _OF_TWO
 _PADS = frozenset({"MIRROR_PAD", "PAD", "PADV2"})
 _NOT_NEGATIVE = frozenset({"LOGISTIC", "RELU", "RELU6"})
+_CHANNELS = ((0, 3, 1, 2), (0, 2, 3, 1))  # To the front, and to the back.
 _LOWEST = -1e30  # Anything below stands for minus infinity.
 _SHAPES_ALONE = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
+
+
+def show_transposes(graph: Graph) -> None:
+    """Make a TRANSPOSE of a RESHAPE that moves the channels of a map of one pixel, in place.
+
+    As one it cancels with those of the maps that it is multiplied with; `merge_reshapes` undoes what is left.
+    """
+    for position, operator in enumerate(graph.operators):
+        if operator.op != "RESHAPE" or operator.input(0).is_constant:
+            continue
+        source, output = operator.input(0), operator.output
+        for order in _CHANNELS:
+            moved = len(source.shape) == 4 and tuple(source.shape[axis] for axis in order) == output.shape
+            if moved and source.elements == max(source.shape) > 1 and source.shape != output.shape:
+                graph.operators[position] = _transpose(source, output, order)
+
+
+def move_reshapes_behind(graph: Graph) -> None:
+    """Compute what treats all values alike before the reshape that it reads and not behind it, in place.
+
+    So it lies beside the convolution of a sequence, which is one between two reshapes.
+    """
+    readers = graph.readers()
+    writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
+    for position, operator in enumerate(graph.operators):
+        reshape = writers.get(operator.inputs[0]) if operator.op in _OF_ONE and operator.inputs[0] else None
+        if reshape is None or reshape.op != "RESHAPE" or len(readers[reshape.output]) > 1:
+            continue
+        if reshape.output in graph.outputs:
+            continue
+        source, output = reshape.input(0), operator.output
+        middle = dataclasses.replace(output, name=f"{output.name}/source", shape=source.shape)
+        before = graph.operators.index(reshape)
+        graph.operators[before] = dataclasses.replace(operator, inputs=(source,), outputs=(middle,))
+        graph.operators[position] = writers[output] = _reshape(middle, output, reshape.index)
 
 
 def merge_reshapes(graph: Graph) -> None:
@@ -35,9 +77,7 @@ def merge_reshapes(graph: Graph) -> None:
             same[operator.output] = source
             continue
         sources[operator.output] = source
-        shape = np.array(operator.output.shape, np.int32)
-        constant = Tensor(f"{operator.output.name}/shape", shape.shape, shape.dtype, data=shape)
-        kept.append(Operator("RESHAPE", (source, constant), operator.outputs, index=operator.index))
+        kept.append(_reshape(source, operator.output, operator.index))
     graph.operators[:] = kept
 
 
@@ -59,6 +99,9 @@ def move_transposes_behind(graph: Graph) -> bool:
     """
     writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
     for position, operator in enumerate(graph.operators):
+        if operator.op == "RESHAPE" and (replaced := _behind_reshape(operator, writers)) is not None:
+            graph.operators[position : position + 1] = replaced
+            return True
         if operator.op not in _ELEMENT_BY_ELEMENT and operator.op != "CONCATENATION":
             continue
         activations = [tensor for tensor in operator.inputs if tensor is not None and not tensor.is_constant]
@@ -88,6 +131,36 @@ def move_transposes_behind(graph: Graph) -> bool:
     return False
 
 
+def _behind_reshape(operator: Operator, writers: dict[Tensor, Operator]) -> list[Operator] | None:
+    """Return a RESHAPE that only adds or drops axes of size 1 and the transposition of what it reads, exchanged."""
+    writer = writers.get(operator.input(0))
+    order = None if writer is None else _order(writer)
+    if writer is None or order is None:
+        return None
+    source, output = writer.input(0), operator.output
+    sizes = [source.shape[axis] for axis in order if source.shape[axis] != 1]
+    moved = _among_longer_axes(source.shape, order, output.shape)
+    if moved is None or sizes != [size for size in output.shape if size != 1]:
+        return None
+    shape = [0] * len(moved)
+    for axis, size in zip(moved, output.shape, strict=True):
+        shape[axis] = size
+    middle = dataclasses.replace(output, name=f"{output.name}/source", shape=tuple(shape))
+    return [_reshape(source, middle, operator.index), _transpose(middle, output, moved)]
+
+
+def _among_longer_axes(shape: tuple[int, ...], order: Order, other: tuple[int, ...]) -> Order | None:
+    """Return what an order of a shape's axes is for a shape with as many axes longer than 1; the others stay."""
+    longer = [axis for axis, size in enumerate(shape) if size != 1]
+    places = [axis for axis, size in enumerate(other) if size != 1]
+    if len(longer) != len(places):
+        return None
+    moved = list(range(len(other)))
+    for place, axis in zip(places, (axis for axis in order if shape[axis] != 1), strict=True):
+        moved[place] = places[longer.index(axis)]
+    return tuple(moved)
+
+
 def move_transposes_to_inputs(graph: Graph) -> None:
     """Move transpositions before all that stands between an input of the graph and them, in place."""
     while _move_to_input(graph):
@@ -104,10 +177,24 @@ def _move_to_input(graph: Graph) -> bool:
         follower = readers.get(operator.output, [])
         if len(follower) != 1 or len(readers[activations[0]]) != 1 or operator.output in graph.outputs:
             continue
-        if operator.op not in _ELEMENT_BY_ELEMENT | _PADS | _VALUE_BY_VALUE:
+        if operator.op not in _ELEMENT_BY_ELEMENT | _PADS | {"RESHAPE"}:
             continue
         near.add(operator.output)
         order = _order(follower[0])
+        if order is not None and operator.op == "RESHAPE":
+            source, middle = activations[0], operator.output
+            moved_order = _among_longer_axes(middle.shape, order, source.shape)
+            sizes = [[size for size in tensor.shape if size != 1] for tensor in (source, middle)]
+            if moved_order is None or sizes[0] != sizes[1]:
+                continue
+            shape = tuple(source.shape[axis] for axis in moved_order)
+            moved_source = dataclasses.replace(source, name=f"{source.name}/moved", shape=shape)
+            graph.operators[position : position + 1] = [
+                _transpose(source, moved_source, moved_order),
+                _reshape(moved_source, follower[0].output, operator.index),
+            ]
+            graph.operators.remove(follower[0])
+            return True
         if order is None or len(order) != len(activations[0].shape):
             continue
         inputs: list[Tensor] = []
@@ -135,6 +222,12 @@ def _transpose(source: Tensor, output: Tensor, order: Order) -> Operator:
     axes = np.array(order, np.int32)
     constant = Tensor(f"{output.name}/order", axes.shape, axes.dtype, data=axes)
     return Operator("TRANSPOSE", (source, constant), (output,))
+
+
+def _reshape(source: Tensor, output: Tensor, index: int) -> Operator:
+    shape = np.array(output.shape, np.int32)
+    constant = Tensor(f"{output.name}/shape", shape.shape, shape.dtype, data=shape)
+    return Operator("RESHAPE", (source, constant), (output,), index=index)
 
 
 def _constant_moved(tensor: Tensor | None, order: Order) -> Tensor | None:
@@ -165,6 +258,38 @@ def plain_pads(graph: Graph) -> None:
         )
         if value == 0 or (value < _LOWEST and pooled and not_negative):
             graph.operators[position] = dataclasses.replace(operator, op="PAD", inputs=operator.inputs[:2])
+
+
+def flatten_into_weights(graph: Graph) -> None:
+    """Give the columns of FULLY_CONNECTED the order that the map before a flattening has, in place.
+
+    Exporters flatten channels first, which takes a transposition of the map.
+    """
+    readers = graph.readers()
+    writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
+    replaced: dict[Operator, list[Operator]] = {}
+    for operator in graph.operators:
+        flattening = writers.get(operator.input(0)) if operator.op == "FULLY_CONNECTED" else None
+        moving = writers.get(flattening.input(0)) if flattening is not None and flattening.op == "RESHAPE" else None
+        order = None if moving is None else _order(moving)
+        if flattening is None or moving is None or order is None or not operator.input(1).is_constant:
+            continue
+        weight, moved = operator.input(1), flattening.input(0)
+        between = (moved, flattening.output)
+        if any(len(readers[tensor]) > 1 or tensor in graph.outputs for tensor in between):
+            continue
+        if weight.shape[1] != moved.elements:
+            continue
+        columns = weight.values.reshape(-1, *moved.shape[1:])
+        back = [0, *(1 + order[1:].index(axis) for axis in range(1, len(order)))]
+        data = np.ascontiguousarray(columns.transpose(back).reshape(weight.shape))
+        inputs = (flattening.output, dataclasses.replace(weight, data=data), *operator.inputs[2:])
+        replaced |= {
+            moving: [],
+            flattening: [_reshape(moving.input(0), flattening.output, flattening.index)],
+            operator: [dataclasses.replace(operator, inputs=inputs)],
+        }
+    graph.operators[:] = [new for operator in graph.operators for new in replaced.get(operator, [operator])]
 
 
 def without_outer_transposes(graph: Graph) -> tuple[Graph, tuple[Order, ...]]:

@@ -1,0 +1,159 @@
+"""Transpositions and reshapes that go, and the function that stays, as LiteRT computes both graphs."""
+
+import numpy as np
+import pytest
+
+from tinyedge.conversion.intake import _simplified, run_graph
+from tinyedge.tflite.graph import Graph, Operator, Tensor
+
+F32 = np.dtype(np.float32)
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # Channels.
+PLAIN = {"fused_activation_function": "NONE"}
+CONVOLUTION = {
+    "padding": "SAME",
+    "stride_w": 1,
+    "stride_h": 1,
+    "fused_activation_function": "NONE",
+    "dilation_w_factor": 1,
+    "dilation_h_factor": 1,
+}
+DENSE = {
+    "fused_activation_function": "NONE",
+    "weights_format": "DEFAULT",
+    "keep_num_dims": False,
+    "asymmetric_quantize_inputs": False,
+    "quantized_bias_type": "FLOAT32",
+}
+
+
+def constant(data):
+    data = np.asarray(data)
+    return Tensor("constant", data.shape, data.dtype, data=data)
+
+
+def random(*shape):
+    return constant(np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32))
+
+
+class Network:
+    """A graph that grows operator by operator; each returns its output."""
+
+    def __init__(self, *shape):
+        self.source = Tensor("x", shape, F32)
+        self.operators = []
+
+    def add(self, op, inputs, shape, options=PLAIN):
+        output = Tensor(f"t{len(self.operators)}", shape, F32)
+        self.operators.append(Operator(op, tuple(inputs), (output,), dict(options)))
+        return output
+
+    def transposed(self, x, order):
+        shape = tuple(x.shape[axis] for axis in order)
+        return self.add("TRANSPOSE", [x, constant(np.array(order, np.int32))], shape, {})
+
+    def reshaped(self, x, *shape):
+        return self.add("RESHAPE", [x, constant(np.array(shape, np.int32))], shape, {})
+
+    def convolved(self, x):
+        channels = x.shape[-1]
+        return self.add("CONV_2D", [x, random(channels, 3, 3, channels), random(channels)], x.shape, CONVOLUTION)
+
+    def simplified(self, output):
+        """Check that the function stays; return the operators' names and the orders of the input and the output."""
+        graph = Graph("g", self.operators, (self.source,), (output,))
+        found, (order,) = _simplified(graph, ["in"], ["out"])
+        x = np.random.default_rng(1).standard_normal((2, *self.source.shape[1:]), np.float32)
+        (expected,), (computed,) = run_graph(graph, [x]), run_graph(found, [np.ascontiguousarray(x.transpose(order))])
+        assert (found.inputs[0].name, found.outputs[0].name) == ("in", "out")
+        if computed.shape != expected.shape:
+            computed = computed.transpose(0, 3, 1, 2) if computed.ndim == 4 else computed.transpose(0, 2, 1)
+        np.testing.assert_allclose(computed, expected, atol=1e-5 * np.abs(expected).max())
+        return [operator.op for operator in found.operators], order
+
+
+def test_transpositions_of_the_whole_input_and_output_go():
+    net = Network(1, 3, 6, 5)
+    y = net.convolved(net.transposed(net.source, LAST))
+    assert net.simplified(net.transposed(y, FIRST)) == (["CONV_2D"], LAST)
+
+
+@pytest.mark.parametrize("op", ["ADD", "MUL", "SUB", "MAXIMUM"])
+def test_one_follows_what_takes_two_of_them(op):
+    net = Network(1, 6, 5, 3)
+    y = net.transposed(net.convolved(net.source), FIRST)
+    squashed = net.add("LOGISTIC", [y], y.shape, {})
+    y = net.transposed(net.add(op, [y, squashed], y.shape, PLAIN if op != "MAXIMUM" else {}), LAST)
+    names, _ = net.simplified(net.convolved(y))
+    assert names == ["CONV_2D", "LOGISTIC", op, "CONV_2D"]
+
+
+def test_one_follows_a_concatenation_and_a_constant_for_each_channel():
+    net = Network(1, 6, 5, 3)
+    y = net.transposed(net.convolved(net.source), FIRST)
+    both = net.add("CONCATENATION", [y, y], (1, 6, 6, 5), {"axis": 1, **PLAIN})
+    slopes = net.add("PRELU", [both, random(6, 1, 1)], both.shape, {})
+    names, _ = net.simplified(net.convolved(net.transposed(slopes, LAST)))
+    assert names == ["CONV_2D", "CONCATENATION", "PRELU", "CONV_2D"]
+
+
+def test_a_gate_of_one_pixel_is_not_moved_to_and_fro():
+    # As squeeze-and-excitation comes: the gate is reshaped to channels first, the map transposed.
+    net = Network(1, 6, 5, 3)
+    y = net.convolved(net.source)
+    pooled = net.add("MEAN", [y, constant(np.array([1, 2], np.int32))], (1, 1, 1, 3), {"keep_dims": True})
+    gate = net.add("LOGISTIC", [net.reshaped(net.convolved(pooled), 1, 3, 1, 1)], (1, 3, 1, 1), {})
+    product = net.add("MUL", [net.transposed(y, FIRST), gate], (1, 3, 6, 5))
+    names, _ = net.simplified(net.convolved(net.transposed(product, LAST)))
+    assert names == ["CONV_2D", "MEAN", "CONV_2D", "LOGISTIC", "MUL", "CONV_2D"]
+
+
+@pytest.mark.parametrize("op", ["PAD", "MIRROR_PAD"])
+def test_what_pads_an_image_pads_it_channels_last(op):
+    net = Network(1, 3, 6, 5)
+    pads = constant(np.array([[0, 0], [0, 0], [1, 2], [2, 1]], np.int32))
+    y = net.add(op, [net.source, pads], (1, 3, 9, 8), {"mode": "REFLECT"} if op == "MIRROR_PAD" else {})
+    assert net.simplified(net.convolved(net.transposed(y, LAST))) == ([op, "CONV_2D"], LAST)
+
+
+def test_convolutions_of_a_sequence_keep_its_steps_before_its_channels():
+    # (1, channels, steps), to an image and back around each convolution.
+    net, y = Network(1, 4, 9), None
+    y = net.source
+    for _ in range(2):
+        image = net.transposed(net.reshaped(y, 1, 4, 1, 9), LAST)
+        y = net.reshaped(net.transposed(net.convolved(image), FIRST), 1, 4, 9)
+        y = net.add("RELU", [y], y.shape, {})
+    names, order = net.simplified(y)
+    assert names == ["RESHAPE", "CONV_2D", "CONV_2D", "RESHAPE"]
+    assert order == (0, 2, 1)
+
+
+def test_a_flattening_of_channels_first_is_in_the_weights():
+    net = Network(1, 6, 5, 3)
+    flat = net.reshaped(net.transposed(net.convolved(net.source), FIRST), 1, 90)
+    names, _ = net.simplified(net.add("FULLY_CONNECTED", [flat, random(4, 90), random(4)], (1, 4), DENSE))
+    assert names == ["CONV_2D", "RESHAPE", "FULLY_CONNECTED"]
+
+
+@pytest.mark.parametrize(("activation", "kept"), [("RELU", "PAD"), ("NONE", "PADV2")])
+def test_a_maximum_over_positive_values_pads_with_zero(activation, kept):
+    net = Network(1, 6, 5, 3)
+    y = net.convolved(net.source)
+    if activation == "RELU":
+        y = net.add("RELU", [y], y.shape, {})
+    pads = constant(np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32))
+    lowest = constant(np.array([-3.4e38], np.float32))
+    y = net.add("PADV2", [y, pads, lowest], (1, 8, 7, 3), {})
+    window = {"padding": "VALID", "stride_w": 2, "stride_h": 2, "filter_width": 3, "filter_height": 3, **PLAIN}
+    names, _ = net.simplified(net.add("MAX_POOL_2D", [y], (1, 3, 3, 3), window))
+    assert names == ["CONV_2D", kept, "MAX_POOL_2D"]
+
+
+def test_a_transposition_of_a_batch_of_time_stays():
+    net = Network(1, 6, 5)
+    order = constant(np.array([1, 0, 2], np.int32))
+    y = net.add("TRANSPOSE", [net.source, order], (6, 1, 5), {})
+    assert net.simplified(net.add("LOGISTIC", [net.reshaped(y, 1, 30)], (1, 30), {})) == (
+        ["LOGISTIC", "RESHAPE"],
+        (0, 1, 2),
+    )

@@ -25,6 +25,7 @@ from tinyedge.manifest.manifest import (
 )
 from tinyedge.manifest.preprocess import FORMULA
 from tinyedge.manifest.quantised import (
+    Form,
     QuantisedManifest,
     SourceRecord,
     quantised_manifest_path,
@@ -40,6 +41,7 @@ from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
+from tinyedge.quantisation.preconditioning import precondition
 from tinyedge.quantisation.preparation import prepare
 from tinyedge.quantisation.qat import finish
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity
@@ -129,9 +131,13 @@ def quantise_model(
     drawn = draw_apart(data.count, options.calibration_count, options.seed)
     seen, unseen = (_values(data, positions) for positions in (drawn.seen, drawn.unseen))
     graph = prepare(network.graph)
+    announce("equalisation")
+    teacher = FloatExecutor(graph)
+    form = precondition(graph, seen, unseen)
+    graph = form.graph
     announce("activation ranges")
     executor = FloatExecutor(graph)
-    choice = choose_ranges(executor, seen, unseen)
+    choice = choose_ranges(executor, seen, unseen, teacher.outputs(unseen))
     int16x8 = _choose_int16x8(executor, choice, unseen, options, announce)
     announce("INT8" if options.precision == "int8" else options.precision)
     quantised, qat = quantise_graph(graph, choice, seen, int16x8), None
@@ -139,7 +145,7 @@ def quantise_model(
         announce("QAT")
         finished = finish(
             quantised,
-            executor,
+            teacher,
             lambda chosen, _: tuple(values[chosen] for values in seen),
             len(seen[0]),
             unseen,
@@ -176,6 +182,7 @@ def quantise_model(
         outputs=tuple(map(_spec, written.outputs)),
         preprocessing=_preprocessing(data),
         classes=source.classes,
+        form=Form(form.name, {name: round(figure, 2) for name, figure in form.sqnr_db.items()}),
         calibration=Calibration(data.origin, len(seen[0]), options.seed, choice.name, figures),
         precision=_describe_precision(graph, options.precision, int16x8),
         qat=qat,

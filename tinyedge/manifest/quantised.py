@@ -30,6 +30,19 @@ class SourceRecord:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the float graph became before its ranges were set, chosen by the signal to noise of each form in INT8.
+
+    Attributes:
+        name: Of `tinyedge.quantisation.preconditioning`.
+        sqnr_db: What each form was chosen by.
+    """
+
+    name: str
+    sqnr_db: dict[str, float]
+
+
+@dataclass(frozen=True)
 class QuantisedManifest:
     """The contents of `NAME.json`.
 
@@ -39,6 +52,7 @@ class QuantisedManifest:
         outputs: Likewise.
         preprocessing: From pixels to the input; None where calibration said nothing of pixels.
         classes: Class names by index of the output; empty where they are not known.
+        form: Of the float graph.
         calibration: What the activations' ranges come from.
         precision: What the model computes in.
         qat: How it was finished; None if it was not.
@@ -56,6 +70,7 @@ class QuantisedManifest:
     outputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None
     classes: tuple[str, ...]
+    form: Form
     calibration: Calibration
     precision: Precision
     qat: Qat | None
@@ -114,6 +129,7 @@ def read_quantised_manifest(model: Path) -> QuantisedManifest | None:
                 "outputs": tuple(TensorSpec.from_json(one) for one in content["outputs"]),
                 "preprocessing": None if preprocessing is None else Preprocessing.from_json(preprocessing),
                 "classes": tuple(content["classes"]),
+                "form": Form(**content["form"]),
                 "calibration": Calibration(**content["calibration"]),
                 "precision": Precision.from_json(precision),
                 "qat": None if qat is None else Qat(**qat),

@@ -7,8 +7,10 @@ each channel, and ReLU keeps positive factors. Layers that add to a residual str
 share the factors, up to the next layer that writes it anew: a down-sampling block, or a depthwise filter.
 
 This is the cross-layer equalisation of Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
-Correction" (2019), section 4.1, carried from pairs of layers to residual streams. As in Xiao et al., "SmoothQuant"
-(2022), d comes from measured activations, and a power of it leaves part of the imbalance to the weights.
+Correction" (2019), section 4.1, carried from pairs of layers to residual streams. It knows our encoders' blocks, and so
+takes factors through attention and squeeze-and-excitation, where `equalise_graph` of anybody's network has to stop. As
+in Xiao et al., "SmoothQuant" (2022), d comes from measured activations, and a power of it leaves part of the imbalance
+to the weights.
 """
 
 import copy

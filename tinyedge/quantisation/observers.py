@@ -63,20 +63,23 @@ class RangeChoice:
     sqnr_db: dict[str, float]
 
 
-def choose_ranges(network: FloatExecutor, calibration: Values, unseen: Values) -> RangeChoice:
+def choose_ranges(
+    network: FloatExecutor, calibration: Values, unseen: Values, wanted: Values | None = None
+) -> RangeChoice:
     """Find ranges on calibration samples and choose among them by `simulated_sqnr` on others; nobody needs labels.
 
     Args:
         network: Float.
         calibration: Of each input of the network, (n, ...) float32.
         unseen: The same of other samples, (m, ...).
+        wanted: Of each output, (m, ...): what the candidates are held against; None is what the network makes of those.
     """
     histograms = observe(network, calibration)
     candidates = {
         name: {tensor: estimate(histogram) for tensor, histogram in histograms.items()}
         for name, estimate in ESTIMATORS.items()
     }
-    wanted = network.outputs(unseen)
+    wanted = network.outputs(unseen) if wanted is None else wanted
     figures = {name: simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
@@ -85,15 +88,8 @@ def choose_ranges(network: FloatExecutor, calibration: Values, unseen: Values) -
 @torch.no_grad()
 def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
     """Return the histogram of each float activation over samples, (n, ...) of each input."""
-    extremes: dict[Tensor, Range] = {}
+    extremes = min_max_ranges(network, samples)
     counts: dict[Tensor, torch.Tensor] = {}
-
-    def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
-        if tensor.data is None and value.is_floating_point():
-            low, high = extremes.get(tensor, (0.0, 0.0))
-            lowest, highest = torch.aminmax(value)
-            extremes[tensor] = (min(low, float(lowest)), max(high, float(highest)))
-        return value
 
     def count(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor in extremes:
@@ -102,10 +98,26 @@ def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
             )
         return value
 
-    for hook in (widen, count):
-        for batch in network.batches(samples):
-            network.run(batch, hook)
+    for batch in network.batches(samples):
+        network.run(batch, count)
     return {tensor: Histogram(*extremes[tensor], counts[tensor]) for tensor in extremes}
+
+
+@torch.no_grad()
+def min_max_ranges(network: FloatExecutor, samples: Values) -> dict[Tensor, Range]:
+    """Return the whole range of each float activation, 0 within it, over samples, (n, ...) of each input."""
+    extremes: dict[Tensor, Range] = {}
+
+    def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
+        if tensor.data is None and value.is_floating_point():
+            low, high = extremes.get(tensor, (0.0, 0.0))
+            lowest, highest = torch.aminmax(value)
+            extremes[tensor] = (min(low, float(lowest)), max(high, float(highest)))
+        return value
+
+    for batch in network.batches(samples):
+        network.run(batch, widen)
+    return extremes
 
 
 def _count(value: torch.Tensor, low: float, high: float) -> torch.Tensor:

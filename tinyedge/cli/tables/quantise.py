@@ -26,8 +26,9 @@ def _rows(manifest: QuantisedManifest) -> list[tuple[str, str]]:
     rows += [("input", _tensor(tensor)) for tensor in manifest.inputs]
     rows += [("output", _tensor(tensor)) for tensor in manifest.outputs]
     rows.append(("operators", ", ".join(f"{count} {op}" for op, count in manifest.operators.items())))
-    figures = ", ".join(f"{name} {figure:.1f}" for name, figure in calibration.sqnr_db.items())
-    rows.append(("ranges", f"{calibration.ranges}, of {calibration.images} samples ({figures} dB)"))
+    rows.append(("float graph", f"{manifest.form.name} ({_figures(manifest.form.sqnr_db)})"))
+    ranges = f"{calibration.ranges}, of {calibration.images} samples ({_figures(calibration.sqnr_db)})"
+    rows.append(("ranges", ranges))
     if manifest.precision.int16x8:
         share = f"{100 * manifest.precision.macs_share:.1f} % of the multiply-accumulates"
         rows.append(("16x8", f"{len(manifest.precision.int16x8)} operators, {share}"))
@@ -46,6 +47,10 @@ def _rows(manifest: QuantisedManifest) -> list[tuple[str, str]]:
     rows.append(("TFLite Micro - our C", _bits(parity["bit_exact"])))
     rows += [("not run", sentence) for sentence in parity["missing"]]
     return rows
+
+
+def _figures(sqnr_db: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figure:.1f}" for name, figure in sqnr_db.items()) + " dB"
 
 
 def _output(output: dict[str, Any], where: str) -> str:

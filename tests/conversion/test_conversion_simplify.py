@@ -157,3 +157,27 @@ def test_a_transposition_of_a_batch_of_time_stays():
         ["LOGISTIC", "RESHAPE"],
         (0, 1, 2),
     )
+
+
+@pytest.mark.parametrize("op", ["CONCATENATION", "PACK"])
+def test_a_cut_of_one_operand_is_that_operand(op):
+    net = Network(1, 12)
+    steps = [net.add("MUL", [net.source, random(1, 12)], (1, 12)) for _ in range(3)]
+    if op == "CONCATENATION":
+        steps = [net.reshaped(step, 1, 1, 12) for step in steps]
+    options = {"axis": 1, **(PLAIN if op == "CONCATENATION" else {"values_count": 3})}
+    whole = net.add(op, steps, (1, 3, 12), options)
+    bounds = [constant(np.array(values, np.int32)) for values in ([0, 2, 0], [1, 1, 12])]
+    last = net.add("SLICE", [whole, *bounds], (1, 1, 12), {})
+    operators, _ = net.simplified(net.add("LOGISTIC", [net.reshaped(last, 1, 12)], (1, 12), {}))
+    assert op not in operators
+    assert "SLICE" not in operators
+    assert operators.count("MUL") == 1
+
+
+def test_a_cut_across_operands_stays():
+    net = Network(1, 12)
+    whole = net.add("CONCATENATION", [net.source, net.source], (1, 24), {"axis": 1, **PLAIN})
+    bounds = [constant(np.array(values, np.int32)) for values in ([0, 6], [1, 12])]
+    operators, _ = net.simplified(net.add("SLICE", [whole, *bounds], (1, 12), {}))
+    assert operators == ["CONCATENATION", "SLICE"]

@@ -26,6 +26,7 @@ from tinyedge.conversion.simplify import (
     move_transposes_to_inputs,
     plain_pads,
     show_transposes,
+    take_operands,
     without_outer_transposes,
 )
 from tinyedge.conversion.tflite_source import read_float_tflite
@@ -124,7 +125,7 @@ def _simplified(
 ) -> tuple[Graph, tuple[tuple[int, ...], ...]]:
     """Return a graph in canonical form of as few operators as its function needs, and the order of its inputs' axes."""
     graph = graph.copy()
-    for simplify in (separate_outputs, fold_constants, show_transposes, remove_dead):
+    for simplify in (separate_outputs, fold_constants, take_operands, show_transposes, remove_dead):
         simplify(graph)
     graph = canonical(graph, inputs, outputs)
     while move_transposes_behind(graph):

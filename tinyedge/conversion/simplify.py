@@ -1,9 +1,11 @@
 """What anybody's converted graph needs besides the canonical form: no moves that move nothing, none at its ends."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
+from tinyedge.ops import descriptor_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 Order = tuple[int, ...]
@@ -20,6 +22,8 @@ _ELEMENT_BY_ELEMENT = _OF_ONE | _OF_TWO
 _PADS = frozenset({"MIRROR_PAD", "PAD", "PADV2"})
 _NOT_NEGATIVE = frozenset({"LOGISTIC", "RELU", "RELU6"})
 _CHANNELS = ((0, 3, 1, 2), (0, 2, 3, 1))  # To the front, and to the back.
+_JOINS = frozenset({"CONCATENATION", "PACK"})
+_CUTS = frozenset({"GATHER", "SLICE", "STRIDED_SLICE"})
 _LOWEST = -1e30  # Anything below stands for minus infinity.
 _SHAPES_ALONE = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 
@@ -290,6 +294,50 @@ def flatten_into_weights(graph: Graph) -> None:
             operator: [dataclasses.replace(operator, inputs=inputs)],
         }
     graph.operators[:] = [new for operator in graph.operators for new in replaced.get(operator, [operator])]
+
+
+def take_operands(graph: Graph) -> None:
+    """Read an operand of a CONCATENATION or PACK where it alone is cut out of the whole, in place.
+
+    So an unrolled recurrent layer whose last output is read keeps that, and not those of all its steps.
+    """
+    writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
+    for position, operator in enumerate(graph.operators):
+        joined = writers.get(operator.inputs[0]) if operator.op in _CUTS and operator.inputs[0] else None
+        if (
+            joined is None
+            or joined.op not in _JOINS
+            or joined.options.get("fused_activation_function", "NONE") != "NONE"
+        ):
+            continue
+        taken = _positions_taken(operator)
+        if taken is None:
+            continue
+        for operand, positions in _operand_positions(joined):
+            if np.array_equal(positions.reshape(-1), taken.reshape(-1)):
+                graph.operators[position] = _reshape(operand, operator.output, operator.index)
+
+
+def _positions_taken(operator: Operator) -> np.ndarray | None:
+    """Return which values of its input an operator of constant bounds writes, by their position; None without."""
+    source, fold = operator.input(0), descriptor_of(operator).fold
+    if fold is None or not all(tensor is None or tensor.is_constant for tensor in operator.inputs[1:]):
+        return None
+    positions = np.arange(source.elements, dtype=np.int64).reshape(source.shape)
+    numbered = dataclasses.replace(source, dtype=positions.dtype, data=positions)
+    return fold(dataclasses.replace(operator, inputs=(numbered, *operator.inputs[1:])))
+
+
+def _operand_positions(joined: Operator) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Yield each operand of a CONCATENATION or PACK, and where its values lie in the whole."""
+    whole = joined.output
+    positions = np.arange(whole.elements).reshape(whole.shape)
+    axis, start = int(joined.options.get("axis", 0)), 0
+    for operand in joined.inputs:
+        if operand is not None:
+            size = operand.shape[axis] if joined.op == "CONCATENATION" else 1
+            yield operand, np.take(positions, range(start, start + size), axis)
+            start += size
 
 
 def without_outer_transposes(graph: Graph) -> tuple[Graph, tuple[Order, ...]]:

@@ -27,6 +27,7 @@ from tinyedge.tflite.writer import tflite_bytes
 
 torch.set_num_threads(1)
 F32 = np.dtype(np.float32)
+INT32 = 2  # Of the schema's TensorType.
 RNG = np.random.default_rng(0)
 NONE = {"fused_activation_function": "NONE"}
 
@@ -61,6 +62,7 @@ def joining() -> Iterator[Graph]:
     yield one_operator("CONCATENATION", (x, x), (1, 4, 3, 10), axis=3, **NONE)
     yield one_operator("CONCATENATION", (x, normal(1, 2, 3, 5)), (1, 6, 3, 5), "_constant", axis=1, **NONE)
     yield one_operator("CONCATENATION", (x, x, x), (1, 4, 9, 5), "_from_the_end", axis=-2, **NONE)
+    yield one_operator("CONCATENATION", (x,) * 23, (1, 92, 3, 5), "_many", axis=1, **NONE)
     yield one_operator("PACK", (x, x), (1, 4, 2, 3, 5), axis=2, values_count=2)
     yield one_operator("PACK", (x, normal(1, 4, 3, 5)), (2, 1, 4, 3, 5), "_constant", axis=0, values_count=2)
     for op in ("MAXIMUM", "MINIMUM"):
@@ -85,6 +87,8 @@ def moving() -> Iterator[Graph]:
     yield one_operator(
         "STRIDED_SLICE", (x, *bounds), (1, 6, 8), "_shrunk", begin_mask=1, end_mask=1, shrink_axis_mask=2
     )
+    deep, bounds = real(1, 3, 5, 2, 4), (integers(0, 0, 1, 0, 0), integers(1, 3, 4, 2, 4), integers(1, 1, 2, 1, 1))
+    yield one_operator("STRIDED_SLICE", (deep, *bounds), (1, 3, 2, 2, 4), "_deep")
     yield one_operator("TRANSPOSE", (x, integers(0, 3, 1, 2)), (1, 8, 4, 6))
     yield one_operator("TRANSPOSE", (x, integers(3, 0, 1, 2)), (8, 1, 4, 6), "_batch")
     yield one_operator("REVERSE_V2", (x, integers(2)), (1, 4, 6, 8))
@@ -312,3 +316,38 @@ def test_an_operator_of_several_outputs_is_taken_apart(tmp_path):
     with torch.no_grad():
         found = FloatExecutor(prepare(graph))(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(found, images[..., :3] - images[..., 3:], rtol=1e-6)
+
+
+def quantised(graph: Graph, images: np.ndarray) -> tuple[Graph, np.ndarray]:
+    """The INT8 graph, and the codes of the images."""
+    prepared, batch = prepare(graph), torch.from_numpy(images)
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(prepared), (batch,)).items()}
+    int8 = quantise(prepared, ranges)
+    source = int8.inputs[0].q
+    codes = np.clip(np.round(images / source.scale) + source.zero_point, -128, 127)
+    return int8, codes.astype(np.int8)
+
+
+@pytest.mark.parametrize(("op", "expected"), [("ARG_MAX", np.argmax), ("ARG_MIN", np.argmin)])
+def test_indices_are_whole_numbers_in_int8_too(op, expected, tmp_path):
+    x, y = real(1, 6, 9), Tensor("y", (1, 6), np.dtype(np.int32))
+    graph = Graph(op.lower(), [Operator(op, (x, integers(-1)), (y,), {"output_type": INT32})], (x,), (y,))
+    images = inputs_of(graph)
+    with torch.no_grad():
+        np.testing.assert_array_equal(FloatExecutor(prepare(graph))(torch.from_numpy(images)), expected(images, axis=2))
+    int8, codes = quantised(graph, images)
+    path = written(int8, tmp_path)
+    found = in_batch(int8, AotRuntime(path).run(codes))
+    np.testing.assert_array_equal(found, expected(codes, axis=2))
+    np.testing.assert_array_equal(found, in_batch(int8, TflmRuntime(path).run(codes)))
+
+
+def test_logarithms_of_shares(tmp_path):
+    graph = one_operator("LOG_SOFTMAX", (real(1, 4, 10),), (1, 4, 10))
+    images = inputs_of(graph)
+    int8, codes = quantised(graph, images)
+    source, path = int8.inputs[0].q, written(int8, tmp_path)
+    found = in_batch(int8, AotRuntime(path).run(codes))
+    np.testing.assert_array_equal(found, in_batch(int8, TflmRuntime(path).run(codes)))
+    wanted = torch.from_numpy((codes.astype(np.float32) - source.zero_point) * source.scale).log_softmax(-1).numpy()
+    assert np.abs((found - 127.0) / 16 - wanted).max() < 1.5 / 16

@@ -2,13 +2,17 @@
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.rules import constant_integers, int8_activation, only_output, unsupported
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _lower(operator: Operator, kernel: Kernel) -> KernelCall:
@@ -32,11 +36,30 @@ def _lower(operator: Operator, kernel: Kernel) -> KernelCall:
     )
 
 
+def _float(operator: Operator, x: "torch.Tensor", axis: "torch.Tensor", sign: int) -> "torch.Tensor":
+    """The indices as floats, that values of one type go through a network."""
+    from tinyedge.ops.arithmetic.floats import batched, samples
+
+    source = operator.input(0)
+    indices = (samples(source, x) * sign).argmax(int(axis.reshape(())) % len(source.shape) + 1)
+    return batched(operator, indices.to(x.dtype))
+
+
+def _integer_layer(operator: Operator, sign: int) -> IntegerLayer:
+    import torch
+
+    axis = torch.tensor(constant_integers(operator, 1, "axis"))
+    return lambda inputs: _float(operator, inputs[0], axis, sign)
+
+
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
         lower=partial(_lower, kernel=Kernel(f"te_{name.lower()}_s8", "te_arg_params")),
+        versions={"int8": 2},
         tflm_types=INT8,
+        float_function=partial(_float, sign=sign),
+        integer_layer=partial(_integer_layer, sign=sign),
     )
-    for name in ("ARG_MAX", "ARG_MIN")
+    for name, sign in (("ARG_MAX", 1), ("ARG_MIN", -1))
 )

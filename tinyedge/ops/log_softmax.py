@@ -1,5 +1,7 @@
 """LOG_SOFTMAX of int8 values, over the last axis."""
 
+from typing import TYPE_CHECKING
+
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor, one_scale
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
@@ -7,6 +9,9 @@ from tinyedge.ops.rules import int8_activation, int8_output, scale, unsupported,
 from tinyedge.ops.softmax import exponentials
 from tinyedge.tflite.fixed_point import INT32_MAX, quantise_multiplier
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNEL = Kernel("te_log_softmax_s8", "te_log_softmax_params")
 _INTEGER_BITS = 5
@@ -59,6 +64,10 @@ def _lower(operator: Operator) -> KernelCall:
     )
 
 
+def _float(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":
+    return x.log_softmax(dim=-1)
+
+
 OPERATORS = (
     OperatorDescriptor(
         name="LOG_SOFTMAX",
@@ -66,5 +75,6 @@ OPERATORS = (
         versions={"int8": 2},
         tflm_types=INT8,
         output_quantisation={"int8": _OUTPUT},
+        float_function=_float,
     ),
 )

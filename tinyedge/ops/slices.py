@@ -16,6 +16,9 @@ from tinyedge.ops.rules import constant_integers, output_like, quantised_activat
 from tinyedge.ops.strided_copy import strided_copy
 from tinyedge.tflite.graph import Operator, Tensor, integer_constant
 
+_TFLM_MAX_RANK = 4
+"""Of what TFLite Micro's STRIDED_SLICE takes."""
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -86,15 +89,22 @@ def _masked(operator: Operator, mask: str, entry: int) -> bool:
 
 
 def _with_all_bounds(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> list[Operator]:
-    """A float STRIDED_SLICE in INT8 with a bound for each axis, as TFLite Micro asks, and a RESHAPE if it needs one."""
+    """A float STRIDED_SLICE in INT8 as TFLite Micro takes it: a bound for each axis, and no more axes than needed."""
     source, output, part = tensors[operator.input(0)], tensors[operator.output], _strided(operator)
-    shape = tuple(len(indices) for indices in part.taken)
+    shape, taken = source.shape, part.taken
+    if len(shape) > _TFLM_MAX_RANK:
+        shape, taken = _joined_axes(source, taken)
+    before: list[Operator] = []
+    if shape != source.shape:
+        joined = dataclasses.replace(source, name=f"{output.name}/joined", shape=shape)
+        before, source = [reshape(source, joined, operator.index)], joined
+    shape = tuple(len(indices) for indices in taken)
     result = output if shape == output.shape else dataclasses.replace(output, name=f"{output.name}/part", shape=shape)
-    to_the_start = [indices.stop < 0 for indices in part.taken]  # Written, a negative bound counts from the end.
+    to_the_start = [indices.stop < 0 for indices in taken]  # Written, a negative bound counts from the end.
     bounds = {
-        "begin": [indices.start for indices in part.taken],
-        "end": [max(indices.stop, 0) for indices in part.taken],
-        "strides": [indices.step for indices in part.taken],
+        "begin": [indices.start for indices in taken],
+        "end": [max(indices.stop, 0) for indices in taken],
+        "strides": [indices.step for indices in taken],
     }
     sliced = Operator(
         "STRIDED_SLICE",
@@ -104,7 +114,25 @@ def _with_all_bounds(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> li
         version=2,
         index=operator.index,
     )
-    return [sliced] if result is output else [sliced, reshape(result, output, operator.index)]
+    after = [] if result is output else [reshape(result, output, operator.index)]
+    return [*before, sliced, *after]
+
+
+def _joined_axes(source: Tensor, taken: Sequence[range]) -> tuple[tuple[int, ...], tuple[range, ...]]:
+    """The shape of a tensor in which axes that are taken whole are one with their neighbours, and what is taken."""
+    sizes: list[int] = []
+    parts: list[range] = []
+    was_whole = False
+    for size, indices in zip(source.shape, taken, strict=True):
+        is_whole = indices == range(size)
+        if is_whole and was_whole:
+            sizes[-1] *= size
+            parts[-1] = range(sizes[-1])
+        else:
+            sizes.append(size)
+            parts.append(indices)
+        was_whole = is_whole
+    return tuple(sizes), tuple(parts)
 
 
 def _sliced(operator: Operator) -> _Part:

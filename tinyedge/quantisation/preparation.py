@@ -17,6 +17,9 @@ from tinyedge.quantisation.functions import fuse_functions
 from tinyedge.quantisation.layer_norms import standardise_rows
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
+_TFLM_MOST_JOINED = 10
+"""Tensors in one CONCATENATION."""
+
 
 def prepare(graph: Graph) -> Graph:
     """Return a float graph as `FloatExecutor` and `quantise` take it; the given one is not changed."""
@@ -26,11 +29,30 @@ def prepare(graph: Graph) -> Graph:
     fuse_functions(prepared)
     standardise_rows(prepared)
     fold_channel_scales(prepared)
+    _limit_joins(prepared)
     _set_scales_apart(prepared)
     prepared.operators[:] = [
         dataclasses.replace(operator, index=index) for index, operator in enumerate(prepared.operators)
     ]
     return prepared
+
+
+def _limit_joins(graph: Graph) -> None:
+    """Let a CONCATENATION of more tensors than TFLite Micro takes join what others have joined."""
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        while operator.op == "CONCATENATION" and len(operator.inputs) > _TFLM_MOST_JOINED:
+            first, rest = operator.inputs[:_TFLM_MOST_JOINED], operator.inputs[_TFLM_MOST_JOINED:]
+            axis = operator.options["axis"]
+            shape = list(operator.output.shape)
+            shape[axis] = sum(tensor.shape[axis] for tensor in first if tensor is not None)
+            joined = dataclasses.replace(
+                operator.output, name=f"{operator.output.name}/first_{len(rest)}", shape=tuple(shape)
+            )
+            operators.append(dataclasses.replace(operator, inputs=first, outputs=(joined,)))
+            operator = dataclasses.replace(operator, inputs=(joined, *rest))
+        operators.append(operator)
+    graph.operators[:] = operators
 
 
 def _set_scales_apart(graph: Graph) -> None:

@@ -1,7 +1,7 @@
 """The buffers of a network, which of them may share memory and how, and the least that they take."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 BUFFER_ALIGNMENT = 16
@@ -161,6 +161,8 @@ class Blocks:
         block_of: The block of each buffer.
         sizes: Of each block at its fullest step.
         gaps: As those of the arena, between blocks.
+        neighbours: The same as a list for each block: (other, the gap if this is the lower one, the gap if the other
+            is).
     """
 
     def __init__(self, arena: Arena, fusion: Fusion) -> None:
@@ -176,6 +178,10 @@ class Blocks:
                 other = self.block_of[j]
                 if other != self.block_of[i]:
                     own[other] = max(own.get(other, 0), gap)
+        self.neighbours = {
+            block: [(other, gap, self.gaps[other][block]) for other, gap in gaps.items()]
+            for block, gaps in self.gaps.items()
+        }
 
     def _join(self, arena: Arena, fusion: Fusion, block: int, joining: int) -> None:
         """Join two blocks, unless members of both are needed at the same time and may not begin at one offset."""
@@ -197,10 +203,19 @@ class Blocks:
                 offsets[block] = self._lowest(block, offsets)
         return offsets
 
-    def place_below(self, order: Sequence[int], limit: int) -> dict[int, int] | None:
-        """Place each block as `place` does; None if one would end above a limit."""
-        offsets: dict[int, int] = {}
-        for index in order:
+    def place_below(
+        self, order: Sequence[int], limit: int, placed: Mapping[int, int], first: int
+    ) -> dict[int, int] | None:
+        """Place each block as `place` does; None if one would end above a limit.
+
+        Args:
+            order: Of the buffers.
+            limit: No block may end above it.
+            placed: Offsets of blocks, which those of the buffers before `first` keep: they were placed in this order.
+            first: Where an order differs from that of `placed`.
+        """
+        offsets = {block: placed[block] for block in (self.block_of[index] for index in order[:first])}
+        for index in order[first:]:
             block = self.block_of[index]
             if block not in offsets:
                 offset = self._lowest(block, offsets)
@@ -211,16 +226,18 @@ class Blocks:
 
     def _lowest(self, block: int, offsets: dict[int, int]) -> int:
         """The lowest offset of a block beside those that have one."""
-        taken = sorted(
-            (offsets[other] - gap, offsets[other] + self.gaps[other][block])
-            for other, gap in self.gaps[block].items()
+        taken = [
+            (offsets[other] - below, offsets[other] + above)
+            for other, below, above in self.neighbours[block]
             if other in offsets
-        )
+        ]
+        taken.sort()
         offset = 0
         for start, end in taken:
             if offset <= start:
                 break
-            offset = max(offset, end)
+            if end > offset:
+                offset = end
         return offset
 
     def of_buffers(self, offsets: dict[int, int]) -> list[int]:

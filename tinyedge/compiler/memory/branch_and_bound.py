@@ -71,16 +71,13 @@ class BranchAndBound:
             if to_come and max(top, last[0]) + waiting >= self._best_bytes:
                 return []
         found = []
+        offsets = self._offsets
         for block, rank in self._rank.items():
-            if block not in self._offsets:
-                floor = max(
-                    (
-                        self._offsets[other] + self._blocks.gaps[other][block]
-                        for other in self._blocks.gaps[block]
-                        if other in self._offsets
-                    ),
-                    default=0,
-                )
+            if block not in offsets:
+                floor = 0
+                for other, _, above in self._blocks.neighbours[block]:
+                    if other in offsets and offsets[other] + above > floor:
+                        floor = offsets[other] + above
                 if (floor, rank) > last:
                     found.append((floor, rank, block))
         found.sort(key=lambda entry: (entry[0], -self._blocks.sizes[entry[2]], entry[1]))

@@ -62,14 +62,15 @@ def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random) -
         if plan.height <= bound:
             break
         order, fusion, blocks = plan.order, plan.fusion, plan.blocks
+        changed = 0  # The first place of another order; other blocks are placed anew from the first on.
         near = _near_the_top(plan, numbers)
         outputs = [index for block in near for index in blocks.members[block] if index in arena.choices]
         if outputs and numbers.random() < _REFUSIONS:
             fusion = _refuse(arena, fusion, numbers.choice(outputs), numbers)
             blocks = Blocks(arena, fusion)
         else:
-            order = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
-        offsets = blocks.place_below(order, limit=plan.height)
+            order, changed = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
+        offsets = blocks.place_below(order, plan.height, plan.offsets, changed)
         if offsets is not None:
             plan = OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
     return plan
@@ -83,13 +84,17 @@ def _near_the_top(plan: OrderedPlan, numbers: random.Random) -> list[int]:
     return list(dict.fromkeys([*near, *gaps[numbers.choice(near)]]))
 
 
-def _exchange(order: Sequence[int], blocks: Blocks, first: int, second: int) -> list[int]:
-    """Exchange the places of two blocks: a block is placed where the first of its members stands."""
+def _exchange(order: Sequence[int], blocks: Blocks, first: int, second: int) -> tuple[list[int], int]:
+    """Exchange the places of two blocks: a block is placed where the first of its members stands.
+
+    Returns:
+        The order, and the first place that is another.
+    """
     exchanged = list(order)
     placed = [blocks.block_of[index] for index in order]
     i, j = placed.index(first), placed.index(second)
     exchanged[i], exchanged[j] = exchanged[j], exchanged[i]
-    return exchanged
+    return exchanged, min(i, j)
 
 
 def _refuse(arena: Arena, fusion: Fusion, output: int, numbers: random.Random) -> Fusion:

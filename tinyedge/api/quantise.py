@@ -136,7 +136,9 @@ def quantise(
 
         assert run is not None
         given, normalisation, classes = train_samples(run, data)
-    samples = open_calibration(given, network.graph.inputs, network.inputs, normalisation=normalisation, layout=layout)
+    samples = open_calibration(
+        given, network.graph.inputs, network.inputs, normalisation=normalisation, layout=layout and layout.lower()
+    )
     quantised = quantise_model(
         Source(
             name if file is None else file.name,

@@ -18,7 +18,6 @@ from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.fold import Deployable, fold_classifier, fold_encoder
 from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
-from tinyedge.data.augment import Augment, default_augment
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
@@ -53,7 +52,7 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
-from tinyedge.quantisation.qat import finish
+from tinyedge.quantisation.qat import finish, image_views
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
 from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.shell import command_line
@@ -67,7 +66,6 @@ INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
 
-_QAT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 _SENSITIVITY_IMAGES = 64
 
 
@@ -276,13 +274,11 @@ def _finish(
     detail: Callable[[str], None],
 ) -> tuple[Graph, Qat]:
     """Train the codes of an INT8 graph towards the float graph's output."""
-    size = dataset.train.images.shape[-1]
-    augment = Augment(default_augment(dataset.name, size).scaled(_QAT_STRENGTH), dataset.mean, dataset.std)
     images = dataset.train.images[others]
     finished = finish(
         quantised,
         FloatExecutor(graph),
-        lambda chosen, generator: (augment(images[chosen], generator).permute(0, 2, 3, 1).contiguous(),),
+        image_views(images, dataset.name, dataset.mean, dataset.std),
         len(images),
         (torch.from_numpy(unseen),),
         epochs=options.qat_epochs,

@@ -43,7 +43,7 @@ from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.preconditioning import precondition
 from tinyedge.quantisation.preparation import prepare
-from tinyedge.quantisation.qat import finish
+from tinyedge.quantisation.qat import Views, finish, image_views
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.reader import read_any_tflite
@@ -146,7 +146,7 @@ def quantise_model(
         finished = finish(
             quantised,
             teacher,
-            lambda chosen, _: tuple(values[chosen] for values in seen),
+            _views(data, drawn.seen, seen),
             len(seen[0]),
             unseen,
             epochs=options.qat_epochs,
@@ -199,6 +199,15 @@ def quantise_model(
 
 def _values(data: CalibrationData, positions: np.ndarray) -> Values:
     return tuple(torch.from_numpy(values) for values in data.read(positions))
+
+
+def _views(data: CalibrationData, positions: np.ndarray, seen: Values) -> Views:
+    """Return what a finish trains on: crops and flips of colour images, other samples as they are."""
+    pixels = data.pixels(positions)
+    if pixels is None or pixels.shape[-1] != 3 or data.normalisation is None:
+        return lambda chosen, _: tuple(values[chosen] for values in seen)
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    return image_views(images, data.origin, data.normalisation.mean, data.normalisation.std)
 
 
 def _choose_int16x8(

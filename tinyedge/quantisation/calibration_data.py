@@ -43,6 +43,10 @@ class CalibrationData(Protocol):
         """
         ...
 
+    def pixels(self, positions: np.ndarray) -> np.ndarray | None:
+        """Return the pixels (n, H, W, C) uint8 that samples are made of; None of other samples."""
+        ...
+
 
 Given = Path | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 """A folder of images, a .npy or .npz file, one array, or one an input by name or in order."""
@@ -144,10 +148,10 @@ class _ImageFolder:
 
     def read(self, positions: np.ndarray) -> tuple[np.ndarray, ...]:
         assert self.normalisation is not None
-        table = self.normalisation.table()
-        images = [self._pixels(self._files[position]) for position in positions]
-        pixels = np.stack(images)
-        return (np.stack([row[pixels[..., channel]] for channel, row in enumerate(table)], axis=-1),)
+        return (self.normalisation.apply(self.pixels(positions)),)
+
+    def pixels(self, positions: np.ndarray) -> np.ndarray:
+        return np.stack([self._pixels(self._files[position]) for position in positions])
 
     def _pixels(self, file: Path) -> np.ndarray:
         assert self.normalisation is not None
@@ -203,6 +207,9 @@ class _Arrays:
     def read(self, positions: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(one.read(positions, self.normalisation) for one in self._inputs)
 
+    def pixels(self, positions: np.ndarray) -> np.ndarray | None:
+        return None if self.normalisation is None else self._inputs[0].samples(positions)
+
 
 @dataclass(frozen=True, eq=False)
 class _Input:
@@ -220,12 +227,15 @@ class _Input:
     tensor: Tensor
     where: str
 
-    def read(self, positions: np.ndarray, normalisation: Normalisation | None) -> np.ndarray:
+    def samples(self, positions: np.ndarray) -> np.ndarray:
+        """Return samples in the shape of the graph's input, in the array's type."""
         samples = np.asarray(self.array[positions]).transpose(self.order)
-        samples = samples.reshape(len(positions), *frame_shape(self.tensor))
+        return samples.reshape(len(positions), *frame_shape(self.tensor))
+
+    def read(self, positions: np.ndarray, normalisation: Normalisation | None) -> np.ndarray:
+        samples = self.samples(positions)
         if normalisation is not None:
-            table = normalisation.table()
-            return np.stack([row[samples[..., channel]] for channel, row in enumerate(table)], axis=-1)
+            return normalisation.apply(samples)
         values = np.ascontiguousarray(samples, np.float32)
         broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         if broken.any():

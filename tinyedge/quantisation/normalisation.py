@@ -45,9 +45,13 @@ class Normalisation:
         table: np.ndarray = (np.arange(256, dtype=np.float32) / np.float32(255) - mean) / std
         return table
 
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the values (n, H, W, C) float32 of pixels (n, H, W, C) uint8."""
+        return np.stack([row[pixels[..., channel]] for channel, row in enumerate(self.table())], axis=-1)
+
     def describe(self) -> str:
         """Return it as a reader is told: `(pixel / 255 - 0.5) / 0.5`."""
-        mean, std = (", ".join(f"{value:.6g}" for value in dict.fromkeys(values)) for values in (self.mean, self.std))
+        mean, std = map(_listed, (self.mean, self.std))
         return f"(pixel / 255 - {mean}) / {std}"
 
 
@@ -83,6 +87,11 @@ def parse_normalisation(mean: str | None, std: str | None) -> Normalisation | No
     if len(means) > 1 and len(deviations) > 1 and len(means) != len(deviations):
         raise ConfigError(f"--mean has {len(means)} numbers and --std {len(deviations)}: give one a channel to both")
     return Normalisation(means, deviations)
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    numbers = [f"{value:.6g}" for value in values]
+    return numbers[0] if len(set(numbers)) == 1 else f"({', '.join(numbers)})"
 
 
 def _numbers(option: str, text: str | None, default: tuple[float, ...]) -> tuple[float, ...]:

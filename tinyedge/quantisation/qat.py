@@ -7,11 +7,12 @@ predicts what float predicts.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from tinyedge.data.augment import Augment, default_augment
 from tinyedge.errors import TrainingError
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.integer_executor import IntegerExecutor
@@ -25,6 +26,7 @@ from tinyedge.training.optimizer import learning_rate
 _BATCH = 64
 _PEAK_RATE = 0.05  # Adam's, in codes of a weight and in output steps of a bias.
 _WARMUP = 0.05
+_AUGMENT_STRENGTH = 0.5  # Of the data set's own augmentation: close to the images that the network will see.
 
 Views = Callable[[torch.Tensor, torch.Generator], Values]
 """Takes positions of samples, (B,) int64, and a generator, and returns what it sees of them: (B, ...) of each input."""
@@ -44,6 +46,20 @@ class Finish:
 
     graph: Graph
     sqnr_db: tuple[float, float]
+
+
+def image_views(images: torch.Tensor, dataset: str, mean: Sequence[float], std: Sequence[float]) -> Views:
+    """Return what makes crops and flips of images (N, 3, H, W) uint8, normalised and channels last.
+
+    Args:
+        images: To train on.
+        dataset: Whose augmentation suits them.
+        mean: Of each channel, for images scaled to [0, 1].
+        std: Of each channel, likewise.
+    """
+    config = default_augment(dataset, images.shape[-1]).scaled(_AUGMENT_STRENGTH)
+    augment = Augment(config, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+    return lambda chosen, generator: (augment(images[chosen], generator).permute(0, 2, 3, 1).contiguous(),)
 
 
 def finish(

@@ -93,6 +93,21 @@ def test_a_bias_beside_tiny_weights_stays_in_int32():
     assert biases.quantisation is None  # Every kernel derives it.
 
 
+@pytest.mark.parametrize(("largest", "activation"), [(5.0, "RELU6"), (1e-9, "RELU")])
+def test_a_bound_of_six_that_no_interpreter_can_count_to_is_left_out(largest, activation, tmp_path):
+    weight = Tensor("w", (2, 3), F32, data=np.full((2, 3), largest / 3, np.float32))
+    source, output = Tensor("x", (1, 3), F32), Tensor("y", (1, 2), F32)
+    dense = Operator(
+        "FULLY_CONNECTED", (source, weight, None), (output,), {**DENSE, "fused_activation_function": "RELU6"}
+    )
+    ranges = {source: (0.0, 1.0), output: (0.0, largest)}
+    quantised = quantise(Graph("g", [dense], (source,), (output,)), ranges)
+    assert quantised.operators[0].options["fused_activation_function"] == activation
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_bytes(quantised))
+    assert TflmRuntime(path).run(np.full((1, 3), 127, np.int8)).tolist() == [[127, 127]]
+
+
 def test_the_simulation_has_the_noise_of_the_kernels(graph, images, tmp_path):
     ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), (images,)).items()}
     int8 = quantise(graph, ranges)

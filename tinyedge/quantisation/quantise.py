@@ -26,6 +26,7 @@ _STEPS = 255
 LOWEST_CODE, HIGHEST_CODE = INT8_MIN, INT8_MAX
 LARGEST_INT16_CODE = 32767
 _LARGEST_BIAS = 2**30
+_FAR_CODE = 2**30
 _LARGEST_INT64_BIAS = 2**46  # The kernels multiply sums of up to 48 bits.
 
 
@@ -66,6 +67,8 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
         options = operator.options
         if writes_int16 and "pot_scale_int16" in options:  # If true, kernels take scales for powers of two.
             options = {**options, "pot_scale_int16": False}
+        if options.get("fused_activation_function") == "RELU6" and 6 / activations[operator.output].scale > _FAR_CODE:
+            options = {**options, "fused_activation_function": "RELU"}  # Interpreters count 6 in steps, in 32 bits.
         operators.append(
             dataclasses.replace(
                 operator,

@@ -8,6 +8,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from tinyedge.conversion.intake import read_network, run_graph
+from tinyedge.conversion.onnx_source import read_onnx, runner
+from tinyedge.errors import ModelError, UnsupportedOpError
 
 torch.set_num_threads(1)
 
@@ -87,3 +89,88 @@ def test_names_with_colons_and_open_sizes_of_minus_one_are_taken(tmp_path):
     same(network)
     assert [layout.name for layout in (*network.inputs, *network.outputs)] == ["onnx::Flatten_0", '{"1": "on"}']
     assert network.inputs[0].is_kept
+
+
+def cnn(path, opset):
+    """Write a small network in the form of an opset."""
+    axes = {"axes": [2, 3]} if opset < 18 else {}
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["c", "low", "high"], ["r"]),
+        helper.make_node("ReduceMean", ["r"] if opset < 18 else ["r", "axes"], ["m"], keepdims=0, **axes),
+        helper.make_node("Gemm", ["m", "g", "h"], ["y"], transB=1),
+    ]
+    constants = {"w": random(4, 3, 3, 3), "b": random(4), "g": random(5, 4), "h": random(5)}
+    constants |= {"low": np.float32(0), "high": np.float32(6)}
+    if opset >= 18:
+        constants["axes"] = np.array([2, 3], np.int64)
+    return write(path, nodes, {"x": ("N", 3, 6, 6)}, {"y": ("N", 5)}, constants, opset)
+
+
+@pytest.mark.parametrize("opset", range(11, 24))
+def test_every_opset_is_read(tmp_path, opset):
+    source = read_onnx(cnn(tmp_path / "net.onnx", opset), {})
+    x = random(2, 3, 6, 6)
+    (expected,) = runner(read_onnx(cnn(tmp_path / "first.onnx", 11), {}))([x])
+    np.testing.assert_allclose(runner(source)([x])[0], expected, atol=1e-5)
+    assert (source.inputs, source.outputs) == ((("x", (1, 3, 6, 6)),), (("y", (1, 5)),))
+
+
+@pytest.mark.parametrize("opset", [11, 23])
+def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
+    network = read_network(cnn(tmp_path / "net.onnx", opset))
+    assert network.graph.histogram() == {"CONV_2D": 1, "MEAN": 1, "FULLY_CONNECTED": 1}
+    assert network.graph.operators[0].options["fused_activation_function"] == "RELU6"
+    same(network)
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("opset", "is of opset 10, and quantisation takes 11 to 23"),
+        ("truncated", "is not an ONNX model"),
+        ("weights", r"keeps its weights in another file"),
+        ("open", r"input x of .* is \(1, 3, H, 6\), open in dimension 2: .* --input-shape x=1,3,N,6"),
+        ("batch", r"input x of .* is \(4, 3, 6, 6\), and its first dimension has to be a batch of 1"),
+        ("domain", r"node 'theirs' \(Fused\) of .* is of the domain com.microsoft"),
+        ("control flow", r"node 'branch' \(If\) of .* is control flow"),
+        ("values", r"node 'found' \(NonZero\) of .* makes an output whose shape depends on values"),
+    ],
+)
+def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem):
+    path = tmp_path / "net.onnx"
+    node = helper.make_node("Relu", ["x"], ["y"])
+    shape = {"open": (1, 3, "H", 6), "batch": (4, 3, 6, 6)}.get(case, (1, 3, 6, 6))
+    if case == "domain":
+        node = helper.make_node("Fused", ["x"], ["y"], name="theirs", domain="com.microsoft")
+    if case == "control flow":
+        branches = [
+            helper.make_graph(
+                [helper.make_node(op, ["x"], ["z"])], op, [], [helper.make_tensor_value_info("z", 1, shape)]
+            )
+            for op in ("Neg", "Relu")
+        ]
+        node = helper.make_node("If", ["c"], ["y"], name="branch", then_branch=branches[0], else_branch=branches[1])
+    nodes = [node]
+    if case == "values":
+        nodes = [
+            helper.make_node("NonZero", ["x"], ["n"], name="found"),
+            helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
+        ]
+    constants = {"c": np.array(True)} if case == "control flow" else {}
+    write(path, nodes, {"x": shape}, {"y": shape}, constants, 10 if case == "opset" else 17)
+    if case == "truncated":
+        path.write_bytes(path.read_bytes()[:20])
+    if case == "weights":
+        model = onnx.load(cnn(path, 17))
+        onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
+        (tmp_path / "net.data").unlink()
+    with pytest.raises(ModelError, match=problem):
+        read_onnx(path, {})
+
+
+def test_an_operator_without_an_int8_form_is_named_with_its_node(tmp_path):
+    node = helper.make_node("Det", ["x"], ["y"], name="determinant")
+    path = write(tmp_path / "net.onnx", [node], {"x": (1, 4, 4)}, {"y": (1,)})
+    with pytest.raises(UnsupportedOpError, match=r"^node 'determinant' \(Det\) of net becomes operator 0 \(ONNX_DET\)"):
+        read_network(path)

@@ -16,7 +16,7 @@ from tinyedge.conversion.affine import fold_affine
 from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.network import Layout, SourceNetwork
-from tinyedge.conversion.onnx_source import OnnxSource, plain_input, read_onnx
+from tinyedge.conversion.onnx_source import OnnxSource, describe, plain_input, read_onnx
 from tinyedge.conversion.onnx_source import runner as onnx_runner
 from tinyedge.conversion.simplify import (
     flatten_into_weights,
@@ -31,7 +31,8 @@ from tinyedge.conversion.simplify import (
 )
 from tinyedge.conversion.tflite_source import read_float_tflite
 from tinyedge.conversion.tflite_source import runner as tflite_runner
-from tinyedge.errors import ModelError
+from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.ops import descriptor_of
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
 from tinyedge.tflite.frames import empty_frames, parts_of
 from tinyedge.tflite.graph import Graph
@@ -45,6 +46,8 @@ _TOLERANCE = 1e-3  # Of the largest output, which float32 keeps by a hundred tim
 
 Port = tuple[str, tuple[int, ...]]
 """The name and the shape of an input or an output."""
+_REWRITTEN = frozenset({"EXPAND_DIMS", "RELU_0_TO_1", "SQUEEZE"})  # As others, before anything is quantised.
+
 Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
@@ -69,6 +72,7 @@ def read_network(
     if isinstance(model, Path) and model.suffix.lower() == ".tflite":
         graph, notes = read_float_tflite(model)
         inputs, outputs = ([(tensor.name, tensor.shape) for tensor in ends] for ends in (graph.inputs, graph.outputs))
+        _check_operators(graph, {})
         return _proven(graph, inputs, outputs, notes, tflite_runner(model))
     with Converter() as converter, tempfile.TemporaryDirectory(prefix="tinyedge-onnx-") as folder:
         if isinstance(model, Path):
@@ -86,7 +90,30 @@ def _converted(converter: Converter, source: OnnxSource, name: str, run: Run) ->
     """Convert an ONNX network that `run` computes."""
     graph = converter.convert(source.folded, [plain_input(at) for at in range(len(source.inputs))])
     graph = dataclasses.replace(graph, name=name)
+    nodes = {output: describe(node) for node in source.folded.graph.node for output in node.output}
+    _check_operators(graph, nodes)
     return _proven(graph, source.inputs, source.outputs, source.notes, run)
+
+
+def _check_operators(graph: Graph, nodes: Mapping[str, str]) -> None:
+    """Refuse an operator that has no INT8 form, by the node that it comes from where that is known.
+
+    Args:
+        graph: As its converter wrote it.
+        nodes: How messages name the node that makes a tensor, by the tensor's name.
+    """
+    graph = graph.copy()
+    for simplify in (separate_outputs, fold_constants, remove_dead):
+        simplify(graph)
+    for operator in graph.operators:
+        descriptor = descriptor_of(operator)
+        known = descriptor.float_function is not None or descriptor.lower is not None or operator.op in _REWRITTEN
+        if known and len(operator.outputs) == 1:
+            continue
+        place = f"operator {operator.index} ({operator.op})"
+        node = next((nodes[tensor.name] for tensor in operator.outputs if tensor.name in nodes), None)
+        what = f"{place} of {graph.name}" if node is None else f"{node} of {graph.name} becomes {place}, which"
+        raise UnsupportedOpError(f"{what} has no INT8 form: export the network without it, or with what stands for it")
 
 
 def _proven(

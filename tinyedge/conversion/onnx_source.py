@@ -175,7 +175,7 @@ def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str,
         given = input_shapes.get(value.name)
         if not tensor.HasField("shape") and given is None:
             raise ModelError(
-                f"input {value.name} of {path} has no shape: give it with --input-shape {value.name}=1,..."
+                f"input {value.name} of {path} has no shape: give it with --input-shape {value.name}:1,..."
             )
         sizes = [max(dimension.dim_value, 0) for dimension in tensor.shape.dim]  # Paddle's exporter writes -1 for open.
         if given is not None:
@@ -194,7 +194,7 @@ def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str,
             example = ",".join(str(size) if size else "N" for size in sizes)
             raise ModelError(
                 f"input {value.name} of {path} is {_shown(value)}, open in dimension {axis}: give its shape with "
-                f"--input-shape {value.name}={example}, a number for each N"
+                f"--input-shape {value.name}:{example}, a number for each N"
             )
         if not sizes or sizes[0] != 1:
             raise ModelError(

@@ -342,6 +342,39 @@ def test_indices_are_whole_numbers_in_int8_too(op, expected, tmp_path):
     np.testing.assert_array_equal(found, in_batch(int8, TflmRuntime(path).run(codes)))
 
 
+INT16_FORMS = {
+    "concatenation_constant",
+    "leaky_relu",
+    "maximum",
+    "minimum_channels",
+    "pack",
+    "padv2",
+    "prelu",
+    "relu6",
+    "strided_slice",
+    "sum",
+    "transpose_conv_SAME_2_bias",
+}
+
+
+@pytest.mark.parametrize(
+    "graph", [graph for graph in GRAPHS if graph.name in INT16_FORMS], ids=lambda graph: graph.name
+)
+def test_an_operator_in_16x8(graph, tmp_path):
+    prepared, images = prepare(graph), torch.from_numpy(inputs_of(graph))
+    network = FloatExecutor(prepared)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
+    int16 = quantise(prepared, ranges, frozenset(ranges))
+    path = written(int16, tmp_path)
+    codes = np.round(images.numpy() / int16.inputs[0].q.scale).astype(np.int16)
+    micro = in_batch(int16, TflmRuntime(path).run(codes))
+    np.testing.assert_array_equal(in_batch(int16, AotRuntime(path).run(codes)), micro)
+    found = micro * np.float64(int16.outputs[0].q.scale)
+    assert 10 * np.log10(np.square(wanted).sum() / np.square(found - wanted).sum()) > LEAST_SQNR_DB + 10
+
+
 def test_logarithms_of_shares(tmp_path):
     graph = one_operator("LOG_SOFTMAX", (real(1, 4, 10),), (1, 4, 10))
     images = inputs_of(graph)

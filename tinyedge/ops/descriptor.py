@@ -86,6 +86,7 @@ class OperatorDescriptor:
         keeps_quantisation: Whether its kernel copies codes, so that inputs and output share one quantisation.
         bounds_values: Whether, of one activation beside constants, it keeps what lies within bounds, and of the rest
             makes the bound.
+        takes_int8_constants: Whether its constant operands are int8 beside int16 activations too.
         converts_types: Whether its input and output may have different types.
         passes_offsets: Whether a number added to its input is added to its output.
         expand: What a float operator becomes in INT8, from it and the int8 tensors of its float ones, where that is
@@ -117,6 +118,7 @@ class OperatorDescriptor:
     output_quantisation: Mapping[str, Quantisation] = field(default_factory=dict)
     keeps_quantisation: bool = False
     bounds_values: bool = False
+    takes_int8_constants: bool = False
     converts_types: bool = False
     passes_offsets: bool = False
     expand: Callable[[Operator, Mapping[Tensor, Tensor]], list[Operator]] | None = None

@@ -95,6 +95,7 @@ OPERATORS = (
         versions={"int8": 1, "int16": 1},
         tflm_types=INT8_AND_INT16,
         codes=_codes,
+        takes_int8_constants=True,
         is_function=True,
         float_function=_float,
         integer_layer=_integer_layer,

@@ -17,6 +17,7 @@ from tinyedge.quantisation.quantise import (
     Range,
     activation_quantisations,
     constant_quantisations,
+    constants_are_int16,
     weight_scales,
 )
 from tinyedge.tflite.graph import Graph, Quantisation, Tensor
@@ -38,7 +39,7 @@ class FakeQuantize:
         for operator in graph.operators:
             descriptor = descriptor_of(operator)
             if descriptor.weights is None and descriptor.expand is None:
-                is_int16 = operator.output in int16
+                is_int16 = constants_are_int16(operator, operator.output in int16)
                 for tensor, quantisation in constant_quantisations(operator, self._activations, is_int16).items():
                     self._constants[tensor] = quantisation, is_int16
         self._rounded: dict[Tensor, tuple[int, torch.Tensor]] = {}

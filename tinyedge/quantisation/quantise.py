@@ -59,9 +59,10 @@ def quantise(graph: Graph, ranges: Mapping[Tensor, Range], int16: Collection[Ten
         if descriptor.weights is not None:
             inputs = _with_weights(operator, descriptor.weights, activations, writes_int16)
         else:
-            constants = constant_quantisations(operator, activations, writes_int16)
+            as_int16 = constants_are_int16(operator, writes_int16)
+            constants = constant_quantisations(operator, activations, as_int16)
             inputs = [
-                _constant(tensor, constants[tensor], writes_int16) if tensor in constants else tensor
+                _constant(tensor, constants[tensor], as_int16) if tensor in constants else tensor
                 for tensor in operator.inputs
             ]
         options = operator.options
@@ -132,21 +133,26 @@ def _bounds_its_input(operator: Operator) -> bool:
     return descriptor_of(operator).bounds_values and len(activations) == 1
 
 
+def constants_are_int16(operator: Operator, writes_int16: bool) -> bool:
+    """Return whether the constant operands of an operator without weights are int16."""
+    return writes_int16 and not descriptor_of(operator).takes_int8_constants
+
+
 def constant_quantisations(
-    operator: Operator, activations: Mapping[Tensor, Quantisation], writes_int16: bool
+    operator: Operator, activations: Mapping[Tensor, Quantisation], as_int16: bool
 ) -> dict[Tensor, Quantisation]:
     """Return the quantisations of an operator's constant reals, of one without weights.
 
     Args:
         operator: Float.
         activations: Of all activations.
-        writes_int16: Whether its activations are int16.
+        as_int16: Whether the constants become int16.
     """
     descriptor = descriptor_of(operator)
     constants = [tensor for tensor in operator.inputs if tensor is not None and _is_real_constant(tensor)]
     if descriptor.keeps_quantisation:
         return dict.fromkeys(constants, activations[operator.output])
-    of_range = int16_quantisation_of if writes_int16 else quantisation_of
+    of_range = int16_quantisation_of if as_int16 else quantisation_of
     return {tensor: of_range(float(tensor.values.min()), float(tensor.values.max())) for tensor in constants}
 
 

@@ -754,18 +754,21 @@ void te_select_s8(const te_select_params *params, const int8_t *condition, const
                   int8_t *output, void *scratch);
 
 /** Types that te_cast() converts. */
-typedef enum { TE_CAST_INT8, TE_CAST_INT16, TE_CAST_INT32, TE_CAST_FLOAT32 } te_cast_type;
+typedef enum { TE_CAST_INT8, TE_CAST_INT16, TE_CAST_INT32 } te_cast_type;
 
 /** The same numbers in another type, integers modulo its range. */
 typedef struct {
     int32_t count;
-    int32_t source; /**< te_cast_type, an integer. */
-    int32_t target; /**< te_cast_type */
+    int32_t source; /**< te_cast_type */
+    int32_t target; /**< te_cast_type; te_cast_f32() has no use for it. */
 } te_cast_params;
 
 /** @param input   (count)
  *  @param output  (count), apart from the input. */
 void te_cast(const te_cast_params *params, const void *input, void *output, void *scratch);
+
+/** te_cast() to float32. */
+void te_cast_f32(const te_cast_params *params, const void *input, float *output, void *scratch);
 
 /** te_extremum_params of int16 values. */
 typedef struct {

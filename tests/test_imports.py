@@ -152,6 +152,8 @@ MISTAKES = [
     ("probe", "untrained", "--protocol", "knm"),
     ("quantise", "runs/none"),
     ("quantise", "none.tflite"),
+    ("quantise", "untrained"),
+    ("quantise", "tinynext_t_cifar10", "--data", "full"),
     ("quantise", "m.tflite", "--images", "full/notes.txt", "--out", "full"),
     ("export", "runs/none"),
     ("export", "untrained"),

@@ -16,6 +16,7 @@ from tinyedge.parity.gate_limits import NetworkGates
 from tinyedge.quantisation.calibration_data import check_calibration, examples, first_samples, open_calibration
 from tinyedge.quantisation.normalisation import parse_normalisation
 from tinyedge.training.run import CONFIG_FILE as RUN_FILE
+from tinyedge.training.run import load_run
 from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def quantise(
     _check_target(target, named=out is not None)
     if given is not None:
         check_calibration(given)
+    if run is not None:
+        found = load_run(run, data)
+        found.check_trained()
+        if given is None:
+            found.check_dataset()
 
     announce("loading")
     from tinyedge.conversion.intake import read_network

@@ -15,6 +15,7 @@ from typing import Any
 import engine_table
 import int8_table
 import layer_shapes
+import quantise_table
 import ssl_table
 import wild_table
 
@@ -50,6 +51,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
     },
     DOCS / "engine.md": {"layer shapes": lambda: layer_shapes.markdown(_read("layer_shapes")["shapes"])},
+    DOCS / "quantisation.md": {"networks": lambda: quantise_table.markdown(_read("quantise")["rows"])},
     DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},
 }
 """The pages with tables, and how each table is made."""

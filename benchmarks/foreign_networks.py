@@ -167,7 +167,7 @@ def _imagenet_efficientnet() -> nn.Module:
 NETWORKS = (
     ForeignNetwork("MobileNetV1-0.25 (timm)", _mobilenetv1, (3, 32, 32)),
     ForeignNetwork("MobileNetV2-0.35 (torchvision)", _torchvision("mobilenet_v2", width_mult=0.35), (3, 32, 32)),
-    ForeignNetwork("MobileNetV3-small (torchvision)", _torchvision("mobilenet_v3_small"), (3, 32, 32)),
+    ForeignNetwork("MobileNetV3-small (torchvision)", _torchvision("mobilenet_v3_small"), (3, 32, 32), "digits"),
     ForeignNetwork("EfficientNet-Lite0 (timm)", _imagenet_efficientnet, (3, 128, 128), "ImageNet"),
     ForeignNetwork("ResNet-8", ResNet8, (3, 32, 32), "digits"),
     ForeignNetwork("ResNet-18 (torchvision)", _torchvision("resnet18"), (3, 32, 32)),

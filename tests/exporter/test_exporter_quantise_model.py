@@ -11,6 +11,7 @@ from tinyedge.exporter.options import QuantiseOptions
 from tinyedge.exporter.quantise_model import QuantisedModel, Source, quantise_model
 from tinyedge.manifest.quantised import read_quantised_manifest
 from tinyedge.parity.gate_limits import NetworkGates
+from tinyedge.quantisation.calibration import draw_apart
 from tinyedge.quantisation.calibration_data import open_calibration
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.reader import read_tflite
@@ -83,9 +84,24 @@ def test_every_output_is_close_and_every_stage_compared(tmp_path):
     assert min(scores.sqnr_db, last_map.sqnr_db) > 25
     assert found.parity.bit_exact.differing_values == 0
     assert found.parity.bit_exact.images == found.parity.samples == 20
-    assert found.parity.unseen
     graph = read_tflite(found.path)
     assert [tensor.name for tensor in (*graph.inputs, *graph.outputs)] == ["image", "sensors", "scores", "map"]
+
+
+def test_samples_kept_apart_stay_unseen_where_there_are_enough(tmp_path):
+    found = quantised(tmp_path / "theirs_int8.tflite", calibration_count=64)
+    assert found.parity.unseen
+    assert found.manifest.calibration.images == 64
+
+
+def test_of_few_samples_those_kept_apart_set_the_ranges_too(tmp_path):
+    samples = {name: values.copy() for name, values in SAMPLES.items()}
+    samples["sensors"][draw_apart(100, QuantiseOptions().calibration_count, seed=0).unseen[0]] *= 20
+    data = open_calibration(samples, NETWORK.graph.inputs, NETWORK.inputs)
+    found = quantise_model(SOURCE, NETWORK, data, tmp_path / "theirs_int8.tflite", QuantiseOptions())
+    assert not found.parity.unseen
+    usual = np.abs(np.delete(samples["sensors"], np.abs(samples["sensors"]).max(axis=1).argmax(), axis=0)).max()
+    assert found.manifest.inputs[1].scale > 2 * (2 * usual / 255)
 
 
 def test_the_manifest_says_what_was_made_of_what(tmp_path):
@@ -95,7 +111,7 @@ def test_the_manifest_says_what_was_made_of_what(tmp_path):
     assert manifest.source.name == "theirs.onnx"
     assert "input image is channels last" in manifest.source.notes
     assert "arrays (image): (100, 3, 6, 8) was read as NCHW" in manifest.source.notes
-    assert manifest.calibration.images == 80
+    assert manifest.calibration.images == 100
     assert [spec.shape for spec in manifest.inputs] == [(1, 6, 8, 3), (1, 4)]
     assert manifest.operators == read_tflite(found.path).histogram()
     assert manifest.preprocessing is None

@@ -39,7 +39,7 @@ from tinyedge.quantisation.calibration_data import CalibrationData
 from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
-from tinyedge.quantisation.observers import RangeChoice, choose_ranges
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges, observed_anew
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.preconditioning import precondition
 from tinyedge.quantisation.preparation import prepare
@@ -138,9 +138,13 @@ def quantise_model(
     announce("activation ranges")
     executor = FloatExecutor(graph)
     choice = choose_ranges(executor, seen, unseen, teacher.outputs(unseen))
+    few = drawn.has_unseen and len(drawn.seen) < options.calibration_count
+    calibration = tuple(map(torch.cat, zip(seen, unseen, strict=True))) if few else seen
+    if few:  # Each of them may hold an extreme, and nothing is left to choose.
+        choice = observed_anew(choice, executor, calibration)
     int16x8 = _choose_int16x8(executor, choice, unseen, options, announce)
     announce("INT8" if options.precision == "int8" else options.precision)
-    quantised, qat = quantise_graph(graph, choice, seen, int16x8), None
+    quantised, qat = quantise_graph(graph, choice, calibration, int16x8), None
     if options.qat_epochs > 0:
         announce("QAT")
         finished = finish(
@@ -166,7 +170,7 @@ def quantise_model(
         network.graph,
         out,
         [values[:count].numpy() for values in unseen],
-        unseen=not np.array_equal(drawn.seen, drawn.unseen),
+        unseen=drawn.has_unseen and not few,
         source=source.runtime,
         gates=options.gates,
     )
@@ -183,7 +187,7 @@ def quantise_model(
         preprocessing=_preprocessing(data),
         classes=source.classes,
         form=Form(form.name, {name: round(figure, 2) for name, figure in form.sqnr_db.items()}),
-        calibration=Calibration(data.origin, len(seen[0]), options.seed, choice.name, figures),
+        calibration=Calibration(data.origin, len(calibration[0]), options.seed, choice.name, figures),
         precision=_describe_precision(graph, options.precision, int16x8),
         qat=qat,
         operators=written.histogram(),

@@ -25,6 +25,11 @@ class CalibrationDraw:
     unseen: np.ndarray
     others: np.ndarray
 
+    @property
+    def has_unseen(self) -> bool:
+        """Whether there were enough others to leave any unseen."""
+        return not np.array_equal(self.seen, self.unseen)
+
 
 def draw_calibration(count: int, wanted: int, seed: int) -> CalibrationDraw:
     """Draw from `count` samples: `wanted` to calibrate on, or all there are, and at most `MOST_UNSEEN_IMAGES` more."""
@@ -38,7 +43,7 @@ def draw_calibration(count: int, wanted: int, seed: int) -> CalibrationDraw:
 
 
 def draw_apart(count: int, wanted: int, seed: int) -> CalibrationDraw:
-    """Draw as `draw_calibration`, but leave a fifth of a small set unseen, so that what is measured is unseen too."""
+    """Draw as `draw_calibration`, but leave a fifth of a small set unseen: choices need other samples."""
     unseen = min(count // 5, MOST_UNSEEN_IMAGES)
     apart = count - unseen if unseen >= FEWEST_CALIBRATION_IMAGES else count
     return draw_calibration(count, min(wanted, apart), seed)

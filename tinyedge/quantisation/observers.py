@@ -8,6 +8,7 @@ that value off. Which is better depends on the network, so the candidates are si
 * `least-squares`: the range of least squared error of the rounded and clipped values.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -83,6 +84,17 @@ def choose_ranges(
     figures = {name: simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
+
+
+def observed_anew(choice: RangeChoice, network: FloatExecutor, calibration: Values) -> RangeChoice:
+    """Return a choice with its ranges from other samples: all there are, once nothing is left to choose."""
+    histograms = observe(network, calibration)
+    estimate = ESTIMATORS[choice.name]
+    return dataclasses.replace(
+        choice,
+        ranges={tensor: estimate(histogram) for tensor, histogram in histograms.items()},
+        min_max={tensor: min_max(histogram) for tensor, histogram in histograms.items()},
+    )
 
 
 @torch.no_grad()

@@ -299,5 +299,5 @@ def _measure_batch_norm(module: nn.Module, inputs: torch.Tensor) -> None:
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             part.momentum = None  # The mean over all batches.
             part.reset_running_stats()
-    for batch in inputs.split(_BATCH):
+    for batch in inputs.tensor_split(len(inputs) // _BATCH):  # None of a single sample, which has no variance.
         module(batch)

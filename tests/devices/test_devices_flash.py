@@ -172,7 +172,7 @@ def test_an_image_for_another_board_is_told(elf):
 
 def test_a_model_without_firmware_is_told(tmp_path):
     model = tmp_path / "m.tflite"
-    model.write_bytes(b"anything")
+    model.write_bytes(b"....TFL3 anything")
     with pytest.raises(TargetError, match=r"run `tinyedge build .*m\.tflite --board stm32f405` first"):
         find_firmware(model, STM32F405)
 
@@ -180,7 +180,7 @@ def test_a_model_without_firmware_is_told(tmp_path):
 def test_stale_firmware_is_told(copy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "m.tflite"
-    model.write_bytes(b"newer")
+    model.write_bytes(b"....TFL3 newer")
     (tmp_path / "m-stm32f405").mkdir()
     copy.rename(tmp_path / "m-stm32f405" / "tinyedge.elf")
     with pytest.raises(TargetError, match=r"holds the model c0dec0dec0dec0de and .*m\.tflite is [0-9a-f]{16}: run"):

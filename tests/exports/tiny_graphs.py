@@ -15,6 +15,9 @@ CONV = {
 }
 DENSE = {"weights_format": "DEFAULT", "fused_activation_function": "NONE", "keep_num_dims": True}
 ADD = {"fused_activation_function": "NONE", "pot_scale_int16": True}
+STRIDED = ((0, 3, 1), (1, 0, 5), (1, -2, 1))
+"""The beginnings, ends and steps of a slice of (1, 5, 6) to (1, 2, 4)."""
+CORNERS = {"align_corners": False, "half_pixel_centers": True}
 
 
 class GraphBuilder:
@@ -48,6 +51,13 @@ class GraphBuilder:
         options = CONV | {"depth_multiplier": 1} | options
         return self.add("DEPTHWISE_CONV_2D", (x, weight, self.constant(x.shape[3])), x.shape, **options)
 
+    def backwards(self, x: Tensor, channels: int) -> Tensor:
+        shape = (1, 2 * x.shape[1], 2 * x.shape[2], channels)
+        options = {"padding": "SAME", "stride_h": 2, "stride_w": 2, "fused_activation_function": "NONE"}
+        return self.add(
+            "TRANSPOSE_CONV", (integers(*shape), self.constant(channels, 3, 3, x.shape[3]), x), shape, **options
+        )
+
     def dense(self, x: Tensor, channels: int, bias: bool = True, **options) -> Tensor:
         inputs = (x, self.constant(channels, x.shape[-1]), self.constant(channels) if bias else None)
         return self.add("FULLY_CONNECTED", inputs, (*x.shape[:-1], channels), **DENSE | options)
@@ -61,6 +71,10 @@ class GraphBuilder:
     def mean(self, x: Tensor, *axes: int) -> Tensor:
         shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
         return self.add("MEAN", (x, integers(*axes)), shape, keep_dims=False)
+
+
+def number(value: float) -> Tensor:
+    return Tensor("c", (1,), F32, data=np.array([value], np.float32))
 
 
 def integers(*values) -> Tensor:
@@ -109,7 +123,23 @@ def one_operator_graphs() -> list[Graph]:
         (image, lambda b, x: b.add("MAX_POOL_2D", (x,), image, **pool)),
         (image, lambda b, x: b.add("PAD", (x, integers([0, 0], [1, 2], [0, 3], [0, 0])), (1, 8, 10, 4))),
         (image, lambda b, x: b.reshape(x, 1, 35, 4)),
+        (image, lambda b, x: b.add("PADV2", (x, integers([0, 0], [1, 2], [0, 3], [0, 0]), number(0.5)), (1, 8, 10, 4))),
         (image, lambda b, x: b.add("TRANSPOSE", (x, integers(0, 2, 1, 3)), (1, 7, 5, 4))),
+        (image, lambda b, x: b.add("CONCATENATION", (x, x), (1, 5, 7, 8), axis=3, fused_activation_function="NONE")),
+        (vector, lambda b, x: b.add("PACK", (x, x), (1, 5, 2, 6), axis=2, values_count=2)),
+        (image, lambda b, x: b.add("SLICE", (x, integers(0, 1, 2, 0), integers(1, 3, 4, -1)), (1, 3, 4, 4))),
+        (vector, lambda b, x: b.add("STRIDED_SLICE", (x, *(integers(*n) for n in STRIDED)), (1, 2, 4))),
+        ((1, 5, 1, 6), lambda b, x: b.add("SQUEEZE", (x,), vector, squeeze_dims=(2,))),
+        (vector, lambda b, x: b.add("EXPAND_DIMS", (x, integers(1)), (1, 1, 5, 6))),
+        ((1, 1, 6), lambda b, x: b.add("BROADCAST_TO", (x, integers(1, 5, 6)), vector)),
+        (image, lambda b, x: b.add("RESIZE_NEAREST_NEIGHBOR", (x, integers(8, 9)), (1, 8, 9, 4), **CORNERS)),
+        *((vector, lambda b, x, op=op: b.add(op, (x, number(0.5)), vector)) for op in ("MAXIMUM", "MINIMUM")),
+        *((vector, lambda b, x, op=op: b.add(op, (x,), vector)) for op in ("ABS", "RELU6")),
+        (vector, lambda b, x: b.add("LEAKY_RELU", (x,), vector, alpha=0.2)),
+        (image, lambda b, x: b.add("PRELU", (x, b.constant(1, 1, 4)), image)),
+        (vector, lambda b, x: b.add("SQUARED_DIFFERENCE", (x, b.dense(x, 6)), vector)),
+        (vector, lambda b, x: b.add("SUM", (x, integers(1)), (1, 6), keep_dims=False)),
+        (image, lambda b, x: b.backwards(x, 6)),
     ]
     graphs = []
     for shape, make in makers:

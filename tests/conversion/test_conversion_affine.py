@@ -134,6 +134,30 @@ def test_division_by_a_root_is_a_product():
     assert chain.add("DIV", root, source=chain.source).folded() == ["MUL", "ADD", "RSQRT", "MUL"]
 
 
+@pytest.mark.parametrize("ones", [(1,), SHAPE])
+def test_a_reciprocal_of_a_root_is_as_wide_as_its_numerator(ones):
+    chain = Chain((*SHAPE[:3], 1))
+    chain.add("MUL", chain.source).add("ADD", constant(0.1)).add("SQRT", options={})
+    chain.add("DIV", constant(np.ones(ones)), first=False)
+    widens = len(ones) > 1
+    chain.last.shape = SHAPE if widens else chain.source.shape
+    assert chain.folded() == ["MUL", "ADD", "RSQRT", *(["MUL"] if widens else [])]
+
+
+@pytest.mark.parametrize(("first", "second"), [("ADD", "MUL"), ("MUL", "MUL"), ("ADD", "ADD")])
+def test_constants_that_would_be_one_for_every_value_stay_apart(first, second):
+    chain = Chain().add(first, constant(CHANNELS)).add(second, random(1, 4, 3, 1))
+    assert chain.folded() == [first, second]
+
+
+def test_what_is_clipped_before_relu6_is_no_hard_swish():
+    chain = convolved(Chain())
+    swished = chain.last
+    chain.add("ADD", constant(3.0), options={"fused_activation_function": "RELU_N1_TO_1"}).add("RELU6", options={})
+    chain.add("MUL", swished).add("MUL", constant(1 / 6))
+    assert chain.folded() == ["CONV_2D", "ADD", "RELU6", "MUL", "MUL"]
+
+
 def test_what_others_read_stays():
     chain = convolved(Chain())
     middle = chain.last

@@ -96,6 +96,14 @@ def test_one_follows_a_concatenation_and_a_constant_for_each_channel():
     assert names == ["CONV_2D", "CONCATENATION", "PRELU", "CONV_2D"]
 
 
+def test_one_stays_before_a_constant_of_more_axes():
+    net = Network(1, 5, 4)
+    y = net.transposed(net.convolved(net.reshaped(net.source, 1, 5, 1, 4)), (0, 2, 3, 1))
+    y = net.add("ADD", [net.reshaped(y, 1, 4, 5), random(1, 3, 4, 5)], (1, 3, 4, 5))
+    names, _ = net.simplified(net.convolved(y))
+    assert names.count("TRANSPOSE") == 1
+
+
 def test_a_gate_of_one_pixel_is_not_moved_to_and_fro():
     # As squeeze-and-excitation comes: the gate is reshaped to channels first, the map transposed.
     net = Network(1, 6, 5, 3)
@@ -147,6 +155,15 @@ def test_a_maximum_over_positive_values_pads_with_zero(activation, kept):
     window = {"padding": "VALID", "stride_w": 2, "stride_h": 2, "filter_width": 3, "filter_height": 3, **PLAIN}
     names, _ = net.simplified(net.add("MAX_POOL_2D", [y], (1, 3, 3, 3), window))
     assert names == ["CONV_2D", kept, "MAX_POOL_2D"]
+
+
+def test_an_output_keeps_what_it_is_padded_with():
+    net = Network(1, 6, 5, 3)
+    pads = constant(np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32))
+    positive = net.add("RELU", [net.source], net.source.shape, {})
+    lowest = constant(np.array([-3.4e38], np.float32))
+    names, _ = net.simplified(net.add("PADV2", [positive, pads, lowest], (1, 8, 7, 3), {}))
+    assert names == ["RELU", "PADV2"]
 
 
 def test_a_transposition_of_a_batch_of_time_stays():

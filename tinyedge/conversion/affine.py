@@ -152,11 +152,11 @@ def _reciprocal_root(place: _Place) -> _Replacement | None:
         return None
     numerator, denominator = operator.input(0), operator.input(1)
     root = place.writer(denominator, "SQRT")
-    if root is None or place.only_reader(denominator) is not operator:
+    if root is None or place.only_reader(denominator) is not operator or numerator is denominator:
         return None
     inverse = dataclasses.replace(denominator, name=f"{denominator.name}/reciprocal")
     new = [Operator("RSQRT", root.inputs, (inverse,), index=root.index)]
-    if numerator.is_constant and np.all(numerator.values == 1):
+    if numerator.is_constant and np.all(numerator.values == 1) and denominator.shape == operator.output.shape:
         new[0] = dataclasses.replace(new[0], outputs=operator.outputs)
     else:
         new.append(Operator("MUL", (numerator, inverse), operator.outputs, _PRODUCT, index=operator.index))
@@ -202,7 +202,7 @@ def _hard_swish_of_relu6(place: _Place) -> _Replacement | None:
         if clip is None or gate is None or place.only_reader(gate) is not product:
             continue
         shift = place.writer(clip.input(0), "ADD") if clip.op == "RELU6" else clip
-        added = None if shift is None else _operands(shift)
+        added = _affine(shift, "ADD") if shift is not clip else _operands(clip)
         clips = clip.op == "RELU6" or clip.options.get("fused_activation_function") == "RELU6"
         alone = clip is shift or place.only_reader(clip.input(0)) is clip
         if shift is None or added is None or not clips or not alone:
@@ -235,7 +235,7 @@ def _clip_of_one(place: _Place) -> _Replacement | None:
 
 
 def _product_before_sum(place: _Place) -> _Replacement | None:
-    """(x + c) * k is x * k + c * k, and (x * c) * k is x * (c * k)."""
+    """(x + c) * k is x * k + c * k, and (x * c) * k is x * (c * k): of constants that give no larger one."""
     operator = place.operator
     if operator.op != "MUL" or (found := _operands(operator)) is None:
         return None
@@ -247,6 +247,8 @@ def _product_before_sum(place: _Place) -> _Replacement | None:
     source, constant = inner
     name = operator.output.name
     product = _constant(f"{name}/constant", constant * factor)
+    if product.elements > max(constant.size, factor.size):
+        return None
     if first.op == "MUL":
         return [first, operator], [dataclasses.replace(operator, inputs=(source, product))]
     scaled = dataclasses.replace(operator.output, name=f"{name}/scaled")
@@ -258,7 +260,7 @@ def _product_before_sum(place: _Place) -> _Replacement | None:
 
 
 def _sums_of_constants(place: _Place) -> _Replacement | None:
-    """(x + c) + d is x + (c + d)."""
+    """(x + c) + d is x + (c + d): of constants that give no larger one."""
     operator = place.operator
     if operator.op != "ADD" or (found := _operands(operator)) is None:
         return None
@@ -268,6 +270,8 @@ def _sums_of_constants(place: _Place) -> _Replacement | None:
     if first is None or inner is None or place.only_reader(middle) is not operator:
         return None
     total = _constant(f"{operator.output.name}/constant", inner[1] + constant)
+    if total.elements > max(inner[1].size, constant.size):
+        return None
     return [first, operator], [dataclasses.replace(operator, inputs=(inner[0], total))]
 
 

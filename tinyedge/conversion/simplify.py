@@ -112,7 +112,7 @@ def move_transposes_behind(graph: Graph) -> bool:
         found = [writers.get(tensor) for tensor in activations]
         orders = {None if writer is None else _order(writer) for writer in found}
         order = orders.pop() if len(orders) == 1 else None
-        if order is None:
+        if order is None or len(order) != len(operator.output.shape):  # A constant of more axes adds them in front.
             continue
         inputs: list[Tensor] = []
         for tensor in operator.inputs:
@@ -256,7 +256,8 @@ def plain_pads(graph: Graph) -> None:
             continue
         value = float(operator.input(2).values.reshape(-1)[0])
         writer = writers.get(operator.input(0))
-        pooled = all(reader.op == "MAX_POOL_2D" for reader in readers.get(operator.output, []))
+        reading = readers.get(operator.output, [])
+        pooled = operator.output not in graph.outputs and all(reader.op == "MAX_POOL_2D" for reader in reading)
         not_negative = writer is not None and (
             writer.op in _NOT_NEGATIVE or writer.options.get("fused_activation_function") in _NOT_NEGATIVE
         )

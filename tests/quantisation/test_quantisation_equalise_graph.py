@@ -175,3 +175,13 @@ def test_the_form_of_least_noise_is_chosen():
     assert found.sqnr_db[found.name] == max(found.sqnr_db.values())
     assert found.sqnr_db[found.name] > found.sqnr_db[PLAIN] + 1
     assert len(found.sqnr_db) == 4
+
+
+def test_channels_in_another_order_keep_their_own_factors():
+    builder = Builder()
+    source = builder.conv(builder.image, 8, "RELU", unlike=True)
+    backwards = (builder.integers(0, 0, 0, -1), builder.integers(0, 0, 0, 0), builder.integers(1, 1, 1, -1))
+    sliced = builder.add("STRIDED_SLICE", (source, *backwards), source.shape, begin_mask=15, end_mask=15)
+    graph = builder.graph(builder.conv(sliced, 4))
+    (wanted,), (found,) = (FloatExecutor(one).outputs(SAMPLES) for one in (graph, equalise_graph(graph, SAMPLES, 0.75)))
+    torch.testing.assert_close(found, wanted, atol=2e-5 * float(wanted.abs().max()), rtol=1e-4)

@@ -156,8 +156,8 @@ class _Channels:
 
 def _weighted(channels: _Channels, operator: Operator) -> bool:
     """A product with weights: what it writes has factors of its own."""
-    source, weight = channels.elements_of(operator.input(0)), operator.input(1)
-    if weight.data is None:
+    source, weight, bias = channels.elements_of(operator.input(0)), operator.input(1), operator.optional_input(2)
+    if weight.data is None or (bias is not None and bias.data is None):
         return False
     channels.elements_of(operator.output)
     # A matrix product may read a flattened image, all of whose positions have the same channels.
@@ -236,6 +236,14 @@ def _slice(channels: _Channels, operator: Operator) -> bool:
     return True
 
 
+def _strided_slice(channels: _Channels, operator: Operator) -> bool:
+    """Whole rows of channels, in their order."""
+    strides = operator.input(3)
+    forward = strides.data is not None and strides.data.reshape(-1)[-1] == 1
+    moves_axes = any(operator.options.get(name) for name in ("new_axis_mask", "shrink_axis_mask"))
+    return forward and not moves_axes and _same_channels(channels, operator)
+
+
 def _concatenation(channels: _Channels, operator: Operator) -> bool:
     rank = len(operator.output.shape)
     tensors = [tensor for tensor in operator.inputs if tensor is not None]
@@ -260,7 +268,7 @@ _RULES: dict[str, Callable[[_Channels, Operator], bool]] = {
     "PAD": _pad,
     "RESHAPE": _reshape,
     "SLICE": _slice,
-    "STRIDED_SLICE": _same_channels,
+    "STRIDED_SLICE": _strided_slice,
 }
 
 

@@ -174,3 +174,29 @@ def test_an_operator_without_an_int8_form_is_named_with_its_node(tmp_path):
     path = write(tmp_path / "net.onnx", [node], {"x": (1, 4, 4)}, {"y": (1,)})
     with pytest.raises(UnsupportedOpError, match=r"^node 'determinant' \(Det\) of net becomes operator 0 \(ONNX_DET\)"):
         read_network(path)
+
+
+@pytest.mark.parametrize("shape", [(), (24,), (4, 6)])
+def test_an_output_without_a_batch_is_one_a_sample(tmp_path, shape):
+    nodes = [helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)]
+    if shape:
+        nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+    path = write(tmp_path / "net.onnx", nodes, {"x": (1, 4, 6)}, {"y": shape}, {"shape": np.array(shape, np.int64)})
+    network = read_network(path)
+    (values,) = network.run([random(3, 4, 6)])
+    assert values.shape == (3, *shape)
+    np.testing.assert_allclose(run_graph(network.graph, [random(3, 4, 6)])[0], values, atol=1e-6)
+
+
+def test_a_logarithm_is_compared_where_it_is_defined(tmp_path):
+    path = write(tmp_path / "net.onnx", [helper.make_node("Log", ["x"], ["y"])], {"x": (1, 4, 6)}, {"y": (1, 4, 6)})
+    assert [operator.op for operator in read_network(path).graph.operators] == ["LOG"]
+
+
+@pytest.mark.parametrize("inputs", [("x", "each"), ("one", "x"), ("x", "x")])
+def test_a_power_that_no_table_holds_is_named(tmp_path, inputs):
+    node = helper.make_node("Pow", inputs, ["y"], name="power")
+    constants = {"each": np.arange(1, 7, dtype=np.float32), "one": np.float32(2)}
+    path = write(tmp_path / "net.onnx", [node], {"x": (1, 4, 6)}, {"y": (1, 4, 6)}, constants)
+    with pytest.raises(UnsupportedOpError, match=r"^node 'power' \(Pow\) of net becomes operator 0 \(POW\)"):
+        read_network(path)

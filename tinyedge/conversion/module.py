@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinyedge.conversion.network import stacked
 from tinyedge.errors import ModelError
 
 _OPSET = 20  # The first with Gelu, and the last of the exporter by traces.
@@ -82,7 +83,7 @@ def runner(module: nn.Module) -> Callable[[Sequence[np.ndarray]], list[np.ndarra
             for at in range(len(inputs[0])):
                 found = module(*(torch.from_numpy(values[at : at + 1]) for values in inputs))
                 samples.append([tensor.numpy() for tensor in _flat(found)])
-        return [np.concatenate(values) for values in zip(*samples, strict=True)]
+        return stacked(samples)
 
     return run
 

@@ -42,6 +42,14 @@ class Layout:
         return np.ascontiguousarray(values.transpose(np.argsort(self.order)))
 
 
+def stacked(samples: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Return each output (n, ...) of what a network made of n samples, one by one; a leading 1 is the batch."""
+    return [
+        np.stack([value[0] if value.shape[:1] == (1,) else value for value in values])
+        for values in zip(*samples, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class SourceNetwork:
     """Anybody's float network, ready to be quantised.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyedge.conversion.network import stacked
 from tinyedge.conversion.onnx_rewrites import rewrite
 from tinyedge.conversion.recurrent import unroll
 from tinyedge.errors import ModelError, UnsupportedOpError
@@ -80,7 +81,7 @@ def runner(source: OnnxSource) -> Callable[[Sequence[np.ndarray]], list[np.ndarr
             session.run(None, {name: values[at : at + 1] for name, values in zip(names, inputs, strict=True)})
             for at in range(len(inputs[0]))
         ]
-        return [np.concatenate(values) for values in zip(*samples, strict=True)]
+        return stacked(samples)
 
     return run
 

@@ -195,7 +195,7 @@ class FloatExecutor(nn.Module):
 
 def _close(found: torch.Tensor, wanted: torch.Tensor) -> bool:
     """Return whether values differ by no more than the order of their sums explains."""
-    largest = float(wanted.abs().amax()) if wanted.numel() else 0.0
+    largest = float(wanted.nan_to_num(0.0, 0.0, 0.0).abs().amax()) if wanted.numel() else 0.0
     return torch.allclose(found, wanted, rtol=1e-3, atol=1e-3 * largest, equal_nan=True)
 
 

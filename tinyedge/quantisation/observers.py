@@ -117,13 +117,16 @@ def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
 
 @torch.no_grad()
 def min_max_ranges(network: FloatExecutor, samples: Values) -> dict[Tensor, Range]:
-    """Return the whole range of each float activation, 0 within it, over samples, (n, ...) of each input."""
+    """Return the whole range of each float activation, 0 within it, over samples, (n, ...) of each input.
+
+    Infinities, as of the logarithm of 0, take no part: whatever the range, their codes saturate.
+    """
     extremes: dict[Tensor, Range] = {}
 
     def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None and value.is_floating_point():
             low, high = extremes.get(tensor, (0.0, 0.0))
-            lowest, highest = torch.aminmax(value)
+            lowest, highest = torch.aminmax(value.nan_to_num(0.0, 0.0, 0.0))
             extremes[tensor] = (min(low, float(lowest)), max(high, float(highest)))
         return value
 
@@ -136,7 +139,7 @@ def _count(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Return how many values lie in each bin, (2048,); in a third of the time of `torch.histc`."""
     if high <= low:
         return torch.zeros(_BINS, dtype=torch.int64)
-    bins = ((value - low) * (_BINS / (high - low))).to(torch.int32).clamp_(max=_BINS - 1)
+    bins = ((value - low) * (_BINS / (high - low))).nan_to_num_().clamp_(0, _BINS - 1).to(torch.int32)
     return torch.bincount(bins.reshape(-1), minlength=_BINS)
 
 

@@ -168,3 +168,61 @@ def test_a_layer_of_a_transformer_keeps_its_output():
         found = (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
         cosines = torch.nn.functional.cosine_similarity(found.flatten(1), network(images).flatten(1))
     assert cosines.min() > 0.99
+
+
+def standardised(epsilon: float, width: int = 16) -> tuple[list[Operator], Tensor, Tensor]:
+    """The operators of a LayerNormalization of four rows without gains, its input and its output."""
+    axes = integer_constant("axes", [2])
+    x, d, y = (real(name, 1, 4, width) for name in ("x", "d", "y"))
+    mean, variance, raised, root = (real(name, 1, 4, 1) for name in ("mean", "variance", "raised", "root"))
+    square = real("square", 1, 4, width)
+    operators = [
+        Operator("MEAN", (x, axes), (mean,), {"keep_dims": True}),
+        Operator("SUB", (x, mean), (d,), dict(NONE)),
+        Operator("SQUARE", (d,), (square,)),
+        Operator("MEAN", (square, axes), (variance,), {"keep_dims": True}),
+        Operator("ADD", (variance, constant(epsilon)), (raised,), dict(NONE)),
+        Operator("RSQRT", (raised,), (root,)),
+        Operator("MUL", (d, root), (y,), dict(NONE)),
+    ]
+    return operators, x, y
+
+
+@pytest.mark.parametrize(("epsilon", "added"), [(1e-3, 0), (0.3, 1), (10.0, 3)])
+def test_what_a_layer_norm_adds_to_the_variance_is_kept(epsilon, added):
+    """Rows of a small and of a large deviation: where much is added the small ones are not brought to 1."""
+    operators, x, y = standardised(epsilon)
+    prepared = prepare(Graph("norm", operators, (x,), (y,)))
+    deviations = np.array([0.1, 0.5, 1, 3])[:, None]
+    images = torch.from_numpy((np.random.default_rng(0).normal(size=(64, 4, 16)) * deviations).astype(np.float32))
+    network = FloatExecutor(prepared)
+    with torch.no_grad():
+        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
+        int8 = quantise(prepared, ranges)
+        source, output = int8.inputs[0].q, int8.outputs[0].q
+        codes = ((images / source.scale).round() + source.zero_point).clamp(-128, 127)
+        found = (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
+        wanted = network(images)
+    norm = next(operator for operator in int8.operators if operator.op == "L2_NORMALIZATION")
+    assert norm.input(0).shape[-1] == 16 + added
+    rows = torch.nn.functional.cosine_similarity(found[:, 1:].flatten(1), wanted[:, 1:].flatten(1))
+    assert rows.min() > 0.98
+    assert ((found - wanted).abs().amax(dim=(0, 2)) < 0.35)[1:].all()
+
+
+def test_a_square_of_a_layer_norm_is_no_gain_of_it():
+    operators, x, y = standardised(1e-5)
+    squared = real("squared", *y.shape)
+    operators.append(Operator("MUL", (y, y), (squared,), dict(NONE)))
+    graph = Graph("norm", operators, (x,), (squared,))
+    samples = torch.randn((8, 4, 16), generator=torch.Generator().manual_seed(0))
+    (found,), (wanted,) = (FloatExecutor(one).outputs((samples,)) for one in (prepare(graph), graph))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_an_infinity_takes_no_part_in_a_range():
+    x, y = real("x"), real("y")
+    network = FloatExecutor(Graph("log", [Operator("LOG", (x,), (y,))], (x,), (y,)))
+    samples = torch.linspace(0, 1, 24).reshape(2, 4, 3)
+    low, high = min_max(observe(network, (samples,))[y])
+    assert (low, high) == (pytest.approx(np.log(1 / 23)), 0)

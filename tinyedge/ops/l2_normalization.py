@@ -1,19 +1,22 @@
 """L2_NORMALIZATION: each row, of the last axis, over the root of the sum of its squares.
 
 STANDARDISE is no operator of TFLite: `tinyedge.quantisation.layer_norms` makes it of the middle of a
-LayerNormalization. It is the same but for what is added to the variance.
+LayerNormalization. It is the same but for what is added to the variance, which rows of as many constants more have.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor, one_scale
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_activation, int8_output, unsupported, zero_point
-from tinyedge.tflite.fixed_point import inverse_sqrt
-from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN, inverse_sqrt
+from tinyedge.tflite.graph import Operator, Tensor, integer_constant
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +25,7 @@ _KERNEL = Kernel("te_l2_normalization_s8", "te_l2_normalization_params")
 # The sum of as many squares of differences of int8 values fits 32 bits.
 _MAX_DEPTH = 33_025
 _OUTPUT_BITS = 7  # It has 128 steps to 1.
+_LOST_DEVIATION = 0.5  # Of a step.
 _LEAST_NORM = 1e-6  # Of LiteRT's float kernel.
 _NO_ACTIVATION = {"fused_activation_function": "NONE"}
 
@@ -81,9 +85,32 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 
 
 def _standardise(operator: Operator, tensors: Mapping[Tensor, Tensor]) -> list[Operator]:
-    """The L2_NORMALIZATION that STANDARDISE is in INT8; what is added to the variance is below a step of it."""
+    """The L2_NORMALIZATION that STANDARDISE is in INT8.
+
+    What is added to the variance is what the squares of constants at the end of each row add to their sum. It is left
+    out where its root is no more than half a step of the row, which loses as much when it is rounded.
+    """
     source, output = tensors[operator.input(0)], tensors[operator.output]
-    return [Operator("L2_NORMALIZATION", (source,), (output,), dict(_NO_ACTIVATION), 2, operator.index)]
+    epsilon = operator.options["epsilon"] / float(source.q.scale) ** 2  # In squared steps.
+    if epsilon <= _LOST_DEVIATION**2:
+        return [Operator("L2_NORMALIZATION", (source,), (output,), dict(_NO_ACTIVATION), 2, operator.index)]
+    total, zero = epsilon * source.shape[-1], source.q.zero_point
+    furthest = max((INT8_MIN - zero, INT8_MAX - zero), key=abs)
+    count = math.ceil(total / furthest**2)
+    code = zero + round(math.copysign(math.sqrt(total / count), furthest))
+    shape = (*source.shape[:-1], count)
+    added = Tensor(f"{output.name}/added", shape, source.dtype, source.quantisation, np.full(shape, code, np.int8))
+    long, unit = (
+        dataclasses.replace(tensor, name=f"{output.name}/{name}", shape=(*source.shape[:-1], source.shape[-1] + count))
+        for tensor, name in ((source, "with_added"), (output, "long"))
+    )
+    bounds = (integer_constant(f"{output.name}/begin", [0] * len(shape)), integer_constant("size", output.shape))
+    axis = {"axis": len(shape) - 1, **_NO_ACTIVATION}
+    return [
+        Operator("CONCATENATION", (source, added), (long,), axis, 2, operator.index),
+        Operator("L2_NORMALIZATION", (long,), (unit,), dict(_NO_ACTIVATION), 2, operator.index),
+        Operator("SLICE", (unit, *bounds), (output,), {}, 2, operator.index),
+    ]
 
 
 def _float_standardise(operator: Operator, x: "torch.Tensor") -> "torch.Tensor":

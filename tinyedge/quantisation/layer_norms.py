@@ -105,7 +105,7 @@ def _added_to_variance(operator: Operator) -> float | None:
 
 def _constant_product(readers: list[Operator], tensor: Tensor) -> tuple[Operator, Tensor] | None:
     """The only reader of a tensor, if it multiplies it by a constant, and that constant."""
-    if len(readers) != 1 or readers[0].op != "MUL" or tensor not in readers[0].inputs:
+    if len(readers) != 1 or readers[0].op != "MUL":
         return None
-    (other,) = (entry for entry in readers[0].inputs if entry is not tensor)
-    return (readers[0], other) if other is not None and other.data is not None else None
+    constant = next((other for other in readers[0].inputs if other is not None and other.is_constant), None)
+    return None if constant is None else (readers[0], constant)

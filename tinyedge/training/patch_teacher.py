@@ -3,9 +3,6 @@
 The code of a patch dictionary (`tinyedge.encoders.patches`) has thousands of correlated numbers. The teacher's features
 are the directions in it along which images differ most and views of one image least (linear discriminant analysis with
 each image as a class of its own), in units of the views' deviation. It has seen no labels and no other images.
-
-A linear probe of 256 such coordinates of 800 patches at stride 2 had 57.0 % on 5,000 held-out CIFAR-10 images with 20 %
-of the labels, of 256 principal coordinates 54.9 %, of all 3,200 numbers 59.6 %.
 """
 
 import hashlib

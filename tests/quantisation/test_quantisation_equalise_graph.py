@@ -105,7 +105,16 @@ def capped(b: Builder) -> Tensor:
     return b.conv(b.depthwise(b.conv(b.image, 8, "RELU6", unlike=True), "RELU6"), 4)
 
 
-SHAPES = [residual, pooled, flattened, joined, gated, capped]
+def decoded(b: Builder) -> Tensor:
+    source = b.conv(b.image, 8, "RELU", unlike=True)
+    weight = b.constant(6, 2, 2, 8)
+    weight.data /= UNLIKE
+    strides = {"padding": "VALID", "stride_h": 2, "stride_w": 2}
+    inputs = (b.integers(1, 10, 8, 6), weight, source, b.constant(6))
+    return b.conv(b.add("TRANSPOSE_CONV", inputs, (1, 10, 8, 6), fused_activation_function="RELU", **strides), 4)
+
+
+SHAPES = [residual, pooled, flattened, joined, gated, capped, decoded]
 SAMPLES = (torch.from_numpy(np.random.default_rng(1).normal(size=(96, 5, 4, 3)).astype(np.float32)),)
 OTHERS = (torch.from_numpy(np.random.default_rng(2).normal(size=(64, 5, 4, 3)).astype(np.float32)),)
 

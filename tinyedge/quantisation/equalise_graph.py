@@ -78,7 +78,7 @@ class _Channels:
             # A constant that two operators read cannot be scaled for one of them.
             shared = any(
                 tensor is not None and tensor.data is not None and len(readers[tensor]) > 1
-                for tensor in operator.inputs[:3]
+                for tensor in operator.inputs
             )
             if shared and descriptor_of(operator).weights is not None:
                 self._fix_all(operator)
@@ -156,12 +156,15 @@ class _Channels:
 
 def _weighted(channels: _Channels, operator: Operator) -> bool:
     """A product with weights: what it writes has factors of its own."""
-    source, weight, bias = channels.elements_of(operator.input(0)), operator.input(1), operator.optional_input(2)
+    layout = descriptor_of(operator).weights
+    if layout is None:
+        return False
+    source, weight, bias = operator.input(layout.source), operator.input(1), operator.optional_input(layout.bias)
     if weight.data is None or (bias is not None and bias.data is None):
         return False
     channels.elements_of(operator.output)
     # A matrix product may read a flattened image, all of whose positions have the same channels.
-    return weight.shape[-1] % len(source) == 0
+    return weight.shape[-1] % len(channels.elements_of(source)) == 0
 
 
 def _same_channels(channels: _Channels, operator: Operator) -> bool:
@@ -260,7 +263,7 @@ def _concatenation(channels: _Channels, operator: Operator) -> bool:
 
 _RULES: dict[str, Callable[[_Channels, Operator], bool]] = {
     **dict.fromkeys(_KEEP_CHANNELS, _same_channels),
-    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), _weighted),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"), _weighted),
     **dict.fromkeys(("ADD", "SUB"), _add),
     "CONCATENATION": _concatenation,
     "MEAN": _mean,
@@ -293,8 +296,8 @@ def _rescaled(operator: Operator, factors: dict[Tensor, np.ndarray]) -> Operator
     layout = descriptor_of(operator).weights
     if layout is None or operator.input(1).data is None:
         return operator
-    read, written = factors[operator.input(0)], factors[operator.output]
-    weight, bias = operator.input(1), operator.optional_input(2)
+    read, written = factors[operator.input(layout.source)], factors[operator.output]
+    weight, bias = operator.input(1), operator.optional_input(layout.bias)
     values = weight.values.astype(np.float64)
     if layout.depthwise:
         values = values * (written / np.repeat(read, len(written) // len(read)))
@@ -304,5 +307,7 @@ def _rescaled(operator: Operator, factors: dict[Tensor, np.ndarray]) -> Operator
     inputs = list(operator.inputs)
     inputs[1] = dataclasses.replace(weight, data=values.astype(np.float32))
     if bias is not None and bias.data is not None:
-        inputs[2] = dataclasses.replace(bias, data=(bias.values * written.reshape(bias.shape)).astype(np.float32))
+        inputs[layout.bias] = dataclasses.replace(
+            bias, data=(bias.values * written.reshape(bias.shape)).astype(np.float32)
+        )
     return dataclasses.replace(operator, inputs=tuple(inputs))

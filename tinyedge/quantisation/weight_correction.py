@@ -28,10 +28,13 @@ def correct_weight_rounding(graph: Graph, samples: Values) -> Graph:
 
 
 def _corrected(operator: Operator, means: dict[Tensor, np.ndarray]) -> Operator:
-    layout, bias = descriptor_of(operator).weights, operator.optional_input(2)
-    if layout is None or bias is None or bias.data is None or operator.input(1).data is None:
+    layout = descriptor_of(operator).weights
+    if layout is None or operator.op == "TRANSPOSE_CONV":  # Each of whose outputs sees another part of the window.
         return operator
-    weight, mean = operator.input(1).values, means[operator.input(0)]
+    bias = operator.optional_input(layout.bias)
+    if bias is None or bias.data is None or operator.input(1).data is None:
+        return operator
+    weight, mean = operator.input(1).values, means[operator.input(layout.source)]
     if weight.shape[-1] != len(mean):  # Groups, and flattened images.
         return operator
     rounded = round_weight(torch.from_numpy(weight), layout.channel_axis).numpy()
@@ -39,7 +42,8 @@ def _corrected(operator: Operator, means: dict[Tensor, np.ndarray]) -> Operator:
     kept = layout.channel_axis % weight.ndim
     total = shift.sum(axis=tuple(axis for axis in range(weight.ndim) if axis != kept))
     corrected = dataclasses.replace(bias, data=(bias.values - total.reshape(bias.shape)).astype(np.float32))
-    return dataclasses.replace(operator, inputs=(*operator.inputs[:2], corrected, *operator.inputs[3:]))
+    inputs = tuple(corrected if tensor is bias else tensor for tensor in operator.inputs)
+    return dataclasses.replace(operator, inputs=inputs)
 
 
 def _channel_means(network: FloatExecutor, samples: Values) -> dict[Tensor, np.ndarray]:

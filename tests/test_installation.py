@@ -132,7 +132,7 @@ BARE = {
     "probe": ("trained", r"\[train\] @ file://"),
     "detect": ("trained --voc voc", r"\[train\] @ file://"),
     "export": ("trained", r"\[export\] @ file://"),
-    "quantise": ("model.tflite --images x.npy", r"\[train\] @ file://"),
+    "quantise": ("model.tflite --calibration x.npy", r"\[train,bench\] @ file://"),
     "check": ("model.tflite", None),
     "compile": ("model.tflite --out c", None),
     "build": ("model.tflite --board mps2_an386 --out firmware", None),

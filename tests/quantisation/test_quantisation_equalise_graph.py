@@ -8,7 +8,7 @@ from tinyedge.quantisation.equalise_graph import equalise_graph
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.observers import min_max_ranges, simulated_sqnr
-from tinyedge.quantisation.preconditioning import PLAIN, precondition
+from tinyedge.quantisation.preconditioning import PLAIN, _is_significant, precondition
 from tinyedge.quantisation.weight_correction import correct_weight_rounding
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -194,3 +194,9 @@ def test_channels_in_another_order_keep_their_own_factors():
     graph = builder.graph(builder.conv(sliced, 4))
     (wanted,), (found,) = (FloatExecutor(one).outputs(SAMPLES) for one in (graph, equalise_graph(graph, SAMPLES, 0.75)))
     torch.testing.assert_close(found, wanted, atol=2e-5 * float(wanted.abs().max()), rtol=1e-4)
+
+
+def test_a_form_whose_gain_is_chance_is_not_chosen():
+    assert not _is_significant(torch.tensor([1.0, -0.9, 0.8, -0.7]))
+    assert not _is_significant(torch.zeros(8))
+    assert _is_significant(torch.tensor([0.2, 0.1, 0.3, 0.2]))

@@ -9,7 +9,7 @@ from tinyedge.announce import silent
 from tinyedge.destination import check_file
 from tinyedge.errors import ConfigError, GateFailed, ModelError
 from tinyedge.exporter.options import QuantiseOptions
-from tinyedge.installation import missing_packages_told
+from tinyedge.installation import missing_packages_told, require
 from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
 from tinyedge.manifest.quantised import is_quantised_manifest, quantised_file, quantised_manifest_path
 from tinyedge.parity.gate_limits import NetworkGates
@@ -90,7 +90,7 @@ def quantise(
         ModelError: The network cannot be read, is not float, or holds an operator that cannot be quantised.
         DataError: The samples do not fit the network, are too few, or are not finite.
         ConfigError: An option contradicts another, or the file cannot be written.
-        ToolMissing: A package of the extra `train`, for ONNX of `export`, is not installed.
+        ToolMissing: A package of the extra `export`, for a .tflite file of `train` and `bench`, is not installed.
         GateFailed: Everything was written, but a gate does not hold.
     """
     if images is not None:
@@ -115,6 +115,7 @@ def quantise(
     given = Path(calibration) if isinstance(calibration, str) else calibration
     target = quantised_file(name, precision) if out is None else Path(out)
     _check_target(target, named=out is not None)
+    require("a quantisation", *(("train", "bench") if file is not None and file.suffix == ".tflite" else ("export",)))
     if given is not None:
         check_calibration(given)
     if run is not None:

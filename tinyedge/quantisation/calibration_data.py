@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 
 from tinyedge.conversion.network import Layout
-from tinyedge.data.decode import decode_image, grey
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import ConfigError, DataError
 from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES
@@ -154,6 +153,8 @@ class _ImageFolder:
         return np.stack([self._pixels(self._files[position]) for position in positions])
 
     def _pixels(self, file: Path) -> np.ndarray:
+        from tinyedge.data.decode import decode_image, grey  # Pillow, which arrays do without.
+
         assert self.normalisation is not None
         try:
             pixels = decode_image(file, (self._height, self._width))

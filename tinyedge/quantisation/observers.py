@@ -193,8 +193,13 @@ def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], samples:
 
 def mean_sqnr_db(wanted: Values, found: Values) -> float:
     """Return the mean of `sample_sqnr_db` over all outputs, of which those that are not float count nothing."""
+    return float(outputs_sqnr_db(wanted, found).mean())
+
+
+def outputs_sqnr_db(wanted: Values, found: Values) -> torch.Tensor:
+    """Return for each sample the mean of `sample_sqnr_db` over all float outputs, (B,) float64."""
     ratios = [sample_sqnr_db(one, other) for one, other in zip(wanted, found, strict=True) if one.is_floating_point()]
-    return float(torch.stack(ratios).mean()) if ratios else _NO_NOISE_DB
+    return torch.stack(ratios).mean(dim=0) if ratios else torch.full((1,), _NO_NOISE_DB, dtype=torch.float64)
 
 
 def sample_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

@@ -1,16 +1,21 @@
 """What a float graph becomes before its ranges are set: equal in float, closer in INT8.
 
 Equalised channels and corrected biases help most networks and cost some a little, so each form is simulated in INT8 on
-samples that were not calibrated on, and the best is taken. `min-max` ranges are enough to tell.
+samples that were not calibrated on. The best is taken if what it gains over the graph as it is is more than chance, two
+standard errors of the samples' gains. `min-max` ranges are enough to tell.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from tinyedge.ops import operator_macs
 from tinyedge.quantisation.equalise_graph import equalise_graph
+from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
-from tinyedge.quantisation.observers import min_max_ranges, simulated_sqnr
+from tinyedge.quantisation.observers import min_max_ranges, outputs_sqnr_db
 from tinyedge.quantisation.weight_correction import correct_weight_rounding
 from tinyedge.tflite.graph import Graph
 
@@ -48,12 +53,21 @@ def precondition(graph: Graph, calibration: Values, unseen: Values) -> Precondit
     seen, others = (tuple(values[:count] for values in samples) for samples in (calibration, unseen))
     wanted = FloatExecutor(graph).outputs(others)
     forms = dict(_forms(graph, seen))
-    figures = {}
+    samples_db = {}
     for name, form in forms.items():
         network = FloatExecutor(form)
-        figures[name] = simulated_sqnr(network, min_max_ranges(network, seen), others, wanted)
+        found = network.outputs(others, FakeQuantize(form, min_max_ranges(network, seen)))
+        samples_db[name] = outputs_sqnr_db(wanted, found)
+    figures = {name: float(of_samples.mean()) for name, of_samples in samples_db.items()}
     best = max(figures, key=lambda name: figures[name])
+    if not _is_significant(samples_db[best] - samples_db[PLAIN]):
+        best = PLAIN
     return Preconditioned(best, forms[best], figures)
+
+
+def _is_significant(gains: torch.Tensor) -> bool:
+    """Return whether the mean of samples' gains (n,) is above 0 by more than two of its standard errors."""
+    return float(gains.mean()) > 2 * float(gains.std(correction=0)) / math.sqrt(len(gains))
 
 
 def _forms(graph: Graph, samples: Values) -> Iterator[tuple[str, Graph]]:

@@ -7,6 +7,7 @@ import pytest
 
 from tinyedge.conversion.intake import run_graph
 from tinyedge.conversion.network import Layout, SourceNetwork
+from tinyedge.errors import ConfigError
 from tinyedge.exporter.options import QuantiseOptions
 from tinyedge.exporter.quantise_model import QuantisedModel, Source, quantise_model
 from tinyedge.manifest.quantised import read_quantised_manifest
@@ -184,3 +185,26 @@ def test_a_network_without_room_for_a_batch(tmp_path, ends):
     found = quantise_model(SOURCE, source, data, tmp_path / "rows.tflite", QuantiseOptions())
     assert not found.failures
     assert found.parity.outputs[0].cosine > 0.999
+
+
+def mean_of_squares() -> SourceNetwork:
+    """Samples (4, 6) to a number each, without a batch."""
+    x, squares, y = activation("x", 1, 4, 6), activation("squares", 1, 4, 6), activation("y")
+    axes = Tensor("axes", (3,), I32, data=np.array([0, 1, 2], np.int32))
+    operators = [
+        Operator("SQUARE", (x,), (squares,)),
+        Operator("MEAN", (squares, axes), (y,), {"keep_dims": False}),
+    ]
+    graph = Graph("power", operators, (x,), (y,))
+    layouts = (Layout("x", (1, 4, 6), (0, 1, 2)),), (Layout("y", (1,), (0,)),)
+    return SourceNetwork(graph, *layouts, (), lambda inputs: run_graph(graph, inputs))
+
+
+def test_a_number_without_a_batch_is_quantised_and_nothing_of_it_is_trained(tmp_path):
+    source = mean_of_squares()
+    data = open_calibration(RNG.normal(size=(64, 4, 6)), source.graph.inputs, source.inputs)
+    quantised = quantise_model(SOURCE, source, data, tmp_path / "power.tflite", QuantiseOptions())
+    assert quantised.parity.bit_exact.differing_values == 0
+    assert quantised.parity.outputs[0].sqnr_db > 25
+    with pytest.raises(ConfigError, match=r"^theirs.onnx has no weights to train: leave out --qat$"):
+        quantise_model(SOURCE, source, data, tmp_path / "trained.tflite", QuantiseOptions(qat_epochs=1))

@@ -12,6 +12,7 @@ import torch
 from tinyedge.announce import silent
 from tinyedge.atomic import atomic_path
 from tinyedge.conversion.network import SourceNetwork
+from tinyedge.errors import ConfigError
 from tinyedge.exporter.options import QuantiseOptions
 from tinyedge.exporter.versions import package_versions
 from tinyedge.manifest.manifest import (
@@ -31,7 +32,7 @@ from tinyedge.manifest.quantised import (
     quantised_manifest_path,
     write_quantised_manifest,
 )
-from tinyedge.ops import operator_macs
+from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.parity.network import NetworkParity, compare_network
 from tinyedge.parity.simulated_layers import simulate_layers
 from tinyedge.quantisation.calibration import draw_apart
@@ -124,6 +125,7 @@ def quantise_model(
         detail: Called with how far a long step is.
 
     Raises:
+        ConfigError: It is to be trained and has no weights.
         ModelError: The network holds an operator that cannot be quantised.
         DataError: A sample is broken.
     """
@@ -131,6 +133,8 @@ def quantise_model(
     drawn = draw_apart(data.count, options.calibration_count, options.seed)
     seen, unseen = (_values(data, positions) for positions in (drawn.seen, drawn.unseen))
     graph = prepare(network.graph)
+    if options.qat_epochs > 0 and not any(descriptor_of(operator).weights for operator in graph.operators):
+        raise ConfigError(f"{source.name} has no weights to train: leave out --qat")
     announce("equalisation")
     teacher = FloatExecutor(graph)
     form = precondition(graph, seen, unseen)

@@ -34,7 +34,7 @@ def correct_output_bias(
     corrected: dict[Tensor | None, Tensor] = {}
     for bias, right, rounded in zip(biases, wanted, found, strict=True):
         if bias is not None:
-            mean = (rounded - right).flatten(1).mean(dim=0).numpy()
+            mean = (rounded - right).reshape(len(right), -1).mean(dim=0).numpy()
             corrected[bias] = dataclasses.replace(bias, data=bias.values - mean.reshape(bias.shape))
     return dataclasses.replace(
         graph,

@@ -207,8 +207,8 @@ def sample_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
 
     To be averaged as it is, because a few samples beyond every range would decide the logarithm of the mean.
     """
-    wanted = wanted.flatten(1).double()
-    error = (found.flatten(1).double() - wanted).square().sum(1)
+    wanted, found = (values.reshape(len(values), -1).double() for values in (wanted, found))
+    error = (found - wanted).square().sum(1)
     ratio: torch.Tensor = 10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / error.clamp(min=1e-30))
     return ratio
 

@@ -1,5 +1,6 @@
 """What a user's mistakes give: one sentence on standard error, exit code 2, and nothing half-written."""
 
+import json
 import os
 from pathlib import Path
 
@@ -236,12 +237,17 @@ def test_quantise_answers_before_it_reads_the_model(tinyedge, tmp_path, argument
     assert (tmp_path / "notes.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_a_model_that_quantise_did_not_name_is_not_replaced(tinyedge, tmp_path):
-    (tmp_path / "m.tflite").write_bytes(float_model())
+@pytest.mark.parametrize("beside", [None, {"kind": "quantised network", "file": {"sha256": "0" * 64, "bytes": 4}}])
+@pytest.mark.parametrize("out", [(), ("--out", "m.tflite")], ids=["unnamed", "the float model itself"])
+def test_quantise_replaces_no_model_but_its_own(tinyedge, tmp_path, out, beside):
+    files = [tmp_path / "m.tflite", tmp_path / "m_int8.tflite"]
     np.save(tmp_path / "images.npy", np.zeros((32, 4), np.float32))
-    (tmp_path / "m_int8.tflite").write_bytes(b"mine")
-    assert "--out" in tinyedge("quantise", "m.tflite", "--images", "images.npy")
-    assert (tmp_path / "m_int8.tflite").read_bytes() == b"mine"
+    for file in files:
+        file.write_bytes(b"mine")
+        if beside is not None:  # Of a model that another one has replaced.
+            file.with_suffix(".json").write_text(json.dumps(beside), encoding="utf-8")
+    assert "tinyedge did not write it" in tinyedge("quantise", "m.tflite", "--images", "images.npy", *out)
+    assert [file.read_bytes() for file in files] == [b"mine", b"mine"]
 
 
 @pytest.mark.parametrize(("option", "word"), [("--target", "emulator"), ("--runtime", "tflm")])

@@ -11,7 +11,7 @@ from tinyedge.errors import ConfigError, GateFailed, ModelError
 from tinyedge.exporter.options import QuantiseOptions
 from tinyedge.installation import missing_packages_told, require
 from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
-from tinyedge.manifest.quantised import is_quantised_manifest, quantised_file, quantised_manifest_path
+from tinyedge.manifest.quantised import is_of_quantise, is_quantised_manifest, quantised_file, quantised_manifest_path
 from tinyedge.parity.gate_limits import NetworkGates
 from tinyedge.quantisation.calibration_data import check_calibration, examples, first_samples, open_calibration
 from tinyedge.quantisation.normalisation import parse_normalisation
@@ -114,7 +114,7 @@ def quantise(
         raise ConfigError("no calibration samples: give a folder of images, X.npy or X.npz with --calibration")
     given = Path(calibration) if isinstance(calibration, str) else calibration
     target = quantised_file(name, precision) if out is None else Path(out)
-    _check_target(target, named=out is not None)
+    _check_target(target)
     require("a quantisation", *(("train", "bench") if file is not None and file.suffix == ".tflite" else ("export",)))
     if given is not None:
         check_calibration(given)
@@ -191,7 +191,7 @@ _EXPORT_ADVICE = {
 }
 
 
-def _check_target(target: Path, named: bool) -> None:
+def _check_target(target: Path) -> None:
     """Refuse to write over what tinyedge did not write."""
     check_file(target, "--out")
     if target.suffix != ".tflite":
@@ -199,8 +199,10 @@ def _check_target(target: Path, named: bool) -> None:
     beside = quantised_manifest_path(target)
     if beside.exists() and not is_quantised_manifest(beside):
         raise ConfigError(f"{beside} would be overwritten, and tinyedge did not write it: name another file with --out")
-    if target.exists() and not named and not beside.exists():
-        raise ConfigError(f"{target} exists: move it away, or name the file to write with --out")
+    if target.exists() and not is_of_quantise(target):
+        raise ConfigError(
+            f"{target} would be overwritten, and tinyedge did not write it: move it away, or name another file with --out"
+        )
 
 
 def _as_text(values: "str | float | Sequence[float] | None") -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinyedge.atomic import write_json
 from tinyedge.errors import ModelError
-from tinyedge.manifest.manifest import Calibration, FileRecord, Precision, Preprocessing, Qat, TensorSpec
+from tinyedge.manifest.manifest import Calibration, FileRecord, Precision, Preprocessing, Qat, TensorSpec, record_file
 
 SCHEMA = 1
 _KIND = "quantised network"
@@ -105,6 +105,15 @@ def is_quantised_manifest(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("kind") == _KIND
+
+
+def is_of_quantise(model: Path) -> bool:
+    """Return whether a file is the one that the manifest beside it was written for."""
+    path = quantised_manifest_path(model)
+    if not is_quantised_manifest(path):
+        return False
+    recorded = json.loads(path.read_text(encoding="utf-8")).get("file")
+    return bool(recorded == dataclasses.asdict(record_file(model)))
 
 
 def read_quantised_manifest(model: Path) -> QuantisedManifest | None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tinyedge.conversion.network import Layout
 from tinyedge.errors import ConfigError, DataError
-from tinyedge.quantisation.calibration_data import check_calibration, open_calibration
+from tinyedge.quantisation.calibration_data import check_calibration, examples, first_samples, open_calibration
 from tinyedge.quantisation.normalisation import Normalisation, parse_normalisation
 from tinyedge.tflite.graph import Tensor
 
@@ -64,10 +64,20 @@ def test_a_layout_that_is_asked_for():
     samples = RNG.normal(size=(16, 5, 3, 4)).astype(np.float32)  # Height, channels, width.
     (found,) = open_calibration(samples, *image_input(5, 4, 3), layout="nhcw").read(ALL)
     np.testing.assert_array_equal(found, samples.transpose(0, 1, 3, 2))
-    with pytest.raises(ConfigError, match="--layout nwc does not fit input 'image'"):
+    with pytest.raises(ConfigError, match=r"--layout nwc does not fit input 'image' of .*: give nhwc or nchw$"):
         open_calibration(samples, *image_input(5, 4, 3), layout="nwc")
     with pytest.raises(DataError, match=r"\(16, 5, 3, 4\), and input 'image' takes \(n, 3, 5, 4\) as nchw"):
         open_calibration(samples, *image_input(5, 4, 3), layout="nchw")
+
+
+def test_channels_first_for_a_source_of_channels_last_ask_for_the_layout():
+    samples = RNG.normal(size=(16, 3, 5, 4)).astype(np.float32)
+    (tensor,), _ = image_input(5, 4, 3)
+    kept = Layout("image", (1, 5, 4, 3), (0, 1, 2, 3))
+    with pytest.raises(DataError, match=r"takes \(n, 5, 4, 3\): pass --layout nchw"):
+        open_calibration(samples, [tensor], [kept])
+    (found,) = open_calibration(samples, [tensor], [kept], layout="nchw").read(ALL)
+    np.testing.assert_array_equal(found, samples.transpose(0, 2, 3, 1))
 
 
 def test_a_shape_that_fits_nothing_names_both():
@@ -93,13 +103,26 @@ def test_several_inputs_by_name_or_in_order(tmp_path):
         open_calibration({"x": arrays["x"], "y": arrays["y"][:19]}, [x, y], [x_layout, y_layout])
 
 
+def test_a_module_is_traced_by_arrays_in_the_order_of_its_arguments(tmp_path):
+    arrays = {"meta": np.ones((20, 3), np.float32), "image": np.zeros((20, 4), np.float32)}
+    np.savez(tmp_path / "both.npz", **arrays)
+    for given in (arrays, tmp_path / "both.npz"):
+        assert [array.shape for array in first_samples(given, ["image", "meta", "scale"])] == [(1, 4), (1, 3)]
+        assert [array.shape for array in first_samples(given, ["x", "y"])] == [(1, 3), (1, 4)]
+    shapes = {name: (1, *array.shape[1:]) for name, array in arrays.items()}
+    assert [array.shape for array in examples(shapes, ["image", "meta"])] == [(1, 4), (1, 3)]
+
+
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_what_is_not_finite_is_named(broken):
     samples = np.zeros((20, 4), np.float32)
     samples[17, 2] = broken
     tensor, layout = plain_input(1, 4)
     data = open_calibration(samples, [tensor], [layout])
-    with pytest.raises(DataError, match="sample 17 of arrays holds a value that is not finite"):
+    with pytest.raises(DataError, match=r"sample 17 of arrays holds a value that is not finite \(NaN or infinite\): "):
+        data.read(np.arange(20))
+    samples[3:5] = broken
+    with pytest.raises(DataError, match=r"sample 3 of arrays .*, as 2 more of those drawn do: "):
         data.read(np.arange(20))
 
 
@@ -149,7 +172,10 @@ def test_a_folder_is_for_one_image_input(tmp_path):
         open_calibration(folder, *image_input(5, 4, 3), layout="nchw")
     (folder / "0" / "000.png").write_bytes(b"no image")
     data = open_calibration(folder, *image_input(5, 4, 3))
-    with pytest.raises(DataError, match=r"000\.png cannot be read"):
+    with pytest.raises(DataError, match=r"000\.png cannot be read as an image .*\): take out"):
+        data.read(ALL)
+    (folder / "0" / sorted(path.name for path in (folder / "0").iterdir())[1]).write_bytes(b"")
+    with pytest.raises(DataError, match=r"000\.png cannot be read .*, nor can 1 more of those drawn: "):
         data.read(ALL)
 
 

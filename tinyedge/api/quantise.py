@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinyedge.announce import silent
 from tinyedge.destination import check_file
@@ -13,19 +14,22 @@ from tinyedge.installation import missing_packages_told, require
 from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
 from tinyedge.manifest.quantised import is_of_quantise, is_quantised_manifest, quantised_file, quantised_manifest_path
 from tinyedge.parity.gate_limits import NetworkGates
-from tinyedge.quantisation.calibration_data import check_calibration, examples, first_samples, open_calibration
+from tinyedge.quantisation.calibration_data import Given, check_calibration, examples, first_samples, open_calibration
 from tinyedge.quantisation.normalisation import parse_normalisation
+from tinyedge.tflite.graph import Tensor
 from tinyedge.training.run import CONFIG_FILE as RUN_FILE
 from tinyedge.training.run import load_run
 from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import nn
 
     from tinyedge.exporter.quantise_model import QuantisedModel
 
-    Calibration = Path | str | np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+    Array = np.ndarray | torch.Tensor
+    Calibration = Path | str | Array | Mapping[str, Array] | Sequence[Array]
 
 RUNTIMES = {".onnx": "ONNX Runtime", ".tflite": "LiteRT"}
 """What runs the float models of each kind of file."""
@@ -61,8 +65,8 @@ def quantise(
 
     Args:
         model: An ONNX file, a float or float16 .tflite file, a `torch.nn.Module`, or a run directory.
-        calibration: What the network usually sees, unlabelled: a folder of images; a .npy or .npz file; an array
-            (n, ...); or for several inputs one array each, by name or in order. None, for a run, is its own train
+        calibration: What the network usually sees, unlabelled: a folder of images; a .npy or .npz file; an array or a
+            tensor (n, ...); or for several inputs one each, by name or in order. None, for a run, is its own train
             images.
         out: The .tflite file to write; None is `NAME_PRECISION.tflite` in the current folder.
         mean: Of each channel, for pixels scaled to [0, 1], of images and of uint8 arrays; "imagenet", or "pixels" for a
@@ -107,12 +111,14 @@ def quantise(
     )
     normalisation = parse_normalisation(_as_text(mean), _as_text(std))
     source = locate(model) if isinstance(model, Path | str) else model
+    if not isinstance(source, Path):
+        _check_module(source)
     name = type(source).__name__ if not isinstance(source, Path) else source.resolve().stem
     file = _model_file(source) if isinstance(source, Path) else None
     run = source if isinstance(source, Path) and source.is_dir() else None
     if calibration is None and run is None:
         raise ConfigError("no calibration samples: give a folder of images, X.npy or X.npz with --calibration")
-    given = Path(calibration) if isinstance(calibration, str) else calibration
+    given = None if calibration is None else _as_given(calibration)
     target = quantised_file(name, precision) if out is None else Path(out)
     _check_target(target)
     require("a quantisation", *(("train", "bench") if file is not None and file.suffix == ".tflite" else ("export",)))
@@ -137,7 +143,12 @@ def quantise(
         folded, size = folded_network(run)
         network = read_network(folded, None, examples({"image": (1, 3, size, size)}))
     else:
-        network = read_network(source, None, examples(input_shapes) if input_shapes else first_samples(given))
+        assert not isinstance(source, Path)
+        arguments = list(signature(source.forward).parameters)
+        traced_by = examples(input_shapes, arguments) if input_shapes else first_samples(given, arguments)
+        network = read_network(source, None, traced_by)
+    if classes:
+        _check_classes(classes, network.graph.outputs)
     if given is None:
         from tinyedge.exporter.run_source import train_samples
 
@@ -191,6 +202,50 @@ _EXPORT_ADVICE = {
 }
 
 
+def _check_module(model: object) -> None:
+    if not callable(getattr(model, "forward", None)):
+        remedy = "load the weights into their torch.nn.Module" if isinstance(model, Mapping) else "give one of these"
+        raise ModelError(
+            f"{type(model).__name__} is no path of a float .onnx or .tflite file or of a run, and no torch.nn.Module: "
+            f"{remedy}"
+        )
+
+
+def _as_given(calibration: "Calibration") -> Given:
+    """Return calibration samples with NumPy's arrays in place of all others.
+
+    Raises:
+        ConfigError: They are of another kind, such as a DataLoader.
+    """
+    if isinstance(calibration, Path | str):
+        return Path(calibration)
+    if isinstance(calibration, Mapping):
+        return {name: _as_array(array) for name, array in calibration.items()}
+    if isinstance(calibration, Sequence):
+        return [_as_array(array) for array in calibration]
+    return _as_array(calibration)
+
+
+def _as_array(values: Any) -> "np.ndarray":
+    import numpy as np
+
+    on_host = values.detach().cpu() if hasattr(values, "detach") else values  # A tensor, without importing PyTorch.
+    if not hasattr(on_host, "__array__"):
+        raise ConfigError(
+            f"calibration holds a {type(values).__name__}: give an array or a tensor (n, ...), several by name or in "
+            "order for several inputs, or a path"
+        )
+    return np.asarray(on_host)
+
+
+def _check_classes(classes: Sequence[str], outputs: Sequence[Tensor]) -> None:
+    if not any(output.shape[-1:] == (len(classes),) for output in outputs):
+        ends = ", ".join(f"'{output.name}' {list(output.shape)}" for output in outputs)
+        raise ConfigError(
+            f"{len(classes)} classes are named, and the network's outputs are {ends}: name each value once"
+        )
+
+
 def _check_target(target: Path) -> None:
     """Refuse to write over what tinyedge did not write."""
     check_file(target, "--out")
@@ -201,7 +256,8 @@ def _check_target(target: Path) -> None:
         raise ConfigError(f"{beside} would be overwritten, and tinyedge did not write it: name another file with --out")
     if target.exists() and not is_of_quantise(target):
         raise ConfigError(
-            f"{target} would be overwritten, and tinyedge did not write it: move it away, or name another file with --out"
+            f"{target} would be overwritten, and tinyedge did not write it: move it away, or name another file with "
+            "--out"
         )
 
 

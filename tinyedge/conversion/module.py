@@ -16,6 +16,7 @@ from tinyedge.conversion.network import stacked
 from tinyedge.errors import ModelError
 
 _OPSET = 20  # The first with Gelu, and the last of the exporter by traces.
+_SHAPES_NAMED = 4
 
 
 def inference_copy(module: nn.Module) -> nn.Module:
@@ -45,14 +46,16 @@ def export_module(module: nn.Module, example_inputs: Sequence[np.ndarray], path:
         ModelError: The module does not take these inputs, or the exporter gives up.
     """
     examples = tuple(torch.from_numpy(np.ascontiguousarray(values, np.float32)) for values in example_inputs)
-    shapes = ", ".join(str(tuple(example.shape)) for example in examples)
+    shapes = ", ".join(str(tuple(example.shape)) for example in examples[:_SHAPES_NAMED])
+    if len(examples) > _SHAPES_NAMED:
+        shapes += f" and {len(examples) - _SHAPES_NAMED} more"
     with torch.no_grad():
         try:
             outputs = list(_flat(module(*examples)))
         except Exception as error:
             raise ModelError(
-                f"{type(module).__name__} does not take inputs of {shapes} ({_one_line(error)}): give example_input as "
-                "it takes them, with a batch of 1"
+                f"{type(module).__name__} does not take inputs of {shapes} ({_one_line(error)}): give calibration "
+                "samples as it takes them, an array (n, ...) an input, or the shapes as input_shapes={'x': (1, ...)}"
             ) from error
         try:
             with _quiet():

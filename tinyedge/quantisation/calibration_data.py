@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -94,14 +94,18 @@ def open_calibration(
     return _Arrays(given, tensors, layouts, normalisation, layout)
 
 
-def examples(shapes: Mapping[str, tuple[int, ...]]) -> tuple[np.ndarray, ...]:
-    """Return a random input of each shape, float32, by which a module is traced."""
+def examples(shapes: Mapping[str, tuple[int, ...]], arguments: Sequence[str] = ()) -> tuple[np.ndarray, ...]:
+    """Return a random input of each shape, float32, by which a module of these arguments is traced."""
     generator = np.random.default_rng(0)
-    return tuple(generator.standard_normal(shape, np.float32) for shape in shapes.values())
+    return tuple(generator.standard_normal(shape, np.float32) for shape in _in_order(shapes, arguments))
 
 
-def first_samples(given: Given | None) -> tuple[np.ndarray, ...]:
+def first_samples(given: Given | None, arguments: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Return the first sample of each array, (1, ...) float32, by which a module is traced.
+
+    Args:
+        given: The samples.
+        arguments: Of the module, whose order arrays of these names are brought into.
 
     Raises:
         ConfigError: They are images, whose size the module does not tell.
@@ -114,10 +118,19 @@ def first_samples(given: Given | None) -> tuple[np.ndarray, ...]:
     if isinstance(given, np.ndarray):
         arrays: list[np.ndarray] = [given]
     elif isinstance(given, Path):
-        arrays = list(_open_arrays(given).values())
+        arrays = _in_order(_open_arrays(given), arguments)
     else:
-        arrays = [np.asarray(array) for array in (given.values() if isinstance(given, Mapping) else given)]
+        arrays = _in_order(given, arguments) if isinstance(given, Mapping) else list(given)
     return tuple(np.array(array[:1], np.float32) for array in arrays)
+
+
+_Named = TypeVar("_Named")
+
+
+def _in_order(values: Mapping[str, _Named], arguments: Sequence[str]) -> list[_Named]:
+    """Return values in the order of the arguments that they are called as; in their own if some are no arguments."""
+    names = sorted(values, key=arguments.index) if set(values) <= set(arguments) else values
+    return [values[name] for name in names]
 
 
 class _ImageFolder:
@@ -150,16 +163,22 @@ class _ImageFolder:
         return (self.normalisation.apply(self.pixels(positions)),)
 
     def pixels(self, positions: np.ndarray) -> np.ndarray:
-        return np.stack([self._pixels(self._files[position]) for position in positions])
+        images, broken = [], []
+        for file in (self._files[position] for position in positions):
+            try:
+                images.append(self._pixels(file))
+            except Exception as error:  # Pillow raises what each format's reader does.
+                broken.append(f"{file} cannot be read as an image ({error})")
+        if broken:
+            others = f", nor can {len(broken) - 1} more of those drawn" if len(broken) > 1 else ""
+            raise DataError(f"{broken[0]}{others}: take out of the folder what is broken")
+        return np.stack(images)
 
     def _pixels(self, file: Path) -> np.ndarray:
         from tinyedge.data.decode import decode_image, grey  # Pillow, which arrays do without.
 
         assert self.normalisation is not None
-        try:
-            pixels = decode_image(file, (self._height, self._width))
-        except Exception as error:  # Pillow raises what each format's reader does.
-            raise DataError(f"{file} cannot be read as an image ({error}): take it out of the folder") from error
+        pixels = decode_image(file, (self._height, self._width))
         return grey(pixels) if len(self.normalisation.mean) == 1 else pixels
 
 
@@ -240,9 +259,10 @@ class _Input:
         values = np.ascontiguousarray(samples, np.float32)
         broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
         if broken.any():
+            others = int(broken.sum()) - 1
             raise DataError(
                 f"sample {int(positions[broken.argmax()])} of {self.where} holds a value that is not finite (NaN or "
-                f"infinite), and so do {int(broken.sum()) - 1} more of those drawn: leave them out"
+                f"infinite){f', as {others} more of those drawn do' if others else ''}: leave out what is not finite"
             )
         return values
 
@@ -265,9 +285,10 @@ def _arrange(array: np.ndarray, tensor: Tensor, source: Layout, asked: str | Non
         if array.shape[1:] == graph_shape or _squeezed(array.shape[1:]) == _squeezed(graph_shape):
             return _Arrangement(kept, "")
         wanted = f"(n, {', '.join(map(str, graph_shape))})"
-        raise DataError(
-            f"{where} is {array.shape} and input '{tensor.name}' takes {wanted}: give samples of that shape"
-        )
+        remedy = "give samples of that shape"
+        if letters is not None and (*array.shape[2:], *array.shape[1:2]) == graph_shape:
+            remedy = f"pass --layout {letters[0]}{letters[-1]}{letters[1:-1]} if they are channels first"
+        raise DataError(f"{where} is {array.shape} and input '{tensor.name}' takes {wanted}: {remedy}")
     as_source, as_graph = source.shape[1:], graph_shape
     names = _layout_names(source, letters)
     fits = [array.shape[1:] == shape for shape in (as_source, as_graph)]
@@ -292,10 +313,8 @@ def _arrange(array: np.ndarray, tensor: Tensor, source: Layout, asked: str | Non
 
 def _asked_order(array: np.ndarray, tensor: Tensor, asked: str, letters: str | None, where: str) -> tuple[int, ...]:
     if letters is None or sorted(asked) != sorted(letters) or asked[0] != "n":
-        known = f"an order of {letters} that begins with n" if letters else "none"
-        raise ConfigError(
-            f"--layout {asked} does not fit input '{tensor.name}' of {list(tensor.shape)}: known is {known}"
-        )
+        remedy = f"give {letters} or {letters[0]}{letters[-1]}{letters[1:-1]}" if letters else "leave it out"
+        raise ConfigError(f"--layout {asked} does not fit input '{tensor.name}' of {list(tensor.shape)}: {remedy}")
     if array.ndim != len(asked):
         raise DataError(f"{where} is {array.shape}, which has no axes {asked}: give samples of rank {len(asked)}")
     order = tuple(asked.index(letter) for letter in letters)

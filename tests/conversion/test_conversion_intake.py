@@ -132,6 +132,7 @@ def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
         ("weights", r"keeps its weights in another file"),
         ("open", r"input x of .* is \(1, 3, H, 6\), open in dimension 2: .* --input-shape x:1,3,N,6"),
         ("batch", r"input x of .* is \(4, 3, 6, 6\), and its first dimension has to be a batch of 1"),
+        ("half", r"input x of .* is float16, .*: export it in float32"),
         ("domain", r"node 'theirs' \(Fused\) of .* is of the domain com.microsoft"),
         ("control flow", r"node 'branch' \(If\) of .* is control flow"),
         ("values", r"node 'found' \(NonZero\) of .* makes an output whose shape depends on values"),
@@ -161,6 +162,10 @@ def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem
     write(path, nodes, {"x": shape}, {"y": shape}, constants, 10 if case == "opset" else 17)
     if case == "truncated":
         path.write_bytes(path.read_bytes()[:20])
+    if case == "half":
+        model = onnx.load(path)
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+        onnx.save(model, path)
     if case == "weights":
         model = onnx.load(cnn(path, 17))
         onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)

@@ -169,9 +169,11 @@ def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str,
     for value in inputs:
         tensor = value.type.tensor_type
         if tensor.elem_type != onnx.TensorProto.FLOAT:
+            half = tensor.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+            remedy = "export it in float32, model.float()" if half else "cut the network behind what reads it"
             raise ModelError(
                 f"input {value.name} of {path} is {onnx.TensorProto.DataType.Name(tensor.elem_type).lower()}, and "
-                "quantisation takes networks of float32 inputs: cut the network behind what reads it"
+                f"quantisation takes networks of float32 inputs: {remedy}"
             )
         given = input_shapes.get(value.name)
         if not tensor.HasField("shape") and given is None:

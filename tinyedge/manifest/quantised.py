@@ -100,20 +100,13 @@ def write_quantised_manifest(model: Path, manifest: QuantisedManifest) -> None:
 
 def is_quantised_manifest(path: Path) -> bool:
     """Return whether a file is a manifest that `tinyedge quantise` wrote."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == _KIND
+    return _content(path) is not None
 
 
 def is_of_quantise(model: Path) -> bool:
     """Return whether a file is the one that the manifest beside it was written for."""
-    path = quantised_manifest_path(model)
-    if not is_quantised_manifest(path):
-        return False
-    recorded = json.loads(path.read_text(encoding="utf-8")).get("file")
-    return bool(recorded == dataclasses.asdict(record_file(model)))
+    content = _content(quantised_manifest_path(model))
+    return content is not None and bool(content.get("file") == dataclasses.asdict(record_file(model)))
 
 
 def read_quantised_manifest(model: Path) -> QuantisedManifest | None:
@@ -123,9 +116,9 @@ def read_quantised_manifest(model: Path) -> QuantisedManifest | None:
         ModelError: It is damaged, or of another schema.
     """
     path = quantised_manifest_path(model)
-    if not is_quantised_manifest(path):
+    content = _content(path)
+    if content is None:
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
     if content.get("schema") != SCHEMA:
         raise ModelError(f"{path} is not of schema {SCHEMA}: run `tinyedge quantise` again")
     try:
@@ -147,3 +140,12 @@ def read_quantised_manifest(model: Path) -> QuantisedManifest | None:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged ({error}): run `tinyedge quantise` again") from error
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """Return what a manifest of `tinyedge quantise` holds; None where there is none, or a file of something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("kind") == _KIND else None

@@ -188,15 +188,22 @@ def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], samples:
         samples: Of each input, (m, ...) float32.
         wanted: Of each output, (m, ...): what the network makes of them.
     """
-    return mean_sqnr_db(wanted, network.outputs(samples, FakeQuantize(network.graph, ranges)))
+    return float(simulated_sample_sqnr_db(network, ranges, samples, wanted).mean())
+
+
+def simulated_sample_sqnr_db(
+    network: FloatExecutor, ranges: dict[Tensor, Range], samples: Values, wanted: Values
+) -> torch.Tensor:
+    """Return the same for each sample, the mean over outputs: (m,) float64."""
+    return _outputs_sqnr_db(wanted, network.outputs(samples, FakeQuantize(network.graph, ranges)))
 
 
 def mean_sqnr_db(wanted: Values, found: Values) -> float:
     """Return the mean of `sample_sqnr_db` over all outputs, of which those that are not float count nothing."""
-    return float(outputs_sqnr_db(wanted, found).mean())
+    return float(_outputs_sqnr_db(wanted, found).mean())
 
 
-def outputs_sqnr_db(wanted: Values, found: Values) -> torch.Tensor:
+def _outputs_sqnr_db(wanted: Values, found: Values) -> torch.Tensor:
     """Return for each sample the mean of `sample_sqnr_db` over all float outputs, (B,) float64."""
     ratios = [sample_sqnr_db(one, other) for one, other in zip(wanted, found, strict=True) if one.is_floating_point()]
     return torch.stack(ratios).mean(dim=0) if ratios else torch.full((1,), _NO_NOISE_DB, dtype=torch.float64)

@@ -13,9 +13,8 @@ import torch
 
 from tinyedge.ops import operator_macs
 from tinyedge.quantisation.equalise_graph import equalise_graph
-from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
-from tinyedge.quantisation.observers import min_max_ranges, outputs_sqnr_db
+from tinyedge.quantisation.observers import min_max_ranges, simulated_sample_sqnr_db
 from tinyedge.quantisation.weight_correction import correct_weight_rounding
 from tinyedge.tflite.graph import Graph
 
@@ -56,8 +55,7 @@ def precondition(graph: Graph, calibration: Values, unseen: Values) -> Precondit
     samples_db = {}
     for name, form in forms.items():
         network = FloatExecutor(form)
-        found = network.outputs(others, FakeQuantize(form, min_max_ranges(network, seen)))
-        samples_db[name] = outputs_sqnr_db(wanted, found)
+        samples_db[name] = simulated_sample_sqnr_db(network, min_max_ranges(network, seen), others, wanted)
     figures = {name: float(of_samples.mean()) for name, of_samples in samples_db.items()}
     best = max(figures, key=lambda name: figures[name])
     if not _is_significant(samples_db[best] - samples_db[PLAIN]):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exports.tiny_graphs import CONV
 
 from tinyedge.conversion.affine import fold_affine
 from tinyedge.conversion.intake import run_graph
@@ -9,15 +10,7 @@ from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 F32 = np.dtype(np.float32)
 SHAPE = (1, 4, 3, 6)
-CONVOLUTION = {
-    "padding": "SAME",
-    "stride_w": 1,
-    "stride_h": 1,
-    "fused_activation_function": "NONE",
-    "dilation_w_factor": 1,
-    "dilation_h_factor": 1,
-}
-DEPTHWISE = {**CONVOLUTION, "depth_multiplier": 1}
+DEPTHWISE = {**CONV, "depth_multiplier": 1}
 PLAIN = {"fused_activation_function": "NONE"}
 CHANNELS = np.linspace(-1.5, 2, 6).astype(np.float32)
 
@@ -58,7 +51,7 @@ class Chain:
 
 
 def convolved(chain):
-    return chain.add("CONV_2D", random(6, 3, 3, 6), random(6), options=CONVOLUTION)
+    return chain.add("CONV_2D", random(6, 3, 3, 6), random(6), options=CONV)
 
 
 @pytest.mark.parametrize("op", ["MUL", "ADD", "SUB", "DIV"])
@@ -74,7 +67,7 @@ def test_an_activation_function_comes_with_the_sum(options):
 
 
 def test_what_follows_a_clipped_convolution_stays():
-    clipped = {**CONVOLUTION, "fused_activation_function": "RELU"}
+    clipped = {**CONV, "fused_activation_function": "RELU"}
     chain = Chain().add("CONV_2D", random(6, 3, 3, 6), random(6), options=clipped)
     assert chain.add("ADD", constant(CHANNELS)).folded() == ["CONV_2D", "ADD"]
 
@@ -86,7 +79,7 @@ def test_what_follows_a_clipped_convolution_stays():
 def test_what_comes_before_a_layer_is_in_it_where_its_weights_see_channels(layer, weight, value):
     chain = Chain().add("MUL", constant(value))
     bias = random(6 if layer == "DEPTHWISE_CONV_2D" else weight[0])
-    chain.add(layer, random(*weight), bias, options=DEPTHWISE if layer == "DEPTHWISE_CONV_2D" else CONVOLUTION)
+    chain.add(layer, random(*weight), bias, options=DEPTHWISE if layer == "DEPTHWISE_CONV_2D" else CONV)
     if layer == "CONV_2D":
         chain.last.shape = (*SHAPE[:3], weight[0])
     grouped = weight[3] == 2 and value.size > 1

@@ -3,20 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from exports.tiny_graphs import CONV
 
 from tinyedge.conversion.canonical import canonical
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 F32 = np.dtype(np.float32)
-CONVOLUTION = {
-    "padding": "SAME",
-    "stride_w": 1,
-    "stride_h": 1,
-    "fused_activation_function": "NONE",
-    "dilation_w_factor": 1,
-    "dilation_h_factor": 1,
-}
 ADD = {"fused_activation_function": "NONE", "pot_scale_int16": True}
 
 
@@ -110,7 +103,7 @@ def test_a_product_that_others_read_too_keeps_its_addition_apart():
 def test_a_transpose_before_a_mean_of_the_map_goes(keep_dims):
     # As onnx2tf 2 ends a network: convolution, transposition to channels first, clip, mean.
     x, y = activation("x", 1, 4, 3, 5), activation("y", 1, 4, 3, 6)
-    convolution = Operator("CONV_2D", (x, constant(6, 1, 1, 5), constant(6)), (y,), CONVOLUTION)
+    convolution = Operator("CONV_2D", (x, constant(6, 1, 1, 5), constant(6)), (y,), CONV)
     transpose, moved = transposed(y, 0, 3, 1, 2)
     clipped = activation("clipped", *moved.shape)
     mean = activation("mean", *((1, 6, 1, 1) if keep_dims else (1, 6)))
@@ -163,7 +156,7 @@ def test_a_transpose_that_something_needs_stays(reader):
 
 def test_an_activation_that_others_do_not_read_is_fused_and_no_other():
     x, y, z, out = (activation(name, 1, 4, 4, 3) for name in ("x", "y", "z", "out"))
-    convolution = Operator("CONV_2D", (x, constant(3, 1, 1, 3), constant(3)), (y,), CONVOLUTION)
+    convolution = Operator("CONV_2D", (x, constant(3, 1, 1, 3), constant(3)), (y,), CONV)
     relu = Operator("RELU", (y,), (z,))
     assert rewritten([convolution, relu], x, z).histogram() == {"CONV_2D": 1}
     addition = Operator("ADD", (y, z), (out,), ADD)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from exports.tiny_graphs import CONV
 
 from tinyedge.conversion.intake import _simplified, run_graph
 from tinyedge.tflite.graph import Graph, Operator, Tensor
@@ -9,14 +10,6 @@ from tinyedge.tflite.graph import Graph, Operator, Tensor
 F32 = np.dtype(np.float32)
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # Channels.
 PLAIN = {"fused_activation_function": "NONE"}
-CONVOLUTION = {
-    "padding": "SAME",
-    "stride_w": 1,
-    "stride_h": 1,
-    "fused_activation_function": "NONE",
-    "dilation_w_factor": 1,
-    "dilation_h_factor": 1,
-}
 DENSE = {
     "fused_activation_function": "NONE",
     "weights_format": "DEFAULT",
@@ -56,7 +49,7 @@ class Network:
 
     def convolved(self, x):
         channels = x.shape[-1]
-        return self.add("CONV_2D", [x, random(channels, 3, 3, channels), random(channels)], x.shape, CONVOLUTION)
+        return self.add("CONV_2D", [x, random(channels, 3, 3, channels), random(channels)], x.shape, CONV)
 
     def simplified(self, output):
         """Check that the function stays; return the operators' names and the orders of the input and the output."""

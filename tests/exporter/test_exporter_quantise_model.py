@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from exports.tiny_graphs import CONV
 
 from tinyedge.conversion.intake import run_graph
 from tinyedge.conversion.network import Layout, SourceNetwork
@@ -20,14 +21,7 @@ from tinyedge.tflite.reader import read_tflite
 F32, I32 = np.dtype(np.float32), np.dtype(np.int32)
 RNG = np.random.default_rng(0)
 DENSE = {"fused_activation_function": "RELU", "weights_format": "DEFAULT", "keep_num_dims": True}
-CONV = {
-    "padding": "SAME",
-    "stride_h": 2,
-    "stride_w": 2,
-    "dilation_h_factor": 1,
-    "dilation_w_factor": 1,
-    "fused_activation_function": "RELU",
-}
+HALVING = {**CONV, "stride_h": 2, "stride_w": 2, "fused_activation_function": "RELU"}
 SOURCE = Source("theirs.onnx", "0" * 64, "LiteRT", command="tinyedge quantise theirs.onnx")
 
 
@@ -46,7 +40,7 @@ def network() -> SourceNetwork:
     scores = activation("scores", 1, 5)
     axes = Tensor("axes", (2,), I32, data=np.array([1, 2], np.int32))
     operators = [
-        Operator("CONV_2D", (image, constant(5, 3, 3, 3), constant(5)), (hidden,), CONV),
+        Operator("CONV_2D", (image, constant(5, 3, 3, 3), constant(5)), (hidden,), HALVING),
         Operator("MEAN", (hidden, axes), (pooled,), {"keep_dims": False}),
         Operator("FULLY_CONNECTED", (sensors, constant(5, 4), constant(5)), (vector,), DENSE),
         Operator("ADD", (pooled, vector), (scores,), {"fused_activation_function": "NONE"}),

@@ -29,6 +29,17 @@ def ops(graph: Graph) -> list[str]:
     return [operator.op for operator in graph.operators]
 
 
+def in_float_and_int8(graph: Graph, samples: torch.Tensor) -> tuple[Graph, torch.Tensor, torch.Tensor]:
+    """The graph in INT8 with min-max ranges, and what the float one and its integers make of samples."""
+    network = FloatExecutor(graph)
+    with torch.no_grad():
+        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (samples,)).items()}
+        int8 = quantise(graph, ranges)
+        source, output = int8.inputs[0].q, int8.outputs[0].q
+        codes = ((samples / source.scale).round() + source.zero_point).clamp(-128, 127)
+        return int8, network(samples), (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
+
+
 def test_the_given_graph_stays_as_it_is():
     x, gate, y = real("x"), real("gate"), real("y")
     operators = [Operator("LOGISTIC", (x,), (gate,)), Operator("MUL", (gate, x), (y,), dict(NONE))]
@@ -159,14 +170,8 @@ def test_a_layer_of_a_transformer_keeps_its_output():
     assert {"MEAN": 1, "STANDARDISE": 1}.items() <= prepared.histogram().items()
     assert "ADD" not in ops(prepared)  # What the normalisation adds is in the biases that follow.
     samples = rng.normal(size=(64, tokens, width)) * np.exp(rng.uniform(np.log(0.3), np.log(3), (64, tokens, 1)))
-    images, network = torch.from_numpy(samples.astype(np.float32)), FloatExecutor(prepared)
-    with torch.no_grad():
-        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
-        int8 = quantise(prepared, ranges)
-        source, output = int8.inputs[0].q, int8.outputs[0].q
-        codes = ((images / source.scale).round() + source.zero_point).clamp(-128, 127)
-        found = (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
-        cosines = torch.nn.functional.cosine_similarity(found.flatten(1), network(images).flatten(1))
+    _, wanted, found = in_float_and_int8(prepared, torch.from_numpy(samples.astype(np.float32)))
+    cosines = torch.nn.functional.cosine_similarity(found.flatten(1), wanted.flatten(1))
     assert cosines.min() > 0.99
 
 
@@ -195,14 +200,7 @@ def test_what_a_layer_norm_adds_to_the_variance_is_kept(epsilon, added):
     prepared = prepare(Graph("norm", operators, (x,), (y,)))
     deviations = np.array([0.1, 0.5, 1, 3])[:, None]
     images = torch.from_numpy((np.random.default_rng(0).normal(size=(64, 4, 16)) * deviations).astype(np.float32))
-    network = FloatExecutor(prepared)
-    with torch.no_grad():
-        ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
-        int8 = quantise(prepared, ranges)
-        source, output = int8.inputs[0].q, int8.outputs[0].q
-        codes = ((images / source.scale).round() + source.zero_point).clamp(-128, 127)
-        found = (IntegerExecutor(int8)(codes) - output.zero_point) * output.scale
-        wanted = network(images)
+    int8, wanted, found = in_float_and_int8(prepared, images)
     norm = next(operator for operator in int8.operators if operator.op == "L2_NORMALIZATION")
     assert norm.input(0).shape[-1] == 16 + added
     rows = torch.nn.functional.cosine_similarity(found[:, 1:].flatten(1), wanted[:, 1:].flatten(1))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from exports.tiny_graphs import CONV
 
 from tinyedge.data.augment import Augment, AugmentConfig
 from tinyedge.errors import TrainingError
@@ -17,14 +18,7 @@ from tinyedge.tflite.writer import tflite_bytes
 
 F32, I32 = np.dtype(np.float32), np.dtype(np.int32)
 MEAN, STD = (0.5, 0.4, 0.6), (0.25, 0.2, 0.3)
-CONV = {
-    "padding": "SAME",
-    "stride_h": 2,
-    "stride_w": 2,
-    "dilation_h_factor": 1,
-    "dilation_w_factor": 1,
-    "fused_activation_function": "RELU",
-}
+HALVING = {**CONV, "stride_h": 2, "stride_w": 2, "fused_activation_function": "RELU"}
 
 
 def constant(rng: np.random.Generator, *shape: int) -> Tensor:
@@ -40,7 +34,7 @@ def float_graph() -> Graph:
     for size, filters in ((6, 8), (3, 12), (2, 16)):
         out = Tensor("map", (1, size, size, filters), F32)
         weight, bias = constant(rng, filters, 3, 3, channels), constant(rng, filters)
-        operators.append(Operator("CONV_2D", (source, weight, bias), (out,), CONV))
+        operators.append(Operator("CONV_2D", (source, weight, bias), (out,), HALVING))
         source, channels = out, filters
     axes = np.array([1, 2], np.int32)
     pooled, logits = Tensor("pooled", (1, 16), F32), Tensor("logits", (1, 5), F32)

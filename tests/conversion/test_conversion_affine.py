@@ -86,11 +86,6 @@ def test_what_comes_before_a_layer_is_in_it_where_its_weights_see_channels(layer
     assert chain.folded() == (["MUL", layer] if grouped else [layer])
 
 
-def test_a_batch_norm_that_no_layer_takes_is_a_depthwise_convolution():
-    chain = Chain().add("MUL", constant(CHANNELS)).add("ADD", constant(CHANNELS[::-1]))
-    assert chain.folded() == ["DEPTHWISE_CONV_2D"]
-
-
 def test_a_constant_for_each_position_stays():
     chain = convolved(Chain()).add("MUL", random(1, 4, 3, 1))
     assert chain.folded() == ["CONV_2D", "MUL"]

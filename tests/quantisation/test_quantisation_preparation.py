@@ -224,3 +224,28 @@ def test_an_infinity_takes_no_part_in_a_range():
     samples = torch.linspace(0, 1, 24).reshape(2, 4, 3)
     low, high = min_max(observe(network, (samples,))[y])
     assert (low, high) == (pytest.approx(np.log(1 / 23)), 0)
+
+
+@pytest.mark.parametrize("reader", ["graph", "pixel", "padded"])
+@pytest.mark.parametrize("factors", [(2.0, 2.0, 2.0), (0.01, -1.0, 5.0)])
+def test_numbers_of_a_channel_go_into_weights_or_a_convolution_of_one_tap(reader, factors):
+    x, scaled, y, z = real("x", 1, 4, 5, 3), real("scaled", 1, 4, 5, 3), real("y", 1, 4, 5, 3), real("z", 1, 4, 5, 2)
+    operators = [
+        Operator("MUL", (x, constant(*factors)), (scaled,), dict(NONE)),
+        Operator("ADD", (scaled, constant(0.5, -0.1, 4.0)), (y,), dict(NONE)),
+    ]
+    if reader != "graph":
+        size = 1 if reader == "pixel" else 3
+        rng = np.random.default_rng(0)
+        weight, bias = (
+            Tensor("w", n, F32, data=rng.normal(size=n).astype(np.float32)) for n in ((2, size, size, 3), (2,))
+        )
+        options = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+        operators.append(Operator("CONV_2D", (y, weight, bias), (z,), {**options, **NONE}))
+    graph = Graph("norm", operators, (x,), operators[-1].outputs)
+    prepared = prepare(graph)
+    wanted = {"graph": ["DEPTHWISE_CONV_2D"], "pixel": ["CONV_2D"], "padded": ["DEPTHWISE_CONV_2D", "CONV_2D"]}
+    assert ops(prepared) == wanted[reader]
+    samples = torch.randn((4, 4, 5, 3), generator=torch.Generator().manual_seed(0))
+    (found,), (expected,) = (FloatExecutor(one).outputs((samples,)) for one in (prepared, graph))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

@@ -1,7 +1,7 @@
 """Constants that are multiplied and added, in as few operators as they can be.
 
 A product with a constant and a sum with one belong into the weights and biases beside them: an INT8 operator of their
-own would round once more, to one scale for all channels. What is left of a batch norm is a depthwise convolution.
+own would round once more. Those of a channel that are left get a scale each in `tinyedge.quantisation.channel_scales`.
 Hard-sigmoid and hard-swish, which exporters spell out, come back as what kernels compute.
 
 Every rule is exact but for the rounding of float32. Its graph is changed in place.
@@ -20,15 +20,6 @@ _SIX = np.float32(6)
 _OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 _SUM = {"fused_activation_function": "NONE", "pot_scale_int16": False}
 _PRODUCT = {"fused_activation_function": "NONE"}
-_DEPTHWISE = {
-    "padding": "VALID",
-    "stride_h": 1,
-    "stride_w": 1,
-    "depth_multiplier": 1,
-    "fused_activation_function": "NONE",
-    "dilation_h_factor": 1,
-    "dilation_w_factor": 1,
-}
 
 
 def fold_affine(graph: Graph) -> None:
@@ -374,28 +365,6 @@ def _into_weights_behind(place: _Place) -> _Replacement | None:
     return [operator, layer], [dataclasses.replace(layer, inputs=inputs)]
 
 
-def _depthwise(place: _Place) -> _Replacement | None:
-    """A sum x * a + b of each channel of a map is a depthwise convolution of 1 x 1."""
-    operator = place.operator
-    if operator.op != "ADD" or (found := _operands(operator)) is None:
-        return None
-    middle, added = found
-    scaling = place.writer(middle, "MUL")
-    scaled = _affine(scaling, "MUL")
-    if scaling is None or scaled is None or place.only_reader(middle) is not operator or len(middle.shape) != 4:
-        return None
-    source, factor = scaled
-    channels = middle.shape[-1]
-    factors, sums = _channels(factor, channels), _channels(added, channels)
-    if factors is None or sums is None or factor.size == added.size == 1:
-        return None
-    name = operator.output.name
-    weight = _constant(f"{name}/weight", factors.reshape(1, 1, 1, channels))
-    options = {**_DEPTHWISE, "fused_activation_function": operator.options.get("fused_activation_function", "NONE")}
-    layer = Operator("DEPTHWISE_CONV_2D", (source, weight, _constant(f"{name}/bias", sums)), operator.outputs, options)
-    return [scaling, operator], [dataclasses.replace(layer, index=operator.index)]
-
-
 _RULES: tuple[_Rule, ...] = (
     _difference_and_quotient,
     _reciprocal_root,
@@ -408,5 +377,4 @@ _RULES: tuple[_Rule, ...] = (
     _nothing,
     _into_weights_before,
     _into_weights_behind,
-    _depthwise,
 )

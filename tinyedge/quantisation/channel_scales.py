@@ -55,7 +55,7 @@ def fold_channel_scales(graph: Graph) -> None:
         takes_all = output not in graph.outputs and all(_takes_scales(reader, output) for reader in reading)
         if takes_all and reading and affine.last.options["fused_activation_function"] == "NONE":
             replaced |= {reader: [_with_scales(reader, affine)] for reader in reading}
-        elif not np.all(affine.factors == affine.factors[0]):
+        elif not all(values is None or np.all(values == values[0]) for values in (affine.factors, affine.offsets)):
             replaced[affine.last] = _one_tap(affine)
     graph.operators[:] = [new for operator in graph.operators for new in replaced.get(operator, [operator])]
     remove_unread(graph)

@@ -50,6 +50,7 @@ system:
 	command -v g++ >/dev/null || need g++; \
 	command -v cmake >/dev/null || need cmake; \
 	command -v ninja >/dev/null || need ninja-build; \
+	command -v ccache >/dev/null || need ccache; \
 	echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || { need gcc; need libc6-dev; }; \
 	command -v cppcheck >/dev/null || need cppcheck; \
 	command -v clang-tidy >/dev/null || need clang-tidy; \

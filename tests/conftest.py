@@ -1,6 +1,8 @@
 """Fixtures that every folder of tests may use. Its presence also puts this folder on the import path."""
 
 import importlib
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,24 @@ if TYPE_CHECKING:
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+
+# Every test that compiles a model compiles the same kernels. ccache knows a file by its path from the working folder,
+# and takes headers that were written a moment ago.
+COMPILER_CACHE = {
+    "CC": "ccache cc",
+    "CMAKE_C_COMPILER_LAUNCHER": "ccache",
+    "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
+    "CCACHE_BASEDIR": "/",
+    "CCACHE_NOHASHDIR": "1",
+    "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
+}
+
+
+def pytest_configure() -> None:
+    if shutil.which("ccache"):
+        for name, value in COMPILER_CACHE.items():
+            os.environ.setdefault(name, value)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -331,14 +331,14 @@ def model_macs(graph: Graph) -> int:
 
 def _host_environment(options: BenchOptions) -> dict[str, Any]:
     """Return the environment of host runtimes, of which only aot is compiled here."""
-    from tinyedge.runtimes.aot import FLAGS, compiler_version
+    from tinyedge.runtimes.aot import COMPILE_FLAGS, LINK_FLAGS, compiler_version
 
     compiled = "aot" in options.runtimes
     return {
         "versions": package_versions(),
         "machine": platform.machine(),
         "compiler": compiler_version() if compiled else None,
-        "flags": " ".join(FLAGS) if compiled else None,
+        "flags": " ".join([*COMPILE_FLAGS, *LINK_FLAGS]) if compiled else None,
         "seed": options.seed,
     }
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.frames import empty_frames
 from tinyedge.tflite.model import Model, open_model
 
-FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
+COMPILE_FLAGS = ("-std=c99", "-O2", "-fPIC")
+LINK_FLAGS = ("-shared",)
 
 # What the model is called in the C that only this process sees.
 _NAME = "driven"
@@ -123,17 +125,28 @@ def _build(program: Program, folder: Path) -> Path:
         raise ToolMissing(
             f"no C compiler '{compiler[0]}': install one (Debian: `apt install gcc`) or name one in the variable CC"
         )
-    sources = folder / "model"
-    emit(program, _NAME, sources)
-    (sources / "driver.c").write_text(_DRIVER, encoding="utf-8")
+    emit(program, _NAME, folder)
+    (folder / "driver.c").write_text(_DRIVER, encoding="utf-8")
+    # A call a file, on all processors, of names below the working folder: `CC="ccache cc"` finds a kernel again.
+    sources = sorted(str(source.relative_to(folder)) for source in folder.rglob("*.c"))
+    objects = [f"{source}.o" for source in sources]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        steps = [
+            pool.submit(_call, [*compiler, *COMPILE_FLAGS, "-c", source, "-o", target], folder)
+            for source, target in zip(sources, objects, strict=True)
+        ]
+    for step in steps:
+        step.result()
     library = folder / "model.so"
-    # The model and the driver come first, then the kernels, all in one call: it is one short-lived build.
-    command = [*compiler, *FLAGS, "-o", str(library)]
-    command += [str(source) for source in sorted(sources.rglob("*.c"))]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolMissing(
-            f"`{' '.join(compiler)}` cannot build a shared library ({last}): install a working C compiler"
-        )
+    _call([*compiler, *LINK_FLAGS, *objects, "-o", str(library)], folder)
     return library
+
+
+def _call(command: list[str], folder: Path) -> None:
+    """Run the C compiler in a folder."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ToolMissing(
+            f"`{' '.join(_compiler())}` cannot build a shared library ({last}): install a working C compiler"
+        )

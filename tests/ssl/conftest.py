@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens, tokens_to_map
+from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
 
 class ToyEncoder(Encoder):
@@ -16,18 +16,9 @@ class ToyEncoder(Encoder):
         self.repair = nn.Sequential(nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 24, 3, last_stride, 1))
         self.norm = nn.BatchNorm2d(24)
 
-    def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def compute_maps(self, images: torch.Tensor, corrupt: TokenCorruption | None) -> list[torch.Tensor]:
         early = self.embed(images)
-        return [early, early, early, self.norm(self.repair(early))]
-
-    def forward_tokens(
-        self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
-    ) -> torch.Tensor:
-        early = self.embed(images)
-        if corrupt is not None and stage == 3:
-            early = tokens_to_map(corrupt(map_to_tokens(early)), *early.shape[2:])
-        tokens = map_to_tokens(self.norm(self.repair(early)))
-        return corrupt(tokens) if corrupt is not None and stage == 4 else tokens
+        return [early, early, early, self.norm(self.repair(corrupt_map(early, corrupt)))]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """VICReg with gates: the dual method and its baseline, by themselves and through a whole training."""
 
 import copy
+import functools
 import math
 
 import numpy as np
@@ -226,31 +227,42 @@ def test_an_encoder_that_cannot_be_gated_is_refused():
         create_method("vicreg-dual", create_encoder("vit_ti", input_size=16), SMALL)
 
 
-def config(method, encoder, epochs=1, **changes):
+def config(method, encoder):
     return TrainConfig(
         method=method,
         encoder=encoder,
         strides=COARSE[encoder],
         image_size=16,
         data="digits",
-        epochs=epochs,
+        epochs=1,
         batch_size=240,
         accelerator="cpu",
         devices=1,
         bn_recalibration_batches=2,
+        checkpoint_every_steps=2,
         method_options=SMALL,
-        **changes,
     )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A function that trains with a method and an encoder, once."""
+
+    @functools.cache
+    def make_run(method, encoder):
+        return train(config(method, encoder), tmp_path_factory.mktemp("runs") / "run")
+
+    return make_run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("encoder", ["tinynext_t", "mobilenetv2_035"])
-def test_a_training_writes_two_runs_that_load_and_probe(tmp_path, method, encoder):
+def test_a_training_writes_two_runs_that_load_and_probe(finished, method, encoder):
     from tinyedge.evaluation.probe import probe_run
 
-    run = train(config(method, encoder), tmp_path / "run")
-    branch = load_run(tmp_path / "run/branches/gated")
+    run = finished(method, encoder)
+    branch = load_run(run.path / "branches/gated")
     dense, gated = load_run(run.path).load_encoder(), branch.load_encoder()
     assert dense.hidden is None
     assert gated.hidden == branch.config.hidden
@@ -267,15 +279,15 @@ def test_a_training_writes_two_runs_that_load_and_probe(tmp_path, method, encode
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_an_interrupted_training_ends_at_the_same_numbers(tmp_path, method):
+def test_an_interrupted_training_ends_at_the_same_numbers(finished, tmp_path, method):
     def numbers(path):
         return [{k: v for k, v in record.items() if k not in TIMING} for record in read_metrics(path / "metrics.jsonl")]
 
     class StopError(Exception):
         pass
 
-    settings = config(method, "tinynext_t", checkpoint_every_steps=2)
-    train(settings, tmp_path / "whole")
+    whole = finished(method, "tinynext_t").path
+    settings = config(method, "tinynext_t")
     kind = type(make(method))
     forward, steps = kind.forward, []
 
@@ -290,8 +302,8 @@ def test_an_interrupted_training_ends_at_the_same_numbers(tmp_path, method):
         with pytest.raises(StopError):
             train(settings, tmp_path / "stopped")
     train(settings, tmp_path / "stopped", resume=True)
-    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
+    assert numbers(tmp_path / "stopped") == numbers(whole)
     for part in ("", "branches/gated"):
-        whole, stopped = (load_run(tmp_path / name / part).load_encoder() for name in ("whole", "stopped"))
-        assert whole.hidden == stopped.hidden
-        assert all(torch.equal(value, stopped.state_dict()[key]) for key, value in whole.state_dict().items())
+        expected, stopped = (load_run(path / part).load_encoder() for path in (whole, tmp_path / "stopped"))
+        assert expected.hidden == stopped.hidden
+        assert all(torch.equal(value, stopped.state_dict()[key]) for key, value in expected.state_dict().items())

@@ -241,7 +241,19 @@ def normalising() -> Iterator[Graph]:
     yield from channel_scales()
 
 
-GRAPHS = [*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains(), *normalising()]
+def grouping() -> Iterator[Graph]:
+    x = real(1, 6, 5, 8)
+    for groups, dilation in ((2, 1), (4, 2)):
+        options = {"padding": "SAME", "stride_h": 1, "stride_w": 1, **NONE}
+        options |= {"dilation_h_factor": dilation, "dilation_w_factor": dilation}
+        inputs = (x, normal(12, 3, 3, 8 // groups), normal(12))
+        yield one_operator("CONV_2D", inputs, (1, 6, 5, 12), f"_{groups}_groups_{dilation}", **options)
+
+
+GRAPHS = [
+    *(*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains(), *normalising()),
+    *grouping(),
+]
 by_name = pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 
 

@@ -70,7 +70,8 @@ def _float(
 ) -> "torch.Tensor":
     from tinyedge.ops.arithmetic.floats import convolution
 
-    return convolution(operator, x, weight.permute(0, 3, 1, 2), bias, 1)  # (O, kh, kw, I) -> (O, I, kh, kw)
+    groups = x.shape[-1] // weight.shape[-1]
+    return convolution(operator, x, weight.permute(0, 3, 1, 2), bias, groups)  # (O, kh, kw, I) -> (O, I, kh, kw)
 
 
 OPERATORS = (

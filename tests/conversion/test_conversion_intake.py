@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exports.onnx_files import random, write
 from onnx import TensorProto, helper
 from torch import nn
 
@@ -12,23 +13,6 @@ from tinyedge.conversion.onnx_source import read_onnx, runner
 from tinyedge.errors import ModelError, UnsupportedOpError
 
 torch.set_num_threads(1)
-
-
-def write(path, nodes, inputs, outputs, constants=(), opset=17):
-    """Write an ONNX model of float inputs and outputs, {name: shape}, and of constants, {name: array}."""
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in dict(constants).items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
-    return path
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 def same(network, tolerance=1e-5):
@@ -132,7 +116,7 @@ def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
         ("weights", r"keeps its weights in another file"),
         ("open", r"input x of .* is \(1, 3, H, 6\), open in dimension 2: .* --input-shape x:1,3,N,6"),
         ("batch", r"input x of .* is \(4, 3, 6, 6\), and its first dimension has to be a batch of 1"),
-        ("half", r"input x of .* is float16, .*: export it in float32"),
+        ("integers", r"input x of .* is int64, .*: cut the network behind what reads it"),
         ("domain", r"node 'theirs' \(Fused\) of .* is of the domain com.microsoft"),
         ("control flow", r"node 'branch' \(If\) of .* is control flow"),
         ("values", r"node 'found' \(NonZero\) of .* makes an output whose shape depends on values"),
@@ -153,18 +137,24 @@ def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem
         ]
         node = helper.make_node("If", ["c"], ["y"], name="branch", then_branch=branches[0], else_branch=branches[1])
     nodes = [node]
+    if case == "control flow":
+        nodes = [
+            helper.make_node("ReduceMean", ["x"], ["m"], keepdims=0),
+            helper.make_node("Greater", ["m", "zero"], ["c"]),
+            node,
+        ]
     if case == "values":
         nodes = [
             helper.make_node("NonZero", ["x"], ["n"], name="found"),
             helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
         ]
-    constants = {"c": np.array(True)} if case == "control flow" else {}
+    constants = {"zero": np.float32(0)} if case == "control flow" else {}
     write(path, nodes, {"x": shape}, {"y": shape}, constants, 10 if case == "opset" else 17)
     if case == "truncated":
         path.write_bytes(path.read_bytes()[:20])
-    if case == "half":
+    if case == "integers":
         model = onnx.load(path)
-        model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
         onnx.save(model, path)
     if case == "weights":
         model = onnx.load(cnn(path, 17))
@@ -172,6 +162,25 @@ def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem
         (tmp_path / "net.data").unlink()
     with pytest.raises(ModelError, match=problem):
         read_onnx(path, {})
+
+
+def test_a_branch_on_a_shape_is_the_one_that_is_taken(tmp_path):
+    """As PyTorch's exporter writes a squeeze of an axis that may be longer than 1."""
+    branches = [
+        helper.make_graph([helper.make_node(op, ["x"], ["z"])], op, [], [helper.make_tensor_value_info("z", 1, None)])
+        for op in ("Neg", "Exp")
+    ]
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "second"], ["size"]),
+        helper.make_node("Equal", ["size", "six"], ["c"]),
+        helper.make_node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1]),
+    ]
+    constants = {"second": np.array(1), "six": np.array(6)}
+    path = write(tmp_path / "net.onnx", nodes, {"x": ("N", 6)}, {"y": ("N", 6)}, constants)
+    x = random(2, 6)
+    np.testing.assert_array_equal(runner(read_onnx(path, {}))([x])[0], -x)
+    assert [node.op_type for node in read_onnx(path, {}).folded.graph.node] == ["Neg"]
 
 
 def test_an_operator_without_an_int8_form_is_named_with_its_node(tmp_path):
@@ -205,3 +214,39 @@ def test_a_power_that_no_table_holds_is_named(tmp_path, inputs):
     path = write(tmp_path / "net.onnx", [node], {"x": (1, 4, 6)}, {"y": (1, 4, 6)}, constants)
     with pytest.raises(UnsupportedOpError, match=r"^node 'power' \(Pow\) of net becomes operator 0 \(POW\)"):
         read_network(path)
+
+
+class _Gate(nn.Module):
+    """A streaming network: the state of its layers is an input and an output without a batch in front."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LSTM(6, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, x, state):
+        y, (hidden, cell) = self.layer(x, (state[:1], state[1:]))
+        return self.head(y[:, -1]), torch.cat([hidden, cell])
+
+
+@pytest.mark.parametrize("kind", ["file", "module"])
+def test_a_state_without_a_batch_is_a_sample_of_its_own(tmp_path, kind):
+    module = _Gate().eval()
+    if kind == "file":
+        path, axes = tmp_path / "gate.onnx", {"x": {0: "batch"}, "state": {1: "batch"}}
+        names = {"input_names": ["x", "state"], "output_names": ["y", "next"]}
+        inputs = (torch.randn(1, 3, 6), torch.randn(2, 1, 5))
+        torch.onnx.export(module, inputs, str(path), dynamo=False, opset_version=17, dynamic_axes=axes, **names)
+        network = read_network(path)
+        assert (
+            "input state, (2, 1, 5) in the file, is (1, 2, 1, 5) in the model: a sample is all of it" in network.notes
+        )
+    else:
+        network = read_network(module, example_inputs=[random(1, 3, 6), random(2, 1, 5)])
+    assert [layout.shape for layout in network.inputs] == [(1, 3, 6), (1, 2, 1, 5)]
+    x, states = random(4, 3, 6, seed=1), random(4, 2, 1, 5, seed=2)
+    with torch.no_grad():
+        expected = [module(torch.from_numpy(x[at : at + 1]), torch.from_numpy(states[at])) for at in range(4)]
+    for values in (network.run([x, states]), run_graph(network.graph, [x, states])):
+        for value, wanted in zip(values, zip(*expected, strict=True), strict=True):
+            np.testing.assert_allclose(value.reshape(4, -1), torch.stack(wanted).reshape(4, -1), atol=1e-5)

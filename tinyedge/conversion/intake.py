@@ -61,7 +61,7 @@ def read_network(
     Args:
         model: An ONNX file of opset 11 to 23, a float or float16 .tflite file, or a module, which is not changed.
         input_shapes: By input name, of an ONNX file's inputs whose dimensions are open; a free batch is 1 without.
-        example_inputs: For a module, an array (1, ...) float32 an input, as it takes them.
+        example_inputs: For a module, an array float32 an input, as it takes them: of a batch of 1, or a state.
 
     Raises:
         ModelError: It cannot be read, is not float, has an open dimension, or could not be converted to the same
@@ -83,7 +83,8 @@ def read_network(
         network = modules.inference_copy(model)
         file = Path(folder, f"{type(model).__name__}.onnx")
         modules.export_module(network, example_inputs, file)
-        return _converted(converter, read_onnx(file, {}), file.stem, modules.runner(network))
+        run = modules.runner(network, [example.shape for example in example_inputs])
+        return _converted(converter, read_onnx(file, {}), file.stem, run)
 
 
 def _converted(converter: Converter, source: OnnxSource, name: str, run: Run) -> SourceNetwork:

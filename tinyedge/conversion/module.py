@@ -77,14 +77,20 @@ def export_module(module: nn.Module, example_inputs: Sequence[np.ndarray], path:
             ) from error
 
 
-def runner(module: nn.Module) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
-    """Return what runs a module on arrays (n, ...), an input each, and returns an array an output."""
+def runner(module: nn.Module, shapes: Sequence[tuple[int, ...]]) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """Return what runs a module on arrays (n, ...), an input each, and returns an array an output.
+
+    Args:
+        module: From `inference_copy`.
+        shapes: Of its inputs, as it takes them one by one.
+    """
 
     def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         samples = []
         with torch.no_grad():
             for at in range(len(inputs[0])):
-                found = module(*(torch.from_numpy(values[at : at + 1]) for values in inputs))
+                pairs = zip(inputs, shapes, strict=True)
+                found = module(*(torch.from_numpy(values[at].reshape(shape)) for values, shape in pairs))
                 samples.append([tensor.numpy() for tensor in _flat(found)])
         return stacked(samples)
 

@@ -1,4 +1,4 @@
-"""Anybody's ONNX file: checked before any work, its shapes made static, its constants folded.
+"""Anybody's ONNX file: checked before any work, its reals made float32, its shapes static, its constants folded.
 
 ONNX Runtime folds: what depends on shapes alone is gone afterwards, and batch norms are in their convolutions.
 """
@@ -13,6 +13,8 @@ import numpy as np
 
 from tinyedge.conversion.network import stacked
 from tinyedge.conversion.onnx_rewrites import rewrite
+from tinyedge.conversion.onnx_shapes import fix_shapes, inputs_of, static_shape
+from tinyedge.conversion.onnx_types import in_float32
 from tinyedge.conversion.recurrent import unroll
 from tinyedge.errors import ModelError, UnsupportedOpError
 
@@ -30,7 +32,7 @@ class OnnxSource:
     """A network whose every shape is known.
 
     Attributes:
-        original: As in the file but for its input shapes.
+        original: As in the file but for its input shapes and in float32.
         folded: The same with its constants folded, its inputs called as `plain_input` says.
         inputs: The names and shapes of its inputs, without initializers.
         outputs: The names and shapes of its outputs.
@@ -57,13 +59,16 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
     """
     model = _load(path)
     _check_operators(model, path)
-    notes = _fix_shapes(model, path, input_shapes)
+    notes = in_float32(model, path)
+    notes += fix_shapes(model, path, input_shapes)
     folded = _fold(model, path)
+    _check_control_flow(folded, path)
     notes += unroll(folded)
     rewrite(folded)
-    outputs = tuple((value.name, _static_shape(value)) for value in folded.graph.output)
+    outputs = tuple((value.name, static_shape(value)) for value in folded.graph.output)
     _name_plainly(folded)
-    return OnnxSource(model, folded, _inputs(model), outputs, notes)
+    inputs = tuple((value.name, static_shape(value)) for value in inputs_of(model))
+    return OnnxSource(model, folded, inputs, outputs, notes)
 
 
 def runner(source: OnnxSource) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
@@ -136,86 +141,20 @@ def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
                 f"{describe(node)} of {path} is of the domain {node.domain}, not ONNX's own: export the network "
                 "without it, before any runtime optimised or quantised it"
             )
-        if node.op_type in _CONTROL_FLOW:
-            raise UnsupportedOpError(
-                f"{describe(node)} of {path} is control flow, which no microcontroller's runtime takes: export the "
-                "network for one fixed case, loops unrolled"
-            )
         if node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"):
             raise UnsupportedOpError(
                 f"{describe(node)} of {path} is quantised already: give the float model from before that"
             )
 
 
-def _inputs(model: "onnx.ModelProto") -> tuple[tuple[str, tuple[int, ...]], ...]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return tuple((value.name, _static_shape(value)) for value in model.graph.input if value.name not in constants)
-
-
-def _static_shape(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
-    return tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
-
-
-def _fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
-    """Give every input a static shape of batch 1; return what was changed."""
-    import onnx
-
-    notes = []
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if unknown := sorted(set(input_shapes) - {value.name for value in inputs}):
-        names = ", ".join(value.name for value in inputs)
-        raise ModelError(f"{path} has no input {unknown[0]} to give a shape: its inputs are {names}")
-    for value in inputs:
-        tensor = value.type.tensor_type
-        if tensor.elem_type != onnx.TensorProto.FLOAT:
-            half = tensor.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-            remedy = "export it in float32, model.float()" if half else "cut the network behind what reads it"
-            raise ModelError(
-                f"input {value.name} of {path} is {onnx.TensorProto.DataType.Name(tensor.elem_type).lower()}, and "
-                f"quantisation takes networks of float32 inputs: {remedy}"
+def _check_control_flow(folded: "onnx.ModelProto", path: Path) -> None:
+    """Refuse a branch or a loop that does not depend on shapes alone, which are known."""
+    for node in folded.graph.node:
+        if node.op_type in _CONTROL_FLOW:
+            raise UnsupportedOpError(
+                f"{describe(node)} of {path} is control flow, which no microcontroller's runtime takes: export the "
+                "network for one fixed case, loops unrolled"
             )
-        given = input_shapes.get(value.name)
-        if not tensor.HasField("shape") and given is None:
-            raise ModelError(
-                f"input {value.name} of {path} has no shape: give it with --input-shape {value.name}:1,..."
-            )
-        sizes = [max(dimension.dim_value, 0) for dimension in tensor.shape.dim]  # Paddle's exporter writes -1 for open.
-        if given is not None:
-            fixed = all(size in (0, wanted) for size, wanted in zip(sizes, given, strict=False))
-            if (len(given) != len(sizes) and tensor.HasField("shape")) or not fixed or min(given, default=0) < 1:
-                raise ModelError(
-                    f"input {value.name} of {path} is {_shown(value)}, and --input-shape gives it "
-                    f"{','.join(map(str, given))}: give one that agrees"
-                )
-            sizes = list(given)
-        elif sizes and sizes[0] == 0:
-            sizes[0] = 1
-            notes.append(f"the batch of input {value.name}, free in the file, is 1")
-        if 0 in sizes:
-            axis = sizes.index(0)
-            example = ",".join(str(size) if size else "N" for size in sizes)
-            raise ModelError(
-                f"input {value.name} of {path} is {_shown(value)}, open in dimension {axis}: give its shape with "
-                f"--input-shape {value.name}:{example}, a number for each N"
-            )
-        if not sizes or sizes[0] != 1:
-            raise ModelError(
-                f"input {value.name} of {path} is {_shown(value)}, and its first dimension has to be a batch of 1: "
-                "export it so (batch_first=True of a recurrent layer)"
-            )
-        del tensor.shape.dim[:]
-        for size in sizes:
-            tensor.shape.dim.add().dim_value = size
-    del model.graph.value_info[:]  # They hold the batch that was free.
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return tuple(notes)
-
-
-def _shown(value: "onnx.ValueInfoProto") -> str:
-    dimensions = value.type.tensor_type.shape.dim
-    return f"({', '.join(str(size.dim_value or size.dim_param or '?') for size in dimensions)})"
 
 
 def plain_input(at: int) -> str:
@@ -225,9 +164,7 @@ def plain_input(at: int) -> str:
 
 def _name_plainly(model: "onnx.ModelProto") -> None:
     """Rename inputs and outputs: the converter reads colons in names, as TensorFlow's and PyTorch's have them."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    names = {value.name: plain_input(at) for at, value in enumerate(inputs)}
+    names = {value.name: plain_input(at) for at, value in enumerate(inputs_of(model))}
     names |= {
         value.name: f"tinyedge_output_{at}" for at, value in enumerate(model.graph.output) if value.name not in names
     }

@@ -7,7 +7,8 @@ import torch
 from tinyedge.quantisation.equalise_graph import equalise_graph
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.observers import min_max_ranges, simulated_sqnr
+from tinyedge.quantisation.noise import reference_of, sqnr_db
+from tinyedge.quantisation.observers import min_max_ranges
 from tinyedge.quantisation.preconditioning import PLAIN, _is_significant, precondition
 from tinyedge.quantisation.weight_correction import correct_weight_rounding
 from tinyedge.tflite.graph import Graph, Operator, Tensor
@@ -131,7 +132,8 @@ def test_the_function_stays_and_the_noise_falls(shape):
     after = [tensor.data for operator in graph.operators for tensor in operator.inputs if tensor.is_constant]
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
     figures = [
-        simulated_sqnr(one, min_max_ranges(one, SAMPLES), OTHERS, network.outputs(OTHERS)) for one in (network, scaled)
+        sqnr_db(network.outputs(OTHERS), one.outputs(OTHERS, FakeQuantize(one.graph, min_max_ranges(one, SAMPLES))))
+        for one in (network, scaled)
     ]
     assert figures[1] > figures[0] + 1
 
@@ -180,7 +182,7 @@ def test_the_shift_of_rounded_weights_goes_into_the_biases():
 def test_the_form_of_least_noise_is_chosen():
     builder = Builder()
     graph = builder.graph(residual(builder))
-    found = precondition(graph, SAMPLES, OTHERS)
+    found = precondition(graph, SAMPLES, *(reference_of(FloatExecutor(graph), one) for one in (SAMPLES, OTHERS)))
     assert found.sqnr_db[found.name] == max(found.sqnr_db.values())
     assert found.sqnr_db[found.name] > found.sqnr_db[PLAIN] + 1
     assert len(found.sqnr_db) == 4

@@ -9,6 +9,7 @@ from tinyedge.data.augment import Augment, AugmentConfig
 from tinyedge.errors import TrainingError
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.integer_executor import IntegerExecutor
+from tinyedge.quantisation.noise import reference_of
 from tinyedge.quantisation.observers import choose_ranges
 from tinyedge.quantisation.qat import finish, integer_sqnr, student_outputs
 from tinyedge.quantisation.quantise import quantise
@@ -65,7 +66,8 @@ def finished(images, *, scale=1.0, seed=0, epochs=3.0, progress=None):
     graph = float_graph()
     teacher = FloatExecutor(graph)
     unseen = normalised(images[512:])
-    choice = choose_ranges(teacher, (normalised(images[:64]),), (unseen,))
+    means = reference_of(teacher, (normalised(images[:64]),))
+    choice = choose_ranges(teacher, means.inputs, means, reference_of(teacher, (unseen,)))
     # Ranges several times too wide cost two bits and more: there is something to train.
     ranges = {tensor: (low * scale, high * scale) for tensor, (low, high) in choice.ranges.items()}
     augment = Augment(AugmentConfig(jitter_probability=0.0, greyscale_probability=0.0), MEAN, STD)
@@ -127,7 +129,8 @@ def test_a_loss_that_is_not_a_number_is_an_error(images):
     graph = float_graph()
     teacher = FloatExecutor(graph)
     unseen = normalised(images[512:])
-    choice = choose_ranges(teacher, (normalised(images[:64]),), (unseen,))
+    means = reference_of(teacher, (normalised(images[:64]),))
+    choice = choose_ranges(teacher, means.inputs, means, reference_of(teacher, (unseen,)))
     augment = Augment(AugmentConfig(), MEAN, (0.0, 0.0, 0.0))
     with pytest.raises(TrainingError, match="--qat"):
         finish(quantise(graph, choice.ranges), teacher, views(images, augment), 512, (unseen,), epochs=1.0, seed=0)

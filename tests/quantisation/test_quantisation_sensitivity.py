@@ -11,14 +11,13 @@ from tinyedge.ops import operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import mix_precision
-from tinyedge.quantisation.observers import min_max, observe, sample_sqnr_db
+from tinyedge.quantisation.noise import decibels, noise_over_signal, sqnr_db
+from tinyedge.quantisation.observers import min_max, observe
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.quantisation.sensitivity import (
     SensitivityReport,
     choose_int16x8,
-    decibels,
     measure_sensitivity,
-    noise,
     operators_around,
 )
 from tinyedge.tflite.graph import Graph, Tensor
@@ -41,7 +40,7 @@ def simulated_db(graph: Graph, ranges: dict, int16x8) -> float:
     network = FloatExecutor(mixed.graph)
     with torch.no_grad():
         found = network(images, FakeQuantize(mixed.graph, mixed.ranges, mixed.int16))
-        return float(sample_sqnr_db(network(images), found).mean())
+        return sqnr_db((network(images),), (found,))
 
 
 def planted() -> tuple[Graph, Tensor]:
@@ -73,8 +72,8 @@ def test_the_noises_of_the_operators_add_up():
     graph = attention_network()
     report, _ = measured(graph)
     assert report.added_sqnr_db == pytest.approx(report.int8_sqnr_db, abs=1)
-    powers = [noise(row.int8_sqnr_db) for row in report.operators]
-    assert decibels(noise(report.input_sqnr_db) + sum(powers)) == pytest.approx(-report.added_sqnr_db)
+    powers = [noise_over_signal(row.int8_sqnr_db) for row in report.operators]
+    assert decibels(noise_over_signal(report.input_sqnr_db) + sum(powers)) == pytest.approx(-report.added_sqnr_db)
 
 
 def test_an_operator_alone_is_quantised_alone():
@@ -96,8 +95,8 @@ def test_an_operator_alone_is_quantised_alone():
         return value
 
     with torch.no_grad():
-        expected = sample_sqnr_db(network(images), network(images, naive))
-    assert row.int8_sqnr_db == pytest.approx(float(expected.mean()), abs=0.05)
+        expected = sqnr_db((network(images),), (network(images, naive),))
+    assert row.int8_sqnr_db == pytest.approx(expected, abs=0.05)
 
 
 def test_what_16x8_takes_is_counted():

@@ -45,11 +45,13 @@ from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.parity import run_torch
+from tinyedge.quantisation.bias_correction import MOST_SAMPLES
 from tinyedge.quantisation.calibration import draw_calibration
 from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
+from tinyedge.quantisation.noise import reference_of
 from tinyedge.quantisation.observers import RangeChoice, choose_ranges
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish, image_views
@@ -191,10 +193,12 @@ def export_model(
         if model is not None:
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
-            choice = choose_ranges(FloatExecutor(graph), (torch.from_numpy(calibration),), (torch.from_numpy(unseen),))
+            executor, seen = FloatExecutor(graph), (torch.from_numpy(calibration),)
+            means = reference_of(executor, tuple(values[:MOST_SAMPLES] for values in seen))
+            choice = choose_ranges(executor, seen, means, reference_of(executor, (torch.from_numpy(unseen),)))
             int16x8 = _choose_int16x8(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")
-            quantised = quantise_graph(graph, choice, (torch.from_numpy(calibration),), int16x8)
+            quantised = quantise_graph(graph, choice, means, int16x8)
             if options.qat_epochs > 0:
                 announce("QAT")
                 with _threads(threads):

@@ -35,12 +35,14 @@ from tinyedge.manifest.quantised import (
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.parity.network import NetworkParity, compare_network
 from tinyedge.parity.simulated_layers import simulate_layers
+from tinyedge.quantisation.bias_correction import MOST_SAMPLES
 from tinyedge.quantisation.calibration import draw_apart
 from tinyedge.quantisation.calibration_data import CalibrationData
 from tinyedge.quantisation.deployable import check_deployable
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel
-from tinyedge.quantisation.observers import RangeChoice, choose_ranges, observed_anew
+from tinyedge.quantisation.noise import reference_of
+from tinyedge.quantisation.observers import RangeChoice, choose_ranges, min_max_ranges, observed_anew
 from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.preconditioning import precondition
 from tinyedge.quantisation.preparation import prepare
@@ -137,18 +139,20 @@ def quantise_model(
         raise ConfigError(f"{source.name} has no weights to train: leave out --qat")
     announce("equalisation")
     teacher = FloatExecutor(graph)
-    form = precondition(graph, seen, unseen)
+    means = reference_of(teacher, tuple(values[:MOST_SAMPLES] for values in seen))
+    others = reference_of(teacher, unseen)
+    form = precondition(graph, seen, means, others)
     graph = form.graph
     announce("activation ranges")
     executor = FloatExecutor(graph)
-    choice = choose_ranges(executor, seen, unseen, teacher.outputs(unseen))
+    extremes = min_max_ranges(executor, tuple(values[form.observed :] for values in seen), form.extremes)
+    choice = choose_ranges(executor, seen, means, others, extremes)
     few = drawn.has_unseen and len(drawn.seen) < options.calibration_count
-    calibration = tuple(map(torch.cat, zip(seen, unseen, strict=True))) if few else seen
     if few:  # Each of them may hold an extreme, and nothing is left to choose.
-        choice = observed_anew(choice, executor, calibration)
+        choice, means = observed_anew(choice, executor, seen, unseen), means.and_others(others)
     int16x8 = _choose_int16x8(executor, choice, unseen, options, announce)
     announce("INT8" if options.precision == "int8" else options.precision)
-    quantised, qat = quantise_graph(graph, choice, calibration, int16x8), None
+    quantised, qat = quantise_graph(graph, choice, means, int16x8), None
     if options.qat_epochs > 0:
         announce("QAT")
         finished = finish(
@@ -184,6 +188,7 @@ def quantise_model(
     check = check_deployable(out)
     written = read_any_tflite(out)
     figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
+    calibrated = data.count if few else len(drawn.seen)
     manifest = QuantisedManifest(
         source=SourceRecord(source.name, source.sha256, (*network.notes, *data.notes)),
         inputs=tuple(map(_spec, written.inputs)),
@@ -191,7 +196,7 @@ def quantise_model(
         preprocessing=_preprocessing(data),
         classes=source.classes,
         form=Form(form.name, {name: round(figure, 2) for name, figure in form.sqnr_db.items()}),
-        calibration=Calibration(data.origin, len(calibration[0]), options.seed, choice.name, figures),
+        calibration=Calibration(data.origin, calibrated, options.seed, choice.name, figures),
         precision=_describe_precision(graph, options.precision, int16x8),
         qat=qat,
         operators=written.histogram(),

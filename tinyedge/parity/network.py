@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from tinyedge.conversion.intake import run_graph
 from tinyedge.conversion.network import SourceNetwork
 from tinyedge.errors import ModelError, ToolMissing, UnsupportedOpError
-from tinyedge.parity.distance import cosine
+from tinyedge.parity.distance import cosine, sqnr_db
 from tinyedge.parity.gate_limits import NetworkGates
 from tinyedge.parity.layers import LayerParity
 from tinyedge.parity.parity import BitParity, FloatParity, compare_float
-from tinyedge.quantisation.observers import sample_sqnr_db
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.litert_model import litert_content
@@ -37,7 +35,7 @@ class OutputParity:
     Attributes:
         name: In the source.
         cosine: Of all samples' values as one vector.
-        sqnr_db: Power of a sample's output over the power of its error in decibels, the mean over samples.
+        sqnr_db: Power of all samples' values over the power of their errors, in decibels.
         max_error: The largest difference of a value.
         max_value: The largest magnitude of a float value.
         top1_agreement: Per cent of samples whose largest value is the same; None where the output is no vector.
@@ -208,12 +206,11 @@ def _real(codes: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 def _compare_output(name: str, wanted: np.ndarray, found: np.ndarray, tensor: Tensor) -> OutputParity:
     vector = len([size for size in tensor.shape if size > 1]) == 1 and tensor.quantisation is not None
-    ratios = sample_sqnr_db(torch.from_numpy(wanted.astype(np.float64)), torch.from_numpy(found))
     agreement = 100 * float((wanted.argmax(axis=1) == found.argmax(axis=1)).mean())
     return OutputParity(
         name=name,
         cosine=cosine(wanted, found),
-        sqnr_db=round(float(ratios.mean()), 2),
+        sqnr_db=round(sqnr_db(wanted, found), 2),
         max_error=float(np.abs(wanted - found).max()),
         max_value=float(np.abs(wanted).max()),
         top1_agreement=agreement if vector else None,

@@ -11,28 +11,37 @@ from collections.abc import Collection, Mapping
 
 from tinyedge.ops import descriptor_of
 from tinyedge.quantisation.fake_quantize import FakeQuantize
-from tinyedge.quantisation.float_executor import FloatExecutor, Values
+from tinyedge.quantisation.float_executor import FloatExecutor
+from tinyedge.quantisation.noise import Reference
 from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Tensor
 
-_MOST_SAMPLES = 256  # More move no mean by a step.
+MOST_SAMPLES = 256
+"""More move no mean by a step."""
 
 
 def correct_output_bias(
-    graph: Graph, ranges: Mapping[Tensor, Range], samples: Values, int16: Collection[Tensor] = frozenset()
+    graph: Graph, ranges: Mapping[Tensor, Range], calibration: Reference, int16: Collection[Tensor] = frozenset()
 ) -> Graph:
-    """Return a graph whose quantised outputs have, on samples, the mean of its float outputs.
+    """Return a graph whose quantised outputs have, on samples, the mean of the float network's.
 
-    The arguments are those of `quantise`. The graph itself comes back where no bias shifts an output as a whole.
+    The graph itself comes back where no bias shifts an output as a whole.
+
+    Args:
+        graph: Float, as for `quantise`.
+        ranges: Of each activation of it.
+        calibration: The samples, and the outputs of the network that the graph stands for, whose weights may have
+            other biases.
+        int16: The activations that become int16.
     """
     biases = [_output_bias(graph, output) for output in graph.outputs]
     if not any(biases):
         return graph
     network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, int16)
-    few = tuple(values[:_MOST_SAMPLES] for values in samples)
-    wanted, found = network.outputs(few), network.outputs(few, quantiser)
+    few = calibration.first(MOST_SAMPLES)
+    found = network.outputs(few.inputs, quantiser)
     corrected: dict[Tensor | None, Tensor] = {}
-    for bias, right, rounded in zip(biases, wanted, found, strict=True):
+    for bias, right, rounded in zip(biases, few.outputs, found, strict=True):
         if bias is not None:
             mean = (rounded - right).reshape(len(right), -1).mean(dim=0).numpy()
             corrected[bias] = dataclasses.replace(bias, data=bias.values - mean.reshape(bias.shape))

@@ -9,21 +9,21 @@ that value off. Which is better depends on the network, so the candidates are si
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
+from tinyedge.quantisation.noise import Reference, decibels
 from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE, Range, scales_and_zero_points
+from tinyedge.quantisation.simulation import simulated_noise
 from tinyedge.tflite.graph import Tensor
 
 _BINS = 2048
 _PERCENTILE = 0.99999
 _SHRINKINGS = np.linspace(0.3, 1.0, 15)
-_NO_NOISE_DB = 120.0  # Of outputs that are not quantised.
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RangeChoice:
         name: Of the candidate.
         ranges: Of every activation.
         min_max: The same by `min-max`, for what is kept more finely than in INT8.
-        sqnr_db: Of each candidate, on the samples that the choice was made on.
+        sqnr_db: Of each candidate, of the outputs on the samples that the choice was made on.
     """
 
     name: str
@@ -65,30 +65,45 @@ class RangeChoice:
 
 
 def choose_ranges(
-    network: FloatExecutor, calibration: Values, unseen: Values, wanted: Values | None = None
+    network: FloatExecutor,
+    calibration: Values,
+    means: Reference,
+    unseen: Reference,
+    extremes: Mapping[Tensor, Range] | None = None,
 ) -> RangeChoice:
-    """Find ranges on calibration samples and choose among them by `simulated_sqnr` on others; nobody needs labels.
+    """Find ranges on calibration samples and choose among them by what INT8 leaves of others; nobody needs labels.
 
     Args:
         network: Float.
         calibration: Of each input of the network, (n, ...) float32.
-        unseen: The same of other samples, (m, ...).
-        wanted: Of each output, (m, ...): what the candidates are held against; None is what the network makes of those.
+        means: Some of them, for `correct_output_bias`.
+        unseen: Others.
+        extremes: `min_max_ranges` of the calibration samples, where they are known.
     """
-    histograms = observe(network, calibration)
+    histograms = observe(network, calibration, extremes)
     candidates = {
         name: {tensor: estimate(histogram) for tensor, histogram in histograms.items()}
         for name, estimate in ESTIMATORS.items()
     }
-    wanted = network.outputs(unseen) if wanted is None else wanted
-    figures = {name: simulated_sqnr(network, ranges, unseen, wanted) for name, ranges in candidates.items()}
+    figures = {
+        name: -decibels(float(simulated_noise(network.graph, ranges, means, unseen).mean()))
+        for name, ranges in candidates.items()
+    }
     best = max(figures, key=lambda name: figures[name])
     return RangeChoice(best, candidates[best], candidates["min-max"], figures)
 
 
-def observed_anew(choice: RangeChoice, network: FloatExecutor, calibration: Values) -> RangeChoice:
-    """Return a choice with its ranges from other samples: all there are, once nothing is left to choose."""
-    histograms = observe(network, calibration)
+def observed_anew(choice: RangeChoice, network: FloatExecutor, seen: Values, unseen: Values) -> RangeChoice:
+    """Return a choice with its ranges from all samples there are, once nothing is left to choose.
+
+    Args:
+        choice: That was made.
+        network: Float.
+        seen: What it was calibrated on.
+        unseen: What it was made on.
+    """
+    extremes = min_max_ranges(network, unseen, choice.min_max)
+    histograms = observe(network, tuple(map(torch.cat, zip(seen, unseen, strict=True))), extremes)
     estimate = ESTIMATORS[choice.name]
     return dataclasses.replace(
         choice,
@@ -98,9 +113,17 @@ def observed_anew(choice: RangeChoice, network: FloatExecutor, calibration: Valu
 
 
 @torch.no_grad()
-def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
-    """Return the histogram of each float activation over samples, (n, ...) of each input."""
-    extremes = min_max_ranges(network, samples)
+def observe(
+    network: FloatExecutor, samples: Values, extremes: Mapping[Tensor, Range] | None = None
+) -> dict[Tensor, Histogram]:
+    """Return the histogram of each float activation.
+
+    Args:
+        network: Float.
+        samples: Of each input, (n, ...).
+        extremes: Their `min_max_ranges`, where they are known.
+    """
+    extremes = min_max_ranges(network, samples) if extremes is None else extremes
     counts: dict[Tensor, torch.Tensor] = {}
 
     def count(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -116,12 +139,21 @@ def observe(network: FloatExecutor, samples: Values) -> dict[Tensor, Histogram]:
 
 
 @torch.no_grad()
-def min_max_ranges(network: FloatExecutor, samples: Values) -> dict[Tensor, Range]:
-    """Return the whole range of each float activation, 0 within it, over samples, (n, ...) of each input.
+def min_max_ranges(
+    network: FloatExecutor, samples: Values, known: Mapping[Tensor, Range] | None = None
+) -> dict[Tensor, Range]:
+    """Return the whole range of each float activation, 0 within it.
 
     Infinities, as of the logarithm of 0, take no part: whatever the range, their codes saturate.
+
+    Args:
+        network: Float.
+        samples: Of each input, (n, ...); n may be 0 where ranges are known.
+        known: The ranges over other samples, which these widen.
     """
-    extremes: dict[Tensor, Range] = {}
+    extremes: dict[Tensor, Range] = dict(known or {})
+    if len(samples[0]) == 0:
+        return extremes
 
     def widen(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None and value.is_floating_point():
@@ -177,47 +209,6 @@ def least_squares(histogram: Histogram) -> Range:
         if float(errors[smallest]) < least:
             best, least = (float(low), float(highs[smallest])), float(errors[smallest])
     return best
-
-
-def simulated_sqnr(network: FloatExecutor, ranges: dict[Tensor, Range], samples: Values, wanted: Values) -> float:
-    """Return the signal-to-noise ratio in decibels of the outputs in INT8, the mean over samples and outputs.
-
-    Args:
-        network: Float.
-        ranges: Of every activation.
-        samples: Of each input, (m, ...) float32.
-        wanted: Of each output, (m, ...): what the network makes of them.
-    """
-    return float(simulated_sample_sqnr_db(network, ranges, samples, wanted).mean())
-
-
-def simulated_sample_sqnr_db(
-    network: FloatExecutor, ranges: dict[Tensor, Range], samples: Values, wanted: Values
-) -> torch.Tensor:
-    """Return the same for each sample, the mean over outputs: (m,) float64."""
-    return _outputs_sqnr_db(wanted, network.outputs(samples, FakeQuantize(network.graph, ranges)))
-
-
-def mean_sqnr_db(wanted: Values, found: Values) -> float:
-    """Return the mean of `sample_sqnr_db` over all outputs, of which those that are not float count nothing."""
-    return float(_outputs_sqnr_db(wanted, found).mean())
-
-
-def _outputs_sqnr_db(wanted: Values, found: Values) -> torch.Tensor:
-    """Return for each sample the mean of `sample_sqnr_db` over all float outputs, (B,) float64."""
-    ratios = [sample_sqnr_db(one, other) for one, other in zip(wanted, found, strict=True) if one.is_floating_point()]
-    return torch.stack(ratios).mean(dim=0) if ratios else torch.full((1,), _NO_NOISE_DB, dtype=torch.float64)
-
-
-def sample_sqnr_db(wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """Return the signal-to-noise ratio in decibels of each sample's output (B, ...), float64.
-
-    To be averaged as it is, because a few samples beyond every range would decide the logarithm of the mean.
-    """
-    wanted, found = (values.reshape(len(values), -1).double() for values in (wanted, found))
-    error = (found - wanted).square().sum(1)
-    ratio: torch.Tensor = 10 * torch.log10(wanted.square().sum(1).clamp(min=1e-30) / error.clamp(min=1e-30))
-    return ratio
 
 
 ESTIMATORS: dict[str, Callable[[Histogram], Range]] = {

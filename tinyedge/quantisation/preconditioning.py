@@ -1,8 +1,8 @@
 """What a float graph becomes before its ranges are set: equal in float, closer in INT8.
 
 Equalised channels and corrected biases help most networks and cost some a little, so each form is simulated in INT8 on
-samples that were not calibrated on. The best is taken if what it gains over the graph as it is is more than chance, two
-standard errors of the samples' gains. `min-max` ranges are enough to tell.
+samples that were not calibrated on. The one of the least noise is taken if what it gains over the graph as it is is
+more than chance, two standard errors of the samples' gains. `min-max` ranges are enough to tell.
 """
 
 import math
@@ -14,14 +14,17 @@ import torch
 from tinyedge.ops import operator_macs
 from tinyedge.quantisation.equalise_graph import equalise_graph
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
-from tinyedge.quantisation.observers import min_max_ranges, simulated_sample_sqnr_db
+from tinyedge.quantisation.noise import Reference, decibels
+from tinyedge.quantisation.observers import min_max_ranges
+from tinyedge.quantisation.quantise import Range
+from tinyedge.quantisation.simulation import simulated_noise
 from tinyedge.quantisation.weight_correction import correct_weight_rounding
-from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.graph import Graph, Tensor
 
 PLAIN = "as it is"
 _STRENGTH = 0.5  # What helped MobileNetV2 and TinyNeXt-T most, of 0.25, 0.5 and 0.75.
 _MACS = 20e9  # Multiply-accumulates of a pass, so that large networks are judged on fewer samples.
-_FEWEST_SAMPLES, _MOST_SAMPLES = 16, 128
+_FEWEST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -31,40 +34,45 @@ class Preconditioned:
     Attributes:
         name: Of it.
         graph: Float.
+        extremes: Of its activations, over the first calibration samples.
+        observed: How many those are.
         sqnr_db: Signal to noise of every form in INT8, by name.
     """
 
     name: str
     graph: Graph
+    extremes: dict[Tensor, Range]
+    observed: int
     sqnr_db: dict[str, float]
 
 
-def precondition(graph: Graph, calibration: Values, unseen: Values) -> Preconditioned:
+def precondition(graph: Graph, calibration: Values, means: Reference, unseen: Reference) -> Preconditioned:
     """Choose the form of a graph that INT8 disturbs least.
 
     Args:
         graph: Float, prepared; it is not changed.
         calibration: Of each input, (n, ...) float32.
-        unseen: The same of other samples.
+        means: Some of them, for `correct_output_bias`.
+        unseen: Others.
     """
     macs = sum(map(operator_macs, graph.operators))
-    count = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, int(_MACS / max(macs, 1))))
-    seen, others = (tuple(values[:count] for values in samples) for samples in (calibration, unseen))
-    wanted = FloatExecutor(graph).outputs(others)
+    count = max(_FEWEST_SAMPLES, int(_MACS / max(macs, 1)))
+    seen, means, unseen = tuple(values[:count] for values in calibration), means.first(count), unseen.first(count)
     forms = dict(_forms(graph, seen))
-    samples_db = {}
-    for name, form in forms.items():
-        network = FloatExecutor(form)
-        samples_db[name] = simulated_sample_sqnr_db(network, min_max_ranges(network, seen), others, wanted)
-    figures = {name: float(of_samples.mean()) for name, of_samples in samples_db.items()}
-    best = max(figures, key=lambda name: figures[name])
-    if not _is_significant(samples_db[best] - samples_db[PLAIN]):
+    extremes = {name: min_max_ranges(FloatExecutor(form), seen) for name, form in forms.items()}
+    noise = {name: simulated_noise(form, extremes[name], means, unseen) for name, form in forms.items()}
+    best = min(noise, key=lambda name: float(noise[name].mean()))
+    if not _is_significant(10 * (noise[PLAIN].clamp(min=1e-30) / noise[best].clamp(min=1e-30)).log10()):
         best = PLAIN
-    return Preconditioned(best, forms[best], figures)
+    figures = {name: -decibels(float(of_samples.mean())) for name, of_samples in noise.items()}
+    return Preconditioned(best, forms[best], extremes[best], len(seen[0]), figures)
 
 
 def _is_significant(gains: torch.Tensor) -> bool:
-    """Return whether the mean of samples' gains (n,) is above 0 by more than two of its standard errors."""
+    """Return whether the mean of samples' gains (n,) is above 0 by more than two of its standard errors.
+
+    Gains in decibels, so that no single sample beyond the ranges hides what all others gain.
+    """
     return float(gains.mean()) > 2 * float(gains.std(correction=0)) / math.sqrt(len(gains))
 
 

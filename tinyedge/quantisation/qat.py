@@ -16,7 +16,7 @@ from tinyedge.data.augment import Augment, default_augment
 from tinyedge.errors import TrainingError
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.integer_executor import IntegerExecutor
-from tinyedge.quantisation.observers import mean_sqnr_db
+from tinyedge.quantisation.noise import sqnr_db
 from tinyedge.quantisation.quantise import HIGHEST_CODE, LOWEST_CODE
 from tinyedge.tflite.frames import frame_shape
 from tinyedge.tflite.graph import Graph
@@ -121,9 +121,9 @@ def finish(
 
 
 def integer_sqnr(student: IntegerExecutor, teacher: FloatExecutor, samples: Values) -> float:
-    """Return the outputs' signal-to-noise ratio in decibels, the mean over samples, (M, ...) of each input."""
+    """Return the outputs' signal-to-noise ratio in decibels over samples, (M, ...) of each input."""
     with torch.no_grad():
-        return mean_sqnr_db(teacher.outputs(samples), _student_outputs(student, teacher, samples))
+        return sqnr_db(teacher.outputs(samples), _student_outputs(student, teacher, samples))
 
 
 def student_outputs(student: IntegerExecutor, batch: Values) -> Values:

@@ -9,7 +9,6 @@ upstream draws all roundings downstream anew, which on 64 images moves the ratio
 
 import dataclasses
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Hook, Values
 from tinyedge.quantisation.mixed_precision import has_int16x8_kernel, mix_precision
-from tinyedge.quantisation.observers import mean_sqnr_db
+from tinyedge.quantisation.noise import decibels, error_powers, noise_over_signal, output_powers, over_signal
 from tinyedge.quantisation.quantise import Range, quantise
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -119,7 +118,8 @@ def measure_sensitivity(
         for position, operator in enumerate(graph.operators)
         if not descriptor_of(operator).keeps_quantisation and operator.output.dtype == np.float32
     }
-    ratios: dict[_Trial, list[tuple[int, float]]] = {}
+    signal = torch.zeros(())
+    powers: dict[_Trial, torch.Tensor] = {}
     with torch.no_grad():
         for batch in network.batches(samples):
             values = network.named(batch)
@@ -130,11 +130,12 @@ def measure_sensitivity(
                 for quantiser in (int8, int16) if around[position] else (int8,):
                     alone = _only(graph.operators[position], quantiser)
                     found[position, quantiser] = network.resume(dict(values), position, alone)
+            signal = signal + output_powers(wanted).sum(0)
             for trial, output in found.items():
-                ratios.setdefault(trial, []).append((len(batch[0]), mean_sqnr_db(wanted, output)))
-    count = len(samples[0])
-    figures = {trial: sum(size * ratio for size, ratio in batches) / count for trial, batches in ratios.items()}
-    added = noise(figures["input"]) + sum(noise(figures[position, int8]) for position in around)
+                powers[trial] = powers.get(trial, torch.zeros(())) + error_powers(wanted, output).sum(0)
+    noise = {trial: float(over_signal(power, signal)) for trial, power in powers.items()}
+    figures = {trial: -decibels(ratio) for trial, ratio in noise.items()}
+    added = noise["input"] + sum(noise[position, int8] for position in around)
     arena_bytes = _live_bytes(graph, ranges, min_max, frozenset())
     rows = []
     for position, raised in around.items():
@@ -153,7 +154,7 @@ def measure_sensitivity(
         )
         rows.append(row)
     return SensitivityReport(
-        images=count,
+        images=len(samples[0]),
         int8_sqnr_db=figures["network"],
         added_sqnr_db=-decibels(added),
         input_sqnr_db=figures["input"],
@@ -181,7 +182,7 @@ def choose_int16x8(
     candidates = [row for row in report.operators if around[row]]
     allowed = largest_macs_share * report.macs
     int16x8: frozenset[Operator] = frozenset()
-    left = noise(report.added_sqnr_db)
+    left = noise_over_signal(report.added_sqnr_db)
     while True:
         best, best_rate, best_removed = None, 0.0, 0.0
         for row in candidates:
@@ -235,18 +236,12 @@ def operators_around(graph: Graph, operator: Operator) -> frozenset[Operator]:
     return frozenset(around) if all(map(has_int16x8_kernel, around)) else frozenset()
 
 
-def noise(ratio_db: float) -> float:
-    """Return noise power over signal power of a ratio in decibels."""
-    return float(10 ** (-ratio_db / 10))
-
-
-def decibels(power: float) -> float:
-    """Return ten times the logarithm of a power, which may be 0."""
-    return 10 * math.log10(max(power, 1e-30))
-
-
 def _removed(int8_sqnr_db: float, int16x8_sqnr_db: float | None) -> float:
-    return 0.0 if int16x8_sqnr_db is None else max(noise(int8_sqnr_db) - noise(int16x8_sqnr_db), 0.0)
+    return (
+        0.0
+        if int16x8_sqnr_db is None
+        else max(noise_over_signal(int8_sqnr_db) - noise_over_signal(int16x8_sqnr_db), 0.0)
+    )
 
 
 def _only(operator: Operator, quantiser: FakeQuantize) -> Hook:

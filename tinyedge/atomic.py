@@ -22,23 +22,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         TinyEdgeError: The disk is full or the folder cannot be written; `path` is as it was.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(descriptor)
-    except OSError as error:
-        raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
-    temporary = Path(name)
-    try:
+    with atomic_paths(path) as (temporary,):
         yield temporary
-        temporary.chmod(0o644)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+
+
+@contextmanager
+def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield temporary paths that replace files which belong together, one after the other, once all are written.
+
+    Args:
+        paths: The final files. Their folders are created.
+
+    Raises:
+        TinyEdgeError: The disk is full or a folder cannot be written.
+    """
+    temporaries: list[Path] = []
+    path = paths[0]
+    try:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            os.close(descriptor)
+            temporaries.append(Path(name))
+        yield tuple(temporaries)
+        for temporary in temporaries:
+            temporary.chmod(0o644)
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+        for path, temporary in zip(paths, temporaries, strict=True):
+            temporary.replace(path)
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -74,4 +91,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON with sorted keys left as given, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON with sorted keys left as given."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"

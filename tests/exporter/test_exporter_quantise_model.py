@@ -119,6 +119,19 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
         assert files[0].with_suffix(suffix).read_bytes() == files[1].with_suffix(suffix).read_bytes()
 
 
+@pytest.mark.parametrize("step", ["calibration samples", "INT8", "parity", "layers"])
+def test_what_is_interrupted_leaves_no_model_without_its_manifest(tmp_path, step):
+    def interrupt(begun: str) -> None:
+        if begun == step:
+            raise KeyboardInterrupt
+
+    data = open_calibration(SAMPLES, NETWORK.graph.inputs, NETWORK.inputs)
+    options = QuantiseOptions(layers=True)
+    with pytest.raises(KeyboardInterrupt):
+        quantise_model(SOURCE, NETWORK, data, tmp_path / "theirs_int8.tflite", options, interrupt)
+    assert not list(tmp_path.iterdir())
+
+
 def test_16x8_is_finer_and_mixed_is_no_coarser(tmp_path):
     figures = {
         precision: quantised(tmp_path / f"{precision}.tflite", precision=precision).parity.outputs

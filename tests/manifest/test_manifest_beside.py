@@ -14,7 +14,7 @@ from tinyedge.manifest.quantised import (
     SourceRecord,
     quantised_manifest_path,
     read_quantised_manifest,
-    write_quantised_manifest,
+    write_quantised,
 )
 
 IMAGE = TensorSpec("image", (1, 4, 5, 1), 0.02, -3)
@@ -49,20 +49,20 @@ def manifest(model, **changes) -> QuantisedManifest:
 
 def test_what_is_written_reads_back_and_tells_of_images_and_classes(model):
     assert manifest_of(model) is None
-    write_quantised_manifest(model, manifest(model))
+    write_quantised(model, model.read_bytes(), manifest(model))
     assert read_quantised_manifest(model) == manifest(model)
     assert manifest_of(model) == ImageManifest(IMAGE, PIXELS, ("cat", "dog"))
 
 
 @pytest.mark.parametrize("changes", [{"preprocessing": None}, {"classes": ()}])
 def test_what_is_not_known_is_not_made_up(model, changes):
-    write_quantised_manifest(model, manifest(model, **changes))
+    write_quantised(model, model.read_bytes(), manifest(model, **changes))
     expected = None if "preprocessing" in changes else ImageManifest(IMAGE, PIXELS, None)
     assert manifest_of(model) == expected
 
 
 def test_the_manifest_of_another_file_says_nothing(model):
-    write_quantised_manifest(model, manifest(model))
+    write_quantised(model, model.read_bytes(), manifest(model))
     model.write_bytes(b"another model")
     assert manifest_of(model) is None
     quantised_manifest_path(model).write_text("{}", encoding="utf-8")
@@ -70,7 +70,7 @@ def test_the_manifest_of_another_file_says_nothing(model):
 
 
 def test_a_damaged_one_is_refused(model):
-    write_quantised_manifest(model, manifest(model))
+    write_quantised(model, model.read_bytes(), manifest(model))
     path = quantised_manifest_path(model)
     content = json.loads(path.read_text(encoding="utf-8"))
     for change, said in (({"schema": 99}, "schema 1"), ({"calibration": None}, "is damaged")):

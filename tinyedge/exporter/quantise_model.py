@@ -1,6 +1,7 @@
 """Anybody's float network to the file that is deployed: ranges, INT8 or 16x8, and the proof that it is the same."""
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 
 from tinyedge.announce import silent
-from tinyedge.atomic import atomic_path
 from tinyedge.conversion.network import SourceNetwork
 from tinyedge.errors import ConfigError
 from tinyedge.exporter.options import QuantiseOptions
@@ -30,7 +30,7 @@ from tinyedge.manifest.quantised import (
     QuantisedManifest,
     SourceRecord,
     quantised_manifest_path,
-    write_quantised_manifest,
+    write_quantised,
 )
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.parity.network import NetworkParity, compare_network
@@ -168,25 +168,25 @@ def quantise_model(
         before, after = (round(figure, 2) for figure in finished.sqnr_db)
         quantised, qat = finished.graph, Qat(options.qat_epochs, before, after)
     content = tflite_bytes(quantised)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(content)
     announce("parity")
     macs = sum(map(operator_macs, graph.operators))
     count = max(_FEWEST_PARITY_SAMPLES, int(_PARITY_MACS / max(macs, 1)))
-    parity = compare_network(
-        network,
-        network.graph,
-        out,
-        [values[:count].numpy() for values in unseen],
-        unseen=drawn.has_unseen and not few,
-        source=source.runtime,
-        gates=options.gates,
-    )
+    with tempfile.TemporaryDirectory(prefix="tinyedge-quantise-") as folder:
+        draft = Path(folder, out.name)  # What is interrupted leaves no file without its manifest.
+        draft.write_bytes(content)
+        parity = compare_network(
+            network,
+            network.graph,
+            draft,
+            [values[:count].numpy() for values in unseen],
+            unseen=drawn.has_unseen and not few,
+            source=source.runtime,
+            gates=options.gates,
+        )
+        check, written, file = check_deployable(draft), read_any_tflite(draft), record_file(draft)
     if options.layers:
         announce("layers")
         parity = dataclasses.replace(parity, layers=simulate_layers(graph, choice, unseen, int16x8))
-    check = check_deployable(out)
-    written = read_any_tflite(out)
     figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
     calibrated = data.count if few else len(drawn.seen)
     manifest = QuantisedManifest(
@@ -201,11 +201,11 @@ def quantise_model(
         qat=qat,
         operators=written.histogram(),
         parity=parity.to_json(),
-        file=record_file(out),
+        file=file,
         versions=package_versions(),
         command=source.command,
     )
-    write_quantised_manifest(out, manifest)
+    write_quantised(out, content, manifest)
     failures = (*check.failures, *parity.failures())
     return QuantisedModel(out, quantised_manifest_path(out), len(content), manifest, parity, failures)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyedge.atomic import write_json
+from tinyedge.atomic import atomic_paths, json_text
 from tinyedge.errors import ModelError
 from tinyedge.manifest.manifest import Calibration, FileRecord, Precision, Preprocessing, Qat, TensorSpec, record_file
 
@@ -93,9 +93,11 @@ def quantised_manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
-def write_quantised_manifest(model: Path, manifest: QuantisedManifest) -> None:
-    """Write the manifest beside a model."""
-    write_json(quantised_manifest_path(model), dataclasses.asdict(manifest))
+def write_quantised(model: Path, content: bytes, manifest: QuantisedManifest) -> None:
+    """Write a model and the manifest beside it, both or neither."""
+    with atomic_paths(model, quantised_manifest_path(model)) as (file, beside):
+        file.write_bytes(content)
+        beside.write_text(json_text(dataclasses.asdict(manifest)), encoding="utf-8")
 
 
 def is_quantised_manifest(path: Path) -> bool:

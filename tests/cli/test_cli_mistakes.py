@@ -237,6 +237,29 @@ def test_quantise_answers_before_it_reads_the_model(tinyedge, tmp_path, argument
     assert (tmp_path / "notes.json").read_text(encoding="utf-8") == "{}"
 
 
+@pytest.mark.parametrize("name", ["m.tflite", "M.TFLITE"])
+@pytest.mark.parametrize(
+    ("shape", "options", "said"),
+    [
+        ((32, 7), (), "is (32, 7) and input"),
+        ((32, 2, 2, 3), (), "give samples of that shape"),
+        (None, (), "no image of 1 or 3 channels"),
+        ((32, 4), ("--mean", "imagenet"), "--mean and --std are of pixels"),
+    ],
+)
+def test_quantise_refuses_samples_that_fit_no_input_before_it_loads_anything(
+    tinyedge, tmp_path, name, shape, options, said
+):
+    (tmp_path / name).write_bytes(float_model())
+    if shape is None:
+        (tmp_path / "photos").mkdir()
+        for at in range(16):
+            (tmp_path / "photos" / f"{at}.png").write_bytes(b"not opened")
+    else:
+        np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
+    assert said in tinyedge("quantise", name, "--calibration", "photos" if shape is None else "x.npy", *options)
+
+
 @pytest.mark.parametrize("beside", [None, {"kind": "quantised network", "file": {"sha256": "0" * 64, "bytes": 4}}])
 @pytest.mark.parametrize("out", [(), ("--out", "m.tflite")], ids=["unnamed", "the float model itself"])
 def test_quantise_replaces_no_model_but_its_own(tinyedge, tmp_path, out, beside):

@@ -14,7 +14,14 @@ from tinyedge.installation import missing_packages_told, require
 from tinyedge.manifest.manifest import EXPORT_FOLDER, FLOAT_FILE
 from tinyedge.manifest.quantised import is_of_quantise, is_quantised_manifest, quantised_file, quantised_manifest_path
 from tinyedge.parity.gate_limits import NetworkGates
-from tinyedge.quantisation.calibration_data import Given, check_calibration, examples, first_samples, open_calibration
+from tinyedge.quantisation.calibration_data import (
+    Given,
+    check_calibration,
+    check_fits,
+    examples,
+    first_samples,
+    open_calibration,
+)
 from tinyedge.quantisation.normalisation import parse_normalisation
 from tinyedge.tflite.graph import Tensor
 from tinyedge.training.run import CONFIG_FILE as RUN_FILE
@@ -61,7 +68,7 @@ def quantise(
 ) -> "QuantisedModel":
     """Quantise a float network after training, and prove that the file still computes it.
 
-    Writes `NAME_int8.tflite` and its manifest, `NAME_int8.json`.
+    Writes `NAME_PRECISION.tflite` and its manifest, `NAME_PRECISION.json`: both, or neither.
 
     Args:
         model: An ONNX file, a float or float16 .tflite file, a `torch.nn.Module`, or a run directory.
@@ -121,9 +128,16 @@ def quantise(
     given = None if calibration is None else _as_given(calibration)
     target = quantised_file(name, precision) if out is None else Path(out)
     _check_target(target)
-    require("a quantisation", *(("train", "bench") if file is not None and file.suffix == ".tflite" else ("export",)))
+    require(
+        "a quantisation",
+        *(("train", "bench") if file is not None and file.suffix.lower() == ".tflite" else ("export",)),
+    )
     if given is not None:
         check_calibration(given)
+        if file is not None:
+            from tinyedge.conversion.ports import read_inputs
+
+            check_fits(given, read_inputs(file, input_shapes or {}), normalisation=normalisation)
     if run is not None:
         found = load_run(run, data)
         found.check_trained()
@@ -161,7 +175,7 @@ def quantise(
         Source(
             name if file is None else file.name,
             None if file is None else sha256(file.read_bytes()).hexdigest(),
-            "PyTorch" if file is None else RUNTIMES[file.suffix],
+            "PyTorch" if file is None else RUNTIMES[file.suffix.lower()],
             tuple(classes),
             command,
         ),
@@ -188,8 +202,9 @@ def _model_file(source: Path) -> Path | None:
         return file if file.is_file() else None
     if not source.is_file():
         raise ModelError(f"{source} does not exist: give a float .onnx or .tflite file, or a run{zoo_hint(source)}")
-    if source.suffix not in RUNTIMES:
-        raise ModelError(f"{source} is no .onnx or .tflite file: {_EXPORT_ADVICE.get(source.suffix, _OTHER_ADVICE)}")
+    kind = source.suffix.lower()
+    if kind not in RUNTIMES:
+        raise ModelError(f"{source} is no .onnx or .tflite file: {_EXPORT_ADVICE.get(kind, _OTHER_ADVICE)}")
     return source
 
 
@@ -249,7 +264,7 @@ def _check_classes(classes: Sequence[str], outputs: Sequence[Tensor]) -> None:
 def _check_target(target: Path) -> None:
     """Refuse to write over what tinyedge did not write."""
     check_file(target, "--out")
-    if target.suffix != ".tflite":
+    if target.suffix.lower() != ".tflite":
         raise ConfigError(f"{target} does not end in .tflite: name a .tflite file with --out")
     beside = quantised_manifest_path(target)
     if beside.exists() and not is_quantised_manifest(beside):

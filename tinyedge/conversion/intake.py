@@ -18,6 +18,7 @@ from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.network import Layout, SourceNetwork
 from tinyedge.conversion.onnx_source import OnnxSource, describe, plain_input, read_onnx
 from tinyedge.conversion.onnx_source import runner as onnx_runner
+from tinyedge.conversion.ports import Port
 from tinyedge.conversion.simplify import (
     flatten_into_weights,
     merge_reshapes,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 _PROBES = 2  # Random inputs by which the graph is compared with its source.
 _TOLERANCE = 1e-3  # Of the largest output, which float32 keeps by a hundred times.
 
-Port = tuple[str, tuple[int, ...]]
-"""The name and the shape of an input or an output."""
 _REWRITTEN = frozenset({"EXPAND_DIMS", "RELU_0_TO_1", "SQUEEZE"})  # As others, before anything is quantised.
 
 Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]

@@ -57,18 +57,32 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
         ModelError: It is no ONNX model, is incomplete, or a dimension is open.
         UnsupportedOpError: It is of another opset or holds control flow or operators that are not ONNX's.
     """
-    model = _load(path)
-    _check_operators(model, path)
-    notes = in_float32(model, path)
-    notes += fix_shapes(model, path, input_shapes)
+    model, notes = _static(path, input_shapes)
     folded = _fold(model, path)
     _check_control_flow(folded, path)
     notes += unroll(folded)
     rewrite(folded)
     outputs = tuple((value.name, static_shape(value)) for value in folded.graph.output)
     _name_plainly(folded)
-    inputs = tuple((value.name, static_shape(value)) for value in inputs_of(model))
-    return OnnxSource(model, folded, inputs, outputs, notes)
+    return OnnxSource(model, folded, _ports(model), outputs, notes)
+
+
+def onnx_inputs(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the names and shapes of an ONNX file's inputs; the arguments and errors are those of `read_onnx`."""
+    model, _ = _static(path, input_shapes)
+    return _ports(model)
+
+
+def _static(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> "tuple[onnx.ModelProto, tuple[str, ...]]":
+    """Return a checked model with static inputs, and what was changed."""
+    model = _load(path)
+    _check_operators(model, path)
+    notes = in_float32(model, path)
+    return model, notes + fix_shapes(model, path, input_shapes)
+
+
+def _ports(model: "onnx.ModelProto") -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((value.name, static_shape(value)) for value in inputs_of(model))
 
 
 def runner(source: OnnxSource) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:

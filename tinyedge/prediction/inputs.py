@@ -14,6 +14,8 @@ from tinyedge.manifest.manifest import MANIFEST_FILE
 from tinyedge.manifest.preprocess import input_table
 from tinyedge.tflite.graph import Graph
 
+_OTHER_INPUTS = "run it on arrays with `tinyedge bench MODEL --input X.npy`"
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -54,10 +56,12 @@ def preprocessing_of(graph: Graph, manifest: ImageManifest | None) -> Preprocess
         ModelError: It does not take images.
     """
     if len(graph.inputs) != 1:
-        raise ModelError(f"{graph.name} takes {len(graph.inputs)} inputs, not one image")
+        raise ModelError(f"{graph.name} takes {len(graph.inputs)} inputs, not one image: {_OTHER_INPUTS}")
     shape = graph.inputs[0].shape
     if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
-        raise ModelError(f"{graph.name} takes {list(shape)}, not an image of [1, H, W, 3] or [1, H, W, 1]")
+        raise ModelError(
+            f"{graph.name} takes {list(shape)}, not an image of [1, H, W, 3] or [1, H, W, 1]: {_OTHER_INPUTS}"
+        )
     _, height, width, channels = shape
     if manifest is not None:
         return Preprocessing(height, width, input_table(manifest), None)

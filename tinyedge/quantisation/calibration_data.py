@@ -66,6 +66,45 @@ def check_calibration(given: Given) -> None:
                 _check_array(array, f"{given}{f' ({name})' if name else ''}")
 
 
+def check_fits(
+    given: Given,
+    inputs: Sequence[tuple[str, tuple[int, ...]]],
+    *,
+    normalisation: Normalisation | None = None,
+) -> None:
+    """Refuse samples that fit a network's inputs in no order of their axes, before it is converted.
+
+    Args:
+        given: Where they are; `check_calibration` has taken them.
+        inputs: The name and the shape of each input in the network's source.
+        normalisation: Of pixels.
+
+    Raises:
+        ConfigError: A normalisation is given of what are no pixels.
+        DataError: The samples do not fit, or the inputs have not as many each.
+    """
+    if isinstance(given, Path) and given.is_dir():
+        name, shape = _single_input(inputs)
+        if len(shape) != 4 or shape[0] != 1 or not {shape[1], shape[3]} & {1, 3}:
+            raise DataError(_no_image(given, name, shape))
+        return
+    names = [name for name, _ in inputs]
+    origin, arrays = _origin(given), _named_arrays(given, names)
+    chosen = _by_input(arrays, names, origin)
+    for (name, array), (port, shape) in zip(chosen, inputs, strict=True):
+        where = _where(origin, name)
+        _check_array(array, where)
+        wanted = shape[1:] if shape[:1] == (1,) else shape
+        if sorted(_squeezed(array.shape[1:])) != sorted(_squeezed(wanted)):
+            sizes = ", ".join(map(str, wanted))
+            raise DataError(
+                f"{where} is {array.shape} and input '{port}' takes (n, {sizes}): give samples of that shape"
+            )
+        if normalisation is not None:
+            _check_pixels(array, where, wanted)
+    _check_lengths(names, [array for _, array in chosen], origin)
+
+
 def open_calibration(
     given: Given,
     tensors: Sequence[Tensor],
@@ -137,17 +176,11 @@ class _ImageFolder:
     """The image files of a folder and the folders in it, in the order of their paths."""
 
     def __init__(self, folder: Path, tensors: Sequence[Tensor], normalisation: Normalisation | None) -> None:
-        if len(tensors) != 1:
-            names = ", ".join(tensor.name for tensor in tensors)
-            raise DataError(f"the network takes {len(tensors)} inputs ({names}): give X.npz with an array of each name")
-        (tensor,) = tensors
-        if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] not in (1, 3):
-            raise DataError(
-                f"{folder} holds images and input '{tensor.name}' takes {list(tensor.shape)}, no image of 1 or 3 "
-                "channels: give X.npy with samples of that shape"
-            )
+        name, shape = _single_input([(tensor.name, tensor.shape) for tensor in tensors])
+        if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+            raise DataError(_no_image(folder, name, shape))
         self._files = _image_files(folder)
-        _, self._height, self._width, channels = tensor.shape
+        _, self._height, self._width, channels = shape
         self.count = len(self._files)
         self.origin = str(folder)
         self.normalisation: Normalisation | None = (normalisation or Normalisation()).for_channels(channels)
@@ -193,35 +226,27 @@ class _Arrays:
         normalisation: Normalisation | None,
         layout: str | None,
     ) -> None:
-        self.origin = str(given) if isinstance(given, Path) else "arrays"
-        arrays = _open_arrays(given) if isinstance(given, Path) else _named_arrays(given, tensors)
+        self.origin = _origin(given)
+        names = [tensor.name for tensor in tensors]
         self._inputs = []
         self.normalisation = None
         notes = []
         for (name, array), tensor, source in zip(
-            _by_input(arrays, tensors, self.origin), tensors, layouts, strict=True
+            _by_input(_named_arrays(given, names), names, self.origin), tensors, layouts, strict=True
         ):
-            where = f"{self.origin}{f' ({name})' if name else ''}"
+            where = _where(self.origin, name)
             _check_array(array, where)
             arrangement = _arrange(array, tensor, source, layout, where)
             if arrangement.note:
                 notes.append(arrangement.note)
             self._inputs.append(_Input(array, arrangement.order, tensor, where))
             if normalisation is not None:
-                if array.dtype != np.uint8 or tensor.shape[-1] not in (1, 3):
-                    raise ConfigError(
-                        f"--mean and --std are of pixels, uint8 of 1 or 3 channels, and {where} holds {array.dtype} "
-                        f"of shape {array.shape}, which is taken as it is: leave them out"
-                    )
+                _check_pixels(array, where, tensor.shape[-1:])
                 self.normalisation = normalisation.for_channels(tensor.shape[-1])
                 notes.append(f"pixels: {self.normalisation.describe()}")
             elif array.dtype.kind != "f":
                 notes.append(f"{where} holds {array.dtype}, and its numbers are taken as they are")
-        counts = {len(one.array) for one in self._inputs}
-        if len(counts) > 1:
-            lengths = ", ".join(f"{one.tensor.name}: {len(one.array)}" for one in self._inputs)
-            raise DataError(f"{self.origin} has inputs of different lengths ({lengths}): give as many samples of each")
-        self.count = counts.pop()
+        self.count = _check_lengths(names, [one.array for one in self._inputs], self.origin)
         self.notes = tuple(dict.fromkeys(notes))
 
     def read(self, positions: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -366,23 +391,22 @@ def _open_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is damaged ({error}): write it again with numpy.savez") from error
 
 
-def _named_arrays(
-    given: np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray], tensors: Sequence[Tensor]
-) -> dict[str, np.ndarray]:
+def _named_arrays(given: Given, names: Sequence[str]) -> dict[str, np.ndarray]:
+    if isinstance(given, Path):
+        return _open_arrays(given)
     if isinstance(given, np.ndarray):
         return {"": given}
     if isinstance(given, Mapping):
         return {name: np.asarray(array) for name, array in given.items()}
-    if len(given) != len(tensors):
-        raise DataError(f"{len(given)} arrays are given and the network takes {len(tensors)} inputs: give one each")
-    return {tensor.name: np.asarray(array) for tensor, array in zip(tensors, given, strict=True)}
+    if len(given) != len(names):
+        raise DataError(f"{len(given)} arrays are given and the network takes {len(names)} inputs: give one each")
+    return {name: np.asarray(array) for name, array in zip(names, given, strict=True)}
 
 
-def _by_input(arrays: Mapping[str, np.ndarray], tensors: Sequence[Tensor], origin: str) -> list[tuple[str, np.ndarray]]:
-    """Return name and array of each input, in the graph's order."""
-    if len(tensors) == 1 and len(arrays) == 1:
+def _by_input(arrays: Mapping[str, np.ndarray], names: Sequence[str], origin: str) -> list[tuple[str, np.ndarray]]:
+    """Return name and array of each input, in the order of their names."""
+    if len(names) == 1 and len(arrays) == 1:
         return list(arrays.items())
-    names = [tensor.name for tensor in tensors]
     missing = [name for name in names if name not in arrays]
     if missing:
         held = ", ".join(filter(None, arrays)) or "one array without a name"
@@ -390,6 +414,46 @@ def _by_input(arrays: Mapping[str, np.ndarray], tensors: Sequence[Tensor], origi
             f"{origin} holds {held}, and the network takes {', '.join(names)}: give X.npz with an array of each name"
         )
     return [(name, arrays[name]) for name in names]
+
+
+def _origin(given: Given) -> str:
+    return str(given) if isinstance(given, Path) else "arrays"
+
+
+def _where(origin: str, name: str) -> str:
+    return f"{origin}{f' ({name})' if name else ''}"
+
+
+def _single_input(inputs: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
+    """Return the name and the shape of the one input that images go to."""
+    if len(inputs) != 1:
+        names = ", ".join(name for name, _ in inputs)
+        raise DataError(f"the network takes {len(inputs)} inputs ({names}): give X.npz with an array of each name")
+    return inputs[0]
+
+
+def _no_image(folder: Path, name: str, shape: tuple[int, ...]) -> str:
+    return (
+        f"{folder} holds images and input '{name}' takes {list(shape)}, no image of 1 or 3 channels: give X.npy with "
+        "samples of that shape"
+    )
+
+
+def _check_pixels(array: np.ndarray, where: str, channels: Sequence[int]) -> None:
+    """Refuse a normalisation of what are no pixels; `channels` are the sizes that may be theirs."""
+    if array.dtype != np.uint8 or not set(channels) & {1, 3}:
+        raise ConfigError(
+            f"--mean and --std are of pixels, uint8 of 1 or 3 channels, and {where} holds {array.dtype} of shape "
+            f"{array.shape}, which is taken as it is: leave them out"
+        )
+
+
+def _check_lengths(names: Sequence[str], arrays: Sequence[np.ndarray], origin: str) -> int:
+    """Return how many samples there are, of each input as many."""
+    if len({len(array) for array in arrays}) > 1:
+        lengths = ", ".join(f"{name}: {len(array)}" for name, array in zip(names, arrays, strict=True))
+        raise DataError(f"{origin} has inputs of different lengths ({lengths}): give as many samples of each")
+    return len(arrays[0])
 
 
 def _check_array(array: np.ndarray, where: str) -> None:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinyedge.ops import is_function_of_one
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
-_VALUE_BY_VALUE = frozenset({"GELU", "HARD_SWISH", "LOGISTIC", "RELU", "RELU6", "TANH"})
 _ACTIVATIONS = frozenset({"RELU", "RELU6"})
 _TAKES_ACTIVATION = frozenset({"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "SUB"})
 _FULLY_CONNECTED = {
@@ -154,7 +154,7 @@ def _delay_transposes(operators: list[Operator], outputs: tuple[Tensor, ...]) ->
                 undone[operator.output] = source
             else:
                 delayed[operator.output] = (source, order)
-        elif first in delayed and operator.op in _VALUE_BY_VALUE:
+        elif first in delayed and is_function_of_one(operator):
             kept.append(_on_source(operator, source, source.shape))
             delayed[operator.output] = (kept[-1].output, order)
         elif first in delayed and operator.op == "MEAN" and (axes := _mean_axes(operator, order)) is not None:

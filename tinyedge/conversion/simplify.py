@@ -5,20 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyedge.ops import descriptor_of
+from tinyedge.ops import descriptor_of, is_function_of_one
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 Order = tuple[int, ...]
 """Which axis of an old tensor each axis of a new one is."""
 
-_OF_TWO = frozenset({"ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "PRELU", "SQUARED_DIFFERENCE", "SUB"})
-_OF_ONE = frozenset(
-    {
-        *("ABS", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "NEG", "RELU", "RELU6"),
-        *("RELU_0_TO_1", "RELU_N1_TO_1", "RSQRT", "SQRT", "SQUARE", "TANH"),
-    }
-)
-_ELEMENT_BY_ELEMENT = _OF_ONE | _OF_TWO
 _PADS = frozenset({"MIRROR_PAD", "PAD", "PADV2"})
 _NOT_NEGATIVE = frozenset({"LOGISTIC", "RELU", "RELU6"})
 _CHANNELS = ((0, 3, 1, 2), (0, 2, 3, 1))  # To the front, and to the back.
@@ -51,7 +43,7 @@ def move_reshapes_behind(graph: Graph) -> None:
     readers = graph.readers()
     writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
     for position, operator in enumerate(graph.operators):
-        reshape = writers.get(operator.inputs[0]) if operator.op in _OF_ONE and operator.inputs[0] else None
+        reshape = writers.get(operator.inputs[0]) if is_function_of_one(operator) and operator.inputs[0] else None
         if reshape is None or reshape.op != "RESHAPE" or len(readers[reshape.output]) > 1:
             continue
         if reshape.output in graph.outputs:
@@ -106,7 +98,7 @@ def move_transposes_behind(graph: Graph) -> bool:
         if operator.op == "RESHAPE" and (replaced := _behind_reshape(operator, writers)) is not None:
             graph.operators[position : position + 1] = replaced
             return True
-        if operator.op not in _ELEMENT_BY_ELEMENT and operator.op != "CONCATENATION":
+        if not descriptor_of(operator).is_function and operator.op != "CONCATENATION":
             continue
         activations = [tensor for tensor in operator.inputs if tensor is not None and not tensor.is_constant]
         found = [writers.get(tensor) for tensor in activations]
@@ -181,7 +173,7 @@ def _move_to_input(graph: Graph) -> bool:
         follower = readers.get(operator.output, [])
         if len(follower) != 1 or len(readers[activations[0]]) != 1 or operator.output in graph.outputs:
             continue
-        if operator.op not in _ELEMENT_BY_ELEMENT | _PADS | {"RESHAPE"}:
+        if not descriptor_of(operator).is_function and operator.op not in _PADS | {"RESHAPE"}:
             continue
         near.add(operator.output)
         order = _order(follower[0])

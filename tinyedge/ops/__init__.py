@@ -9,7 +9,15 @@ from tinyedge.ops.single_precision import makes_floats
 from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
 
-__all__ = ["OPERATORS", "descriptor_of", "lower", "operator_macs", "supported_operators", "tflm_operators"]
+__all__ = [
+    "OPERATORS",
+    "descriptor_of",
+    "is_function_of_one",
+    "lower",
+    "operator_macs",
+    "supported_operators",
+    "tflm_operators",
+]
 
 
 def supported_operators() -> list[str]:
@@ -20,6 +28,11 @@ def supported_operators() -> list[str]:
 def tflm_operators(dtype: str) -> frozenset[str]:
     """The operators for which TFLite Micro has a kernel of int8 or int16 activations that equals TFLite's reference."""
     return frozenset(name for name, descriptor in OPERATORS.items() if dtype in descriptor.tflm_types)
+
+
+def is_function_of_one(operator: Operator) -> bool:
+    """Return whether, in float, element i of the output depends on element i of the only input alone."""
+    return descriptor_of(operator).is_function and len(operator.inputs) == 1
 
 
 def operator_macs(operator: Operator) -> int:

@@ -7,6 +7,7 @@ float, and in training, so that nothing is said twice.
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -83,8 +84,12 @@ def _integers(call: KernelCall, name: str) -> np.ndarray:
 
 
 def _float_function(lowering: Lowering) -> FloatFunction:
+    known: WeakKeyDictionary[Operator, np.ndarray] = WeakKeyDictionary()  # Of operators, which do not change.
+
     def function(operator: Operator, x: "torch.Tensor", *_: "torch.Tensor | None") -> "torch.Tensor":
-        return _move(operator, source_positions(operator, lowering), x)
+        if operator not in known:
+            known[operator] = source_positions(operator, lowering)
+        return _move(operator, known[operator], x)
 
     return function
 

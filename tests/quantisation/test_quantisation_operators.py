@@ -186,7 +186,7 @@ def chains() -> Iterator[Graph]:
     yield chain("hard_swish_written_out", *gate, ("MUL", NONE, "last", "x"))
     yield chain("reciprocal_root", *squared, ("RSQRT", {}, "last"))
     yield chain("quotient", *squared, ("SQRT", {}, "last"), ("DIV", NONE, "x", "last"))
-    yield chain("logarithm", *squared, ("LOG", {}, "last"), ("DIV", NONE, "last", half))
+    yield chain("logarithm", *squared, ("LOG", {}, "last"), ("MUL", NONE, "last", half))
 
 
 def layer_normalisation(root: str) -> Graph:

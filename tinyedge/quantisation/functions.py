@@ -35,13 +35,10 @@ def fuse_functions(graph: Graph) -> None:
 
 
 def _without_quotient(operator: Operator) -> list[Operator]:
-    """A DIV as the product with a reciprocal, which is a function of one value or a constant."""
-    if operator.op != "DIV":
+    """A DIV of activations as the product with a reciprocal, which is a function of one value."""
+    if operator.op != "DIV" or operator.input(1).is_constant:  # By constants, conversion writes products.
         return [operator]
     divisor = operator.input(1)
-    if divisor.data is not None:
-        reciprocal = dataclasses.replace(divisor, name=f"{divisor.name}/reciprocal", data=1 / divisor.data)
-        return [dataclasses.replace(operator, op="MUL", inputs=(operator.inputs[0], reciprocal))]
     reciprocal = dataclasses.replace(divisor, name=f"{operator.output.name}/reciprocal")
     exponent = Tensor(f"{reciprocal.name}/exponent", (1,), _FLOAT, data=np.array([-1], np.float32))
     return [

@@ -6,7 +6,7 @@ import torch
 from exports.export_inputs import CALIBRATION_IMAGES, Exported, fit_probe, make_dataset, make_trained_like
 
 from tinyedge.encoders.tinynext import ACTIVATIONS, TinyNext, TinyNextConfig
-from tinyedge.exporter.export import INT8_FILE, export_model
+from tinyedge.exporter.export import export_model
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.manifest.preprocess import quantise_images
@@ -94,7 +94,7 @@ def test_an_activation_is_exported(exported):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_exported_activation_keeps_the_golden_chain(exported):
-    path = exported.folder / INT8_FILE
+    path = exported.folder / "model_int8.tflite"
     codes = quantise_images(exported.dataset.test.images[:12].numpy(), exported.manifest)
     noise = np.random.default_rng(0).integers(-128, 128, codes.shape).astype(np.int8)
     inputs = np.concatenate([codes, noise])

@@ -9,7 +9,6 @@ import torch
 from exports.export_inputs import normalised_images
 
 from tinyedge.errors import ModelError
-from tinyedge.exporter.export import INT8_FILE
 from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.fake_quantize import FakeQuantize, round_to_codes, round_weight
@@ -129,7 +128,7 @@ def test_the_simulation_has_the_noise_of_the_kernels(graph, images, tmp_path):
 
 def test_a_file_reads_back_as_it_was_written(tinynext_export, mobilenetv2_export, tmp_path):
     for export in (tinynext_export, mobilenetv2_export):
-        for name, read in ((INT8_FILE, read_tflite), (FLOAT_FILE, read_any_tflite)):
+        for name, read in (("model_int8.tflite", read_tflite), (FLOAT_FILE, read_any_tflite)):
             graph, path = read(export.folder / name), tmp_path / name
             content = tflite_bytes(graph)
             assert content == tflite_bytes(read(export.folder / name))
@@ -145,7 +144,7 @@ def test_a_file_reads_back_as_it_was_written(tinynext_export, mobilenetv2_export
 
 
 def test_the_int8_file_is_little_more_than_its_weights(tinynext_export):
-    path = tinynext_export.folder / INT8_FILE
+    path = tinynext_export.folder / "model_int8.tflite"
     constants = {tensor for operator in read_tflite(path).operators for tensor in operator.inputs if tensor.is_constant}
     assert path.stat().st_size < 1.15 * sum(tensor.elements for tensor in constants)
 

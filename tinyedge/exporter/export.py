@@ -64,7 +64,6 @@ from tinyedge.tflite.writer import tflite_bytes
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 ONNX_FILE = "model.onnx"
-INT8_FILE = "model_int8.tflite"
 PARITY_FILE = "parity.json"
 PLOTS_FOLDER = "plots"
 

@@ -72,11 +72,6 @@ class ApartRuntime:
         self.close()
 
     @property
-    def process_id(self) -> int:
-        """Of the interpreter's process."""
-        return self._process.pid
-
-    @property
     def arena_bytes(self) -> int | None:
         """RAM that the interpreter says it needs, or None where it cannot tell."""
         arena_bytes: int | None = self._ask("arena")[0]["here"]

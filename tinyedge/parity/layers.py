@@ -164,7 +164,7 @@ def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
     own = [code != schema_class("BuiltinOperator").DEQUANTIZE for code in codes]
     positions = [int(operator.Outputs(0)) for operator in operators if own[operator.OpcodeIndex()]]
     # Without XNNPACK, which merges operators and whose tensors cannot be read.
-    return LitertSession(content, BUILT_IN, keep_all=True).run_tensors(images, positions)
+    return LitertSession(content, BUILT_IN).run_tensors(images, positions)
 
 
 def _dequantise(codes: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -21,10 +21,12 @@ REFERENCE = "BUILTIN_REF"
 class LitertSession:
     """A loaded model.
 
+    Every tensor keeps memory of its own, but for XNNPACK's kernels: where a RESHAPE lies in the memory of what it
+    reads, the others write over that while it is still to be read (findings/litert_writes_over_a_reshaped_tensor.sh).
+
     Args:
         content: Of a .tflite file with one input.
         kernels: `XNNPACK`, `BUILT_IN` or `REFERENCE`.
-        keep_all: Whether every tensor can be read after an inference, not the outputs alone.
 
     Raises:
         RuntimeError: The interpreter refuses the model.
@@ -32,7 +34,7 @@ class LitertSession:
         ValueError: It refuses the model as well.
     """
 
-    def __init__(self, content: bytes, kernels: str, keep_all: bool = False) -> None:
+    def __init__(self, content: bytes, kernels: str) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
@@ -42,7 +44,7 @@ class LitertSession:
                 model_content=content,
                 num_threads=1,
                 experimental_op_resolver_type=OpResolverType[kernels],
-                experimental_preserve_all_tensors=keep_all,
+                experimental_preserve_all_tensors=kernels != XNNPACK,
             )
             self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
@@ -68,7 +70,7 @@ class LitertSession:
         return frames
 
     def run_tensors(self, inputs: np.ndarray, tensors: Sequence[int]) -> list[np.ndarray]:
-        """Return the values of some tensors for each input.
+        """Return the values of some tensors for each input, of other kernels than XNNPACK's.
 
         Args:
             inputs: (n, ...) of the model's own type, n > 0.

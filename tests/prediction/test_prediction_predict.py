@@ -109,7 +109,7 @@ def test_grey_is_luma():
 def test_what_is_no_classifier_of_images_is_refused(photos, tmp_path):
     build = GraphBuilder(1, 12)
     dense = graph_file(tmp_path / "dense.tflite", build, build.dense(build.input, 3))
-    with pytest.raises(ModelError, match=r"takes \[1, 12\], not an image .*: run it on arrays with `tinyedge bench MODEL --input X.npy`$"):
+    with pytest.raises(ModelError, match=r"takes \[1, 12\], not an image .* `tinyedge bench MODEL --input X.npy`$"):
         tinyedge.predict(dense, photos / "a.png")
     entry = resolve_model(ZOO).parent
     copied = tmp_path / "feature"

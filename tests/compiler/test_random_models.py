@@ -26,7 +26,7 @@ def fresh_seeds(count: int) -> range:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
-@pytest.mark.parametrize("seeds", [range(100), fresh_seeds(80)], ids=["fixed", "fresh"])
+@pytest.mark.parametrize("seeds", [range(60), fresh_seeds(40)], ids=["fixed", "fresh"])
 def test_random_models(seeds: range, instruction_set: str, once: OncePerSession, tmp_path: Path) -> None:
     cases = [random_case(seed) for seed in seeds]
     kernels = build_kernels(HostMachine(instruction_set=instruction_set), once)
@@ -45,7 +45,7 @@ def test_random_models_under_the_sanitisers(once: OncePerSession, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("board_name", BOARDS)
-@pytest.mark.parametrize("seeds", [range(16), fresh_seeds(16)], ids=["fixed", "fresh"])
+@pytest.mark.parametrize("seeds", [range(12), fresh_seeds(8)], ids=["fixed", "fresh"])
 def test_random_models_on_a_board(board_kernels, board_name: str, seeds: range, tmp_path: Path) -> None:
     assert_models_bit_exact([random_case(seed) for seed in seeds], board_kernels(board_name), tmp_path)
 

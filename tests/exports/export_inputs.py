@@ -38,7 +38,7 @@ def make_trained_like(encoder: Encoder) -> Encoder:
                 module.bias.data.normal_(0, 0.1, generator=generator)
     encoder.train()
     with torch.no_grad():
-        for batch in normalised_images(make_dataset(encoder.input_size)).split(32):
+        for batch in normalised_images(make_dataset(encoder.input_size))[:256].split(32):
             encoder(batch)
     return encoder.eval()
 

@@ -15,6 +15,7 @@ from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.conversion.affine import fold_affine
 from tinyedge.conversion.canonical import canonical
 from tinyedge.conversion.converter import Converter
+from tinyedge.conversion.dilations import dilate_convolutions
 from tinyedge.conversion.network import Layout, SourceNetwork
 from tinyedge.conversion.onnx_source import OnnxSource, describe, plain_input, read_onnx
 from tinyedge.conversion.onnx_source import runner as onnx_runner
@@ -162,7 +163,14 @@ def _simplified(
 ) -> tuple[Graph, tuple[tuple[int, ...], ...]]:
     """Return a graph in canonical form of as few operators as its function needs, and the order of its inputs' axes."""
     graph = graph.copy()
-    for simplify in (separate_outputs, fold_constants, take_operands, show_transposes, remove_dead):
+    for simplify in (
+        separate_outputs,
+        fold_constants,
+        dilate_convolutions,
+        take_operands,
+        show_transposes,
+        remove_dead,
+    ):
         simplify(graph)
     graph = canonical(graph, inputs, outputs)
     while move_transposes_behind(graph):

@@ -159,11 +159,16 @@ def _keep_values(split: Operator, join: Operator) -> bool:
         len(operator.outputs) == 1
         and operator.inputs[0] is not None
         and not operator.inputs[0].is_constant
-        and operator.inputs[0].dtype in (np.int8, np.int16)
-        and operator.inputs[0].quantisation is not None
-        and operator.inputs[0].quantisation.equals(operator.output.quantisation)
+        and _have_one_scale(operator.inputs[0], operator.output)
         for operator in (split, join)
     )
+
+
+def _have_one_scale(source: Tensor, output: Tensor) -> bool:
+    """Whether codes of one tensor are the values of the other; floats are."""
+    if source.dtype not in (np.int8, np.int16):
+        return source.dtype == np.float32
+    return source.quantisation is not None and source.quantisation.equals(output.quantisation)
 
 
 def _block_axes(blocks: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, ...] | None:

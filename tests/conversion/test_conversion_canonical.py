@@ -6,6 +6,7 @@ import torch
 from exports.tiny_graphs import CONV
 
 from tinyedge.conversion.canonical import canonical
+from tinyedge.conversion.intake import run_graph
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
@@ -161,3 +162,19 @@ def test_an_activation_that_others_do_not_read_is_fused_and_no_other():
     assert rewritten([convolution, relu], x, z).histogram() == {"CONV_2D": 1}
     addition = Operator("ADD", (y, z), (out,), ADD)
     assert rewritten([convolution, relu, addition], x, out).histogram() == {"ADD": 1, "CONV_2D": 1, "RELU": 1}
+
+
+def test_a_choice_broadcasts_and_what_is_true_is_one():
+    x, y, mask, product = (activation(name, 1, 4, 6) for name in ("x", "y", "mask", "product"))
+    above = Tensor("above", x.shape, np.dtype(np.bool_))
+    operators = [
+        Operator("GREATER", (x, constant(6)), (above,)),
+        Operator("CAST", (above,), (mask,), {"in_data_type": "BOOL", "out_data_type": "FLOAT32"}),
+        Operator("MUL", (mask, x), (product,), {"fused_activation_function": "NONE"}),
+        Operator("SELECT", (above, product, x), (y,)),
+    ]
+    found = canonical(Graph("g", operators, (x,), (y,)), ["x"], ["y"])
+    assert [operator.op for operator in found.operators] == ["GREATER", "SELECT_V2", "MUL", "SELECT_V2"]
+    values = np.random.default_rng(1).standard_normal((3, 4, 6), np.float32)
+    (expected,) = run_graph(Graph("g", operators, (x,), (y,)), [values])
+    np.testing.assert_array_equal(run_graph(found, [values])[0], expected)

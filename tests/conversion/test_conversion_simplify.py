@@ -80,6 +80,17 @@ def test_one_follows_what_takes_two_of_them(op):
     assert names == ["CONV_2D", "LOGISTIC", op, "CONV_2D"]
 
 
+def test_one_follows_a_choice_and_what_it_is_made_by():
+    net = Network(1, 6, 5, 3)
+    y = net.transposed(net.convolved(net.source), FIRST)
+    above = Tensor("above", y.shape, np.dtype(np.bool_))
+    net.operators.append(Operator("GREATER", (y, random(3, 1, 1)), (above,)))
+    scaled = net.add("MUL", [y, random(1)], y.shape)
+    chosen = net.add("SELECT_V2", [above, y, scaled], y.shape, {})
+    names, _ = net.simplified(net.convolved(net.transposed(chosen, LAST)))
+    assert sorted(names) == ["CONV_2D", "CONV_2D", "GREATER", "MUL", "SELECT_V2"]
+
+
 def test_one_follows_a_concatenation_and_a_constant_for_each_channel():
     net = Network(1, 6, 5, 3)
     y = net.transposed(net.convolved(net.source), FIRST)

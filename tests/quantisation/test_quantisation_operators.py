@@ -250,9 +250,31 @@ def grouping() -> Iterator[Graph]:
         yield one_operator("CONV_2D", inputs, (1, 6, 5, 12), f"_{groups}_groups_{dilation}", **options)
 
 
+def choosing() -> Iterator[Graph]:
+    x, y = real(1, 4, 3, 5), real(1, 4, 3, 5, name="y")
+    above = Tensor("above", x.shape, np.dtype(np.bool_))
+    for op in ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"):
+        scaled = real(1, 4, 3, 5, name="scaled")
+        chain = [
+            Operator(op, (x, constant([0.5])), (above,)),
+            Operator("MUL", (x, constant([0.2])), (scaled,), dict(NONE)),
+            Operator("SELECT_V2", (above, x, scaled), (y,)),
+        ]
+        yield Graph(f"leaky_{op.lower()}", chain, (x,), (y,))
+    mask = constant(RNG.random((1, 4, 1, 5)) > 0.5, np.bool_)
+    yield one_operator("SELECT_V2", (mask, x, normal(5)), (1, 4, 3, 5))
+    row, wide = real(1, 1, 1, 5, name="row"), Tensor("wide", x.shape, np.dtype(np.bool_))
+    largest = [
+        Operator("REDUCE_MAX", (x, integers(1, 2)), (row,), {"keep_dims": True}),
+        Operator("LESS", (x, row), (wide,)),
+        Operator("SELECT_V2", (wide, constant([-1.0]), x), (y,)),
+    ]
+    yield Graph("select_by_a_row", largest, (x,), (y,))
+
+
 GRAPHS = [
     *(*joining(), *moving(), *resizing(), *reducing(), *computing(), *functions(), *chains(), *normalising()),
-    *grouping(),
+    *(*grouping(), *choosing()),
 ]
 by_name = pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
 

@@ -6,6 +6,7 @@
   another one undoes it or something really needs the other order. onnx2tf 2 leaves one before a network's last mean.
 * RELU and RELU6 are part of the operator whose output they alone read.
 * The shape that a RESHAPE makes is its second input alone.
+* What is true or false chooses by SELECT_V2, which broadcasts, where it is SELECT or made a number.
 
 The values stay the same but for the rounding of float32.
 """
@@ -41,14 +42,20 @@ def canonical(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Gr
     }
     return dataclasses.replace(
         graph,
-        operators=[_reconnect(_plain_reshape(operator), named) for operator in operators],
+        operators=[_reconnect(_plain(operator), named) for operator in operators],
         inputs=tuple(named[tensor] for tensor in graph.inputs),
         outputs=tuple(named[tensor] for tensor in graph.outputs),
         sha256="",
     )
 
 
-def _plain_reshape(operator: Operator) -> Operator:
+def _plain(operator: Operator) -> Operator:
+    if operator.op == "SELECT" and operator.input(0).shape == operator.output.shape:
+        return dataclasses.replace(operator, op="SELECT_V2")
+    if operator.op == "CAST" and operator.input(0).dtype == np.bool_ and operator.output.dtype == np.float32:
+        numbers = [np.array([value], np.float32) for value in (1, 0)]
+        chosen, other = (Tensor(f"{value[0]:g}", (1,), value.dtype, data=value) for value in numbers)
+        return dataclasses.replace(operator, op="SELECT_V2", inputs=(operator.inputs[0], chosen, other), options={})
     if operator.op != "RESHAPE":
         return operator
     inputs = operator.inputs

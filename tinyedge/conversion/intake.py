@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _PROBES = 2  # Random inputs by which the graph is compared with its source.
 _TOLERANCE = 1e-3  # Of the largest output, which float32 keeps by a hundred times.
 
-_REWRITTEN = frozenset({"EXPAND_DIMS", "RELU_0_TO_1", "SQUEEZE"})  # As others, before anything is quantised.
+_REWRITTEN = frozenset({"EXPAND_DIMS", "RELU_0_TO_1", "SELECT", "SQUEEZE"})  # As others, before anything is quantised.
 
 Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 

@@ -5,18 +5,22 @@ Each operand is brought to these units by itself, so values less than a unit apa
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.broadcasting import broadcast_loops
-from tinyedge.ops.descriptor import INT8, OperatorDescriptor
+from tinyedge.ops.descriptor import INT8, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import Kernel, KernelCall, integer_fields
 from tinyedge.ops.operands import two_operands
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import only_output, requantisation_multiplier, scale, unsupported, zero_point
 from tinyedge.tflite.fixed_point import requantise
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _UNIT_BITS = 8
 _KERNEL = Kernel("te_compare_s8", "te_compare_params")
@@ -75,7 +79,40 @@ def _codes(
     return function(first, second).astype(np.int64)
 
 
+def _float(operator: Operator, x: "torch.Tensor", y: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+
+    compare = torch.eq if operator.op == "EQUAL" else getattr(torch, operator.op.lower())
+    return batched(operator, compare(*aligned(operator, x, y)))
+
+
+def _integer_layer(operator: Operator) -> IntegerLayer:
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+    from tinyedge.ops.arithmetic.integers import all_operands
+
+    def layer(inputs: "list[torch.Tensor]") -> "torch.Tensor":
+        import torch
+
+        operands = [
+            codes.detach().numpy().astype(np.int64) for codes in aligned(operator, *all_operands(operator, inputs))
+        ]
+        return batched(operator, torch.from_numpy(_codes(operator, operands, _FUNCTIONS[operator.op]) != 0))
+
+    return layer
+
+
 OPERATORS = tuple(
-    OperatorDescriptor(name=name, lower=_lower, tflm_types=INT8, codes=partial(_codes, function=function))
+    OperatorDescriptor(
+        name=name,
+        lower=_lower,
+        versions={"int8": 2 if "EQUAL" in (name, name.removeprefix("NOT_")) else 1},
+        tflm_types=INT8,
+        codes=partial(_codes, function=function),
+        is_function=True,
+        float_function=_float,
+        integer_layer=_integer_layer,
+    )
     for name, function in _FUNCTIONS.items()
 )

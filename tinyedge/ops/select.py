@@ -1,6 +1,7 @@
 """SELECT_V2 of int8 values, with broadcasting: codes of one operand or the other, as TFLite Micro copies them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,9 +9,13 @@ from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.broadcasting import nested_loops
 from tinyedge.ops.descriptor import INT8, OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
+from tinyedge.ops.moves import of_codes
 from tinyedge.ops.overlap import in_place
 from tinyedge.ops.rules import int8_output, quantised_input, tensor_input, unsupported
 from tinyedge.tflite.graph import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 _KERNEL = Kernel("te_select_s8", "te_select_params")
 _OPERANDS = ("condition", "chosen", "other")
@@ -52,4 +57,25 @@ def _codes(operator: Operator, operands: Sequence[np.ndarray]) -> np.ndarray:
     return np.where(operands[0] != 0, operands[1], operands[2])
 
 
-OPERATORS = (OperatorDescriptor(name="SELECT_V2", lower=_lower, tflm_types=INT8, codes=_codes),)
+def _float(
+    operator: Operator, condition: "torch.Tensor", chosen: "torch.Tensor", other: "torch.Tensor"
+) -> "torch.Tensor":
+    from tinyedge.ops.arithmetic.floats import aligned, batched
+
+    where, one, another = aligned(operator, condition, chosen, other)
+    return batched(operator, one.where(where.bool(), another))
+
+
+OPERATORS = (
+    OperatorDescriptor(
+        name="SELECT_V2",
+        lower=_lower,
+        versions={"int8": 1},
+        tflm_types=INT8,
+        keeps_quantisation=True,
+        codes=_codes,
+        is_function=True,
+        float_function=_float,
+        integer_layer=of_codes(_float),
+    ),
+)

@@ -26,7 +26,7 @@ def fuse_functions(graph: Graph) -> None:
         if operator in taken:
             continue
         chain = chains.longest_to(operator)
-        if _gains(chain):
+        if _gains(chain) and operator.output.dtype == _FLOAT:
             operators.append(_function(chain))
             taken.update(chain)
         else:
@@ -48,13 +48,13 @@ def _without_quotient(operator: Operator) -> list[Operator]:
 
 
 def _is_link(operator: Operator) -> bool:
-    """Whether an operator is a function of values: of activations of one shape, and constants of one value."""
+    """Whether an operator is a function of values or of what they are compared to: all of one shape or one constant."""
     tensors = [tensor for tensor in operator.inputs if tensor is not None]
     activations = [tensor for tensor in tensors if not tensor.is_constant]
     return (
         descriptor_of(operator).is_function
         and len(activations) > 0
-        and all(tensor.dtype == _FLOAT for tensor in (*tensors, operator.output))
+        and all(tensor.dtype in (_FLOAT, np.bool_) for tensor in (*tensors, operator.output))
         and all(tensor.shape == operator.output.shape for tensor in activations)
         and all(tensor.data is None or bool(np.all(tensor.data == tensor.data.flat[0])) for tensor in tensors)
     )

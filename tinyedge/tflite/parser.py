@@ -205,7 +205,9 @@ class FileParser:
             dtype = OPAQUE
         sparse = source.Sparsity() is not None
         if sparse:
-            self._refuse(f"tensor '{name}' of {self._path} is sparse: convert the model without sparsity")
+            self._refuse(
+                f"tensor '{name}' of {self._path} is sparse: convert the model without Optimize.EXPERIMENTAL_SPARSITY"
+            )
         shape = tuple(self._indices(source.ShapeAsNumpy()))
         signature = self._indices(source.ShapeSignatureAsNumpy())
         # A batch of unknown size is stored as 1 and run as 1; any other unknown size is no static plan.

@@ -112,3 +112,15 @@ def test_custom_operators_are_named(tmp_path, op, problem):
     path.write_bytes(build_model([OperatorSpec(op, [x], y)], [x], [y]))
     with pytest.raises(UnsupportedOpError, match=problem):
         read_network(path)
+
+
+def test_a_state_without_a_batch_is_a_sample_of_its_own(tmp_path):
+    x, state, y = Tensor("x", (1, 8), F32), Tensor("state", (2, 1, 8), F32), Tensor("y", (2, 1, 8), F32)
+    add = Operator("ADD", (x, state), (y,), {"fused_activation_function": "NONE"})
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tflite_bytes(Graph("g", [add], (x, state), (y,))))
+    network = read_network(path)
+    assert network.notes == ("input state, (2, 1, 8) in the file, is (1, 2, 1, 8) in the model: a sample is all of it",)
+    inputs = [random(3, 8), random(3, 2, 1, 8)]
+    for values in (network.run(inputs), run_graph(network.graph, inputs)):
+        np.testing.assert_allclose(values[0], inputs[0][:, None, None] + inputs[1], rtol=1e-6)

@@ -23,7 +23,7 @@ def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
     """Read a float or float16 .tflite file.
 
     Returns:
-        The graph, float32 and without states, and a sentence for each thing that was changed.
+        The graph, float32, of a batch of 1 and without states, and a sentence for each thing that was changed.
 
     Raises:
         ModelError: It is no TFLite file, is damaged, quantised already, or not of batch 1.
@@ -35,7 +35,7 @@ def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
             raise ModelError(f"{path} takes {tensor.dtype} and is quantised already: give the float model")
         if tensor.dtype != _FLOAT32:
             raise ModelError(f"input {tensor.name} of {path} is {tensor.dtype}, and quantisation takes float32 inputs")
-        if tensor.shape[:1] != (1,):
+        if all(one.shape[:1] != (1,) for one in graph.inputs):
             raise ModelError(
                 f"input {tensor.name} of {path} is {tensor.shape}, and its first dimension has to be a batch of 1: "
                 "convert the model again with one"
@@ -50,7 +50,8 @@ def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
             notes.append(f"operator {operator.index} ({LSTM}) is written out step by step")
         else:
             unrolled.append(operator)
-    graph = dataclasses.replace(graph, operators=unrolled)
+    graph, put = _with_batches(dataclasses.replace(graph, operators=unrolled))
+    notes += put
     used = {tensor for operator in unrolled for tensor in operator.inputs}
     if kept := [state.name for state in graph.states if state.before in used or state.after is not state.before]:
         raise UnsupportedOpError(
@@ -58,6 +59,24 @@ def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
             "export it with its state as an input and an output"
         )
     return dataclasses.replace(graph, states=()), tuple(notes)
+
+
+def _with_batches(graph: Graph) -> tuple[Graph, list[str]]:
+    """Put a batch of 1 in front of an input without one, as the state of a streaming network is; say so."""
+    inputs, reshapes, notes = [], [], []
+    for tensor in graph.inputs:
+        if tensor.shape[:1] == (1,):
+            inputs.append(tensor)
+            continue
+        batched = dataclasses.replace(tensor, shape=(1, *tensor.shape))
+        whole = np.array(tensor.shape, np.int32)
+        shape = Tensor(f"{tensor.name}/shape", whole.shape, whole.dtype, data=whole)
+        inputs.append(batched)
+        reshapes.append(Operator("RESHAPE", (batched, shape), (tensor,)))
+        notes.append(
+            f"input {tensor.name}, {tensor.shape} in the file, is {batched.shape} in the model: a sample is all of it"
+        )
+    return dataclasses.replace(graph, operators=[*reshapes, *graph.operators], inputs=tuple(inputs)), notes
 
 
 def runner(path: Path) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:

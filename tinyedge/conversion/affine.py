@@ -12,14 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tinyedge.conversion.float_options import PRODUCT, SUM
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _FLOAT = np.dtype(np.float32)
 _SIX = np.float32(6)
 # The axes of weights, and of the input channels where each weight sees one of all of them.
 _OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-_SUM = {"fused_activation_function": "NONE", "pot_scale_int16": False}
-_PRODUCT = {"fused_activation_function": "NONE"}
 
 
 def fold_affine(graph: Graph) -> None:
@@ -124,13 +123,13 @@ def _difference_and_quotient(place: _Place) -> _Replacement | None:
         if operator.op == "DIV":
             return None
         negated = dataclasses.replace(operator.output, name=f"{operator.output.name}/negated")
-        minus = Operator("MUL", (source, _constant(f"{negated.name}/by", np.array([-1.0]))), (negated,), _PRODUCT)
+        minus = Operator("MUL", (source, _constant(f"{negated.name}/by", np.array([-1.0]))), (negated,), PRODUCT)
         total = _constant(f"{operator.output.name}/added", constant)
-        options = {**_SUM, "fused_activation_function": activation}
+        options = {**SUM, "fused_activation_function": activation}
         return [operator], [minus, Operator("ADD", (negated, total), operator.outputs, options, index=operator.index)]
     if operator.op == "DIV" and not np.all(constant):
         return None
-    op, options, value = ("ADD", _SUM, -constant) if operator.op == "SUB" else ("MUL", _PRODUCT, 1 / constant)
+    op, options, value = ("ADD", SUM, -constant) if operator.op == "SUB" else ("MUL", PRODUCT, 1 / constant)
     options = {**options, "fused_activation_function": activation}
     inputs = (source, _constant(f"{operator.output.name}/constant", value))
     return [operator], [Operator(op, inputs, operator.outputs, options, index=operator.index)]
@@ -150,7 +149,7 @@ def _reciprocal_root(place: _Place) -> _Replacement | None:
     if numerator.is_constant and np.all(numerator.values == 1) and denominator.shape == operator.output.shape:
         new[0] = dataclasses.replace(new[0], outputs=operator.outputs)
     else:
-        new.append(Operator("MUL", (numerator, inverse), operator.outputs, _PRODUCT, index=operator.index))
+        new.append(Operator("MUL", (numerator, inverse), operator.outputs, PRODUCT, index=operator.index))
     return [root, operator], new
 
 
@@ -213,13 +212,13 @@ def _clip_of_one(place: _Place) -> _Replacement | None:
         dataclasses.replace(operator.output, name=f"{operator.output.name}/{name}") for name in ("six_times", "clipped")
     )
     return [operator], [
-        Operator("MUL", (operator.input(0), _constant(f"{six.name}/by", np.array([6.0]))), (six,), _PRODUCT),
+        Operator("MUL", (operator.input(0), _constant(f"{six.name}/by", np.array([6.0]))), (six,), PRODUCT),
         Operator("RELU6", (six,), (clipped,)),
         Operator(
             "MUL",
             (clipped, _constant(f"{clipped.name}/by", np.array([1 / _SIX]))),
             operator.outputs,
-            _PRODUCT,
+            PRODUCT,
             index=operator.index,
         ),
     ]
@@ -243,9 +242,9 @@ def _product_before_sum(place: _Place) -> _Replacement | None:
     if first.op == "MUL":
         return [first, operator], [dataclasses.replace(operator, inputs=(source, product))]
     scaled = dataclasses.replace(operator.output, name=f"{name}/scaled")
-    options = {**_SUM, "fused_activation_function": operator.options.get("fused_activation_function", "NONE")}
+    options = {**SUM, "fused_activation_function": operator.options.get("fused_activation_function", "NONE")}
     return [first, operator], [
-        Operator("MUL", (source, _constant(f"{name}/by", factor)), (scaled,), _PRODUCT, index=first.index),
+        Operator("MUL", (source, _constant(f"{name}/by", factor)), (scaled,), PRODUCT, index=first.index),
         Operator("ADD", (scaled, product), operator.outputs, options, index=operator.index),
     ]
 
@@ -284,12 +283,12 @@ def _scale_behind_product(place: _Place) -> _Replacement | None:
         middle = dataclasses.replace(operator.output, name=f"{operator.output.name}/unscaled")
         pair = (scaled[0], other) if position == 0 else (other, scaled[0])
         return [scaling, operator], [
-            Operator("MUL", pair, (middle,), _PRODUCT, index=operator.index),
+            Operator("MUL", pair, (middle,), PRODUCT, index=operator.index),
             Operator(
                 "MUL",
                 (middle, _constant(f"{operator.output.name}/by", scaled[1].reshape(1))),
                 operator.outputs,
-                _PRODUCT,
+                PRODUCT,
             ),
         ]
     return None

@@ -16,18 +16,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinyedge.conversion.float_options import FULLY_CONNECTED
 from tinyedge.ops import is_function_of_one
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _ACTIVATIONS = frozenset({"RELU", "RELU6"})
 _TAKES_ACTIVATION = frozenset({"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "SUB"})
-_FULLY_CONNECTED = {
-    "fused_activation_function": "NONE",
-    "weights_format": "DEFAULT",
-    "keep_num_dims": True,
-    "asymmetric_quantize_inputs": False,
-    "quantized_bias_type": "FLOAT32",
-}
 
 
 def canonical(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
@@ -106,7 +100,7 @@ def _connect_fully(operators: list[Operator], outputs: tuple[Tensor, ...]) -> li
                 product,
                 inputs=(*product.inputs, _bias_of(operator, product.output)),
                 outputs=operator.outputs,
-                options={**_FULLY_CONNECTED, "fused_activation_function": activation},
+                options={**FULLY_CONNECTED, "fused_activation_function": activation},
             )
         )
     return connected
@@ -124,7 +118,7 @@ def _fully_connected(operator: Operator) -> Operator | None:
     data = matrix.data.reshape(matrix.shape[-2:])
     data = np.ascontiguousarray(data if operator.options.get("adj_y") else data.T)  # (out, in)
     weight = Tensor(matrix.name, data.shape, data.dtype, data=data)
-    return Operator("FULLY_CONNECTED", (source, weight), operator.outputs, _FULLY_CONNECTED, index=operator.index)
+    return Operator("FULLY_CONNECTED", (source, weight), operator.outputs, FULLY_CONNECTED, index=operator.index)
 
 
 def _bias_of(operator: Operator, product: Tensor) -> Tensor | None:

@@ -2,10 +2,7 @@
 
 import copy
 import inspect
-import logging
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ import torch
 from torch import nn
 
 from tinyedge.conversion.network import stacked
+from tinyedge.conversion.onnx import quiet_exporter
 from tinyedge.errors import ModelError
 
 _OPSET = 20  # The first with Gelu, and the last of the exporter by traces.
@@ -58,7 +56,7 @@ def export_module(module: nn.Module, example_inputs: Sequence[np.ndarray], path:
                 "samples as it takes them, an array (n, ...) an input, or the shapes as input_shapes={'x': (1, ...)}"
             ) from error
         try:
-            with _quiet():
+            with quiet_exporter():
                 torch.onnx.export(
                     module,
                     examples,
@@ -116,17 +114,3 @@ def _argument_names(module: nn.Module, count: int) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter says of itself from the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

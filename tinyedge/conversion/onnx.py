@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,30 +26,37 @@ def export_onnx(network: Deployable, input_size: int, output_name: str, path: Pa
     import onnx
 
     example = torch.zeros(1, 3, input_size, input_size)
+    with quiet_exporter():
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            opset_version=OPSET,
+            dynamo=False,
+            input_names=[INPUT_NAME],
+            output_names=[output_name],
+            external_data=False,
+            verbose=False,
+        )
+    model = onnx.load(str(path))
+    _inline_constants(model.graph)
+    _strip_metadata(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep what PyTorch's exporter says of itself from the terminal."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (example,),
-                str(path),
-                opset_version=OPSET,
-                dynamo=False,
-                input_names=[INPUT_NAME],
-                output_names=[output_name],
-                external_data=False,
-                verbose=False,
-            )
+            yield
     finally:
         logger.setLevel(level)
-    model = onnx.load(str(path))
-    _inline_constants(model.graph)
-    _strip_metadata(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
 
 
 def _inline_constants(graph: "onnx.GraphProto") -> None:  # type: ignore[name-defined]  # noqa: F821

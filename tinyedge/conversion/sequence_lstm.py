@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyedge.conversion.float_options import FULLY_CONNECTED, PRODUCT, SUM
 from tinyedge.conversion.recurrent import MOST_STEPS
 from tinyedge.errors import UnsupportedOpError
 from tinyedge.tflite.graph import Operator, Tensor
@@ -18,15 +19,6 @@ _FLOAT = np.dtype(np.float32)
 # Positions of the inputs, each for the gates that pass values in and out and keep the cell, and for the candidate.
 _WEIGHTS, _RECURRENT, _BIASES = (1, 4, 2, 3), (5, 8, 6, 7), (12, 15, 13, 14)
 _ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
-_FULLY_CONNECTED = {
-    "fused_activation_function": "NONE",
-    "weights_format": "DEFAULT",
-    "keep_num_dims": True,
-    "asymmetric_quantize_inputs": False,
-    "quantized_bias_type": "FLOAT32",
-}
-_SUM = {"fused_activation_function": "NONE", "pot_scale_int16": False}
-_PRODUCT = {"fused_activation_function": "NONE"}
 
 
 def written_out(operator: Operator, path: Path) -> list[Operator]:
@@ -70,10 +62,10 @@ def _steps(operator: Operator) -> Iterator[Operator]:
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Operator:
         inputs = (x, weight) if bias is None else (x, weight, bias)
-        return Operator("FULLY_CONNECTED", inputs, (activation(weight.shape[0], x.shape[1]),), _FULLY_CONNECTED)
+        return Operator("FULLY_CONNECTED", inputs, (activation(weight.shape[0], x.shape[1]),), FULLY_CONNECTED)
 
     def binary(op: str, x: Tensor, y: Tensor) -> Operator:
-        return Operator(op, (x, y), (activation(x.shape[2]),), _SUM if op == "ADD" else _PRODUCT)
+        return Operator(op, (x, y), (activation(x.shape[2]),), SUM if op == "ADD" else PRODUCT)
 
     def unary(op: str, x: Tensor) -> Operator:
         return Operator(op, (x,), (activation(x.shape[2]),))

@@ -186,7 +186,7 @@ def quantise_model(
         check, written, file = check_deployable(draft), read_any_tflite(draft), record_file(draft)
     if options.layers:
         announce("layers")
-        parity = dataclasses.replace(parity, layers=simulate_layers(graph, choice, unseen, int16x8))
+        parity = dataclasses.replace(parity, layers=simulate_layers(form, choice, means, unseen, int16x8))
     figures = {name: round(figure, 2) for name, figure in choice.sqnr_db.items()}
     calibrated = data.count if few else len(drawn.seen)
     manifest = QuantisedManifest(

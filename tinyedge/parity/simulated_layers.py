@@ -6,34 +6,50 @@ import torch
 
 from tinyedge.parity.distance import cosine, sqnr_db
 from tinyedge.parity.layers import LayerParity
+from tinyedge.quantisation.bias_correction import correct_output_bias
 from tinyedge.quantisation.fake_quantize import FakeQuantize
 from tinyedge.quantisation.float_executor import FloatExecutor, Values
 from tinyedge.quantisation.mixed_precision import mix_precision
+from tinyedge.quantisation.noise import Reference
 from tinyedge.quantisation.observers import RangeChoice
-from tinyedge.tflite.graph import Graph, Operator, Tensor
+from tinyedge.quantisation.preconditioning import Preconditioned
+from tinyedge.tflite.graph import Operator, Tensor
 
 _MOST_SAMPLES = 32
 
 
 def simulate_layers(
-    graph: Graph, choice: RangeChoice, samples: Values, int16x8: Collection[Operator] = frozenset()
+    form: Preconditioned,
+    choice: RangeChoice,
+    means: Reference,
+    samples: Values,
+    int16x8: Collection[Operator] = frozenset(),
 ) -> tuple[LayerParity, ...]:
     """Compare every operator's float output with its quantised one, of which the noise is the kernels'.
 
     Args:
-        graph: Float, prepared.
+        form: Of the float graph.
         choice: The ranges of its activations.
+        means: What the output biases are corrected by.
         samples: Of each input, (n, ...) float32; the first few count.
-        int16x8: The operators that run in 16x8.
+        int16x8: The operators of the form that run in 16x8.
     """
-    mixed = mix_precision(graph, choice.ranges, choice.min_max, int16x8)
-    network, quantiser = FloatExecutor(mixed.graph), FakeQuantize(mixed.graph, mixed.ranges, mixed.int16)
+    mixed = mix_precision(form.graph, choice.ranges, choice.min_max, int16x8)
+    corrected = correct_output_bias(mixed.graph, mixed.ranges, means, mixed.int16)
+    quantised, quantiser = FloatExecutor(corrected), FakeQuantize(corrected, mixed.ranges, mixed.int16)
+    positions = {position for position, operator in enumerate(form.graph.operators) if operator in int16x8}
+    alike = frozenset(form.uncorrected.operators[position] for position in positions)
+    graph = mix_precision(form.uncorrected, choice.ranges, choice.min_max, alike).graph
+    network = FloatExecutor(graph)
     few = tuple(values[: min(_MOST_SAMPLES, network.batch_size)] for values in samples)
     wanted = _activations(network, few)
-    rounded = _activations(network, few, quantiser)
+    found = _activations(quantised, few, quantiser)
+    # Of both graphs the operators are the same, but for biases.
+    in_float = {two.output: one.output for one, two in zip(graph.operators, corrected.operators, strict=True)}
+    rounded = {in_float.get(tensor, tensor): value for tensor, value in found.items()}
     total = {tensor: _figures(wanted[tensor], rounded[tensor]) for tensor in wanted}
     rows = []
-    for position, operator in enumerate(mixed.graph.operators):
+    for position, operator in enumerate(graph.operators):
         if not wanted[operator.output].is_floating_point():
             continue
         exact = network.compute(position, rounded)

@@ -34,6 +34,7 @@ class Preconditioned:
     Attributes:
         name: Of it.
         graph: Float.
+        uncorrected: The same without corrections for rounded weights: in float, the network's function.
         extremes: Of its activations, over the first calibration samples.
         observed: How many those are.
         sqnr_db: Signal to noise of every form in INT8, by name.
@@ -41,6 +42,7 @@ class Preconditioned:
 
     name: str
     graph: Graph
+    uncorrected: Graph
     extremes: dict[Tensor, Range]
     observed: int
     sqnr_db: dict[str, float]
@@ -58,14 +60,15 @@ def precondition(graph: Graph, calibration: Values, means: Reference, unseen: Re
     macs = sum(map(operator_macs, graph.operators))
     count = max(_FEWEST_SAMPLES, int(_MACS / max(macs, 1)))
     seen, means, unseen = tuple(values[:count] for values in calibration), means.first(count), unseen.first(count)
-    forms = dict(_forms(graph, seen))
+    pairs = {name: (form, uncorrected) for name, form, uncorrected in _forms(graph, seen)}
+    forms = {name: form for name, (form, _) in pairs.items()}
     extremes = {name: min_max_ranges(FloatExecutor(form), seen) for name, form in forms.items()}
     noise = {name: simulated_noise(form, extremes[name], means, unseen) for name, form in forms.items()}
     best = min(noise, key=lambda name: float(noise[name].mean()))
     if not _is_significant(10 * (noise[PLAIN].clamp(min=1e-30) / noise[best].clamp(min=1e-30)).log10()):
         best = PLAIN
     figures = {name: -decibels(float(of_samples.mean())) for name, of_samples in noise.items()}
-    return Preconditioned(best, forms[best], extremes[best], len(seen[0]), figures)
+    return Preconditioned(best, *pairs[best], extremes[best], len(seen[0]), figures)
 
 
 def _is_significant(gains: torch.Tensor) -> bool:
@@ -76,10 +79,11 @@ def _is_significant(gains: torch.Tensor) -> bool:
     return float(gains.mean()) > 2 * float(gains.std(correction=0)) / math.sqrt(len(gains))
 
 
-def _forms(graph: Graph, samples: Values) -> Iterator[tuple[str, Graph]]:
-    yield PLAIN, graph
-    yield "corrected", correct_weight_rounding(graph, samples)
+def _forms(graph: Graph, samples: Values) -> Iterator[tuple[str, Graph, Graph]]:
+    """Yield the name of each form, its graph, and that before corrections."""
+    yield PLAIN, graph, graph
+    yield "corrected", correct_weight_rounding(graph, samples), graph
     equalised = equalise_graph(graph, samples, _STRENGTH)
     if equalised is not graph:
-        yield "equalised", equalised
-        yield "equalised and corrected", correct_weight_rounding(equalised, samples)
+        yield "equalised", equalised, equalised
+        yield "equalised and corrected", correct_weight_rounding(equalised, samples), equalised

@@ -150,10 +150,8 @@ def test_a_finish_is_recorded_and_never_makes_it_worse(tmp_path):
 
 
 def test_the_noise_after_every_operator_is_that_of_what_goes_in_and_its_own(tmp_path):
-    parity = quantised(tmp_path / "theirs.tflite", layers=True).parity
-    layers = parity.layers
+    layers = quantised(tmp_path / "theirs.tflite", layers=True).parity.layers
     assert [layer.op for layer in layers] == ["CONV_2D", "MEAN", "FULLY_CONNECTED", "ADD"]
-    assert layers[3].sqnr_db == pytest.approx(parity.outputs[0].sqnr_db, abs=0.5)
     assert layers[3].input_sqnr_db == min(layers[1].sqnr_db, layers[2].sqnr_db)
     assert all(20 < layer.sqnr_db <= layer.own_sqnr_db + 0.5 for layer in layers)
 

@@ -23,8 +23,6 @@ SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 # and takes headers that were written a moment ago.
 COMPILER_CACHE = {
     "CC": "ccache cc",
-    "CMAKE_C_COMPILER_LAUNCHER": "ccache",
-    "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
     "CCACHE_BASEDIR": "/",
     "CCACHE_NOHASHDIR": "1",
     "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",

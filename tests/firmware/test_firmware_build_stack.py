@@ -141,12 +141,28 @@ def test_a_model_that_calls_itself_is_built_and_said_so(tmp_path):
     assert "worst case" not in [row.what for row in image.memory_rows()]
 
 
-def test_a_stack_that_can_overflow_is_refused(tmp_path):
+@pytest.fixture
+def straight_model(tmp_path):
+    """The countdown without the function that calls itself."""
     model = tmp_path / "model"
     shutil.copytree(COUNTDOWN, model)
     text, again = (model / "countdown_model.c").read_text(), "frame[0] == 0u ? 0u : sink(frame) + frame[0]"
     assert again in text
     (model / "countdown_model.c").write_text(text.replace(again, "frame[0]"))
+    return model
+
+
+@pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed: run `make system`")
+def test_a_compiler_cache_does_not_lose_the_stack(straight_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("CMAKE_C_COMPILER_LAUNCHER", "ccache")
+    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "cache"))
+    board = load_board("stm32f405")
+    first, second = (build_image(straight_model, board, tmp_path / name).stack for name in ("first", "second"))
+    assert first.unknown == second.unknown == ""
+    assert first == second
+
+
+def test_a_stack_that_can_overflow_is_refused(straight_model, tmp_path):
     board = load_board("stm32f405")
     file = tmp_path / "shallow.toml"
     file.write_text(board.file.read_text().replace("stack_bytes = 4096", "stack_bytes = 512"))
@@ -154,5 +170,5 @@ def test_a_stack_that_can_overflow_is_refused(tmp_path):
     with pytest.raises(
         BudgetExceeded, match=r"can use \d{3} bytes of stack and shallow sets 512 aside \(te_start \d+ > "
     ):
-        build_image(model, shallow, tmp_path / "out")
+        build_image(straight_model, shallow, tmp_path / "out")
     assert not (tmp_path / "out").exists()

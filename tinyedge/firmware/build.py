@@ -13,7 +13,7 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import BudgetExceeded
 from tinyedge.firmware.class_record import check_classes
-from tinyedge.firmware.cmake_build import RegionsOverflowed, build_image_in
+from tinyedge.firmware.cmake_build import RegionsOverflowed, build_image
 from tinyedge.firmware.image import FirmwareImage, ImageOptions
 from tinyedge.firmware.mlperf import prepare_benchmark
 from tinyedge.firmware.tflm_firmware import build_tflm_firmware
@@ -73,13 +73,12 @@ def build_program(
         TinyEdgeError: As for `build_firmware`.
     """
     with tempfile.TemporaryDirectory(prefix="tinyedge-model-") as folder:
-        # Beside the build: a compiler cache knows a kernel by its path from there.
         sources = Path(folder) / "model"
         emit(program, default_name(program.graph.name), sources)
         for name, text in headers.items():
             (sources / name).write_text(text)
         try:
-            return build_image_in(Path(folder), sources, board, out, options)
+            return build_image(sources, board, out, options)
         except RegionsOverflowed as error:
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(

@@ -29,8 +29,9 @@ _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) b
 # CMake begins with a line of blanks where a long word comes first.
 _CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
-# Flags of the surroundings would make another image of the same sources; messages are parsed.
-_NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": ""}
+# Flags of the surroundings would make another image of the same sources; messages are parsed; ccache (4.7.5) gives an
+# object back without the call graph that -fcallgraph-info wrote beside it, and the stack's worst case would be unknown.
+_NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": "", "CCACHE_DISABLE": "1"}
 
 
 class RegionsOverflowed(BudgetExceeded):
@@ -62,34 +63,15 @@ def build_image(model_dir: Path, board: Board, out: Path, options: ImageOptions 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
-        return build_image_in(Path(folder), model_dir, board, out, options)
-
-
-def build_image_in(
-    folder: Path, model_dir: Path, board: Board, out: Path, options: ImageOptions = ImageOptions()
-) -> FirmwareImage:
-    """Build as `build_image` does, in a folder of the caller's.
-
-    Args:
-        folder: Exists; receives a folder for each memory that is tried.
-        model_dir: As for `build_image`.
-        board: As for `build_firmware`.
-        out: As for `build_firmware`.
-        options: As for `build_image`.
-
-    Raises:
-        TinyEdgeError: As for `build_firmware`.
-    """
     for ram in ("sram",) if board.tcm is None else ("tcm", "sram"):
-        build = folder / ram
-        build.mkdir()
-        configure_image(model_dir, board, build, options, ram=ram)
-        try:
-            return finish_image(build, board, out, options, ram=ram)
-        except RegionsOverflowed as error:
-            if ram == "sram" or "RAM" not in error.regions:
-                raise
+        with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
+            build = Path(folder)
+            configure_image(model_dir, board, build, options, ram=ram)
+            try:
+                return finish_image(build, board, out, options, ram=ram)
+            except RegionsOverflowed as error:
+                if ram == "sram" or "RAM" not in error.regions:
+                    raise
     raise AssertionError("the last memory either holds the variables or raises")
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from tinyedge.conversion.intake import read_network, run_graph
 from tinyedge.conversion.onnx_source import read_onnx, runner
 from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.quantisation.preparation import prepare
 
 torch.set_num_threads(1)
 
@@ -250,3 +251,32 @@ def test_a_state_without_a_batch_is_a_sample_of_its_own(tmp_path, kind):
     for values in (network.run([x, states]), run_graph(network.graph, [x, states])):
         for value, wanted in zip(values, zip(*expected, strict=True), strict=True):
             np.testing.assert_allclose(value.reshape(4, -1), torch.stack(wanted).reshape(4, -1), atol=1e-5)
+
+
+class _Activations(nn.Module):
+    """Activations that exporters write out, or that networks write themselves, each of an input of its own."""
+
+    def forward(self, a, b, c, d, e, f, g, h, i):
+        return (
+            nn.functional.gelu(a),
+            b * 0.5 * (1.0 + torch.erf(b / 2**0.5)),
+            0.5 * c * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (c + 0.044715 * torch.pow(c, 3)))),
+            nn.functional.silu(d),
+            nn.functional.mish(e),
+            nn.functional.softplus(f),
+            nn.functional.softsign(g),
+            torch.where(h > 0, h, 0.2 * h),
+            nn.functional.gelu(i, approximate="tanh"),
+        )
+
+
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_activation_written_out_is_one_function(tmp_path, dynamo):
+    path, form = tmp_path / "net.onnx", {} if dynamo else {"opset_version": 17}
+    inputs = tuple(torch.randn(1, 4, 6) for _ in range(9))
+    torch.onnx.export(_Activations(), inputs, str(path), dynamo=dynamo, external_data=False, verbose=False, **form)
+    network = read_network(path)
+    same(network)
+    prepared = prepare(network.graph)
+    assert len(prepared.operators) == len(network.outputs)
+    assert {operator.op for operator in prepared.operators} <= {"FUNCTION", "GELU"}

@@ -161,6 +161,31 @@ def _elu(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
     ]
 
 
+def _gelu(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
+    """Gelu by the hyperbolic tangent becomes TFLite's by the error function, 5e-4 away."""
+    if _attributes(node).get("approximate", b"none") != b"tanh":
+        return [node]
+    (source,), (output,) = node.input, node.output
+    root, cubic, one, half = (
+        rewriter.add(f"{output}/{name}", np.array(value, np.float32))
+        for name, value in (("root", np.sqrt(2 / np.pi)), ("cubic", 0.044715), ("one", 1), ("half", 0.5))
+    )
+    square, factor, above, cube, scaled, bent, share, part = (
+        f"{output}/{name}" for name in ("square", "factor", "above", "cube", "scaled", "bent", "share", "part")
+    )
+    return [
+        _node("Mul", [source, source], square),
+        _node("Mul", [square, cubic], factor),
+        _node("Add", [factor, one], above),
+        _node("Mul", [above, source], cube),
+        _node("Mul", [cube, root], scaled),
+        _node("Tanh", [scaled], bent),
+        _node("Add", [bent, one], share),
+        _node("Mul", [share, source], part),
+        _node("Mul", [part, half], output),
+    ]
+
+
 def _triangle(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
     """CumSum has no kernel; it is a product with a triangle of ones."""
     axis = rewriter.constant(node.input[1])
@@ -296,6 +321,7 @@ _RULES: dict[str, _Rule] = {
     "CumSum": _triangle,
     "Elu": _elu,
     "GatherND": _gather,
+    "Gelu": _gelu,
     "Pad": _wrapped,
     "Reshape": _static_reshape,
     "Split": _slices,

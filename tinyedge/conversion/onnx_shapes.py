@@ -1,4 +1,4 @@
-"""The inputs of an ONNX model, each with a static shape and a batch of 1.
+"""The inputs of an ONNX model, each with a static shape and a batch of 1, and what follows from them.
 
 An input whose first dimension is no batch, as the state of a recurrent network (layers, 1, channels), gets one in
 front: a sample is all of it.
@@ -67,6 +67,40 @@ def fix_shapes(model: "onnx.ModelProto", path: Path, input_shapes: Mapping[str, 
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     return tuple(notes)
+
+
+def pad_explicitly(model: "onnx.ModelProto") -> None:
+    """Say in numbers how a dilated convolution is padded to keep its size, in place.
+
+    PyTorch's exporter by traces writes padding="same" as auto_pad, which ONNX Runtime runs without dilation only.
+
+    Args:
+        model: Of static inputs.
+    """
+    import onnx
+
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {value.name: static_shape(value) for value in (*inferred.input, *inferred.value_info)}
+    shapes |= {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        sides = _EXTRA_AT_END.get(attributes.get("auto_pad", b""))
+        dilations = attributes.get("dilations", [1])
+        if node.op_type != "Conv" or sides is None or set(dilations) == {1} or not shapes.get(node.input[0]):
+            continue
+        sizes, taps = shapes[node.input[0]][2:], shapes[node.input[1]][2:]
+        strides = attributes.get("strides", [1] * len(sizes))
+        totals = [
+            max((-(-size // stride) - 1) * stride + (tap - 1) * dilation + 1 - size, 0)
+            for size, tap, stride, dilation in zip(sizes, taps, strides, dilations, strict=True)
+        ]
+        pads = [(total + extra) // 2 for extra in sides for total in totals]
+        kept = [entry for entry in node.attribute if entry.name not in ("auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, onnx.helper.make_attribute("pads", pads)])
+
+
+_EXTRA_AT_END = {b"SAME_UPPER": (0, 1), b"SAME_LOWER": (1, 0)}
 
 
 def _sizes(

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyedge.conversion.network import stacked
 from tinyedge.conversion.onnx_rewrites import rewrite
-from tinyedge.conversion.onnx_shapes import fix_shapes, inputs_of, static_shape
+from tinyedge.conversion.onnx_shapes import fix_shapes, inputs_of, pad_explicitly, static_shape
 from tinyedge.conversion.onnx_types import in_float32
 from tinyedge.conversion.recurrent import unroll
 from tinyedge.errors import ModelError, UnsupportedOpError
@@ -32,7 +32,7 @@ class OnnxSource:
     """A network whose every shape is known.
 
     Attributes:
-        original: As in the file but for its input shapes and in float32.
+        original: As in the file but for its input shapes, in float32 and padded by numbers.
         folded: The same with its constants folded, its inputs called as `plain_input` says.
         inputs: The names and shapes of its inputs, without initializers.
         outputs: The names and shapes of its outputs.
@@ -78,7 +78,9 @@ def _static(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> "tuple[o
     model = _load(path)
     _check_operators(model, path)
     notes = in_float32(model, path)
-    return model, notes + fix_shapes(model, path, input_shapes)
+    notes += fix_shapes(model, path, input_shapes)
+    pad_explicitly(model)
+    return model, notes
 
 
 def _ports(model: "onnx.ModelProto") -> tuple[tuple[str, tuple[int, ...]], ...]:

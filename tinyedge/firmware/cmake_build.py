@@ -29,8 +29,8 @@ _OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) b
 # CMake begins with a line of blanks where a long word comes first.
 _CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
-# Flags of the surroundings would make another image of the same sources; messages are parsed; ccache (4.7.5) gives an
-# object back without the call graph that -fcallgraph-info wrote beside it, and the stack's worst case would be unknown.
+# Flags of the surroundings would make another image of the same sources; messages are parsed; ccache before 4.10 gives
+# an object back without the call graph that -fcallgraph-info wrote beside it: the worst case of the stack gets lost.
 _NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": "", "CCACHE_DISABLE": "1"}
 
 

@@ -100,3 +100,12 @@ def test_a_copy_that_makes_an_output_leaves_the_other_readers_their_input(tmp_pa
     assert ops == ["Tanh", "Exp"]
     for wanted, found in zip(expected, computed, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("counts_pads", [0, 1])
+def test_an_average_over_the_end_is_what_its_opset_says(tmp_path, counts_pads):
+    one = node("AveragePool", kernel_shape=[3], strides=[3], pads=[1, 1], ceil_mode=1, count_include_pad=counts_pads)
+    path = write(tmp_path / "net.onnx", [one], {"x": (1, 4, 9)}, {"y": (1, 4, 4)}, opset=17)
+    expected, computed, ops = rewritten(path)
+    np.testing.assert_allclose(computed[0], expected[0], atol=1e-5)
+    assert (ops == ["AveragePool"]) == bool(counts_pads)

@@ -31,6 +31,7 @@ class _Rewriter:
         import onnx
 
         self._graph = model.graph
+        self.opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         self._types = {
@@ -292,13 +293,14 @@ def _average(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProt
             _node("AveragePool", [f"{output}/flat"], f"{output}/averages", kernel_shape=[kernel[0], 1]),
             rewriter.reshape(f"{output}/averages", rewriter.shape(output), output),
         ]
-    if not attributes.get("ceil_mode", 0):
+    counts_pads = bool(attributes.get("count_include_pad", 0))
+    if not attributes.get("ceil_mode", 0) or (counts_pads and rewriter.opset < _COUNTS_NO_OVERHANG):
         return [node]
     divisors, overhangs = np.ones((1, 1, *[1] * count), np.float32), []
     for axis, (size, places) in enumerate(zip(shape[2:], rewriter.shape(output)[2:], strict=True)):
         before, after = pads[axis], pads[count + axis]
         overhangs.append(max(0, (places - 1) * strides[axis] + kernel[axis] - size - before - after))
-        first, last = (0, size + before + after) if attributes.get("count_include_pad", 0) else (before, before + size)
+        first, last = (0, size + before + after) if counts_pads else (before, before + size)
         starts = np.arange(places) * strides[axis]
         counted = np.minimum(starts + kernel[axis], last) - np.maximum(starts, first)
         divisors = divisors * (counted / kernel[axis]).reshape([-1 if at == axis else 1 for at in range(count)])
@@ -312,6 +314,7 @@ def _average(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProt
     ]
 
 
+_COUNTS_NO_OVERHANG = 19  # The opset from which on what hangs over counts in no average.
 _LONGEST_SUM = 1024  # The triangle has as many bytes as its square.
 _Rule = Callable[[_Rewriter, "onnx.NodeProto"], "list[onnx.NodeProto]"]
 _RULES: dict[str, _Rule] = {

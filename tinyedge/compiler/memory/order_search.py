@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.memory.arena import Arena, Blocks, Fusion
 
-# A climb tries as many orders as place so many buffers in all.
-_PLACEMENTS = 240_000
 # How often a step changes whose place an output takes, and not the order.
 _REFUSIONS = 0.15
 
@@ -50,15 +48,15 @@ def greedy_plans(arena: Arena) -> list[OrderedPlan]:
     return sorted(plans, key=lambda plan: plan.height)
 
 
-def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random) -> OrderedPlan:
-    """Lower a plan by hill climbing, until it reaches a bound or has tried enough.
+def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random, placements: int) -> OrderedPlan:
+    """Lower a plan by hill climbing, until it reaches a bound or has tried orders that place so many buffers in all.
 
     Placed at the lowest free offset in the right order, that of its own offsets, the buffers form the lowest plan. A
     step exchanges two places in the order near a block that ends at the top, or writes an output in the place of
     another input or of none, and is kept unless the plan becomes higher. Exchanges near the top are the idea of the
     HillClimb allocator of Arm's Vela compiler.
     """
-    for _ in range(_PLACEMENTS // len(plan.order)):
+    for _ in range(placements // len(plan.order)):
         if plan.height <= bound:
             break
         order, fusion, blocks = plan.order, plan.fusion, plan.blocks

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from exports.onnx_files import random, write
+from exports.onnx_files import needs_onnx2tf_2, random, write
 from onnx import TensorProto, helper
 from torch import nn
 
@@ -26,15 +26,16 @@ def same(network, tolerance=1e-5):
         np.testing.assert_allclose(layout.to_source(computed), expected, atol=tolerance * np.abs(expected).max())
 
 
-def test_an_image_network_becomes_channels_last(tmp_path):
+@pytest.mark.parametrize("shape", [(8, 6, 7), pytest.param((8, 8, 8), marks=needs_onnx2tf_2)])
+def test_an_image_network_becomes_channels_last(tmp_path, shape):
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c"], ["map"]),
         helper.make_node("GlobalAveragePool", ["map"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["vector"]),
     ]
-    # As many rows and columns as channels: shapes alone do not tell the layouts apart.
-    inputs, outputs = {"x": ("N", 8, 8, 8)}, {"map": ("N", 8, 8, 8), "vector": ("N", 8)}
+    # With as many rows and columns as channels, shapes alone do not tell the layouts apart.
+    inputs, outputs = {"x": ("N", *shape)}, {"map": ("N", *shape), "vector": ("N", 8)}
     path = write(tmp_path / "net.onnx", nodes, inputs, outputs, {"w": random(8, 8, 3, 3), "b": random(8)})
     network = read_network(path)
     assert [(layout.name, layout.order) for layout in (*network.inputs, *network.outputs)] == [
@@ -184,6 +185,7 @@ def test_a_branch_on_a_shape_is_the_one_that_is_taken(tmp_path):
     assert [node.op_type for node in read_onnx(path, {}).folded.graph.node] == ["Neg"]
 
 
+@needs_onnx2tf_2
 def test_an_operator_without_an_int8_form_is_named_with_its_node(tmp_path):
     node = helper.make_node("Det", ["x"], ["y"], name="determinant")
     path = write(tmp_path / "net.onnx", [node], {"x": (1, 4, 4)}, {"y": (1,)})
@@ -208,6 +210,7 @@ def test_a_logarithm_is_compared_where_it_is_defined(tmp_path):
     assert [operator.op for operator in read_network(path).graph.operators] == ["LOG"]
 
 
+@needs_onnx2tf_2
 @pytest.mark.parametrize("inputs", [("x", "each"), ("one", "x"), ("x", "x")])
 def test_a_power_that_no_table_holds_is_named(tmp_path, inputs):
     node = helper.make_node("Pow", inputs, ["y"], name="power")
@@ -270,6 +273,7 @@ class _Activations(nn.Module):
         )
 
 
+@needs_onnx2tf_2
 @pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_activation_written_out_is_one_function(tmp_path, dynamo):
     path, form = tmp_path / "net.onnx", {} if dynamo else {"opset_version": 17}

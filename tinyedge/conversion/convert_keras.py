@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.manifest.manifest import FLOAT_FILE
+from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
@@ -47,10 +48,13 @@ def convert(folder: Path) -> None:
     _write_sample_file(folder)
     gelus = _make_channels_last(folder)
     network = _keras_model(folder, json.loads(asked))
-    (folder / "converted.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
+    converted = folder / "converted.tflite"
+    converted.write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
+    graph = _in_order(read_any_tflite(converted), converted, network.output_names)
     if gelus:
-        _restore_gelus(folder / "converted.tflite")
-    (folder / "converted.tflite").rename(folder / FLOAT_FILE)
+        _restore_gelus(graph)
+    converted.write_bytes(tflite_bytes(graph))
+    converted.rename(folder / FLOAT_FILE)
 
 
 def _make_channels_last(folder: Path) -> bool:
@@ -95,14 +99,21 @@ def _keras_model(folder: Path, kept_inputs: list[str]) -> Any:
     )
 
 
-def _restore_gelus(model: Path) -> None:
+def _in_order(graph: Graph, model: Path, names: list[str]) -> Graph:
+    """Return the graph with its outputs in the network's order: TensorFlow's converter sorts them by their names."""
+    import tensorflow as tf
+
+    named = tf.lite.Interpreter(model_path=str(model)).get_signature_runner().get_output_details()
+    tensors = {tensor.name: tensor for tensor in graph.outputs}
+    return dataclasses.replace(graph, outputs=tuple(tensors[named[name]["name"]] for name in names))
+
+
+def _restore_gelus(graph: Graph) -> None:
     """Put GELU back where TANH stands for it."""
-    graph = read_any_tflite(model)
     graph.operators[:] = [
         dataclasses.replace(operator, op="GELU", options={"approximate": False}) if operator.op == "TANH" else operator
         for operator in graph.operators
     ]
-    model.write_bytes(tflite_bytes(graph))
 
 
 def _write_sample_file(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 # onnx2tf 2 needs no TensorFlow, and Python 3.12.
+_CAUSE = re.compile(r"[\w.]+(?:Error|Exception): \S")
 _PROGRAM = "tinyedge.conversion." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
 
 
@@ -71,7 +73,9 @@ class Converter:
         _, said = self._process.communicate(json.dumps(list(kept_inputs)) + "\n")
         written = self._folder / FLOAT_FILE
         if self._process.returncode != 0 or not written.is_file():
-            reason = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "no message")
+            lines = [line.strip() for line in reversed(said.splitlines()) if line.strip()]
+            # TensorFlow's converter prints operators behind its error.
+            reason = next(filter(_CAUSE.match, lines), lines[0] if lines else "no message")
             raise ModelError(
                 f"onnx2tf could not convert the model (exit code {self._process.returncode}: "
                 f"{reason[:300]}); check the versions with `tinyedge doctor`"

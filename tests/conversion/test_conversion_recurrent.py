@@ -84,6 +84,17 @@ def test_all_steps_share_their_weights(tmp_path):
     assert len({node.input[1] for node in products}) == 4
 
 
+def test_a_gru_blends_within_the_range_of_its_state(tmp_path):
+    """No sample leaves it, whatever the calibration has seen."""
+    folded = read_onnx(layer(tmp_path / "layer.onnx", "GRU"), {}).folded
+    blended = [node.output[0] for node in folded.graph.node if node.op_type in ("Mul", "Sub")]
+    folded.graph.output.extend(onnx.ValueInfoProto(name=name) for name in blended)
+    sequences = 30 * np.random.default_rng(1).standard_normal((50, 1, STEPS, VALUES), np.float32)  # Gates saturate.
+    results = [run(folded, sequence)[-len(blended) :] for sequence in sequences]
+    largest = max(np.abs(value).max() for values in results for value in values)
+    assert largest == pytest.approx(1, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("kind", "form", "problem"),
     [

@@ -106,7 +106,7 @@ class _Layer:
         inner = weight_bias[2 * units :] + (0 if reset_after else state_bias[2 * units :])
         candidates = self._product(source, self._weights[index, 2 * units :], inner)
         update_reset, candidate = self._recurrent[index, : 2 * units], self._recurrent[index, 2 * units :]
-        state = self._initial[0][index]
+        state, one = self._initial[0][index], self._constant(np.ones(1, np.float32))
         for at in self._times(reverse):
             gate, new = self._at(gates, at), self._at(candidates, at)
             if state is not None:
@@ -119,10 +119,9 @@ class _Layer:
             elif state is not None:
                 new = self._add("Add", [new, self._product(self._add("Mul", [reset, state]), candidate)])
             new = self._add("Tanh", [new])
-            if state is None:
-                state = self._add("Sub", [new, self._add("Mul", [update, new])])
-            else:
-                state = self._add("Add", [new, self._add("Mul", [update, self._add("Sub", [state, new])])])
+            # Parts of what lies within [-1, 1], and no difference of both: of few samples, its range would be luck.
+            part = self._add("Mul", [self._add("Sub", [one, update]), new])
+            state = part if state is None else self._add("Add", [part, self._add("Mul", [update, state])])
             yield (state,)
 
     def _lstm(self, source: str, index: int, reverse: bool) -> Iterable[tuple[str, ...]]:

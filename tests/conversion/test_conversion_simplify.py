@@ -196,6 +196,20 @@ def test_a_cut_of_one_operand_is_that_operand(op):
     assert operators.count("MUL") == 1
 
 
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0)])
+def test_a_cut_behind_moves_is_the_operand_that_all_of_it_comes_from(order):
+    """As PyTorch puts the batch of a recurrent layer before its steps."""
+    net = Network(1, 12)
+    steps = [net.reshaped(net.add("MUL", [net.source, random(1, 12)], (1, 12)), 1, 1, 1, 12) for _ in range(3)]
+    whole = net.add("CONCATENATION", steps, (3, 1, 1, 12), {"axis": 0, **PLAIN})
+    moved = net.transposed(net.reshaped(whole, 3, 1, 12), order)
+    shape = tuple(1 if size == 3 else size for size in moved.shape)
+    options = {"axis": moved.shape.index(3), "batch_dims": 0}
+    last = net.add("GATHER", [moved, constant(np.array([2], np.int32))], shape, options)
+    operators, _ = net.simplified(net.add("LOGISTIC", [net.reshaped(last, 1, 12)], (1, 12), {}))
+    assert [operator for operator in operators if operator != "RESHAPE"] == ["MUL", "LOGISTIC"]
+
+
 def test_a_cut_across_operands_stays():
     net = Network(1, 12)
     whole = net.add("CONCATENATION", [net.source, net.source], (1, 24), {"axis": 1, **PLAIN})

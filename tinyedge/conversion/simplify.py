@@ -1,7 +1,7 @@
 """What anybody's converted graph needs besides the canonical form: no moves that move nothing, none at its ends."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _JOINS = frozenset({"CONCATENATION", "PACK"})
 _CUTS = frozenset({"GATHER", "SLICE", "STRIDED_SLICE"})
 _LOWEST = -1e30  # Anything below stands for minus infinity.
 _SHAPES_ALONE = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
+_MOVES = _SHAPES_ALONE | {"TRANSPOSE"}
 
 
 def show_transposes(graph: Graph) -> None:
@@ -290,35 +291,44 @@ def flatten_into_weights(graph: Graph) -> None:
 
 
 def take_operands(graph: Graph) -> None:
-    """Read an operand of a CONCATENATION or PACK where it alone is cut out of the whole, in place.
+    """Read an operand of a CONCATENATION or PACK where it alone is cut out of the whole, moved or not, in place.
 
     So an unrolled recurrent layer whose last output is read keeps that, and not those of all its steps.
     """
     writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
     for position, operator in enumerate(graph.operators):
-        joined = writers.get(operator.inputs[0]) if operator.op in _CUTS and operator.inputs[0] else None
+        if operator.op not in _CUTS:
+            continue
+        moves = [operator]
+        while (writer := writers.get(moves[-1].input(0))) is not None and writer.op in _MOVES:
+            moves.append(writer)
         if (
-            joined is None
-            or joined.op not in _JOINS
-            or joined.options.get("fused_activation_function", "NONE") != "NONE"
+            writer is None
+            or writer.op not in _JOINS
+            or writer.options.get("fused_activation_function", "NONE") != "NONE"
         ):
             continue
-        taken = _positions_taken(operator)
+        taken = _positions_taken(reversed(moves), writer.output)
         if taken is None:
             continue
-        for operand, positions in _operand_positions(joined):
+        for operand, positions in _operand_positions(writer):
             if np.array_equal(positions.reshape(-1), taken.reshape(-1)):
                 graph.operators[position] = _reshape(operand, operator.output, operator.index)
 
 
-def _positions_taken(operator: Operator) -> np.ndarray | None:
-    """Return which values of its input an operator of constant bounds writes, by their position; None without."""
-    source, fold = operator.input(0), descriptor_of(operator).fold
-    if fold is None or not all(tensor is None or tensor.is_constant for tensor in operator.inputs[1:]):
-        return None
-    positions = np.arange(source.elements, dtype=np.int64).reshape(source.shape)
-    numbered = dataclasses.replace(source, dtype=positions.dtype, data=positions)
-    return fold(dataclasses.replace(operator, inputs=(numbered, *operator.inputs[1:])))
+def _positions_taken(moves: Iterable[Operator], whole: Tensor) -> np.ndarray | None:
+    """Return which values of a tensor moves of constant bounds leave, by their position; None without."""
+    positions = np.arange(whole.elements, dtype=np.int64).reshape(whole.shape)
+    for move in moves:
+        fold = descriptor_of(move).fold
+        if fold is None or not all(tensor is None or tensor.is_constant for tensor in move.inputs[1:]):
+            return None
+        numbered = dataclasses.replace(move.input(0), dtype=positions.dtype, data=positions)
+        moved = fold(dataclasses.replace(move, inputs=(numbered, *move.inputs[1:])))
+        if moved is None:
+            return None
+        positions = moved
+    return positions
 
 
 def _operand_positions(joined: Operator) -> Iterator[tuple[Tensor, np.ndarray]]:

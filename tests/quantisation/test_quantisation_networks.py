@@ -47,7 +47,7 @@ def test_a_network_of_others_is_the_same_in_int8(benchmark_script, tmp_path, nam
     assert output.cosine >= 0.99
     assert quantised.parity.float_parity.relative < 1e-3
     # Float arithmetic has not the second rounding of kernels, such as those of means and of attention.
-    assert output.sqnr_db == pytest.approx(simulated_db(quantised), abs=0.1 if name in SMALL else 2.0)
+    assert output.sqnr_db == pytest.approx(simulated_db(quantised), abs=0.5 if name in SMALL else 2.0)
     ours, golden = AotRuntime(quantised.path), TflmRuntime(quantised.path)
     frames = random_frames(ours.program.inputs, 2, seed=1)
     assert count_differing(ours.run(frames), golden.run(frames)) == 0

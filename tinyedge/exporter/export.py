@@ -45,7 +45,7 @@ from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
 from tinyedge.parity.parity import run_torch
-from tinyedge.quantisation.bias_correction import MOST_SAMPLES
+from tinyedge.quantisation.bias_correction import reference_of_means
 from tinyedge.quantisation.calibration import draw_calibration
 from tinyedge.quantisation.deployable import DeployableCheck, check_deployable
 from tinyedge.quantisation.equalise import equalise
@@ -193,7 +193,7 @@ def export_model(
             announce("activation ranges")
             graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
             executor, seen = FloatExecutor(graph), (torch.from_numpy(calibration),)
-            means = reference_of(executor, tuple(values[:MOST_SAMPLES] for values in seen))
+            means = reference_of_means(executor, seen)
             choice = choose_ranges(executor, seen, means, reference_of(executor, (torch.from_numpy(unseen),)))
             int16x8 = _choose_int16x8(graph, choice, unseen, network, options, folder, announce)
             announce("INT8 TFLite" if options.precision == "int8" else f"{options.precision} TFLite")

@@ -35,7 +35,7 @@ from tinyedge.manifest.quantised import (
 from tinyedge.ops import descriptor_of, operator_macs
 from tinyedge.parity.network import NetworkParity, compare_network
 from tinyedge.parity.simulated_layers import simulate_layers
-from tinyedge.quantisation.bias_correction import MOST_SAMPLES
+from tinyedge.quantisation.bias_correction import reference_of_means
 from tinyedge.quantisation.calibration import draw_apart
 from tinyedge.quantisation.calibration_data import CalibrationData
 from tinyedge.quantisation.deployable import check_deployable
@@ -139,7 +139,7 @@ def quantise_model(
         raise ConfigError(f"{source.name} has no weights to train: leave out --qat")
     announce("equalisation")
     teacher = FloatExecutor(graph)
-    means = reference_of(teacher, tuple(values[:MOST_SAMPLES] for values in seen))
+    means = reference_of_means(teacher, seen)
     others = reference_of(teacher, unseen)
     form = precondition(graph, seen, means, others)
     graph = form.graph

@@ -11,13 +11,17 @@ from collections.abc import Collection, Mapping
 
 from tinyedge.ops import descriptor_of
 from tinyedge.quantisation.fake_quantize import FakeQuantize
-from tinyedge.quantisation.float_executor import FloatExecutor
-from tinyedge.quantisation.noise import Reference
+from tinyedge.quantisation.float_executor import FloatExecutor, Values
+from tinyedge.quantisation.noise import Reference, reference_of
 from tinyedge.quantisation.quantise import Range
 from tinyedge.tflite.graph import Graph, Tensor
 
-MOST_SAMPLES = 256
-"""More move no mean by a step."""
+_MOST_SAMPLES = 256  # More move no mean by a step.
+
+
+def reference_of_means(network: FloatExecutor, samples: Values) -> Reference:
+    """Return what `correct_output_bias` takes of samples, (n, ...) of each input, and the float network's outputs."""
+    return reference_of(network, tuple(values[:_MOST_SAMPLES] for values in samples))
 
 
 def correct_output_bias(
@@ -38,7 +42,7 @@ def correct_output_bias(
     if not any(biases):
         return graph
     network, quantiser = FloatExecutor(graph), FakeQuantize(graph, ranges, int16)
-    few = calibration.first(MOST_SAMPLES)
+    few = calibration.first(_MOST_SAMPLES)
     found = network.outputs(few.inputs, quantiser)
     corrected: dict[Tensor | None, Tensor] = {}
     for bias, right, rounded in zip(biases, few.outputs, found, strict=True):

@@ -27,7 +27,7 @@ LAYERS = (
     ("parity",),
     ("exporter",),
     ("devices",),
-    ("firmware",),
+    ("cycles", "firmware"),
     ("benchmark", "learning", "prediction"),
     ("checks", "doctor"),
     ("api", "demo"),

@@ -14,10 +14,13 @@ import numpy as np
 
 from tinyedge.announce import silent
 from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, read_inputs
-from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
-from tinyedge.boards.board import Board
+from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelledCycles, ModelRecord
+from tinyedge.boards.board import Board, emulated_board
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph, count_parameters
+from tinyedge.cycles.count import CycleCounter, cycle_counter
+from tinyedge.cycles.model import CycleModel, cycle_model
+from tinyedge.cycles.plugin import cycle_plugin
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.firmware.build import build_firmware, build_program
@@ -143,8 +146,10 @@ def bench_emulator(
 ) -> BenchReport:
     """Build the firmware for `board`, run it in the emulator through the serial protocol, and count instructions.
 
+    Where QEMU lacks the board, another with the same core runs the instructions; sizes are always those of `board`.
+
     Returns:
-        A report with a record a runtime. An emulator gives instructions, never milliseconds.
+        A report with a record a runtime. An emulator gives instructions; cycles and milliseconds are modelled.
 
     Raises:
         BudgetExceeded: The image does not fit the board.
@@ -155,6 +160,7 @@ def bench_emulator(
     for name in options.runtimes:
         if name not in FIRMWARE_RUNTIMES:
             raise ConfigError(f"a board does not run {name}: choose --runtime {', '.join(FIRMWARE_RUNTIMES)} or all")
+    emulated_board(board)  # Before the work, not after it.
     program = None
     if options.layers or "aot" in options.runtimes:
         announce("compiling")
@@ -186,10 +192,19 @@ def _run_on_emulator(
     announce: Callable[[str], None],
 ) -> tuple[BenchRecord, np.ndarray, FirmwareImage]:
     """Build an image for one runtime, and run all inputs on it."""
+    machine = emulated_board(board)
+    costs, not_modelled_because = _cycle_costs(board)
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         announce(f"building {runtime} for {board.name}")
-        image = _build(runtime, subject.model, program, board, Path(folder))
-        with Emulator(image.elf, board) as emulator:
+        image = emulated = _build(runtime, subject.model, program, board, Path(folder, "board"))
+        if machine is not board:
+            announce(f"building {runtime} for {machine.name}")
+            emulated = _build(runtime, subject.model, program, machine, Path(folder, "emulated"))
+        counter = None
+        if costs is not None:
+            out = Path(folder, "cycles")
+            counter = cycle_counter(costs, emulated.elf, machine.flash, out, inference=len(inputs))
+        with Emulator(emulated.elf, machine, counter.plugin if counter else "") as emulator:
             client = emulator.client
             client.check_model(graph.sha256)
 
@@ -197,18 +212,19 @@ def _run_on_emulator(
                 answers = b"".join(emulator.run(value.tobytes()) for value in values)
                 return frames_from_bytes(answers, graph.outputs)
 
-            announce(f"{runtime} on {board.name}, {len(inputs)} inputs")
+            announce(f"{runtime} on {machine.name}, {len(inputs)} inputs")
             client.reset()
             outputs = run(inputs)
             instructions = client.instructions()
             stack_used_bytes = client.info().stack_used_bytes
             if subject.test is not None and options.accuracy_images != 0:
-                announce(f"{runtime} on {board.name}, accuracy")
+                announce(f"{runtime} on {machine.name}, accuracy")
             accuracy, images = top1(run, subject.test, options.accuracy_images)
+        modelled = _modelled(counter, costs) if counter is not None and costs is not None else None
     layers: tuple[LayerRecord, ...] = ()
     if options.layers and program is not None:
-        announce(f"layers on {board.name}")
-        layers = _profile(program, board, inputs[-1])
+        announce(f"layers on {machine.name}")
+        layers = _profile(program, machine, inputs[-1], costs)
     record = BenchRecord(
         runtime=runtime,
         target="emulator",
@@ -227,6 +243,9 @@ def _run_on_emulator(
         layers=layers,
         stack_used_bytes=stack_used_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
+        emulated_on=None if machine is board else machine.name,
+        modelled=modelled,
+        not_modelled_because=not_modelled_because,
         **compare(outputs, golden),
     )
     return record, outputs, image
@@ -239,15 +258,43 @@ def _build(runtime: str, model: Model, program: Program | None, board: Board, fo
     return build_firmware(model, board, folder, ImageOptions(runtime))
 
 
-def _profile(program: Program, board: Board, value: np.ndarray) -> tuple[LayerRecord, ...]:
+def _cycle_costs(board: Board) -> tuple[CycleModel | None, str]:
+    """The cycle model of a board, or None and why there is none on this machine."""
+    try:
+        model = cycle_model(board)
+        cycle_plugin()
+    except (ConfigError, ToolMissing) as error:
+        return None, str(error)
+    return model, ""
+
+
+def _modelled(counter: CycleCounter, model: CycleModel) -> ModelledCycles:
+    count = counter.inference()
+    milliseconds = 1e3 * count.cycles / model.clock_hz
+    return ModelledCycles(count.cycles, count.flash_wait_cycles, milliseconds, model.core, model.memory, model.error)
+
+
+def _profile(program: Program, machine: Board, value: np.ndarray, costs: CycleModel | None) -> tuple[LayerRecord, ...]:
     """Measure each layer in an image of its own: names and the calls between layers are in no other."""
     with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
-        image = build_program(program, board, Path(folder), ImageOptions(layers=True))
-        with Emulator(image.elf, board) as emulator:
+        image = build_program(program, machine, Path(folder), ImageOptions(layers=True))
+        counter = None
+        if costs is not None:
+            counter = cycle_counter(costs, image.elf, machine.flash, Path(folder, "cycles"), layers=True)
+        with Emulator(image.elf, machine, counter.plugin if counter else "") as emulator:
             emulator.client.load(value.tobytes())
             layers = emulator.client.layers()
+        laps = counter.laps() if counter is not None else None
     return tuple(
-        LayerRecord(layer.name, layer.op, layer.kernel, layer.macs, layer.count, call.kept_because)
+        LayerRecord(
+            layer.name,
+            layer.op,
+            layer.kernel,
+            layer.macs,
+            layer.count,
+            call.kept_because,
+            None if laps is None else sum(laps[part].cycles for part in layer.parts),
+        )
         for layer, call in zip(layers, program.calls, strict=True)
     )
 

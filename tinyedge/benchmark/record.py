@@ -7,6 +7,27 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class ModelledCycles:
+    """What one inference takes on silicon by a model of the core and its memories: computed, not measured.
+
+    Attributes:
+        cycles: Of the processor.
+        flash_wait_cycles: Those of them in which it waits for the flash.
+        milliseconds: The cycles at the board's clock.
+        core: The processor of the model.
+        memory: What code and constants are read from.
+        error: How far the model was from published counts of this core, or "not checked" (`docs/cycles.md`).
+    """
+
+    cycles: int
+    flash_wait_cycles: int
+    milliseconds: float
+    core: str
+    memory: str
+    error: str
+
+
+@dataclass(frozen=True)
 class LayerRecord:
     """One layer's share of an inference.
 
@@ -17,6 +38,7 @@ class LayerRecord:
         macs: Its multiply-accumulates.
         instructions: Executed, to within some ten.
         kept_because: Why no kernel of the board's instruction set runs it, where one might; else empty.
+        modelled_cycles: What they take on silicon by the model of `ModelledCycles`; None where there is none.
     """
 
     name: str
@@ -25,6 +47,7 @@ class LayerRecord:
     macs: int
     instructions: int
     kept_because: str = ""
+    modelled_cycles: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +80,9 @@ class BenchRecord:
         timestamps_ms: The same by the timestamps around an inference, the copy of its input included; board only.
         clock_hz: The processor's clock, as the board says that it runs.
         timed_runs: Of how many inferences the medians are.
+        emulated_on: The board whose emulation ran the instructions, where QEMU lacks `board`.
+        modelled: Cycles and milliseconds by a model; emulator only.
+        not_modelled_because: Why an emulator's record has no `modelled`; else empty.
     """
 
     runtime: str
@@ -84,6 +110,9 @@ class BenchRecord:
     timestamps_ms: float | None = None
     clock_hz: int | None = None
     timed_runs: int = 0
+    emulated_on: str | None = None
+    modelled: ModelledCycles | None = None
+    not_modelled_because: str = ""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,25 @@ class EmulatorModel:
 
 
 @dataclass(frozen=True)
+class FlashReads:
+    """How the processor reads the flash behind its wait states, for the cycle model.
+
+    Attributes:
+        read_bytes: What one read brings.
+        line_bytes: Of the caches before the flash.
+        instruction_cache_bytes: Their size; 0 where there is none.
+        data_cache_bytes: As for instructions.
+        prefetch: 1 where the next read begins before it is asked for, else 0.
+    """
+
+    read_bytes: int
+    line_bytes: int
+    instruction_cache_bytes: int
+    data_cache_bytes: int
+    prefetch: int
+
+
+@dataclass(frozen=True)
 class FlashTools:
     """What the programs that write a board's flash have to know of it.
 
@@ -127,6 +146,7 @@ class Board:
         boot: Where the processor finds its first vectors; None where they are the flash's first words.
         tcm: A faster memory that takes the place of `sram` where everything fits into it; None where there is none.
         clock: What the C file makes of the oscillator; None where nothing is to be set.
+        flash_reads: How its flash is read; None where it has no wait states, or that is not described.
         cmsdk_uart: Its serial port; None where the C file knows that.
         part: The microcontroller's number; "" for an FPGA's.
         emulator: How QEMU runs it; None for a board that it does not have.
@@ -152,6 +172,7 @@ class Board:
     emulator: EmulatorModel | None
     store: Store | None
     flash_tools: FlashTools | None
+    flash_reads: FlashReads | None
     cmsdk_uart: CmsdkUart | None
     part: str = ""
 
@@ -230,6 +251,27 @@ def load_board(name: str | Path) -> Board:
         ) from error
 
 
+def emulated_board(board: Board) -> Board:
+    """Return the board whose emulation runs what a board would: itself, or the one with the most RAM of its core.
+
+    Raises:
+        ConfigError: QEMU has no board with this core and these kernels.
+    """
+    if board.emulator is not None:
+        return board
+    alike = [
+        other
+        for other in map(load_board, board_names())
+        if other.emulator is not None and (other.cpu, other.instruction_set) == (board.cpu, board.instruction_set)
+    ]
+    if not alike:
+        raise ConfigError(
+            f"QEMU emulates neither {board.name} nor another {board.cpu} with {board.instruction_set} kernels: choose "
+            "another --board, or the board itself with --target board"
+        )
+    return max(alike, key=lambda other: other.ram_bytes)
+
+
 def _find(name: str | Path) -> Path:
     path = Path(name).expanduser()
     if path.suffix == ".toml":
@@ -258,7 +300,8 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         key: _section(kind, key, _table(key, table[key]))
         for key, kind in (
             *(("flash", Memory), ("sram", Memory), ("boot", Memory), ("tcm", Memory)),
-            *(("clock", ClockTree), ("store", Store), ("flash_tools", FlashTools), ("cmsdk_uart", CmsdkUart)),
+            *(("clock", ClockTree), ("store", Store), ("flash_tools", FlashTools), ("flash_reads", FlashReads)),
+            ("cmsdk_uart", CmsdkUart),
         )
         if key in table
     }
@@ -267,7 +310,7 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         if "instructions_per_tick" in given:
             given = {**given, "instructions_per_tick": Fraction(given["instructions_per_tick"])}
         sections["emulator"] = _section(EmulatorModel, "emulator", given)
-    absent = dict.fromkeys(("boot", "tcm", "clock", "emulator", "store", "flash_tools", "cmsdk_uart"))
+    absent = dict.fromkeys(("boot", "tcm", "clock", "emulator", "store", "flash_tools", "flash_reads", "cmsdk_uart"))
     board = _section(Board, "", {**absent, **table, **sections, "name": path.stem, "file": path})
     if board.clock is not None:
         board.clock.check(board.clock_hz, board.baud)

@@ -124,6 +124,15 @@ def find_variable(path: Path, name: str) -> Variable:
     return found[0]
 
 
+def find_function(path: Path, name: str) -> int:
+    """Return the address of a function's first instruction.
+
+    Raises:
+        TargetError: As for `find_variable`.
+    """
+    return find_variable(path, name).address & ~1  # The lowest bit says Thumb.
+
+
 def _variables(content: bytes) -> Iterator[tuple[bytes, Variable]]:
     """The symbols of every symbol table, by name."""
     header = _HEADER.unpack_from(content)

@@ -34,6 +34,7 @@ class Emulator:
     Args:
         elf: The image.
         board: What it was built for.
+        plugin: A TCG plug-in and its arguments, as QEMU's option takes them; "" for none.
 
     Attributes:
         client: The protocol's client; the device has said that it is ready.
@@ -53,7 +54,7 @@ class Emulator:
     _messages: IO[bytes]
     _folder: tempfile.TemporaryDirectory[str]
 
-    def __init__(self, elf: Path, board: Board) -> None:
+    def __init__(self, elf: Path, board: Board, plugin: str = "") -> None:
         if board.emulator is None:
             raise ConfigError(
                 f"QEMU does not emulate {board.name}: choose another --board, or the board itself with --target board"
@@ -63,6 +64,7 @@ class Emulator:
         self._elf = elf
         self._board = board
         self._model = board.emulator
+        self._plugin = plugin
         self._qemu = find_tool("qemu-system-arm").path
         self._input: Variable | None = None
 
@@ -162,6 +164,7 @@ class Emulator:
             *("-chardev", f"socket,id=gdb0,path={self.debug_socket},server=on,wait=off"),
             *("-gdb", "chardev:gdb0"),
             *self._image_options(),
+            *(("-plugin", self._plugin) if self._plugin else ()),
         ]
 
     def _image_options(self) -> list[str]:

@@ -239,6 +239,7 @@ class LayerCount:
         kernel: The C function that runs it.
         macs: Its multiply-accumulates.
         count: Cycles on silicon; instructions in an emulator, to within some ten.
+        parts: Which of the device's lines told of it, 0 is the first: several where it runs a stripe of rows at a time.
     """
 
     name: str
@@ -246,6 +247,7 @@ class LayerCount:
     kernel: str
     macs: int
     count: int
+    parts: tuple[int, ...] = ()
 
 
 class DeviceClient:
@@ -484,11 +486,10 @@ class DeviceClient:
             TargetError: The image was built without `layers`.
         """
         found: dict[int, LayerCount] = {}
-        for line in self.command("te layers", _INFERENCE_TIMEOUT_S):
+        for part, line in enumerate(self.command("te layers", _INFERENCE_TIMEOUT_S)):
             index, layer = _within_brackets(line, "te-layer", "te layers", self._parse_layer)
-            # A layer that runs a stripe of rows at a time has a line a stripe.
-            earlier = found[index].count if index in found else 0
-            found[index] = replace(layer, count=earlier + layer.count)
+            earlier = found.get(index, replace(layer, count=0))
+            found[index] = replace(layer, count=earlier.count + layer.count, parts=(*earlier.parts, part))
         return [found[index] for index in sorted(found)]
 
     def _parse_layer(self, text: str) -> tuple[int, LayerCount]:

@@ -10,6 +10,9 @@ from tinyedge.benchmark.budget import BudgetRow
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord
 from tinyedge.installation import EXTRAS, package_missing
 
+# Of a terminal, for a count of cycles below its name in two lines.
+_FIGURE_COLUMNS = 12
+
 
 def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
     """Print the results of a benchmark, a row a runtime, and the budgets below."""
@@ -19,7 +22,12 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
     console.print(f"{model.macs:,} MACs, {model.params:,} parameters, {model.bytes:,} bytes")
     figures = {
         "on": [record.board or record.target for record in report.results],
+        "emulated on": [record.emulated_on or "" for record in report.results],
         "instructions": [_count(record.instructions) for record in report.results],
+        "modelled cycles": [_count(record.modelled.cycles if record.modelled else None) for record in report.results],
+        "modelled ms": [
+            _figure(record.modelled.milliseconds if record.modelled else None) for record in report.results
+        ],
         "cycles": [_count(record.cycles) for record in report.results],
         "MACs per cycle": [_figure(record.macs_per_cycle) for record in report.results],
         "ms": [_figure(record.latency_ms) for record in report.results],
@@ -36,6 +44,7 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
         if any(cells):  # A host counts no instructions, an emulator no milliseconds: only what was measured takes room.
             table.add_row(what, *cells)
     console.print(table)
+    _print_model(report.results, console)
     if all(record.bit_exact is None for record in report.results):
         lacking = "there is no package of TFLite Micro for this machine"
         if "tflite-micro" in EXTRAS["bench"]:
@@ -63,15 +72,17 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
         slowest = max(record.layers, key=lambda layer: layer.instructions)
         table = Table(title=f"{record.runtime} {record.board}", box=box.SIMPLE_HEAD, collapse_padding=True)
         table.add_column("layer, and the kernel that runs it", overflow="fold")
-        for figure in ("MACs", "instructions", "a MAC", "%"):
-            table.add_column(figure, justify="right", no_wrap=True)
+        cycles = all(layer.modelled_cycles is not None for layer in record.layers)
+        for figure in ("MACs", "instructions", "a MAC", "%", *(("modelled cycles", "a MAC") if cycles else ())):
+            table.add_column(figure, justify="right", no_wrap=figure != "modelled cycles", max_width=_FIGURE_COLUMNS)
         for layer in record.layers:
             table.add_row(
                 "\n  ".join(filter(None, (layer.name, layer.kernel, layer.kept_because))),
                 f"{layer.macs:,}",
                 f"{layer.instructions:,}",
-                f"{layer.instructions / layer.macs:.2f}" if layer.macs else "",
+                _a_mac(layer.instructions, layer),
                 _share(layer, total),
+                *((_count(layer.modelled_cycles), _a_mac(layer.modelled_cycles, layer)) if cycles else ()),
                 style="bold" if layer is slowest else None,
             )
         console.print(table)
@@ -80,6 +91,24 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _print_model(records: Iterable[BenchRecord], console: Console) -> None:
+    """Say what modelled cycles are worth, once for all records, or why there are none."""
+    models = {
+        f"modelled {record.modelled.core}, {record.modelled.memory}: error {record.modelled.error} (docs/cycles.md)"
+        for record in records
+        if record.modelled is not None
+    }
+    reasons = {
+        f"modelled cycles: none; {record.not_modelled_because}" for record in records if record.not_modelled_because
+    }
+    for line in sorted(models | reasons):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _a_mac(count: int | None, layer: LayerRecord) -> str:
+    return f"{count / layer.macs:.2f}" if count is not None and layer.macs else ""
 
 
 def _share(layer: LayerRecord, total: int) -> str:

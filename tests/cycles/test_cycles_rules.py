@@ -1,0 +1,206 @@
+"""The cycles of short programs, counted by hand from the manuals' rules, against the model in the emulator."""
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinyedge.boards.board import Memory, load_board
+from tinyedge.cycles.count import CycleCount, cycle_counter
+from tinyedge.cycles.model import CycleModel, cycle_model
+from tinyedge.cycles.plugin import cycle_plugin
+from tinyedge.errors import ToolMissing
+from tinyedge.toolchain import find_tool
+
+try:
+    find_tool("arm-none-eabi-gcc")
+    cycle_plugin()
+except ToolMissing as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+# Each part of the measured function is a lap: a call of the hook ends it (one cycle; where the call goes is not
+# counted), and the return from the hook begins the next one (two cycles of refill after an indirect branch). Parts are
+# whole words, so that the return is to an aligned instruction.
+_PROGRAM = """
+    .syntax unified
+    .thumb
+    .section .vectors, "a"
+    .word 0x20010000, reset
+    .text
+    .global reset
+    .thumb_func
+reset:
+    ldr r0, =0xE000ED88
+    movs r1, #0xF00000
+    str r1, [r0] @ The floating-point unit is on.
+    ldr r4, =0x20000100
+    ldr r5, =constants
+    bl te_runtime_invoke
+    bl te_runtime_invoke
+    movs r0, #0x18
+    ldr r1, =0x20026
+    bkpt 0xab
+    .ltorg
+    .balign 64
+    .thumb_func
+te_on_layer_done:
+    bx lr
+    .balign 64
+    .thumb_func
+te_runtime_invoke:
+    push {{r4-r7, lr}}
+    nop
+    mov.w r6, r4
+{parts}
+    pop {{r4-r7, pc}}
+    .balign 64
+    .thumb_func
+leaf:
+    bx lr
+    nop
+    .balign 64
+constants:
+    .rept 64
+    .word 1
+    .endr
+"""
+_AN_EMPTY_PART = 3
+_RAM, _ROM = "r4", "r5"
+
+
+def count(model: CycleModel, parts: list[str], folder: Path, machine: str) -> list[CycleCount]:
+    """The laps of the measured function's second call, the first of which ends before the parts."""
+    text = "".join(f"    bl te_on_layer_done\n    {part}\n" for part in parts) + "    bl te_on_layer_done\n"
+    source, elf = folder / "program.s", folder / "program.elf"
+    source.write_text(_PROGRAM.format(parts=text))
+    link = ["-nostdlib", "-Wl,--section-start=.vectors=0,-Ttext=0x80,--entry=reset"]
+    # Assembled for the core whose instructions are a superset; what is counted is the model's choice.
+    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
+    subprocess.run([*command, *link, source, "-o", elf], check=True)
+    counter = cycle_counter(model, elf, Memory(0, 0x40000), folder / "cycles", inference=2, layers=True)
+    qemu = ["qemu-system-arm", "-M", machine, "-display", "none", "-semihosting", "-kernel", str(elf)]
+    subprocess.run([*qemu, "-plugin", counter.plugin], check=True, timeout=60, stdin=subprocess.DEVNULL)
+    laps = list(counter.laps())
+    assert counter.inference().cycles - sum(lap.cycles for lap in laps) >= 8  # POP of five, and a refill.
+    return laps[1:]
+
+
+def lines(*instructions: str) -> str:
+    return "\n    ".join(instructions)
+
+
+M4_RULES = {
+    "nothing": ("", 0),
+    "data processing": (lines("adds r0, r1", "adds r0, r2"), 2),
+    "multiply-accumulate": (lines("mla r0, r1, r2, r3", "smlad r0, r1, r2, r3", "smlal r0, r1, r2, r3"), 3),
+    "division": ("udiv r0, r4, r2", 7),
+    "a load": (f"ldr.w r0, [{_RAM}]", 2),
+    "loads overlap": (lines(f"ldr.w r0, [{_RAM}]", f"ldr.w r1, [{_RAM}]", f"ldrb.w r2, [{_RAM}]"), 4),
+    "an address that was loaded": (lines(f"str.w {_RAM}, [{_RAM}]", f"ldr.w r0, [{_RAM}]", "ldr.w r1, [r0]"), 5),
+    "an address that was computed": (lines(f"add.w r0, {_RAM}, #4", "ldr.w r1, [r0]"), 4),
+    "a store": (f"str.w r0, [{_RAM}]", 1),
+    "a load after a store": (lines(f"str.w r0, [{_RAM}]", f"ldr.w r0, [{_RAM}]"), 3),
+    "a store by a sum": (lines("mov.w r7, #8", "nop.w", f"str.w r0, [{_RAM}, r7]"), 4),
+    "a store by a sum after a load": (lines("mov.w r7, #8", f"ldr.w r0, [{_RAM}]", f"str.w r0, [{_RAM}, r7]"), 4),
+    "two words": (f"ldrd r0, r1, [{_RAM}]", 3),
+    "two words overlap with nothing": (
+        lines(f"ldr.w r2, [{_RAM}]", f"ldrd r0, r1, [{_RAM}]", f"ldr.w r2, [{_RAM}]"),
+        7,
+    ),
+    "many words": (lines(f"ldm.w {_RAM}, {{r0-r3}}", f"stm.w {_RAM}, {{r0-r3}}"), 10),
+    "a halfword-aligned word": (f"ldr.w r0, [{_RAM}, #2]", 3),
+    "a byte-aligned word": (f"ldr.w r0, [{_RAM}, #1]", 4),
+    "a byte-aligned halfword": (f"ldrh.w r0, [{_RAM}, #1]", 3),
+    "a taken branch": (lines("b 1f", "nop", "1: nop.w"), 3),
+    "a branch to a wide instruction across words": (
+        lines("nop", "b 1f", "nop", "1: nop.w", "nop"),
+        1 + (1 + 2) + 1 + 1,
+    ),
+    "a branch that is not taken": (lines("cmp r4, #0", "beq 1f", "1: nop.w"), 3),
+    "a loop of three": (lines("mov.w r0, #3", "1: subs r0, #1", "bne 1b"), 1 + 3 * 2 + 2),
+    "a call and its return": (lines("bl leaf", "nop.w"), 2 + 3 + 1),
+    "a condition behind a wide instruction": (lines("movs.w r0, #0", "it eq", "moveq r0, #1"), 3),
+    "a condition behind a narrow instruction": (lines("movs r0, #0", "it eq", "moveq.w r0, #1"), 2),
+    "multiply-accumulate of floats": (lines("vmov s0, r0", "vmul.f32 s1, s0, s0", "vfma.f32 s1, s0, s0"), 5),
+    "division of floats": ("vdiv.f32 s1, s0, s0", 14),
+}
+
+
+def _without_waits(board_name: str) -> CycleModel:
+    return cycle_model(load_board(board_name))
+
+
+def test_each_rule_of_the_cortex_m4(tmp_path):
+    model = _without_waits("mps2_an386")
+    counts = count(model, ["", *(text for text, _ in M4_RULES.values())], tmp_path, "mps2-an386")[1:]
+    expected = {name: _AN_EMPTY_PART + cycles for name, (_, cycles) in M4_RULES.items()}
+    # A part may end in the middle of a word, where the call after it and its return are the same.
+    assert dict(zip(M4_RULES, (lap.cycles for lap in counts), strict=True)) == expected
+
+
+_WAITS = 5
+# What follows begins with a read of the flash, whatever lies before; the padding is jumped over.
+_AT_A_READ = "b 9f\n    .balign 64\n9:  "
+
+
+def _flash(**changes: int) -> CycleModel:
+    bare = {"wait_states": _WAITS, "read_bytes": 8, "line_bytes": 32, "prefetch": 0}
+    model = _without_waits("mps2_an386")
+    caches = {"instruction_cache_bytes": 0, "data_cache_bytes": 0}
+    return dataclasses.replace(model, arguments={**model.arguments, **bare, **caches, **changes})
+
+
+def _flash_waits(model: CycleModel, parts: list[str], folder: Path) -> list[int]:
+    laps = count(model, [_AT_A_READ + part for part in parts], folder, "mps2-an386")
+    return [lap.flash_wait_cycles for lap in laps]
+
+
+def test_each_read_of_instructions_waits(tmp_path):
+    """Two wide instructions are a read of 8 bytes."""
+    short, long = _flash_waits(_flash(), [lines(*["nop.w"] * 4), lines(*["nop.w"] * 12)], tmp_path)
+    assert long - short == 4 * _WAITS
+
+
+def test_a_loop_waits_in_its_first_round_where_a_cache_holds_it(tmp_path):
+    loop = lines("movs r0, #{rounds}", "movs r1, #1", "nop.w", "1: nop.w", "nop.w", "nop.w", "subs r0, #1", "bne 1b")
+    parts = [loop.format(rounds=1), loop.format(rounds=9)]
+    once, often = _flash_waits(_flash(), parts, tmp_path)
+    assert often - once == 8 * 2 * _WAITS  # The loop lies on two reads.
+    once, often = _flash_waits(_flash(instruction_cache_bytes=1024), parts, tmp_path)
+    assert often == once
+
+
+def test_a_loop_larger_than_the_cache_waits_in_every_round(tmp_path):
+    """Of a loop of nine lines, a cache of eight has always lost the one that comes next."""
+    loop = lines("mov.w r0, #{rounds}", "nop.w", "1: .rept 70", "nop.w", ".endr", "subs.w r0, #1", "bne.w 1b")
+    parts = [loop.format(rounds=1), loop.format(rounds=4)]
+    once, often = _flash_waits(_flash(instruction_cache_bytes=256), parts, tmp_path)
+    assert often - once == 3 * 9 * 4 * _WAITS
+    once, often = _flash_waits(_flash(instruction_cache_bytes=512), parts, tmp_path)
+    assert often == once
+
+
+def test_the_prefetch_hides_what_the_instructions_before_take(tmp_path):
+    """The flash answers a read in six cycles: two instructions of one cycle hide two of them, two divisions all."""
+    fast, slow = "nop.w", "udiv r0, r1, r2"
+    parts = [lines(*[text] * many) for text in (fast, slow) for many in (8, 72)]
+    without = _flash_waits(_flash(), parts, tmp_path)
+    with_it = _flash_waits(_flash(prefetch=1), parts, tmp_path)
+    assert without[1] - without[0] == without[3] - without[2] == 32 * _WAITS
+    # What was begun when the part ends depends on where that is.
+    assert with_it[1] - with_it[0] == pytest.approx(32 * (_WAITS + 1 - 2), abs=_WAITS)
+    assert with_it[3] - with_it[2] == pytest.approx(0, abs=_WAITS)
+
+
+def test_constants_wait_until_the_cache_holds_them(tmp_path):
+    part = lines(*[lines(f"ldr.w r0, [{_ROM}]", "nop.w")] * 8)
+    (bare,) = _flash_waits(_flash(), [part], tmp_path)
+    (cached,) = _flash_waits(_flash(data_cache_bytes=256), [part], tmp_path)
+    assert bare - cached == 7 * _WAITS
+
+
+def test_variables_do_not_wait_for_the_flash(tmp_path):
+    parts = [lines(*[lines(f"ldr.w r0, [{register}]", "nop.w")] * 8) for register in (_RAM, _ROM)]
+    ram, rom = _flash_waits(_flash(), parts, tmp_path)
+    assert rom - ram == 8 * _WAITS

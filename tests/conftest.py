@@ -35,6 +35,12 @@ def pytest_configure() -> None:
             os.environ.setdefault(name, value)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, or one of two processes ends with them while the other has nothing to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", help="run the tests of operators on this emulated board in place of the host")
 

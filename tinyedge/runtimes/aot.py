@@ -1,4 +1,7 @@
-"""The compiled C, built for this machine and called through ctypes: the same sources that go onto the board."""
+"""The compiled C, built for this machine and called through ctypes: the sources that go onto the board.
+
+Only the constants are spelled as strings, which a compiler reads sooner.
+"""
 
 import ctypes
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyedge.compiler.emit.c_text import string_array
 from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
@@ -125,7 +129,7 @@ def _build(program: Program, folder: Path) -> Path:
         raise ToolMissing(
             f"no C compiler '{compiler[0]}': install one (Debian: `apt install gcc`) or name one in the variable CC"
         )
-    emit(program, _NAME, folder)
+    emit(program, _NAME, folder, print_array=string_array)
     (folder / "driver.c").write_text(_DRIVER, encoding="utf-8")
     # A call a file, on all processors, of names below the working folder: `CC="ccache cc"` finds a kernel again.
     sources = sorted(str(source.relative_to(folder)) for source in folder.rglob("*.c"))

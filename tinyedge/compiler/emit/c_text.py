@@ -71,20 +71,51 @@ def float_literal(value: float) -> str:
 
 def array(name: str, values: np.ndarray) -> str:
     """Return the definition of a `static const` array, printed flat in C order."""
-    numbers = values.reshape(-1).tolist()
-    if values.dtype == np.uint32:  # Packed words are bit patterns, whatever they hold.
-        entries = list(map("0x{:08x}u".format, numbers))
-    elif values.dtype.itemsize < 4:  # None needs a suffix, and there are hundreds of thousands.
-        entries = list(map(str, numbers))
+    flat = values.reshape(-1)
+    if values.dtype.itemsize < 4:  # None needs a suffix, and there are millions.
+        body = _small_lines(flat)
+    elif values.dtype == np.uint32:  # Packed words are bit patterns, whatever they hold.
+        body = lines(list(map("0x{:08x}u".format, flat.tolist())))
     else:
-        entries = list(map(literal, numbers))
-    body = lines(entries)
+        body = lines(list(map(literal, flat.tolist())))
     return f"static const {values.dtype.name}_t {name}[{values.size}] = {{\n{body}}};\n\n"
+
+
+def string_array(name: str, values: np.ndarray) -> str:
+    """Return the definition that `array` does, bytes as one string, for a compiler whose strings have no limit.
+
+    A million bytes take GCC 0.2 s in place of 3. C99 promises no string of over 4,095 characters.
+    """
+    if values.dtype.itemsize != 1:
+        return array(name, values)
+    escapes = np.array([f"\\{byte:03o}" for byte in range(256)], dtype=np.bytes_)
+    text = escapes[values.reshape(-1).view(np.uint8)].tobytes().decode("ascii")
+    return f'static const {values.dtype.name}_t {name}[{values.size}] = "{text}";\n\n'
 
 
 def lines(entries: Sequence[str]) -> str:
     """Return initialisers, a comma after each, in indented lines of equally many."""
-    widest = max(map(len, entries), default=1)
-    per_line = max(1, (_COLUMNS - len(_INDENT) + 1) // (widest + 2))
+    per_line = _per_line(max(map(len, entries), default=1))
     rows = (entries[start : start + per_line] for start in range(0, len(entries), per_line))
     return "".join(f"{_INDENT}{', '.join(row)},\n" for row in rows)
+
+
+def _small_lines(values: np.ndarray) -> str:
+    """Return what `lines` does for integers of one or two bytes, which a table of their texts turns into characters."""
+    if not values.size:
+        return ""
+    low, high = int(values.min()), int(values.max())
+    texts = np.array([f"{value}," for value in range(low, high + 1)], dtype=np.bytes_)
+    per_line = _per_line(max(len(str(low)), len(str(high))))
+    indent, width = len(_INDENT), texts.itemsize
+    characters = np.zeros((values.size, indent + width + 1), np.uint8)  # Zeros are left out at the end.
+    characters[::per_line, :indent] = ord(" ")
+    characters[:, indent:-1] = texts.view(np.uint8).reshape(-1, width)[values.astype(np.int32) - low]
+    characters[:, -1] = ord(" ")
+    characters[per_line - 1 :: per_line, -1] = characters[-1, -1] = ord("\n")
+    return str(characters[characters != 0].tobytes(), "ascii")
+
+
+def _per_line(widest: int) -> int:
+    """Return how many entries of at most so many characters stand in a line."""
+    return max(1, (_COLUMNS - len(_INDENT) + 1) // (widest + 2))

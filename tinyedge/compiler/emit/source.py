@@ -1,6 +1,6 @@
 """Prints NAME_model.c: the constants, the arena and the kernel calls of a compiled model."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from tinyedge.tflite.graph import Tensor
 _MAX_RUNS = 32
 
 
-def model_source(program: Program, name: str, card: ModelCard | None) -> str:
+def model_source(
+    program: Program, name: str, card: ModelCard | None, print_array: Callable[[str, np.ndarray], str] = array
+) -> str:
     """Return the C of a program that is called `name` in C; it includes NAME_model.h, made with the same card."""
     cascades = any(isinstance(step, Cascade) for step in program.steps)
     return "".join(
@@ -40,7 +42,7 @@ def model_source(program: Program, name: str, card: ModelCard | None) -> str:
             '#include "kernels/te_kernels.h"\n\n',
             _arena(program, name, cascades),
             _state(program),
-            *_layers(program.calls),
+            *_layers(program.calls, print_array),
             _LAYER_DONE,
             *_cascades(program),
             _run(program),
@@ -162,7 +164,7 @@ def _plan_table(program: Program) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
+def _layers(calls: Iterable[KernelCall], print_array: Callable[[str, np.ndarray], str]) -> Iterator[str]:
     """Each layer's constant arrays that are not there yet, then its parameters."""
     names: dict[tuple[str, bytes], str] = {}
     for index, call in enumerate(calls):
@@ -173,7 +175,7 @@ def _layers(calls: Iterable[KernelCall]) -> Iterator[str]:
                 key = constant_key(value)
                 if key not in names:
                     names[key] = f"layer_{index}_{field.rpartition('.')[2]}"
-                    yield array(names[key], value.values)
+                    yield print_array(names[key], value.values)
                 members.append(f"    .{member} = {names[key]},\n")
             elif isinstance(value, tuple):
                 members.append(f"    .{member} = {{{', '.join(literal(item) for item in value)}}},\n")

@@ -20,20 +20,23 @@
  *
  * That is all there are, so the rest is on the stack:
  *
- *      sp +  0  end of the columns                         sp + 24  by how much a bias is shifted
- *      sp +  4  which code finishes accumulators           sp + 28  twice the zero point, and one
- *      sp +  8  output                                     sp + 32  the first channel's bias, as in the stream
- *      sp + 12  channels left                              sp + 36  the second channel's
- *      sp + 16  stride of the output                       sp + 40  begin of the columns
- *      sp + 20  where the unrolled loop is entered         sp + 44  the struct
+ *      sp +  0  end of the columns                         sp + 24  stride of the output
+ *      sp +  4  which code finishes accumulators           sp + 28  channels left
+ *      sp +  8  where the unrolled loop is entered         sp + 32  twice the zero point, and one
+ *      sp + 12  begin of the columns                       sp + 36  the first channel's bias, as in the stream
+ *      sp + 16  by how much a bias is shifted              sp + 40  the second channel's
+ *      sp + 20  output                                     sp + 44  the struct
  *
- * A step is 13 instructions for 16 multiply-accumulates. The loop is `unroll` steps long, a power of two, and is entered
- * where the depth leaves a remainder, so that each step has to be 52 bytes: hence the .w. */
+ * A step is 14 instructions for 16 multiply-accumulates. On a Cortex-M4 a load takes a second cycle unless it follows
+ * another single load, so loads stand together, and a step takes 17 cycles. Flash with wait states is read through small
+ * caches, 1 KB for instructions on the STM32L4: the loop of eight steps and what finishes its sums fit in it together.
+ * The loop is entered where the depth leaves a remainder, so that each step has to be 56 bytes: hence the .w. */
 __asm__(
     ".syntax unified\n"
     ".macro te_step4\n"
     "    ldr.w r14, [r0], #4\n"
-    "    ldrd r10, r11, [r1], #8\n"
+    "    ldr.w r11, [r1, #4]\n"
+    "    ldr.w r10, [r1], #8\n"
     "    sxtb16 r12, r14\n"
     "    sxtb16 r14, r14, ror #8\n"
     "    smlad r2, r12, r10, r2\n"
@@ -50,22 +53,23 @@ __asm__(
     /* Both channels' accumulators to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of which an
      * instruction that shifts by a register takes the lowest byte. */
     ".macro te_plain_pair\n"
-    "    ldrd r10, r11, [r0], #8\n"
-    "    ldr r14, [sp, #28]\n"
-    "    ldrd r1, r12, [sp, #32]\n"
-    "    cmn r14, #255\n"
+    "    ldr r11, [r0, #4]\n"
+    "    ldr r10, [r0], #8\n"
+    "    ldr r14, [sp, #32]\n"
+    "    ldr r1, [sp, #36]\n"
+    "    ldr r12, [sp, #40]\n"
     ".endm\n"
     /* Negative accumulators are rounded away from zero; with the zero point -128 all of them become -128 in any case. */
-    ".macro te_plain_channel multiplier:req, shift:req, first:req, more:vararg\n"
+    ".macro te_plain_channel signed:req, multiplier:req, shift:req, first:req, more:vararg\n"
     "    .irp sum, \\first, \\more\n"
     "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
     "    .endr\n"
     "    lsl \\multiplier, r14, \\shift\n" /* Half a unit, and the zero point above it. */
-    "    beq 6f\n"
+    "    .if \\signed\n"
     "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\sum, asr #31\n"
     "    .endr\n"
-    "6:\n"
+    "    .endif\n"
     "    .irp sum, \\first, \\more\n"
     "    add \\sum, \\sum, \\multiplier\n"
     "    asr \\sum, \\sum, \\shift\n"
@@ -115,37 +119,43 @@ __asm__(
     TE_ASSEMBLY_FUNCTION("te_gemm4_s8_dsp")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #48\n"
-    "    strd r1, r0, [sp, #40]\n"
-    "    ldrd r6, r5, [r0, #8]\n"
-    "    strd r2, r6, [sp, #8]\n"
-    "    ldr r3, [r0, #4]\n"
-    "    add r4, r1, r3, lsl #4\n"
-    "    subs r3, r3, #1\n"
-    "    and r3, r3, #15\n"
-    "    adds r3, r3, #1\n"
-    "    movs r6, #52\n"
+    "    str r0, [sp, #44]\n"
+    "    ldm r0, {r4, r5, r6, r7, r8}\n" /* The stream, steps, channels, stride and zero point. */
+    "    ldr r11, [r0, #28]\n"
+    "    mov r0, r4\n"
+    "    lsl r9, r8, #1\n"
+    "    add r9, r9, #1\n"
+    "    strd r2, r7, [sp, #20]\n"
+    "    strd r6, r9, [sp, #28]\n"
+    "    add r4, r1, r5, lsl #4\n"
+    "    sub r5, r5, #1\n"
+    "    and r5, r5, #7\n"
+    "    add r5, r5, #1\n" /* Steps of the first time through the loop. */
+    "    mov r6, #56\n"
     "    adr r7, 3f\n"
-    "    mls r6, r3, r6, r7\n"
+    "    mls r6, r5, r6, r7\n"
     "    orr r6, r6, #1\n"
-    "    strd r5, r6, [sp, #16]\n"
-    "    ldr r2, [r0, #16]\n"
-    "    adds r2, r2, r2\n"
-    "    adds r2, r2, #1\n"
     "    adr r5, 9f\n"
-    "    ldr r1, [r0, #28]\n"
-    "    lsls r1, r1, #3\n"
+    "    lsls r11, r11, #3\n"
     "    beq 0f\n"
+    "    adr r5, 6f\n"
+    "    cmp r9, #-255\n"
+    "    bne 0f\n"
     "    adr r5, 4f\n"
     "0:\n"
     "    orr r5, r5, #1\n"
     "    strd r4, r5, [sp, #0]\n"
-    "    strd r1, r2, [sp, #24]\n"
-    "    ldr r0, [r0]\n"
+    "    strd r6, r1, [sp, #8]\n"
+    "    str r11, [sp, #16]\n"
+    "    .balign 4\n"
     "1:\n"
-    "    ldrd r2, r6, [r0], #8\n"
-    "    ldrd r10, r11, [sp, #20]\n"
-    "    ldr r1, [sp, #40]\n"
-    "    strd r2, r6, [sp, #32]\n"
+    "    ldr r6, [r0, #4]\n"
+    "    ldr r2, [r0], #8\n"
+    "    ldr r11, [sp, #16]\n"
+    "    ldr r1, [sp, #12]\n"
+    "    ldr r10, [sp, #8]\n"
+    "    str r2, [sp, #36]\n"
+    "    str r6, [sp, #40]\n"
     "    asr r2, r2, r11\n"
     "    asr r6, r6, r11\n"
     "    mov r3, r2\n"
@@ -157,22 +167,23 @@ __asm__(
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept 16\n"
+    "    .rept 8\n"
     "    te_step4\n"
     "    .endr\n"
     "3:\n"
-    "    ldrd r10, r11, [sp, #0]\n"
+    "    ldr r10, [sp, #0]\n"
     "    cmp r1, r10\n"
     "    bne 2b\n"
-    "    bx r11\n"
+    "    ldr pc, [sp, #4]\n"
     "    .balign 4\n"
     "4:\n"
     "    te_plain_pair\n"
-    "    te_plain_channel r10, r1, r2, r3, r4, r5\n"
-    "    te_plain_channel r11, r12, r6, r7, r8, r9\n"
+    "    te_plain_channel 0, r10, r1, r2, r3, r4, r5\n"
+    "    te_plain_channel 0, r11, r12, r6, r7, r8, r9\n"
     "5:\n"
-    "    ldrd r10, r12, [sp, #8]\n"
-    "    ldr r11, [sp, #16]\n"
+    "    ldr r10, [sp, #20]\n"
+    "    ldr r11, [sp, #24]\n"
+    "    ldr r12, [sp, #28]\n"
     "    add r1, r10, r11\n"
     "    subs r12, r12, #2\n"
     "    blt 7f\n"
@@ -184,7 +195,8 @@ __asm__(
     "    strh r3, [r1]\n"
     "    strh r4, [r1, r11]\n"
     "    strh r5, [r1, r11, lsl #1]\n"
-    "    strd r10, r12, [sp, #8]\n"
+    "    str r10, [sp, #20]\n"
+    "    str r12, [sp, #28]\n"
     "    bgt 1b\n"
     "    b 8f\n"
     "7:\n" /* The last channel is alone. */
@@ -196,6 +208,12 @@ __asm__(
     "8:\n"
     "    add sp, sp, #48\n"
     "    pop {r4-r11, pc}\n"
+    "    .balign 4\n"
+    "6:\n"
+    "    te_plain_pair\n"
+    "    te_plain_channel 1, r10, r1, r2, r3, r4, r5\n"
+    "    te_plain_channel 1, r11, r12, r6, r7, r8, r9\n"
+    "    b 5b\n"
     "    .balign 4\n"
     "9:\n"
     "    te_general_pair\n"

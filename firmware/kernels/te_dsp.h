@@ -119,6 +119,28 @@ static inline uint32_t te_add_odd_bytes(uint32_t sums, uint32_t x) {
 #endif
 }
 
+/** The sums of both halves, modulo 2^16 each (SADD16). */
+static inline uint32_t te_add_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("sadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_pack(te_low(a) + te_low(b), te_high(a) + te_high(b));
+#endif
+}
+
+/** The differences of both halves, modulo 2^16 each (SSUB16). */
+static inline uint32_t te_subtract_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("ssub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return te_pack(te_low(a) - te_low(b), te_high(a) - te_high(b));
+#endif
+}
+
 /** The larger of each two signed bytes (SSUB8, SEL). */
 static inline uint32_t te_max_bytes(uint32_t a, uint32_t b) {
     uint32_t result;

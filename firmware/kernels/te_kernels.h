@@ -228,6 +228,23 @@ typedef struct {
 void te_conv2d_rows_s8_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
                            void *scratch);
 
+/** te_conv2d_params of 3x3 filters without stride, dilation and groups, of input channels in fours and an even number of
+ *  output channels, for processors with the DSP extension; plain as in te_gemm_s8_dsp.h but for large biases. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t input_zero_point;
+    const uint32_t *packed; /**< A pair of channels after the other: the filters of te_winograd_sums_dsp(), and two
+                                 te_winograd_channel. */
+} te_conv2d_winograd_dsp_params;
+
+/** By te_winograd_s8_dsp.h. Makes two rows together, so that with a batch of 1 the output may lie over the input by such.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  144 * in_c + 512 bytes. */
+void te_conv2d_winograd_s8_dsp(const te_conv2d_winograd_dsp_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** te_depthwise_conv2d_params of one 3x3 filter a channel for processors with the DSP extension, where the filter is not
  *  dilated along a row, stride_w is 1 or 2, out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large
  *  biases. */

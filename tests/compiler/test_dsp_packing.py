@@ -10,6 +10,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_filters,
     pack_taps,
     pack_whole,
+    pack_winograd,
     prepare_filters,
     prepare_requantisation,
 )
@@ -228,3 +229,48 @@ def test_multipliers_of_a_half_and_more_are_not_plain():
     weights = np.array([[1], [1]], np.int8)
     assert prepared_filters(weights, bias=[0, 0], shifts=[-1, -1]).plain
     assert not prepared_filters(weights, bias=[0, 0], shifts=[-1, 0]).plain
+
+
+def test_winograd_filters_are_transformed_exactly():
+    rng = np.random.default_rng(4)
+    channels, depth = 4, 8
+    filters = random_filters(rng, channels, 9 * depth)
+    filters[0], filters[1] = 127, -127
+    prepared = prepared_filters(filters)
+    packed = pack_winograd(prepared, OUTPUT_ZERO_POINT)
+    rows = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+    for pair, words in enumerate(packed):
+        halves = words[: 16 * depth].copy().view("<i2").reshape(4, 4, depth // 4, 2, 2, 2)
+        for member in range(2):
+            kernel = filters[2 * pair + member].reshape(3, 3, depth).astype(int)
+            for channel in range(depth):
+                four, within = divmod(channel, 4)
+                expected = rows @ kernel[..., channel] @ rows.T
+                assert (halves[:, :, four, within % 2, member, within // 2] == expected).all()
+            bias, multiplier, rounding, shift = map(signed, words[16 * depth + 4 * member :][:4])
+            channel = 2 * pair + member
+            assert bias == prepared.biases[channel]
+            for sum_ in (-(2**20), -77, 0, 12345, 2**20):
+                rounded = sum_ + (sum_ * multiplier + 2**31 >> 32)
+                assert (rounded - (rounded < 0) + rounding) >> shift == finish(prepared, channel, sum_)
+
+
+def test_winograd_sums_of_extreme_values_are_those_of_the_convolution():
+    """Operands fit int16, and four times the sum comes out modulo 2^32."""
+    rng = np.random.default_rng(5)
+    depth = 512
+    patches = rng.choice([-128, 127], (64, 4, 4, depth))
+    filters = rng.choice([-127, 127], (64, 3, 3, depth))
+    filters[0], patches[0] = 127, -128
+    back = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+    gather = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+    rows = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+    v = np.einsum("ai,nijc,bj->nabc", back, patches, back)
+    u = np.einsum("ai,nijc,bj->nabc", rows, filters, rows)
+    assert max(np.abs(v).max(), np.abs(u).max()) < 2**15
+    sums = (u * v).sum(-1).astype(np.int32)  # Modulo 2^32.
+    tiles = np.einsum("ai,nij,bj->nab", gather, sums, gather).astype(np.int32)
+    for y in range(2):
+        for x in range(2):
+            direct = (patches[:, y : y + 3, x : x + 3] * filters).sum((1, 2, 3))
+            assert (tiles[:, y, x] == 4 * direct).all()

@@ -9,8 +9,9 @@ from compiler.random_networks import random_network
 from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected
 from ops.kernel_cases import read_operator
 
-from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, specialise
+from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, hasten, specialise
 from tinyedge.compiler.options import CompileOptions
+from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import ConfigError
 from tinyedge.ops import lower
@@ -86,8 +87,34 @@ def test_short_runs_of_a_column_are_summed_where_they_lie(length, taps, kernel, 
         ({"instruction_set": "sse"}, "no instruction set sse: give one of portable, dsp"),
         ({"without": ("fold_padding", "unroll")}, "no pass unroll to leave out: give one of fold_constants, "),
         ({"cascade": "sometimes"}, "no choice sometimes of cascades: give --cascade auto, always, never"),
+        ({"optimize": "all"}, "no choice all to optimise for: give --optimize balanced, speed, size"),
     ],
 )
 def test_an_unknown_option_is_refused(options, said):
     with pytest.raises(ConfigError, match=said):
         CompileOptions(**options)
+
+
+def test_speed_spends_flash_and_a_quarter_more_ram(shared_model):
+    path = shared_model("ic_resnet8_int8.tflite")
+    balanced, speed = (
+        compile_graph(read_tflite(path), CompileOptions("dsp", optimize=choice)) for choice in ("balanced", "speed")
+    )
+    kernels = Counter(call.function for call in speed.calls)
+    assert kernels["te_conv2d_winograd_s8_dsp"] == 4
+    assert not any("winograd" in call.function for call in balanced.calls)
+    assert balanced.plan.arena_bytes < speed.plan.arena_bytes <= 1.25 * balanced.plan.arena_bytes
+    assert speed.constant_bytes > 2 * balanced.constant_bytes
+
+
+def test_winograd_is_left_where_it_does_not_fit(shared_model):
+    """Stripes of one row waste half of each tile, so with little memory a cascade keeps its direct convolutions."""
+    graph = read_tflite(shared_model("ic_resnet8_int8.tflite"))
+    simplify(graph)
+    lowered = [lower(operator) for operator in graph.operators]
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp")
+    (winograd,) = [call for call in calls if call.output.shape == (1, 8, 8, 64) and call.smaller is not None]
+    assert winograd.saved_cycles > 0
+    assert winograd.kernel.fit is not None
+    assert winograd.kernel.fit(winograd, {1}) is winograd.smaller
+    assert winograd.kernel.fit(winograd, {8}).kernel is winograd.kernel

@@ -31,9 +31,20 @@ def check(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Sequence[
 
     `pytest --board NAME` asks that of those of the board, on it.
     """
-    board = request.config.getoption("--board")
-    builds = [request.getfixturevalue("board_kernels")(board)] if board else request.getfixturevalue("host_kernels")
+    builds = _wanted_kernels(request)
     return lambda cases: assert_bit_exact(cases, builds, tmp_path)
+
+
+@pytest.fixture
+def check_quicker(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Sequence[Case]], None]:
+    """The same of the kernels that spend flash or scratch for time."""
+    builds = _wanted_kernels(request)
+    return lambda cases: assert_bit_exact(cases, builds, tmp_path, speed=True)
+
+
+def _wanted_kernels(request: pytest.FixtureRequest) -> list[KernelBuild]:
+    board = request.config.getoption("--board")
+    return [request.getfixturevalue("board_kernels")(board)] if board else request.getfixturevalue("host_kernels")
 
 
 @pytest.fixture

@@ -3,6 +3,10 @@ import itertools
 import numpy as np
 import pytest
 from ops.case_builders import ACTIVATIONS, conv2d, depthwise_conv2d, fully_connected, transpose_conv
+from ops.kernel_cases import read_operator
+
+from tinyedge.compiler.kernels import hasten, specialise
+from tinyedge.ops import lower
 
 SIZES = (1, 2, 3, 7, 15, 16, 17)
 
@@ -54,6 +58,33 @@ def test_conv2d_windows(check):
         if padding == "SAME" or ((kernel[0] - 1) * dilation[0] < height and (kernel[1] - 1) * dilation[1] < width)
     ]
     check(cases)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_conv2d_by_winograd(check_quicker, tmp_path, padding):
+    """Tiles that end in the image and beyond it, fewer than four of them, and several images."""
+    rng = np.random.default_rng(30)
+    border = 2 if padding == "VALID" else 0
+    cases = [
+        conv2d(rng, (batches, height + border, width + border, channels), filters, padding=padding, gain=0.5)
+        for (height, width), channels, filters in (
+            ((9, 7), 12, 10),
+            ((8, 8), 8, 64),
+            ((5, 12), 36, 6),
+            ((6, 6), 20, 34),
+            ((3, 19), 16, 16),
+            ((17, 5), 64, 2),
+        )
+        for batches in (1, 2)
+    ]
+    cases += [
+        conv2d(rng, (1, 7 + border, 9, 16), 16, padding=padding, gain=0.5, zero_points=pair)
+        for pair in ((-128, 127), (127, -128))
+    ]
+    lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp")
+    assert [call.function for call in calls] == ["te_conv2d_winograd_s8_dsp"] * len(cases)
+    check_quicker(cases)
 
 
 @pytest.mark.parametrize("channels", SIZES)

@@ -30,6 +30,7 @@ def bench(
     data: str | None = None,
     layers: bool = False,
     cascade: str = "auto",
+    optimize: str = "balanced",
     announce: Callable[[str], None] = silent,
     progress: Progress = SILENCE,
 ) -> "BenchReport":
@@ -51,6 +52,7 @@ def bench(
         data: Data set in place of a run's own, which may lie elsewhere on this machine.
         layers: Whether to measure each layer; emulator only.
         cascade: As for `tinyedge.compile`.
+        optimize: As for `tinyedge.compile`.
         announce: Called with the name of each step when it begins, but those of a board.
         progress: Hears how far a board is, see `tinyedge.announce`.
 
@@ -82,6 +84,7 @@ def bench(
         port=port,
         timed_runs=timed_runs,
         cascade=cascade,
+        optimize=optimize,
         announce=announce,
         progress=progress,
     )

@@ -23,6 +23,7 @@ def build(
     layers: bool = False,
     enroll: int = 0,
     cascade: str = "auto",
+    optimize: str = "balanced",
 ) -> "FirmwareImage":
     """Build ELF, BIN, HEX and map for a board, and tell what they take of its memories.
 
@@ -35,6 +36,7 @@ def build(
         layers: Let the image answer `te layers`; its names take flash.
         enroll: How many classes the image can learn from the model's embedding; 0 for none.
         cascade: As for `tinyedge.compile`.
+        optimize: As for `tinyedge.compile`.
 
     Raises:
         BudgetExceeded: The image does not fit the board.
@@ -51,7 +53,7 @@ def build(
     from tinyedge.firmware.build import build_firmware
     from tinyedge.firmware.image import ImageOptions
 
-    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=cascade)
+    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=cascade, optimize=optimize)
     if enroll:
         from tinyedge.learning.embedding import read_embedding
 

@@ -26,6 +26,7 @@ def compile(
     without: Sequence[str] = (),
     cascade: str = "auto",
     quantised_ends: bool = False,
+    optimize: str = "balanced",
 ) -> "CompileReport":
     """Compile a model to standalone C99: no malloc, no interpreter, floats only where a model takes or gives them.
 
@@ -43,11 +44,13 @@ def compile(
             instructions at most, `always` or `never`.
         quantised_ends: Take and give the int8 or int16 inside, with its scale and zero point in the header, where the
             model converts from and to float32 or uint8 itself.
+        optimize: What the kernels are chosen for: `balanced`, `speed` for more flash and up to a quarter more RAM, or
+            `size`.
 
     Raises:
         ModelError: The model cannot be read or compiled.
         ConfigError: `out` cannot be written to or a file in it is in the way, or there is no such name, board,
-            instruction set, pass or cascade.
+            instruction set, pass, cascade or aim.
         ToolMissing: The cross compiler is not installed, and a board was given.
         TargetError: The model does not compile for the board's processor.
     """
@@ -64,5 +67,5 @@ def compile(
     folder = locate(model)
     if name is None and folder.is_dir():
         name = default_name(folder.resolve().name)
-    options = CompileOptions(chosen, tuple(without), cascade, quantised_ends)
+    options = CompileOptions(chosen, tuple(without), cascade, quantised_ends, optimize)
     return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))

@@ -46,6 +46,7 @@ def run_bench(
     port: str = AUTO,
     timed_runs: int = 10,
     cascade: str = "auto",
+    optimize: str = "balanced",
     announce: Callable[[str], None] = silent,
     progress: Progress = SILENCE,
 ) -> tuple[BenchReport, list[BudgetRow]]:
@@ -66,6 +67,7 @@ def run_bench(
         port: The serial port of a board, or "auto".
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
+        optimize: The same.
         announce: Called with the name of each step when it begins, but those of a board.
         progress: Hears how far a board is.
 
@@ -83,11 +85,15 @@ def run_bench(
     images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, cascade=cascade)
+        options = BenchOptions(
+            names, inputs, seed, input_path, outputs_path, accuracy_images, layers, cascade=cascade, optimize=optimize
+        )
         report = bench_host(subject, options, announce)
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
-        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade)
+        options = BenchOptions(
+            names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade, optimize=optimize
+        )
         report = bench_emulator(subject, board, options, announce)
     else:
         names = () if runtime in (None, "all") else (runtime,)

@@ -54,6 +54,7 @@ class BenchOptions:
         layers: Whether to measure each layer; emulator only.
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
+        optimize: The same.
     """
 
     runtimes: tuple[str, ...]
@@ -65,6 +66,7 @@ class BenchOptions:
     layers: bool = False
     timed_runs: int = 10
     cascade: str = "auto"
+    optimize: str = "balanced"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str]
     program = None
     if "aot" in options.runtimes:
         announce("compiling")
-        program = compile_graph(subject.model.graph(), CompileOptions(cascade=options.cascade))
+        program = compile_graph(
+            subject.model.graph(), CompileOptions(cascade=options.cascade, optimize=options.optimize)
+        )
     graph = subject.model.any_graph()
     inputs = choose_inputs(subject, graph, options)
     announce("TFLite Micro on the host")
@@ -164,7 +168,10 @@ def bench_emulator(
     program = None
     if options.layers or "aot" in options.runtimes:
         announce("compiling")
-        program = compile_graph(subject.model.graph(), CompileOptions(board.instruction_set, cascade=options.cascade))
+        program = compile_graph(
+            subject.model.graph(),
+            CompileOptions(board.instruction_set, cascade=options.cascade, optimize=options.optimize),
+        )
     graph = subject.model.any_graph()
     inputs = choose_inputs(subject, graph, options)
     announce("TFLite Micro on the host")

@@ -7,6 +7,7 @@ import typer
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import ALL_RUNTIMES, BOARDS, TARGETS, zoo_models
+from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, JSON_FILE, given, print_json, print_next, refuse_json_file, report_console
 from tinyedge.shell import command_line
 
@@ -68,6 +69,7 @@ def bench(
     ),
     layers: bool = typer.Option(False, "--layers", help="Measure each layer; emulator only."),
     cascade: str = CASCADE,
+    optimize: str = OPTIMIZE,
     patch: bool = PATCH,
     json: bool = JSON,
     json_file: str = JSON_FILE,
@@ -97,6 +99,7 @@ def bench(
             port=port,
             timed_runs=timed_runs,
             cascade=chosen_cascade(cascade, patch),
+            optimize=optimize,
             announce=steps.begin,
             progress=progress,
         )

@@ -7,6 +7,7 @@ import typer
 from tinyedge.boards.board import DEFAULT_BOARD
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import BOARDS, FIRMWARE_RUNTIMES, zoo_models
+from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
@@ -30,6 +31,7 @@ def build(
         0, "--enroll", min=0, metavar="CLASSES", help="Let the image learn so many classes from the model's embedding."
     ),
     cascade: str = CASCADE,
+    optimize: str = OPTIMIZE,
     patch: bool = PATCH,
     json: bool = JSON,
 ) -> None:
@@ -52,6 +54,7 @@ def build(
             layers=layers,
             enroll=enroll,
             cascade=chosen,
+            optimize=optimize,
         )
     console = report_console(json)
     if json:

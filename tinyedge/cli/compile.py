@@ -7,6 +7,7 @@ import typer
 
 from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import BOARDS, zoo_models
+from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
 from tinyedge.shell import command_line
 
@@ -40,6 +41,7 @@ def compile(
         "--quantised-ends",
         help="Take and give the int8 or int16 inside, where the model converts from and to float32 or uint8 itself.",
     ),
+    optimize: str = OPTIMIZE,
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = JSON,
 ) -> None:
@@ -70,6 +72,7 @@ def compile(
             without=without,
             cascade=chosen,
             quantised_ends=quantised_ends,
+            optimize=optimize,
         )
     if plan is not None:
         plot_plan(report.plan, report.model.name, plan)

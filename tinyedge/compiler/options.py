@@ -7,6 +7,7 @@ from tinyedge.compiler.passes import PASS_NAMES
 from tinyedge.errors import ConfigError
 
 CASCADES = ("auto", "always", "never")
+OPTIMISATIONS = ("balanced", "speed", "size")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class CompileOptions:
             most an estimated 3 % more instructions, "always" wherever it lowers the arena, or "never".
         quantised_ends: Whether the model takes and gives its int8 or int16 tensors where the file has QUANTIZE and
             DEQUANTIZE from and to float32 or uint8 around them.
+        optimize: What the kernels are chosen for: "balanced", "speed" for as much flash as that takes and up to a
+            quarter more RAM, or "size", which is "balanced" compiled with -Os.
 
     Raises:
         ConfigError: There is no such instruction set, pass or choice.
@@ -30,6 +33,7 @@ class CompileOptions:
     without: tuple[str, ...] = ()
     cascade: str = "auto"
     quantised_ends: bool = False
+    optimize: str = "balanced"
 
     def __post_init__(self) -> None:
         if self.instruction_set not in INSTRUCTION_SETS:
@@ -39,3 +43,5 @@ class CompileOptions:
                 raise ConfigError(f"no pass {name} to leave out: give one of {', '.join(PASS_NAMES)}")
         if self.cascade not in CASCADES:
             raise ConfigError(f"no choice {self.cascade} of cascades: give --cascade {', '.join(CASCADES)}")
+        if self.optimize not in OPTIMISATIONS:
+            raise ConfigError(f"no choice {self.optimize} to optimise for: give --optimize {', '.join(OPTIMISATIONS)}")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyedge.compiler.cascade import Cascade, Step, layers_of
-from tinyedge.compiler.kernels import PORTABLE, specialise
+from tinyedge.compiler.kernels import PORTABLE, hasten, specialise
 from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers
+from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers, quickest_layers
 from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
 from tinyedge.ops import descriptor_of, lower
@@ -24,6 +24,8 @@ MAX_RANK = 6
 """Dimensions of an input or an output, as `TE_MAX_RANK` of te_runtime.h."""
 
 _LAYER_NAME_LENGTH = 48
+# By how much the arena may grow for speed.
+_SPEED_SHARE = 1.25
 # By how much cascades may lengthen an inference, by `CompileOptions.cascade`; "never" has none.
 _CASCADE_SHARES = {"auto": DEFAULT_SHARE, "always": math.inf}
 
@@ -143,15 +145,37 @@ def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOpt
     calls = specialise(portable_calls, options.instruction_set)
     share = _CASCADE_SHARES.get(options.cascade)
     steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, share)
+    plan = plan_memory(graph, steps)
+    if options.optimize == "speed":
+        hastened = hasten(portable_calls, calls, options.instruction_set)
+        steps, plan = _quicker(graph, hastened, steps, plan, cascades=share is not None)
+        calls = layers_of(steps)
     return Program(
         graph=graph,
         options=options,
         steps=tuple(steps),
-        plan=plan_memory(graph, steps),
+        plan=plan,
         macs=sum(call.macs for call in calls),
         parameters=parameters,
         constant_bytes=sum(array.values.nbytes for array in unique_constants(calls)),
     )
+
+
+def _quicker(
+    graph: Graph, calls: list[KernelCall], steps: list[Step], plan: MemoryPlan, *, cascades: bool
+) -> tuple[list[Step], MemoryPlan]:
+    """Return the steps that take least time in an arena of `_SPEED_SHARE` times that of a plan, and their own plan."""
+    most = int(_SPEED_SHARE * plan.arena_bytes)
+    for limit in (
+        most,
+        (most + plan.arena_bytes) // 2,
+        plan.arena_bytes,
+    ):  # A plan may take more than its fullest step.
+        quicker = quickest_layers(graph, calls, limit, cascades=cascades)
+        quicker_plan = None if quicker is None else plan_memory(graph, quicker)
+        if quicker is not None and quicker_plan is not None and quicker_plan.arena_bytes <= most:
+            return quicker, quicker_plan
+    return steps, plan
 
 
 def unique_constants(calls: "list[KernelCall] | tuple[KernelCall, ...]") -> list[ConstantArray]:

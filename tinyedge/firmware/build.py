@@ -49,7 +49,9 @@ def build_firmware(
     if options.classes:
         check_classes(options.classes, cut_at_embedding(graph).elements, board)
     headers = prepare_benchmark(model.path, graph, options.mlperf_id) if options.mlperf_id else {}
-    program = compile_graph(graph, CompileOptions(board.instruction_set, cascade=options.cascade))
+    program = compile_graph(
+        graph, CompileOptions(board.instruction_set, cascade=options.cascade, optimize=options.optimize)
+    )
     return build_program(program, board, out, options, headers)
 
 

@@ -19,7 +19,8 @@ from tinyedge.toolchain import find_build_tools, find_tool
 from tinyedge.version import __version__
 
 _BUILD_TIMEOUT_S = 900
-_KERNEL_OPTIMISATION = "-O2"
+# By `ImageOptions.optimize`.
+_KERNEL_OPTIMISATION = {"balanced": "-O2", "speed": "-O2", "size": "-Os"}
 _TFLM_LIBRARY = "libtensorflow-microlite.a"
 # NAME_model.c for aot, model.c for tflm.
 _MODEL_OBJECT = re.compile(r"libte_model\.a\((\w+_)?model\.c\.obj\)")
@@ -102,7 +103,7 @@ def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOp
         "ENROLL_CLASSES": options.classes,
         "LAYERS": "ON" if options.layers else "OFF",
         "TE_VERSION": __version__,
-        "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION,
+        "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION[options.optimize],
         "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
     }
     definitions = [f"-D{key}={value}" for key, value in configuration.items()]
@@ -148,7 +149,7 @@ def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *,
         compiler=f"{gcc.name} {gcc.version}",
         ram=getattr(board, ram),
         flags=f"{board.cpu_flags} "
-        + (_TFLM_LIBRARY if options.runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION}"),
+        + (_TFLM_LIBRARY if options.runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION[options.optimize]}"),
         sizes=sizes,
         stack=stack,
     )

@@ -26,6 +26,7 @@ class ImageOptions:
         classes: How many classes the image can learn; its output is then the model's embedding, see
             `tinyedge.compiler.embedding`. 0: it learns none.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it; tflm has no cascades.
+        optimize: As `tinyedge.compiler.options.CompileOptions` has it; tflm is a library that is compiled already.
 
     Raises:
         ConfigError: There is no such runtime or benchmark, or the options exclude each other.
@@ -36,6 +37,7 @@ class ImageOptions:
     layers: bool = False
     classes: int = 0
     cascade: str = "auto"
+    optimize: str = "balanced"
 
     def __post_init__(self) -> None:
         if not 0 <= self.classes <= _MOST_CLASSES:

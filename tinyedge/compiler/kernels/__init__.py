@@ -7,11 +7,11 @@ processor, and the planner and the emitter take either.
 import dataclasses
 from collections.abc import Callable
 
-from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.dsp import hasten_dsp, use_dsp
 from tinyedge.compiler.kernels.mve import use_mve
 from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
-__all__ = ["INSTRUCTION_SETS", "PORTABLE", "specialise"]
+__all__ = ["INSTRUCTION_SETS", "PORTABLE", "hasten", "specialise"]
 
 _SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
 
@@ -31,6 +31,22 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
         As many calls. `kept_because` says which sums of products none of its kernels runs, and why.
     """
     return [_specialise(call, instruction_set) for call in calls]
+
+
+def hasten(portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:
+    """Choose kernels that spend flash or scratch for time, where the instruction set has them.
+
+    Args:
+        portable_calls: As lowered.
+        calls: What `specialise` made of them.
+        instruction_set: One of `INSTRUCTION_SETS`.
+
+    Returns:
+        As many calls; where one is another than before, the one before is its `smaller`.
+    """
+    if instruction_set != "dsp":
+        return calls
+    return [hasten_dsp(*pair) for pair in zip(portable_calls, calls, strict=True)]
 
 
 def _specialise(call: KernelCall, instruction_set: str) -> KernelCall:

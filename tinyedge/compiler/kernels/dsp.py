@@ -15,6 +15,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_rows,
     pack_taps,
     pack_whole,
+    pack_winograd,
     prepare_filters,
     prepare_requantisation,
 )
@@ -25,7 +26,7 @@ from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
 from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm, Varying
-from tinyedge.ops.overlap import in_place, in_place_by_channels
+from tinyedge.ops.overlap import in_place, in_place_by_channels, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
@@ -34,6 +35,13 @@ from tinyedge.ops.window import Window
 
 # Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
 _PIXELS = 4
+# The sums of te_winograd_s8_dsp.h; patches and one of padding, for each input channel; tiles at once.
+_WINOGRAD_SUMS_BYTES, _WINOGRAD_PATCH_BYTES, _WINOGRAD_TILES = 512, 144, 4
+# Cycles of a Cortex-M4 with flash of five wait states: of the matrix product a step of four pixels and two channels,
+# their requantisation, and a step of widening; of Winograd's a step of four tiles and two channels, a position of
+# them, an output, and a step of a patch.
+_STEP_CYCLES, _PAIR_CYCLES, _WIDENED_CYCLES = 19.5, 110, 9
+_WINOGRAD_STEP_CYCLES, _WINOGRAD_POSITION_CYCLES, _WINOGRAD_OUTPUT_CYCLES, _WINOGRAD_PATCH_CYCLES = 21, 32, 24, 100
 # Four te_depthwise3_channel.
 _DEPTHWISE3_CONSTANT_BYTES = 160
 # What the widened input of some output rows may take where a single one does not take more.
@@ -63,6 +71,16 @@ def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
     choose = _VARIANTS.get(call.kernel)
     return call if choose is None else chosen(call, choose(call))
+
+
+def hasten_dsp(portable: KernelCall, call: KernelCall) -> KernelCall:
+    """Return a call that takes less time than a `_dsp` kernel, and more flash or scratch; or that call.
+
+    Args:
+        portable: The same as lowered.
+        call: What `use_dsp` made of it.
+    """
+    return _winograd(portable, call) if call.kernel is _CONV2D else call
 
 
 def chosen(call: KernelCall, choice: KernelCall | str) -> KernelCall:
@@ -117,6 +135,52 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * depth * at_once + spare,
     )
+
+
+def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
+    """Return a 3x3 convolution by Winograd's algorithm; the direct one where it is as quick or has another form."""
+    fields = portable.fields
+    in_c, out_c, group_c, output_zero_point = integers(fields, "in_c", "out_c", "group_c", "output_zero_point")
+    window = integers(fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
+    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    if window != (3, 3, 1, 1, 1, 1) or group_c != in_c or in_c % 4 != 0 or out_c % 2 != 0:
+        return direct
+    if prepared is None or not prepared.plain:
+        return direct
+    made = dataclasses.replace(
+        direct,
+        kernel=_WINOGRAD,
+        fields={
+            **without(
+                fields,
+                *("group_c", "output_zero_point", "output_min", "output_max"),
+                *("weights", "bias", "multipliers", "shifts"),
+            ),
+            "packed": ConstantArray(pack_winograd(prepared, output_zero_point)),
+        },
+        overlaps=row_lag(direct.inputs[0], direct.output, _vertical(fields), rows_at_once=2),
+        scratch_bytes=_WINOGRAD_SUMS_BYTES + _WINOGRAD_PATCH_BYTES * in_c,
+        smaller=direct,
+    )
+    return _winograd_by_rows(made, direct.output.shape[1:2])
+
+
+def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
+    """Return the call with what it saves where it makes so many rows at a time; the direct one if that is nothing."""
+    in_c, out_w, out_c = integers(call.fields, "in_c", "out_w", "out_c")
+    rows, steps = max(heights), in_c // 2
+    tiles = -(-rows // 2) * -(-out_w // 2)
+    groups = -(-tiles // _WINOGRAD_TILES)
+    pairs = out_c // 2
+    transformed = tiles * steps * _WINOGRAD_PATCH_CYCLES
+    winograd = transformed + pairs * groups * (16 * (steps * _WINOGRAD_STEP_CYCLES + _WINOGRAD_POSITION_CYCLES))
+    winograd += pairs * groups * 8 * _WINOGRAD_TILES * _WINOGRAD_OUTPUT_CYCLES
+    fours = rows * out_w / _PIXELS
+    direct = fours * 9 * steps * _WIDENED_CYCLES + pairs * fours * (9 * steps * _STEP_CYCLES + _PAIR_CYCLES)
+    saved = (direct - winograd) * call.output.shape[1] / rows
+    if saved <= 0 and call.smaller is not None:
+        return call.smaller
+    return dataclasses.replace(call, saved_cycles=saved)
 
 
 def _conv2d_s16(call: KernelCall) -> KernelCall:
@@ -507,6 +571,14 @@ def _whole_windowed(call: KernelCall) -> StripeForm | None:
 
 
 _CONV2D = Kernel("te_conv2d_s8_dsp", "te_conv2d_dsp_params", "dsp", stripes=windowed, has_window=True)
+_WINOGRAD = Kernel(
+    "te_conv2d_winograd_s8_dsp",
+    "te_conv2d_winograd_dsp_params",
+    "dsp",
+    stripes=windowed,
+    fit=_winograd_by_rows,
+    has_window=True,
+)
 _CONV2D_S16 = Kernel("te_conv2d_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _CONV2D_LOW_S16 = Kernel("te_conv2d_low_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)

@@ -14,6 +14,8 @@ _PLAIN_BIAS_BITS = 24
 _DEPTHWISE3_BIAS_BITS = 19
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
 _STEP_ORDER = (0, 2, 1, 3)
+# G of te_winograd_s8_dsp.h.
+_WINOGRAD_FILTERS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +206,29 @@ def pack_depthwise3(prepared: RequantisedFilters) -> np.ndarray:
     last = weights[:, 8] + (prepared.right_shifts << 8) + (biases << 13)
     columns = [*words.T, last, prepared.multipliers, *([] if narrow else [prepared.biases])]
     return _words(np.stack(columns, axis=1))
+
+
+def pack_winograd(prepared: RequantisedFilters, output_zero_point: int) -> np.ndarray:
+    """Pack what `te_conv2d_winograd_dsp_params` has.
+
+    Args:
+        prepared: Of filters (channels, 9 * depth), `plain`; an even number of channels, the depth in fours.
+        output_zero_point: Added to every output.
+
+    Returns:
+        uint32 words, (pairs of channels, words of a pair).
+    """
+    channels = len(prepared.filters)
+    filters = prepared.filters.reshape(channels, 3, 3, -1, 4)[..., _STEP_ORDER].astype(np.int64)
+    transformed = np.einsum("yi,xj,cijkd->cyxkd", _WINOGRAD_FILTERS, _WINOGRAD_FILTERS, filters)
+    steps = transformed.reshape(channels // 2, 2, 16, -1, 2).transpose(
+        0, 2, 3, 1, 4
+    )  # (pair, position, step, channel, depth)
+    words = np.ascontiguousarray(steps.astype("<i2")).reshape(channels // 2, -1).view("<u4")
+    roundings = (2 * output_zero_point + 1) << (prepared.right_shifts - 1)
+    parts = (prepared.biases, prepared.multipliers, roundings, prepared.right_shifts)
+    packed: np.ndarray = np.concatenate([words, _words(np.stack(parts, axis=1)).reshape(channels // 2, -1)], axis=1)
+    return packed
 
 
 def _fit(values: np.ndarray, bits: int) -> bool:

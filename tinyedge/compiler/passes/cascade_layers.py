@@ -46,6 +46,28 @@ def cascade_layers(graph: Graph, calls: Sequence[KernelCall], max_share: float =
     return list(calls)
 
 
+def quickest_layers(
+    graph: Graph, calls: Sequence[KernelCall], limit_bytes: int, *, cascades: bool
+) -> list[Step] | None:
+    """Choose the kernels and the cascades that take least time, where no step needs more than so much memory.
+
+    Args:
+        graph: After the other passes.
+        calls: One an operator, in execution order; those with a `smaller` one may be run by that.
+        limit_bytes: Of the arena.
+        cascades: Whether layers may be joined.
+
+    Returns:
+        The steps; None where some need more.
+    """
+    smaller = [call.smaller or call for call in calls]
+    choices = [
+        choice for variant in (calls, smaller) for choice in _Choices(graph, variant).within(limit_bytes, cascades)
+    ]
+    best = _quickest(choices, len(calls))
+    return None if best is None else best.steps
+
+
 @dataclass(frozen=True, eq=False)
 class _Choice:
     """A step that runs the calls from `begin` to `end`.
@@ -98,11 +120,22 @@ class _Choices:
         self._lifetimes = lifetimes_of(graph, calls)
         self._states = {state.before.storage for state in graph.states}
 
-    def __iter__(self) -> Iterator[_Choice]:
-        alone = [
-            _Choice(at, at + 1, call, least_bytes(call, at, at + 1, self._lifetimes), 0.0)
+    def within(self, limit_bytes: int, cascades: bool) -> Iterator[_Choice]:
+        """Those that need so much memory at most."""
+        alone = self._alone()
+        yield from (choice for choice in alone if choice.bytes <= limit_bytes)
+        for begin, end in self._runs() if cascades else ():
+            if max(choice.bytes for choice in alone[begin:end]) > limit_bytes:
+                yield from self._cascades(begin, end, limit_bytes + 1)
+
+    def _alone(self) -> list[_Choice]:
+        return [
+            _Choice(at, at + 1, call, least_bytes(call, at, at + 1, self._lifetimes), -call.saved_cycles)
             for at, call in enumerate(self._calls)
         ]
+
+    def __iter__(self) -> Iterator[_Choice]:
+        alone = self._alone()
         yield from alone
         runs = list(self._runs())
         joined = {at for begin, end in runs for at in range(begin, end)}
@@ -142,7 +175,8 @@ class _Choices:
             needed = least_bytes(cascade, begin, end, self._lifetimes)
             if needed >= below:
                 break
-            yield _Choice(begin, end, cascade, needed, _extra_instructions(cascade))
+            saved = sum(call.saved_cycles for call in cascade.calls)
+            yield _Choice(begin, end, cascade, needed, _extra_instructions(cascade) - saved)
 
 
 def _extra_instructions(cascade: Cascade) -> float:

@@ -4,7 +4,7 @@
 
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
 Our own are made from the zoo, and `keras_models.py` makes some with random weights as others would. Instructions are
-executed ones of one inference, not cycles; `engine_peers.py` says where the other engines' come from. The host's
+executed ones of one inference; cycles are modelled (docs/cycles.md), where a board's core has a model; `engine_peers.py` says where the other engines' come from. The host's
 microseconds are medians of this run, all engines taking turns.
 
 Prints Markdown tables and writes benchmarks/results/engine_table.json and .png.
@@ -36,7 +36,7 @@ from tinyedge.tflite.reader import read_tflite
 
 RESULTS = Path(__file__).parent / "results"
 ZOO = Path(__file__).resolve().parents[1] / "models"
-BOARDS = ("mps2_an386", "mps2_an500", "mps3_an547")
+BOARDS = ("mps2_an386", "nucleo_l4r5zi", "mps2_an500", "mps3_an547")
 PUBLISHED = {"ic_": "IC ResNet-8", "vww_": "VWW MobileNetV1-0.25", "kws_": "KWS DS-CNN", "ad_": "AD autoencoder"}
 OURS = "tinyedge"
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -110,6 +110,7 @@ def on_board(name: str, model: Path, board_name: str, inputs: int) -> dict[str, 
         "macs": report.model.macs,
         "instructions": record.instructions,
         "instructions_per_mac": record.instructions / report.model.macs,
+        "modelled": asdict(record.modelled) if record.modelled is not None else None,
         "arena_bytes": record.arena_bytes,
         "stack_used_bytes": record.stack_used_bytes,
         "flash_bytes": record.flash_bytes,
@@ -195,6 +196,25 @@ def board_table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def cycles_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return modelled cycles and milliseconds of the rows that have them as Markdown; "waits" are for the flash."""
+    lines = ["| model | board | modelled cycles | waits | a MAC | modelled ms | error |", "|---" * 7 + "|"]
+    for row in rows:
+        modelled = row.get("modelled")
+        if modelled is not None:
+            cells = [
+                row["model"],
+                row["board"],
+                f"{modelled['cycles']:,}",
+                f"{modelled['flash_wait_cycles'] / modelled['cycles']:.0%}",
+                f"{modelled['cycles'] / row['macs']:.2f}",
+                f"{modelled['milliseconds']:.1f}",
+                modelled["error"],
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def host_table(host: dict[str, Any]) -> str:
     """Return the host's table as Markdown."""
     engines = list(host["models"][0]["median_us"])
@@ -262,7 +282,7 @@ def main() -> None:
         measured = [on_host(name, path) for name, path in models]
         load.append(os.getloadavg()[0])
     host = {"machine": platform.processor() or platform.machine(), "threads": 1, "load": load, "models": measured}
-    print(f"\n{board_table(rows)}\n\n{host_table(host)}")
+    print(f"\n{board_table(rows)}\n\n{cycles_table(rows)}\n\n{host_table(host)}")
     write_json(RESULTS / "engine_table.json", {"schema": 1, "boards": rows, "host": host})
     draw(rows, RESULTS / "engine_table.png")
     print(f"\nwrote {RESULTS / 'engine_table.json'} and .png")

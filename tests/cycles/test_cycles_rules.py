@@ -117,6 +117,8 @@ M4_RULES = {
         lines("nop", "b 1f", "nop", "1: nop.w", "nop"),
         1 + (1 + 2) + 1 + 1,
     ),
+    "two wide instructions across words": (lines("nop", "nop.w", "nop.w", "nop"), 4),
+    "three and more wide instructions across words": (lines("nop", *["nop.w"] * 5, "nop"), 7 + 1),
     "a branch that is not taken": (lines("cmp r4, #0", "beq 1f", "1: nop.w"), 3),
     "a loop of three": (lines("mov.w r0, #3", "1: subs r0, #1", "bne 1b"), 1 + 3 * 2 + 2),
     "a call and its return": (lines("bl leaf", "nop.w"), 2 + 3 + 1),

@@ -16,6 +16,7 @@ typedef struct {
     uint64_t waits; /**< Of `cycles`, those that the flash kept the processor waiting. */
     te_flash flash;
     te_instruction previous; /**< The one executed before. */
+    uint32_t unaligned;      /**< How many wide instructions across two words came one after the other. */
     bool pipelined;          /**< Whether a load or a store right behind it overlaps with it. */
 } te_machine;
 

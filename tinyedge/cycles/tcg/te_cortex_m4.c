@@ -13,6 +13,9 @@
 #define TE_REFILL_DIRECT 1u
 #define TE_REFILL_INDIRECT 2u
 #define TE_REFILL_MISALIGNED 1u
+/* Found by measurement (https://compendium.i-0.nl/docs/instruction-alignment/rules): the fetches fall behind once in a
+ * sequence of so many wide instructions that each lie across two words. */
+#define TE_UNALIGNED_SEQUENCE 3u
 #define TE_EXCEPTION 12u
 /* 2 to 12, by the operands' leading zeros, which are not seen here. */
 #define TE_DIVISION 7u
@@ -21,13 +24,16 @@ static bool is_branch(uint8_t kind) {
     return kind == TE_BRANCH || kind == TE_BRANCH_INDIRECT || kind == TE_BRANCH_TABLE || kind == TE_LOAD_MANY_PC;
 }
 
+static bool is_unaligned(const te_instruction *instruction) {
+    return instruction->bytes == 4u && (instruction->address & 2u) != 0u;
+}
+
 static uint64_t refill(const te_instruction *branch, const te_instruction *target) {
-    const bool misaligned = target->bytes == 4u && (target->address & 2u) != 0u;
     if (!is_branch(branch->kind)) {
         return TE_EXCEPTION;
     }
     return (branch->kind == TE_BRANCH ? TE_REFILL_DIRECT : TE_REFILL_INDIRECT) +
-           (misaligned ? TE_REFILL_MISALIGNED : 0u);
+           (is_unaligned(target) ? TE_REFILL_MISALIGNED : 0u);
 }
 
 /* A result has no way into the next address: that waits a cycle, or a load cannot overlap with the load before it. */
@@ -73,7 +79,10 @@ static void execute(te_machine *machine, const te_instruction *instruction, bool
     const uint8_t kind = instruction->kind;
     if (jumped) {
         machine->cycles += refill(previous, instruction);
+        machine->unaligned = 0;
     }
+    machine->unaligned = is_unaligned(instruction) ? machine->unaligned + 1u : 0u;
+    machine->cycles += machine->unaligned == TE_UNALIGNED_SEQUENCE ? 1u : 0u;
     const uint64_t waits =
         te_flash_fetch(&machine->flash, instruction->address, instruction->bytes, jumped, machine->cycles);
     machine->waits += waits;

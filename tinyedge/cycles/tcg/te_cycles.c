@@ -66,6 +66,7 @@ static void begin_call(uint32_t returns_to) {
     function_returns_to = returns_to;
     machine.cycles = machine.waits = instructions = 0;
     machine.pipelined = false;
+    machine.unaligned = 0;
     te_flash_reset(&machine.flash);
     lap_began = counted();
 }

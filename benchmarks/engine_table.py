@@ -4,8 +4,9 @@
 
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
 Our own are made from the zoo, and `keras_models.py` makes some with random weights as others would. Instructions are
-executed ones of one inference; cycles are modelled (docs/cycles.md), where a board's core has a model; `engine_peers.py` says where the other engines' come from. The host's
-microseconds are medians of this run, all engines taking turns.
+executed ones of one inference, and `engine_peers.py` says where the other engines' come from; cycles are modelled where
+there is a model of the board's core (docs/cycles.md). The host's microseconds are medians of this run, all engines
+taking turns.
 
 Prints Markdown tables and writes benchmarks/results/engine_table.json and .png.
 """

@@ -8,7 +8,11 @@ from tinyedge.errors import ConfigError
 NOT_CHECKED = "not checked"
 
 # By core, modelled against published counts (docs/cycles.md).
-_ERRORS = {"cortex-m4": "-7 % to -2 % (7 programs of pqm4 at 0 wait states)"}
+_ERRORS = {
+    "cortex-m0plus": NOT_CHECKED,
+    "cortex-m3": NOT_CHECKED,
+    "cortex-m4": "-7 % to -2 % (7 programs of pqm4 at 0 wait states)",
+}
 _FLASH_ERROR = "the flash's at most +3 % (CoreMark)"
 
 
@@ -49,7 +53,8 @@ def cycle_model(board: Board) -> CycleModel:
             f"{reads.instruction_cache_bytes:,} and {reads.data_cache_bytes:,} bytes of cache for instructions and data"
             f"{', prefetch' if reads.prefetch else ''}"
         )
-        error = f"{error}, {_FLASH_ERROR}"
+        if error != NOT_CHECKED:
+            error = f"{error}, {_FLASH_ERROR}"
     elif board.clock is not None:
         raise ConfigError(
             f"{board.file.name} does not say how its flash is read: add [flash_reads] as in docs/cycles.md"

@@ -32,6 +32,21 @@ typedef struct {
 /** @return The processor of a name, or NULL where there is no model of it. */
 const te_core *te_find_core(const char *name);
 
+/** @return Cycles more of a word or a half word that is not aligned, which is done in two or three accesses (DDI 0337I and
+ *  DDI 0439B, 3.3.2). */
+uint64_t te_unaligned_cycles(uint32_t address, uint32_t bytes);
+
+/** Lets those cycles pass that an instruction waits for the flash. */
+void te_wait_for_instruction(te_machine *machine, const te_instruction *instruction, bool jumped);
+
+/** Lets those cycles pass that a load waits for the flash. */
+void te_wait_for_data(te_machine *machine, uint32_t address, uint32_t bytes);
+
+/** Whether an instruction writes the program counter. */
+bool te_is_branch(const te_instruction *instruction);
+
+extern const te_core te_cortex_m0plus;
+extern const te_core te_cortex_m3;
 extern const te_core te_cortex_m4;
 
 #endif /* TE_CORE_H */

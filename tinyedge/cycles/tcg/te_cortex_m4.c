@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_cortex_m4.c
- *  Three stages, one instruction at a time. Costs are of the Technical Reference Manual (DDI 0439B, 3.3.1 "Cortex-M4
+ *  Cortex-M3 and Cortex-M4: three stages, one instruction at a time. Costs are of the Technical Reference Manual (DDI 0439B, 3.3.1 "Cortex-M4
  *  instructions" and 3.3.2 "Load/store timings"; the latter has the same words as the Cortex-M3's, DDI 0337I). */
-#include <stddef.h>
-#include <string.h>
-
 #include "te_core.h"
 
 /* P of the manual is 1 to 3, "depending on the alignment and width of the target instruction, and whether the processor
@@ -20,16 +17,12 @@
 /* 2 to 12, by the operands' leading zeros, which are not seen here. */
 #define TE_DIVISION 7u
 
-static bool is_branch(uint8_t kind) {
-    return kind == TE_BRANCH || kind == TE_BRANCH_INDIRECT || kind == TE_BRANCH_TABLE || kind == TE_LOAD_MANY_PC;
-}
-
 static bool is_unaligned(const te_instruction *instruction) {
     return instruction->bytes == 4u && (instruction->address & 2u) != 0u;
 }
 
 static uint64_t refill(const te_instruction *branch, const te_instruction *target) {
-    if (!is_branch(branch->kind)) {
+    if (!te_is_branch(branch)) {
         return TE_EXCEPTION;
     }
     return (branch->kind == TE_BRANCH ? TE_REFILL_DIRECT : TE_REFILL_INDIRECT) +
@@ -38,7 +31,7 @@ static uint64_t refill(const te_instruction *branch, const te_instruction *targe
 
 /* A result has no way into the next address: that waits a cycle, or a load cannot overlap with the load before it. */
 static bool address_waits(const te_instruction *previous, const te_instruction *instruction) {
-    return !is_branch(previous->kind) && (instruction->addressing & previous->writes) != 0u;
+    return !te_is_branch(previous) && (instruction->addressing & previous->writes) != 0u;
 }
 
 static uint64_t cost(const te_machine *machine, const te_instruction *instruction, bool waits) {
@@ -83,10 +76,7 @@ static void execute(te_machine *machine, const te_instruction *instruction, bool
     }
     machine->unaligned = is_unaligned(instruction) ? machine->unaligned + 1u : 0u;
     machine->cycles += machine->unaligned == TE_UNALIGNED_SEQUENCE ? 1u : 0u;
-    const uint64_t waits =
-        te_flash_fetch(&machine->flash, instruction->address, instruction->bytes, jumped, machine->cycles);
-    machine->waits += waits;
-    machine->cycles += waits;
+    te_wait_for_instruction(machine, instruction, jumped);
     const bool stalls = !jumped && address_waits(previous, instruction);
     const bool after_load = previous->kind == TE_LOAD || previous->kind == TE_LOAD_DUAL || previous->kind == TE_LOAD_MANY;
     machine->cycles += cost(machine, instruction, stalls) + (stalls && !after_load ? 1u : 0u);
@@ -94,18 +84,30 @@ static void execute(te_machine *machine, const te_instruction *instruction, bool
     machine->previous = *instruction;
 }
 
-/* Unaligned accesses are done in two or three (3.3.2); constants in flash wait for it. */
 static void access(te_machine *machine, uint32_t address, uint32_t bytes, bool is_store) {
-    if (bytes == 4u && (address & 3u) != 0u) {
-        machine->cycles += (address & 1u) != 0u ? 2u : 1u;
-    } else if (bytes == 2u && (address & 1u) != 0u) {
-        machine->cycles += 1u;
-    }
+    machine->cycles += te_unaligned_cycles(address, bytes);
     if (!is_store) {
-        const uint64_t waits = te_flash_load(&machine->flash, address, bytes, machine->cycles);
-        machine->waits += waits;
-        machine->cycles += waits;
+        te_wait_for_data(machine, address, bytes);
     }
 }
 
+/* Multiplications stop early for small operands, which are not seen here: the middle of 3 to 5 and of 4 to 7. */
+static void execute_m3(te_machine *machine, const te_instruction *instruction, bool jumped) {
+    execute(machine, instruction, jumped);
+    switch ((te_kind)instruction->kind) {
+    case TE_MULTIPLY_ADD:
+        machine->cycles += 1u;
+        break;
+    case TE_MULTIPLY_LONG:
+        machine->cycles += 3u;
+        break;
+    case TE_MULTIPLY_ADD_LONG:
+        machine->cycles += 4u;
+        break;
+    default:
+        break;
+    }
+}
+
+const te_core te_cortex_m3 = {"cortex-m3", execute_m3, access};
 const te_core te_cortex_m4 = {"cortex-m4", execute, access};

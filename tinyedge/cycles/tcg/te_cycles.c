@@ -177,17 +177,6 @@ static void on_early_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *blo
 
 /* --- Arguments ------------------------------------------------------------------------------------------------------ */
 
-static const te_core *const cores[] = {&te_cortex_m4};
-
-const te_core *te_find_core(const char *name) {
-    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
-        if (strcmp(cores[i]->name, name) == 0) {
-            return cores[i];
-        }
-    }
-    return NULL;
-}
-
 /* A cache of so many bytes before the flash, of which each line may lie anywhere. */
 static bool make_cache(te_cache *cache, uint32_t bytes, uint32_t line_bytes) {
     cache->line_bytes = line_bytes;

@@ -273,7 +273,7 @@ static void wide_registers(te_instruction *out, uint32_t first, uint32_t second)
 
 static void wide_multiply(te_instruction *out, uint32_t first, uint32_t second) {
     const uint32_t ra = bits(second, 15, 12);
-    out->kind = TE_MULTIPLY;
+    out->kind = (uint8_t)(ra == PC ? TE_MULTIPLY : TE_MULTIPLY_ADD);
     out->writes = reg(bits(second, 11, 8));
     out->reads = (uint16_t)(reg(bits(first, 3, 0)) | reg(bits(second, 3, 0)) | (ra == PC ? 0u : reg(ra)));
 }
@@ -287,7 +287,7 @@ static void wide_multiply_long(te_instruction *out, uint32_t first, uint32_t sec
         out->writes = reg(bits(second, 11, 8));
         return;
     }
-    out->kind = TE_MULTIPLY_LONG;
+    out->kind = (uint8_t)(op < 4u ? TE_MULTIPLY_LONG : TE_MULTIPLY_ADD_LONG);
     out->writes = result;
     if (op >= 4u) {
         out->reads |= result;

@@ -10,8 +10,10 @@
 /** What an instruction costs is a matter of its kind. */
 typedef enum {
     TE_ALU,             /**< Data processing, and what is not told apart from it. */
-    TE_MULTIPLY,        /**< 32-bit result, accumulated or not, two halves or one. */
+    TE_MULTIPLY,        /**< 32-bit result, of two halves too. */
+    TE_MULTIPLY_ADD,    /**< The same, accumulated. */
     TE_MULTIPLY_LONG,   /**< 64-bit result. */
+    TE_MULTIPLY_ADD_LONG,
     TE_DIVIDE,
     TE_LOAD,            /**< One register. */
     TE_STORE,           /**< One register; the address is a register and a constant. */

@@ -150,6 +150,32 @@ M0PLUS_RULES = {
 }
 
 
+# Cycles of 16 copies more of a few instructions, as pairs of them overlap.
+M7_RULES = {
+    "two instructions a cycle": (lines("adds r0, #1", "adds r1, #1"), 1),
+    "a result that the next one takes": (lines("adds r0, #1", "adds r0, #1"), 2),
+    "one multiplication a cycle": (lines("mul.w r0, r4, r4", "mul.w r1, r4, r4"), 2),
+    "a multiplication beside another instruction": (lines("mul.w r0, r4, r4", "adds r1, #1"), 1),
+    "two loads a cycle": (lines(f"ldr.w r0, [{_RAM}]", f"ldr.w r1, [{_RAM}]"), 1),
+    "a load and its use": (lines("ldr.w r0, [r6]", "add.w r6, r0, #0"), 3),
+    "one store a cycle": (lines(f"str.w r0, [{_RAM}]", f"str.w r1, [{_RAM}]"), 2),
+    "extensions come first": (lines("sxtb16 r0, r4", "sxtb16 r1, r4"), 2),
+    "an extension before another instruction": (lines("sxtb16 r0, r4", "adds r1, #1"), 1),
+    "one shift a cycle": (lines("add.w r0, r4, r5, lsl #1", "add.w r1, r4, r5, lsl #1"), 2),
+}
+_COPIES = 16
+
+
+def test_pairs_of_the_cortex_m7(tmp_path):
+    parts = [
+        lines("str.w r4, [r4]", *[text] * many) for text, _ in M7_RULES.values() for many in (_COPIES, 2 * _COPIES)
+    ]
+    laps = count(_without_waits(core="cortex-m7"), parts, tmp_path, "mps2-an386")
+    cycles = [lap.cycles for lap in laps]
+    slopes = [(more - less) / _COPIES for less, more in zip(cycles[::2], cycles[1::2], strict=True)]
+    assert dict(zip(M7_RULES, slopes, strict=True)) == {name: cycles for name, (_, cycles) in M7_RULES.items()}
+
+
 def _without_waits(board_name: str = "mps2_an386", core: str = "") -> CycleModel:
     board = load_board(board_name)
     return cycle_model(dataclasses.replace(board, cpu=core or board.cpu))

@@ -10,6 +10,17 @@
 #include "te_flash.h"
 #include "te_thumb.h"
 
+#define TE_REGISTERS 15u /* Without the program counter. */
+
+/** What a processor that issues two instructions a cycle has issued in this one. */
+typedef struct {
+    uint32_t instructions;
+    uint32_t loads; /**< Words. */
+    bool multiplies;
+    bool shifts;
+    bool stores;
+} te_issued;
+
 /** What the cycles of an instruction depend on besides itself. */
 typedef struct {
     uint64_t cycles;
@@ -18,6 +29,8 @@ typedef struct {
     te_instruction previous; /**< The one executed before. */
     uint32_t unaligned;      /**< How many wide instructions across two words came one after the other. */
     bool pipelined;          /**< Whether a load or a store right behind it overlaps with it. */
+    te_issued issued;
+    uint64_t ready[TE_REGISTERS]; /**< The cycle from which on a register can be read. */
 } te_machine;
 
 /** A processor, or several of the same costs. */
@@ -48,5 +61,6 @@ bool te_is_branch(const te_instruction *instruction);
 extern const te_core te_cortex_m0plus;
 extern const te_core te_cortex_m3;
 extern const te_core te_cortex_m4;
+extern const te_core te_cortex_m7;
 
 #endif /* TE_CORE_H */

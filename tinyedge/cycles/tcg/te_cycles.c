@@ -67,6 +67,8 @@ static void begin_call(uint32_t returns_to) {
     machine.cycles = machine.waits = instructions = 0;
     machine.pipelined = false;
     machine.unaligned = 0;
+    machine.issued = (te_issued){0};
+    memset(machine.ready, 0, sizeof machine.ready);
     te_flash_reset(&machine.flash);
     lap_began = counted();
 }

@@ -80,14 +80,17 @@ __asm__(
     "    mov \\sum, \\first\n"
     "    .endr\n"
     ".endm\n"
-    /* Then r4 is the stride of the outputs, r5 the output and r14 where the unrolled part ends. */
-    ".macro te_finish first:req, more:vararg\n"
+    /* Negative sums are rounded away from zero; with the zero point -128 all of them become -128 in any case. Then r4 is the
+     * stride of the outputs, r5 the output and r14 where the unrolled part ends. */
+    ".macro te_finish signed:req, first:req, more:vararg\n"
     "    ldr r4, [sp, #0]\n"
     "    ldr r5, [sp, #4]\n"
     "    ldr r14, [sp, #8]\n"
     "    .irp sum, \\first, \\more\n"
     "    smmlar \\sum, \\sum, r4, \\sum\n"
+    "    .if \\signed\n"
     "    add \\sum, \\sum, \\sum, asr #31\n"
+    "    .endif\n"
     "    add \\sum, \\sum, r5\n"
     "    asr \\sum, \\sum, r14\n"
     "    ssat \\sum, #8, \\sum\n"
@@ -102,33 +105,33 @@ __asm__(
     "    add r5, r5, r4, lsl #1\n"
     ".endm\n"
 
-    ".macro te_four_outputs\n"
+    ".macro te_four_outputs signed:req\n"
     "    te_biases r1, r2, r3, r12\n"
     "    te_three_words te_first1, te_second1, te_third1\n"
-    "    te_finish r1, r2, r3, r12\n"
+    "    te_finish \\signed, r1, r2, r3, r12\n"
     "    te_store2 r1, r2\n"
     "    cmp r0, r14\n"
     "    te_store2 r3, r12\n"
     "    str r5, [sp, #40]\n"
     ".endm\n"
-    ".macro te_two_outputs_stride1\n"
+    ".macro te_two_outputs_stride1 signed:req\n"
     "    te_biases r1, r2\n"
     "    te_two_words te_first1, te_last1\n"
-    "    te_finish r1, r2\n"
+    "    te_finish \\signed, r1, r2\n"
     "    te_store2 r1, r2\n"
     "    str r5, [sp, #40]\n"
     ".endm\n"
-    ".macro te_two_outputs_stride2\n"
+    ".macro te_two_outputs_stride2 signed:req\n"
     "    te_biases r1, r2\n"
     "    te_three_words te_first, te_second2, te_third2\n"
-    "    te_finish r1, r2\n"
+    "    te_finish \\signed, r1, r2\n"
     "    te_store2 r1, r2\n"
     "    cmp r0, r14\n"
     "    str r5, [sp, #40]\n"
     ".endm\n"
 
     /* `unrolled` makes 2^`shift` outputs of 8 bytes of the first row; where that is four, a pair may be left. */
-    ".macro te_depthwise3 name:req, unrolled:req, shift:req\n"
+    ".macro te_depthwise3 name:req, unrolled:req, shift:req, signed:req\n"
     TE_ASSEMBLY_FUNCTION("\\name")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #52\n"
@@ -168,7 +171,7 @@ __asm__(
     "    add r12, r0, r12, lsl #3\n"
     "    str r12, [sp, #20]\n"
     "2:\n"
-    "    \\unrolled\n" /* Compares r0 with the end. */
+    "    \\unrolled \\signed\n" /* Compares r0 with the end. */
     "    bne 2b\n"
     "3:\n"
     "    ldr r4, [sp, #48]\n"
@@ -177,7 +180,7 @@ __asm__(
     "    .if \\shift > 1\n"
     "    cmp r4, #1\n"
     "    beq 6f\n"
-    "    te_two_outputs_stride1\n"
+    "    te_two_outputs_stride1 \\signed\n"
     "    ldr r4, [sp, #48]\n"
     "    cmp r4, #2\n"
     "    beq 4f\n"
@@ -186,7 +189,7 @@ __asm__(
     "    ldr r14, [sp, #44]\n" /* The last of an odd number of outputs. */
     "    ldr r1, [sp, #16]\n"
     "    te_two_words te_first, te_last\n"
-    "    te_finish r1\n"
+    "    te_finish \\signed, r1\n"
     "    strb r1, [r5]\n"
     "    add r5, r5, r4\n"
     "    str r5, [sp, #40]\n"
@@ -204,8 +207,9 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    "te_depthwise3 te_depthwise3_stride1_dsp, te_four_outputs, 2\n"
-    "te_depthwise3 te_depthwise3_stride2_dsp, te_two_outputs_stride2, 1\n"
+    "te_depthwise3 te_depthwise3_stride1_dsp, te_four_outputs, 2, 1\n"
+    "te_depthwise3 te_depthwise3_stride1_rectified_dsp, te_four_outputs, 2, 0\n"
+    "te_depthwise3 te_depthwise3_stride2_dsp, te_two_outputs_stride2, 1, 1\n"
     "    .text\n");
 
 #else /* The same in C. */
@@ -234,6 +238,10 @@ static void convolve(te_depthwise3_rows *rows, int32_t stride) {
 }
 
 void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows) {
+    convolve(rows, 1);
+}
+
+void te_depthwise3_stride1_rectified_dsp(te_depthwise3_rows *rows) {
     convolve(rows, 1);
 }
 

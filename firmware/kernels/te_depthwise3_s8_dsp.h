@@ -34,6 +34,9 @@ typedef struct {
 /** Each output one value to the right of the one before. May read one value past the last window. */
 void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows);
 
+/** The same for outputs with the zero point -128, which is that of a ReLU. */
+void te_depthwise3_stride1_rectified_dsp(te_depthwise3_rows *rows);
+
 /** Each output two values to the right of the one before. Reads one value past the last window. */
 void te_depthwise3_stride2_dsp(te_depthwise3_rows *rows);
 

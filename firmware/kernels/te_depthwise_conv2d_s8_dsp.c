@@ -92,6 +92,16 @@ typedef struct {
     stripe rows;
 } layer;
 
+static void make_rows(const te_depthwise_conv2d_dsp_params *params, te_depthwise3_rows *rows) {
+    if (params->stride_w == 2) {
+        te_depthwise3_stride2_dsp(rows);
+    } else if (params->output_zero_point == -128) {
+        te_depthwise3_stride1_rectified_dsp(rows);
+    } else {
+        te_depthwise3_stride1_dsp(rows);
+    }
+}
+
 static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32_t channels, const uint32_t *packed) {
     const te_depthwise_conv2d_dsp_params *params = of->params;
     stripe *rows = &of->rows;
@@ -114,7 +124,7 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
                                     params->out_w,
                                     count,
                                     channels};
-        (params->stride_w == 1 ? te_depthwise3_stride1_dsp : te_depthwise3_stride2_dsp)(&three);
+        make_rows(params, &three);
         output += count * params->out_w * params->in_c;
     }
 }

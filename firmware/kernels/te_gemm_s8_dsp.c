@@ -330,7 +330,6 @@ __asm__(
     "    bx r4\n"
     "    .size te_gemm1_s8_dsp, . - te_gemm1_s8_dsp\n"
 
-    /* Stores of four registers go in ascending order, so r1, r11, r12 and r14 hold the four runs' values. */
     TE_ASSEMBLY_FUNCTION("te_widen4_dsp")
     "    push {r4-r11, lr}\n"
     "    ldm r1, {r3, r8, r9, r10}\n"
@@ -343,12 +342,18 @@ __asm__(
     "    sxtb16 r11, r5\n"
     "    sxtb16 r12, r6\n"
     "    sxtb16 r14, r7\n"
-    "    stm r0!, {r1, r11, r12, r14}\n"
+    "    str r1, [r0], #32\n" /* A store takes a cycle; of several in one instruction, the instruction takes one more. */
+    "    str r11, [r0, #-28]\n"
+    "    str r12, [r0, #-24]\n"
+    "    str r14, [r0, #-20]\n"
     "    sxtb16 r1, r4, ror #8\n"
     "    sxtb16 r11, r5, ror #8\n"
     "    sxtb16 r12, r6, ror #8\n"
     "    sxtb16 r14, r7, ror #8\n"
-    "    stm r0!, {r1, r11, r12, r14}\n"
+    "    str r1, [r0, #-16]\n"
+    "    str r11, [r0, #-12]\n"
+    "    str r12, [r0, #-8]\n"
+    "    str r14, [r0, #-4]\n"
     "    subs r2, r2, #1\n"
     "    bne 1b\n"
     "    pop {r4-r11, pc}\n"

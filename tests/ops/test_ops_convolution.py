@@ -87,6 +87,21 @@ def test_conv2d_by_winograd(check_quicker, tmp_path, padding):
     check_quicker(cases)
 
 
+def test_conv2d_of_few_channels_and_long_rows(check_quicker, tmp_path):
+    rng = np.random.default_rng(31)
+    cases = [
+        conv2d(rng, (batches, 11, width, channels), 6, (3, 3), stride, padding=padding, gain=0.5)
+        for batches, width, channels in ((1, 97, 3), (2, 140, 2))
+        for stride, padding in (((2, 2), "SAME"), ((1, 1), "VALID"))
+    ]
+    lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
+    calls = specialise(lowered, "dsp")
+    quicker = hasten(lowered, calls, "dsp")
+    assert {call.function for call in calls} == {"te_conv2d_s8_dsp"}
+    assert {call.function for call in quicker} == {"te_conv2d_rows_s8_dsp"}
+    check_quicker(cases)
+
+
 @pytest.mark.parametrize("channels", SIZES)
 def test_conv2d_channels(check, channels):
     rng = np.random.default_rng(channels)

@@ -48,6 +48,8 @@ _DEPTHWISE3_CONSTANT_BYTES = 160
 _STRIPE_BYTES = 3072
 # What the widened rows under a window of a convolution of few channels may take.
 _ROWS_BYTES = 1024
+# The same for speed, and what a row of a window costs less then.
+_WIDE_ROWS_BYTES, _GATHERED_ROW_CYCLES = 6144, 40
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
 # Then the sum of a window of int8 values fits 16 bits.
@@ -80,7 +82,10 @@ def hasten_dsp(portable: KernelCall, call: KernelCall) -> KernelCall:
         portable: The same as lowered.
         call: What `use_dsp` made of it.
     """
-    return _winograd(portable, call) if call.kernel is _CONV2D else call
+    if call.kernel is not _CONV2D:
+        return call
+    in_c, group_c = integers(portable.fields, "in_c", "group_c")
+    return _winograd(portable, call) if in_c % 4 == 0 or group_c != in_c else _wide_rows(portable, call)
 
 
 def chosen(call: KernelCall, choice: KernelCall | str) -> KernelCall:
@@ -165,6 +170,17 @@ def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
     return _winograd_by_rows(made, direct.output.shape[1:2])
 
 
+def _wide_rows(portable: KernelCall, gathered: KernelCall) -> KernelCall:
+    """Return a convolution of few channels that widens long rows, or the one that gathers windows where it cannot."""
+    call = along_rows(portable)
+    out_h, out_w, out_c, kernel_h = integers(call.fields, "out_h", "out_w", "out_c", "kernel_h")
+    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, -1))
+    widened = None if prepared is None else _conv2d_rows(call, prepared, _WIDE_ROWS_BYTES)
+    if widened is None:
+        return gathered
+    return dataclasses.replace(widened, smaller=gathered, saved_cycles=_GATHERED_ROW_CYCLES * out_h * out_w * kernel_h)
+
+
 def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
     """Return the call with what it saves where it makes so many rows at a time; the direct one if that is nothing."""
     in_c, out_w, out_c = integers(call.fields, "in_c", "out_w", "out_c")
@@ -221,18 +237,18 @@ def _transpose_conv(call: KernelCall) -> KernelCall | str:
     )
 
 
-def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | None:
+def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int = _ROWS_BYTES) -> KernelCall | None:
     """Return a convolution of which rows are widened once for all windows on them; None where they take much memory."""
     fields = call.fields
     out_h, out_w, kernel_h, kernel_w, dilation_w, in_c = integers(
         fields, "out_h", "out_w", "kernel_h", "kernel_w", "dilation_w", "in_c"
     )
     vertical, line = _vertical(fields), _padded_w(fields) * in_c
-    stripe_h = _stripe_rows(vertical, out_h, 2 * line, _ROWS_BYTES)
+    stripe_h = _stripe_rows(vertical, out_h, 2 * line, most_bytes)
     packed = pack_rows(prepared, kernel_h)
     columns_bytes = 8 * packed.words * (_PIXELS if out_h * out_w >= _PIXELS else 1)
     rows_bytes = 2 * line * _input_rows(vertical, stripe_h)
-    if (dilation_w > 1 and kernel_w > 1) or rows_bytes > _ROWS_BYTES:
+    if (dilation_w > 1 and kernel_w > 1) or rows_bytes > most_bytes:
         return None
     return dataclasses.replace(
         call,

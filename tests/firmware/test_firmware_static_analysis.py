@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from firmware.named_model import model_flags
+from machines.case_machines import compiler_cache
 
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.c_sources import firmware_root
@@ -140,7 +141,8 @@ def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
     clang = [need("clang"), "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-c"]
 
     def command(source: Path) -> list[object]:
-        return [*clang, *clang_flags(board_of(source), model), source, "-o", tmp_path / f"{source.stem}.o"]
+        command = [*compiler_cache(source), *clang, *clang_flags(board_of(source), model)]
+        return [*command, source, "-o", tmp_path / f"{source.stem}.o"]
 
     kernels = [path for path in sources() if path.parent.name == "kernels"]
     assert complaints(command, [*kernels, model / f"{MODEL}_model.c"]) == ""

@@ -79,7 +79,8 @@ class HostMachine:
 
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
         """See `Machine.compile`."""
-        _call("gcc", "-std=c99", *self.flags, *_includes(KERNELS, PROGRAM), *flags, "-c", source, "-o", target)
+        command = [*compiler_cache(source), "gcc", "-std=c99", *self.flags, *_includes(KERNELS, PROGRAM), *flags]
+        _call(*command, "-c", source, "-o", target)
         return target
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
@@ -128,7 +129,7 @@ class EmulatedMachine:
         sections = ["-ffunction-sections", "-fdata-sections", "-g"]
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
         command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]
-        _call(*command, "-c", source, "-o", target)
+        _call(*compiler_cache(source), *command, "-c", source, "-o", target)
         return target
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
@@ -205,6 +206,14 @@ def build_kernels(machine: Machine, once: OncePerSession) -> KernelBuild:
 
     folder = once.folder("_".join(["kernels", machine.name, *machine.flags]), compile_all)
     return KernelBuild(machine, [folder / f"{source.stem}.o" for source in sources])
+
+
+def compiler_cache(source: Path) -> list[str]:
+    """What stands before a compiler, so that a later run of the tests finds what it makes of this repository's files.
+
+    Nothing where there is no ccache, and for what a test wrote, which lies in another folder each time.
+    """
+    return ["ccache"] if shutil.which("ccache") and firmware_root().parent in source.parents else []
 
 
 def _includes(*folders: Path) -> list[str]:

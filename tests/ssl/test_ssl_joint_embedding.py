@@ -16,7 +16,7 @@ METHODS = [
     ("byol", {"projector_hidden": 64}),
     ("emp-ssl", {"patches": 3, "projector_hidden": 64}),
     ("cass", {}),
-    ("cass", {"views": 2, "guard": "decorrelate"}),
+    ("cass", {"partner": "mobilenetv2_035", "views": 2, "guard": "decorrelate"}),
     ("supervised", {}),
 ]
 CLASSES = 3
@@ -30,7 +30,7 @@ def build(name, options, encoder, seed=0):
     return method.train()
 
 
-def batch_for(method, seed=1, count=24):
+def batch_for(method, seed=1, count=12):
     """Images of three kinds, a little different in each view."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, CLASSES, (count,), generator=generator)

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import json
 import os
 import subprocess
 import sys
@@ -100,8 +101,10 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
         ("import tinyedge.training.check", HEAVY),
         ("import tinyedge; [getattr(tinyedge, name) for name in tinyedge.__all__ if name.islower()]", HEAVY),
-        ("import tinyedge.checks.encoder", {"tensorflow", "onnx"}),
-        ("import tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe", {"tensorflow", "onnx"}),
+        (
+            "import tinyedge.checks.encoder, tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe",
+            {"tensorflow", "onnx"},
+        ),
         ("import tinyedge.training.train, tinyedge.exporter.export, tinyedge.benchmark.bench", {"tinyedge.cli"}),
     ],
 )
@@ -176,26 +179,56 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("command", MISTAKES, ids=" ".join)
-def test_a_mistake_is_answered_without_an_import_of_seconds(command, tmp_path):
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "notes.txt").write_text("mine")
-    (tmp_path / "m.tflite").write_bytes(b"never read")
-    (tmp_path / "untrained").mkdir()
-    (tmp_path / "untrained" / "config.yaml").write_text("method: random\ndata: digits\nimage_size: 32\n")
-    code = (
-        "import sys\nfrom tinyedge.cli import main\ntry:\n    main()\n"
-        "finally:\n    print('imported', *sorted(sys.modules), file=sys.stderr)"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code, *command],
+# One process imports the command line, and a copy of it answers each command, which its own folder is made for.
+ANSWER_ALL = """
+import json, os, sys
+from tinyedge.cli import main
+
+codes = []
+for folder, *command in json.load(sys.stdin):
+    process = os.fork()
+    if process == 0:
+        os.chdir(folder)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(f"{folder}.{name}", os.O_WRONLY | os.O_CREAT), number)
+        sys.argv = ["tinyedge", *command]
+        try:
+            sys.exit(main())
+        finally:
+            print("imported", *sorted(sys.modules), file=sys.stderr)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+print(json.dumps(codes))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], tuple[int, list[str]]]:
+    """The exit code and the lines of standard error of each command; the last line is what it imported."""
+    root = tmp_path_factory.mktemp("answers")
+    folders = [root / str(number) for number in range(len(MISTAKES))]
+    for folder in folders:
+        (folder / "full").mkdir(parents=True)
+        (folder / "full" / "notes.txt").write_text("mine")
+        (folder / "m.tflite").write_bytes(b"never read")
+        (folder / "untrained").mkdir()
+        (folder / "untrained" / "config.yaml").write_text("method: random\ndata: digits\nimage_size: 32\n")
+    asked = subprocess.run(
+        [sys.executable, "-c", ANSWER_ALL],
+        input=json.dumps([(str(folder), *command) for folder, command in zip(folders, MISTAKES, strict=True)]),
         capture_output=True,
         text=True,
-        cwd=tmp_path,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "TINYEDGE_CACHE": ""},
-        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(root / "cache"), "TINYEDGE_CACHE": ""},
+        check=True,
     )
-    *said, imported = answer.stderr.splitlines()
-    assert answer.returncode == (0 if "--help" in command else 2), answer.stderr
-    assert "--help" in command or said[-1].startswith("error: "), answer.stderr
+    said = [folder.with_suffix(".stderr").read_text(encoding="utf-8").splitlines() for folder in folders]
+    return dict(zip(MISTAKES, zip(json.loads(asked.stdout), said, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("command", MISTAKES, ids=" ".join)
+def test_a_mistake_is_answered_without_an_import_of_seconds(command, answers):
+    code, (*said, imported) = answers[command]
+    assert code == (0 if "--help" in command else 2), said
+    assert "--help" in command or said[-1].startswith("error: "), said
+    assert imported.startswith("imported ")
+    assert "tinyedge.cli" in imported.split()
     assert not set(imported.split()) & HEAVY

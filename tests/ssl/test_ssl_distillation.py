@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from closeness import FLOAT32_EPSILON, assert_gradients_close
+from ranks import run_ranks
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
@@ -235,7 +236,7 @@ def two_ranks(rank, folder):
 
 @pytest.mark.slow
 def test_two_ranks_do_what_one_does(tmp_path, monkeypatch):
-    torch.multiprocessing.spawn(two_ranks, (str(tmp_path),), nprocs=2)
+    run_ranks(two_ranks, tmp_path)
     (cached,) = (tmp_path / "cache" / "teachers").iterdir()
     monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]

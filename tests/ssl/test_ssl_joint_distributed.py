@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from closeness import assert_gradients_close
+from ranks import run_ranks
 
 from tinyedge.data.dataset import ImageSplit
 from tinyedge.encoders.registry import create_encoder
@@ -54,7 +55,7 @@ def one_rank(rank, folder):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(one_rank, (str(folder),), nprocs=WORLD)
+    run_ranks(one_rank, folder, WORLD)
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(WORLD)]
 
 

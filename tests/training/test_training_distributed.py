@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from closeness import FLOAT32_EPSILON, assert_gradients_close
+from ranks import run_ranks
 from torch import nn
 
 from tinyedge.encoders.registry import create_encoder
@@ -97,7 +98,7 @@ def two_ranks(rank, folder):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(two_ranks, (str(folder),), nprocs=WORLD)
+    run_ranks(two_ranks, folder, WORLD)
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(WORLD)]
 
 

@@ -209,13 +209,14 @@ def train_arguments(image_folder, out, **extra) -> list[str]:
 
 
 @pytest.mark.slow
-def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(image_folder, tmp_path, tinyedge_command):
+def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
+    small_config, image_folder, tmp_path, tinyedge_command
+):
     config = tmp_path / "often.yaml"
     config.write_text("checkpoint_every_steps: 3\nlog_every_steps: 5\nbn_recalibration_batches: 3\n")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = tinyedge_command(*train_arguments(image_folder, whole, config=config))
-    assert process.wait(300) == 0, process.communicate()
-
+    often = {"checkpoint_every_steps": 3, "log_every_steps": 5, "bn_recalibration_batches": 3}
+    train(replace(small_config, **often), whole)
     process = tinyedge_command(*train_arguments(image_folder, killed, config=config))
     path, step, deadline = killed / "checkpoints/last.ckpt", 0, time.monotonic() + 200
     while step < 11 and time.monotonic() < deadline:
@@ -371,13 +372,12 @@ def test_a_full_disk_stops_the_command_with_one_sentence(finished, image_folder,
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_loss_curve_of_one(image_folder, tmp_path, tinyedge_command):
+def test_two_processes_have_the_loss_curve_of_one(small_config, image_folder, tmp_path, tinyedge_command):
     # A small learning rate, since rounding grows with every step of a larger one; that the gradients are the same to
     # the last digit is tested in float64.
-    options = {"epochs": 1, "lr": 3e-5}
-    one = tinyedge_command(*train_arguments(image_folder, tmp_path / "one", **options))
-    assert one.wait(300) == 0, one.communicate()
-    two = tinyedge_command(*train_arguments(image_folder, tmp_path / "two", **options, devices=2))
+    train(replace(small_config, epochs=1, lr_per_256=3e-5), tmp_path / "one")
+    arguments = train_arguments(image_folder, tmp_path / "two", epochs=1, lr=3e-5, devices=2)
+    two = tinyedge_command(*arguments)
     _, errors = two.communicate(timeout=300)
     assert two.returncode == 0, errors
     before, after = numbers(tmp_path / "one"), numbers(tmp_path / "two")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tinyedge.benchmark.budget import BudgetRow
-from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelRecord
+from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelledCycles, ModelRecord
 from tinyedge.cli.tables.bench import print_bench, print_layers
 from tinyedge.cli.tables.export import print_export
 from tinyedge.cli.tables.method import print_method
@@ -18,6 +18,9 @@ from tinyedge.ssl.registry import method_names
 MODELS = Path(__file__).parents[2] / "models"
 LAYER = LayerRecord(
     "stages.2.blocks.5.mlp.expand", "DEPTHWISE_CONV_2D", "te_depthwise_conv2d_s8_dsp", 16_234_567, 2**25
+)
+MODELLED = ModelledCycles(
+    123_456_789, 23_456_789, 1028.81, "cortex-m4", "flash with 5 wait states", "-7 % to -2 % (7 programs of pqm4)"
 )
 MEASURED = BenchReport(
     ModelRecord("model_int8.tflite", "0", 16_718_592, 764_468, 848_016),
@@ -40,7 +43,12 @@ MEASURED = BenchReport(
             differing=1_234,
             inputs=20,
             outputs_sha256="0",
-            layers=(LAYER, replace(LAYER, kept_because="sums may reach 2^30, " * 5)),
+            layers=(
+                replace(LAYER, modelled_cycles=2**26),
+                replace(LAYER, kept_because="sums may reach 2^30, " * 5, modelled_cycles=2**26),
+            ),
+            emulated_on="mps2_an500",
+            modelled=MODELLED,
         )
         for runtime in ("tflm", "aot")
     ),

@@ -86,8 +86,9 @@ class HostMachine:
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
         """See `Machine.run`."""
         program = folder / "cases"
-        parts = [PROGRAM / "case_program.c", PROGRAM / "case_machine_host.c"]
-        _call("gcc", *WARNINGS, *self.flags, *parts, *objects, "-o", program)
+        sources = [PROGRAM / "case_program.c", PROGRAM / "case_machine_host.c"]
+        parts = [self.compile(source, folder / f"part_{source.stem}.o", WARNINGS) for source in sources]
+        _call("gcc", *self.flags, *parts, *objects, "-o", program)
         environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
         done = subprocess.run([program], cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -142,8 +143,9 @@ class EmulatedMachine:
             root / "boards" / self.board.source,
             root / "app" / "te_text.c",
         ]
+        constants = {"case_machine_board": [f"-DCASE_HEAP_BYTES={heap_bytes}u"]}
         parts = [
-            self.compile(source, folder / f"part_{source.stem}.o", [*WARNINGS, f"-DCASE_HEAP_BYTES={heap_bytes}u"])
+            self.compile(source, folder / f"part_{source.stem}.o", [*WARNINGS, *constants.get(source.stem, [])])
             for source in sources
         ]
         script = folder / "cases.ld"

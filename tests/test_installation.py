@@ -72,7 +72,7 @@ class Environment:
         return subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self.bin.parent,
-            env={**kept, "PATH": path, "COLUMNS": "80", **more},
+            env={**kept, "PATH": path, "COLUMNS": "80", "PIP_NO_COMPILE": "1", **more},
             capture_output=True,
             text=True,
         )

@@ -88,7 +88,7 @@ def test_features_are_those_of_evaluation_mode(digits: ImageDataset) -> None:
 @pytest.mark.parametrize("protocol", ["linear", "knn"])
 def test_an_encoder_that_sees_beats_chance_and_a_blind_one(digits: ImageDataset, protocol: str) -> None:
     seeing = probe_encoder(_Pooled(), digits, label_fraction=0.1, protocol=protocol)
-    blind = probe_encoder(_Blind(), digits, label_fraction=0.1, protocol=protocol)
+    blind = probe_encoder(_Blind(), digits, label_fraction=0.1, protocol=protocol, seeds=1)
     assert seeing.mean > 0.8
     assert blind.mean < 0.2
     assert seeing.test_images == 359
@@ -130,14 +130,14 @@ def test_unlabelled_images_of_the_train_split_are_left_out(digits: ImageDataset)
 
 
 def test_run_keeps_a_record_for_each_protocol_and_fraction(run: Run, digits: ImageDataset) -> None:
-    probe_run(run, label_fraction=0.05)
+    probe_run(run, label_fraction=0.05, seeds=2)
     probe_run(run, label_fraction=0.05, protocol="knn", seeds=2)
     last = probe_run(run, label_fraction=0.1, seeds=1)
-    again = probe_run(run, label_fraction=0.05, seeds=2)
+    again = probe_run(run, label_fraction=0.05, seeds=1)
     records = json.loads((run.path / "probe.json").read_text())
     assert [(r["protocol"], r["label_fraction"], len(r["accuracies"])) for r in records] == [
         ("knn", 0.05, 2),
-        ("linear", 0.05, 2),
+        ("linear", 0.05, 1),
         ("linear", 0.1, 1),
     ]
     assert records[1]["mean"] == again.mean

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tinyedge.cli import main
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.train import train
 
@@ -38,15 +39,18 @@ def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run):
     assert json.loads((run / "export" / "parity.json").read_text())["failures"][0] in error
 
 
-def test_a_finish_is_a_step_and_in_the_manifest(run):
-    command = [sys.executable, "-m", "tinyedge", "export", str(run), "--encoder-only", "--calibration", "32"]
-    answer = subprocess.run([*command, "--qat", "0.3", "--json"], capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    qat = json.loads(answer.stdout)["qat"]
+def test_a_finish_is_a_step_and_in_the_manifest(run, monkeypatch, capsys):
+    command = ["tinyedge", "export", str(run), "--encoder-only", "--calibration", "32", "--qat", "0.3", "--json"]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as end:
+        main()
+    answer = capsys.readouterr()
+    assert end.value.code == 0, answer.err
+    qat = json.loads(answer.out)["qat"]
     assert qat["epochs"] == 0.3
     assert 0 < qat["sqnr_before_db"] < 60
     assert 0 < qat["sqnr_after_db"] < 60
     steps = [*STEPS[:6], "QAT", *STEPS[6:]]
     # A slow step is named, timed later and told of between, and a library may warn at the first training of a process.
-    told = re.findall(rf"^({'|'.join(steps)})", answer.stderr, re.MULTILINE)
+    told = re.findall(rf"^({'|'.join(steps)})", answer.err, re.MULTILINE)
     assert list(dict.fromkeys(told)) == steps

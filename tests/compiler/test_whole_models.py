@@ -18,6 +18,7 @@ from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import TinyEdgeError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
@@ -36,11 +37,12 @@ def int8_inputs(shape: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def assert_bit_exact(path: Path, count: int, instruction_set: str = PORTABLE) -> AotRuntime:
-    aot = AotRuntime(path, CompileOptions(instruction_set))
+    model = Model(path)  # Read once.
+    aot = AotRuntime(model, CompileOptions(instruction_set))
     inputs = int8_inputs(aot.program.inputs[0].shape, count)
     outputs = aot.run(inputs)
     assert len(np.unique(outputs, axis=0)) > 4
-    np.testing.assert_array_equal(outputs, TflmRuntime(path).run(inputs))
+    np.testing.assert_array_equal(outputs, TflmRuntime(model).run(inputs))
     # Nothing is left over from one inference to the next.
     np.testing.assert_array_equal(aot.run(inputs[::-1])[::-1], outputs)
     return aot

@@ -82,6 +82,9 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, out_c), in rows; by 1x1 filters without stride and padding in pixels. */
 void te_conv2d_s16(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_conv2d_s8() with weights of 4 bits, -8 to 7: two a byte, the first in the lower half. */
+void te_conv2d_s4(const te_conv2d_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** Transposed convolution; without dilation, and group_c is in_c.
  *
  *  The weights are those of stride_h * stride_w convolutions of stride 1, one for each pair of residues of an output
@@ -140,6 +143,10 @@ typedef struct {
 /** @param input   (batches, in_h, in_w, in_c)
  *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
+                            void *scratch);
+
+/** te_depthwise_conv2d_s8() with weights as of te_conv2d_s4(). */
+void te_depthwise_conv2d_s4(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch);
 
 /** Convolution of each input channel of int16 values with its own multiplier_c filters, with accumulators of 64 bits. */

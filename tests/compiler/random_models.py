@@ -4,6 +4,7 @@ Image networks, keyword spotters, autoencoders, inverted residuals and transform
 strides, dilation and padding of all forms, and now and then a scale at which everything clips or nothing is left.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ FAMILIES = ("image", "keywords", "autoencoder", "residuals", "transformer")
 # Standard deviations: of int8 values that fill the range, of results that do so without clipping much, and one that is
 # large enough to tell the scale.
 _SPREAD, _WANTED, _MEASURABLE = 75.0, 50.0, 3.0
+# A weight of INT4 over one of INT8.
+_INT4_STEP = 16
 # TFLite Micro refuses a smaller scale, or ends the process at it: as a share of the first guess, and in all.
 _LEAST_SHARE, _LEAST_SCALE = 1e-4, 1e-7
 _CALIBRATED = (
@@ -178,7 +181,7 @@ class _Model:
         _, height, width, channels = source.shape
         filters, kernel = self._size(1, 9), (self._size(1, 4), self._size(1, 4))
         strides = (2, 2) if height * width < 100 else (1, 1)
-        weights = self._weights((filters, *kernel, channels), 0, kernel[0] * kernel[1] * channels)
+        weights = self._weights((filters, *kernel, channels), 0, kernel[0] * kernel[1] * channels, takes_int4=False)
         shape = (1, height * strides[0], width * strides[1], filters)
         activation = self._activation()
         output = self._product(source, weights, kernel[0] * kernel[1] * channels, shape, activation)
@@ -456,10 +459,11 @@ class _Model:
         self, source: TensorSpec, weights: TensorSpec, depth: int, shape: Sequence[int], activation: str
     ) -> TensorSpec:
         """The output of a layer that adds `depth` products."""
-        scale = float(source.scales) * float(np.max(weights.scales)) * _SPREAD * _SPREAD * math.sqrt(depth) / _WANTED
+        spread = _SPREAD / _INT4_STEP if weights.is_int4 else _SPREAD
+        scale = float(source.scales) * float(np.max(weights.scales)) * _SPREAD * spread * math.sqrt(depth) / _WANTED
         return TensorSpec(shape, scale, self._zero_point(activation))
 
-    def _weights(self, shape: Sequence[int], axis: int, depth: int) -> TensorSpec:
+    def _weights(self, shape: Sequence[int], axis: int, depth: int, takes_int4: bool = True) -> TensorSpec:
         values = self._rng.integers(-127, 128, shape)
         if self._rng.random() < 0.1:
             values = np.where(self._rng.random(shape) < 0.7, self._rng.choice([-128, 127], shape), values)
@@ -468,6 +472,14 @@ class _Model:
         channels = shape[axis] if self._rng.random() < 0.8 else 1
         # At the scale that keeps the spread of what comes in, channels apart by up to seven times.
         scale = np.exp(self._rng.uniform(-1, 1, channels)) / (_SPREAD * math.sqrt(depth))
+        # A fifth, without another draw: what a seed is known for stays.
+        if takes_int4 and values.sum() % 5 == 0:
+            if len(shape) == 2:  # TFLite Micro takes those of FULLY_CONNECTED under one scale.
+                scale = scale[:1]
+            narrow = (values // _INT4_STEP).astype(np.int8)
+            return dataclasses.replace(
+                constant(narrow, (scale * _INT4_STEP).astype(np.float32), axis=axis), is_int4=True
+            )
         return constant(values.astype(np.int8), scale.astype(np.float32), axis=axis)
 
     def _bias(self, source: TensorSpec, weights: TensorSpec, channels: int) -> TensorSpec | None:

@@ -1,6 +1,6 @@
 """Builds small .tflite models, a few quantised operators each, for tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,10 @@ _TENSOR_TYPES = _TYPES | {np.dtype(RESOURCE): schema.TensorType.RESOURCE}
 
 @dataclass(eq=False)
 class TensorSpec:
-    """A tensor: an activation, or a constant if it has data. An empty `scales` means no quantisation."""
+    """A tensor: an activation, or a constant if it has data. An empty `scales` means no quantisation.
+
+    `is_int4`: its int8 data, from -8 to 7, is written as INT4.
+    """
 
     shape: Sequence[int]
     scales: Sequence[float] | float = ()
@@ -93,6 +96,7 @@ class TensorSpec:
     axis: int = 0
     name: str = ""
     is_variable: bool = False
+    is_int4: bool = False
 
 
 def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points: Any = 0, axis: int = 0) -> TensorSpec:
@@ -191,12 +195,14 @@ def _tensor(model: Any, spec: TensorSpec, index: int) -> Any:
     tensor = schema.TensorT()
     tensor.name = spec.name or f"tensor_{index}"
     tensor.shape = [int(size) for size in spec.shape]
-    tensor.type = _TENSOR_TYPES[np.dtype(spec.dtype)]
+    tensor.type = schema.TensorType.INT4 if spec.is_int4 else _TENSOR_TYPES[np.dtype(spec.dtype)]
     tensor.buffer = 0
     tensor.isVariable = spec.is_variable
     if spec.data is not None:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(spec.data).tobytes(), dtype=np.uint8)
+        if spec.is_int4:
+            buffer.data = np.array([sum(pair) for pair in _nibble_pairs(buffer.data)], np.uint8)
         tensor.buffer = len(model.buffers)
         model.buffers.append(buffer)
     scales = np.atleast_1d(np.asarray(spec.scales, dtype=np.float32))
@@ -208,6 +214,11 @@ def _tensor(model: Any, spec: TensorSpec, index: int) -> Any:
         quantisation.quantizedDimension = spec.axis
         tensor.quantization = quantisation
     return tensor
+
+
+def _nibble_pairs(values: np.ndarray) -> Iterator[tuple[int, int]]:
+    nibbles = [int(value) % 16 for value in values] + [0] * (len(values) % 2)
+    return ((low, 16 * high) for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
 
 
 def _options(name: str, values: Mapping[str, Any]) -> Any:

@@ -3,11 +3,12 @@
 In int16 the zero points are 0, whatever the arguments say.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
-from ops.kernel_cases import Case, int8_values, int16_values
+from ops.kernel_cases import Case, int8_values, int16_values, tflite_micro_outputs
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 RUNS = 2
@@ -48,6 +49,18 @@ def _bias(
     return constant(values, scales.astype(np.float32))
 
 
+def _weights(
+    rng: np.random.Generator,
+    shape: Sequence[int],
+    scales: np.ndarray,
+    int4: bool,
+    zero_point: int = 0,
+    axis: int = 0,
+) -> TensorSpec:
+    values = int8_values(rng, *shape) >> (4 if int4 else 0)
+    return dataclasses.replace(constant(values, scales, zero_point, axis), is_int4=int4)
+
+
 def _windowed(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
     covered = size if padding == "SAME" else size - (kernel - 1) * dilation
     return -(-covered // stride)
@@ -80,6 +93,7 @@ def conv2d(
     zero_points: tuple[int, int] = (3, -4),
     dtype: type = np.int8,
     bias_type: type | None = None,
+    int4: bool = False,
 ) -> Case:
     label = _label(
         "CONV_2D",
@@ -96,12 +110,15 @@ def conv2d(
         per_channel=per_channel,
         bias=bias,
         gain=gain,
+        int4=int4,
         zero_points=zero_points,
     )
     depth = kernel[0] * kernel[1] * shape[3] // groups
-    source_scale, weight_scales, output_scale = weighted_scales(rng, filters, per_channel, depth, gain, dtype)
+    source_scale, weight_scales, output_scale = weighted_scales(
+        rng, filters, per_channel, depth, 16 * gain if int4 else gain, dtype
+    )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = constant(int8_values(rng, filters, *kernel, shape[3] // groups), weight_scales)
+    weights = _weights(rng, (filters, *kernel, shape[3] // groups), weight_scales, int4)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, filters, dtype, bias_type))
@@ -187,6 +204,7 @@ def depthwise_conv2d(
     gain: float = 1.0,
     zero_points: tuple[int, int] = (3, -4),
     dtype: type = np.int8,
+    int4: bool = False,
 ) -> Case:
     label = _label(
         "DEPTHWISE_CONV_2D",
@@ -201,14 +219,15 @@ def depthwise_conv2d(
         per_channel=per_channel,
         bias=bias,
         gain=gain,
+        int4=int4,
         zero_points=zero_points,
     )
     channels = shape[3] * multiplier
     source_scale, weight_scales, output_scale = weighted_scales(
-        rng, channels, per_channel, kernel[0] * kernel[1], gain, dtype
+        rng, channels, per_channel, kernel[0] * kernel[1], 16 * gain if int4 else gain, dtype
     )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = constant(int8_values(rng, 1, *kernel, channels), weight_scales, axis=3)
+    weights = _weights(rng, (1, *kernel, channels), weight_scales, int4, axis=3)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, channels, dtype, None))
@@ -242,6 +261,7 @@ def fully_connected(
     keep_num_dims: bool = False,
     dtype: type = np.int8,
     bias_type: type | None = None,
+    int4: bool = False,
 ) -> Case:
     label = _label(
         "FULLY_CONNECTED",
@@ -253,14 +273,17 @@ def fully_connected(
         per_channel=per_channel,
         bias=bias,
         gain=gain,
+        int4=int4,
         zero_points=zero_points,
         weights_zero_point=weights_zero_point,
         keep_num_dims=keep_num_dims,
     )
     depth = shape[-1]
-    source_scale, weight_scales, output_scale = weighted_scales(rng, outputs, per_channel, depth, gain, dtype)
+    source_scale, weight_scales, output_scale = weighted_scales(
+        rng, outputs, per_channel, depth, 16 * gain if int4 else gain, dtype
+    )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = constant(int8_values(rng, outputs, depth), weight_scales, weights_zero_point)
+    weights = _weights(rng, (outputs, depth), weight_scales, int4, weights_zero_point)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, outputs, dtype, bias_type))
@@ -270,7 +293,15 @@ def fully_connected(
     model = one_operator(
         "FULLY_CONNECTED", inputs, output, fusedActivationFunction=activation, keepNumDims=keep_num_dims
     )
-    return Case(label, model, _inputs(rng, source))
+    case = Case(label, model, _inputs(rng, source))
+    if not (int4 and weight_scales.size > 1):
+        return case
+    # TFLite Micro takes one scale beside INT4 here; it unpacks weights before it computes.
+    inputs[1] = dataclasses.replace(weights, is_int4=False)
+    unpacked = one_operator(
+        "FULLY_CONNECTED", inputs, output, fusedActivationFunction=activation, keepNumDims=keep_num_dims
+    )
+    return dataclasses.replace(case, peer=lambda _: tflite_micro_outputs(dataclasses.replace(case, model=unpacked)))
 
 
 def elementwise(

@@ -54,6 +54,10 @@ def _weighted(rng: np.random.Generator) -> dict:
     }
 
 
+def _types(rng: np.random.Generator, dtype: type) -> dict:
+    return {"dtype": dtype, "int4": dtype == np.int8 and rng.random() < 0.5}
+
+
 def _moved(rng: np.random.Generator, dtype: type) -> build.Case:
     """Of those that move values, one that TFLite Micro has for both types."""
     op = str(rng.choice(["BROADCAST_TO", "CONCATENATION", "RESIZE", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"]))
@@ -99,7 +103,7 @@ def random_case(rng: np.random.Generator) -> build.Case:
         groups = _size(rng, 3)
         shape = (*window.pop("shape"), groups * _channels(rng))
         return build.conv2d(
-            rng, shape, groups * _channels(rng, 5), groups=groups, dtype=dtype, **window, **_weighted(rng)
+            rng, shape, groups * _channels(rng, 5), groups=groups, **_types(rng, dtype), **window, **_weighted(rng)
         )
     if kind == 1 and rng.random() < 0.4:
         return build.transpose_conv(
@@ -115,10 +119,10 @@ def random_case(rng: np.random.Generator) -> build.Case:
     if kind == 1:
         window = _window(rng)
         shape = (*window.pop("shape"), _channels(rng))
-        return build.depthwise_conv2d(rng, shape, _size(rng, 3), dtype=dtype, **window, **_weighted(rng))
+        return build.depthwise_conv2d(rng, shape, _size(rng, 3), **_types(rng, dtype), **window, **_weighted(rng))
     if kind == 2:
         shape = (_size(rng, 3), _size(rng, 140))
-        return build.fully_connected(rng, shape, _channels(rng, 20), dtype=dtype, **_weighted(rng))
+        return build.fully_connected(rng, shape, _channels(rng, 20), **_types(rng, dtype), **_weighted(rng))
     if kind == 3:
         shape = [_size(rng, 6) for _ in range(rng.integers(1, 5))]
         first = tuple(size if rng.random() < 0.7 else 1 for size in shape)

@@ -3,8 +3,10 @@
 import dataclasses
 
 from tinyedge.errors import UnsupportedOpError
+from tinyedge.ops.descriptor import INT4
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.registry import OPERATORS, descriptor_of
+from tinyedge.ops.rules import unsupported
 from tinyedge.ops.single_precision import makes_floats
 from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Operator
@@ -18,6 +20,9 @@ __all__ = [
     "supported_operators",
     "tflm_operators",
 ]
+
+# Which input the weights are.
+_WEIGHTS = 1
 
 
 def supported_operators() -> list[str]:
@@ -73,4 +78,8 @@ def lower(operator: Operator) -> KernelCall:
             f"operator {operator.index} ({operator.op}), tensor '{tensor}' has no kernel: "
             f"the compiler supports {', '.join(supported_operators())}"
         )
+    for position, constant in enumerate(operator.inputs):
+        if constant is not None and constant.is_int4 and (INT4 not in descriptor.versions or position != _WEIGHTS):
+            takers = ", ".join(name for name, other in OPERATORS.items() if INT4 in other.versions)
+            raise unsupported(operator, constant, "is INT4", f"INT4 weights of {takers}")
     return dataclasses.replace(descriptor.lower(operator), macs=operator_macs(operator))

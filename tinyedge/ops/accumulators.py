@@ -22,6 +22,7 @@ from tinyedge.ops.rules import (
     zero_point,
 )
 from tinyedge.tflite.graph import Operator, Tensor
+from tinyedge.tflite.nibbles import pack_int4
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 # The largest magnitude of a product of an int16 and an int8 value.
@@ -33,7 +34,7 @@ class Accumulators:
     """What becomes of the accumulators of one operator.
 
     Attributes:
-        kind: "s8"; "s16" for int16 values in accumulators of 64 bits, "low_s16" in 32.
+        kind: "s8"; "s4" with INT4 weights; "s16" for int16 values in accumulators of 64 bits, "low_s16" in 32.
         fields: Those members of the struct that are not about where a weight falls.
     """
 
@@ -58,6 +59,8 @@ def weighted_accumulators(operator: Operator, channel_axis: int, depth: int, nar
     scales = [scale(source) * value / output_scale for value in channel_scales(operator, weights, channel_axis)]
     if source.dtype == np.int8:
         return _int8_accumulators(operator, source, weights, scales, depth)
+    if weights.is_int4:
+        raise unsupported(operator, weights, "is INT4 beside int16 values", "INT4 weights of int8 values")
     return _int16_accumulators(operator, weights, scales, depth, narrow_int16)
 
 
@@ -89,7 +92,8 @@ def _int8_accumulators(
         "output_zero_point": zero_point(operator.output),
     }
     return Accumulators(
-        "s8", {**zero_points, **_fields(operator, weights, bias, requantisation_multipliers(operator, scales))}
+        "s4" if weights.is_int4 else "s8",
+        {**zero_points, **_fields(operator, weights, bias, requantisation_multipliers(operator, scales))},
     )
 
 
@@ -121,7 +125,7 @@ def _fields(
     return {
         "output_min": output_min,
         "output_max": output_max,
-        "weights": ConstantArray(weights.values),
+        "weights": ConstantArray(pack_int4(weights.values).view(np.int8) if weights.is_int4 else weights.values),
         "bias": bias,
         "multipliers": multipliers,
         "shifts": shifts,

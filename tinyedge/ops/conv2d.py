@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tinyedge.ops.accumulators import weighted_accumulators
-from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
+from tinyedge.ops.descriptor import INT4, INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag, row_lag
 from tinyedge.ops.padding import window_fields, windows
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KERNELS = {
     "s8": Kernel("te_conv2d_s8", "te_conv2d_params", stripes=windowed, has_window=True),
+    "s4": Kernel("te_conv2d_s4", "te_conv2d_params", stripes=windowed, has_window=True),
     "s16": Kernel("te_conv2d_s16", "te_conv2d_s16_params", stripes=windowed, has_window=True),
     "low_s16": Kernel("te_conv2d_low_s16", "te_conv2d_s16_params", stripes=windowed, has_window=True),
 }
@@ -79,7 +80,7 @@ OPERATORS = (
         name="CONV_2D",
         lower=_lower,
         macs=_macs,
-        versions={"int8": 3, "int16": 4},
+        versions={"int8": 3, "int16": 4, INT4: 7},
         tflm_types=INT8_AND_INT16,
         weights=WeightsLayout(rank=4, channel_axis=0),
         is_convolution=True,

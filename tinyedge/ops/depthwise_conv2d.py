@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyedge.ops.accumulators import weighted_accumulators
-from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
+from tinyedge.ops.descriptor import INT4, INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.overlap import row_lag
 from tinyedge.ops.padding import window_fields, windows
@@ -23,6 +23,9 @@ _MAX_INT16_ROW = 511
 KERNELS = {
     "s8": Kernel(
         "te_depthwise_conv2d_s8", "te_depthwise_conv2d_params", stripes=windowed, loads_rows=True, has_window=True
+    ),
+    "s4": Kernel(
+        "te_depthwise_conv2d_s4", "te_depthwise_conv2d_params", stripes=windowed, loads_rows=True, has_window=True
     ),
     "s16": Kernel(
         "te_depthwise_conv2d_s16", "te_depthwise_conv2d_s16_params", stripes=windowed, loads_rows=True, has_window=True
@@ -85,7 +88,7 @@ OPERATORS = (
         name="DEPTHWISE_CONV_2D",
         lower=_lower,
         macs=_macs,
-        versions={"int8": 3, "int16": 5},
+        versions={"int8": 3, "int16": 5, INT4: 7},
         tflm_types=INT8_AND_INT16,
         weights=WeightsLayout(rank=4, channel_axis=3, depthwise=True),
         is_convolution=True,

@@ -80,7 +80,7 @@ class OperatorDescriptor:
         lower: Chooses its kernel; None where it has none.
         macs: Counts multiply-accumulates: outputs times kernel volume, padded positions counted.
         versions: The operator's version in a file, by the type of its activations; none for a type that tinyedge does
-            not write.
+            not write. `INT4` is that of INT4 weights under int8 activations, in operators that take them.
         tflm_types: The types of activations for which TFLite Micro has a kernel that equals TFLite's reference.
         output_quantisation: What its kernel writes whatever the values, by type; none where their range decides.
         keeps_quantisation: Whether its kernel copies codes, so that inputs and output share one quantisation.
@@ -139,6 +139,7 @@ class OperatorDescriptor:
     integer_layer: Callable[[Operator], IntegerLayer] | None = None
 
 
+INT4 = "int4"
 INT8 = frozenset({"int8"})
 INT8_AND_INT16 = frozenset({"int8", "int16"})
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyedge.ops.accumulators import weighted_accumulators
 from tinyedge.ops.conv2d import KERNELS as CONVOLUTIONS
-from tinyedge.ops.descriptor import INT8_AND_INT16, OperatorDescriptor, WeightsLayout
+from tinyedge.ops.descriptor import INT4, INT8_AND_INT16, OperatorDescriptor, WeightsLayout
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag
 from tinyedge.ops.padding import window_fields
@@ -55,7 +55,7 @@ def _lower(operator: Operator) -> KernelCall:
             f"has shape {list(weights.shape)} for the input {list(source.shape)} and the output {list(output.shape)}",
             "weights that match both",
         )
-    if source.dtype == np.int16:
+    if source.dtype == np.int16 or weights.is_int4:
         return _convolution_of_rows(operator, source, weights)
     weights_zero_point = 0
     if weights.q.scales.size == 1:
@@ -134,7 +134,7 @@ OPERATORS = (
         name="FULLY_CONNECTED",
         lower=_lower,
         macs=_macs,
-        versions={"int8": 5, "int16": 7},
+        versions={"int8": 5, "int16": 7, INT4: 10},
         tflm_types=INT8_AND_INT16,
         weights=WeightsLayout(rank=2, channel_axis=0),
         fuses_activation=True,

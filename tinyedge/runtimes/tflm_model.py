@@ -3,6 +3,7 @@
 Its SPACE_TO_BATCH_ND pads with memory that nobody wrote (tensorflow/tflite-micro#1646), so a dilated convolution as
 TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right. TILE, as Keras writes
 UpSampling and RepeatVector, is not among its operators, and CONCATENATION of one tensor several times is the same.
+INT4 weights of FULLY_CONNECTED it takes under one scale; with one a channel, it gets the same values as INT8.
 Unset options are set as `option_repair` says.
 """
 
@@ -29,15 +30,28 @@ def tflm_content(model: Model) -> bytes:
     graph = model.any_graph()
     before = graph.histogram()
     fold_dilation(graph)
-    if graph.histogram() == before and "TILE" not in before and not has_unset_options(graph):
+    int4 = any(_has_int4_channels(operator) for operator in graph.operators)
+    if graph.histogram() == before and "TILE" not in before and not has_unset_options(graph) and not int4:
         return model.content
     operators = [
         part
         for operator in graph.operators
-        for whole in _with_padding_apart(with_options_set(operator))
+        for whole in _with_padding_apart(_with_int8_channels(with_options_set(operator)))
         for part in _with_tile_joined(whole)
     ]
     return tflite_bytes(dataclasses.replace(graph, operators=operators))
+
+
+def _has_int4_channels(operator: Operator) -> bool:
+    weights = operator.optional_input(1)
+    return operator.op == "FULLY_CONNECTED" and weights is not None and weights.is_int4 and weights.q.scales.size > 1
+
+
+def _with_int8_channels(operator: Operator) -> Operator:
+    if not _has_int4_channels(operator):
+        return operator
+    weights = dataclasses.replace(operator.input(1), is_int4=False)
+    return dataclasses.replace(operator, inputs=(operator.inputs[0], weights, *operator.inputs[2:]))
 
 
 def _with_padding_apart(operator: Operator) -> list[Operator]:

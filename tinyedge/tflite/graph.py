@@ -57,6 +57,8 @@ class Tensor:
         quantisation: None for tensors that have none.
         data: The value of a constant, of `shape` and `dtype`; None for an activation.
         base: For a view, the activation whose memory it shares byte for byte; None for a tensor with its own.
+        is_int4: Whether it is a constant of values from -8 to 7 that the file holds as INT4; `dtype` is int8 all the
+            same.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Tensor:
     quantisation: Quantisation | None = None
     data: np.ndarray | None = None
     base: "Tensor | None" = None
+    is_int4: bool = False
 
     @property
     def storage(self) -> "Tensor":
@@ -104,7 +107,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """How much memory its values take."""
-        return self.elements * self.dtype.itemsize
+        return -(-self.elements // 2) if self.is_int4 else self.elements * self.dtype.itemsize
 
     @property
     def is_constant(self) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.nibbles import unpack_int4
 from tinyedge.tflite.schema import enumeration_values, schema_class
 
 _MAX_TENSOR_BYTES = 2**31 - 1
@@ -22,6 +23,7 @@ OPAQUE = np.dtype("V1")
 """Stands for the types that NumPy lacks: RESOURCE, which `tinyedge.tflite.states` takes out of a graph, and what the
 reader has refused by then."""
 _RESOURCE = "RESOURCE"
+_INT4 = "INT4"
 
 _BIAS_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
@@ -29,6 +31,7 @@ _DTYPES: dict[str, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
     "FLOAT16": np.dtype(np.float16),
     "FLOAT32": np.dtype(np.float32),
+    _INT4: np.dtype(np.int8),
     "INT8": np.dtype(np.int8),
     "INT16": np.dtype(np.int16),
     "INT32": np.dtype(np.int32),
@@ -220,13 +223,17 @@ class FileParser:
             shape = tuple(max(size, 1) for size in shape)
         if math.prod(shape) * dtype.itemsize > _MAX_TENSOR_BYTES:
             raise self._damaged(f"tensor '{name}' has the shape {list(shape)}")
-        data = self._buffer(source.Buffer(), name, shape, dtype, sparse)
-        tensor = Tensor(name, shape, dtype, self._quantisation(source.Quantization(), name, shape, dtype), data)
+        is_int4 = type_name == _INT4
+        data = self._buffer(source.Buffer(), name, shape, dtype, sparse, is_int4)
+        if is_int4 and data is None:
+            self._refuse(f"tensor '{name}' of {self._path} is INT4 and computed: tinyedge takes INT4 weights only")
+        quantisation = self._quantisation(source.Quantization(), name, shape, dtype)
+        tensor = Tensor(name, shape, dtype, quantisation, data, is_int4=is_int4)
         self.type_names[tensor] = type_name
         if source.IsVariable():
             self.variables.add(tensor)
         if data is not None and not sparse and dtype != OPAQUE:
-            extra = self._model.Buffers(source.Buffer()).DataLength() - data.nbytes
+            extra = self._model.Buffers(source.Buffer()).DataLength() - tensor.bytes
             if extra > 0:
                 self.extra_bytes[tensor] = extra
         if any(size < 0 for size in signature):
@@ -234,7 +241,7 @@ class FileParser:
         return tensor
 
     def _buffer(
-        self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype, sparse: bool
+        self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype, sparse: bool, is_int4: bool
     ) -> np.ndarray | None:
         if index >= self._length(self._model.BuffersLength()):
             raise self._damaged(f"tensor '{name}' has the unknown buffer {index}")
@@ -246,10 +253,13 @@ class FileParser:
             return np.zeros(shape, dtype) if 0 in shape else None
         if sparse or dtype == OPAQUE:
             return np.zeros(shape, dtype)
-        size = math.prod(shape) * dtype.itemsize
+        count = math.prod(shape)
+        size = -(-count // 2) if is_int4 else count * dtype.itemsize
         if content.size < size:
             raise self._damaged(f"tensor '{name}' of shape {list(shape)} has {content.size} bytes")
         # More of them, as padding for some processor's kernels, TFLite Micro's interpreter never looks at.
+        if is_int4:
+            return unpack_int4(content[:size], count).reshape(shape)
         values = np.frombuffer(content[:size].tobytes(), dtype=dtype.newbyteorder("<")).astype(dtype)
         return values.reshape(shape)
 

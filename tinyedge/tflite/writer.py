@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyedge.errors import ModelError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.nibbles import pack_int4
 from tinyedge.tflite.schema import enumeration_values, schema_class, schema_module
 
 _IDENTIFIER = b"TFL3"
@@ -106,14 +107,16 @@ class _Writer:
         return bytes(builder.Output())
 
     def _tensor(self, tensor: Tensor) -> int:
-        content = b"" if tensor.data is None else np.ascontiguousarray(tensor.data).tobytes()
+        content = b""
+        if tensor.data is not None:
+            content = (pack_int4(tensor.data) if tensor.is_int4 else np.ascontiguousarray(tensor.data)).tobytes()
         shape = self._vector(np.array(tensor.shape, np.int32))
         quantisation = None if tensor.quantisation is None else self._quantisation(tensor.quantisation)
         name = self._builder.CreateSharedString(tensor.name) if tensor in self._named else None
         return self._table(
             "Tensor",
             Shape=shape,
-            Type=getattr(schema_class("TensorType"), tensor.dtype.name.upper()),
+            Type=getattr(schema_class("TensorType"), "INT4" if tensor.is_int4 else tensor.dtype.name.upper()),
             Buffer=self._buffers.setdefault(content, len(self._buffers)),
             Name=name,
             Quantization=quantisation,

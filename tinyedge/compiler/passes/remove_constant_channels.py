@@ -165,7 +165,8 @@ def _set_parameters(operator: Operator, weights: np.ndarray, bias: np.ndarray, k
         quantisation = dataclasses.replace(
             quantisation, scales=quantisation.scales[kept], zero_points=quantisation.zero_points[kept]
         )
-    new_weights = Tensor(old.name, weights.shape, old.dtype, quantisation, np.ascontiguousarray(weights))
+    data = np.ascontiguousarray(weights)
+    new_weights = dataclasses.replace(old, shape=weights.shape, quantisation=quantisation, data=data)
     old_bias = operator.inputs[2] if len(operator.inputs) > 2 else None
     name = f"{operator.output.name}/bias" if old_bias is None else old_bias.name
     new_bias = Tensor(name, bias.shape, np.dtype(np.int32), data=bias.astype(np.int32))

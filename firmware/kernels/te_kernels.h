@@ -210,6 +210,9 @@ typedef struct {
  *                  depth * n. */
 void te_conv2d_s8_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_conv2d_s8_dsp() with filters in the order of te_gemm_s4_dsp.h. */
+void te_conv2d_s4_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_conv2d_params without groups and without dilation along a row, for processors with the DSP extension. */
 typedef struct {
     te_window window;
@@ -252,6 +255,10 @@ typedef struct {
 void te_conv2d_winograd_s8_dsp(const te_conv2d_winograd_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
+/** te_conv2d_rows_s8_dsp() with filters as te_gemm_s4_dsp.h has them. */
+void te_conv2d_rows_s4_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
+                           void *scratch);
+
 /** te_depthwise_conv2d_params of one 3x3 filter a channel for processors with the DSP extension, where the filter is not
  *  dilated along a row, stride_w is 1 or 2, out_w at least 2, and the layer plain as in te_gemm_s8_dsp.h but for large
  *  biases. */
@@ -284,6 +291,12 @@ typedef struct {
  *  @param scratch  160 bytes, and 8 * plane_w for each row under stripe_h output rows:
  *                  (stripe_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1. */
 void te_depthwise_conv2d_s8_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_depthwise_conv2d_s8_dsp() with weights of 4 bits: of a channel the words are nine of them, the first in the lowest
+ *  bits; 5 bits of right shift, 4 of a power of 2 by which weights and bias are multiplied, and 19 of bias; the
+ *  multiplier; and, in 4 words, the bias, multiplied. */
+void te_depthwise_conv2d_s4_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
 
 /** te_depthwise_conv2d_params of one filter a channel, of any other size, for processors with the DSP extension. */
@@ -319,6 +332,11 @@ typedef struct {
  *  @param output   (batches, out_h, out_w, in_c)
  *  @param scratch  8 * line for each column where `tall`, else for each row under stripe_h output rows, and 4 bytes. */
 void te_depthwise_taps_s8_dsp(const te_depthwise_taps_dsp_params *params, const int8_t *input, int8_t *output,
+                              void *scratch);
+
+/** te_depthwise_taps_s8_dsp() with weights of 4 bits: a word of them is two of te_taps_s8_dsp.h, of which the first has the
+ *  lower halves of the bytes, each plus 8. Takes 16 bytes of scratch more for every word of a channel's stream there. */
+void te_depthwise_taps_s4_dsp(const te_depthwise_taps_dsp_params *params, const int8_t *input, int8_t *output,
                               void *scratch);
 
 /** te_depthwise_conv2d_params of one filter a channel whose windows are whole rows of the image, without padding, for
@@ -360,6 +378,10 @@ typedef struct {
  *  @param output   (batches, out_c)
  *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4, or 1 where there are fewer than 4 rows. */
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
+/** te_fully_connected_s8_dsp() with filters in the order of te_gemm_s4_dsp.h. */
+void te_fully_connected_s4_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
 /** te_fully_connected_params of one output a row, for processors with the DSP extension. */

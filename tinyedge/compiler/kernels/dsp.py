@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from tinyedge.compiler.kernels.dsp_int4 import RAISED, choose_int4
 from tinyedge.compiler.kernels.dsp_packing import (
     PackedFilters,
     RequantisedFilters,
@@ -18,6 +19,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_winograd,
     prepare_filters,
     prepare_requantisation,
+    raise_sums,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
@@ -266,8 +268,7 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
-    in_c, out_w, multiplier_c = integers(fields, "in_c", "out_w", "multiplier_c")
-    kernel_h, kernel_w, stride_w, dilation_w = integers(fields, "kernel_h", "kernel_w", "stride_w", "dilation_w")
+    in_c, multiplier_c, kernel_h, kernel_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "kernel_w")
     weights = np.ascontiguousarray(
         values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T
     )  # (channels, taps)
@@ -281,8 +282,35 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         return SUMS_TOO_LARGE
     if prepared.plain and in_c % 4 == 0 and _covers_rows(fields) and _is_short(fields):
         return _depthwise_whole(call, prepared)
-    three = prepared.plain and (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
-    return (_depthwise3 if three else _depthwise_taps)(call, prepared)
+    return (_depthwise3 if prepared.plain and _is_three_by_three(fields) else _depthwise_taps)(call, prepared)
+
+
+def _is_three_by_three(fields: Fields) -> bool:
+    """Whether te_depthwise3_s8_dsp takes windows of this shape."""
+    kernel_h, kernel_w, stride_w, dilation_w, out_w = integers(
+        fields, "kernel_h", "kernel_w", "stride_w", "dilation_w", "out_w"
+    )
+    return (kernel_h, kernel_w, dilation_w) == (3, 3, 1) and stride_w in (1, 2) and out_w >= 2
+
+
+def _depthwise_conv2d_int4(call: KernelCall) -> KernelCall | str:
+    """The same of weights from -8 to 7, whose scales leave right shifts below 1 more often."""
+    fields = call.fields
+    in_c, multiplier_c, output_zero_point, output_min, output_max = integers(
+        fields, "in_c", "multiplier_c", "output_zero_point", "output_min", "output_max"
+    )
+    taps = values(fields, "weights").reshape(-1, in_c * multiplier_c)
+    prepared = _prepare(fields, np.ascontiguousarray(taps.T))
+    if prepared is None or in_c == 1 or multiplier_c != 1:
+        return _depthwise_conv2d(call)
+    may_raise = _is_three_by_three(fields) and (output_min, output_max) == (-128, 127)
+    raised = raise_sums(prepared, output_zero_point) if may_raise else None
+    if raised is None:
+        return _depthwise_taps(call, prepared)
+    made = _depthwise3(call, raised[0])
+    if isinstance(made, str):
+        return made
+    return dataclasses.replace(made, fields={**made.fields, RAISED: ConstantArray(raised[1])})
 
 
 def _covers_rows(fields: Fields) -> bool:
@@ -392,7 +420,7 @@ def _limit_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
     """Return a depthwise convolution that widens the input of no more than some output rows at once."""
     (stripe_h,) = integers(call.fields, "stripe_h")
     limited = dataclasses.replace(call, fields={**call.fields, "stripe_h": min(stripe_h, max(heights))})
-    return (_with_depthwise3_scratch if call.kernel is _DEPTHWISE3 else _with_depthwise_taps_scratch)(limited)
+    return (_with_depthwise3_scratch if "plane_w" in call.fields else _with_depthwise_taps_scratch)(limited)
 
 
 def _with_depthwise3_scratch(call: KernelCall) -> KernelCall:
@@ -637,9 +665,11 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,
+    CONV_2D_KERNELS["s4"]: choose_int4(CONV_2D_KERNELS["s8"], _conv2d),
     CONV_2D_KERNELS["s16"]: _conv2d_s16,
     CONV_2D_KERNELS["low_s16"]: _conv2d_low_s16,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s4"]: choose_int4(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d_int4),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     LSTM_KERNEL: _lstm,
     TRANSPOSE_CONV_KERNELS["s8"]: _transpose_conv,

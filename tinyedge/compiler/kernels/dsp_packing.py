@@ -1,6 +1,7 @@
 """Filters in the order in which the DSP kernels read them; firmware/kernels/te_gemm_s8_dsp.h describes it."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,13 @@ _MIN_MULTIPLIER = 2**30
 # A plain stream has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
 _PLAIN_BIAS_BITS = 24
 _DEPTHWISE3_BIAS_BITS = 19
+# Of weights of 4 bits, the largest product in magnitude; the second channel's sums are 16 times what they are.
+_INT4_REACH = 128 * 8
+_INT4_ACCUMULATOR_BOUND = 2**27
+# Then 2^n times such a weight fits 16 bits.
+_MAX_RAISED = 12
+# Of a channel of te_taps_s8_dsp.h, before its weights.
+_TAPS_REQUANTISATION_WORDS = 3
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
 _STEP_ORDER = (0, 2, 1, 3)
 # G of te_winograd_s8_dsp.h.
@@ -228,6 +236,108 @@ def pack_winograd(prepared: RequantisedFilters, output_zero_point: int) -> np.nd
     roundings = (2 * output_zero_point + 1) << (prepared.right_shifts - 1)
     parts = (prepared.biases, prepared.multipliers, roundings, prepared.right_shifts)
     packed: np.ndarray = np.concatenate([words, _words(np.stack(parts, axis=1)).reshape(channels // 2, -1)], axis=1)
+    return packed
+
+
+def narrow_filters(stream: np.ndarray, words: int, plain: bool) -> np.ndarray | None:
+    """Turn a stream of `pack_filters` or `pack_rows` into that of te_gemm_s4_dsp.h.
+
+    Args:
+        stream: uint32 words, of weights from -8 to 7.
+        words: The depth in units of four values.
+        plain: Whether the stream is.
+
+    Returns:
+        uint32 words, group by group as before; None where a sum may reach 2^27.
+    """
+    steps = 2 * words
+    pairs = stream.reshape(-1, 2 + steps + (2 if plain else 3))
+    ends = 2 + steps
+    largest = 0 if plain else np.abs(pairs[:, :2].view(np.int32).astype(np.int64)).max()  # Plain ones fit 24 bits.
+    if largest + _INT4_REACH * 4 * words >= _INT4_ACCUMULATOR_BOUND:
+        return None
+    halves = np.ascontiguousarray(pairs[:, 2:ends]).view(np.uint8).reshape(len(pairs), words, 2, 2, 2) + 8 & 15
+    # From (pairs, words, step, value, channel) to bytes of (value, step), of which each channel has a half.
+    narrow = np.ascontiguousarray((halves[..., 0] | halves[..., 1] << 4).transpose(0, 1, 3, 2))
+    weights = narrow.reshape(len(pairs), -1).view("<u4")
+    packed: np.ndarray = np.concatenate([pairs[:, :2], weights, pairs[:, ends:]], axis=1).ravel()
+    return packed
+
+
+def raise_sums(prepared: RequantisedFilters, output_zero_point: int) -> tuple[RequantisedFilters, np.ndarray] | None:
+    """Make filters of weights from -8 to 7 plain where a right shift is below 1.
+
+    Sums 2^n times as large, rounded to steps of 2^-k and then shifted by k, are rounded twice, which for some sums is
+    another output, unless a unit more or less of theirs makes up for it. All sums that a channel may have are tried.
+
+    Args:
+        prepared: Whose outputs are limited to [-128, 127].
+        output_zero_point: Added to every output.
+
+    Returns:
+        The constants, and (channels, 2): n, and that unit; 0 and 0 for channels that were plain. None where some sum is
+        left with another output.
+    """
+    low, high = (prepared.biases + part for part in _reach(prepared.filters, np.zeros(1, np.int64), 0))
+    right_shifts, raised = prepared.right_shifts.copy(), np.zeros((len(low), 2), np.int64)
+    for channel in np.flatnonzero(prepared.right_shifts < 1):
+        sums = np.arange(low[channel], high[channel] + 1)
+        multiplier, left = int(prepared.multipliers[channel] + 2**32) // 2, int(prepared.left_shifts[channel])
+        largest = int(np.abs(sums).max(initial=1))
+        products = (sums * 2**left * multiplier + 2**30) >> 31
+        expected = np.clip(products + output_zero_point, -128, 127)
+        for right, unit in itertools.product(range(_MAX_RAISED - left, 0, -1), (0, -1, 1)):
+            if largest << (left + right) >= ACCUMULATOR_BOUND - 1:
+                continue
+            products = ((sums * 2 ** (left + right) + unit) * multiplier + 2**30) >> 31
+            rounded = products - (products < 0) + ((2 * output_zero_point + 1) << (right - 1)) >> right
+            if np.array_equal(np.clip(rounded, -128, 127), expected):
+                right_shifts[channel], raised[channel] = right, (left + right, unit)
+                break
+        else:
+            return None
+    if np.any(np.abs(2 * output_zero_point + 1) << (right_shifts - 1) >= ACCUMULATOR_BOUND):
+        return None
+    left_shifts = np.zeros_like(prepared.left_shifts)
+    return dataclasses.replace(prepared, right_shifts=right_shifts, left_shifts=left_shifts, plain=True), raised
+
+
+def narrow_depthwise3(stream: np.ndarray, raised: np.ndarray) -> np.ndarray:
+    """Turn a stream of `pack_depthwise3` into that of te_depthwise_conv2d_s4_dsp.
+
+    Args:
+        stream: uint32 words, (channels, 4 or 5), of weights from -8 to 7.
+        raised: (channels, 2), as `raise_sums` returns them.
+
+    Returns:
+        uint32 words, (channels, 3 or 4).
+    """
+    halves = stream[:, :3].copy().view(np.uint8)[:, :9].astype(np.int64) & 15
+    first = halves[:, :8] @ (1 << np.arange(0, 32, 4))
+    shift_and_bias = stream[:, 2].view(np.int32).astype(np.int64) >> 8
+    bias, shift = shift_and_bias >> 5, shift_and_bias & 31
+    power, unit = raised.T
+    second = halves[:, 8] + (shift << 4) + (power << 9)
+    if stream.shape[1] == 4 and not np.any(unit):
+        return _words(np.column_stack([first, second + (bias << 13), stream[:, 3]]))
+    bias = bias if stream.shape[1] == 4 else stream[:, 4].view(np.int32).astype(np.int64)
+    return _words(np.column_stack([first, second, stream[:, 3], (bias << power) + unit]))
+
+
+def narrow_taps(stream: np.ndarray) -> np.ndarray:
+    """Turn a stream of `pack_taps` into that of te_depthwise_taps_s4_dsp.
+
+    Args:
+        stream: uint32 words, (channels, 3 + words of weights), of weights from -8 to 7.
+
+    Returns:
+        uint32 words, (channels, 3 + half as many, rounded up).
+    """
+    weights = np.ascontiguousarray(stream[:, _TAPS_REQUANTISATION_WORDS:])
+    weights = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2)))
+    halves = weights.view(np.uint8).reshape(len(stream), -1, 2, 4) + 8 & 15
+    narrow = np.ascontiguousarray(halves[:, :, 0] | halves[:, :, 1] << 4).reshape(len(stream), -1).view("<u4")
+    packed: np.ndarray = np.concatenate([stream[:, :_TAPS_REQUANTISATION_WORDS], narrow], axis=1)
     return packed
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tinyedge.compiler.kernels.dsp import along_rows, chosen, use_dsp
+from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     RequantisedFilters,
@@ -286,7 +287,9 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,
+    CONV_2D_KERNELS["s4"]: unpacked(CONV_2D_KERNELS["s8"], _conv2d),
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     MEAN_KERNELS["s8"]: _mean,
 }

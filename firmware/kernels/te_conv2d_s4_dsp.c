@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_gemm_s4_dsp.h"
+
+#define TE_GEMM4 te_gemm4_s4_dsp
+#define TE_GEMM1 te_gemm1_s4_dsp
+#include "te_convolve_dsp.h"
+
+void te_conv2d_s4_dsp(const te_conv2d_dsp_params *params, const int8_t *input, int8_t *output, void *scratch) {
+    te_convolve_dsp(params, input, output, scratch);
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_gemm_s4_dsp.h"
+
+#include "te_assembly.h"
+#include "te_dsp.h"
+#include "te_requantise.h"
+
+#if TE_DSP_ASSEMBLY
+
+/* The register block is that of te_gemm_s8_dsp.c: four pixels times a pair of channels in r2 to r9, columns in r10 and r11,
+ * weights in r12 and r14; r0 reads the weight stream and r1 the columns. On the stack:
+ *
+ *      sp +  0  end of the columns                         sp + 28  channels left
+ *      sp +  4  which code finishes accumulators           sp + 32  twice the zero point, and one
+ *      sp +  8  where the unrolled loop is entered         sp + 36  the first channel's bias, as in the stream
+ *      sp + 12  begin of the columns                       sp + 40  the second channel's
+ *      sp + 16  by how much a bias is shifted              sp + 44  the struct
+ *      sp + 20  output                                     sp + 48  -8 times the sum of each pixel's column
+ *      sp + 24  stride of the output
+ *
+ * A step is 14 instructions of 56 bytes, hence the .w. No register is left to keep a word for its second step, so that
+ * reads it again from its second byte on, which brings that step's weights where the first one's were. */
+#define TE_UNROLLED_WORDS "4"
+__asm__(
+    ".syntax unified\n"
+    ".macro te_step4 advance:req\n"
+    "    ldr.w r14, [r0], #\\advance\n"
+    "    ldr.w r11, [r1, #4]\n"
+    "    ldr.w r10, [r1], #8\n"
+    "    and.w r12, r14, #0x000f000f\n"
+    "    and.w r14, r14, #0x00f000f0\n"
+    "    smlad r2, r12, r10, r2\n"
+    "    smlad r3, r12, r11, r3\n"
+    "    smlad r6, r14, r10, r6\n"
+    "    smlad r7, r14, r11, r7\n"
+    "    ldrd r10, r11, [r1], #8\n"
+    "    smlad r4, r12, r10, r4\n"
+    "    smlad r5, r12, r11, r5\n"
+    "    smlad r8, r14, r10, r8\n"
+    "    smlad r9, r14, r11, r9\n"
+    ".endm\n"
+
+    /* Accumulators to outputs, as in te_gemm_s8_dsp.c: half a unit and the zero point are r14 shifted. */
+    ".macro te_plain_channel multiplier:req, shift:req, first:req, more:vararg\n"
+    "    .irp sum, \\first, \\more\n"
+    "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
+    "    .endr\n"
+    "    lsl \\multiplier, r14, \\shift\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\sum, asr #31\n"
+    "    .endr\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    asr \\sum, \\sum, \\shift\n"
+    "    ssat \\sum, #8, \\sum, asr #1\n"
+    "    .endr\n"
+    ".endm\n"
+    /* With the zero point -128, negative accumulators become -128 however they are rounded. */
+    ".macro te_unsigned_channel multiplier:req, shift:req, first:req, more:vararg\n"
+    "    .irp sum, \\first, \\more\n"
+    "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
+    "    .endr\n"
+    "    lsl \\multiplier, r14, \\shift\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    asr \\sum, \\sum, \\shift\n"
+    "    ssat \\sum, #8, \\sum, asr #1\n"
+    "    .endr\n"
+    ".endm\n"
+    /* Here the shifts are a word after the multipliers: r1 becomes the right one and r14 the left one. */
+    ".macro te_general_channel multiplier:req, first:req, more:vararg\n"
+    "    cmp r1, #0\n"
+    "    .irp sum, \\first, \\more\n"
+    "    lsl \\sum, \\sum, r14\n"
+    "    smmlar \\sum, \\sum, \\multiplier, \\sum\n"
+    "    it ne\n"
+    "    addne \\sum, \\sum, \\sum, asr #31\n"
+    "    .endr\n"
+    "    mov r14, #1\n"
+    "    lsl \\multiplier, r14, r1\n"
+    "    lsr \\multiplier, \\multiplier, #1\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    asr \\sum, \\sum, r1\n"
+    "    .endr\n"
+    "    ldr r14, [sp, #44]\n"
+    "    ldr \\multiplier, [r14, #16]\n"
+    "    ldrd r1, r14, [r14, #20]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    add \\sum, \\sum, \\multiplier\n"
+    "    cmp \\sum, r1\n"
+    "    it lt\n"
+    "    movlt \\sum, r1\n"
+    "    cmp \\sum, r14\n"
+    "    it gt\n"
+    "    movgt \\sum, r14\n"
+    "    .endr\n"
+    ".endm\n"
+    ".macro te_general_pair\n"
+    "    ldm r0!, {r10, r11, r12}\n"
+    "    uxtb r1, r12\n"
+    "    ubfx r14, r12, #16, #8\n"
+    ".endm\n"
+    ".macro te_general_second\n"
+    "    ubfx r1, r12, #8, #8\n"
+    "    lsr r14, r12, #24\n"
+    ".endm\n"
+
+    TE_ASSEMBLY_FUNCTION("te_gemm4_s4_dsp")
+    "    push {r4-r11, lr}\n"
+    "    sub sp, sp, #68\n"
+    "    str r0, [sp, #44]\n"
+    "    ldm r0, {r4, r5, r6, r7, r8}\n" /* The stream, steps, channels, stride and zero point. */
+    "    ldr r11, [r0, #28]\n"
+    "    mov r0, r4\n"
+    "    lsl r9, r8, #1\n"
+    "    add r9, r9, #1\n"
+    "    strd r2, r7, [sp, #20]\n"
+    "    strd r6, r9, [sp, #28]\n"
+    "    add r4, r1, r5, lsl #4\n"
+    "    lsr r5, r5, #1\n"
+    "    sub r5, r5, #1\n"
+    "    and r5, r5, #" TE_UNROLLED_WORDS " - 1\n"
+    "    add r5, r5, #1\n" /* Words of the first time through the loop. */
+    "    mov r6, #112\n"
+    "    adr r7, 3f\n"
+    "    mls r6, r5, r6, r7\n"
+    "    orr r6, r6, #1\n"
+    "    adr r5, 9f\n"
+    "    lsls r11, r11, #3\n"
+    "    beq 0f\n"
+    "    adr r5, 6f\n"
+    "    cmp r9, #-255\n"
+    "    bne 0f\n"
+    "    adr r5, 4f\n"
+    "0:\n"
+    "    orr r5, r5, #1\n"
+    "    strd r4, r5, [sp, #0]\n"
+    "    strd r6, r1, [sp, #8]\n"
+    "    str r11, [sp, #16]\n"
+    "    mvn r12, #0x00070007\n" /* -8 and -8. */
+    "    mov r5, #0\n"
+    "    mov r6, #0\n"
+    "    mov r7, #0\n"
+    "    mov r8, #0\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept 2\n"
+    "    ldm r1!, {r9, r10, r11, r14}\n"
+    "    smlad r5, r9, r12, r5\n"
+    "    smlad r6, r10, r12, r6\n"
+    "    smlad r7, r11, r12, r7\n"
+    "    smlad r8, r14, r12, r8\n"
+    "    .endr\n"
+    "    cmp r1, r4\n"
+    "    bne 2b\n"
+    "    add r1, sp, #48\n"
+    "    stm r1, {r5, r6, r7, r8}\n"
+    "    .balign 4\n"
+    "1:\n"
+    "    ldr r6, [r0, #4]\n"
+    "    ldr r2, [r0], #8\n"
+    "    ldr r11, [sp, #16]\n"
+    "    add r1, sp, #48\n"
+    "    str r2, [sp, #36]\n"
+    "    str r6, [sp, #40]\n"
+    "    ldm r1, {r3, r4, r5, r10}\n"
+    "    asr r12, r2, r11\n"
+    "    asr r6, r6, r11\n"
+    "    ldr r1, [sp, #12]\n"
+    "    ldr r11, [sp, #8]\n"
+    "    lsl r6, r6, #4\n"
+    "    add r9, r6, r10, lsl #4\n"
+    "    add r8, r6, r5, lsl #4\n"
+    "    add r7, r6, r4, lsl #4\n"
+    "    add r6, r6, r3, lsl #4\n"
+    "    add r2, r12, r3\n"
+    "    add r3, r12, r4\n"
+    "    add r4, r12, r5\n"
+    "    add r5, r12, r10\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept " TE_UNROLLED_WORDS "\n"
+    "    te_step4 1\n"
+    "    te_step4 3\n"
+    "    .endr\n"
+    "3:\n"
+    "    ldr r10, [sp, #0]\n"
+    "    cmp r1, r10\n"
+    "    bne 2b\n"
+    "    ldr r1, [sp, #4]\n"
+    "    .irp sum, r6, r7, r8, r9\n"
+    "    asr \\sum, \\sum, #4\n"
+    "    .endr\n"
+    "    bx r1\n"
+    "    .macro te_plain_pair\n"
+    "    ldr r11, [r0, #4]\n"
+    "    ldr r10, [r0], #8\n"
+    "    ldr r14, [sp, #32]\n"
+    "    ldr r1, [sp, #36]\n"
+    "    ldr r12, [sp, #40]\n"
+    "    .endm\n"
+    "    .balign 4\n"
+    "6:\n"
+    "    te_plain_pair\n"
+    "    te_plain_channel r10, r1, r2, r3, r4, r5\n"
+    "    te_plain_channel r11, r12, r6, r7, r8, r9\n"
+    "    b 5f\n"
+    "    .balign 4\n"
+    "9:\n"
+    "    te_general_pair\n"
+    "    te_general_channel r10, r2, r3, r4, r5\n"
+    "    te_general_second\n"
+    "    te_general_channel r11, r6, r7, r8, r9\n"
+    "    b 5f\n"
+    "    .balign 4\n"
+    "4:\n"
+    "    te_plain_pair\n"
+    "    te_unsigned_channel r10, r1, r2, r3, r4, r5\n"
+    "    te_unsigned_channel r11, r12, r6, r7, r8, r9\n"
+    "5:\n"
+    "    ldr r10, [sp, #20]\n"
+    "    ldr r11, [sp, #24]\n"
+    "    ldr r12, [sp, #28]\n"
+    "    add r1, r10, r11\n"
+    "    subs r12, r12, #2\n"
+    "    blt 7f\n"
+    "    bfi r2, r6, #8, #8\n"
+    "    bfi r3, r7, #8, #8\n"
+    "    bfi r4, r8, #8, #8\n"
+    "    bfi r5, r9, #8, #8\n"
+    "    strh r2, [r10], #2\n"
+    "    strh r3, [r1]\n"
+    "    strh r4, [r1, r11]\n"
+    "    strh r5, [r1, r11, lsl #1]\n"
+    "    str r10, [sp, #20]\n"
+    "    str r12, [sp, #28]\n"
+    "    bgt 1b\n"
+    "    b 8f\n"
+    "7:\n" /* The last channel is alone. */
+    "    strb r2, [r10]\n"
+    "    strb r3, [r1]\n"
+    "    strb r4, [r1, r11]\n"
+    "    add r1, r1, r11\n"
+    "    strb r5, [r1, r11]\n"
+    "8:\n"
+    "    add sp, sp, #68\n"
+    "    pop {r4-r11, pc}\n"
+    "    .size te_gemm4_s4_dsp, . - te_gemm4_s4_dsp\n"
+
+    /* One pixel: r2 and r3 accumulators, r6 what is added to a bias, r7 the mask of a channel's halves, r10 end of the
+     * columns, r11 which code finishes accumulators, r12 and r14 a plain layer's biases as in the stream. A word of two
+     * steps is 11 instructions and 44 bytes. On the stack:
+     *
+     *      sp +  0  begin of the columns                   sp + 20  which code finishes accumulators
+     *      sp +  4  where the unrolled loop is entered     sp + 24  twice the zero point, and one
+     *      sp +  8  -8 times the sum of the columns        sp + 28  output
+     *      sp + 12  the mask                               sp + 32  channels left
+     *      sp + 16  end of the columns                     sp + 44  the struct */
+    TE_ASSEMBLY_FUNCTION("te_gemm1_s4_dsp")
+    "    push {r4-r11, lr}\n"
+    "    sub sp, sp, #52\n"
+    "    str r0, [sp, #44]\n"
+    "    ldm r0, {r3, r4, r5}\n"
+    "    ldr r6, [r0, #16]\n"
+    "    ldr r8, [r0, #28]\n"
+    "    mov r0, r3\n"
+    "    lsl r6, r6, #1\n"
+    "    add r6, r6, #1\n"
+    "    strd r6, r2, [sp, #24]\n"
+    "    str r5, [sp, #32]\n"
+    "    add r10, r1, r4, lsl #2\n"
+    "    lsr r4, r4, #1\n"
+    "    sub r4, r4, #1\n"
+    "    and r4, r4, #7\n"
+    "    add r4, r4, #1\n"
+    "    mov r9, #44\n"
+    "    adr r12, 3f\n"
+    "    mls r4, r4, r9, r12\n"
+    "    orr r4, r4, #1\n"
+    "    mov r6, #0\n"
+    "    mvn r7, #0x00070007\n"
+    "    mov r3, r1\n"
+    "0:\n"
+    "    ldrd r11, r12, [r3], #8\n"
+    "    smlad r6, r11, r7, r6\n"
+    "    smlad r6, r12, r7, r6\n"
+    "    cmp r3, r10\n"
+    "    bne 0b\n"
+    "    mov r7, #0x000f000f\n"
+    "    cmp r8, #0\n"
+    "    beq 6f\n"
+    "    adr r11, 4f\n"
+    "    orr r11, r11, #1\n"
+    "    stm sp, {r1, r4, r6, r7, r10, r11}\n"
+    "1:\n"
+    "    ldr r14, [r0, #4]\n"
+    "    ldr r12, [r0], #8\n"
+    "    ldm sp, {r1, r4, r6, r7, r10, r11}\n"
+    "    add r2, r6, r12, asr #8\n"
+    "    add r3, r6, r14, asr #8\n"
+    "    bx r4\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept 8\n"
+    "    ldr.w r4, [r0], #4\n"
+    "    ldr.w r9, [r1, #4]\n"
+    "    ldr.w r8, [r1], #8\n"
+    "    and.w r5, r7, r4\n"
+    "    and.w r6, r7, r4, lsr #4\n"
+    "    smlad r2, r5, r8, r2\n"
+    "    smlad r3, r6, r8, r3\n"
+    "    and.w r5, r7, r4, lsr #8\n"
+    "    and.w r6, r7, r4, lsr #12\n"
+    "    smlad r2, r5, r9, r2\n"
+    "    smlad r3, r6, r9, r3\n"
+    "    .endr\n"
+    "3:\n"
+    "    cmp r1, r10\n"
+    "    bne 2b\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "4:\n"
+    "    ldr r11, [r0, #4]\n"
+    "    ldr r10, [r0], #8\n"
+    "    ldr r7, [sp, #24]\n"
+    "    ldr r8, [sp, #28]\n"
+    "    ldr r9, [sp, #32]\n"
+    "    smmlar r2, r2, r10, r2\n"
+    "    smmlar r3, r3, r11, r3\n"
+    "    lsl r4, r7, r12\n" /* Half a unit, and the zero point above it. */
+    "    lsl r5, r7, r14\n"
+    "    add r2, r2, r2, asr #31\n"
+    "    add r3, r3, r3, asr #31\n"
+    "    add r2, r2, r4\n"
+    "    add r3, r3, r5\n"
+    "    asr r2, r2, r12\n"
+    "    asr r3, r3, r14\n"
+    "    ssat r2, #8, r2, asr #1\n"
+    "    ssat r3, #8, r3, asr #1\n"
+    "    strb r2, [r8], #1\n"
+    "    subs r9, r9, #2\n"
+    "    blt 8f\n"
+    "    strb r3, [r8], #1\n"
+    "    strd r8, r9, [sp, #28]\n"
+    "    bgt 1b\n"
+    "8:\n"
+    "    add sp, sp, #52\n"
+    "    pop {r4-r11, pc}\n"
+    "    .balign 4\n"
+    "9:\n"
+    "    te_general_pair\n"
+    "    te_general_channel r10, r2\n"
+    "    te_general_second\n"
+    "    te_general_channel r11, r3\n"
+    "    ldrd r8, r9, [sp, #28]\n"
+    "    strb r2, [r8], #1\n"
+    "    subs r9, r9, #2\n"
+    "    blt 8b\n"
+    "    strb r3, [r8], #1\n"
+    "    strd r8, r9, [sp, #28]\n"
+    "    beq 8b\n"
+    "    b 7f\n"
+    "    .balign 4\n"
+    "6:\n"
+    "    adr r11, 9b\n"
+    "    orr r11, r11, #1\n"
+    "    stm sp, {r1, r4, r6, r7, r10, r11}\n"
+    "7:\n"
+    "    ldrd r2, r3, [r0], #8\n"
+    "    ldm sp, {r1, r4, r6, r7, r10, r11}\n"
+    "    add r2, r2, r6\n"
+    "    add r3, r3, r6\n"
+    "    bx r4\n"
+    "    .size te_gemm1_s4_dsp, . - te_gemm1_s4_dsp\n"
+    "    .text\n");
+
+#else /* The same in C, one channel and pixel at a time. */
+
+static int32_t finish_plain(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right) {
+    sum = te_rounded_high_plus(sum, (int32_t)multiplier);
+    sum += (sum < 0 ? -1 : 0) + (2 * gemm->output_zero_point + 1) * (1 << right);
+    return te_saturate8(sum >> right >> 1);
+}
+
+static int32_t finish_general(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t right,
+                              int32_t left) {
+    sum = te_rounded_high_plus((int32_t)((uint32_t)sum << left), (int32_t)multiplier);
+    sum += (right != 0 && sum < 0 ? -1 : 0) + (int32_t)(((uint32_t)1 << right) >> 1);
+    return te_clamp(te_add_wrapping(sum >> right, gemm->output_zero_point), gemm->output_min, gemm->output_max);
+}
+
+static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const uint32_t *columns, int32_t pixels,
+                      int32_t second, int32_t sum) {
+    for (int32_t step = 0; step < gemm->steps; ++step) {
+        const uint32_t weights = words[step / 2] >> (8 * (step & 1) + 4 * second) & 0x000f000fu;
+        sum = te_dual_mac(weights, columns[step * pixels], sum);
+        sum = te_dual_mac(te_pack(-8, -8), columns[step * pixels], sum);
+    }
+    return sum;
+}
+
+static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
+    const int32_t plain = gemm->plain;
+    const uint32_t *stream = gemm->packed;
+    for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
+        const int32_t second = channel & 1;
+        const int32_t begin = (int32_t)stream[second];
+        const uint32_t *requantisation = stream + 2 + gemm->steps / 2;
+        for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
+            if (plain) {
+                sum = finish_plain(gemm, sum, requantisation[second], begin & 0xff);
+            } else {
+                const uint32_t shifts = requantisation[2] >> (8 * second);
+                sum = finish_general(gemm, sum, requantisation[second], (int32_t)(shifts & 0xffu),
+                                     (int32_t)((shifts >> 16) & 0xffu));
+            }
+            output[pixel * gemm->out_stride + channel] = (int8_t)sum;
+        }
+        if (second) {
+            stream = requantisation + (plain ? 2 : 3);
+        }
+    }
+}
+
+void te_gemm4_s4_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, TE_GEMM_PIXELS);
+}
+
+void te_gemm1_s4_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    multiply(gemm, columns, output, 1);
+}
+
+#endif

@@ -4,11 +4,12 @@
 #ifndef TE_ASSEMBLY_H
 #define TE_ASSEMBLY_H
 
-/** The lines of an assembly string before a function's first instruction.
+/** The lines of an assembly string before a function's first instruction. It begins at a line of the caches that slow
+ *  flash is read through, so that what a loop takes of them does not depend on where the linker puts it.
  *  @param name  A string: the function's, or a macro's argument that holds it. */
 #define TE_ASSEMBLY_FUNCTION(name)                     \
     "    .section .text." name ", \"ax\", %progbits\n" \
-    "    .balign 4\n"                                  \
+    "    .balign 32\n"                                 \
     "    .thumb\n"                                     \
     "    .thumb_func\n"                                \
     "    .type " name ", %function\n"                  \

@@ -113,7 +113,7 @@ static void widen_row(const te_batch_matmul_dsp_params *params, const int8_t *ro
 static void multiply(const te_batch_matmul_dsp_params *params, const int8_t *lhs, const int8_t *rhs, int8_t *output,
                      uint32_t *stream, uint32_t *columns) {
     const te_gemm_s8_dsp gemm = {stream,       params->steps, params->cols, params->cols, params->output_zero_point,
-                                 INT8_MIN,     INT8_MAX,      params->plain};
+                                 INT8_MIN,     INT8_MAX,      params->plain, 1};
     int32_t row = 0;
     pack_columns(params, rhs, stream);
     for (; row + TE_GEMM_PIXELS <= params->rows; row += TE_GEMM_PIXELS) {

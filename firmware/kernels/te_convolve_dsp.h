@@ -187,7 +187,7 @@ static void te_convolve_dsp(const te_conv2d_dsp_params *params, const int8_t *in
     uint32_t *columns = scratch;
     te_gemm_s8_dsp gemm = {
         params->packed,     2 * words,          filters,      params->out_c, params->output_zero_point,
-        params->output_min, params->output_max, params->plain};
+        params->output_min, params->output_max, params->plain, 1};
     const int32_t has_runs = geometry->dilation_w == 1 && groups == 1;
     layer of = {params, input,    geometry->in_w * geometry->in_c,
                 words,  has_runs, (int8_t *)(columns + 2 * words * at_once)};

@@ -126,6 +126,7 @@ static void te_convolve_rows_dsp(const te_conv2d_rows_dsp_params *params, const 
     of.gemm.output_min = params->output_min;
     of.gemm.output_max = params->output_max;
     of.gemm.plain = params->plain;
+    of.gemm.blocks = 1;
     of.columns = scratch;
     of.rows.values = (int16_t *)(of.columns + steps * at_once);
     /* The borders to the left and right stay for all rows. */

@@ -20,12 +20,13 @@
  *
  * That is all there are, so the rest is on the stack:
  *
- *      sp +  0  end of the columns                         sp + 24  stride of the output
- *      sp +  4  which code finishes accumulators           sp + 28  channels left
- *      sp +  8  where the unrolled loop is entered         sp + 32  twice the zero point, and one
- *      sp + 12  begin of the columns                       sp + 36  the first channel's bias, as in the stream
- *      sp + 16  by how much a bias is shifted              sp + 40  the second channel's
- *      sp + 20  output                                     sp + 44  the struct
+ *      sp +  0  end of the columns                         sp + 28  channels left; of two blocks, less 2^30
+ *      sp +  4  which code finishes accumulators           sp + 32  twice the zero point, and one
+ *      sp +  8  where the unrolled loop is entered         sp + 36  the first channel's bias, as in the stream
+ *      sp + 12  begin of the columns                       sp + 40  the second channel's
+ *      sp + 16  by how much a bias is shifted              sp + 44  the struct
+ *      sp + 20  output                                     sp + 48  bytes to the other block's columns
+ *      sp + 24  stride of the output                       sp + 52  bytes of a pair's stream
  *
  * A step is 14 instructions for 16 multiply-accumulates. On a Cortex-M4 a load takes a second cycle unless it follows
  * another single load, so loads stand together, and a step takes 17 cycles. Flash with wait states is read through small
@@ -118,10 +119,18 @@ __asm__(
 
     TE_ASSEMBLY_FUNCTION("te_gemm4_s8_dsp")
     "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #48\n"
+    "    sub sp, sp, #56\n"
     "    str r0, [sp, #44]\n"
     "    ldm r0, {r4, r5, r6, r7, r8}\n" /* The stream, steps, channels, stride and zero point. */
-    "    ldr r11, [r0, #28]\n"
+    "    ldrd r11, r12, [r0, #28]\n"
+    "    lsl r9, r5, #4\n"
+    "    rsb r10, r11, #5\n" /* A plain pair has four words beside its steps, another five. */
+    "    add r10, r10, r5\n"
+    "    lsl r10, r10, #2\n"
+    "    strd r9, r10, [sp, #48]\n"
+    "    cmp r12, #2\n"
+    "    it eq\n"
+    "    subeq r6, r6, #0x40000000\n"
     "    mov r0, r4\n"
     "    lsl r9, r8, #1\n"
     "    add r9, r9, #1\n"
@@ -199,15 +208,49 @@ __asm__(
     "    str r12, [sp, #28]\n"
     "    bgt 1b\n"
     "    b 8f\n"
-    "7:\n" /* The last channel is alone. */
-    "    strb r2, [r10]\n"
+    "7:\n"
+    "    cmn r12, #1\n"
+    "    bne 11f\n"
+    "    strb r2, [r10]\n" /* The last channel is alone. */
     "    strb r3, [r1]\n"
     "    strb r4, [r1, r11]\n"
     "    add r1, r1, r11\n"
     "    strb r5, [r1, r11]\n"
     "8:\n"
-    "    add sp, sp, #48\n"
+    "    add sp, sp, #56\n"
     "    pop {r4-r11, pc}\n"
+    "11:\n" /* Two blocks: from the first to the second of the same pair, or from there to the first of the next. */
+    "    bfi r2, r6, #8, #8\n"
+    "    bfi r3, r7, #8, #8\n"
+    "    bfi r4, r8, #8, #8\n"
+    "    bfi r5, r9, #8, #8\n"
+    "    strh r2, [r10], #2\n"
+    "    strh r3, [r1]\n"
+    "    strh r4, [r1, r11]\n"
+    "    strh r5, [r1, r11, lsl #1]\n"
+    "    ldr r2, [sp, #0]\n"
+    "    ldr r3, [sp, #12]\n"
+    "    ldr r14, [sp, #48]\n"
+    "    ldr r4, [sp, #52]\n"
+    "    add r2, r2, r14\n"
+    "    add r3, r3, r14\n"
+    "    str r2, [sp, #0]\n"
+    "    str r3, [sp, #12]\n"
+    "    rsbs r14, r14, #0\n"
+    "    str r14, [sp, #48]\n"
+    "    bgt 12f\n"
+    "    sub r10, r10, #2\n"
+    "    add r10, r10, r11, lsl #2\n"
+    "    sub r0, r0, r4\n"
+    "    str r10, [sp, #20]\n"
+    "    b 1b\n"
+    "12:\n"
+    "    sub r10, r10, r11, lsl #2\n"
+    "    adds r14, r12, #0x40000000\n"
+    "    str r10, [sp, #20]\n"
+    "    str r12, [sp, #28]\n"
+    "    bgt 1b\n"
+    "    b 8b\n"
     "    .balign 4\n"
     "6:\n"
     "    te_plain_pair\n"
@@ -410,6 +453,10 @@ static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t
 
 void te_gemm4_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
     multiply(gemm, columns, output, TE_GEMM_PIXELS);
+    if (gemm->blocks == 2) {
+        columns += TE_GEMM_PIXELS * gemm->steps;
+        multiply(gemm, columns, output + TE_GEMM_PIXELS * gemm->out_stride, TE_GEMM_PIXELS);
+    }
 }
 
 void te_gemm1_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {

@@ -35,11 +35,13 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain; /**< 0 or 1. */
+    int32_t plain;  /**< 0 or 1. */
+    int32_t blocks; /**< Of four pixels; 2 with an even number of channels, else 1. */
 } te_gemm_s8_dsp;
 
-/** Four pixels.
- *  @param columns  (steps, 4) words of two values: the four pixels' first step, their second, ...
+/** Four pixels, or eight in two blocks: then the filters of a pair of channels are read for one block after the other,
+ *  the second time from the cache of a slow flash, if that holds them.
+ *  @param columns  (blocks, steps, 4) words of two values: of a block the four pixels' first step, their second, ...
  *  @param output   out_c values a pixel, at `out_stride` from one to the next. */
 void te_gemm4_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output);
 

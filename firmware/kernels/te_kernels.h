@@ -370,13 +370,15 @@ typedef struct {
     int8_t output_min;
     int8_t output_max;
     int8_t plain;           /**< See te_gemm_s8_dsp.h. */
+    int8_t blocks;          /**< Of four rows that are made at once: 1 or 2. */
     const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 
-/** Reads four rows before it writes their outputs, so that the output may lie over the input by rows.
+/** Reads the rows that are made at once before it writes their outputs, so that the output may lie over the input by rows.
  *  @param input    (batches, in_c)
  *  @param output   (batches, out_c)
- *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4, or 1 where there are fewer than 4 rows. */
+ *  @param scratch  2 * n bytes a value of in_c rounded up to fours; n is 4 * blocks, or 1 where there are fewer than 4
+ *                  rows. */
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 

@@ -43,16 +43,23 @@ static void widen_rows(const te_fully_connected_dsp_params *params, const int8_t
 }
 
 static void te_multiply_rows_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output, void *scratch) {
-    const te_gemm_s8_dsp gemm = {params->packed,     ((params->in_c + 3) >> 2) * 2, params->out_c,
-                                 params->out_c,      params->output_zero_point,  params->output_min,
-                                 params->output_max, params->plain};
-    uint32_t *columns = scratch;
+    te_gemm_s8_dsp gemm = {params->packed,     ((params->in_c + 3) >> 2) * 2, params->out_c,
+                           params->out_c,      params->output_zero_point,     params->output_min,
+                           params->output_max, params->plain,                 params->blocks};
+    uint32_t *const columns = scratch;
     int32_t left = params->batches;
-    for (; left >= TE_GEMM_PIXELS; left -= TE_GEMM_PIXELS) {
-        widen_rows(params, input, columns);
+    while (left >= TE_GEMM_PIXELS) {
+        if (left < gemm.blocks * TE_GEMM_PIXELS) {
+            gemm.blocks = 1;
+        }
+        const int32_t at_once = gemm.blocks * TE_GEMM_PIXELS;
+        for (int32_t block = 0; block < gemm.blocks; ++block) {
+            widen_rows(params, input, columns + block * TE_GEMM_PIXELS * gemm.steps);
+            input += TE_GEMM_PIXELS * params->in_c;
+        }
         TE_GEMM4(&gemm, columns, output);
-        input += TE_GEMM_PIXELS * params->in_c;
-        output += TE_GEMM_PIXELS * params->out_c;
+        output += at_once * params->out_c;
+        left -= at_once;
     }
     for (; left > 0; --left) {
         widen_row(params, input, columns);

@@ -80,7 +80,8 @@ void te_transpose_conv_s8_dsp(const te_transpose_conv_dsp_params *params, const 
                                              params->output_zero_point,
                                              params->output_min,
                                              params->output_max,
-                                             params->plain[part]};
+                                             params->plain[part],
+                                             1};
                 const int32_t count = (geometry->out_w - out_x + stride_w - 1) / stride_w;
                 convolve_row(params, &gemm, input, y, x, count, columns,
                              output + (out_y * geometry->out_w + out_x) * params->out_c);

@@ -112,7 +112,7 @@ def test_winograd_is_left_where_it_does_not_fit(shared_model):
     graph = read_tflite(shared_model("ic_resnet8_int8.tflite"))
     simplify(graph)
     lowered = [lower(operator) for operator in graph.operators]
-    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp")
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=True)
     (winograd,) = [call for call in calls if call.output.shape == (1, 8, 8, 64) and call.smaller is not None]
     assert winograd.saved_cycles > 0
     assert winograd.kernel.fit is not None

@@ -129,7 +129,7 @@ def _lowered(cases: Sequence[Case], folder: Path) -> list[KernelCall]:
 def _entries(cases: Sequence[Case], lowered: list[KernelCall], kernels: KernelBuild, speed: bool) -> list[CaseEntry]:
     """The cases as C, with the kernels of the machine; each is told apart by its index in its names."""
     calls = specialise(lowered, kernels.machine.instruction_set)
-    calls = hasten(lowered, calls, kernels.machine.instruction_set) if speed else calls
+    calls = hasten(lowered, calls, kernels.machine.instruction_set, spend_flash=True) if speed else calls
     return [
         _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
         for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))

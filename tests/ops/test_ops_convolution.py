@@ -82,7 +82,7 @@ def test_conv2d_by_winograd(check_quicker, tmp_path, padding):
         for pair in ((-128, 127), (127, -128))
     ]
     lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
-    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp")
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=True)
     assert [call.function for call in calls] == ["te_conv2d_winograd_s8_dsp"] * len(cases)
     check_quicker(cases)
 
@@ -96,9 +96,29 @@ def test_conv2d_of_few_channels_and_long_rows(check_quicker, tmp_path):
     ]
     lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
     calls = specialise(lowered, "dsp")
-    quicker = hasten(lowered, calls, "dsp")
+    quicker = hasten(lowered, calls, "dsp", spend_flash=True)
     assert {call.function for call in calls} == {"te_conv2d_s8_dsp"}
     assert {call.function for call in quicker} == {"te_conv2d_rows_s8_dsp"}
+    check_quicker(cases)
+
+
+def test_conv2d_of_one_pixel_in_two_blocks(check_quicker, tmp_path):
+    """Eight pixels at a time, then four, then one; layers with a plain finish and any other."""
+    rng = np.random.default_rng(32)
+    cases = [
+        conv2d(rng, (batches, height, width, channels), filters, (1, 1), gain=gain, zero_points=(3, zero_point))
+        for (batches, height, width), channels, filters in (
+            ((1, 2, 4), 32, 6),
+            ((2, 7, 9), 43, 2),
+            ((1, 5, 5), 104, 34),
+            ((1, 4, 7), 64, 16),
+        )
+        for gain, zero_point in ((0.5, -4), (0.5, -128), (200.0, 9))
+    ]
+    cases += [conv2d(rng, (1, 5, 6, 48), 10, (1, 1), activation="RELU_N1_TO_1", gain=0.5)]
+    lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=False)
+    assert [call.fields["blocks"] for call in calls] == [2] * len(cases)
     check_quicker(cases)
 
 

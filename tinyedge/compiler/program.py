@@ -26,6 +26,8 @@ MAX_RANK = 6
 _LAYER_NAME_LENGTH = 48
 # By how much the arena may grow for speed.
 _SPEED_SHARE = 1.25
+# What of the arena the fullest step may take: where the plan of several steps needs more, it is tried with less.
+_STEP_SHARES = (1.0, 0.96, 0.9)
 # By how much cascades may lengthen an inference, by `CompileOptions.cascade`; "never" has none.
 _CASCADE_SHARES = {"auto": DEFAULT_SHARE, "always": math.inf}
 
@@ -146,9 +148,11 @@ def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOpt
     share = _CASCADE_SHARES.get(options.cascade)
     steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, share)
     plan = plan_memory(graph, steps)
-    if options.optimize == "speed":
-        hastened = hasten(portable_calls, calls, options.instruction_set)
-        steps, plan = _quicker(graph, hastened, steps, plan, cascades=share is not None)
+    spend = options.optimize == "speed"
+    quicker = hasten(portable_calls, calls, options.instruction_set, spend_flash=spend)
+    if spend or any(call.smaller is not None for call in quicker):
+        most = int(_SPEED_SHARE * plan.arena_bytes) if spend else plan.arena_bytes
+        steps, plan = _quickest(graph, quicker, most, cascades=share is not None) or (steps, plan)
         calls = layers_of(steps)
     return Program(
         graph=graph,
@@ -161,21 +165,18 @@ def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOpt
     )
 
 
-def _quicker(
-    graph: Graph, calls: list[KernelCall], steps: list[Step], plan: MemoryPlan, *, cascades: bool
-) -> tuple[list[Step], MemoryPlan]:
-    """Return the steps that take least time in an arena of `_SPEED_SHARE` times that of a plan, and their own plan."""
-    most = int(_SPEED_SHARE * plan.arena_bytes)
-    for limit in (
-        most,
-        (most + plan.arena_bytes) // 2,
-        plan.arena_bytes,
-    ):  # A plan may take more than its fullest step.
-        quicker = quickest_layers(graph, calls, limit, cascades=cascades)
-        quicker_plan = None if quicker is None else plan_memory(graph, quicker)
-        if quicker is not None and quicker_plan is not None and quicker_plan.arena_bytes <= most:
-            return quicker, quicker_plan
-    return steps, plan
+def _quickest(
+    graph: Graph, calls: list[KernelCall], most_bytes: int, *, cascades: bool
+) -> tuple[list[Step], MemoryPlan] | None:
+    """Return the steps that take least time in an arena of so many bytes, and their plan; None if none was found."""
+    for share in _STEP_SHARES:
+        steps = quickest_layers(graph, calls, int(share * most_bytes), cascades=cascades)
+        if steps is None:
+            return None
+        plan = plan_memory(graph, steps)
+        if plan.arena_bytes <= most_bytes:
+            return steps, plan
+    return None
 
 
 def unique_constants(calls: "list[KernelCall] | tuple[KernelCall, ...]") -> list[ConstantArray]:

@@ -54,20 +54,21 @@ def row_lag(source: Tensor, output: Tensor, vertical: Window, rows_at_once: int 
     return (Overlap(0, min(lead, output.bytes)),)
 
 
-def pixel_lag(source: Tensor, output: Tensor, pixels: int) -> tuple[Overlap, ...]:
+def pixel_lag(source: Tensor, output: Tensor, pixels: int, at_once: int = _PIXELS_AT_ONCE) -> tuple[Overlap, ...]:
     """Of a kernel that makes each pixel of one pixel, or each row of a matrix of one row, in order.
 
-    It reads at most four pixels and writes these four, in any order, before it reads the next.
+    It reads so many pixels at most and writes these, in any order, before it reads the next.
 
     Args:
         source: The input, `pixels` dense rows of channels.
         output: The output, as many.
         pixels: How many.
+        at_once: How many it reads at most.
     """
     in_pixel, out_pixel = source.bytes // pixels, output.bytes // pixels
     # The lead of a group grows or shrinks from one to the next by the same amount: the first or the last is largest.
-    last = max(pixels - _PIXELS_AT_ONCE, 0)
-    lead = max(min(_PIXELS_AT_ONCE, pixels) * out_pixel, pixels * out_pixel - last * in_pixel)
+    last = max(pixels - at_once, 0)
+    lead = max(min(at_once, pixels) * out_pixel, pixels * out_pixel - last * in_pixel)
     return (Overlap(0, min(lead, output.bytes)),)
 
 

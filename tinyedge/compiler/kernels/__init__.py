@@ -33,20 +33,23 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
     return [_specialise(call, instruction_set) for call in calls]
 
 
-def hasten(portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:
-    """Choose kernels that spend flash or scratch for time, where the instruction set has them.
+def hasten(
+    portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str, *, spend_flash: bool
+) -> list[KernelCall]:
+    """Choose kernels that spend scratch for time, where the instruction set has them.
 
     Args:
         portable_calls: As lowered.
         calls: What `specialise` made of them.
         instruction_set: One of `INSTRUCTION_SETS`.
+        spend_flash: Whether they may also take more flash.
 
     Returns:
         As many calls; where one is another than before, the one before is its `smaller`.
     """
     if instruction_set != "dsp":
         return calls
-    return [hasten_dsp(*pair) for pair in zip(portable_calls, calls, strict=True)]
+    return [hasten_dsp(*pair, spend_flash=spend_flash) for pair in zip(portable_calls, calls, strict=True)]
 
 
 def _specialise(call: KernelCall, instruction_set: str) -> KernelCall:

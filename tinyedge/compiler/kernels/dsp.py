@@ -28,7 +28,7 @@ from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
 from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm, Varying
-from tinyedge.ops.overlap import in_place, in_place_by_channels, row_lag
+from tinyedge.ops.overlap import in_place, in_place_by_channels, pixel_lag, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
@@ -43,6 +43,10 @@ _WINOGRAD_SUMS_BYTES, _WINOGRAD_PATCH_BYTES, _WINOGRAD_TILES = 512, 144, 4
 # their requantisation, and a step of widening; of Winograd's a step of four tiles and two channels, a position of
 # them, an output, and a step of a patch.
 _STEP_CYCLES, _PAIR_CYCLES, _WIDENED_CYCLES = 19.5, 110, 9
+# Of a step what its filters wait for flash, and what two blocks of four pixels take more for each pair of channels.
+_FLASH_STEP_CYCLES, _BLOCK_CYCLES = 2.5, 30
+# What the cache for data of an STM32L4 holds of a pair's filters beside the rest.
+_CACHED_BYTES = 208
 _WINOGRAD_STEP_CYCLES, _WINOGRAD_POSITION_CYCLES, _WINOGRAD_OUTPUT_CYCLES, _WINOGRAD_PATCH_CYCLES = 21, 32, 24, 100
 # Four te_depthwise3_channel.
 _DEPTHWISE3_CONSTANT_BYTES = 160
@@ -77,14 +81,17 @@ def use_dsp(call: KernelCall) -> KernelCall:
     return call if choose is None else chosen(call, choose(call))
 
 
-def hasten_dsp(portable: KernelCall, call: KernelCall) -> KernelCall:
-    """Return a call that takes less time than a `_dsp` kernel, and more flash or scratch; or that call.
+def hasten_dsp(portable: KernelCall, call: KernelCall, *, spend_flash: bool) -> KernelCall:
+    """Return a call that takes less time than a `_dsp` kernel, and more scratch; or that call.
 
     Args:
         portable: The same as lowered.
         call: What `use_dsp` made of it.
+        spend_flash: Whether it may also take more flash.
     """
-    if call.kernel is not _CONV2D:
+    if call.kernel is _FULLY_CONNECTED:
+        return _two_blocks(call)
+    if call.kernel is not _CONV2D or not spend_flash:
         return call
     in_c, group_c = integers(portable.fields, "in_c", "group_c")
     return _winograd(portable, call) if in_c % 4 == 0 or group_c != in_c else _wide_rows(portable, call)
@@ -141,6 +148,25 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * depth * at_once + spare,
+    )
+
+
+def _two_blocks(four: KernelCall) -> KernelCall:
+    """Return a call that reads a pair of channels' filters for eight rows, or the one that reads them for four."""
+    rows, in_c, out_c = integers(four.fields, "batches", "in_c", "out_c")
+    steps = 2 * -(-in_c // 4)
+    # The filters of a pair come from the cache the second time, unless they are too many for it.
+    cached = _FLASH_STEP_CYCLES * steps if 4 * steps <= _CACHED_BYTES else 0.0
+    saved = rows // (2 * _PIXELS) * out_c / 2 * (cached - _BLOCK_CYCLES)
+    if saved <= 0 or out_c % 2 != 0 or not four.overlaps:
+        return four
+    return dataclasses.replace(
+        four,
+        fields={**four.fields, "blocks": 2},
+        overlaps=pixel_lag(four.inputs[0], four.output, rows, 2 * _PIXELS),
+        scratch_bytes=2 * four.scratch_bytes,
+        smaller=four,
+        saved_cycles=saved,
     )
 
 
@@ -574,6 +600,7 @@ def _rows(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: 
             "out_c": out_c,
             **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
             "plain": int(packed.plain),
+            "blocks": 1,
             "packed": ConstantArray(packed.stream),
         },
         scratch_bytes=8 * packed.words * at_once,

@@ -467,6 +467,63 @@ typedef struct {
 void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
+/** te_conv2d_params for processors without SIMD instructions. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_scalar.h. */
+    const int8_t *shifts;   /**< (out_c) */
+} te_conv2d_scalar_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  8 * (kernel_h * kernel_w * group_c rounded up to fours) + kernel_w * group_c bytes. */
+void te_conv2d_s8_scalar(const te_conv2d_scalar_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_depthwise_conv2d_params of one filter a channel, for processors without SIMD instructions. */
+typedef struct {
+    te_window window;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t line; /**< Bytes of a padded row, at least those under the outputs rounded up to fours; 0 where rows are read
+                       where they lie, which takes four windows of which all columns are inside. */
+    const uint32_t *packed; /**< Of each channel the weights, four to a word, the bias without the input's zero point, and
+                                 the multiplier. */
+    const int8_t *shifts;   /**< (in_c) */
+} te_depthwise_conv2d_scalar_params;
+
+/** @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, in_c), in rows.
+ *  @param scratch  kernel_h * line bytes. */
+void te_depthwise_conv2d_s8_scalar(const te_depthwise_conv2d_scalar_params *params, const int8_t *input, int8_t *output,
+                                   void *scratch);
+
+/** te_fully_connected_params for processors without SIMD instructions; 1x1 convolutions are the same over their
+ *  pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_scalar.h. */
+    const int8_t *shifts;   /**< (out_c) */
+} te_fully_connected_scalar_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c)
+ *  @param scratch  8 * (in_c rounded up to fours) bytes; not used by less than four batches. */
+void te_fully_connected_s8_scalar(const te_fully_connected_scalar_params *params, const int8_t *input, int8_t *output,
+                                  void *scratch);
+
 /** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */

@@ -37,8 +37,8 @@ def compile(
             the run.
         board: A board's name or .toml file: the header then tells the stack of an inference there, found with the cross
             compiler. None: it does not.
-        instruction_set: `portable` for any processor; `dsp` for Cortex-M4, M7 and M33; `mve` for M55 and M85. None: the
-            board's, or `portable` without a board.
+        instruction_set: `portable` for any processor; `scalar` for Cortex-M0+, M3 and M23; `dsp` for M4, M7 and M33;
+            `mve` for M55 and M85. None: the board's, or `portable` without a board.
         without: Names of passes to leave out.
         cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 3 % more
             instructions at most, `always` or `never`.

@@ -9,15 +9,22 @@ from collections.abc import Callable
 
 from tinyedge.compiler.kernels.dsp import hasten_dsp, use_dsp
 from tinyedge.compiler.kernels.mve import use_mve
+from tinyedge.compiler.kernels.scalar import use_scalar
 from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
 __all__ = ["INSTRUCTION_SETS", "PORTABLE", "hasten", "specialise"]
 
-_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {PORTABLE: lambda call: call, "dsp": use_dsp, "mve": use_mve}
+_SETS: dict[str, Callable[[KernelCall], KernelCall]] = {
+    PORTABLE: lambda call: call,
+    "scalar": use_scalar,
+    "dsp": use_dsp,
+    "mve": use_mve,
+}
 
 INSTRUCTION_SETS = tuple(_SETS)
-"""`portable`: C99 for any machine. `dsp`: Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33).
-`mve`: Armv8.1-M with the vector extension (Cortex-M55, M85)."""
+"""`portable`: C99 for any machine. `scalar`: Armv6-M, Armv7-M and Armv8-M Baseline (Cortex-M0+, M3, M23). `dsp`:
+Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33). `mve`: Armv8.1-M with the vector extension
+(Cortex-M55, M85)."""
 
 
 def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:

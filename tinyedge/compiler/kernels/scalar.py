@@ -1,0 +1,158 @@
+"""Cores without SIMD instructions: two 8-bit multiply-accumulates by one 32-bit multiplication."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyedge.compiler.kernels.dsp import along_rows, chosen
+from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
+from tinyedge.compiler.kernels.scalar_packing import pack_scalar
+from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
+from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
+from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
+from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
+from tinyedge.ops.stripes import pixelwise, windowed
+
+# Why a call keeps its kernel where there are no constants of requantisation for it.
+_NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
+# Pixels that one pass over the filters computes, as in te_gemm_s8_scalar.h.
+_PIXELS = 4
+
+
+def use_scalar(call: KernelCall) -> KernelCall:
+    """Return the call of the `_scalar` kernel with the same result, or the call itself where there is none."""
+    choose = _VARIANTS.get(call.kernel)
+    return call if choose is None else chosen(call, choose(call))
+
+
+def _conv2d(call: KernelCall) -> KernelCall | str:
+    call = along_rows(call)
+    fields = call.fields
+    window = integers(
+        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
+    )
+    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
+    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    if prepared is None:
+        return _NO_CONSTANTS
+    groups = in_c // group_c
+    kernel_h, kernel_w = window[:2]
+    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+        return _rows(call, prepared, batches * in_h * in_w, in_c)
+    return dataclasses.replace(
+        call,
+        kernel=_CONV2D,
+        fields={
+            **without(fields, "weights", "bias", "multipliers", "shifts"),
+            **_packed(fields, prepared),
+        },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
+        scratch_bytes=_column_bytes(kernel_h * kernel_w * group_c) + kernel_w * group_c,
+    )
+
+
+def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
+    fields = call.fields
+    in_c, multiplier_c, kernel_h, kernel_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "kernel_w")
+    weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
+    if in_c == 1:  # All filters see the one channel: that is a convolution.
+        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
+        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
+    if multiplier_c != 1:
+        return f"{multiplier_c} filters see each of {in_c} channels"
+    prepared = _prepare(fields, weights)
+    if prepared is None:
+        return _NO_CONSTANTS
+    line = _line_bytes(fields)
+    return dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_CONV2D,
+        fields={
+            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            "line": line,
+            **_packed(fields, prepared),
+        },
+        scratch_bytes=kernel_h * line,
+    )
+
+
+def _line_bytes(fields: Fields) -> int:
+    """Of a padded row of a channel; 0 where windows are mostly inside and read where they lie."""
+    in_w, out_w, kernel_w, stride_w, dilation_w, pad_left = integers(
+        fields, "in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left"
+    )
+    reach = (kernel_w - 1) * dilation_w
+    inner, outer = -(-pad_left // stride_w), min((in_w - 1 - reach + pad_left) // stride_w + 1, out_w)
+    # A value of a line takes half as long to copy as a tap of a window at the edge, which is summed alone.
+    alone = out_w - (outer - inner)
+    if outer - inner >= _PIXELS and 2 * alone * kernel_w <= in_w:
+        return 0
+    return max(pad_left + in_w, (-(-out_w // _PIXELS) * _PIXELS - 1) * stride_w + reach + 1)
+
+
+def _fully_connected(call: KernelCall) -> KernelCall | str:
+    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return f"its weights have the zero point {weights_zero_point}"
+    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
+    return _NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c)
+
+
+def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int) -> KernelCall:
+    return dataclasses.replace(
+        call,
+        kernel=_FULLY_CONNECTED,
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            **{name: call.fields[name] for name in ("out_c", "output_zero_point", "output_min", "output_max")},
+            **_packed(call.fields, prepared),
+        },
+        scratch_bytes=_column_bytes(in_c) if rows >= _PIXELS else 0,
+    )
+
+
+def _column_bytes(depth: int) -> int:
+    """Of the columns of four pixels."""
+    return 2 * _PIXELS * (-(-depth // 4) * 4)
+
+
+def _packed(fields: Fields, prepared: RequantisedFilters) -> Fields:
+    packed = pack_scalar(prepared, *integers(fields, "output_zero_point"))
+    return {"packed": ConstantArray(packed.stream), "shifts": ConstantArray(packed.shifts)}
+
+
+def _prepare(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
+    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
+    return prepare_filters(
+        filters,
+        None if fields["bias"] is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+    )
+
+
+_CONV2D = Kernel("te_conv2d_s8_scalar", "te_conv2d_scalar_params", "scalar", stripes=windowed, has_window=True)
+_DEPTHWISE_CONV2D = Kernel(
+    "te_depthwise_conv2d_s8_scalar",
+    "te_depthwise_conv2d_scalar_params",
+    "scalar",
+    stripes=windowed,
+    loads_rows=True,
+    has_window=True,
+)
+_FULLY_CONNECTED = Kernel(
+    "te_fully_connected_s8_scalar", "te_fully_connected_scalar_params", "scalar", stripes=pixelwise
+)
+
+_VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
+    CONV_2D_KERNELS["s8"]: _conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    FULLY_CONNECTED_KERNEL: _fully_connected,
+}

@@ -1,0 +1,49 @@
+"""Filters in the order in which the scalar kernels read them; firmware/kernels/te_gemm_s8_scalar.h describes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, as_words
+
+# A sum of 4 v becomes v + the zero point under this multiplier and a right shift of 1.
+_MULTIPLIER_OF_CONSTANTS = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class ScalarFilters:
+    """The constants of a layer.
+
+    Attributes:
+        stream: uint32 words, channel by channel: weights, bias, multiplier.
+        shifts: (channels) int8, the right shifts less 1.
+    """
+
+    stream: np.ndarray
+    shifts: np.ndarray
+
+
+def pack_scalar(prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
+    """Pack filters, biases and requantisation multipliers of `te_gemm4_s8_scalar` and its kin.
+
+    Args:
+        prepared: As for MVE, of which all roundings but those of constant channels follow from the right shift.
+        output_zero_point: Added to every output.
+    """
+    filters = np.pad(prepared.filters, ((0, 0), (0, -prepared.filters.shape[1] % 4)))
+    words = np.ascontiguousarray(filters).view(np.uint8).view("<u4")
+    biases, multipliers, right_shifts = requantisation(prepared, output_zero_point)
+    constants = as_words(np.stack([biases, multipliers], axis=1))
+    stream: np.ndarray = np.concatenate([words, constants], axis=1).ravel()
+    return ScalarFilters(stream, (right_shifts - 1).astype(np.int8))
+
+
+def requantisation(prepared: RequantisedFilters, output_zero_point: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return biases, multipliers and right shifts of a requantisation that rounds by nothing but the shift."""
+    is_constant = prepared.multipliers == 0
+    constants = (prepared.roundings >> prepared.right_shifts) - output_zero_point
+    return (
+        np.where(is_constant, 4 * constants, prepared.biases),
+        np.where(is_constant, _MULTIPLIER_OF_CONSTANTS, prepared.multipliers),
+        np.where(is_constant, 1, prepared.right_shifts),
+    )

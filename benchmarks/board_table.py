@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tinyedge.boards.board import board_names, load_board
+from tinyedge.errors import BudgetExceeded
 from tinyedge.firmware.build import build_firmware
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
@@ -37,7 +38,11 @@ def main() -> None:
     for name in board_names():
         board = load_board(name)
         with tempfile.TemporaryDirectory() as folder:
-            image = build_firmware(model, board, Path(folder))
+            try:
+                image = build_firmware(model, board, Path(folder))
+            except BudgetExceeded:
+                print(f"| `{name}` | does not fit {board.flash_bytes:,} |{' |' * (len(HEADER) - 2)}", flush=True)
+                continue
         sizes, stack = image.sizes, image.stack
         ram_bytes = sizes.ram_bytes + sizes.stack_bytes
         worst = (

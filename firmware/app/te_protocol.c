@@ -13,6 +13,7 @@
 #define TE_SHA256_SHOWN 16
 #define TE_THOUSAND 1000u
 #define TE_CALIBRATION_COUNTS 16u
+#define TE_LOOK_BITS 16
 #define TE_NO_LAYER (-1)
 #define TE_UNIQUE_ID_WORDS 3u
 
@@ -615,8 +616,7 @@ typedef struct {
 static te_moment te_look(const te_protocol *protocol) {
     const uint64_t looks = protocol->config.wait(1);
     const uint64_t now = protocol->config.count() * TE_THOUSAND;
-    const uint32_t calibrated = protocol->calibrated_looks;
-    const uint64_t waited = calibrated > 0u ? looks * TE_CALIBRATION_COUNTS * TE_THOUSAND / calibrated : 0u;
+    const uint64_t waited = (looks * protocol->look) >> TE_LOOK_BITS;
     return (te_moment){now - waited, now};
 }
 
@@ -662,7 +662,9 @@ static void te_on_layer_done(void *context, int32_t layer) {
 static void te_calibrate_layers(te_protocol *protocol) {
     void (*volatile done)(void *, int32_t) = te_on_layer_done; /* Volatile: called, as the model calls it. */
     (void)protocol->config.wait(1);
-    protocol->calibrated_looks = protocol->config.wait(TE_CALIBRATION_COUNTS);
+    /* Divided here, once: on some processors a division takes as long as its operands want. */
+    const uint32_t looks = protocol->config.wait(TE_CALIBRATION_COUNTS);
+    protocol->look = looks > 0u ? (((uint64_t)TE_CALIBRATION_COUNTS * TE_THOUSAND) << TE_LOOK_BITS) / looks : 0u;
     done(protocol, TE_NO_LAYER);
     done(protocol, TE_NO_LAYER);
 }

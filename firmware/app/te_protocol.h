@@ -66,7 +66,7 @@ typedef struct {
     bool has_count;
     uint64_t count;          /**< Of the last inference of `infer`. */
     uint64_t count_overhead; /**< What measuring nothing counts. */
-    uint32_t calibrated_looks; /**< How many looks TE_CALIBRATION_COUNTS counts take. */
+    uint64_t look;            /**< What a look at the clock takes, in thousandths of a count, times 2^16. */
     uint64_t layer_overhead;  /**< What measuring no layer takes, in thousandths of a count. */
     uint64_t layer_start;     /**< In thousandths of a count. */
 } te_protocol;

@@ -11,7 +11,7 @@
  *  serves the other address of the flash, 0x00200000, alone, so it stays off. */
 #include "te_board.h"
 #include "te_cortexm7.h"
-#include "te_stm32_f4_f7.h"
+#include "te_stm32_f2_f4_f7.h"
 #include "te_stm32_usart.h"
 
 /* "Power controller (PWR)". */
@@ -41,7 +41,7 @@ static bool te_on_pll;
 static bool te_start_pll(void) {
     te_stm32_enable(&TE_RCC_APB1ENR, TE_RCC_APB1ENR_PWREN);
     TE_PWR_CR |= TE_PWR_CR_VOS_SCALE_1; /* Can be written while the PLL is off; it is the reset value. */
-    if (!te_stm32_f4_f7_lock_pll()) {
+    if (!te_stm32_f2_f4_f7_lock_pll()) {
         return false;
     }
     TE_PWR_CR |= TE_PWR_CR_OVER_DRIVE;
@@ -52,7 +52,7 @@ static bool te_start_pll(void) {
     if (!te_stm32_wait(&TE_PWR_CSR, TE_PWR_CSR_OVER_DRIVE_SWITCHED, TE_PWR_CSR_OVER_DRIVE_SWITCHED)) {
         return false;
     }
-    return te_stm32_f4_f7_switch_to_pll(TE_FLASH_ACR_PREFETCH);
+    return te_stm32_f2_f4_f7_switch_to_pll(TE_FLASH_ACR_PREFETCH);
 }
 
 void te_board_init(void) {

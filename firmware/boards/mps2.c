@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file mps2.c
- *  Arm's MPS2 board with the FPGA images AN386 (Cortex-M4, DAI 0386), AN500 (Cortex-M7, DAI 0500) and AN505 (IoT kit
- *  SSE-200 with a Cortex-M33, DAI 0505; all code is secure): processor and peripherals run at one clock from reset. */
+ *  Arm's MPS2 board with the FPGA images AN385 (Cortex-M3, DAI 0385), AN386 (Cortex-M4, DAI 0386), AN500 (Cortex-M7,
+ *  DAI 0500) and AN505 (IoT kit SSE-200 with a Cortex-M33, DAI 0505; all code is secure): processor and peripherals run
+ *  at one clock from reset. */
 #include <stddef.h>
 
 #include "te_board.h"

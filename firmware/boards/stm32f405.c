@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 #include "te_board.h"
-#include "te_stm32_f4_f7.h"
+#include "te_stm32_f2_f4_f7.h"
+#include "te_stm32_f2_f4_usart.h"
 
 /* Section 5.4.1: scale 1 is needed above 144 MHz. */
 #define TE_PWR_CR_VOS_SCALE_1 (1u << 14)
@@ -22,17 +23,7 @@
 #define TE_RCC_AHB1ENR_GPIOA (1u << 0)
 #define TE_RCC_APB2ENR_USART1 (1u << 4)
 
-/* USART1, section 30.6: other registers than the later families'. */
-#define TE_USART1_SR TE_REGISTER(0x40011000u)
-#define TE_USART1_DR TE_REGISTER(0x40011004u)
-#define TE_USART1_BRR TE_REGISTER(0x40011008u)
-#define TE_USART1_CR1 TE_REGISTER(0x4001100Cu)
-#define TE_USART_SR_ERRORS 15u /* Parity, framing, noise, overrun: cleared by reading SR, then DR. */
-#define TE_USART_SR_RXNE (1u << 5)
-#define TE_USART_SR_TXE (1u << 7)
-#define TE_USART_CR1_RE (1u << 2)
-#define TE_USART_CR1_TE (1u << 3)
-#define TE_USART_CR1_UE (1u << 13)
+#define TE_USART1 ((te_stm32_f2_f4_usart *)0x40011000u)
 
 /* Section 39.1. */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7A10u)
@@ -43,7 +34,7 @@ static bool te_on_pll;
 static bool te_start_pll(void) {
     te_stm32_enable(&TE_RCC_APB1ENR, TE_RCC_APB1ENR_PWREN); /* Errata ES0182: a clock needs a delay after it is on. */
     TE_PWR_CR |= TE_PWR_CR_VOS_SCALE_1;
-    return te_stm32_f4_f7_lock_pll() && te_stm32_f4_f7_switch_to_pll(TE_FLASH_ACR_PREFETCH_AND_CACHES);
+    return te_stm32_f2_f4_f7_lock_pll() && te_stm32_f2_f4_f7_switch_to_pll(TE_FLASH_ACR_PREFETCH_AND_CACHES);
 }
 
 void te_board_init(void) {
@@ -52,9 +43,7 @@ void te_board_init(void) {
     te_stm32_enable(&TE_RCC_APB2ENR, TE_RCC_APB2ENR_USART1);
     te_stm32_serial_pin(TE_GPIOA, 9, TE_USART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOA, 10, TE_USART1_FUNCTION);
-    const uint32_t bus_hz = te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ;
-    TE_USART1_BRR = (bus_hz + TE_UART_BAUD / 2u) / TE_UART_BAUD; /* Section 30.3.4, oversampling by 16. */
-    TE_USART1_CR1 = TE_USART_CR1_UE | TE_USART_CR1_TE | TE_USART_CR1_RE;
+    te_stm32_f2_f4_usart_start(TE_USART1, te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
     te_cortexm_start_counter();
 }
 
@@ -72,15 +61,9 @@ const uint32_t *te_board_unique_id(void) {
 }
 
 void te_board_putc(char byte) {
-    (void)te_stm32_wait(&TE_USART1_SR, TE_USART_SR_TXE, TE_USART_SR_TXE);
-    TE_USART1_DR = (uint8_t)byte;
+    te_stm32_f2_f4_usart_putc(TE_USART1, byte);
 }
 
 int te_board_getc(void) {
-    const uint32_t status = TE_USART1_SR;
-    if ((status & (TE_USART_SR_RXNE | TE_USART_SR_ERRORS)) == 0u) {
-        return -1;
-    }
-    const uint32_t byte = TE_USART1_DR;
-    return (status & TE_USART_SR_RXNE) != 0u ? (int)(byte & 0xFFu) : -1;
+    return te_stm32_f2_f4_usart_getc(TE_USART1);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_cortexm.c
- *  From reset to main() on any ARMv7-M or Armv8-M Mainline core, faults that are reported instead of hanging silently, a 64-bit counter
- *  and the measured stack. Registers as in the ARMv7-M Architecture Reference Manual (DDI 0403E), sections cited. */
+ *  From reset to main() on any Cortex-M, faults that are reported instead of hanging silently, a 64-bit counter and the
+ *  measured stack. Registers as in the ARMv7-M Architecture Reference Manual (DDI 0403E), sections cited. ARMv6-M and
+ *  Armv8-M Baseline (DDI 0419E, DDI 0553B) have those of them alone that are used without a look at the core. */
 #include "te_cortexm.h"
 
 #include <stdbool.h>
@@ -11,16 +12,21 @@
 #include "te_text.h"
 
 /* System control and ID registers, B3.2.2. */
+#define TE_SCB_CPUID TE_REGISTER(0xE000ED00u)
 #define TE_SCB_ICSR TE_REGISTER(0xE000ED04u)
 #define TE_SCB_VTOR TE_REGISTER(0xE000ED08u)
+#define TE_SCB_CCR TE_REGISTER(0xE000ED14u)
 #define TE_SCB_SHCSR TE_REGISTER(0xE000ED24u)
 #define TE_SCB_CFSR TE_REGISTER(0xE000ED28u)
 #define TE_SCB_HFSR TE_REGISTER(0xE000ED2Cu)
 #define TE_SCB_BFAR TE_REGISTER(0xE000ED38u)
 #define TE_SCB_CPACR TE_REGISTER(0xE000ED88u)
+#define TE_CPUID_ARCHITECTURE(cpuid) (((cpuid) >> 16) & 15u)
+#define TE_CPUID_BASELINE 12u /* ARMv6-M and Armv8-M Baseline; others are 15. */
 #define TE_ICSR_VECTACTIVE 0x1FFu
 #define TE_ICSR_PENDSTCLR (1u << 25)
 #define TE_ICSR_PENDSTSET (1u << 26)
+#define TE_CCR_UNALIGN_TRP (1u << 3)
 #define TE_SHCSR_FAULTS_ENABLED (7u << 16)  /* MemManage, BusFault and UsageFault have their own vectors. */
 #define TE_CPACR_FPU_FULL_ACCESS (15u << 20) /* CP10 and CP11, B3.2.20. */
 
@@ -86,6 +92,12 @@ __attribute__((section(".vectors"), used)) const te_vector_table te_vectors = {
     },
 };
 
+/* Whether the core has fault status registers, a cycle counter and a choice of what it traps. It is asked at run time:
+ * an emulator may run code for ARMv6-M on a larger core. */
+static bool te_has_main_extension(void) {
+    return TE_CPUID_ARCHITECTURE(TE_SCB_CPUID) != TE_CPUID_BASELINE;
+}
+
 /* --- Reset -------------------------------------------------------------------------------------------------------- */
 
 static void te_stop(void) {
@@ -97,7 +109,7 @@ static void te_stop(void) {
 /* Nothing is pushed before the board has made its RAM fit to be written. */
 __attribute__((naked)) void te_on_reset(void) {
     __asm__ volatile("bl te_board_before_ram\n\t"
-                     "b te_start");
+                     "bl te_start"); /* B reaches 2 KB only on ARMv6-M. */
 }
 
 __attribute__((weak, naked)) void te_board_before_ram(void) {
@@ -106,7 +118,12 @@ __attribute__((weak, naked)) void te_board_before_ram(void) {
 
 __attribute__((noreturn, used)) void te_start(void) {
     TE_SCB_VTOR = (uint32_t)&te_vectors; /* A boot loader or a debugger may have left its own. */
-    TE_SCB_CPACR |= TE_CPACR_FPU_FULL_ACCESS;
+    if (te_has_main_extension()) {
+        TE_SCB_CPACR |= TE_CPACR_FPU_FULL_ACCESS;
+#ifndef __ARM_FEATURE_UNALIGNED
+        TE_SCB_CCR |= TE_CCR_UNALIGN_TRP; /* As the core does that the code is for. */
+#endif
+    }
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 
     /* Paint the stack below what is in use; 64 bytes are left for this function. */
@@ -117,7 +134,9 @@ __attribute__((noreturn, used)) void te_start(void) {
     }
     memcpy(te_data_start, te_data_load, (size_t)((char *)te_data_end - (char *)te_data_start));
     memset(te_bss_start, 0, (size_t)((char *)te_bss_end - (char *)te_bss_start));
-    TE_SCB_SHCSR |= TE_SHCSR_FAULTS_ENABLED;
+    if (te_has_main_extension()) {
+        TE_SCB_SHCSR |= TE_SHCSR_FAULTS_ENABLED;
+    }
     (void)main();
     for (;;) {
         te_stop();
@@ -143,7 +162,7 @@ __attribute__((naked)) void te_on_fault(void) {
     __asm__ volatile("mrs r0, msp\n\t"
                      "ldr r1, =te_stack_top\n\t"
                      "msr msp, r1\n\t"
-                     "b te_report_fault\n\t"
+                     "bl te_report_fault\n\t"
                      ".ltorg");
 }
 
@@ -168,9 +187,11 @@ __attribute__((noreturn, used)) void te_report_fault(const uint32_t *frame) {
     const uint32_t pc = whole ? frame[6] : 0u;
     te_print("\r\ne-[fault: ");
     te_print(exception < sizeof names / sizeof names[0] ? names[exception] : "interrupt");
-    te_print_word(" cfsr=", TE_SCB_CFSR);
-    te_print_word(" hfsr=", TE_SCB_HFSR);
-    te_print_word(" bfar=", TE_SCB_BFAR);
+    if (te_has_main_extension()) {
+        te_print_word(" cfsr=", TE_SCB_CFSR);
+        te_print_word(" hfsr=", TE_SCB_HFSR);
+        te_print_word(" bfar=", TE_SCB_BFAR);
+    }
     te_print_word(" sp=", (uint32_t)frame);
     if (whole) {
         te_print_word(" pc=", pc);
@@ -191,10 +212,12 @@ void te_on_systick(void) {
 }
 
 void te_cortexm_start_counter(void) {
-    TE_DEMCR |= TE_DEMCR_TRCENA;
-    TE_DWT_LAR = TE_DWT_LAR_UNLOCK;
-    TE_DWT_CYCCNT = 0;
-    TE_DWT_CTRL |= TE_DWT_CTRL_CYCCNTENA;
+    if (te_has_main_extension()) {
+        TE_DEMCR |= TE_DEMCR_TRCENA;
+        TE_DWT_LAR = TE_DWT_LAR_UNLOCK;
+        TE_DWT_CYCCNT = 0;
+        TE_DWT_CTRL |= TE_DWT_CTRL_CYCCNTENA;
+    }
     TE_SYST_RVR = TE_SYST_MASK;
     TE_SYST_CVR = 0;
     TE_SYST_CSR = TE_SYST_CSR_ENABLE_IRQ_PROCESSOR_CLOCK;
@@ -226,21 +249,30 @@ uint64_t te_board_count(void) {
     return (wraps << TE_SYST_BITS) + ((0u - value) & TE_SYST_MASK);
 }
 
-/* The inner loop is five instructions on every core. */
+/* The inner loop is five instructions on every core; in C it would be six on some. */
 uint32_t te_board_wait(uint32_t counts) {
     uint32_t left = TE_LOOKS;
     for (; counts > 0u && left > 0u; counts--) {
         const uint32_t value = TE_SYST_CVR;
-        while (TE_SYST_CVR == value && --left > 0u) {
-        }
+        uint32_t now;
+        __asm__ volatile(".syntax unified\n"
+                         "1:\tldr %1, [%2]\n\t"
+                         "cmp %1, %3\n\t"
+                         "bne 2f\n\t"
+                         "subs %0, %0, #1\n\t"
+                         "bne 1b\n"
+                         "2:"
+                         : "+&l"(left), "=&l"(now)
+                         : "l"(&TE_SYST_CVR), "l"(value)
+                         : "cc");
     }
     return TE_LOOKS - left;
 }
 
 /* SysTick runs on the processor's clock, so on silicon its counts are cycles, the very ones that DWT counts. An
- * emulator runs it in virtual time and leaves DWT at 0. */
+ * emulator runs it in virtual time and leaves DWT at 0; none that we know has a core without DWT's counter. */
 const char *te_board_count_unit(void) {
-    return TE_DWT_CYCCNT != 0u ? "cycles" : "ticks";
+    return !te_has_main_extension() || TE_DWT_CYCCNT != 0u ? "cycles" : "ticks";
 }
 
 uint64_t te_board_microseconds(void) {

@@ -11,7 +11,9 @@ from tinyedge.errors import ConfigError
 
 def test_the_boards_of_the_design_are_there():
     silicon = {"stm32f405", "nucleo_h743zi2", "disco_f746ng", "nucleo_l4r5zi", "nucleo_u575zi"}
-    assert silicon | {"mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"} == set(board_names())
+    silicon |= {"nucleo_f207zg", "nucleo_g0b1re"}
+    emulated = {"mps2_an385", "mps2_an385_m0plus", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"}
+    assert silicon | emulated == set(board_names())
     assert {name for name in board_names() if load_board(name).part} == silicon
 
 
@@ -48,7 +50,7 @@ def test_a_board_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("stm32f406", "did you mean stm32f405"), ("zzz", "mps2_an386, mps2_an500, mps2_an505")]
+    ("name", "hint"), [("stm32f406", "did you mean stm32f405"), ("zzz", "mps2_an385, mps2_an385_m0plus, mps2_an386")]
 )
 def test_an_unknown_board_names_the_known_ones(name, hint):
     with pytest.raises(ConfigError, match=hint):

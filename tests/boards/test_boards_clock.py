@@ -17,6 +17,8 @@ BOARDS = [name for name in board_names() if load_board(name).clock]
 # By hand from the manuals: AHB, the port's bus, BRR at 115200 baud on the PLL and on the oscillator alone.
 EXPECTED = {
     "stm32f405": (168_000_000, 84_000_000, 729, 139),
+    "nucleo_f207zg": (120_000_000, 30_000_000, 260, 139),
+    "nucleo_g0b1re": (64_000_000, 64_000_000, 556, 139),
     "disco_f746ng": (216_000_000, 108_000_000, 938, 139),
     "nucleo_l4r5zi": (120_000_000, 120_000_000, 266_667, 35_556),
     "nucleo_h743zi2": (240_000_000, 120_000_000, 1042, 556),
@@ -45,6 +47,8 @@ def test_every_silicon_board_states_its_clocks():
     [
         *(("stm32f4", mhz, states) for mhz, states in ((30, 0), (31, 1), (150, 4), (151, 5), (168, 5))),
         *(("stm32f7", mhz, states) for mhz, states in ((30, 0), (180, 5), (181, 6), (210, 6), (211, 7), (216, 7))),
+        *(("stm32f2", mhz, states) for mhz, states in ((30, 0), (31, 1), (90, 2), (91, 3), (120, 3))),
+        *(("stm32g0", mhz, states) for mhz, states in ((24, 0), (25, 1), (48, 1), (49, 2), (64, 2))),
         *(("stm32l4+", mhz, states) for mhz, states in ((20, 0), (80, 3), (81, 4), (100, 4), (101, 5), (120, 5))),
         *(("stm32h7", mhz, states) for mhz, states in ((70, 0), (71, 1), (210, 2), (225, 3), (226, 4), (240, 4))),
         *(("stm32u5", mhz, states) for mhz, states in ((32, 0), (33, 1), (128, 3), (129, 4), (160, 4))),

@@ -1,4 +1,4 @@
-"""Every board's image of TinyNeXt-T: without warnings, where the part has memory, and within its stack."""
+"""Every board's image of TinyNeXt-T, or of MobileNetV2 where that has no room: memories, stack, no warnings."""
 
 import struct
 from pathlib import Path
@@ -16,7 +16,8 @@ from tinyedge.firmware.image import FirmwareImage
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.toolchain import find_build_tools, find_tool
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
+MODELS = Path(__file__).resolve().parents[2] / "models"
+LARGE, SMALL = (MODELS / name / "model_int8.tflite" for name in ("tinynext_t_cifar10", "mobilenetv2_035_cifar10"))
 EMULATED = [name for name in board_names() if load_board(name).emulator]
 KB, MB = 1024, 1024 * 1024
 
@@ -36,6 +37,12 @@ MEMORIES = {
         ("flash", 0x0800_0000, 1 * MB),
         ("RAM", 0x2000_0000, (64 + 240 + 16) * KB),
     ],
+    "nucleo_f207zg": [  # RM0033, DS6329: SRAM1 112 KB, SRAM2 16 KB
+        ("flash", 0x0800_0000, 1 * MB),
+        ("RAM", 0x2000_0000, (112 + 16) * KB),
+    ],
+    # RM0444, DS13560: 144 KB where no byte has a parity bit.
+    "nucleo_g0b1re": [("flash", 0x0800_0000, 512 * KB), ("RAM", 0x2000_0000, 144 * KB)],
     "nucleo_l4r5zi": [  # RM0432, DS12023: SRAM1 192 KB, SRAM2 64 KB, SRAM3 384 KB
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 384) * KB),
@@ -49,12 +56,19 @@ MEMORIES = {
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 512) * KB),
     ],
-    # DAI 0386 and 0500: ZBTSRAM 1; 2 and 3. DAI 0505: the same by secure addresses. DAI 0547: ITCM, SRAM, DTCM.
+    # DAI 0385, 0386 and 0500: ZBTSRAM 1; 2 and 3. DAI 0505: the same by secure addresses. DAI 0547: ITCM, SRAM, DTCM.
+    "mps2_an385": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],
+    "mps2_an385_m0plus": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],
     "mps2_an386": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],
     "mps2_an500": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],
     "mps2_an505": [("flash", 0x1000_0000, 4 * MB), ("RAM", 0x3800_0000, 4 * MB)],
     "mps3_an547": [("boot", 0x0000_0000, 512 * KB), ("flash", 0x1100_0000, 2 * MB), ("RAM", 0x2000_0000, 512 * KB)],
 }
+
+
+def model_of(board_name: str) -> Path:
+    """The larger model that the board's flash has room for."""
+    return LARGE if load_board(board_name).flash_bytes >= MB else SMALL
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +80,7 @@ def images(tmp_path_factory):
         if name not in built:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(cmake_build, "_WARNINGS_AS_ERRORS", "ON")
-                built[name] = build_firmware(MODEL, load_board(name), tmp_path_factory.mktemp(name))
+                built[name] = build_firmware(model_of(name), load_board(name), tmp_path_factory.mktemp(name))
         return built[name]
 
     return build
@@ -186,7 +200,7 @@ def test_an_emulated_board_computes_the_same_and_paints_no_more_stack(images, na
     """All commands that print, divide and call deep; a timer interrupt comes at some depth or other."""
     try:
         find_tool("qemu-system-arm")
-        golden = TflmRuntime(MODEL)
+        golden = TflmRuntime(model_of(name))
     except ToolMissing as error:
         pytest.skip(str(error))
     image = images(name)

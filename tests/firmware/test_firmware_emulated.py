@@ -48,7 +48,7 @@ def test_it_says_what_it_is(device):
 def test_a_clock_that_does_not_start_is_said(device):
     board, client = device
     info = client.info()
-    if board.name == "stm32f405":  # QEMU's reset and clock control reads 0.
+    if board.name in ("stm32f405", "nucleo_f207zg"):  # QEMU's reset and clock control reads 0.
         assert (info.clock_hz, info.clock) == (16_000_000, "HSI (the PLL did not start)")
     else:
         assert info.clock_hz == board.clock_hz
@@ -108,9 +108,12 @@ def test_layers_are_counted_to_some_ten_instructions(image, device):
     loops, reverses = zip(*told, strict=True)
     assert (loops[0].op, loops[0].name, loops[0].kernel) == ("COUNTDOWN", "count, down", "count_down")
     assert (reverses[0].op, reverses[0].macs) == ("REVERSE", 24)
-    for count, loop in zip(counts, loops, strict=True):  # In one tick there are 6 to 40 instructions.
-        assert abs(loop.count - loops[0].count - 2 * count) <= 20
-    assert max(layer.count for layer in reverses) - min(layer.count for layer in reverses) <= 20
+    # In one tick there are 6 to 40 instructions. Reading the counter takes two ticks and more of QEMU's STM32F205, and
+    # on a Cortex-M0+ twice the instructions that it takes elsewhere.
+    reach = 40 if board.name in ("nucleo_f207zg", "mps2_an385_m0plus") else 20
+    for count, loop in zip(counts, loops, strict=True):
+        assert abs(loop.count - loops[0].count - 2 * count) <= reach
+    assert max(layer.count for layer in reverses) - min(layer.count for layer in reverses) <= reach
     client.load(countdown_input(50_000))
     client.infer(1, warmup=0)
     whole = client.instructions()
@@ -163,6 +166,8 @@ def test_long_noise_on_the_line_is_survived(device):
 def test_a_fault_is_reported(image, name, count, said):
     if said == "stack overflow" and name.startswith("mps2"):
         pytest.skip("QEMU's MPS2 ignores accesses below its RAM, so the overflow does not fault there")
+    if said != "UsageFault" and name == "nucleo_f207zg":
+        pytest.skip("QEMU's netduino2 ignores accesses to where nothing is, so they do not fault there")
     with Emulator(image(name).elf, load_board(name)) as emulator:
         emulator.client.load(countdown_input(count))
         with pytest.raises(TargetError, match=said):

@@ -71,10 +71,12 @@ class EmulatorModel:
     Attributes:
         machine: The name of QEMU's machine.
         instructions_per_tick: Executed instructions in one SysTick tick under `-icount shift=0`, exactly.
+        serial_port: Which of the machine's serial ports is the board's.
     """
 
     machine: str
     instructions_per_tick: Fraction
+    serial_port: int = 0
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,18 @@ class FamilyLimits:
 _MHZ = 1_000_000
 
 FAMILIES = {
+    "stm32f2": FamilyLimits(
+        source="RM0033 (2.7 to 3.6 V), DS6329 (STM32F207)",
+        pll_input_hz=(950_000, 2_100_000),
+        vco_hz=(192 * _MHZ, 432 * _MHZ),
+        pll_m=(2, 63),
+        pll_n=(192, 432),
+        pll_dividers=(2, 4, 6, 8),
+        cpu_hz=120 * _MHZ,
+        ahb_hz=120 * _MHZ,
+        apb_hz=(30 * _MHZ, 60 * _MHZ),
+        wait_states_hz=tuple(30 * _MHZ * steps for steps in range(1, 5)),
+    ),
     "stm32f4": FamilyLimits(
         source="RM0090 3.5.1 (2.7 to 3.6 V), DS8626 (STM32F405)",
         pll_input_hz=(950_000, 2_100_000),
@@ -64,6 +76,18 @@ FAMILIES = {
         ahb_hz=216 * _MHZ,
         apb_hz=(54 * _MHZ, 108 * _MHZ),
         wait_states_hz=tuple(30 * _MHZ * steps for steps in range(1, 9)),
+    ),
+    "stm32g0": FamilyLimits(
+        source="RM0444 (range 1), DS13560 (STM32G0B1)",
+        pll_input_hz=(2_660_000, 16 * _MHZ),
+        vco_hz=(96 * _MHZ, 344 * _MHZ),
+        pll_m=(1, 8),
+        pll_n=(8, 86),
+        pll_dividers=tuple(range(2, 9)),
+        cpu_hz=64 * _MHZ,
+        ahb_hz=64 * _MHZ,
+        apb_hz=(64 * _MHZ, 64 * _MHZ),
+        wait_states_hz=(24 * _MHZ, 48 * _MHZ, 64 * _MHZ),
     ),
     "stm32l4+": FamilyLimits(
         source="RM0432 (range 1, boost mode), DS12023 (STM32L4R5)",

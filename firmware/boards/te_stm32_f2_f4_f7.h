@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file te_stm32_f4_f7.h
- *  The PLL of STM32F4 and STM32F7 from the internal oscillator: both have these registers at these addresses
- *  ("Reset and clock control", "Power controller" and "Embedded flash memory interface" of RM0090 and RM0385). */
-#ifndef TE_STM32_F4_F7_H
-#define TE_STM32_F4_F7_H
+/** @file te_stm32_f2_f4_f7.h
+ *  The PLL of STM32F2, STM32F4 and STM32F7 from the internal oscillator: all have these registers at these addresses
+ *  ("Reset and clock control", "Power controller" and "Embedded flash memory interface" of RM0033, RM0090, RM0385). */
+#ifndef TE_STM32_F2_F4_F7_H
+#define TE_STM32_F2_F4_F7_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,7 +37,7 @@
 #define TE_FLASH_ACR_LATENCY 15u
 
 /** From whatever clock to the internal oscillator, with the PLL locked beside it. */
-static inline bool te_stm32_f4_f7_lock_pll(void) {
+static inline bool te_stm32_f2_f4_f7_lock_pll(void) {
     TE_RCC_CR |= TE_RCC_CR_HSION;
     if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_HSIRDY, TE_RCC_CR_HSIRDY)) {
         return false;
@@ -58,7 +58,7 @@ static inline bool te_stm32_f4_f7_lock_pll(void) {
 
 /** From the internal oscillator to the PLL. The wait states are in force, read back, before the clock rises.
  *  @param accelerators  Bits of FLASH_ACR beside the wait states. */
-static inline bool te_stm32_f4_f7_switch_to_pll(uint32_t accelerators) {
+static inline bool te_stm32_f2_f4_f7_switch_to_pll(uint32_t accelerators) {
     TE_FLASH_ACR = TE_CLOCK_FLASH_WAIT_STATES | accelerators;
     if (!te_stm32_wait(&TE_FLASH_ACR, TE_FLASH_ACR_LATENCY, TE_CLOCK_FLASH_WAIT_STATES)) {
         return false;
@@ -73,4 +73,4 @@ static inline bool te_stm32_f4_f7_switch_to_pll(uint32_t accelerators) {
     return true;
 }
 
-#endif /* TE_STM32_F4_F7_H */
+#endif /* TE_STM32_F2_F4_F7_H */

@@ -82,7 +82,8 @@ __asm__(
     /* r0 reads the filters, r1 the patches; r2-r5 accumulators of the first channel, r6-r9 of the second; r12 and r14 the
      * channels' weights, r10 and r11 values of two tiles. On the stack: 0 end of the position's patches, 4 sums, 8 where
      * the unrolled loop is entered, 12 from where r1 begins to the end, 16 positions left. A step is 14 instructions and
-     * 56 bytes, hence the .w, and 16 cycles of a Cortex-M4: a load that follows another takes one. */
+     * 56 bytes, hence the .w, and 16 cycles of a Cortex-M4: a load that follows another takes one. With what calls it and
+     * te_winograd_outputs_dsp() it is just short of a cache of 1 KB. */
     TE_ASSEMBLY_FUNCTION("te_winograd_sums_dsp")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #20\n"
@@ -106,9 +107,11 @@ __asm__(
     "    ldr r11, [sp, #12]\n"
     "    ldr r10, [sp, #8]\n"
     "    sub r1, r1, r11\n"
-    "    .irp sum, r2, r3, r4, r5, r6, r7, r8, r9\n"
-    "    mov \\sum, #0\n"
+    "    .irp sum, r2, r3, r4, r5, r6, r7\n"
+    "    movs \\sum, #0\n"
     "    .endr\n"
+    "    mov r8, r2\n"
+    "    mov r9, r2\n"
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"

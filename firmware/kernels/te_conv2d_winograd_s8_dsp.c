@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "te_dsp.h" /* Its patches are read by those instructions. */
 #include "te_kernels.h"
 #include "te_winograd_s8_dsp.h"
 

@@ -16,7 +16,7 @@
 #define TE_DSP_ASSEMBLY 0
 #endif
 #if !TE_DSP_ASSEMBLY && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
-#error "This Cortex-M has no DSP extension, or -mcpu does not say so: compile the model with --instruction-set portable"
+#error "This Cortex-M has no DSP extension, or -mcpu does not say so: compile the model with --instruction-set scalar"
 #endif
 
 /** Four bytes at any address as one word. */

@@ -252,6 +252,7 @@ uint64_t te_board_count(void) {
 /* The inner loop is five instructions on every core; in C it would be six on some. */
 uint32_t te_board_wait(uint32_t counts) {
     uint32_t left = TE_LOOKS;
+    /* cppcheck-suppress knownConditionTrueFalse ; the assembly counts it down */
     for (; counts > 0u && left > 0u; counts--) {
         const uint32_t value = TE_SYST_CVR;
         uint32_t now;

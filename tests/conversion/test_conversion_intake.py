@@ -12,6 +12,7 @@ from tinyedge.conversion.intake import read_network, run_graph
 from tinyedge.conversion.onnx_source import read_onnx, runner
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.quantisation.preparation import prepare
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 torch.set_num_threads(1)
 
@@ -47,6 +48,27 @@ def test_an_image_network_becomes_channels_last(tmp_path, shape):
     assert [tensor.name for tensor in (*network.graph.inputs, *network.graph.outputs)] == ["x", "map", "vector"]
     assert "the batch of input x, free in the file, is 1" in network.notes
     same(network)
+
+
+@pytest.mark.parametrize("shape", [(7,), (6, 1), (8, 6, 7)])
+def test_a_constant_of_fewer_axes_is_added_along_the_last_ones(tmp_path, shape):
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["map"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["map", "constant"], ["sum"]),
+        helper.make_node("Conv", ["sum", "w"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    constants = {"w": random(8, 8, 3, 3), "constant": 4 * random(*shape)}
+    same(read_network(write(tmp_path / "net.onnx", nodes, {"x": (1, 8, 6, 7)}, {"y": (1, 8, 6, 7)}, constants)))
+
+
+def test_a_graph_that_litert_refuses_is_told():
+    x, y = Tensor("x", (1, 3), np.dtype(np.float32)), Tensor("y", (1, 3), np.dtype(np.float32))
+    constant = Tensor("c", (2,), np.dtype(np.float32), data=np.zeros(2, np.float32))
+    graph = Graph("net", [Operator("ADD", (x, constant), (y,))], (x,), (y,))
+    with pytest.raises(
+        ModelError, match=r"LiteRT does not run net as it was converted \(Given shapes, \[1,3\] and \[2\]"
+    ):
+        run_graph(graph, [random(1, 3)])
 
 
 @pytest.mark.parametrize("training", [False, True])

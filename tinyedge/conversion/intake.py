@@ -186,12 +186,22 @@ def _simplified(
 
 
 def run_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Run arrays (n, ...), one an input of a float graph, through LiteRT; return (n, ...) an output."""
-    session = LitertSession(tflite_bytes(graph), BUILT_IN)
+    """Run arrays (n, ...), one an input of a float graph, through LiteRT; return (n, ...) an output.
+
+    Raises:
+        ModelError: LiteRT refuses the graph.
+    """
     frames = empty_frames(len(inputs[0]), graph.inputs)
     for part, values in zip(parts_of(frames), inputs, strict=True):
         part[...] = values
-    return list(parts_of(session.run_frames(frames, graph.outputs)))
+    try:
+        results = LitertSession(tflite_bytes(graph), BUILT_IN).run_frames(frames, graph.outputs)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"LiteRT does not run {graph.name} as it was converted ({' '.join(str(error).split())[:300]}): export the "
+            "network to a float .tflite file with its own framework"
+        ) from error
+    return list(parts_of(results))
 
 
 def _order_of(expected: np.ndarray, computed: np.ndarray, output: str, model: str) -> tuple[int, ...]:

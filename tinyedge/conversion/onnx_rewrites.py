@@ -314,10 +314,24 @@ def _average(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProt
     ]
 
 
+def _constant_of_image(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
+    """A constant of fewer axes than its image keeps their order where the image's become NHWC: it is given them all."""
+    if len(rewriter.shape(node.output[0])) != _IMAGE_RANK:
+        return [node]
+    for place, name in enumerate(node.input):
+        value = rewriter.constant(name)
+        if value is not None and value.size > 1 and value.ndim < _IMAGE_RANK:
+            value = value.reshape((*[1] * (_IMAGE_RANK - value.ndim), *value.shape))
+            node.input[place] = rewriter.add(f"{node.output[0]}/{name}", value)
+    return [node]
+
+
+_IMAGE_RANK = 4
 _COUNTS_NO_OVERHANG = 19  # The opset from which on what hangs over counts in no average.
 _LONGEST_SUM = 1024  # The triangle has as many bytes as its square.
 _Rule = Callable[[_Rewriter, "onnx.NodeProto"], "list[onnx.NodeProto]"]
 _RULES: dict[str, _Rule] = {
+    **dict.fromkeys(("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"), _constant_of_image),
     "AveragePool": _average,
     "Conv": _as_image,
     "ConvTranspose": _as_image,

@@ -90,7 +90,11 @@ def runner(path: Path) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
             frames = empty_frames(1, graph.inputs)
             for part, values in zip(parts_of(frames), inputs, strict=True):
                 part[...] = values[at : at + 1]
-            outputs.append(LitertSession(model.content, BUILT_IN).run_frames(frames, graph.outputs))
+            try:
+                outputs.append(LitertSession(model.content, BUILT_IN).run_frames(frames, graph.outputs))
+            except (RuntimeError, ValueError) as error:
+                reason = " ".join(str(error).split())[:300]
+                raise ModelError(f"LiteRT does not run {path} ({reason}): export the network anew") from error
         return list(parts_of(np.concatenate(outputs)))
 
     return run

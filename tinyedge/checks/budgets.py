@@ -11,7 +11,7 @@ from tinyedge.compiler.program import Program
 from tinyedge.ops.kernel_call import PORTABLE
 
 # Measured on images that `tinyedge build` made for Cortex-M4 with GCC 12.2 at -O2. The sum stays a little above them.
-_FIRMWARE_CODE_BYTES = 11_500
+_FIRMWARE_CODE_BYTES = 12_400
 _KERNEL_CODE_BYTES = 700
 # A kernel in assembly, and the matrix product that most of them share.
 _ASSEMBLY_KERNEL_CODE_BYTES = 1_500

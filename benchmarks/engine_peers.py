@@ -58,3 +58,12 @@ PEERS: dict[tuple[str, str], tuple[PeerFigures, ...]] = {
     ("TinyNeXt-T (1,1,2,2,2)", "cortex-m4"): (PeerFigures(TFLM, 235_276_240, 362_164, None),),
     ("MobileNetV2-0.35", "cortex-m4"): (PeerFigures(TFLM, 63_090_040, 173_236, None),),
 }
+
+# Milliseconds that others measured on a NUCLEO-L4R5ZI at 120 MHz and published as MLPerf Tiny results, by model.
+PUBLISHED_MS: dict[str, dict[str, float]] = {
+    "IC ResNet-8": {"X-CUBE-AI 10.2 (v1.3)": 165.7, "Plumerai (v1.1)": 167.8},
+    "VWW MobileNetV1-0.25": {"X-CUBE-AI 10.2 (v1.3)": 89.4, "Plumerai (v1.1)": 98.8},
+    "KWS DS-CNN": {"X-CUBE-AI 10.2 (v1.3)": 43.4, "Plumerai (v1.1)": 47.8},
+    "AD autoencoder": {"X-CUBE-AI 10.2 (v1.3)": 4.79, "Plumerai (v1.1)": 4.05},
+}
+PUBLISHED_BOARD = "nucleo_l4r5zi"

@@ -5,8 +5,8 @@
 FOLDER holds MLPerf Tiny's INT8 models as far as they are there: files whose names begin with ic_, vww_, kws_ and ad_.
 Our own are made from the zoo, and `keras_models.py` makes some with random weights as others would. Instructions are
 executed ones of one inference, and `engine_peers.py` says where the other engines' come from; cycles are modelled where
-there is a model of the board's core (docs/cycles.md). The host's microseconds are medians of this run, all engines
-taking turns.
+there is a model of the board's core (docs/cycles.md), on one board for both choices of kernels. The host's microseconds
+are medians of this run, all engines taking turns.
 
 Prints Markdown tables and writes benchmarks/results/engine_table.json and .png.
 """
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_peers import PEERS, TFLM, TINY_ENGINE
+from engine_peers import PEERS, PUBLISHED_BOARD, PUBLISHED_MS, TFLM, TINY_ENGINE
 from keras_models import RANDOM_WEIGHTS, foreign_models
 
 from tinyedge.atomic import atomic_path, write_json
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import BudgetExceeded
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
@@ -43,6 +44,7 @@ OURS = "tinyedge"
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _HOST_ROUNDS = 25
 _COLUMNS = 15
+_OPTIMISATIONS = ("balanced", "speed")  # The first is the default.
 
 
 def find_models(folder: Path | None, scratch: Path) -> Iterator[tuple[str, Path]]:
@@ -90,27 +92,32 @@ def weight_bytes(model: Path) -> int:
     return sum(tensor.bytes for tensor in weights if tensor is not None)
 
 
-def on_board(name: str, model: Path, board_name: str, inputs: int) -> dict[str, Any]:
+def on_board(name: str, model: Path, board_name: str, inputs: int, optimize: str) -> dict[str, Any]:
     """Return the row of a model on an emulated board."""
-    row: dict[str, Any] = {"model": name, "board": board_name, "cpu": load_board(board_name).cpu}
+    row: dict[str, Any] = {
+        "model": name,
+        "board": board_name,
+        "cpu": load_board(board_name).cpu,
+        "optimize": optimize,
+    }
     # What an engine executes does not depend on the weights.
     published = name.removesuffix(RANDOM_WEIGHTS)
     row["peers"] = {peer.engine: asdict(peer) for peer in PEERS.get((published, row["cpu"]), ())}
     try:
-        report, _ = run_bench(model, target="emulator", board_name=board_name, inputs=inputs)
+        report, _ = run_bench(model, target="emulator", board_name=board_name, inputs=inputs, optimize=optimize)
     except BudgetExceeded as error:
         return {**row, "error": str(error)}
     (record,) = report.results
     assert record.instructions is not None
     assert record.flash_model_bytes is not None
     assert record.flash_kernel_bytes is not None
-    weights = weight_bytes(model)
+    weights, macs = weight_bytes(model), compile_graph(read_tflite(model)).macs
     return {
         **row,
         "sha256": report.model.sha256,
-        "macs": report.model.macs,
+        "macs": macs,
         "instructions": record.instructions,
-        "instructions_per_mac": record.instructions / report.model.macs,
+        "instructions_per_mac": record.instructions / macs,
         "modelled": asdict(record.modelled) if record.modelled is not None else None,
         "arena_bytes": record.arena_bytes,
         "stack_used_bytes": record.stack_used_bytes,
@@ -161,7 +168,7 @@ def litert(model: Path) -> Callable[[np.ndarray], Any]:
 
 
 def board_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the boards' table as Markdown.
+    """Return the table of boards that QEMU has as Markdown, with the default choice of kernels.
 
     Flash without weights is that of kernels, tables, per-channel data and layers' parameters: the application, the
     board's start-up code and the C library are not the engine's. "x fewer" is a peer's instructions over ours.
@@ -172,6 +179,8 @@ def board_table(rows: Sequence[dict[str, Any]]) -> str:
         "|---" * _COLUMNS + "|",
     ]
     for row in rows:
+        if row["board"] == PUBLISHED_BOARD:  # Its instructions are those of the other board with its core.
+            continue
         if "error" in row:
             lines.append(f"| {row['model']} | {row['board']} | {row['error']} " + "| " * (_COLUMNS - 3) + "|")
             continue
@@ -199,20 +208,27 @@ def board_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def cycles_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return modelled cycles and milliseconds of the rows that have them as Markdown; "waits" are for the flash."""
-    lines = ["| model | board | modelled cycles | waits | a MAC | modelled ms | error |", "|---" * 7 + "|"]
+    engines = list(dict.fromkeys(engine for figures in PUBLISHED_MS.values() for engine in figures))
+    titles = ["model", "board", "chosen for", "modelled cycles", "waits", "a MAC", "modelled ms", "arena B"]
+    titles += [f"{engine}, published ms" for engine in engines]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in rows:
         modelled = row.get("modelled")
-        if modelled is not None:
-            cells = [
-                row["model"],
-                row["board"],
-                f"{modelled['cycles']:,}",
-                f"{modelled['flash_wait_cycles'] / modelled['cycles']:.0%}",
-                f"{modelled['cycles'] / row['macs']:.2f}",
-                f"{modelled['milliseconds']:.1f}",
-                modelled["error"],
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+        if modelled is None:
+            continue
+        published = PUBLISHED_MS.get(row["model"].removesuffix(RANDOM_WEIGHTS), {})
+        cells = [
+            row["model"],
+            row["board"],
+            row["optimize"],
+            f"{modelled['cycles']:,}",
+            f"{modelled['flash_wait_cycles'] / modelled['cycles']:.0%}",
+            f"{modelled['cycles'] / row['macs']:.2f}",
+            f"{modelled['milliseconds']:.1f}",
+            f"{row['arena_bytes']:,}",
+            *(f"{published.get(engine, '')}" if row["board"] == PUBLISHED_BOARD else "" for engine in engines),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -236,7 +252,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = [row for row in rows if "error" not in row]
+    rows = [row for row in rows if "error" not in row and row["board"] != PUBLISHED_BOARD]
     boards = list(dict.fromkeys(row["board"] for row in rows))
     figure, panels = pyplot.subplots(len(boards), 1, figsize=(11, 3.2 * len(boards)), squeeze=False)
     for axes, board in zip(panels[:, 0], boards, strict=True):
@@ -277,8 +293,9 @@ def main() -> None:
         rows = []
         for name, path in models:
             for board in options.boards:
-                rows.append(on_board(name, path, board, options.inputs))
-                print(board_table(rows[-1:]).splitlines()[-1], flush=True)
+                for optimize in _OPTIMISATIONS if board == PUBLISHED_BOARD else _OPTIMISATIONS[:1]:
+                    rows.append(on_board(name, path, board, options.inputs, optimize))
+                    print(*(rows[-1].get(key) for key in ("model", "board", "optimize", "instructions")), flush=True)
         load = [os.getloadavg()[0]]
         measured = [on_host(name, path) for name, path in models]
         load.append(os.getloadavg()[0])

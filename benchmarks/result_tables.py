@@ -50,6 +50,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "quantisation": lambda: int8_table.markdown(_read("int8_table")["rows"]),
         "engines": lambda: engine_table.board_table(_read("engine_table")["boards"]),
     },
+    DOCS / "cycles.md": {"engines": lambda: engine_table.cycles_table(_read("engine_table")["boards"])},
     DOCS / "engine.md": {"layer shapes": lambda: layer_shapes.markdown(_read("layer_shapes")["shapes"])},
     DOCS / "quantisation.md": {"networks": lambda: quantise_table.markdown(_read("quantise")["rows"])},
     DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},

@@ -212,6 +212,7 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
         layers=False,
         enroll=0,
         cascade="auto",
+        optimize="balanced",
         patch=False,
         json=True,
     )
@@ -234,6 +235,7 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
         layers=False,
         enroll=0,
         cascade="auto",
+        optimize="balanced",
         patch=False,
         json=False,
     )

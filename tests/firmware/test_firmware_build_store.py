@@ -52,7 +52,8 @@ def test_an_image_that_learns_leaves_the_store_free(tmp_path, name):
     sizes = image.sizes
     assert sizes.flash_bytes == sizes.flash_code_bytes + sizes.flash_model_bytes + sizes.flash_store_bytes
     assert sizes.flash_store_bytes >= 2 * board.store.slot_bytes
-    assert sizes.flash_code_bytes < 16_384
+    # Armv6-M divides, and multiplies to 64 bits, in functions of the C library.
+    assert sizes.flash_code_bytes < (20_480 if board.cpu == "cortex-m0plus" else 16_384)
     assert {row.what for row in image.memory_rows() if row.memory == "flash"} == {
         "code",
         "model",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
 from tinyedge.compiler.kernels.dsp_int4 import RAISED, choose_int4
 from tinyedge.compiler.kernels.dsp_packing import (
     PackedFilters,
@@ -102,24 +103,9 @@ def chosen(call: KernelCall, choice: KernelCall | str) -> KernelCall:
     return dataclasses.replace(call, kept_because=choice) if isinstance(choice, str) else choice
 
 
-def along_rows(call: KernelCall) -> KernelCall:
-    """Return a convolution over an image of one column as the same over one row, where a window is a run of bytes."""
-    fields = call.fields
-    column = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
-    row = ("in_h", "out_h", "kernel_h", "stride_h", "dilation_h", "pad_top")
-    in_w, out_w, kernel_w, _, _, pad_left = integers(fields, *column)
-    if (in_w, out_w, kernel_w, pad_left) != (1, 1, 1, 0):
-        return call
-    exchanged = dict(zip((*column, *row), (*row, *column), strict=True))
-    return dataclasses.replace(call, fields={name: fields[exchanged.get(name, name)] for name in fields})
-
-
 def _conv2d(call: KernelCall) -> KernelCall | str:
     call = along_rows(call)
     fields = call.fields
-    window = integers(
-        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
-    )
     in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
     prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
@@ -127,7 +113,7 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     if prepared is None:
         return SUMS_TOO_LARGE
     packed = pack_filters(prepared, groups)
-    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+    if is_pointwise(fields):
         return _rows(call, packed, batches * in_h * in_w, in_c, out_c)
     if groups == 1 and in_c % 4 != 0:
         widened = _conv2d_rows(call, prepared)
@@ -175,9 +161,9 @@ def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
     fields = portable.fields
     in_c, out_c, group_c, output_zero_point = integers(fields, "in_c", "out_c", "group_c", "output_zero_point")
     window = integers(fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
-    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     if window != (3, 3, 1, 1, 1, 1) or group_c != in_c or in_c % 4 != 0 or out_c % 2 != 0:
         return direct
+    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     if prepared is None or not prepared.plain:
         return direct
     made = dataclasses.replace(
@@ -294,16 +280,12 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
-    in_c, multiplier_c, kernel_h, kernel_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "kernel_w")
-    weights = np.ascontiguousarray(
-        values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T
-    )  # (channels, taps)
-    if in_c == 1:  # All filters see the one channel: that is a convolution.
-        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
-        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
+    in_c, multiplier_c = integers(fields, "in_c", "multiplier_c")
+    if in_c == 1:
+        return _conv2d(as_convolution(call))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
-    prepared = _prepare(fields, weights)
+    prepared = _prepare(fields, depthwise_filters(fields))
     if prepared is None:
         return SUMS_TOO_LARGE
     if prepared.plain and in_c % 4 == 0 and _covers_rows(fields) and _is_short(fields):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from tinyedge.compiler.kernels.dsp import along_rows, chosen, use_dsp
+from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
+from tinyedge.compiler.kernels.dsp import chosen, use_dsp
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
@@ -49,16 +50,13 @@ def use_mve(call: KernelCall) -> KernelCall:
 def _conv2d(call: KernelCall) -> KernelCall | str:
     call = along_rows(call)
     fields = call.fields
-    window = integers(
-        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
-    )
-    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
+    in_h, in_w, in_c = integers(fields, "in_h", "in_w", "in_c")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
     groups = in_c // group_c
     prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     if prepared is None:
         return _NO_CONSTANTS
-    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+    if is_pointwise(fields):
         return _rows(call, prepared, batches * in_h * in_w, in_c, out_c)
     packed = pack_filters(prepared, groups)
     return dataclasses.replace(
@@ -82,10 +80,9 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     stride_h, stride_w, dilation_h, dilation_w, pad_top = integers(
         fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top"
     )
-    weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
-    if in_c == 1:  # All filters see the one channel: that is a convolution.
-        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
-        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
+    weights = depthwise_filters(fields)
+    if in_c == 1:
+        return _conv2d(as_convolution(call))
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyedge.compiler.kernels.dsp import along_rows, chosen
+from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
+from tinyedge.compiler.kernels.dsp import chosen
 from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
 from tinyedge.compiler.kernels.scalar_packing import pack_scalar
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
@@ -30,17 +31,13 @@ def use_scalar(call: KernelCall) -> KernelCall:
 def _conv2d(call: KernelCall) -> KernelCall | str:
     call = along_rows(call)
     fields = call.fields
-    window = integers(
-        fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top", "pad_left"
-    )
-    in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
-    batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
+    batches, in_h, in_w, in_c, out_c = integers(fields, "batches", "in_h", "in_w", "in_c", "out_c")
+    kernel_h, kernel_w, group_c = integers(fields, "kernel_h", "kernel_w", "group_c")
     prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
     if prepared is None:
         return _NO_CONSTANTS
     groups = in_c // group_c
-    kernel_h, kernel_w = window[:2]
-    if window == (1, 1, 1, 1, 1, 1, 0, 0) and groups == 1 and (in_h, in_w) == (out_h, out_w):
+    if is_pointwise(fields):
         return _rows(call, prepared, batches * in_h * in_w, in_c)
     return dataclasses.replace(
         call,
@@ -57,14 +54,12 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
-    in_c, multiplier_c, kernel_h, kernel_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "kernel_w")
-    weights = np.ascontiguousarray(values(fields, "weights").reshape(kernel_h * kernel_w, in_c * multiplier_c).T)
-    if in_c == 1:  # All filters see the one channel: that is a convolution.
-        extra: Fields = {"out_c": multiplier_c, "group_c": 1, "weights": ConstantArray(weights)}
-        return _conv2d(dataclasses.replace(call, fields={**without(fields, "multiplier_c"), **extra}))
+    in_c, multiplier_c, kernel_h = integers(fields, "in_c", "multiplier_c", "kernel_h")
+    if in_c == 1:
+        return _conv2d(as_convolution(call))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
-    prepared = _prepare(fields, weights)
+    prepared = _prepare(fields, depthwise_filters(fields))
     if prepared is None:
         return _NO_CONSTANTS
     line = _line_bytes(fields)

@@ -9,15 +9,16 @@ export UV_VERSION := 0.13.8
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 
-.PHONY: help demo test test-fast lint format setup system lock clean FORCE
+.PHONY: help demo test test-fast test-thorough lint format setup system lock clean FORCE
 
 help:
-	@echo "make demo       train, probe, export, build and bench on the embedded data set, in minutes"
-	@echo "make test       the whole test suite"
-	@echo "make test-fast  the tests that take under ten seconds each"
-	@echo "make lint       ruff and mypy"
-	@echo "make setup      the virtual environment and the system packages, nothing else"
-	@echo "make lock       resolve requirements.lock anew from pyproject.toml"
+	@echo "make demo           train, probe, export, build and bench on the embedded data set, in minutes"
+	@echo "make test           the whole test suite"
+	@echo "make test-fast      the tests that take under ten seconds each"
+	@echo "make test-thorough  the suite with more networks and random draws, as every night"
+	@echo "make lint           ruff and mypy"
+	@echo "make setup          the virtual environment and the system packages, nothing else"
+	@echo "make lock           resolve requirements.lock anew from pyproject.toml"
 
 demo: setup
 	$(BIN)/tinyedge demo
@@ -28,6 +29,9 @@ test: setup
 
 test-fast: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
+
+test-thorough: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --thorough
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -35,14 +35,26 @@ def pytest_configure() -> None:
             os.environ.setdefault(name, value)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, or one of two processes ends with them while the other has nothing to do."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave `thorough` ones to --thorough. Files with slow tests come first, or one of two processes ends with them
+    while the other has nothing to do."""
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", help="run the tests of operators on this emulated board in place of the host")
+    parser.addoption("--thorough", action="store_true", help="more of what a few stand for: networks, random draws")
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether --thorough is given: a test that draws at random then draws more."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,9 @@ class _Model:
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._operators: list[OperatorSpec] = []
+        # What the first `_evaluated` operators make of one input: each runs once, not for every layer behind it.
+        self._values: dict[TensorSpec, np.ndarray] = {}
+        self._evaluated = 0
 
     # --- Families -------------------------------------------------------------------------------------------------
 
@@ -448,7 +451,7 @@ class _Model:
         extreme = self._rng.random() < 0.1
         scale = float(np.exp(self._rng.uniform(-11, 6) if extreme else -4))
         self._input = TensorSpec(shape, scale, self._zero_point())
-        self._sample = self._rng.integers(-128, 128, shape).astype(np.int8)
+        self._values[self._input] = self._rng.integers(-128, 128, shape).astype(np.int8)
         return self._input
 
     def _same(self, source: TensorSpec, shape: Sequence[int]) -> TensorSpec:
@@ -545,16 +548,32 @@ class _Model:
     def _calibrate(self, output: TensorSpec) -> None:
         """Choose the scale at which the last operator's results fill int8; now and then, one far from it."""
         least = max(float(output.scales) * _LEAST_SHARE, _LEAST_SCALE)
+        self._evaluate()
         for _ in range(4):
-            content = build_model(self._operators, [self._input], [output])
-            interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
-            interpreter.set_input(self._sample, 0)
-            interpreter.invoke()
-            spread = float(np.std(interpreter.get_output(0)))
+            (values,) = self._run(self._operators[-1:], [output])
+            spread = float(np.std(values))
             output.scales = max(float(output.scales) * max(spread / _WANTED, 1 / 16), least)
             if spread > _MEASURABLE:
                 break
         output.scales = max(float(output.scales) / self._gain(), least)
+
+    def _evaluate(self) -> None:
+        """Keep what all operators before the last one make; their scales stay."""
+        operators = self._operators[self._evaluated : -1]
+        self._evaluated += len(operators)
+        made = [tensor for operator in operators for tensor in (operator.output, *operator.others)]
+        # What is bool is read by the next operator alone, and its interpreter hands none out.
+        kept = [tensor for tensor in made if tensor is not None and tensor.dtype == np.int8]
+        if kept:
+            self._values |= zip(kept, self._run(operators, kept), strict=True)
+
+    def _run(self, operators: Sequence[OperatorSpec], outputs: Sequence[TensorSpec]) -> list[np.ndarray]:
+        given = dict.fromkeys(tensor for operator in operators for tensor in operator.inputs if tensor in self._values)
+        interpreter = runtime.Interpreter.from_bytes(build_model(operators, [*given], outputs), arena_size=_ARENA_BYTES)
+        for at, tensor in enumerate(given):
+            interpreter.set_input(self._values[tensor], at)
+        interpreter.invoke()
+        return [interpreter.get_output(at).copy() for at in range(len(outputs))]
 
     def _finish(self, output: TensorSpec) -> bytes:
         return build_model(self._operators, [self._input], [output])

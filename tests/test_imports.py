@@ -101,6 +101,7 @@ def _imported_by(statement: str) -> set[str]:
         ("import tinyedge.checks.check, tinyedge.cli.tables.check, tinyedge.checks.interpreter_worker", HEAVY),
         ("import tinyedge.training.check", HEAVY),
         ("import tinyedge; [getattr(tinyedge, name) for name in tinyedge.__all__ if name.islower()]", HEAVY),
+        ("from tinyedge.data.digits import load_digits; load_digits(8)", {"sklearn", "scipy", "matplotlib"}),
         (
             "import tinyedge.checks.encoder, tinyedge.ssl.registry, tinyedge.training.train, tinyedge.evaluation.probe",
             {"tensorflow", "onnx"},

@@ -1,5 +1,9 @@
 """scikit-learn's bundled handwritten digits (1,797 images of 8x8): real images that need no download."""
 
+import gzip
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
@@ -14,12 +18,8 @@ _SPLIT_SEED = 0
 
 def load_digits(image_size: int = 32) -> ImageDataset:
     """Return the digits enlarged with bicubic resampling to `image_size`, 80 % train and 20 % test in each class."""
-    try:
-        from sklearn.datasets import load_digits as load_bundled
-    except ImportError as error:
-        raise package_missing("scikit-learn") from error
-    bundled = load_bundled()
-    small = np.rint(bundled.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0..16
+    table = _bundled_table()
+    small = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # from 0..16
     # Pillow resamples in integers: the same pixels on every machine.
     large = np.stack(
         [
@@ -28,9 +28,21 @@ def load_digits(image_size: int = 32) -> ImageDataset:
         ]
     )
     images = torch.from_numpy(large)[:, None].repeat(1, 3, 1, 1)  # (1797, 3, S, S)
-    labels = torch.from_numpy(bundled.target.astype(np.int64))
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     in_test = torch.zeros(len(labels), dtype=torch.bool)
     in_test[label_fraction_indices(labels, _TEST_FRACTION, _SPLIT_SEED)] = True
     train = ImageSplit(images[~in_test].contiguous(), labels[~in_test])
     test = ImageSplit(images[in_test].contiguous(), labels[in_test])
     return build_dataset("digits", train, test, [str(digit) for digit in range(10)])
+
+
+def _bundled_table() -> np.ndarray:
+    """Return (1797, 65) float64: 64 pixels and the digit a row, from the file in scikit-learn's package.
+
+    The file is read without the package, whose import takes seconds for SciPy.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise package_missing("scikit-learn")
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        return np.loadtxt(file, delimiter=",")

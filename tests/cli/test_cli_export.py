@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -18,20 +16,38 @@ STEPS = ["loading", "folding", "ONNX", "float TFLite", "activation ranges", "INT
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "random"
-    config = TrainConfig(method="random", encoder="mobilenetv2_035", data="digits", image_size=16, accelerator="cpu")
+    config = TrainConfig(
+        method="random",
+        encoder="mobilenetv2_035",
+        strides=(2, 1, 2, 2, 2, 1, 1, 1),
+        data="digits",
+        image_size=16,
+        accelerator="cpu",
+    )
     return train(config, folder).path
 
 
-def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run):
-    command = [sys.executable, "-m", "tinyedge", "export", str(run), "--encoder-only", "--calibration", "32"]
-    answer = subprocess.run(
-        [*command, "--max-float-difference", "0", "--json"], capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 3, answer.stderr
-    manifest = json.loads(answer.stdout)  # Nothing else is there.
+@pytest.fixture
+def export(run, monkeypatch, capfd):
+    """A function that exports the run in this process: its exit code and what it wrote, by file descriptor."""
+
+    def call(*options):
+        command = ["tinyedge", "export", str(run), "--encoder-only", "--calibration", "32", "--json", *options]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capfd.readouterr()
+
+    return call
+
+
+def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run, export):
+    code, out, err = export("--max-float-difference", "0")
+    assert code == 3, err
+    manifest = json.loads(out)  # Nothing else is there.
     assert manifest == json.loads((run / "export" / "export.json").read_text())
     assert manifest["parity"]["gates"] == {"float_difference": 0.0, "top1_drop": 1.0}
-    *steps, error = answer.stderr.strip().splitlines()
+    *steps, error = err.strip().splitlines()
     assert [line.rpartition("  ")[0] for line in steps] == STEPS
     assert all(line.endswith(" s") for line in steps)
     assert error.startswith(f"error: the export is in {run / 'export'}, but PyTorch and ONNX differ by ")
@@ -39,18 +55,14 @@ def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run):
     assert json.loads((run / "export" / "parity.json").read_text())["failures"][0] in error
 
 
-def test_a_finish_is_a_step_and_in_the_manifest(run, monkeypatch, capsys):
-    command = ["tinyedge", "export", str(run), "--encoder-only", "--calibration", "32", "--qat", "0.3", "--json"]
-    monkeypatch.setattr("sys.argv", command)
-    with pytest.raises(SystemExit) as end:
-        main()
-    answer = capsys.readouterr()
-    assert end.value.code == 0, answer.err
-    qat = json.loads(answer.out)["qat"]
-    assert qat["epochs"] == 0.3
+def test_a_finish_is_a_step_and_in_the_manifest(export):
+    code, out, err = export("--qat", "0.1")
+    assert code == 0, err
+    qat = json.loads(out)["qat"]
+    assert qat["epochs"] == 0.1
     assert 0 < qat["sqnr_before_db"] < 60
     assert 0 < qat["sqnr_after_db"] < 60
     steps = [*STEPS[:6], "QAT", *STEPS[6:]]
     # A slow step is named, timed later and told of between, and a library may warn at the first training of a process.
-    told = re.findall(rf"^({'|'.join(steps)})", answer.err, re.MULTILINE)
+    told = re.findall(rf"^({'|'.join(steps)})", err, re.MULTILINE)
     assert list(dict.fromkeys(told)) == steps

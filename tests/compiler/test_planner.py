@@ -112,6 +112,27 @@ def network_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list
     return buffers, list(unique.values())
 
 
+def chain_of_buffers(rng: random.Random, steps: int, units: int) -> tuple[list[Buffer], list[InPlaceAlias]]:
+    """Tensors that the next step alone reads, but for some that live longer with no other, and the scratch of steps."""
+    tensors, scratch, aliases = [], [], []
+    first = -1
+    for index in range(steps):
+        last = first + rng.choice([1, 1, 1, 2])
+        size = rng.randrange(1, units) * BUFFER_ALIGNMENT
+        if index and rng.random() < 0.3:
+            aliases.append(InPlaceAlias(index, index - 1, None))
+        elif index and rng.random() < 0.8:
+            aliases.append(InPlaceAlias(index, index - 1, rng.randrange(0, size + 1)))
+        tensors.append(Buffer(size, first, last))
+        scratch += [
+            Buffer(rng.randrange(1, units) * BUFFER_ALIGNMENT, step, step)
+            for step in range(first, last)
+            if rng.random() < 0.4
+        ]
+        first = last
+    return tensors + scratch, aliases
+
+
 def in_units(*shape: tuple[int, int, int]) -> list[Buffer]:
     return [Buffer(units * BUFFER_ALIGNMENT, first, last) for units, first, last in shape]
 
@@ -200,6 +221,32 @@ def test_small_plans_with_overlaps_are_optimal(seed: int) -> None:
     assert fits(buffers, placement.arena_bytes, aliases)
     assert not fits(buffers, placement.arena_bytes - BUFFER_ALIGNMENT, aliases)
     assert lower_bound(buffers, aliases) <= placement.lower_bound_bytes == placement.arena_bytes
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_chain_has_the_lowest_plan_without_a_search(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    buffers, aliases = chain_of_buffers(rng, rng.randrange(2, 5), 6)
+    monkeypatch.setattr(planner, "greedy_plans", lambda arena: pytest.fail("a chain was searched"))
+    placement = place(buffers, aliases)
+    for i, j in itertools.combinations(range(len(buffers)), 2):
+        assert may_lie(buffers, aliases, placement.offsets, i, j)
+    assert max(at + b.bytes for at, b in zip(placement.offsets, buffers, strict=True)) == placement.arena_bytes
+    assert placement.lower_bound_bytes == placement.arena_bytes
+    assert not fits(buffers, placement.arena_bytes - BUFFER_ALIGNMENT, aliases)
+
+
+def test_a_chain_that_climbs_back_up_is_planned_as_a_whole() -> None:
+    # Nine tensors slide down by their leads until one has to lie above all before; the layers of a keyword network,
+    # whose arena a search through orders left at 13,328 bytes.
+    leads = (7560, 960, 256, 960, 256, 960, 256, 960, 256)
+    buffers = [Buffer(496, -1, 0), *(Buffer(8000, step, step + 1) for step in range(9)), Buffer(64, 9, 10)]
+    buffers += [Buffer(96, 0, 0), *(Buffer(720, step, step) for step in (1, 3, 5, 7))]
+    aliases = [InPlaceAlias(at + 1, at, lead) for at, lead in enumerate((*leads, 64))]
+    placement = place(buffers, aliases)
+    for i, j in itertools.combinations(range(len(buffers)), 2):
+        assert may_lie(buffers, aliases, placement.offsets, i, j)
+    assert placement.arena_bytes == placement.lower_bound_bytes == 12_864
 
 
 @pytest.mark.parametrize("seed", range(20))

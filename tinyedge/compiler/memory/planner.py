@@ -4,7 +4,8 @@ The problem is dynamic storage allocation: rectangles of fixed lifetime and size
 is as low as possible. Here some may overlap: an output may be written over an input that its step is the last to read,
 if it begins far enough below it, or exactly where it does. The problem is NP-hard, but a network is a kind instance,
 because few tensors live at once: a search among orders of placement finds a low plan, and an exact search of what lives
-around its highest layers proves in most cases that there is none lower.
+around its highest layers proves in most cases that there is none lower. The lowest plan of a chain of layers needs no
+search (`chain.py`).
 """
 
 import itertools
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.memory.arena import Arena, Blocks, Buffer, InPlaceAlias
 from tinyedge.compiler.memory.branch_and_bound import BranchAndBound
+from tinyedge.compiler.memory.chain import place_chain
 from tinyedge.compiler.memory.order_search import climb, greedy_plans
 
 # Of buffers, in the climbs from one plan: most reach in the first what the windows then prove to be the least.
@@ -56,6 +58,10 @@ def place(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> Pl
     if not buffers:
         return Placement((), 0, 0)
     arena = Arena(buffers, aliases)
+    chain = place_chain(arena)
+    if chain is not None:
+        height = arena.height(chain)
+        return Placement(tuple(chain), height, height)
     starts = greedy_plans(arena)
     if len(buffers) <= _FEW_BUFFERS:
         windows = _Windows(arena)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tinyedge.cli.app import COMMANDS
+
 HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 
 
@@ -92,7 +94,7 @@ def _imported_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import tinyedge, tinyedge.cli", HEAVY),
+        ("import tinyedge; from tinyedge.cli.app import make_app; make_app()", HEAVY),
         ("import tinyedge.compiler.program, tinyedge.tflite.reader, tinyedge.compiler.emit.emitter", HEAVY),
         ("import tinyedge.firmware.build, tinyedge.devices.emulator, tinyedge.devices.serial", HEAVY),
         ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
@@ -132,6 +134,16 @@ def test_help_imports_what_it_prints_with_alone():
         "assert 'bench' in said.getvalue()"
     )
     assert not _imported_by(statement) & (HEAVY | {"numpy", "yaml", "serial", "tflite", "PIL"})
+
+
+@pytest.mark.parametrize("words", [("check", "none.tflite"), ("bench", "--help"), ("compile",)], ids=" ".join)
+def test_a_command_imports_no_other(words):
+    statement = (
+        f"import contextlib, io, sys; from tinyedge.cli import main; sys.argv = ['tinyedge', *{words}]\n"
+        "quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())\n"
+        "with quiet[0], quiet[1], contextlib.suppress(SystemExit): main()"
+    )
+    assert _imported_by(statement) & {f"tinyedge.cli.{name}" for name in COMMANDS} == {f"tinyedge.cli.{words[0]}"}
 
 
 # Each answered before the first import of seconds, which would turn a mistyped word into half a minute.

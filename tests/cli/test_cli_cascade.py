@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from tinyedge.cli.app import app
+from tinyedge.cli.app import make_app
 from tinyedge.cli.cascade import chosen_cascade
 from tinyedge.errors import ConfigError
 
@@ -23,6 +23,6 @@ def test_patch_is_always_and_says_so(capsys):
 
 @pytest.mark.parametrize("command", ["compile", "build", "bench"])
 def test_help_has_the_new_name_alone(command):
-    said = CliRunner().invoke(app, [command, "--help"]).stdout
+    said = CliRunner().invoke(make_app(), [command, "--help"]).stdout
     assert "--cascade" in said
     assert "--patch" not in said

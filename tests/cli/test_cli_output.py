@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from tinyedge.cli import main
-from tinyedge.cli.app import app
+from tinyedge.cli.app import make_app
 from tinyedge.cli.check import _build_command
 from tinyedge.cli.completions import completion
 from tinyedge.cli.output import print_files, print_next
@@ -39,7 +39,7 @@ def tinyedge(monkeypatch, capsys, tmp_path):
 def test_every_command_takes_json():
     import inspect
 
-    for command in app.registered_commands:
+    for command in make_app().registered_commands:
         assert "json" in inspect.signature(command.callback).parameters, command.name
 
 
@@ -101,7 +101,7 @@ def test_a_shell_completes_what_has_a_name(monkeypatch, capsys, words, offered):
     monkeypatch.setenv("COMP_WORDS", " ".join(("tinyedge", *words)))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
     with pytest.raises(SystemExit):
-        app(prog_name="tinyedge")
+        make_app()(prog_name="tinyedge")
     assert set(capsys.readouterr().out.split()) == offered
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from tinyedge.cli.app import app
+from tinyedge.cli.app import make_app
 from tinyedge.data.voc import load_voc
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError, DataError
@@ -151,8 +151,8 @@ def test_run_gets_a_record_and_keeps_its_encoder(voc: Path, run: Run) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
     replace(run.config, data=str(run.path / "elsewhere")).save(run.path / CONFIG_FILE)
     command = ["detect", str(run.path), "--voc", str(voc), "--epochs", "1", "--image-size", "64", "--seeds", "1"]
-    assert "elsewhere is neither a folder" in str(CliRunner().invoke(app, command).exception)
-    printed = CliRunner().invoke(app, [*command, "--data", "digits"])
+    assert "elsewhere is neither a folder" in str(CliRunner().invoke(make_app(), command).exception)
+    printed = CliRunner().invoke(make_app(), [*command, "--data", "digits"])
     assert printed.exit_code == 0, printed.output
     assert "random weights" in printed.output
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from typer.testing import CliRunner
 
-from tinyedge.cli.app import app
+from tinyedge.cli.app import make_app
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.registry import load_dataset
 from tinyedge.encoders.base import Encoder
@@ -330,7 +330,9 @@ def test_corrupt_record_file(run: Run, content: str) -> None:
 
 def test_command_prints_a_table_or_json(run: Run) -> None:
     runner = CliRunner()
-    table = runner.invoke(app, ["probe", str(run.path), "--labels", "0.05", "--seeds", "2"], env={"COLUMNS": "200"})
+    table = runner.invoke(
+        make_app(), ["probe", str(run.path), "--labels", "0.05", "--seeds", "2"], env={"COLUMNS": "200"}
+    )
     assert table.exit_code == 0, table.output
     assert "L-BFGS" in table.output
     for name in ("embedding", "confusion"):
@@ -338,7 +340,7 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
         assert (run.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "±" in table.output
     printed = runner.invoke(
-        app, ["probe", str(run.path), "--labels", "0.05", "--protocol", "knn", "--seeds", "2", "--json"]
+        make_app(), ["probe", str(run.path), "--labels", "0.05", "--protocol", "knn", "--seeds", "2", "--json"]
     )
     record = json.loads(printed.stdout)
     assert record["protocol"] == "knn"

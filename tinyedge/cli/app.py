@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -11,16 +12,7 @@ from tinyedge.errors import TinyEdgeError
 from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
 
-app = typer.Typer(
-    name="tinyedge",
-    help="Unlabelled images in, a proven INT8 vision encoder on a Cortex-M out.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-# In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME.
-_COMMANDS: tuple[str, ...] = (
+COMMANDS = (
     "train",
     "probe",
     "detect",
@@ -36,6 +28,7 @@ _COMMANDS: tuple[str, ...] = (
     "doctor",
     "demo",
 )
+"""In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME."""
 
 
 def _print_version(requested: bool) -> None:
@@ -44,15 +37,30 @@ def _print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     pass
 
 
-for _command in _COMMANDS:
-    app.command(name=_command)(getattr(importlib.import_module(f"tinyedge.cli.{_command}"), _command))
+def make_app(words: Sequence[str] = ()) -> typer.Typer:
+    """Return what parses a command line.
+
+    Args:
+        words: After the program's name. Where the first is a command, no other command is imported: together they
+            take longer than many a command itself.
+    """
+    app = typer.Typer(
+        name="tinyedge",
+        help="Unlabelled images in, a proven INT8 vision encoder on a Cortex-M out.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
+        app.command(name=name)(getattr(importlib.import_module(f"tinyedge.cli.{name}"), name))
+    return app
 
 
 def main() -> None:
@@ -64,7 +72,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with missing_packages_told():
-            sys.exit(app(prog_name="tinyedge", standalone_mode=False) or 0)
+            sys.exit(make_app(sys.argv[1:])(prog_name="tinyedge", standalone_mode=False) or 0)
     except TinyEdgeError as error:
         _say(f"{error.title}: {error}")
         sys.exit(error.exit_code)

@@ -3,6 +3,8 @@
 import inspect
 import itertools
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import foreign_models
@@ -57,6 +59,30 @@ def test_the_published_model_is_clean_on_its_board(tmp_path):
     assert {row.op: row.count for row in report.operators} == compiled.operators_before
     removed = sum(layer.alive_bytes is None for layer in report.layers)
     assert removed == sum(compiled.operators_before.values()) - sum(compiled.operators_after.values())
+
+
+@pytest.mark.parametrize("names", [("mps2_an386",), ("mps2_an386", "stm32f405", "mps2_an385", "mps3_an547")])
+def test_a_model_is_compiled_once_for_each_instruction_set_of_the_boards(names, tmp_path, monkeypatch):
+    compiled = []
+
+    def count(program, instruction_set):
+        compiled.append(instruction_set)
+        return with_instruction_set(program, instruction_set)
+
+    monkeypatch.setattr("tinyedge.checks.check.with_instruction_set", count)
+    boards = [load_board(name) for name in names]
+    check_model(write(tmp_path, random_network(0)), boards)
+    assert sorted(compiled) == sorted({board.instruction_set for board in boards})
+
+
+def test_a_model_that_is_taken_is_not_taken_apart(tmp_path):
+    """The classes of the file format, which take longer to import than the interpreter, are for refused models."""
+    code = (
+        "import sys; from pathlib import Path; from tinyedge.checks.interpreter_worker import main\n"
+        f"main('litert', Path({str(ZOO_MODEL)!r}), Path({str(tmp_path / 'answers')!r}), -1)\n"
+        "assert 'ai_edge_litert.schema_py_generated' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", FOREIGN)

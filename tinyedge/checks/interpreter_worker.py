@@ -10,7 +10,9 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,10 @@ NOT_INSTALLED = 4
 _ENOUGH = 2
 
 
-def _run_tflm(schema: Any, content: bytes) -> int | None:
+def _run_tflm(content: bytes) -> int | None:
     """Load a model into TFLite Micro's interpreter and run it once on zeros; returns its arena in bytes."""
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
     interpreter = open_interpreter(content)
     for index in range(schema.Model.GetRootAs(content, 0).Subgraphs(0).InputsLength()):
         details = interpreter.get_input_details(index)
@@ -36,7 +40,7 @@ def _run_tflm(schema: Any, content: bytes) -> int | None:
     return used_arena_bytes(interpreter)
 
 
-def _run_litert(schema: Any, content: bytes) -> None:
+def _run_litert(content: bytes) -> None:
     """The same with LiteRT, with its own kernels: XNNPACK would refuse models that they take."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -51,30 +55,36 @@ def _run_litert(schema: Any, content: bytes) -> None:
     interpreter.invoke()
 
 
-def _tflm_schema() -> Any:
-    from tflite_micro.python.tflite_micro import runtime  # noqa: F401 - now, or it is not installed.
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
+@dataclass(frozen=True)
+class _Asked:
+    """A runtime that is asked.
 
-    return schema_py_generated
+    Attributes:
+        interpreter: The module of its interpreter.
+        schema: That of its classes of the file format, which take long to import.
+        run: Loads a model and runs it once; returns its arena in bytes where it tells.
+    """
+
+    interpreter: str
+    schema: str
+    run: Callable[[bytes], int | None]
 
 
-def _litert_schema() -> Any:
-    from ai_edge_litert import interpreter, schema_py_generated  # noqa: F401
-
-    return schema_py_generated
-
-
-_RUNTIMES: dict[str, tuple[Callable[[], Any], Callable[[Any, bytes], int | None]]] = {
-    "tflm": (_tflm_schema, _run_tflm),
-    "litert": (_litert_schema, _run_litert),
+_RUNTIMES = {
+    "tflm": _Asked(
+        "tflite_micro.python.tflite_micro.runtime",
+        "tflite_micro.tensorflow.lite.micro.python.schema_py_generated",
+        _run_tflm,
+    ),
+    "litert": _Asked("ai_edge_litert.interpreter", "ai_edge_litert.schema_py_generated", _run_litert),
 }
 
 
 def main(runtime: str, model: Path, answers: Path, start: int) -> None:
     """Ask a runtime about a model from operator `start` on; see the module's description."""
-    find_schema, run = _RUNTIMES[runtime]
+    asked = _RUNTIMES[runtime]
     try:
-        schema = find_schema()
+        import_module(asked.interpreter)
     except ImportError:
         sys.exit(NOT_INSTALLED)
     with answers.open("a", encoding="utf-8") as stream:
@@ -88,7 +98,7 @@ def main(runtime: str, model: Path, answers: Path, start: int) -> None:
             arena_bytes, complaint = None, None
             with captured_stderr() as lines:
                 try:
-                    arena_bytes = run(schema, content())
+                    arena_bytes = asked.run(content())
                 except Exception as error:  # A foreign model; whatever it raises is the answer.
                     complaint = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             if complaint is not None:
@@ -101,7 +111,7 @@ def main(runtime: str, model: Path, answers: Path, start: int) -> None:
             if ask(WHOLE_MODEL, lambda: content) is None:
                 return
             start = 0
-        operators = Operators(schema, content)
+        operators = Operators(import_module(asked.schema), content)
         refused: Counter[str] = Counter()
         complaints: dict[str, str | None] = {}
         for index in range(start, len(operators)):

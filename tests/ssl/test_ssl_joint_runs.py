@@ -1,23 +1,39 @@
 """Each method from its name to a run on disk, on small digits."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from tinyedge import plugins
+from tinyedge.encoders import registry as encoders
 from tinyedge.errors import DataError
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import load_run
 from tinyedge.training.train import train
 
+# An encoder of five convolutions: a step takes a fifth of TinyNeXt's, which test_training_train.py trains.
+SMALL = {"encoder": "small_cnn", "strides": (2, 1, 2, 1)}
+TINYNEXT = {"encoder": "tinynext_t", "strides": (2, 2, 2, 2, 1)}
 
-def small_run(method, out, teacher=None, **options):
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_cnn():
+    with pytest.MonkeyPatch.context() as patch:  # For the files after this one it is unknown again.
+        patch.setattr(encoders, "_ENTRIES", dict(encoders._ENTRIES))
+        patch.setattr(plugins, "_registered", set(plugins._registered))
+        plugins.load_plugin(str(Path(__file__).parents[2] / "examples" / "plugins" / "small_cnn.py"))
+        yield
+
+
+def small_run(method, out, encoder=SMALL, teacher=None, **options):
     config = TrainConfig(
         method=method,
         teacher=None if teacher is None else str(teacher),
         data="digits",
         image_size=16,
-        strides=(2, 1 if method.startswith("s0") else 2, 2, 2, 1),  # S0 needs more than one token
+        **encoder,
         epochs=1,
         batch_size=128,
         accelerator="cpu",
@@ -68,7 +84,7 @@ def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):
 
 @pytest.mark.slow
 def test_cass_writes_the_other_arm_as_a_run(tmp_path):
-    run = small_run("cass", tmp_path / "run", partner="mobilenetv2_035")
+    run = small_run("cass", tmp_path / "run", TINYNEXT, partner="mobilenetv2_035")
     assert_learned(run)
     branch = load_run(run.path / "branches" / "mobilenetv2_035")
     encoder = branch.load_encoder()

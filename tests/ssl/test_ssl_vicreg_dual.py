@@ -285,7 +285,7 @@ def test_a_training_writes_two_runs_that_load_and_probe(finished, method, encode
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
 def test_an_interrupted_training_ends_at_the_same_numbers(finished, tmp_path, method):
     def numbers(path):
         return [{k: v for k, v in record.items() if k not in TIMING} for record in read_metrics(path / "metrics.jsonl")]

@@ -75,6 +75,13 @@ def voc(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def small_voc(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("small_voc")
+    write_voc(root, {"trainval": 16, "test": 8})
+    return root
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     path = tmp_path / "run"
@@ -139,18 +146,18 @@ def test_detector_learns_to_find_rectangles(voc: Path) -> None:
     assert trained.eleven_point > 0.2
 
 
-def test_run_gets_a_record_and_keeps_its_encoder(voc: Path, run: Run) -> None:
+def test_run_gets_a_record_and_keeps_its_encoder(small_voc: Path, run: Run) -> None:
     before = load_file(run.path / ENCODER_FILE)
     lines: list[str] = []
-    result = detect_run(run, voc, epochs=1, image_size=64, seeds=1, announce=lines.append)
+    result = detect_run(run, small_voc, epochs=1, image_size=64, seeds=1, announce=lines.append)
     assert json.loads((run.path / "detection.json").read_text())["image_size"] == 64
-    assert (result.train_images, result.test_images, result.classes) == (64, 24, ("blue", "red"))
+    assert (result.train_images, result.test_images, result.classes) == (16, 8, ("blue", "red"))
     assert len(result.area) == len(result.random_area) == len(lines) // 2 == 1
     assert all(0 <= value <= 1 for value in (*result.area, *result.random_area, *result.eleven_point))
     after = load_file(run.path / ENCODER_FILE)
     assert all(torch.equal(before[name], after[name]) for name in before)
     replace(run.config, data=str(run.path / "elsewhere")).save(run.path / CONFIG_FILE)
-    command = ["detect", str(run.path), "--voc", str(voc), "--epochs", "1", "--image-size", "64", "--seeds", "1"]
+    command = ["detect", str(run.path), "--voc", str(small_voc), "--epochs", "1", "--image-size", "64", "--seeds", "1"]
     assert "elsewhere is neither a folder" in str(CliRunner().invoke(make_app(), command).exception)
     printed = CliRunner().invoke(make_app(), [*command, "--data", "digits"])
     assert printed.exit_code == 0, printed.output

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,17 +58,39 @@ def digits() -> ImageDataset:
     return load_dataset("digits")
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+def write_run(path: Path) -> None:
     """A finished run: TinyNeXt with random weights on the digits."""
-    path = tmp_path / "run"
-    path.mkdir()
     config = TrainConfig(method="random", encoder="tinynext_t", data="digits", image_size=16, strides=(2, 2, 2, 2, 1))
     config.save(path / CONFIG_FILE)
     torch.manual_seed(0)
     encoder = create_encoder("tinynext_t", input_size=16, strides=config.strides)
     save_file(encoder.state_dict(), path / ENCODER_FILE)
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Run:
+    """A finished run that was never probed."""
+    path = tmp_path / "run"
+    path.mkdir()
+    write_run(path)
     return load_run(path)
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with its features, whose computing takes most of a probe's time."""
+    path = tmp_path_factory.mktemp("probed") / "run"
+    path.mkdir()
+    write_run(path)
+    probe_run(load_run(path), protocol="knn", seeds=1)
+    (path / "probe.json").unlink()
+    return path
+
+
+@pytest.fixture
+def run(probed: Path, tmp_path: Path) -> Run:
+    """A copy of that run, as yet without a record."""
+    return load_run(Path(shutil.copytree(probed, tmp_path / "run")))
 
 
 def test_features_are_those_of_evaluation_mode(digits: ImageDataset) -> None:
@@ -161,27 +184,27 @@ def test_written_classifier_gives_the_written_accuracy(run: Run) -> None:
     assert (run.path / "probe.safetensors").stat().st_mtime_ns == modified
 
 
-def test_features_are_computed_once_for_an_encoder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = probe_run(run, protocol="knn", seeds=1)
+def test_features_are_computed_once_for_an_encoder(new_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = probe_run(new_run, protocol="knn", seeds=1)
     calls = []
     compute = probe_module.frozen_features
     monkeypatch.setattr(probe_module, "frozen_features", lambda *arguments: calls.append(1) or compute(*arguments))
-    assert probe_run(run, protocol="knn", seeds=1) == first
+    assert probe_run(new_run, protocol="knn", seeds=1) == first
     assert not calls
 
-    weights = load_file(run.path / ENCODER_FILE)
+    weights = load_file(new_run.path / ENCODER_FILE)
     name = next(name for name in weights if name.endswith("weight") and weights[name].ndim == 4)
     weights[name] = weights[name].flip(0).contiguous()
-    save_file(weights, run.path / ENCODER_FILE)
-    changed = probe_run(run, label_fraction=0.1, protocol="knn", seeds=1)
+    save_file(weights, new_run.path / ENCODER_FILE)
+    changed = probe_run(new_run, label_fraction=0.1, protocol="knn", seeds=1)
     assert len(calls) == 1
     # The record of the encoder that is no more went with it.
-    (record,) = json.loads((run.path / "probe.json").read_text())
+    (record,) = json.loads((new_run.path / "probe.json").read_text())
     assert record["accuracies"] == list(changed.accuracies)
 
-    stored = run.path / "features.safetensors"
+    stored = new_run.path / "features.safetensors"
     stored.write_bytes(stored.read_bytes()[:50])
-    assert probe_run(run, label_fraction=0.1, protocol="knn", seeds=1) == changed
+    assert probe_run(new_run, label_fraction=0.1, protocol="knn", seeds=1) == changed
     assert len(calls) == 2
 
 
@@ -297,10 +320,10 @@ def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDa
         ({"hold_out": -1}, "--hold-out -1 is out of range"),
     ],
 )
-def test_wrong_options_are_refused_before_any_work(run: Run, options: dict, message: str) -> None:
+def test_wrong_options_are_refused_before_any_work(new_run: Run, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        probe_run(run, **options)
-    assert not (run.path / "features.safetensors").exists()
+        probe_run(new_run, **options)
+    assert not (new_run.path / "features.safetensors").exists()
 
 
 @pytest.mark.parametrize("protocol", ["linear", "knn"])
@@ -313,11 +336,11 @@ def test_encoder_of_broken_weights(run: Run, protocol: str) -> None:
     assert not (run.path / "probe.json").exists()
 
 
-def test_run_without_encoder(run: Run) -> None:
-    (run.path / ENCODER_FILE).unlink()
+def test_run_without_encoder(new_run: Run) -> None:
+    (new_run.path / ENCODER_FILE).unlink()
     with pytest.raises(CheckpointError, match=r"encoder\.safetensors"):
-        probe_run(run)
-    assert sorted(path.name for path in run.path.iterdir()) == [CONFIG_FILE]
+        probe_run(new_run)
+    assert sorted(path.name for path in new_run.path.iterdir()) == [CONFIG_FILE]
 
 
 @pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1]"])

@@ -184,6 +184,16 @@ static inline int32_t te_dual_mac(uint32_t a, uint32_t b, int32_t sum) {
 #endif
 }
 
+/** The same modulo 2^64 (SMLALD). */
+static inline int64_t te_dual_mac_long(uint32_t a, uint32_t b, int64_t sum) {
+#if TE_DSP_ASSEMBLY
+    __asm__("smlald %Q0, %R0, %1, %2" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+#else
+    return sum + te_low(a) * te_low(b) + (int64_t)te_high(a) * te_high(b);
+#endif
+}
+
 /** The high word of the rounded product: round(a * b / 2^32), halves towards plus infinity (SMMULR). */
 static inline int32_t te_rounded_high(int32_t a, int32_t b) {
 #if TE_DSP_ASSEMBLY
@@ -214,6 +224,17 @@ static inline int32_t te_saturate8(int32_t x) {
     return result;
 #else
     return x < -128 ? -128 : (x > 127 ? 127 : x);
+#endif
+}
+
+/** x limited to [-32768, 32767] (SSAT). */
+static inline int32_t te_saturate16(int32_t x) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return x < INT16_MIN ? INT16_MIN : (x > INT16_MAX ? INT16_MAX : x);
 #endif
 }
 

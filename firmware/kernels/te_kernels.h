@@ -126,6 +126,27 @@ void te_conv2d_s16_dsp(const te_conv2d_s16_params *params, const int16_t *input,
 /** te_conv2d_low_s16() for processors with the DSP extension. */
 void te_conv2d_low_s16_dsp(const te_conv2d_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_conv2d_s16_params of which every sum, bias included, fits 32 bits whatever the input, and every shift is in [-17, -1],
+ *  for processors with the DSP extension. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t group_c;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t group_words;    /**< Words from a group's filters to the next one's. */
+    const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s16_dsp.h. */
+} te_conv2d_narrow_s16_dsp_params;
+
+/** Reads four windows before it writes their outputs, so that with one group and batch the output may lie over the
+ *  input by rows.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c)
+ *  @param scratch  With depth = kernel_h * kernel_w * group_c rounded up to twos and n = 4 pixels, or 1 where the output
+ *                  has fewer than 4: 2 * depth * n bytes, and then 2 * group_c if group_c is even, else as many again. */
+void te_conv2d_narrow_s16_dsp(const te_conv2d_narrow_s16_dsp_params *params, const int16_t *input, int16_t *output,
+                              void *scratch);
+
 /** Convolution of each input channel with its own multiplier_c filters. */
 typedef struct {
     te_window window;
@@ -165,6 +186,22 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, in_c * multiplier_c), in rows. */
 void te_depthwise_conv2d_s16(const te_depthwise_conv2d_s16_params *params, const int16_t *input, int16_t *output,
                              void *scratch);
+
+/** te_depthwise_conv2d_s16_params of one filter a channel, of which every sum, bias included, fits 32 bits whatever the
+ *  input, and every shift is in [-17, -1], for processors with the DSP extension. */
+typedef struct {
+    te_window window;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;      /**< (kernel_h, kernel_w, in_c), symmetric. */
+    const int32_t *bias;        /**< (in_c) */
+    const int32_t *multipliers; /**< (in_c) As in te_gemm_s16_dsp.h. */
+} te_depthwise_conv2d_narrow_s16_dsp_params;
+
+/** @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, in_c), in rows. */
+void te_depthwise_conv2d_narrow_s16_dsp(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const int16_t *input,
+                                        int16_t *output, void *scratch);
 
 /** Matrix product with constant weights. */
 typedef struct {
@@ -604,6 +641,12 @@ typedef struct {
 void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                          int16_t *output, void *scratch);
 
+/** te_batch_matmul_s16() for processors with the DSP extension.
+ *  @param scratch  2 * depth bytes for each of cols if rhs_depth_stride is not 1, and once if lhs_depth_stride is not 1;
+ *                  else none. */
+void te_batch_matmul_s16_dsp(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
+                             int16_t *output, void *scratch);
+
 /** te_batch_matmul_params for processors with the DSP extension. */
 typedef struct {
     int32_t batch_dims[3];
@@ -737,6 +780,24 @@ void te_add_s16(const te_add_s16_params *params, const int16_t *input1, const in
 /** te_add_s16() for input1 - input2. */
 void te_sub_s16(const te_add_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                 void *scratch);
+
+/** te_add_s16() of two tensors of one shape for processors with the DSP extension: 2^14 to a unit of the larger scale. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_multiplier;
+    int32_t scaled_right_shift;
+    int32_t scaled_half; /**< Of the last bit that it shifts out; 0 without a shift. */
+    int32_t scaled_sign; /**< -1, which rounds halves away from zero; 0 without a shift. */
+    int32_t output_multiplier; /**< As in te_gemm_s8_dsp.h. */
+    int32_t output_right_shift; /**< [1, 29] */
+    int32_t output_half;
+} te_add_s16_dsp_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one, whose multiplier is 1/2.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
+                    void *scratch);
 
 /** Product of two tensors, either of which may be broadcast or constant.
  *

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from compiler.random_networks import random_network
-from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected
+from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, transpose_conv
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, hasten, specialise
@@ -47,7 +47,11 @@ KEPT = {
     "weights with a zero point": ("zero point 5", lambda rng: fully_connected(rng, (1, 8), 3, weights_zero_point=5)),
     "sums too large": (r"2\^30", lambda rng: conv2d(rng, gain=1e8)),
     "limited outputs": ("limited to", lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6")),
-    "int16": ("te_depthwise_conv2d_s16 has no form in", lambda rng: depthwise_conv2d(rng, dtype=np.int16)),
+    "int16": ("te_transpose_conv_s16 has no form in", lambda rng: transpose_conv(rng, dtype=np.int16)),
+    "int16 sums too large": (
+        "32 bits|no form in scalar",
+        lambda rng: depthwise_conv2d(rng, gain=5e3, dtype=np.int16),
+    ),
 }
 
 

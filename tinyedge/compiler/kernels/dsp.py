@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
 from tinyedge.compiler.kernels.dsp_int4 import RAISED, choose_int4
+from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters, narrow_sums, pack_int16_filters
 from tinyedge.compiler.kernels.dsp_packing import (
     PackedFilters,
     RequantisedFilters,
@@ -31,6 +32,7 @@ from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm, Varying
 from tinyedge.ops.overlap import in_place, in_place_by_channels, pixel_lag, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.rules import type_range
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
@@ -68,12 +70,20 @@ _MIN_ADD_ELEMENTS = 128
 _INT16_MAX = 2**15 - 1
 # What the packed filters of a depthwise convolution replace.
 _UNPACKED = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
+# Right shifts of sums of 2^30 at most, which half a unit more keeps within 32 bits.
+_INT16_SUM_SHIFTS = range(1, 30)
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 
 
 SUMS_TOO_LARGE = "sums may reach 2^30, beyond which the instructions do not round as the reference does"
 """Why a call keeps its kernel where `prepare_filters` has no constants for it."""
+
+SCALE_TOO_SMALL = "its output's scale is less than half of what the sums need"
+"""Why a sum keeps its kernel."""
+
+SUMS_TOO_LARGE_FOR_32_BITS = "its sums may not fit 32 bits, or are multiplied by 1/2 or more, or by less than 2^-18"
+"""Why a depthwise convolution of int16 values keeps its kernel."""
 
 
 def use_dsp(call: KernelCall) -> KernelCall:
@@ -214,7 +224,61 @@ def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
 
 
 def _conv2d_s16(call: KernelCall) -> KernelCall:
-    return dataclasses.replace(call, kernel=_CONV2D_S16)
+    call = along_rows(call)
+    fields = call.fields
+    out_h, out_w, in_c, out_c, group_c = integers(fields, "out_h", "out_w", "in_c", "out_c", "group_c")
+    filters = _narrow(fields, values(fields, "weights").reshape(out_c, -1))
+    if filters is None:
+        return dataclasses.replace(call, kernel=_CONV2D_S16)
+    groups = in_c // group_c
+    packed = pack_int16_filters(filters, groups)
+    at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
+    columns_bytes = 4 * -(-filters.filters.shape[1] // 2) * at_once
+    return dataclasses.replace(
+        call,
+        kernel=_CONV2D_NARROW_S16,
+        fields={
+            **without(fields, "weights", "bias", "multipliers", "shifts"),
+            "group_words": packed.size // groups,
+            "packed": ConstantArray(packed),
+        },
+        # One group after the other goes through all pixels.
+        overlaps=call.overlaps if groups == 1 else (),
+        scratch_bytes=columns_bytes + (2 * group_c if group_c % 2 == 0 else columns_bytes),
+    )
+
+
+def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
+    fields = call.fields
+    in_c, kernel_h, kernel_w, multiplier_c = integers(fields, "in_c", "kernel_h", "kernel_w", "multiplier_c")
+    filters = _narrow(fields, depthwise_filters(fields))
+    if multiplier_c != 1:
+        return f"{multiplier_c} filters see each of {in_c} channels"
+    if filters is None:
+        return SUMS_TOO_LARGE_FOR_32_BITS
+    weights = np.ascontiguousarray(filters.filters.T.reshape(kernel_h, kernel_w, in_c))
+    return dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_NARROW_S16,
+        fields={
+            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            "weights": ConstantArray(weights),
+            "bias": ConstantArray(filters.biases.astype(np.int32)),
+            "multipliers": ConstantArray(filters.multipliers.astype(np.int32)),
+        },
+    )
+
+
+def _narrow(fields: Fields, filters: np.ndarray) -> NarrowFilters | None:
+    bias = fields["bias"]
+    output_min, output_max = integers(fields, "output_min", "output_max")
+    return narrow_sums(
+        filters,
+        np.zeros(len(filters), np.int64) if bias is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
+        (output_min, output_max),
+    )
 
 
 def _conv2d_low_s16(call: KernelCall) -> KernelCall:
@@ -513,6 +577,12 @@ def _batch_matmul(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _batch_matmul_s16(call: KernelCall) -> KernelCall:
+    depth, cols, lhs_step, rhs_step = integers(call.fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    copied = (cols if rhs_step != 1 else 0) + (lhs_step != 1)
+    return dataclasses.replace(call, kernel=_BATCH_MATMUL_S16, scratch_bytes=4 * -(-copied * depth // 2))
+
+
 def _average_pool(call: KernelCall) -> KernelCall | str:
     kernel_h, kernel_w = integers(call.fields, "kernel_h", "kernel_w")
     if kernel_h * kernel_w > _MAX_AVERAGE_POOL_WINDOW:
@@ -525,29 +595,18 @@ def _max_pool(call: KernelCall) -> KernelCall | str:
 
 
 def _add(call: KernelCall) -> KernelCall | str:
-    fields = call.fields
-    clamp_range = integers(fields, "output_min", "output_max")
-    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
-    constant = fields["constant1"] is not None or fields["constant2"] is not None
-    if repeats or constant:
-        return "an operand is broadcast or constant"
-    if clamp_range != (-128, 127):
-        return f"its outputs are limited to {clamp_range[0]} ... {clamp_range[1]}"
+    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"))
+    if isinstance(operands, str):
+        return operands
     if call.output.elements < _MIN_ADD_ELEMENTS:
         return call
-    operands = [
-        (position, *integers(fields, *(f"input{position}_{name}" for name in ("multiplier", "shift", "zero_point"))))
-        for position in (1, 2)
-    ]
-    # The operand of the larger scale comes last: it has the multiplier 1/2.
-    operands.sort(key=lambda operand: operand[1:3] == _HALF)
     (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
     output_multiplier, output_shift, output_zero_point = integers(
-        fields, "output_multiplier", "output_shift", "output_zero_point"
+        call.fields, "output_multiplier", "output_shift", "output_zero_point"
     )
     requantisation = prepare_requantisation(output_multiplier, output_shift, output_zero_point, largest=2**28)
     if tuple(exact_requantisation) != _HALF or requantisation is None or not requantisation.plain:
-        return "its output's scale is less than half of what the sums need"
+        return SCALE_TOO_SMALL
     return dataclasses.replace(
         call,
         kernel=_ADD,
@@ -565,6 +624,49 @@ def _add(call: KernelCall) -> KernelCall | str:
         overlaps=in_place(call.output, *call.inputs),
         scratch_bytes=_ADD_TABLE_BYTES,
     )
+
+
+def _add_s16(call: KernelCall) -> KernelCall | str:
+    operands = _operands_of_sum(call, ("multiplier", "shift"))
+    if isinstance(operands, str):
+        return operands
+    (position, multiplier, shift), (_, *exact_requantisation) = operands
+    output_multiplier, output_shift = integers(call.fields, "output_multiplier", "output_shift")
+    rounded = -shift > 0
+    if tuple(exact_requantisation) != _HALF or output_multiplier < _HALF[0] or -output_shift not in _INT16_SUM_SHIFTS:
+        return SCALE_TOO_SMALL
+    return dataclasses.replace(
+        call,
+        kernel=_ADD_S16,
+        fields={
+            "count": call.output.elements,
+            "scaled_multiplier": multiplier,
+            "scaled_right_shift": -shift,
+            "scaled_half": 1 << -shift - 1 if rounded else 0,
+            "scaled_sign": -1 if rounded else 0,
+            "output_multiplier": 2 * output_multiplier - 2**32,
+            "output_right_shift": -output_shift,
+            "output_half": 1 << -output_shift - 1,
+        },
+        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        overlaps=in_place(call.output, *call.inputs),
+    )
+
+
+def _operands_of_sum(call: KernelCall, members: tuple[str, ...]) -> list[tuple[int, ...]] | str:
+    """Return position and members of both operands of ADD, that of the larger scale last; or why no kernel takes them.
+
+    The operand of the larger scale has the multiplier 1/2.
+    """
+    fields = call.fields
+    low, high = integers(fields, "output_min", "output_max")
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    if repeats or fields["constant1"] is not None or fields["constant2"] is not None:
+        return "an operand is broadcast or constant"
+    if (low, high) != type_range(call.output):
+        return f"its outputs are limited to {low} ... {high}"
+    operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in members))) for position in (1, 2)]
+    return sorted(operands, key=lambda operand: operand[1:3] == _HALF)
 
 
 def _lstm(call: KernelCall) -> KernelCall:
@@ -633,6 +735,17 @@ _WINOGRAD = Kernel(
     has_window=True,
 )
 _CONV2D_S16 = Kernel("te_conv2d_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
+_CONV2D_NARROW_S16 = Kernel(
+    "te_conv2d_narrow_s16_dsp", "te_conv2d_narrow_s16_dsp_params", "dsp", stripes=windowed, has_window=True
+)
+_DEPTHWISE_NARROW_S16 = Kernel(
+    "te_depthwise_conv2d_narrow_s16_dsp",
+    "te_depthwise_conv2d_narrow_s16_dsp_params",
+    "dsp",
+    stripes=windowed,
+    loads_rows=True,
+    has_window=True,
+)
 _CONV2D_LOW_S16 = Kernel("te_conv2d_low_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
 _CONV2D_ROWS = Kernel(
@@ -661,9 +774,11 @@ _DEPTHWISE_TAPS = Kernel(
 )
 _DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp", stripes=_whole_windowed)
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
+_BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_params", "dsp")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
+_ADD_S16 = Kernel("te_add_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 _FULLY_CONNECTED_ONE = Kernel(
     "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
@@ -672,12 +787,15 @@ _LSTM = Kernel("te_lstm_s8_dsp", "te_lstm_s8_params", "dsp", calls=(LSTM_KERNEL.
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
+    ADD_KERNELS["s16"]: _add_s16,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
+    BATCH_MATMUL_KERNELS["s16"]: _batch_matmul_s16,
     CONV_2D_KERNELS["s8"]: _conv2d,
     CONV_2D_KERNELS["s4"]: choose_int4(CONV_2D_KERNELS["s8"], _conv2d),
     CONV_2D_KERNELS["s16"]: _conv2d_s16,
     CONV_2D_KERNELS["low_s16"]: _conv2d_low_s16,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s16"]: _depthwise_conv2d_s16,
     DEPTHWISE_CONV_2D_KERNELS["s4"]: choose_int4(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d_int4),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     LSTM_KERNEL: _lstm,

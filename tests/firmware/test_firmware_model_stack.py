@@ -3,8 +3,11 @@
 import re
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from compiler.random_networks import random_network
+from ops.case_builders import pool
+from ops.recurrent_models import lstm
 
 from tinyedge.api.compile import compile as compile_to_c
 from tinyedge.boards.board import load_board
@@ -87,3 +90,13 @@ def test_the_header_tells_it(tmp_path: Path) -> None:
     for path in plain.files:  # Nothing else depends on the cross compiler.
         if path not in ("src/ic_model.h", "tinyedge.json"):
             assert (tmp_path / "plain" / path).read_bytes() == (tmp_path / "told" / path).read_bytes(), path
+
+
+@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "LSTM"])
+def test_what_kernels_call_through_pointers_of_their_callers_counts(op: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(lstm(rng, (1, 2, 3), 4)[0] if op == "LSTM" else pool(rng, op).model)
+    told = compile_to_c(model, tmp_path / "told", name="ic", board="mps2_an386")
+    assert told.stack_bytes is not None
+    assert told.stack_bytes > 100  # Of te_pool_s8_dsp() and te_lstm_steps_s8() alone.

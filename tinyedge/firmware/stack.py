@@ -35,6 +35,9 @@ _POINTERS = (
     (r"tinyedge:te_(measure|run_inference|on_infer|protocol_init)", r"te_runtime_invoke|te_nothing"),
     # The table of commands.
     (r"tinyedge:te_(protocol_feed|run_command)", r"te_on_(?!layer_done).*"),
+    # What a pooling does with a window, and an LSTM with a gate.
+    (r"te_model:te_pool_s8_dsp", r"pool_(four|one)"),
+    (r"te_model:te_lstm_steps_s8", r"sum_gate"),
     # The hook after each layer.
     (
         r"te_model:(\w+_invoke_profiled|run|layer_done|cascade_\d+)|tinyedge:te_(calibrate_layers|on_layers|on_te)",

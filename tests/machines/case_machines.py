@@ -26,6 +26,7 @@ from tinyedge.compiler.kernels import PORTABLE
 PROGRAM = Path(__file__).parent / "case_program"
 KERNELS = firmware_root() / "kernels"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
+CALL_GRAPH = "-fcallgraph-info=su"
 SANITISERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 _TIMEOUT_S = 300
@@ -130,14 +131,26 @@ class EmulatedMachine:
         sections = ["-ffunction-sections", "-fdata-sections", "-g"]
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
         command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]
-        _call(*compiler_cache(source), *command, "-c", source, "-o", target)
+        # Before version 4.10, ccache gives an object back without the call graph.
+        cache = [] if CALL_GRAPH in flags else compiler_cache(source)
+        _call(*cache, *command, "-c", source, "-o", target)
         return target
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
         """See `Machine.run`."""
+        main = self.compile(PROGRAM / "case_program.c", folder / "part_case_program.o", WARNINGS)
+        self.emulate(self.link([main, *objects], folder, heap_bytes))
+
+    def link(self, objects: Iterable[Path], folder: Path, heap_bytes: int = 0) -> Path:
+        """Link `main` and what it calls to start-up code, serial port and files; returns the program in the folder.
+
+        Args:
+            objects: Compiled for this machine.
+            folder: Where the program will run.
+            heap_bytes: What `case_buffer` can give at once.
+        """
         root = firmware_root()
         sources = [
-            PROGRAM / "case_program.c",
             PROGRAM / "case_machine_board.c",
             root / "boards" / "te_cortexm.c",
             root / "boards" / self.board.source,
@@ -153,18 +166,28 @@ class EmulatedMachine:
         program = folder / "cases.elf"
         link = ["--specs=nano.specs", "-nostartfiles", "-Wl,--gc-sections", f"-T{script}"]
         _call(*_cross(self.board), *link, *parts, *objects, "-o", program)
-        self._emulate(program, folder)
+        return program
 
-    def _emulate(self, program: Path, folder: Path) -> None:
+    def emulate(self, program: Path, plugin: str = "") -> None:
+        """Run a program in its folder.
+
+        Args:
+            program: Reads cases.in and writes cases.out.
+            plugin: QEMU's, with its arguments; "" for none.
+
+        Raises:
+            ProgramStoppedError: It ended early or not at all.
+        """
         assert self.board.emulator is not None
         command = [
             *("qemu-system-arm", "-machine", self.board.emulator.machine, "-icount", "shift=0"),
             *("-nodefaults", "-display", "none", "-semihosting-config", "enable=on,target=native"),
             *("-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0", "-kernel", str(program)),
+            *(("-plugin", plugin) if plugin else ()),
         ]
         said = b""
         with subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, cwd=program.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
             assert process.stdout is not None
             timer = threading.Timer(_TIMEOUT_S, process.kill)

@@ -147,20 +147,25 @@ def _assert_equal(output: np.ndarray, expected: np.ndarray, where: str) -> None:
         )
 
 
-def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) -> CaseEntry:
-    """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
+def declared_params(name: str, call: KernelCall) -> str:
+    """The parameters of a call as file-scope constants; the struct has that name."""
     declarations, members = [], []
-    for name, value in call.fields.items():
-        member = call.kernel.member(name)
+    for field, value in call.fields.items():
+        member = call.kernel.member(field)
         if isinstance(value, ConstantArray):
-            array = f"c{index}_{name.rpartition('.')[2]}"
+            array = f"{name}_{field.rpartition('.')[2]}"
             declarations.append(string_array(array, value.values))
             members.append(f".{member} = {array}")
         elif isinstance(value, tuple):
             members.append(f".{member} = {{{', '.join(map(str, value))}}}")
         else:
             members.append(f".{member} = {member_literal(value)}")
-    declarations.append(f"static const {call.kernel.struct} p{index} = {{{', '.join(members)}}};\n")
+    return "".join([*declarations, f"static const {call.kernel.struct} {name} = {{{', '.join(members)}}};\n"])
+
+
+def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) -> CaseEntry:
+    """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
+    declarations = [declared_params(f"p{index}", call)]
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:
         pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from tinyedge.boards.board import Board
 from tinyedge.compiler.emit.header import ModelStack
 from tinyedge.errors import TargetError
-from tinyedge.firmware.stack import worst_case_stack
+from tinyedge.firmware.stack import function_stacks
 from tinyedge.toolchain import find_tool
 
 _OPTIMISATION = "-O2"
@@ -43,7 +43,7 @@ def model_stack(files: Mapping[PurePosixPath, bytes], name: str, board: Board) -
                 _run(gcc.path, *cpu_flags, *_FLAGS, "-c", sources / path, "-o", objects[-1])
         elf = build / "model.elf"
         _run(gcc.path, *cpu_flags, *_LINK_FLAGS, f"-Wl,-e,{name}_invoke", *objects, "-o", elf)
-        report = worst_case_stack(build, elf, gcc.path, has_float=False, start=f"{name}_invoke", interrupt=None)
+        report = function_stacks(build, elf, gcc.path, [f"{name}_invoke"])[f"{name}_invoke"]
     if report.worst_case_bytes is None:
         raise TargetError(f"the stack of {name}_invoke() cannot be known: {report.unknown}; leave --board out")
     return ModelStack(report.worst_case_bytes, f"{gcc.name} {gcc.version} {board.cpu_flags} {_OPTIMISATION}")

@@ -9,7 +9,7 @@ covers, a recursion or a frame that is not constant leaves the worst case unknow
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +101,7 @@ class _Function:
     unknown: str = ""
 
 
-def worst_case_stack(
-    build: Path, elf: Path, gcc: Path, has_float: bool, start: str = _START, interrupt: str | None = _INTERRUPT
-) -> StackReport:
+def worst_case_stack(build: Path, elf: Path, gcc: Path, has_float: bool) -> StackReport:
     """Find the deepest stack of an image.
 
     Args:
@@ -111,8 +109,27 @@ def worst_case_stack(
         elf: The linked image in it.
         gcc: The cross compiler, which knows where its objdump is.
         has_float: Whether interrupts push floating-point registers.
-        start: The C function whose calls count.
-        interrupt: The one that may interrupt them; None for none.
+
+    Raises:
+        TargetError: The image cannot be disassembled.
+    """
+    reports = function_stacks(build, elf, gcc, [_START, _INTERRUPT])
+    program, interrupt = reports[_START], reports[_INTERRUPT]
+    if program.worst_case_bytes is None or interrupt.worst_case_bytes is None:
+        return StackReport(None, 0, (), program.unknown or interrupt.unknown)
+    pushed_bytes = (_FLOAT_FRAME_BYTES if has_float else _BASIC_FRAME_BYTES) + _ALIGNMENT_BYTES
+    interrupt_bytes = pushed_bytes + interrupt.worst_case_bytes
+    return StackReport(program.worst_case_bytes + interrupt_bytes, interrupt_bytes, program.path, "")
+
+
+def function_stacks(build: Path, elf: Path, gcc: Path, names: Sequence[str]) -> dict[str, StackReport]:
+    """Find the deepest stack of functions of an image, by name, without interrupts.
+
+    Args:
+        build: As for `worst_case_stack`, as the next two.
+        elf: The image.
+        gcc: The compiler.
+        names: Functions in C.
 
     Raises:
         TargetError: The image cannot be disassembled.
@@ -133,15 +150,19 @@ def worst_case_stack(
         function.calls &= set(functions)  # The image links, so GCC dropped a call of what is not in it.
     try:
         _follow_pointers(functions, [(owner, key) for owner, key in taken if key in functions])
-        deepest: dict[str, tuple[str, ...]] = {}
-        path = _deepest(functions, start, (), deepest)
-        interruption = _deepest(functions, interrupt, (), deepest) if interrupt else ()
+    except _UnknownError as error:
+        return dict.fromkeys(names, StackReport(None, 0, (), str(error)))
+    known: dict[str, tuple[str, ...]] = {}
+    return {name: _function_stack(functions, name, known) for name in names}
+
+
+def _function_stack(functions: dict[str, _Function], name: str, known: dict[str, tuple[str, ...]]) -> StackReport:
+    try:
+        path = _deepest(functions, name, (), known)
     except _UnknownError as error:
         return StackReport(None, 0, (), str(error))
-    pushed_bytes = (_FLOAT_FRAME_BYTES if has_float else _BASIC_FRAME_BYTES) + _ALIGNMENT_BYTES
-    interrupt_bytes = pushed_bytes + _total(functions, interruption) if interrupt else 0
     frames = tuple((functions[key].name, functions[key].frame_bytes) for key in path)
-    return StackReport(_total(functions, path) + interrupt_bytes, interrupt_bytes, frames, "")
+    return StackReport(_total(functions, path), 0, frames, "")
 
 
 class _UnknownError(Exception):

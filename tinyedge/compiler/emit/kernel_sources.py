@@ -1,6 +1,7 @@
 """Which C files of the kernels a program needs."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from tinyedge.c_sources import firmware_root
@@ -17,11 +18,20 @@ def kernel_sources(program: Program) -> list[Path]:
     Raises:
         UnsupportedOpError: A kernel that the program calls has no source.
     """
-    kernels = firmware_root() / "kernels"
-    waiting = [kernels / "te_status.h", kernels / "te_kernels.h"]
-    waiting += [kernels / f"{name}.c" for call in program.calls for name in (call.function, *call.kernel.calls)]
+    names = [name for call in program.calls for name in (call.function, *call.kernel.calls)]
     if any(isinstance(step, Cascade) for step in program.steps):
-        waiting.append(kernels / "te_cascade.c")
+        names.append("te_cascade")
+    return sources_of(names)
+
+
+def sources_of(names: Iterable[str]) -> list[Path]:
+    """Return the files of some kernels and everything they include, sorted by name.
+
+    Raises:
+        UnsupportedOpError: There is none of a name.
+    """
+    kernels = firmware_root() / "kernels"
+    waiting = [kernels / "te_status.h", kernels / "te_kernels.h", *(kernels / f"{name}.c" for name in names)]
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()

@@ -844,6 +844,44 @@ typedef struct {
 void te_mul_s16(const te_mul_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                 void *scratch);
 
+/** te_mul_params for processors with the DSP extension, where the step along a row is 0 or 1. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_zero_point;
+    int32_t input2_zero_point;
+    int32_t multiplier; /**< As in te_gemm_s8_dsp.h; with the zero point in rounding. */
+    int32_t rounding;
+    int32_t right_shift;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int8_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_mul_dsp_params;
+
+/** te_mul_s8() of these params. */
+void te_mul_s8_dsp(const te_mul_dsp_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                   void *scratch);
+
+/** te_mul_s16_params for processors with the DSP extension, where the step along a row is 0 or 1. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t multiplier; /**< As in te_gemm_s8_dsp.h. */
+    int32_t half;
+    int32_t right_shift; /**< [1, 29] */
+    int32_t output_min;
+    int32_t output_max;
+    const int16_t *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const int16_t *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_mul_s16_dsp_params;
+
+/** te_mul_s16() of these params. */
+void te_mul_s16_dsp(const te_mul_s16_dsp_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
+                    void *scratch);
+
 /** te_add_s8() for (input1 - input2)^2, with 2^7 to a unit of the larger scale; output_shift is in [-31, 30]. */
 void te_squared_difference_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2,
                               int8_t *output, void *scratch);
@@ -967,6 +1005,21 @@ typedef struct {
 
 /** @param output  (kept_dims) */
 void te_mean_s8(const te_mean_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_mean_params over all but batches and channels, for processors with the DSP extension. */
+typedef struct {
+    int32_t batches;
+    int32_t count; /**< Values of a mean. */
+    int32_t channels;
+    int32_t offset; /**< Less the input's zero point, times count. */
+    int32_t output_zero_point;
+    int32_t multiplier;
+    int32_t shift;
+} te_mean_dsp_params;
+
+/** @param input   (batches, count, channels)
+ *  @param output  (batches, channels) */
+void te_mean_s8_dsp(const te_mean_dsp_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_mean_params over all but batches and channels, for processors with MVE. */
 typedef struct {

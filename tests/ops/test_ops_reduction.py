@@ -90,6 +90,19 @@ def test_reduced_quantisation(check, op):
     check(cases)
 
 
+def test_means_of_the_largest_sums(check):
+    """What is summed in parts, as more values do not fit the width of the sums."""
+    rng = np.random.default_rng(9)
+    cases = [reduction(rng, "MEAN", (1, height, 3, 5), zero_points=(3, 3)) for height in (85, 86, 171, 172)]
+    check(
+        [
+            dataclasses.replace(case, inputs=[np.full_like(case.inputs[0], value)])
+            for case in cases
+            for value in (-128, 127)
+        ]
+    )
+
+
 @pytest.mark.parametrize("op", ["ARG_MAX", "ARG_MIN"])
 def test_arg_extremum(check, op):
     rng = np.random.default_rng(9)

@@ -17,7 +17,8 @@ from tinyedge.tflite.graph import Operator
 if TYPE_CHECKING:
     import torch
 
-_KERNELS = elementwise_kernels("mul", "mul")
+KERNELS = elementwise_kernels("mul", "mul")
+"""By the type of its operands."""
 
 
 def _lower(operator: Operator) -> KernelCall:
@@ -25,7 +26,7 @@ def _lower(operator: Operator) -> KernelCall:
     first, second = operands.tensors
     output = output_like(operator, first)
     multiplier, shift = requantisation_multiplier(operator, scale(first) * scale(second) / scale(output))
-    return elementwise_call(operator, _KERNELS, operands, {"multiplier": multiplier, "shift": shift})
+    return elementwise_call(operator, KERNELS, operands, {"multiplier": multiplier, "shift": shift})
 
 
 def _results(call: KernelCall, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -27,13 +27,15 @@ from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fields import integers, numbers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall, StripeForm, Varying
+from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
+from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.overlap import in_place, in_place_by_channels, pixel_lag, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.rules import type_range
-from tinyedge.ops.stripes import counted, pixelwise, windowed
+from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 from tinyedge.ops.window import Window
@@ -81,6 +83,12 @@ SUMS_TOO_LARGE = "sums may reach 2^30, beyond which the instructions do not roun
 
 SCALE_TOO_SMALL = "its output's scale is less than half of what the sums need"
 """Why a sum keeps its kernel."""
+
+PRODUCTS_TOO_LARGE = "its products are multiplied by 1/2 or more"
+"""Why a product of two activations keeps its kernel."""
+
+MEANS_NOT_OVER_PIXELS = "its means are not over all pixels of an image"
+"""Why a mean keeps its kernel."""
 
 SUMS_TOO_LARGE_FOR_32_BITS = "its sums may not fit 32 bits, or are multiplied by 1/2 or more, or by less than 2^-18"
 """Why a depthwise convolution of int16 values keeps its kernel."""
@@ -669,6 +677,67 @@ def _operands_of_sum(call: KernelCall, members: tuple[str, ...]) -> list[tuple[i
     return sorted(operands, key=lambda operand: operand[1:3] == _HALF)
 
 
+def _mul(call: KernelCall) -> KernelCall | str:
+    multiplier, shift, output_zero_point = integers(call.fields, "multiplier", "shift", "output_zero_point")
+    requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=255 * 255)
+    if requantisation is None or not requantisation.plain:
+        return PRODUCTS_TOO_LARGE
+    return dataclasses.replace(
+        call,
+        kernel=_MUL,
+        fields={
+            **without(call.fields, "output_zero_point", "multiplier", "shift"),
+            "multiplier": requantisation.multiplier,
+            "rounding": requantisation.rounding,
+            "right_shift": requantisation.right_shift,
+        },
+    )
+
+
+def _mul_s16(call: KernelCall) -> KernelCall | str:
+    multiplier, shift = integers(call.fields, "multiplier", "shift")
+    if multiplier < _HALF[0] or -shift not in _INT16_SUM_SHIFTS:
+        return PRODUCTS_TOO_LARGE
+    return dataclasses.replace(
+        call,
+        kernel=_MUL_S16,
+        fields={
+            **without(call.fields, "multiplier", "shift"),
+            "multiplier": 2 * multiplier - 2**32,
+            "half": 1 << -shift - 1,
+            "right_shift": -shift,
+        },
+    )
+
+
+def _mean(call: KernelCall) -> KernelCall | str:
+    sizes = pixels_of_means(call.fields)
+    if sizes is None:
+        return MEANS_NOT_OVER_PIXELS
+    batches, count, channels = sizes
+    (input_zero_point,) = integers(call.fields, "input_zero_point")
+    return dataclasses.replace(
+        call,
+        kernel=_MEAN,
+        fields={
+            "batches": batches,
+            "count": count,
+            "channels": channels,
+            "offset": -input_zero_point * count,
+            **{name: call.fields[name] for name in ("output_zero_point", "multiplier", "shift")},
+        },
+    )
+
+
+def pixels_of_means(fields: Fields) -> tuple[int, int, int] | None:
+    """Return batches, pixels and channels where MEAN or SUM is over all pixels of dense images; None elsewhere."""
+    (outer, batches, channels), kept = numbers(fields, "kept_dims"), numbers(fields, "kept_strides")
+    (*inner, count), (*_, step) = numbers(fields, "reduced_dims"), numbers(fields, "reduced_strides")
+    image = count * channels
+    dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
+    return (batches, count, channels) if dense else None
+
+
 def _lstm(call: KernelCall) -> KernelCall:
     return dataclasses.replace(call, kernel=_LSTM)
 
@@ -779,6 +848,9 @@ _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripe
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _ADD_S16 = Kernel("te_add_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted)
+_MUL = Kernel("te_mul_s8_dsp", "te_mul_dsp_params", "dsp", stripes=broadcast)
+_MUL_S16 = Kernel("te_mul_s16_dsp", "te_mul_s16_dsp_params", "dsp", stripes=broadcast)
+_MEAN = Kernel("te_mean_s8_dsp", "te_mean_dsp_params", "dsp")
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 _FULLY_CONNECTED_ONE = Kernel(
     "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
@@ -799,6 +871,9 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     DEPTHWISE_CONV_2D_KERNELS["s4"]: choose_int4(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d_int4),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     LSTM_KERNEL: _lstm,
+    MEAN_KERNELS["s8"]: _mean,
+    MUL_KERNELS["s8"]: _mul,
+    MUL_KERNELS["s16"]: _mul_s16,
     TRANSPOSE_CONV_KERNELS["s8"]: _transpose_conv,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
-from tinyedge.compiler.kernels.dsp import chosen, use_dsp
+from tinyedge.compiler.kernels.dsp import MEANS_NOT_OVER_PIXELS, chosen, pixels_of_means, use_dsp
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
@@ -20,7 +20,7 @@ from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, numbers, values, without
+from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
@@ -162,17 +162,14 @@ def _batch_matmul(call: KernelCall) -> KernelCall | str:
 
 
 def _mean(call: KernelCall) -> KernelCall | str:
-    fields = call.fields
-    (outer, batches, channels), kept = numbers(fields, "kept_dims"), numbers(fields, "kept_strides")
-    (*inner, count), (*_, step) = numbers(fields, "reduced_dims"), numbers(fields, "reduced_strides")
-    image = count * channels
-    dense = outer == 1 and inner == [1, 1] and kept[2] == 1 and step == channels and (batches == 1 or kept[1] == image)
+    sizes = pixels_of_means(call.fields)
+    if sizes is None:
+        return MEANS_NOT_OVER_PIXELS
+    batches, count, channels = sizes
     input_zero_point, *multiplier_and_shift = integers(
-        fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
+        call.fields, "input_zero_point", "multiplier", "shift", "output_zero_point"
     )
     requantisation = prepare_requantisation(*multiplier_and_shift, largest=255 * count)
-    if not dense:
-        return "its means are not over all pixels of an image"
     if count > _MAX_MEAN_COUNT:
         return f"its means are over {count} values of at most {_MAX_MEAN_COUNT}"
     if requantisation is None:

@@ -210,7 +210,8 @@ def _conv2d(multiple: int = 1, **forms: Any) -> Draw:
         groups = int(rng.choice([1, 1, 1, 2, 3]))
         window = _window(rng, _kernel(rng), dilation=_dilation(rng))
         shape = (*window.pop("shape"), groups * multiple * prime)
-        return build.conv2d(rng, shape, groups * _prime(rng, 19), groups=groups, **window, **_weighted(rng), **forms)
+        more = {**_weighted(rng), **forms}
+        return build.conv2d(rng, shape, groups * _prime(rng, 19), groups=groups, **window, **more)
 
     return draw
 
@@ -289,19 +290,40 @@ def _fully_connected(**forms: Any) -> Draw:
     return draw
 
 
-def _batch_matmul(rng: np.random.Generator, prime: int) -> Case:
-    batches = [_prime(rng, 3) for _ in range(int(rng.integers(0, 3)))]
-    sides = tuple(tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2))
-    sizes = (_prime(rng, 13), prime, _prime(rng, 13))
-    adjoint = bool(rng.integers(2)), bool(rng.integers(2))
-    constant = [None, 0, 1][int(rng.integers(3))]
-    return build.batch_matmul(rng, (sides[0], sides[1]), sizes, *adjoint, constant, _gain(rng), _zero_points(rng, 3))
+def _batch_matmul(dtype: type = np.int8) -> Draw:
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        batches = [_prime(rng, 3) for _ in range(int(rng.integers(0, 3)))]
+        sides = tuple(tuple(size if rng.random() < 0.7 else 1 for size in batches) for _ in range(2))
+        sizes = (_prime(rng, 13), prime, _prime(rng, 13))
+        adjoint = bool(rng.integers(2)), bool(rng.integers(2))
+        constant = [None, 0, 1][int(rng.integers(3))]
+        quantised = _gain(rng), _zero_points(rng, 3), dtype
+        return build.batch_matmul(rng, (sides[0], sides[1]), sizes, *adjoint, constant, *quantised)
+
+    return draw
 
 
-def _add(rng: np.random.Generator, prime: int) -> Case:
-    shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
-    ratio = float(np.exp(rng.normal(0, 1)))
-    return build.elementwise(rng, "ADD", (shape, shape), None, "NONE", ratio, _gain(rng), _zero_points(rng, 3))
+def _add(dtype: type = np.int8) -> Draw:
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
+        quantised = float(np.exp(rng.normal(0, 1))), _gain(rng), _zero_points(rng, 3), dtype
+        return build.elementwise(rng, "ADD", (shape, shape), None, "NONE", *quantised)
+
+    return draw
+
+
+def _mul(dtype: type = np.int8) -> Draw:
+    """One operand may be repeated along some axes, and one constant."""
+
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        shape = (1, _prime(rng, 7), _prime(rng, 7), prime)
+        repeated = tuple(size if rng.random() < 0.7 else 1 for size in shape)
+        shapes = (shape, repeated) if rng.random() < 0.5 else (repeated, shape)
+        activation = str(rng.choice(build.ACTIVATIONS))
+        quantised = float(np.exp(rng.normal(0, 1))), _gain(rng), _zero_points(rng, 3), dtype
+        return build.elementwise(rng, "MUL", shapes, [None, 0, 1][int(rng.integers(3))], activation, *quantised)
+
+    return draw
 
 
 def _pool(op: str) -> Draw:
@@ -336,16 +358,20 @@ def _small(rng: np.random.Generator) -> tuple[int, int]:
 
 
 ROWS = (
-    Row("te_add_s8_dsp", "dsp", _add),
+    Row("te_add_s16_dsp", "dsp", _add(np.int16)),
+    Row("te_add_s8_dsp", "dsp", _add()),
     Row("te_average_pool_s8_dsp", "dsp", _pool("AVERAGE_POOL_2D")),
-    Row("te_batch_matmul_s8_dsp", "dsp", _batch_matmul),
+    Row("te_batch_matmul_s16_dsp", "dsp", _batch_matmul(np.int16)),
+    Row("te_batch_matmul_s8_dsp", "dsp", _batch_matmul()),
     Row("te_conv2d_low_s16_dsp", "dsp", _conv2d(dtype=np.int16, bias_type=np.int32)),
+    Row("te_conv2d_narrow_s16_dsp", "dsp", _conv2d(dtype=np.int16)),
     Row("te_conv2d_rows_s4_dsp", "dsp", _few_channels(int4=True)),
     Row("te_conv2d_rows_s8_dsp", "dsp", _few_channels()),
-    Row("te_conv2d_s16_dsp", "dsp", _conv2d(dtype=np.int16)),
+    Row("te_conv2d_s16_dsp", "dsp", _conv2d(dtype=np.int16, gain=1000.0)),
     Row("te_conv2d_s4_dsp", "dsp", _conv2d(4, int4=True)),
     Row("te_conv2d_s8_dsp", "dsp", _conv2d(4)),
     Row("te_conv2d_winograd_s8_dsp", "dsp", _winograd, speed=True),
+    Row("te_depthwise_conv2d_narrow_s16_dsp", "dsp", _depthwise(_kernel, dtype=np.int16)),
     Row("te_depthwise_conv2d_s4_dsp", "dsp", _depthwise(_three, (1, 2), int4=True)),
     Row("te_depthwise_conv2d_s8_dsp", "dsp", _depthwise(_three, (1, 2))),
     Row("te_depthwise_taps_s4_dsp", "dsp", _depthwise(_kernel, int4=True)),
@@ -356,9 +382,12 @@ ROWS = (
     Row("te_fully_connected_s8_dsp", "dsp", _fully_connected()),
     Row("te_lstm_s8_dsp", "dsp", _lstm),
     Row("te_max_pool_s8_dsp", "dsp", _pool("MAX_POOL_2D")),
+    Row("te_mean_s8_dsp", "dsp", _mean),
+    Row("te_mul_s16_dsp", "dsp", _mul(np.int16)),
+    Row("te_mul_s8_dsp", "dsp", _mul()),
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
-    Row("te_add_s8_mve", "mve", _add),
-    Row("te_batch_matmul_s8_mve", "mve", _batch_matmul),
+    Row("te_add_s8_mve", "mve", _add()),
+    Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),
     Row("te_conv2d_s8_mve", "mve", _conv2d()),
     Row("te_depthwise_conv2d_s8_mve", "mve", _depthwise(_small, dilated=False)),
     Row("te_fully_connected_s8_mve", "mve", _fully_connected()),

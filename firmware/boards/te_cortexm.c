@@ -55,6 +55,12 @@
 extern uint32_t te_stack_bottom[], te_stack_top[];
 extern uint32_t te_data_load[], te_data_start[], te_data_end[];
 extern uint32_t te_bss_start[], te_bss_end[];
+#ifdef TE_KERNELS_IN_RAM
+extern uint32_t te_kernels_load[], te_kernels_start[], te_kernels_end[];
+#endif
+#ifdef TE_WEIGHTS_IN_RAM
+extern uint32_t te_weights_load[], te_weights_start[], te_weights_end[];
+#endif
 
 int main(void);
 void te_on_reset(void);
@@ -134,6 +140,13 @@ __attribute__((noreturn, used)) void te_start(void) {
     }
     memcpy(te_data_start, te_data_load, (size_t)((char *)te_data_end - (char *)te_data_start));
     memset(te_bss_start, 0, (size_t)((char *)te_bss_end - (char *)te_bss_start));
+#ifdef TE_WEIGHTS_IN_RAM
+    memcpy(te_weights_start, te_weights_load, (size_t)((char *)te_weights_end - (char *)te_weights_start));
+#endif
+#ifdef TE_KERNELS_IN_RAM
+    memcpy(te_kernels_start, te_kernels_load, (size_t)((char *)te_kernels_end - (char *)te_kernels_start));
+    __asm__ volatile("dsb\n\tisb" ::: "memory"); /* Written as data, fetched as instructions. */
+#endif
     if (te_has_main_extension()) {
         TE_SCB_SHCSR |= TE_SHCSR_FAULTS_ENABLED;
     }

@@ -46,6 +46,15 @@ def silicon(model):
     return report
 
 
+@pytest.fixture(scope="module")
+def in_ram(model):
+    """The same board, which copies kernels and weights to RAM."""
+    report, _ = run_bench(
+        model, target="emulator", board_name="nucleo_l4r5zi", inputs=3, kernels_in="ram", weights_in="ram"
+    )
+    return report
+
+
 def printed(report) -> str:
     console = Console(width=80, record=True, file=io.StringIO())
     print_bench(report, [], console)
@@ -121,3 +130,23 @@ def test_a_core_without_a_model_and_a_flash_without_a_description_are_told():
         cycle_model(dataclasses.replace(board, cpu="cortex-a5"))
     with pytest.raises(ConfigError, match=r"add \[flash_reads\]"):
         cycle_model(dataclasses.replace(board, flash_reads=None))
+
+
+def test_what_lies_in_ram_does_not_wait_for_the_flash(silicon, in_ram):
+    (flash,), (ram,) = silicon.results, in_ram.results
+    assert ram.outputs_sha256 == flash.outputs_sha256
+    assert ram.bit_exact
+    assert ram.modelled.flash_wait_cycles < 0.1 * flash.modelled.flash_wait_cycles
+    assert ram.modelled.cycles < flash.modelled.cycles
+    assert flash.code_ram_bytes == 0 < ram.code_ram_bytes
+
+
+def test_an_image_for_size_is_compiled_for_size(model):
+    report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=1, optimize="size")
+    assert report.env["flags"].endswith("-Os")
+
+
+@pytest.mark.parametrize("target", ["host", "board"])
+def test_only_the_emulator_gets_an_image_made_for_it(model, target):
+    with pytest.raises(ConfigError, match="--target emulator, or leave --kernels-in and --weights-in out"):
+        run_bench(model, target=target, kernels_in="ram")

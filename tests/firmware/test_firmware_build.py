@@ -221,6 +221,8 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
         enroll=0,
         cascade="auto",
         optimize="balanced",
+        kernels_in="flash",
+        weights_in="flash",
         patch=False,
         json=True,
     )
@@ -244,6 +246,8 @@ def test_a_published_model_becomes_an_image(shared_model, tmp_path, capsys):
         enroll=0,
         cascade="auto",
         optimize="balanced",
+        kernels_in="flash",
+        weights_in="flash",
         patch=False,
         json=False,
     )

@@ -31,6 +31,8 @@ def bench(
     layers: bool = False,
     cascade: str = "auto",
     optimize: str = "balanced",
+    kernels_in: str = "flash",
+    weights_in: str = "flash",
     announce: Callable[[str], None] = silent,
     progress: Progress = SILENCE,
 ) -> "BenchReport":
@@ -53,6 +55,8 @@ def bench(
         layers: Whether to measure each layer; emulator only.
         cascade: As for `tinyedge.compile`.
         optimize: As for `tinyedge.compile`.
+        kernels_in: As for `tinyedge.build`; emulator only.
+        weights_in: The same.
         announce: Called with the name of each step when it begins, but those of a board.
         progress: Hears how far a board is, see `tinyedge.announce`.
 
@@ -85,6 +89,8 @@ def bench(
         timed_runs=timed_runs,
         cascade=cascade,
         optimize=optimize,
+        kernels_in=kernels_in,
+        weights_in=weights_in,
         announce=announce,
         progress=progress,
     )

@@ -24,6 +24,8 @@ def build(
     enroll: int = 0,
     cascade: str = "auto",
     optimize: str = "balanced",
+    kernels_in: str = "flash",
+    weights_in: str = "flash",
 ) -> "FirmwareImage":
     """Build ELF, BIN, HEX and map for a board, and tell what they take of its memories.
 
@@ -37,6 +39,9 @@ def build(
         enroll: How many classes the image can learn from the model's embedding; 0 for none.
         cascade: As for `tinyedge.compile`.
         optimize: As for `tinyedge.compile`.
+        kernels_in: What instructions of the model and its kernels are fetched from: `flash`, or `ram` on a board with
+            memory for that, see docs/memory.md.
+        weights_in: The same of the model's constants, for which any RAM will do.
 
     Raises:
         BudgetExceeded: The image does not fit the board.
@@ -53,7 +58,16 @@ def build(
     from tinyedge.firmware.build import build_firmware
     from tinyedge.firmware.image import ImageOptions
 
-    options = ImageOptions(runtime, mlperf_id=mlperf, layers=layers, classes=enroll, cascade=cascade, optimize=optimize)
+    options = ImageOptions(
+        runtime,
+        mlperf_id=mlperf,
+        layers=layers,
+        classes=enroll,
+        cascade=cascade,
+        optimize=optimize,
+        kernels_in=kernels_in,
+        weights_in=weights_in,
+    )
     if enroll:
         from tinyedge.learning.embedding import read_embedding
 

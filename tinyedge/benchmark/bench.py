@@ -47,6 +47,8 @@ def run_bench(
     timed_runs: int = 10,
     cascade: str = "auto",
     optimize: str = "balanced",
+    kernels_in: str = "flash",
+    weights_in: str = "flash",
     announce: Callable[[str], None] = silent,
     progress: Progress = SILENCE,
 ) -> tuple[BenchReport, list[BudgetRow]]:
@@ -68,6 +70,8 @@ def run_bench(
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
         optimize: The same.
+        kernels_in: As `tinyedge.firmware.image.ImageOptions` has it; emulator only.
+        weights_in: The same.
         announce: Called with the name of each step when it begins, but those of a board.
         progress: Hears how far a board is.
 
@@ -76,6 +80,11 @@ def run_bench(
     """
     if target not in _TARGETS:
         raise ConfigError(f"no such target: {target}; choose --target host, emulator or board")
+    if target != "emulator" and (kernels_in, weights_in) != ("flash", "flash"):
+        raise ConfigError(
+            "what lies in RAM is measured on an emulated board, or on one that runs an image built so: add --target "
+            "emulator, or leave --kernels-in and --weights-in out"
+        )
     if target == "host" and runtime not in (None, "all"):
         check_runtime(runtime)
     board = load_board(board_name or DEFAULT_BOARD)
@@ -92,7 +101,17 @@ def run_bench(
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
         options = BenchOptions(
-            names, inputs, seed, input_path, outputs_path, images, layers, cascade=cascade, optimize=optimize
+            names,
+            inputs,
+            seed,
+            input_path,
+            outputs_path,
+            images,
+            layers,
+            cascade=cascade,
+            optimize=optimize,
+            kernels_in=kernels_in,
+            weights_in=weights_in,
         )
         report = bench_emulator(subject, board, options, announce)
     else:

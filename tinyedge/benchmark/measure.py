@@ -55,6 +55,8 @@ class BenchOptions:
         timed_runs: Of how many inferences a board's medians are.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it.
         optimize: The same.
+        kernels_in: As `tinyedge.firmware.image.ImageOptions` has it; emulator only.
+        weights_in: The same.
     """
 
     runtimes: tuple[str, ...]
@@ -67,6 +69,19 @@ class BenchOptions:
     timed_runs: int = 10
     cascade: str = "auto"
     optimize: str = "balanced"
+    kernels_in: str = "flash"
+    weights_in: str = "flash"
+
+    def image(self, runtime: str, *, layers: bool = False) -> ImageOptions:
+        """What the image of a runtime is asked to do."""
+        return ImageOptions(
+            runtime,
+            layers=layers,
+            cascade=self.cascade,
+            optimize=self.optimize,
+            kernels_in=self.kernels_in,
+            weights_in=self.weights_in,
+        )
 
 
 @dataclass(frozen=True)
@@ -203,10 +218,11 @@ def _run_on_emulator(
     costs, not_modelled_because = _cycle_costs(board)
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         announce(f"building {runtime} for {board.name}")
-        image = emulated = _build(runtime, subject.model, program, board, Path(folder, "board"))
+        asked = options.image(runtime)
+        image = emulated = _build(asked, subject.model, program, board, Path(folder, "board"))
         if machine is not board:
             announce(f"building {runtime} for {machine.name}")
-            emulated = _build(runtime, subject.model, program, machine, Path(folder, "emulated"))
+            emulated = _build(asked, subject.model, program, machine, Path(folder, "emulated"))
         counter = None
         if costs is not None:
             out = Path(folder, "cycles")
@@ -231,7 +247,7 @@ def _run_on_emulator(
     layers: tuple[LayerRecord, ...] = ()
     if options.layers and program is not None:
         announce(f"layers on {machine.name}")
-        layers = _profile(program, machine, inputs[-1], costs)
+        layers = _profile(program, machine, inputs[-1], costs, options.image(runtime, layers=True))
     record = BenchRecord(
         runtime=runtime,
         target="emulator",
@@ -249,6 +265,7 @@ def _run_on_emulator(
         accuracy_images=images,
         layers=layers,
         stack_used_bytes=stack_used_bytes,
+        code_ram_bytes=image.sizes.code_ram_bytes,
         flash_kernel_bytes=image.sizes.flash_kernel_bytes,
         emulated_on=None if machine is board else machine.name,
         modelled=modelled,
@@ -258,11 +275,11 @@ def _run_on_emulator(
     return record, outputs, image
 
 
-def _build(runtime: str, model: Model, program: Program | None, board: Board, folder: Path) -> FirmwareImage:
+def _build(options: ImageOptions, model: Model, program: Program | None, board: Board, folder: Path) -> FirmwareImage:
     """Build the image of a runtime, of which only aot has a use for what is compiled already."""
-    if runtime == "aot" and program is not None:
-        return build_program(program, board, folder)
-    return build_firmware(model, board, folder, ImageOptions(runtime))
+    if options.runtime == "aot" and program is not None:
+        return build_program(program, board, folder, options)
+    return build_firmware(model, board, folder, options)
 
 
 def _cycle_costs(board: Board) -> tuple[CycleModel | None, str]:
@@ -281,10 +298,12 @@ def _modelled(counter: CycleCounter, model: CycleModel) -> ModelledCycles:
     return ModelledCycles(count.cycles, count.flash_wait_cycles, milliseconds, model.core, model.memory, model.error)
 
 
-def _profile(program: Program, machine: Board, value: np.ndarray, costs: CycleModel | None) -> tuple[LayerRecord, ...]:
+def _profile(
+    program: Program, machine: Board, value: np.ndarray, costs: CycleModel | None, options: ImageOptions
+) -> tuple[LayerRecord, ...]:
     """Measure each layer in an image of its own: names and the calls between layers are in no other."""
     with tempfile.TemporaryDirectory(prefix="tinyedge-profile-") as folder:
-        image = build_program(program, machine, Path(folder), ImageOptions(layers=True))
+        image = build_program(program, machine, Path(folder), options)
         counter = None
         if costs is not None:
             counter = cycle_counter(costs, image.elf, machine.flash, Path(folder, "cycles"), layers=True)

@@ -74,6 +74,7 @@ class BenchRecord:
         accuracy_images: How many test images that was.
         layers: Each layer's share, where it was asked for.
         stack_used_bytes: The most of the firmware's stack that was in use; None on the host.
+        code_ram_bytes: RAM that holds the instructions of the model and its kernels; None on the host and on a board.
         flash_kernel_bytes: Of `flash_code_bytes`, instructions and tables of the model's calls and of the kernels.
         cycles: Median of one inference by the processor's own counter; board only.
         macs_per_cycle: The model's multiply-accumulates over `cycles`.
@@ -104,6 +105,7 @@ class BenchRecord:
     accuracy_images: int = 0
     layers: tuple[LayerRecord, ...] = ()
     stack_used_bytes: int | None = None
+    code_ram_bytes: int | None = None
     flash_kernel_bytes: int | None = None
     cycles: int | None = None
     macs_per_cycle: float | None = None

@@ -116,6 +116,27 @@ class FlashTools:
 
 
 @dataclass(frozen=True)
+class CodeRam:
+    """RAM from which instructions are fetched without wait states.
+
+    Attributes:
+        origin: Its first address, on the bus that instructions are fetched over.
+        bytes: How much of it code may fill.
+        sram_origin: Where what is left of the board's `sram` begins, if the two are one memory.
+        sram_bytes: How much is left; 0 where they are not one memory, and all is.
+    """
+
+    origin: int
+    bytes: int
+    sram_origin: int = 0
+    sram_bytes: int = 0
+
+    def variables(self, sram: Memory) -> Memory:
+        """What of a board's `sram` is left for variables while code lies here."""
+        return Memory(self.sram_origin, self.sram_bytes) if self.sram_bytes else sram
+
+
+@dataclass(frozen=True)
 class CmsdkUart:
     """The serial port of one of Arm's FPGA boards.
 
@@ -147,6 +168,7 @@ class Board:
         sram: Where the arena, all other variables and the stack go.
         boot: Where the processor finds its first vectors; None where they are the flash's first words.
         tcm: A faster memory that takes the place of `sram` where everything fits into it; None where there is none.
+        code_ram: Where `ImageOptions.kernels_in` puts the kernels on request; None where there is no such memory.
         clock: What the C file makes of the oscillator; None where nothing is to be set.
         flash_reads: How its flash is read; None where it has no wait states, or that is not described.
         cmsdk_uart: Its serial port; None where the C file knows that.
@@ -170,6 +192,7 @@ class Board:
     sram: Memory
     boot: Memory | None
     tcm: Memory | None
+    code_ram: CodeRam | None
     clock: ClockTree | None
     emulator: EmulatorModel | None
     store: Store | None
@@ -301,7 +324,7 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
     sections: dict[str, Any] = {
         key: _section(kind, key, _table(key, table[key]))
         for key, kind in (
-            *(("flash", Memory), ("sram", Memory), ("boot", Memory), ("tcm", Memory)),
+            *(("flash", Memory), ("sram", Memory), ("boot", Memory), ("tcm", Memory), ("code_ram", CodeRam)),
             *(("clock", ClockTree), ("store", Store), ("flash_tools", FlashTools), ("flash_reads", FlashReads)),
             ("cmsdk_uart", CmsdkUart),
         )
@@ -312,7 +335,9 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         if "instructions_per_tick" in given:
             given = {**given, "instructions_per_tick": Fraction(given["instructions_per_tick"])}
         sections["emulator"] = _section(EmulatorModel, "emulator", given)
-    absent = dict.fromkeys(("boot", "tcm", "clock", "emulator", "store", "flash_tools", "flash_reads", "cmsdk_uart"))
+    absent = dict.fromkeys(
+        ("boot", "tcm", "code_ram", "clock", "emulator", "store", "flash_tools", "flash_reads", "cmsdk_uart")
+    )
     board = _section(Board, "", {**absent, **table, **sections, "name": path.stem, "file": path})
     if board.clock is not None:
         board.clock.check(board.clock_hz, board.baud)

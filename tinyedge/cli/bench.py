@@ -9,6 +9,7 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import ALL_RUNTIMES, BOARDS, TARGETS, zoo_models
 from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, JSON_FILE, given, print_json, print_next, refuse_json_file, report_console
+from tinyedge.cli.placement import KERNELS_IN, WEIGHTS_IN
 from tinyedge.shell import command_line
 
 
@@ -70,6 +71,8 @@ def bench(
     layers: bool = typer.Option(False, "--layers", help="Measure each layer; emulator only."),
     cascade: str = CASCADE,
     optimize: str = OPTIMIZE,
+    kernels_in: str = KERNELS_IN,
+    weights_in: str = WEIGHTS_IN,
     patch: bool = PATCH,
     json: bool = JSON,
     json_file: str = JSON_FILE,
@@ -100,6 +103,8 @@ def bench(
             timed_runs=timed_runs,
             cascade=chosen_cascade(cascade, patch),
             optimize=optimize,
+            kernels_in=kernels_in,
+            weights_in=weights_in,
             announce=steps.begin,
             progress=progress,
         )

@@ -9,6 +9,7 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import BOARDS, FIRMWARE_RUNTIMES, zoo_models
 from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
+from tinyedge.cli.placement import KERNELS_IN, WEIGHTS_IN
 from tinyedge.shell import command_line
 
 
@@ -32,6 +33,8 @@ def build(
     ),
     cascade: str = CASCADE,
     optimize: str = OPTIMIZE,
+    kernels_in: str = KERNELS_IN,
+    weights_in: str = WEIGHTS_IN,
     patch: bool = PATCH,
     json: bool = JSON,
 ) -> None:
@@ -55,6 +58,8 @@ def build(
             enroll=enroll,
             cascade=chosen,
             optimize=optimize,
+            kernels_in=kernels_in,
+            weights_in=weights_in,
         )
     console = report_console(json)
     if json:

@@ -82,6 +82,10 @@ def build_program(
         try:
             return build_image(sources, board, out, options)
         except RegionsOverflowed as error:
+            if "code RAM" in error.regions:
+                raise BudgetExceeded(
+                    f"{program.graph.name} does not fit: {error}: give --kernels-in flash or choose another --board"
+                ) from error
             heaviest = " and ".join(_heaviest_layer(program, region) for region in error.regions)
             raise BudgetExceeded(
                 f"{program.graph.name} does not fit: {error}; {heaviest}: make it smaller or choose another --board"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.atomic import atomic_path
-from tinyedge.boards.board import Board
+from tinyedge.boards.board import Board, Memory
 from tinyedge.c_sources import firmware_root
-from tinyedge.errors import BudgetExceeded, TargetError
+from tinyedge.errors import BudgetExceeded, ConfigError, TargetError
 from tinyedge.firmware.image import FirmwareImage, FirmwareSizes, ImageOptions
 from tinyedge.firmware.link_map import read_link_map
 from tinyedge.firmware.stack import StackReport, worst_case_stack
@@ -26,7 +26,7 @@ _TFLM_LIBRARY = "libtensorflow-microlite.a"
 _MODEL_OBJECT = re.compile(r"libte_model\.a\((\w+_)?model\.c\.obj\)")
 # Another version of GCC may find something new to warn of; a user's build does not stop for it.
 _WARNINGS_AS_ERRORS = "OFF"
-_OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM)[`'\"]? overflowed by (\d+) bytes")
+_OVERFLOW = re.compile(r"region [`'\"]?(FLASH|SRAM|CODE)[`'\"]? overflowed by (\d+) bytes")
 # CMake begins with a line of blanks where a long word comes first.
 _CMAKE_ERROR = re.compile(r"^CMake Error[^\n]*:\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE)
 _TOOL_ERROR = re.compile(r"^([^\n]*: (?:(?:fatal )?error: |undefined reference)[^\n]*)$", re.MULTILINE)
@@ -38,15 +38,21 @@ _NEUTRAL = {"LC_ALL": "C", "CFLAGS": "", "LDFLAGS": "", "ASMFLAGS": "", "CCACHE_
 class RegionsOverflowed(BudgetExceeded):
     """The linker ran out of memory regions, here by name."""
 
-    def __init__(self, excess_bytes: dict[str, int], board: Board) -> None:
+    def __init__(self, excess_bytes: dict[str, int], board: Board, ram: Memory) -> None:
         parts = {}
         if "FLASH" in excess_bytes:
             used = board.flash_bytes + excess_bytes["FLASH"]
             parts["flash"] = f"the image needs {used:,} bytes of flash and {board.name} has {board.flash_bytes:,}"
         if "SRAM" in excess_bytes:
-            used = board.ram_bytes + excess_bytes["SRAM"]
+            used = ram.bytes + excess_bytes["SRAM"]
+            left = "" if ram.bytes == board.ram_bytes else " left beside the kernels"
             parts["RAM"] = (
-                f"arena, variables and stack need {used:,} bytes of RAM and {board.name} has {board.ram_bytes:,}"
+                f"arena, variables and stack need {used:,} bytes of RAM and {board.name} has {ram.bytes:,}{left}"
+            )
+        if "CODE" in excess_bytes and board.code_ram is not None:
+            used = board.code_ram.bytes + excess_bytes["CODE"]
+            parts["code RAM"] = (
+                f"the kernels need {used:,} bytes of code RAM and {board.name} has {board.code_ram.bytes:,}"
             )
         super().__init__(" and ".join(parts.values()))
         self.regions = tuple(parts)
@@ -90,6 +96,11 @@ def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOp
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
+    if options.kernels_in == "ram" and board.code_ram is None:
+        raise ConfigError(
+            f"{board.name} has no memory for code beside its flash: leave --kernels-in out, or describe one as "
+            f"[code_ram] in {board.file.name}"
+        )
     tools = {tool.name: tool.path for tool in find_build_tools()}
     configuration = {
         "CMAKE_MAKE_PROGRAM": tools["ninja"],
@@ -98,6 +109,8 @@ def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOp
         "BOARD_DIR": board.file.parent,
         "MODEL_DIR": Path(model_dir).resolve(),
         "RAM": ram,
+        "KERNELS_IN": options.kernels_in,
+        "WEIGHTS_IN": options.weights_in,
         "RUNTIME": options.runtime,
         "MLPERF_ID": options.mlperf_id,
         "ENROLL_CLASSES": options.classes,
@@ -107,16 +120,21 @@ def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOp
         "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
     }
     definitions = [f"-D{key}={value}" for key, value in configuration.items()]
-    _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *definitions], board)
+    _run([tools["cmake"], "-G", "Ninja", "-S", firmware_root(), "-B", build, *definitions], board, board.sram)
 
 
-def compile_image(build: Path, board: Board) -> None:
+def compile_image(build: Path, board: Board, ram: Memory) -> None:
     """Make tinyedge.elf, .bin, .hex and .map in a folder that was configured for a board; compile what has changed.
+
+    Args:
+        build: As for `configure_image`.
+        board: As for `configure_image`.
+        ram: What holds the variables and the stack.
 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    _run([find_tool("cmake").path, "--build", build], board)
+    _run([find_tool("cmake").path, "--build", build], board, ram)
 
 
 def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *, ram: str = "sram") -> FirmwareImage:
@@ -132,7 +150,8 @@ def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *,
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    compile_image(build, board)
+    variables = _variables_memory(board, ram, options)
+    compile_image(build, board, variables)
     gcc = find_tool("arm-none-eabi-gcc")
     sizes = _measure(build, board, options.classes)
     stack = worst_case_stack(build, build / "tinyedge.elf", gcc.path, "-mfloat-abi=hard" in board.cpu_flags)
@@ -147,12 +166,20 @@ def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *,
         board=board,
         runtime=options.runtime,
         compiler=f"{gcc.name} {gcc.version}",
-        ram=getattr(board, ram),
+        ram=variables,
         flags=f"{board.cpu_flags} "
         + (_TFLM_LIBRARY if options.runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION[options.optimize]}"),
         sizes=sizes,
         stack=stack,
     )
+
+
+def _variables_memory(board: Board, ram: str, options: ImageOptions) -> Memory:
+    """What is left for the variables and the stack beside kernels in the same memory."""
+    memory: Memory = getattr(board, ram)
+    if options.kernels_in == "ram" and ram == "sram" and board.code_ram is not None:
+        return board.code_ram.variables(memory)
+    return memory
 
 
 def _check_stack(stack: StackReport, board: Board) -> None:
@@ -164,7 +191,7 @@ def _check_stack(stack: StackReport, board: Board) -> None:
         )
 
 
-def _run(command: list[Any], board: Board) -> None:
+def _run(command: list[Any], board: Board, ram: Memory) -> None:
     """Run a step of the build and turn its failure into a sentence."""
     try:
         done = subprocess.run(
@@ -182,7 +209,7 @@ def _run(command: list[Any], board: Board) -> None:
     said = done.stdout + done.stderr
     overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(said)}
     if overflows:
-        raise RegionsOverflowed(overflows, board)
+        raise RegionsOverflowed(overflows, board, ram)
     raise TargetError(f"the firmware for {board.name} does not build ({_first_cause(said)}): run `tinyedge doctor`")
 
 
@@ -221,7 +248,9 @@ def _measure(build: Path, board: Board, classes: int) -> FirmwareSizes:
         flash_code_bytes=written_bytes - model_bytes,
         flash_kernel_bytes=kernel_bytes - model_bytes,
         flash_store_bytes=store_bytes,
-        ram_bytes=linked.output_bytes(".data") + linked.output_bytes(".bss"),
+        ram_bytes=sum(linked.output_bytes(section) for section in (".data", ".weights", ".bss")),
         arena_bytes=sum(runtime_ram),
         stack_bytes=board.stack_bytes,
+        code_ram_bytes=linked.output_bytes(".kernels"),
+        weights_ram_bytes=linked.output_bytes(".weights"),
     )

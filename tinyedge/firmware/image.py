@@ -12,6 +12,9 @@ from tinyedge.firmware.stack import StackReport
 FIRMWARE_RUNTIMES = ("aot", "tflm")
 """What runs a model on a microcontroller."""
 
+MODEL_PLACES = ("flash", "ram")
+"""Where kernels and weights may lie while they run."""
+
 _MOST_CLASSES = 65_535
 
 
@@ -27,9 +30,12 @@ class ImageOptions:
             `tinyedge.compiler.embedding`. 0: it learns none.
         cascade: As `tinyedge.compiler.options.CompileOptions` has it; tflm has no cascades.
         optimize: As `tinyedge.compiler.options.CompileOptions` has it; tflm is a library that is compiled already.
+        kernels_in: What the instructions of the model and its kernels are fetched from: "flash", or "ram" on a board
+            with `code_ram`, which the start copies them to. Not for tflm.
+        weights_in: The same of the model's constants, for which any RAM will do.
 
     Raises:
-        ConfigError: There is no such runtime or benchmark, or the options exclude each other.
+        ConfigError: There is no such runtime, benchmark or place, or the options exclude each other.
     """
 
     runtime: str = "aot"
@@ -38,6 +44,8 @@ class ImageOptions:
     classes: int = 0
     cascade: str = "auto"
     optimize: str = "balanced"
+    kernels_in: str = "flash"
+    weights_in: str = "flash"
 
     def __post_init__(self) -> None:
         if not 0 <= self.classes <= _MOST_CLASSES:
@@ -52,6 +60,11 @@ class ImageOptions:
             )
         if self.mlperf_id and self.mlperf_id not in MLPERF_IDS:
             raise ConfigError(f"no MLPerf Tiny benchmark {self.mlperf_id!r}: choose one of {', '.join(MLPERF_IDS)}")
+        for option, place in (("--kernels-in", self.kernels_in), ("--weights-in", self.weights_in)):
+            if place not in MODEL_PLACES:
+                raise ConfigError(f"no place {place!r}: choose {option} {' or '.join(MODEL_PLACES)}")
+            if place != "flash" and self.runtime == "tflm":
+                raise ConfigError(f"TFLite Micro and its model stay in flash: leave {option} or --runtime tflm out")
         if self.layers and self.runtime == "tflm":
             raise ConfigError(
                 "a release library of TFLite Micro tells of no layers: leave --layers out, or --runtime tflm"
@@ -73,9 +86,11 @@ class FirmwareSizes:
         flash_kernel_bytes: Of the code, instructions and tables of the model's calls and of the kernels; for tflm the
             interpreter's too.
         flash_store_bytes: Flash that is set aside to save learned classes, in no other figure but the first.
-        ram_bytes: Variables: the arena, the loaded input and the rest; the stack not counted.
+        ram_bytes: Variables: the arena, the loaded input and the rest, and weights; the stack not counted.
         arena_bytes: The part of the RAM that the runtime and the model need.
         stack_bytes: RAM that is set aside for the stack.
+        code_ram_bytes: RAM that holds the instructions of the model and its kernels, in no other figure.
+        weights_ram_bytes: Of `ram_bytes`, a copy of the model's constants.
     """
 
     flash_bytes: int
@@ -86,6 +101,8 @@ class FirmwareSizes:
     ram_bytes: int
     arena_bytes: int
     stack_bytes: int
+    code_ram_bytes: int
+    weights_ram_bytes: int
 
 
 @dataclass(frozen=True)
@@ -136,7 +153,7 @@ class FirmwareImage:
     def memory_rows(self) -> list[MemoryRow]:
         """Return the size table: the parts of each memory, then their sum; then the stack's worst case, if known."""
         sizes, board = self.sizes, self.board
-        other_bytes = sizes.ram_bytes - sizes.arena_bytes
+        other_bytes = sizes.ram_bytes - sizes.arena_bytes - sizes.weights_ram_bytes
         flash = {"code": sizes.flash_code_bytes, "model": sizes.flash_model_bytes}
         if sizes.flash_store_bytes:
             flash["saved classes"] = sizes.flash_store_bytes
@@ -144,13 +161,16 @@ class FirmwareImage:
         ram = {
             "arena": sizes.arena_bytes,
             "input and variables": other_bytes,
+            **({"weights": sizes.weights_ram_bytes} if sizes.weights_ram_bytes else {}),
             "stack": sizes.stack_bytes,
             "all": sizes.ram_bytes + sizes.stack_bytes,
         }
         stack = {} if self.stack.worst_case_bytes is None else {"worst case": self.stack.worst_case_bytes}
+        code_ram = [] if board.code_ram is None else [("kernels", sizes.code_ram_bytes, board.code_ram.bytes)]
         return [
             *(MemoryRow("flash", what, used, board.flash_bytes) for what, used in flash.items()),
             *(MemoryRow("RAM", what, used, self.ram.bytes) for what, used in ram.items()),
+            *(MemoryRow("code RAM", what, used, limit) for what, used, limit in code_ram if used),
             *(MemoryRow("stack", what, used, sizes.stack_bytes) for what, used in stack.items()),
         ]
 

@@ -71,7 +71,7 @@ def build_tflm_firmware(model: Model, board: Board, out: Path, options: ImageOpt
 
             def run(candidate_bytes: int) -> tuple[int, bytes]:
                 emit_tflm_arena(candidate_bytes, sources)
-                compile_image(build, twin)
+                compile_image(build, twin, twin.sram)
                 return _run_on(twin, build, value.tobytes())
 
             arena_bytes = _search_arena(run, expected, arena_bytes)

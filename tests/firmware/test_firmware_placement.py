@@ -5,11 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from compiler.random_networks import random_network
 from test_firmware_emulated import countdown_input
 
 from tinyedge.boards.board import load_board
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import BudgetExceeded, ConfigError, ToolMissing
+from tinyedge.firmware.build import build_firmware
 from tinyedge.firmware.cmake_build import build_image
 from tinyedge.firmware.image import ImageOptions
 from tinyedge.toolchain import find_build_tools, find_tool
@@ -45,6 +47,14 @@ def test_each_part_lies_in_its_memory(name, tmp_path):
     assert board.flash.origin <= found["te_weights_load"] < board.flash.end
     if name == "nucleo_l4r5zi":  # SRAM2, which holds the code, has a second address amid the variables.
         assert image.ram.origin >= 0x20040000
+
+
+def test_the_worst_case_of_the_stack_is_that_of_flash(tmp_path):
+    model, board = tmp_path / "model.tflite", load_board("nucleo_l4r5zi")
+    model.write_bytes(random_network(4))
+    deepest = build_firmware(model, board, tmp_path / "flash").stack
+    assert deepest.worst_case_bytes > 0
+    assert build_firmware(model, board, tmp_path / "ram", IN_RAM).stack == deepest
 
 
 def test_the_table_of_sizes_counts_what_was_copied(tmp_path):

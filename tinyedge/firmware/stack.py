@@ -60,6 +60,10 @@ _NO_POINTERS = re.compile(r"\.(debug|vectors|boot|ARM\.|comment)")
 
 # Of any type but O, an object: assembly may leave its functions without a type.
 _SYMBOL = re.compile(r"^([0-9a-f]{8}) .{6}[F ] \S+\t[0-9a-f]{8} (?:\.hidden )?([^\s$]+)$")
+# Of the linker script, at an address where a function may be.
+_BOUNDARY = re.compile(r"te_\w+_(?:start|end|load)")
+# The linker's, where a function calls another that is further away than a branch reaches.
+_VENEER = re.compile(r"__(\w+)_veneer")
 _FUNCTION = re.compile(r"^([0-9a-f]{8}) <([^>]+)>:$")
 _INSTRUCTION = re.compile(r"^ *[0-9a-f]+:\t(\S+)(?:\t([^@;]*))?")
 _BRANCH = re.compile(r"^(?:bl|b|b(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))(?:\.[nw])?$")
@@ -195,9 +199,11 @@ def _disassembled(text: str) -> dict[str, _Function]:
     current = _Function("", "", 0, set())
     for line in text.splitlines():
         if symbol := _SYMBOL.match(line):
-            names[int(symbol.group(1), 16) & ~1].append(symbol.group(2))
+            if not _BOUNDARY.fullmatch(symbol.group(2)):
+                names[int(symbol.group(1), 16) & ~1].append(symbol.group(2))
         elif function := _FUNCTION.match(line):
-            current = _Function(function.group(2), "", 0, set())
+            veneer = _VENEER.fullmatch(function.group(2))
+            current = _Function(function.group(2), "", 0, {veneer.group(1)} if veneer else set())
             functions |= dict.fromkeys(names[int(function.group(1), 16)], current)  # None where it is data.
         elif instruction := _INSTRUCTION.match(line):
             _execute(current, instruction.group(1), (instruction.group(2) or "").strip())

@@ -26,6 +26,15 @@ def test_a_run_means_the_model_that_its_manifest_names(tmp_path, name):
     assert resolve_model(model) == model
 
 
+def test_a_copy_of_the_zoo_that_was_exported_anew_means_its_own_export(tmp_path):
+    (tmp_path / "export.json").write_text(ZOO_MANIFEST.read_text())
+    (tmp_path / "model_int8.tflite").write_bytes(b"published")
+    assert resolve_model(tmp_path) == tmp_path / "model_int8.tflite"
+    write_export(tmp_path, model="model_mixed.tflite")
+    (tmp_path / "export" / "model_mixed.tflite").write_bytes(b"own")
+    assert resolve_model(tmp_path) == tmp_path / "export" / "model_mixed.tflite"
+
+
 def test_a_manifest_of_before_there_was_a_choice_means_int8(tmp_path):
     write_export(tmp_path)
     content = json.loads((tmp_path / "export" / "export.json").read_text())

@@ -19,10 +19,11 @@ def resolve_model(source: Path | str) -> Path:
     """
     path = locate(source)
     if path.is_dir():
-        # An entry of the zoo is the export and the run in one folder.
-        folder = path if (path / MANIFEST_FILE).is_file() else path / EXPORT_FOLDER
-        if not (folder / MANIFEST_FILE).is_file():
+        # An entry of the zoo is the export and the run in one folder, until it is exported anew.
+        exports = [folder for folder in (path / EXPORT_FOLDER, path) if (folder / MANIFEST_FILE).is_file()]
+        if not exports:
             raise ModelError(_not_exported(path, source))
+        folder = exports[0]
         name = read_manifest(folder).model
         if name is None or not (folder / name).is_file():
             export = command_line("tinyedge", "export", path, "--int8")

@@ -712,6 +712,11 @@ void te_add_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                void *scratch);
 
+/** te_add_s8() for processors with the DSP extension, where output_shift is at most -1, and 2^(-1 - output_shift) times
+ *  2 * output_zero_point + 1 is below 2^30 in magnitude. */
+void te_add_rows_s8_dsp(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                        void *scratch);
+
 /** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
 typedef struct {
     int32_t count;

@@ -46,7 +46,10 @@ KEPT = {
     "two filters a channel": ("2 filters see each of 3 channels", lambda rng: depthwise_conv2d(rng, multiplier=2)),
     "weights with a zero point": ("zero point 5", lambda rng: fully_connected(rng, (1, 8), 3, weights_zero_point=5)),
     "sums too large": (r"2\^30", lambda rng: conv2d(rng, gain=1e8)),
-    "limited outputs": ("limited to", lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6")),
+    "limited outputs": (
+        "limited to|no form in scalar",
+        lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6", dtype=np.int16),
+    ),
     "int16": ("te_transpose_conv_s16 has no form in", lambda rng: transpose_conv(rng, dtype=np.int16)),
     "int16 sums too large": (
         "32 bits|no form in scalar",
@@ -65,6 +68,22 @@ def test_a_layer_that_keeps_its_portable_kernel_says_why(kind, instruction_set, 
         assert call.kept_because == ""
     else:
         assert re.search(said, call.kept_because)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "constant", "activation", "kernel"),
+    [
+        (((1, 200), (1, 200)), None, "NONE", "te_add_s8_dsp"),
+        (((1, 200), (1, 200)), None, "RELU6", "te_add_rows_s8_dsp"),
+        (((1, 200), (1, 200)), 1, "NONE", "te_add_rows_s8_dsp"),
+        (((1, 4, 4, 32), (32,)), 1, "NONE", "te_add_rows_s8_dsp"),
+        (((1, 30), (1, 30)), None, "NONE", "te_add_rows_s8_dsp"),
+    ],
+)
+def test_a_sum_has_a_table_where_that_pays(shapes, constant, activation, kernel, tmp_path):
+    case = elementwise(np.random.default_rng(0), "ADD", shapes, constant, activation)
+    (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
+    assert call.function == kernel
 
 
 def test_a_layer_of_the_smaller_instruction_set_says_why(tmp_path):

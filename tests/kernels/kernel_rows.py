@@ -312,7 +312,7 @@ def _add(dtype: type = np.int8) -> Draw:
     return draw
 
 
-def _mul(dtype: type = np.int8) -> Draw:
+def _rows_of_two(op: str, dtype: type = np.int8) -> Draw:
     """One operand may be repeated along some axes, and one constant."""
 
     def draw(rng: np.random.Generator, prime: int) -> Case:
@@ -321,7 +321,7 @@ def _mul(dtype: type = np.int8) -> Draw:
         shapes = (shape, repeated) if rng.random() < 0.5 else (repeated, shape)
         activation = str(rng.choice(build.ACTIVATIONS))
         quantised = float(np.exp(rng.normal(0, 1))), _gain(rng), _zero_points(rng, 3), dtype
-        return build.elementwise(rng, "MUL", shapes, [None, 0, 1][int(rng.integers(3))], activation, *quantised)
+        return build.elementwise(rng, op, shapes, [None, 0, 1][int(rng.integers(3))], activation, *quantised)
 
     return draw
 
@@ -358,6 +358,7 @@ def _small(rng: np.random.Generator) -> tuple[int, int]:
 
 
 ROWS = (
+    Row("te_add_rows_s8_dsp", "dsp", _rows_of_two("ADD")),
     Row("te_add_s16_dsp", "dsp", _add(np.int16)),
     Row("te_add_s8_dsp", "dsp", _add()),
     Row("te_average_pool_s8_dsp", "dsp", _pool("AVERAGE_POOL_2D")),
@@ -383,8 +384,8 @@ ROWS = (
     Row("te_lstm_s8_dsp", "dsp", _lstm),
     Row("te_max_pool_s8_dsp", "dsp", _pool("MAX_POOL_2D")),
     Row("te_mean_s8_dsp", "dsp", _mean),
-    Row("te_mul_s16_dsp", "dsp", _mul(np.int16)),
-    Row("te_mul_s8_dsp", "dsp", _mul()),
+    Row("te_mul_s16_dsp", "dsp", _rows_of_two("MUL", np.int16)),
+    Row("te_mul_s8_dsp", "dsp", _rows_of_two("MUL")),
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
     Row("te_add_s8_mve", "mve", _add()),
     Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),

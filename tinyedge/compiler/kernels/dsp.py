@@ -11,6 +11,7 @@ from tinyedge.compiler.kernels.dsp_int4 import RAISED, choose_int4
 from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters, narrow_sums, pack_int16_filters
 from tinyedge.compiler.kernels.dsp_packing import (
     PackedFilters,
+    Requantisation,
     RequantisedFilters,
     pack_depthwise3,
     pack_filters,
@@ -66,6 +67,8 @@ _MAX_BATCH_MATMUL_DEPTH = 255
 # Then the sum of a window of int8 values fits 16 bits.
 _MAX_AVERAGE_POOL_WINDOW = 256
 _ADD_TABLE_BYTES = 1024
+# Two values with 20 bits of headroom.
+_LARGEST_ADD_SUM = 2 * 255 * 2**20
 # Fewer are not worth a table.
 _MIN_ADD_ELEMENTS = 128
 # The structs of depthwise convolutions have sizes of 16 bits.
@@ -603,18 +606,21 @@ def _max_pool(call: KernelCall) -> KernelCall | str:
 
 
 def _add(call: KernelCall) -> KernelCall | str:
-    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"))
-    if isinstance(operands, str):
-        return operands
-    if call.output.elements < _MIN_ADD_ELEMENTS:
-        return call
-    (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
-    output_multiplier, output_shift, output_zero_point = integers(
-        call.fields, "output_multiplier", "output_shift", "output_zero_point"
-    )
-    requantisation = prepare_requantisation(output_multiplier, output_shift, output_zero_point, largest=2**28)
-    if tuple(exact_requantisation) != _HALF or requantisation is None or not requantisation.plain:
+    multiplier, shift, zero_point = integers(call.fields, "output_multiplier", "output_shift", "output_zero_point")
+    requantisation = prepare_requantisation(multiplier, shift, zero_point, largest=_LARGEST_ADD_SUM)
+    if requantisation is None or not requantisation.plain:
         return SCALE_TOO_SMALL
+    return _add_by_table(call, requantisation) or dataclasses.replace(call, kernel=_ADD_ROWS)
+
+
+def _add_by_table(call: KernelCall, requantisation: Requantisation) -> KernelCall | None:
+    """Return the sum of two activations of one shape, or None where it is another, or too small for a table."""
+    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"))
+    if isinstance(operands, str) or call.output.elements < _MIN_ADD_ELEMENTS:
+        return None
+    (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
+    if tuple(exact_requantisation) != _HALF:
+        return None
     return dataclasses.replace(
         call,
         kernel=_ADD,
@@ -847,6 +853,7 @@ _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_param
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
+_ADD_ROWS = Kernel("te_add_rows_s8_dsp", "te_add_params", "dsp", stripes=broadcast)
 _ADD_S16 = Kernel("te_add_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted)
 _MUL = Kernel("te_mul_s8_dsp", "te_mul_dsp_params", "dsp", stripes=broadcast)
 _MUL_S16 = Kernel("te_mul_s16_dsp", "te_mul_s16_dsp_params", "dsp", stripes=broadcast)

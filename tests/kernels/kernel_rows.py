@@ -391,6 +391,7 @@ ROWS = (
     Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),
     Row("te_conv2d_s8_mve", "mve", _conv2d()),
     Row("te_depthwise_conv2d_s8_mve", "mve", _depthwise(_small, dilated=False)),
+    Row("te_fully_connected_narrow_s16_mve", "mve", _fully_connected(dtype=np.int16)),
     Row("te_fully_connected_s8_mve", "mve", _fully_connected()),
     Row("te_mean_s8_mve", "mve", _mean),
     Row("te_conv2d_s8_scalar", "scalar", _conv2d()),

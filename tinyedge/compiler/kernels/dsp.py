@@ -238,7 +238,7 @@ def _conv2d_s16(call: KernelCall) -> KernelCall:
     call = along_rows(call)
     fields = call.fields
     out_h, out_w, in_c, out_c, group_c = integers(fields, "out_h", "out_w", "in_c", "out_c", "group_c")
-    filters = _narrow(fields, values(fields, "weights").reshape(out_c, -1))
+    filters = narrow_form(fields, values(fields, "weights").reshape(out_c, -1))
     if filters is None:
         return dataclasses.replace(call, kernel=_CONV2D_S16)
     groups = in_c // group_c
@@ -262,7 +262,7 @@ def _conv2d_s16(call: KernelCall) -> KernelCall:
 def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     in_c, kernel_h, kernel_w, multiplier_c = integers(fields, "in_c", "kernel_h", "kernel_w", "multiplier_c")
-    filters = _narrow(fields, depthwise_filters(fields))
+    filters = narrow_form(fields, depthwise_filters(fields))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
     if filters is None:
@@ -280,7 +280,8 @@ def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
     )
 
 
-def _narrow(fields: Fields, filters: np.ndarray) -> NarrowFilters | None:
+def narrow_form(fields: Fields, filters: np.ndarray) -> NarrowFilters | None:
+    """Return filters (channels, depth) of int16 values with sums of 32 bits; None where these may not fit."""
     bias = fields["bias"]
     output_min, output_max = integers(fields, "output_min", "output_max")
     return narrow_sums(

@@ -6,7 +6,14 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
-from tinyedge.compiler.kernels.dsp import MEANS_NOT_OVER_PIXELS, chosen, pixels_of_means, use_dsp
+from tinyedge.compiler.kernels.dsp import (
+    MEANS_NOT_OVER_PIXELS,
+    SUMS_TOO_LARGE_FOR_32_BITS,
+    chosen,
+    narrow_form,
+    pixels_of_means,
+    use_dsp,
+)
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
@@ -70,6 +77,29 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         # One group after the other goes through all pixels.
         overlaps=call.overlaps if groups == 1 else (),
         scratch_bytes=2 * _round_up(prepared.filters.shape[1], CHUNK),
+    )
+
+
+def _conv2d_s16(call: KernelCall) -> KernelCall | str:
+    fields = call.fields
+    in_h, in_w, in_c, batches, out_c = integers(fields, "in_h", "in_w", "in_c", "batches", "out_c")
+    if not is_pointwise(fields):
+        return "its windows are more than a pixel"
+    narrow = narrow_form(fields, values(fields, "weights").reshape(out_c, -1))
+    if narrow is None:
+        return SUMS_TOO_LARGE_FOR_32_BITS
+    return dataclasses.replace(
+        call,
+        kernel=_FULLY_CONNECTED_NARROW_S16,
+        fields={
+            "batches": batches * in_h * in_w,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: fields[name] for name in ("output_min", "output_max")},
+            "weights": ConstantArray(narrow.filters),
+            "bias": ConstantArray(narrow.biases.astype(np.int32)),
+            "multipliers": ConstantArray(narrow.multipliers.astype(np.int32)),
+        },
     )
 
 
@@ -276,11 +306,15 @@ _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
+_FULLY_CONNECTED_NARROW_S16 = Kernel(
+    "te_fully_connected_narrow_s16_mve", "te_fully_connected_narrow_s16_mve_params", "mve", stripes=pixelwise
+)
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
     CONV_2D_KERNELS["s8"]: _conv2d,
+    CONV_2D_KERNELS["s16"]: _conv2d_s16,
     CONV_2D_KERNELS["s4"]: unpacked(CONV_2D_KERNELS["s8"], _conv2d),
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),

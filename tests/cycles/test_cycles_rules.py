@@ -67,6 +67,11 @@ constants:
 """
 _AN_EMPTY_PART = 3
 _RAM, _ROM = "r4", "r5"
+# By machine, the core whose instructions are a superset; what is counted is the model's choice.
+_ASSEMBLER = {
+    "mps2-an386": ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"],
+    "mps3-an547": ["-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"],
+}
 
 
 def count(model: CycleModel, parts: list[str], folder: Path, machine: str) -> list[CycleCount]:
@@ -75,9 +80,7 @@ def count(model: CycleModel, parts: list[str], folder: Path, machine: str) -> li
     source, elf = folder / "program.s", folder / "program.elf"
     source.write_text(_PROGRAM.format(parts=text))
     link = ["-nostdlib", "-Wl,--section-start=.vectors=0,-Ttext=0x80,--entry=reset"]
-    # Assembled for the core whose instructions are a superset; what is counted is the model's choice.
-    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
-    subprocess.run([*command, *link, source, "-o", elf], check=True)
+    subprocess.run(["arm-none-eabi-gcc", *_ASSEMBLER[machine], *link, source, "-o", elf], check=True)
     counter = cycle_counter(model, elf, Memory(0, 0x40000), folder / "cycles", inference=2, layers=True)
     qemu = ["qemu-system-arm", "-M", machine, "-display", "none", "-semihosting", "-kernel", str(elf)]
     subprocess.run([*qemu, "-plugin", counter.plugin], check=True, timeout=60, stdin=subprocess.DEVNULL)
@@ -163,17 +166,85 @@ M7_RULES = {
     "an extension before another instruction": (lines("sxtb16 r0, r4", "adds r1, #1"), 1),
     "one shift a cycle": (lines("add.w r0, r4, r5, lsl #1", "add.w r1, r4, r5, lsl #1"), 2),
 }
+M55_RULES = {
+    "one instruction a cycle": (lines("add.w r0, r4, r5", "add.w r1, r4, r5"), 2),
+    "a narrow sum beside another narrow instruction": (lines("adds r0, #1", "ands r1, r2"), 1),
+    "narrow instructions of which none is simple": (lines("ands r0, r2", "ands r1, r2"), 2),
+    "a narrow instruction that takes the one before it": (lines("adds r0, #1", "adds r0, #1"), 2),
+    "IT beside another narrow instruction": (lines("cmp r4, r5", "it eq", "moveq.w r0, #1"), 2),
+    "a load and its use": (lines(f"ldr.w r0, [{_RAM}]", "add.w r1, r0, #1"), 3),
+    "a load and what does not use it": (lines(f"ldr.w r0, [{_RAM}]", "add.w r1, r2, #1"), 2),
+    "a load and its store": (lines(f"ldr.w r0, [{_RAM}]", f"str.w r0, [{_RAM}]"), 2),
+    "two words": (f"ldrd r0, r1, [{_RAM}]", 1),
+    "many words": (f"ldm.w {_RAM}, {{r0-r3, r7}}", 3),
+    "a product and its use": (lines("mul.w r0, r2, r3", "add.w r1, r0, #1"), 3),
+    "a sum with a shifted operand and its use": (lines("add.w r0, r2, r3, lsl #1", "add.w r1, r0, #1"), 3),
+    "a saturated sum and its use": (lines("qadd r0, r2, r3", "add.w r1, r0, #1"), 3),
+    "a bit field and its use": (lines("ubfx r0, r2, #3, #4", "add.w r1, r0, #1"), 2),
+    "a conditional selection and its use": (lines("csel r0, r2, r3, eq", "add.w r1, r0, #1"), 2),
+    "division": ("udiv r0, r4, r2", 7),
+    "a word across two": (f"ldr.w r0, [{_RAM}, #2]", 2),
+    "vectors of one pipeline": (lines("vadd.i32 q0, q1, q2", "vshr.s32 q3, q1, #2"), 4),
+    "vectors of two pipelines": (lines(f"vldrw.u32 q0, [{_RAM}]", "vadd.i32 q1, q2, q3"), 2),
+    "vectors of three pipelines": (lines(f"vldrw.u32 q0, [{_RAM}]", "vadd.i32 q1, q2, q3", "vmul.i8 q4, q5, q6"), 3),
+    "a vector and a core register": (lines("vadd.i32 q0, q1, q2", "add.w r0, r2, #1"), 2),
+    "a vector and its load": (lines(f"vldrb.u8 q0, [{_RAM}]", "vadd.i8 q1, q0, q2"), 2),
+    "a sum of products and its vector's load": (lines(f"vldrb.s8 q0, [{_RAM}]", "vmladava.s8 r0, q0, q1"), 2),
+    "a widening load and a scalar load": (lines(f"vldrb.s32 q0, [{_RAM}]", f"ldr.w r0, [{_RAM}]"), 3),
+    "a vector that was multiplied": (lines("vmul.i32 q0, q1, q2", "vadd.i32 q3, q0, q1"), 3),
+    "a vector that was multiplied and is stored": (lines("vqrdmulh.s32 q0, q1, q2", f"vstrw.32 q0, [{_RAM}]"), 2),
+    "a vector that was narrowed": (lines("vmovnb.i32 q0, q1", "vadd.i32 q3, q0, q2"), 5),
+    "a vector that was shifted with saturation": (lines("vqshl.s32 q0, q1, q2", "vmul.i32 q3, q0, q2"), 3),
+    "a sum of lanes and its use": (lines("vaddv.s32 r0, q1", "add.w r1, r0, #1"), 3),
+    "an extreme of lanes and its use": (lines("vmaxv.s8 r0, q1", "add.w r1, r0, #1"), 4),
+    "a comparison and a predicate": (lines("vcmp.s32 gt, q0, q1", "vpst", "vmult.i32 q2, q0, q1"), 4),
+    "two lanes from core registers": ("vmov q0[2], q0[0], r0, r1", 2),
+    "a lane from a core register": (lines("vmov.32 q0[1], r0", "vadd.i32 q1, q0, q2"), 2),
+    "a duplicate of a core register": (lines("vdup.32 q0, r0", "vmul.i32 q1, q0, q2"), 2),
+    "a gather of words": (f"vldrw.u32 q0, [{_RAM}, q1]", 2),
+    "a gather of bytes": (f"vldrb.u8 q0, [{_RAM}, q1]", 8),
+    "a gather of offsets that are new": (lines("vadd.i32 q1, q2, q3", f"vldrw.u32 q0, [{_RAM}, q1]"), 6),
+    "a vector that is not aligned": (f"vldrb.u8 q0, [{_RAM}, #1]", 3),
+}
 _COPIES = 16
 
 
-def test_pairs_of_the_cortex_m7(tmp_path):
-    parts = [
-        lines("str.w r4, [r4]", *[text] * many) for text, _ in M7_RULES.values() for many in (_COPIES, 2 * _COPIES)
-    ]
-    laps = count(_without_waits(core="cortex-m7"), parts, tmp_path, "mps2-an386")
+@pytest.mark.parametrize(
+    ("core", "rules", "machine"), [("cortex-m7", M7_RULES, "mps2-an386"), ("cortex-m55", M55_RULES, "mps3-an547")]
+)
+def test_instructions_that_overlap(core, rules, machine, tmp_path):
+    # The division lasts until what the part before left in the pipelines is done.
+    begin = lines("udiv r7, r4, r4", "str.w r4, [r4]")
+    parts = [lines(begin, *[text] * many) for text, _ in rules.values() for many in (_COPIES, 2 * _COPIES)]
+    laps = count(_without_waits(core=core), parts, tmp_path, machine)
     cycles = [lap.cycles for lap in laps]
     slopes = [(more - less) / _COPIES for less, more in zip(cycles[::2], cycles[1::2], strict=True)]
-    assert dict(zip(M7_RULES, slopes, strict=True)) == {name: cycles for name, (_, cycles) in M7_RULES.items()}
+    assert dict(zip(rules, slopes, strict=True)) == {name: cycles for name, (_, cycles) in rules.items()}
+
+
+# A loop, its instructions a round, the cycles of a round more, and those of the second round alone besides.
+M55_LOOPS = {
+    "a branch": (lines("1: subs.w r0, r0, #1", "bne.w 1b"), 2, 2 + 2, 0),
+    "the end of a loop, which is remembered": (lines("dls lr, r0", "1: nop.w", "nop.w", "le lr, 1b"), 3, 2, 2),
+    "that of vectors": (
+        lines("lsl.w r0, r0, #4", "dlstp.8 lr, r0", f"1: vldrb.u8 q0, [{_RAM}]", "vadd.i8 q1, q0, q0", "letp lr, 1b"),
+        3,
+        2,
+        2,
+    ),
+}
+_ROUNDS = 9
+
+
+def test_loops_of_the_cortex_m55(tmp_path):
+    """LE is executed again and again in the emulator, and takes no cycle once the processor remembers it."""
+    begins = [lines(f"mov.w r0, #{rounds}", text) for text, *_ in M55_LOOPS.values() for rounds in (1, _ROUNDS)]
+    laps = count(_without_waits(core="cortex-m55"), begins, tmp_path, "mps3-an547")
+    for (name, (_, instructions, cycles, once)), less, more in zip(
+        M55_LOOPS.items(), laps[::2], laps[1::2], strict=True
+    ):
+        assert more.instructions - less.instructions == (_ROUNDS - 1) * instructions, name
+        assert more.cycles - less.cycles == (_ROUNDS - 1) * cycles + once, name
 
 
 def _without_waits(board_name: str = "mps2_an386", core: str = "") -> CycleModel:

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const te_core *const cores[] = {&te_cortex_m0plus, &te_cortex_m3, &te_cortex_m4, &te_cortex_m7};
+static const te_core *const cores[] = {&te_cortex_m0plus, &te_cortex_m3, &te_cortex_m4, &te_cortex_m7, &te_cortex_m55};
 
 const te_core *te_find_core(const char *name) {
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
@@ -19,7 +19,8 @@ const te_core *te_find_core(const char *name) {
 
 bool te_is_branch(const te_instruction *instruction) {
     const uint8_t kind = instruction->kind;
-    return kind == TE_BRANCH || kind == TE_BRANCH_INDIRECT || kind == TE_BRANCH_TABLE || kind == TE_LOAD_MANY_PC;
+    return kind == TE_BRANCH || kind == TE_BRANCH_INDIRECT || kind == TE_BRANCH_TABLE || kind == TE_LOAD_MANY_PC ||
+           kind == TE_LOOP_END;
 }
 
 uint64_t te_unaligned_cycles(uint32_t address, uint32_t bytes) {

@@ -11,6 +11,10 @@
 #include "te_thumb.h"
 
 #define TE_REGISTERS 15u /* Without the program counter. */
+#define TE_CORE_REGISTERS ((1u << TE_REGISTERS) - 1u) /* The set of them. */
+
+/** Pipelines that vectors take. */
+typedef enum { TE_PIPELINE_MEMORY, TE_PIPELINE_INTEGER, TE_PIPELINE_MULTIPLIER, TE_PIPELINES } te_pipeline;
 
 /** What a processor that issues two instructions a cycle has issued in this one. */
 typedef struct {
@@ -20,6 +24,18 @@ typedef struct {
     bool shifts;
     bool stores;
 } te_issued;
+
+#define TE_VECTORS 8u
+
+/** What a processor with pipelines of its own for vectors has in them. */
+typedef struct {
+    uint64_t ready[TE_VECTORS];    /**< The cycle from which on a vector can be read. */
+    uint64_t storable[TE_VECTORS]; /**< The cycle from which on it can be stored. */
+    uint64_t free[TE_PIPELINES];   /**< The cycle from which on a pipeline takes an instruction. */
+    uint32_t loop_end;             /**< The address of the LE that is remembered, 0 for none. */
+    bool paired;                   /**< Whether the cycle has two instructions already. */
+    bool accessed;                 /**< Whether the instruction has been to memory. */
+} te_vectors;
 
 /** What the cycles of an instruction depend on besides itself. */
 typedef struct {
@@ -31,6 +47,7 @@ typedef struct {
     bool pipelined;          /**< Whether a load or a store right behind it overlaps with it. */
     te_issued issued;
     uint64_t ready[TE_REGISTERS]; /**< The cycle from which on a register can be read. */
+    te_vectors vectors;
 } te_machine;
 
 /** A processor, or several of the same costs. */
@@ -62,5 +79,6 @@ extern const te_core te_cortex_m0plus;
 extern const te_core te_cortex_m3;
 extern const te_core te_cortex_m4;
 extern const te_core te_cortex_m7;
+extern const te_core te_cortex_m55;
 
 #endif /* TE_CORE_H */

@@ -69,6 +69,7 @@ static void begin_call(uint32_t returns_to) {
     machine.unaligned = 0;
     machine.issued = (te_issued){0};
     memset(machine.ready, 0, sizeof machine.ready);
+    machine.vectors = (te_vectors){0};
     te_flash_reset(&machine.flash);
     lap_began = counted();
 }

@@ -3,15 +3,10 @@
  *  Sections are of the ARMv7-M Architecture Reference Manual, DDI 0403E. */
 #include "te_thumb.h"
 
+#include "te_bits.h"
+#include "te_mve.h"
+
 enum { SP = 13, LR = 14, PC = 15 };
-
-static uint32_t bits(uint32_t word, unsigned high, unsigned low) {
-    return (word >> low) & ((1u << (high - low + 1u)) - 1u);
-}
-
-static uint16_t reg(uint32_t number) {
-    return (uint16_t)(1u << number);
-}
 
 static uint8_t count(uint32_t set) {
     uint8_t members = 0;
@@ -22,7 +17,7 @@ static uint8_t count(uint32_t set) {
 }
 
 bool te_thumb_is_wide(uint16_t first) {
-    return bits(first, 15, 11) >= 0x1Du;
+    return te_bits(first, 15, 11) >= 0x1Du;
 }
 
 /* --- 16 bits, A5.2 ------------------------------------------------------------------------------------------------- */
@@ -33,18 +28,18 @@ static void one_register(te_instruction *out, bool load, uint32_t rt, uint16_t a
     out->kind = (uint8_t)(to_pc ? TE_LOAD_MANY_PC : load ? TE_LOAD : TE_STORE);
     out->words = 1;
     out->addressing = addressing;
-    *(load ? &out->writes : &out->reads) |= reg(rt);
+    *(load ? &out->writes : &out->reads) |= te_reg(rt);
 }
 
 static void narrow_data_processing(te_instruction *out, uint32_t first) {
     static const uint8_t test = 8, compare = 10, compare_negative = 11, multiply = 13, move_not = 15, negate = 9;
-    const uint32_t op = bits(first, 9, 6), rd = bits(first, 2, 0), rm = bits(first, 5, 3);
-    out->reads = reg(rm);
+    const uint32_t op = te_bits(first, 9, 6), rd = te_bits(first, 2, 0), rm = te_bits(first, 5, 3);
+    out->reads = te_reg(rm);
     if (op != move_not && op != negate) {
-        out->reads |= reg(rd);
+        out->reads |= te_reg(rd);
     }
     if (op != test && op != compare && op != compare_negative) {
-        out->writes = reg(rd);
+        out->writes = te_reg(rd);
     }
     out->shifts = op == 2u || op == 3u || op == 4u || op == 7u;
     if (op == multiply) {
@@ -53,19 +48,21 @@ static void narrow_data_processing(te_instruction *out, uint32_t first) {
 }
 
 static void narrow_special(te_instruction *out, uint32_t first) {
-    const uint32_t op = bits(first, 9, 8), rm = bits(first, 6, 3), rd = bits(first, 2, 0) | bits(first, 7, 7) << 3;
-    out->reads = reg(rm);
+    const uint32_t op = te_bits(first, 9, 8), rm = te_bits(first, 6, 3);
+    const uint32_t rd = te_bits(first, 2, 0) | te_bits(first, 7, 7) << 3;
+    out->reads = te_reg(rm);
     if (op == 3u) {
         out->kind = TE_BRANCH_INDIRECT;
-        out->links = bits(first, 7, 7) != 0u;
-        out->writes = out->links ? reg(LR) : 0u;
+        out->links = te_bits(first, 7, 7) != 0u;
+        out->writes = out->links ? te_reg(LR) : 0u;
         return;
     }
     if (op != 2u) {
-        out->reads |= reg(rd);
+        out->reads |= te_reg(rd);
     }
     if (op != 1u) {
-        out->writes = reg(rd);
+        out->writes = te_reg(rd);
+        out->simple = op == 2u;
         if (rd == PC) {
             out->kind = TE_BRANCH_INDIRECT;
         }
@@ -73,61 +70,67 @@ static void narrow_special(te_instruction *out, uint32_t first) {
 }
 
 static void narrow_miscellaneous(te_instruction *out, uint32_t first) {
-    if (bits(first, 11, 8) == 0u) { /* ADD and SUB of the stack pointer. */
-        out->reads = out->writes = reg(SP);
-    } else if (bits(first, 10, 10) == 0u && bits(first, 8, 8) == 1u) { /* CBZ, CBNZ. */
+    if (te_bits(first, 11, 8) == 0u) { /* ADD and SUB of the stack pointer. */
+        out->reads = out->writes = te_reg(SP);
+    } else if (te_bits(first, 10, 10) == 0u && te_bits(first, 8, 8) == 1u) { /* CBZ, CBNZ. */
         out->kind = TE_BRANCH;
-        out->reads = reg(bits(first, 2, 0));
-    } else if (bits(first, 11, 8) == 2u || bits(first, 11, 8) == 10u) { /* SXTB to UXTH, REV. */
-        out->reads = reg(bits(first, 5, 3));
-        out->writes = reg(bits(first, 2, 0));
+        out->reads = te_reg(te_bits(first, 2, 0));
+    } else if (te_bits(first, 11, 8) == 2u || te_bits(first, 11, 8) == 10u) { /* SXTB to UXTH, REV. */
+        out->reads = te_reg(te_bits(first, 5, 3));
+        out->writes = te_reg(te_bits(first, 2, 0));
         out->packs = true;
-    } else if (bits(first, 10, 9) == 2u) { /* PUSH, POP. */
-        const bool load = bits(first, 11, 11) != 0u, extra = bits(first, 8, 8) != 0u;
-        const uint32_t list = bits(first, 7, 0) | (extra ? (load ? reg(PC) : reg(LR)) : 0u);
+        out->simple = te_bits(first, 11, 8) == 2u;
+    } else if (te_bits(first, 10, 9) == 2u) { /* PUSH, POP. */
+        const bool load = te_bits(first, 11, 11) != 0u, extra = te_bits(first, 8, 8) != 0u;
+        const uint32_t list = te_bits(first, 7, 0) | (extra ? (load ? te_reg(PC) : te_reg(LR)) : 0u);
         out->kind = (uint8_t)(!load ? TE_STORE_MANY : extra ? TE_LOAD_MANY_PC : TE_LOAD_MANY);
         out->words = count(list);
-        out->addressing = reg(SP);
-        out->writes = reg(SP);
+        out->addressing = te_reg(SP);
+        out->writes = te_reg(SP);
         *(load ? &out->writes : &out->reads) |= (uint16_t)list;
-    } else if (bits(first, 11, 8) == 15u && bits(first, 3, 0) != 0u) {
+    } else if (te_bits(first, 11, 8) == 15u && te_bits(first, 3, 0) != 0u) {
         out->kind = TE_IF_THEN;
-    } else if (bits(first, 11, 5) == 0x33u) { /* CPS. */
+    } else if (te_bits(first, 11, 5) == 0x33u) { /* CPS. */
         out->kind = TE_SYSTEM;
+    } else {
+        out->simple = te_bits(first, 11, 8) == 15u; /* NOP. */
     }
 }
 
 static void decode_narrow(te_instruction *out, uint32_t first) {
-    const uint32_t low = bits(first, 2, 0), middle = bits(first, 5, 3), high = bits(first, 8, 6), at8 = bits(first, 10, 8);
-    switch (bits(first, 15, 12)) {
+    const uint32_t low = te_bits(first, 2, 0), middle = te_bits(first, 5, 3), high = te_bits(first, 8, 6);
+    const uint32_t at8 = te_bits(first, 10, 8);
+    switch (te_bits(first, 15, 12)) {
     case 0x0:
     case 0x1: { /* Shifts; ADD and SUB of three registers or a small constant. */
-        const uint32_t op = bits(first, 13, 11);
-        out->writes = reg(low);
-        out->reads = reg(middle);
-        out->shifts = op < 3u && bits(first, 10, 6) != 0u;
-        if (op == 3u && bits(first, 10, 10) == 0u) {
-            out->reads |= reg(high);
+        const uint32_t op = te_bits(first, 13, 11);
+        out->writes = te_reg(low);
+        out->reads = te_reg(middle);
+        out->shifts = op < 3u && te_bits(first, 10, 6) != 0u;
+        out->simple = op == 3u && te_bits(first, 10, 10) != 0u;
+        if (op == 3u && te_bits(first, 10, 10) == 0u) {
+            out->reads |= te_reg(high);
         }
         break;
     }
     case 0x2:
     case 0x3: /* MOV, CMP, ADD, SUB of a constant. */
-        out->reads = bits(first, 12, 11) == 0u ? 0u : reg(at8);
-        out->writes = bits(first, 12, 11) == 1u ? 0u : reg(at8);
+        out->reads = te_bits(first, 12, 11) == 0u ? 0u : te_reg(at8);
+        out->writes = te_bits(first, 12, 11) == 1u ? 0u : te_reg(at8);
+        out->simple = te_bits(first, 12, 11) != 1u;
         break;
     case 0x4:
-        if (bits(first, 11, 11) != 0u) {
-            one_register(out, true, at8, reg(PC));
-        } else if (bits(first, 10, 10) != 0u) {
+        if (te_bits(first, 11, 11) != 0u) {
+            one_register(out, true, at8, te_reg(PC));
+        } else if (te_bits(first, 10, 10) != 0u) {
             narrow_special(out, first);
         } else {
             narrow_data_processing(out, first);
         }
         break;
     case 0x5: {
-        const bool load = bits(first, 11, 9) >= 3u;
-        one_register(out, load, low, (uint16_t)(reg(middle) | reg(high)));
+        const bool load = te_bits(first, 11, 9) >= 3u;
+        one_register(out, load, low, (uint16_t)(te_reg(middle) | te_reg(high)));
         if (!load) {
             out->kind = TE_STORE_INDEXED;
         }
@@ -136,25 +139,25 @@ static void decode_narrow(te_instruction *out, uint32_t first) {
     case 0x6:
     case 0x7:
     case 0x8:
-        one_register(out, bits(first, 11, 11) != 0u, low, reg(middle));
+        one_register(out, te_bits(first, 11, 11) != 0u, low, te_reg(middle));
         break;
     case 0x9:
-        one_register(out, bits(first, 11, 11) != 0u, at8, reg(SP));
+        one_register(out, te_bits(first, 11, 11) != 0u, at8, te_reg(SP));
         break;
     case 0xA: /* An address from the program counter or the stack pointer. */
-        out->writes = reg(at8);
-        out->reads = bits(first, 11, 11) != 0u ? reg(SP) : 0u;
+        out->writes = te_reg(at8);
+        out->reads = te_bits(first, 11, 11) != 0u ? te_reg(SP) : 0u;
         break;
     case 0xB:
         narrow_miscellaneous(out, first);
         break;
     case 0xC: {
-        const bool load = bits(first, 11, 11) != 0u;
-        const uint16_t list = (uint16_t)bits(first, 7, 0);
+        const bool load = te_bits(first, 11, 11) != 0u;
+        const uint16_t list = (uint16_t)te_bits(first, 7, 0);
         out->kind = (uint8_t)(load ? TE_LOAD_MANY : TE_STORE_MANY);
         out->words = count(list);
-        out->addressing = reg(at8);
-        out->writes = reg(at8);
+        out->addressing = te_reg(at8);
+        out->writes = te_reg(at8);
         *(load ? &out->writes : &out->reads) |= list;
         break;
     }
@@ -167,23 +170,23 @@ static void decode_narrow(te_instruction *out, uint32_t first) {
 /* --- 32 bits, A5.3 ------------------------------------------------------------------------------------------------- */
 
 static void wide_many(te_instruction *out, uint32_t first, uint32_t second) {
-    const bool load = bits(first, 4, 4) != 0u;
-    out->kind = (uint8_t)(!load ? TE_STORE_MANY : bits(second, 15, 15) != 0u ? TE_LOAD_MANY_PC : TE_LOAD_MANY);
+    const bool load = te_bits(first, 4, 4) != 0u;
+    out->kind = (uint8_t)(!load ? TE_STORE_MANY : te_bits(second, 15, 15) != 0u ? TE_LOAD_MANY_PC : TE_LOAD_MANY);
     out->words = count(second);
-    out->addressing = reg(bits(first, 3, 0));
-    out->writes = bits(first, 5, 5) != 0u ? out->addressing : 0u;
+    out->addressing = te_reg(te_bits(first, 3, 0));
+    out->writes = te_bits(first, 5, 5) != 0u ? out->addressing : 0u;
     *(load ? &out->writes : &out->reads) |= (uint16_t)second;
 }
 
 /* LDRD, STRD, exclusive accesses and table branches, A5.3.6. */
 static void wide_dual(te_instruction *out, uint32_t first, uint32_t second) {
-    const uint32_t rt = bits(second, 15, 12), rt2 = bits(second, 11, 8);
-    const bool load = bits(first, 4, 4) != 0u;
-    const uint16_t base = reg(bits(first, 3, 0));
-    if (bits(first, 8, 8) == 0u && bits(first, 5, 5) == 0u) {
-        if (bits(first, 7, 4) == 0xDu && bits(second, 7, 5) == 0u) { /* TBB, TBH. */
+    const uint32_t rt = te_bits(second, 15, 12), rt2 = te_bits(second, 11, 8);
+    const bool load = te_bits(first, 4, 4) != 0u;
+    const uint16_t base = te_reg(te_bits(first, 3, 0));
+    if (te_bits(first, 8, 8) == 0u && te_bits(first, 5, 5) == 0u) {
+        if (te_bits(first, 7, 4) == 0xDu && te_bits(second, 7, 5) == 0u) { /* TBB, TBH. */
             out->kind = TE_BRANCH_TABLE;
-            out->addressing = (uint16_t)(base | reg(bits(second, 3, 0)));
+            out->addressing = (uint16_t)(base | te_reg(te_bits(second, 3, 0)));
             return;
         }
         one_register(out, load, rt, base); /* An exclusive one. */
@@ -192,99 +195,118 @@ static void wide_dual(te_instruction *out, uint32_t first, uint32_t second) {
     out->kind = (uint8_t)(load ? TE_LOAD_DUAL : TE_STORE_DUAL);
     out->words = 2;
     out->addressing = base;
-    out->writes = bits(first, 5, 5) != 0u ? base : 0u;
-    *(load ? &out->writes : &out->reads) |= (uint16_t)(reg(rt) | reg(rt2));
+    out->writes = te_bits(first, 5, 5) != 0u ? base : 0u;
+    *(load ? &out->writes : &out->reads) |= (uint16_t)(te_reg(rt) | te_reg(rt2));
+}
+
+/* MVE's shifts of one core register, or of two as one of 64 bits. */
+static void long_shift(te_instruction *out, uint32_t first, uint32_t second) {
+    const bool by_register = te_bits(second, 3, 0) == SP, one = te_bits(second, 11, 9) == 7u;
+    const uint16_t low = te_reg(te_bits(first, 3, 1) << 1), high = te_reg(te_bits(second, 11, 9) << 1 | 1u);
+    out->late = true;
+    out->writes = one ? te_reg(te_bits(first, 3, 0)) : (uint16_t)(low | high);
+    out->reads = (uint16_t)(out->writes | (by_register ? te_reg(te_bits(second, 15, 12)) : 0u));
 }
 
 /* Data processing with a constant or a shifted register, A5.3.1 and A5.3.11: the same operations. */
 static void wide_data_processing(te_instruction *out, uint32_t first, uint32_t second, bool constant) {
-    const uint32_t op = bits(first, 8, 5), rd = bits(second, 11, 8), rn = bits(first, 3, 0);
-    out->reads = rn == PC ? 0u : reg(rn);
-    out->writes = rd == PC ? 0u : reg(rd); /* TST, TEQ, CMN and CMP. */
+    const uint32_t op = te_bits(first, 8, 5), rd = te_bits(second, 11, 8), rn = te_bits(first, 3, 0);
+    out->reads = rn == PC ? 0u : te_reg(rn);
+    out->writes = rd == PC ? 0u : te_reg(rd); /* TST, TEQ, CMN and CMP. */
     if (!constant) {
-        out->reads |= reg(bits(second, 3, 0));
-        out->shifts = (bits(second, 14, 12) << 2 | bits(second, 7, 4)) != 0u;
+        out->reads |= te_reg(te_bits(second, 3, 0));
+        out->shifts = (te_bits(second, 14, 12) << 2 | te_bits(second, 7, 4)) != 0u;
         out->packs = op == 6u;
+        out->late = out->shifts && !out->packs && (op != 2u || rn != PC);
+        if (op == 2u && te_bits(second, 15, 15) != 0u) { /* CSEL and its like have a condition there. */
+            out->shifts = out->late = false;
+        } else if (op == 2u && te_bits(second, 3, 0) >= SP) {
+            long_shift(out, first, second);
+        }
     }
 }
 
 /* MOVW, ADDW, saturation and bit fields, A5.3.3. */
 static void wide_plain_constant(te_instruction *out, uint32_t first, uint32_t second) {
     static const uint8_t move_wide = 0x04, move_top = 0x0C;
-    const uint32_t op = bits(first, 8, 4), rn = bits(first, 3, 0), rd = bits(second, 11, 8);
-    out->writes = reg(rd);
+    const uint32_t op = te_bits(first, 8, 4), rn = te_bits(first, 3, 0), rd = te_bits(second, 11, 8);
+    out->writes = te_reg(rd);
     if (op == move_top) {
-        out->reads = reg(rd);
+        out->reads = te_reg(rd);
     } else if (op != move_wide && rn != PC) {
-        out->reads = reg(rn);
+        out->reads = te_reg(rn);
     }
     if (op >= 0x10u) {
         out->packs = true;
-        out->reads |= op == 0x16u ? reg(rd) : 0u; /* BFI, BFC. */
+        out->late = (op & 4u) == 0u; /* SSAT, USAT. */
+        out->reads |= op == 0x16u ? te_reg(rd) : 0u; /* BFI, BFC. */
     }
 }
 
 /* Branches and what shares their encoding, A5.3.4. */
 static void wide_branch(te_instruction *out, uint32_t first, uint32_t second) {
-    const bool call = bits(second, 14, 14) != 0u;
-    if (!call && bits(second, 12, 12) == 0u && bits(first, 9, 7) == 7u) {
-        const bool hint = bits(first, 10, 4) == 0x3Au; /* NOP, too. */
+    const bool call = te_bits(second, 14, 14) != 0u;
+    if (!call && te_bits(second, 12, 12) == 0u && te_bits(first, 9, 7) == 7u) {
+        const bool hint = te_bits(first, 10, 4) == 0x3Au; /* NOP, too. */
         out->kind = (uint8_t)(hint ? TE_ALU : TE_SYSTEM);
-        if (bits(first, 10, 5) == 0x1Fu) { /* MRS. */
-            out->writes = reg(bits(second, 11, 8));
+        if (te_bits(first, 10, 5) == 0x1Fu) { /* MRS. */
+            out->writes = te_reg(te_bits(second, 11, 8));
         }
         return;
     }
     out->kind = TE_BRANCH;
-    out->links = call && bits(second, 12, 12) != 0u;
-    out->writes = out->links ? reg(LR) : 0u;
+    out->links = call && te_bits(second, 12, 12) != 0u;
+    out->writes = out->links ? te_reg(LR) : 0u;
 }
 
 /* Bytes, half words and words, A5.3.7 to A5.3.10. */
 static void wide_single(te_instruction *out, uint32_t first, uint32_t second) {
-    const bool load = bits(first, 4, 4) != 0u, word = bits(first, 6, 5) == 2u;
-    const uint32_t rt = bits(second, 15, 12), rn = bits(first, 3, 0);
-    const bool offset_of_12_bits = bits(first, 7, 7) != 0u || rn == PC;
+    const bool load = te_bits(first, 4, 4) != 0u, word = te_bits(first, 6, 5) == 2u;
+    const uint32_t rt = te_bits(second, 15, 12), rn = te_bits(first, 3, 0);
+    const bool offset_of_12_bits = te_bits(first, 7, 7) != 0u || rn == PC;
     if (load && rt == PC && !word) {
         return; /* A hint to the caches. */
     }
-    one_register(out, load, rt, reg(rn));
+    one_register(out, load, rt, te_reg(rn));
     if (offset_of_12_bits) {
         return;
     }
-    if (bits(second, 11, 11) == 0u) {
-        out->addressing |= reg(bits(second, 3, 0));
+    if (te_bits(second, 11, 11) == 0u) {
+        out->addressing |= te_reg(te_bits(second, 3, 0));
         if (!load) {
             out->kind = TE_STORE_INDEXED;
         }
-    } else if (bits(second, 8, 8) != 0u) {
-        out->writes |= reg(rn);
+    } else if (te_bits(second, 8, 8) != 0u) {
+        out->writes |= te_reg(rn);
     }
 }
 
 /* Shifts by a register, extensions, parallel arithmetic and the rest, A5.3.12 to A5.3.15. */
 static void wide_registers(te_instruction *out, uint32_t first, uint32_t second) {
-    const uint32_t rn = bits(first, 3, 0);
-    out->writes = reg(bits(second, 11, 8));
-    out->reads = (uint16_t)(reg(bits(second, 3, 0)) | (rn == PC ? 0u : reg(rn)));
-    out->shifts = bits(first, 7, 7) == 0u && bits(second, 7, 4) == 0u;
+    const uint32_t rn = te_bits(first, 3, 0);
+    out->writes = te_reg(te_bits(second, 11, 8));
+    out->reads = (uint16_t)(te_reg(te_bits(second, 3, 0)) | (rn == PC ? 0u : te_reg(rn)));
+    out->shifts = te_bits(first, 7, 7) == 0u && te_bits(second, 7, 4) == 0u;
     out->packs = !out->shifts;
+    const bool extends = te_bits(first, 7, 7) == 0u, parallel = te_bits(second, 7, 7) == 0u;
+    out->late = out->packs && (extends ? rn != PC : parallel || te_bits(first, 5, 4) == 0u); /* Not REV, SEL, CLZ. */
 }
 
 static void wide_multiply(te_instruction *out, uint32_t first, uint32_t second) {
-    const uint32_t ra = bits(second, 15, 12);
+    const uint32_t ra = te_bits(second, 15, 12);
     out->kind = (uint8_t)(ra == PC ? TE_MULTIPLY : TE_MULTIPLY_ADD);
-    out->writes = reg(bits(second, 11, 8));
-    out->reads = (uint16_t)(reg(bits(first, 3, 0)) | reg(bits(second, 3, 0)) | (ra == PC ? 0u : reg(ra)));
+    out->writes = te_reg(te_bits(second, 11, 8));
+    out->reads = (uint16_t)(te_reg(te_bits(first, 3, 0)) | te_reg(te_bits(second, 3, 0)));
+    out->reads |= ra == PC ? 0u : te_reg(ra);
 }
 
 static void wide_multiply_long(te_instruction *out, uint32_t first, uint32_t second) {
-    const uint32_t op = bits(first, 6, 4);
-    const uint16_t result = (uint16_t)(reg(bits(second, 15, 12)) | reg(bits(second, 11, 8)));
-    out->reads = (uint16_t)(reg(bits(first, 3, 0)) | reg(bits(second, 3, 0)));
+    const uint32_t op = te_bits(first, 6, 4);
+    const uint16_t result = (uint16_t)(te_reg(te_bits(second, 15, 12)) | te_reg(te_bits(second, 11, 8)));
+    out->reads = (uint16_t)(te_reg(te_bits(first, 3, 0)) | te_reg(te_bits(second, 3, 0)));
     if (op == 1u || op == 3u) {
         out->kind = TE_DIVIDE;
-        out->writes = reg(bits(second, 11, 8));
+        out->writes = te_reg(te_bits(second, 11, 8));
         return;
     }
     out->kind = (uint8_t)(op < 4u ? TE_MULTIPLY_LONG : TE_MULTIPLY_ADD_LONG);
@@ -296,34 +318,42 @@ static void wide_multiply_long(te_instruction *out, uint32_t first, uint32_t sec
 
 /* The floating-point unit, A6. Its own registers are not followed. */
 static void wide_float(te_instruction *out, uint32_t first, uint32_t second) {
-    if (bits(first, 9, 9) == 0u) {
-        const bool load = bits(first, 4, 4) != 0u;
-        if (bits(first, 8, 5) == 2u) { /* VMOV between two core registers and two or one of the unit. */
+    if (te_bits(first, 9, 9) == 0u) {
+        const bool load = te_bits(first, 4, 4) != 0u;
+        if (te_bits(first, 8, 5) == 2u) { /* VMOV between two core registers and two or one of the unit. */
             out->kind = TE_FLOAT;
             out->words = 2;
-            *(load ? &out->writes : &out->reads) = (uint16_t)(reg(bits(second, 15, 12)) | reg(bits(first, 3, 0)));
+            *(load ? &out->writes : &out->reads) =
+                (uint16_t)(te_reg(te_bits(second, 15, 12)) | te_reg(te_bits(first, 3, 0)));
             return;
         }
-        const bool one = bits(first, 8, 8) != 0u && bits(first, 5, 5) == 0u;
+        const bool one = te_bits(first, 8, 8) != 0u && te_bits(first, 5, 5) == 0u;
         out->kind = (uint8_t)(load ? TE_FLOAT_LOAD : TE_FLOAT_STORE);
-        out->words = (uint8_t)(one ? 1u + bits(second, 8, 8) : bits(second, 7, 0));
-        out->addressing = reg(bits(first, 3, 0));
-        out->writes = bits(first, 5, 5) != 0u ? out->addressing : 0u;
+        out->words = (uint8_t)(one ? 1u + te_bits(second, 8, 8) : te_bits(second, 7, 0));
+        out->addressing = te_reg(te_bits(first, 3, 0));
+        out->writes = te_bits(first, 5, 5) != 0u ? out->addressing : 0u;
         return;
     }
     out->words = 1;
-    if (bits(second, 4, 4) != 0u) { /* VMOV between a core register and one of the unit, VMRS. */
-        const uint32_t rt = bits(second, 15, 12);
-        out->kind = TE_FLOAT;
-        if (bits(first, 4, 4) == 0u) {
-            out->reads = reg(rt);
+    if (te_bits(second, 4, 4) != 0u) { /* VMOV between a core register and one of the unit, VMRS. */
+        const uint32_t rt = te_bits(second, 15, 12);
+        const bool is_lane = te_bits(second, 8, 8) != 0u, is_system = !is_lane && te_bits(first, 7, 7) != 0u;
+        if (!is_system) {
+            *(te_bits(first, 4, 4) != 0u ? &out->vector_reads : &out->vector_writes) = te_vector(te_bits(first, 3, 1));
+        }
+        if (is_lane) {
+            out->words = 0;
+        }
+        out->kind = (uint8_t)(is_lane ? TE_VECTOR_MOVE : TE_FLOAT);
+        if (te_bits(first, 4, 4) == 0u) {
+            out->reads = te_reg(rt);
         } else if (rt != PC) {
-            out->writes = reg(rt);
+            out->writes = te_reg(rt);
         }
         return;
     }
-    const uint32_t op = bits(first, 7, 4) & 0xBu; /* Without the highest bit of the destination. */
-    const bool root = op == 0xBu && bits(first, 3, 0) == 1u && bits(second, 7, 6) == 3u;
+    const uint32_t op = te_bits(first, 7, 4) & 0xBu; /* Without the highest bit of the destination. */
+    const bool root = op == 0xBu && te_bits(first, 3, 0) == 1u && te_bits(second, 7, 6) == 3u;
     if (op == 8u || root) {
         out->kind = TE_FLOAT_DIVIDE;
     } else if (op <= 1u || op == 9u || op == 10u) {
@@ -334,35 +364,38 @@ static void wide_float(te_instruction *out, uint32_t first, uint32_t second) {
 }
 
 static void decode_wide(te_instruction *out, uint32_t first, uint32_t second) {
-    if (bits(first, 10, 10) != 0u && bits(first, 12, 11) != 2u) { /* Coprocessors. */
+    if (te_mve_decode(out, (uint16_t)first, (uint16_t)second)) {
+        return;
+    }
+    if (te_bits(first, 10, 10) != 0u && te_bits(first, 12, 11) != 2u) { /* Coprocessors. */
         wide_float(out, first, second);
         return;
     }
-    switch (bits(first, 12, 11)) {
+    switch (te_bits(first, 12, 11)) {
     case 1:
-        if (bits(first, 9, 9) != 0u) {
+        if (te_bits(first, 9, 9) != 0u) {
             wide_data_processing(out, first, second, false);
-        } else if (bits(first, 6, 6) != 0u) {
+        } else if (te_bits(first, 6, 6) != 0u) {
             wide_dual(out, first, second);
         } else {
             wide_many(out, first, second);
         }
         break;
     case 2:
-        if (bits(second, 15, 15) != 0u) {
+        if (te_bits(second, 15, 15) != 0u) {
             wide_branch(out, first, second);
-        } else if (bits(first, 9, 9) != 0u) {
+        } else if (te_bits(first, 9, 9) != 0u) {
             wide_plain_constant(out, first, second);
         } else {
             wide_data_processing(out, first, second, true);
         }
         break;
     default:
-        if (bits(first, 9, 9) == 0u) {
+        if (te_bits(first, 9, 9) == 0u) {
             wide_single(out, first, second);
-        } else if (bits(first, 8, 8) == 0u) {
+        } else if (te_bits(first, 8, 8) == 0u) {
             wide_registers(out, first, second);
-        } else if (bits(first, 7, 7) == 0u) {
+        } else if (te_bits(first, 7, 7) == 0u) {
             wide_multiply(out, first, second);
         } else {
             wide_multiply_long(out, first, second);

@@ -29,6 +29,17 @@ def test_published_models_get_no_portable_kernel_for_their_sums(name, instructio
     assert sum(count for kernel, count in kernels.items() if kernel.endswith(("_scalar", "_dsp", "_mve"))) >= 10
 
 
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "is_kept"),
+    [((5, 3), (1, 1), False), ((5, 3), (2, 1), False), ((5, 3), (2, 2), True), ((1, 3), (1, 2), False)],
+)
+def test_several_rows_of_dilated_taps_keep_the_portable_kernel(kernel, dilation, is_kept, tmp_path):
+    case = depthwise_conv2d(np.random.default_rng(0), (1, 9, 9, 6), 1, kernel, (1, 1), dilation, gain=0.5)
+    (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
+    assert call.function == ("te_depthwise_conv2d_s8" if is_kept else "te_depthwise_taps_s8_dsp")
+    assert bool(call.kept_because) == is_kept
+
+
 def test_the_order_and_the_tensors_of_layers_stay(tmp_path):
     path = tmp_path / "network.tflite"
     path.write_bytes(random_network(3))

@@ -42,6 +42,14 @@ def test_convolutions_in_groups(check_sanitised):
     check_sanitised([conv2d(rng, (2, 4, 5, 6), 9, (3, 3), groups=3, gain=GAIN)])
 
 
+@pytest.mark.parametrize(("width", "stride"), [(1, 1), (2, 1), (3, 2)])
+def test_depthwise_rows_of_one_and_two_outputs_are_left_to_the_portable_kernel(width, stride, tmp_path):
+    rng = np.random.default_rng(width)
+    call = specialised(depthwise_conv2d(rng, (1, 9, width, 3), 1, (3, 3), (stride, stride), gain=GAIN), tmp_path)
+    assert call.function == "te_depthwise_conv2d_s8"
+    assert call.kept_because.startswith(f"its rows of {-(-width // stride)} outputs")
+
+
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 9])
 def test_matrix_products_of_broken_fours(check_sanitised, rows, tmp_path):
     rng = np.random.default_rng(rows)
@@ -52,7 +60,7 @@ def test_matrix_products_of_broken_fours(check_sanitised, rows, tmp_path):
 
 @pytest.mark.parametrize(
     ("width", "kernel", "stride", "lies"),
-    [(40, (3, 3), 1, True), (41, (3, 3), 2, True), (5, (3, 3), 1, False), (1, (1, 1), 1, False), (9, (5, 4), 2, False)],
+    [(40, (3, 3), 1, True), (41, (3, 3), 2, True), (5, (3, 3), 1, False), (3, (1, 1), 1, False), (9, (5, 4), 2, False)],
 )
 def test_depthwise_rows_are_read_where_they_lie_or_copied(check_sanitised, width, kernel, stride, lies, tmp_path):
     rng = np.random.default_rng(width)

@@ -366,7 +366,29 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         return SUMS_TOO_LARGE
     if prepared.plain and in_c % 4 == 0 and _covers_rows(fields) and _is_short(fields):
         return _depthwise_whole(call, prepared)
+    rows, _, _ = _lines(fields)
+    if rows > 1 and not _is_plain(fields, prepared):
+        # te_depthwise_taps_s8_dsp is C then, and slower, but for windows of one line.
+        return f"each of its {rows} rows of taps is dilated, or its outputs are limited"
     return (_depthwise3 if prepared.plain and _is_three_by_three(fields) else _depthwise_taps)(call, prepared)
+
+
+def _is_plain(fields: Fields, prepared: RequantisedFilters) -> bool:
+    """Whether the taps of a line are neighbours, and the layer plain."""
+    _, taps, dilation = _lines(fields)
+    return prepared.plain and (dilation == 1 or taps == 1)
+
+
+def _lines(fields: Fields) -> tuple[int, int, int]:
+    """The lines of a window, the taps of a line, and how far these are apart."""
+    kernel_h, kernel_w, dilation_h, dilation_w = integers(fields, "kernel_h", "kernel_w", "dilation_h", "dilation_w")
+    return (1, kernel_h, dilation_h) if _is_tall(fields) else (kernel_h, kernel_w, dilation_w)
+
+
+def _is_tall(fields: Fields) -> bool:
+    """Whether lines are columns, as taps lie next to each other along the axis that has them."""
+    in_w, out_w, kernel_w, stride_w, pad_left = integers(fields, "in_w", "out_w", "kernel_w", "stride_w", "pad_left")
+    return kernel_w == 1 and pad_left == 0 and (out_w - 1) * stride_w < in_w
 
 
 def _is_three_by_three(fields: Fields) -> bool:
@@ -459,15 +481,10 @@ def _depthwise3(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | 
 
 def _depthwise_taps(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | str:
     fields = call.fields
-    in_w, out_h, out_w, pad_left = integers(fields, "in_w", "out_h", "out_w", "pad_left")
-    kernel_h, kernel_w, stride_w, dilation_h, dilation_w = integers(
-        fields, "kernel_h", "kernel_w", "stride_w", "dilation_h", "dilation_w"
-    )
+    in_w, out_h = integers(fields, "in_w", "out_h")
     vertical = _vertical(fields)
-    # Taps lie next to each other along the axis that has them.
-    tall = kernel_w == 1 and pad_left == 0 and (out_w - 1) * stride_w < in_w
-    rows, taps, dilation = (1, kernel_h, dilation_h) if tall else (kernel_h, kernel_w, dilation_w)
-    plain = prepared.plain and (dilation == 1 or taps == 1)
+    rows, taps, _ = _lines(fields)
+    tall, plain = _is_tall(fields), _is_plain(fields, prepared)
     extra: Fields = {"plain": int(plain), "tall": int(tall), "packed": ConstantArray(pack_taps(prepared, rows, taps))}
     stripe_h = _stripe_rows(vertical, out_h, 8 * (in_w if tall else _padded_w(fields)))
     made = dataclasses.replace(

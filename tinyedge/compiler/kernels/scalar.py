@@ -20,6 +20,8 @@ from tinyedge.ops.stripes import pixelwise, windowed
 _NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 # Pixels that one pass over the filters computes, as in te_gemm_s8_scalar.h.
 _PIXELS = 4
+# Outputs of a row from which on padded rows of a channel, which are copied, are not slower than the portable kernel.
+_LEAST_COPIED = 3
 
 
 def use_scalar(call: KernelCall) -> KernelCall:
@@ -54,7 +56,7 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
-    in_c, multiplier_c, kernel_h = integers(fields, "in_c", "multiplier_c", "kernel_h")
+    in_c, multiplier_c, kernel_h, out_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "out_w")
     if in_c == 1:
         return _conv2d(as_convolution(call))
     if multiplier_c != 1:
@@ -63,6 +65,8 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     if prepared is None:
         return _NO_CONSTANTS
     line = _line_bytes(fields)
+    if line and out_w < _LEAST_COPIED:
+        return f"its rows of {out_w} outputs are fewer than the {_LEAST_COPIED} that a copy of the input pays for"
     return dataclasses.replace(
         call,
         kernel=_DEPTHWISE_CONV2D,

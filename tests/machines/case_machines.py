@@ -259,10 +259,13 @@ def _call(*command: object) -> None:
 @functools.cache
 def _linker_script(board: Board) -> str:
     """The firmware's, with the numbers that CMake would fill in from the board's file."""
-    values: Mapping[str, str] = {"boot_origin": "0", "boot_bytes": "0", **_flat_toml(board.file)}
+    absent = {f"{memory}_{name}": "0" for memory in ("boot", "code_ram") for name in ("origin", "bytes")}
+    values: Mapping[str, str] = {**absent, **_flat_toml(board.file)}
     # As te_reserve_store() sets them for an image that learns nothing.
     flash = {f"LINK_flash_{name}": values[f"flash_{name}"] for name in ("origin", "bytes")}
-    own = {"LINK_head_bytes": "0", "LINK_head_section": "", **flash}
+    # As te_placement.cmake leaves them where all code and weights stay in the flash.
+    placed = {f"LINK_{name}": "" for name in ("but_kernels", "kernels_section", "but_weights", "weights_section")}
+    own = {"LINK_head_bytes": "0", "LINK_head_section": "", **placed, **flash}
     own |= {f"RAM_{name}": values[f"sram_{name}"] for name in ("origin", "bytes")}
     own |= {f"BOARD_{name}": value for name, value in values.items()}
     template = (firmware_root() / "boards" / "te_link.ld.in").read_text()

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "te_dot.h"
+#include "te_depthwise_windows_s16.h"
 #include "te_dsp.h"
 #include "te_kernels.h"
 
 /** Channels of one pass over a window: two words of values and one of weights a tap. */
 #define CHANNELS 4
-
-/** The part of a window that lies on the input. */
-typedef struct {
-    int32_t height;
-    int32_t width;
-    int32_t input_row;   /**< Values from past a row of taps to the next one. */
-    int32_t input_step;  /**< Values from one tap to the next. */
-    int32_t weights_row; /**< The same in the weights. */
-    int32_t weights_step;
-} tap_grid;
 
 /** The output of a sum. */
 static inline int32_t finish(const te_depthwise_conv2d_narrow_s16_dsp_params *params, int32_t sum, int32_t channel) {
@@ -29,7 +19,7 @@ static inline uint32_t finish_two(const te_depthwise_conv2d_narrow_s16_dsp_param
     return te_low_halves((uint32_t)finish(params, first, channel), (uint32_t)finish(params, second, channel + 1));
 }
 
-static void convolve_four(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const tap_grid *grid,
+static void convolve_four(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const te_tap_grid *grid,
                           const int16_t *input, const int8_t *weights, int32_t channel, int16_t *output) {
     const int32_t input_step = grid->input_step;
     const int32_t weights_step = grid->weights_step;
@@ -59,7 +49,7 @@ static void convolve_four(const te_depthwise_conv2d_narrow_s16_dsp_params *param
     te_store4(output + 2, finish_two(params, third, fourth, channel + 2));
 }
 
-static void convolve_one(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const tap_grid *grid,
+static void convolve_one(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const te_tap_grid *grid,
                          const int16_t *input, const int8_t *weights, int32_t channel, int16_t *output) {
     int32_t sum = params->bias[channel];
     for (int32_t y = grid->height; y > 0; --y) {
@@ -75,8 +65,9 @@ static void convolve_one(const te_depthwise_conv2d_narrow_s16_dsp_params *params
 }
 
 /** All channels of one pixel, the last ones of a number that is no multiple of four together with some before them. */
-static void convolve_pixel(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const tap_grid *grid,
-                           const int16_t *input, const int8_t *weights, int16_t *output) {
+static void convolve_pixel(const void *opaque, const te_tap_grid *grid, const int16_t *input, const int8_t *weights,
+                           int16_t *output) {
+    const te_depthwise_conv2d_narrow_s16_dsp_params *params = opaque;
     const int32_t channels = params->window.in_c;
     int32_t channel = 0;
     if (channels < CHANNELS) {
@@ -96,35 +87,6 @@ static void convolve_pixel(const te_depthwise_conv2d_narrow_s16_dsp_params *para
 
 void te_depthwise_conv2d_narrow_s16_dsp(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const int16_t *input,
                                         int16_t *output, void *scratch) {
-    const te_window *const geometry = &params->window;
-    const int32_t in_c = geometry->in_c;
-    const int32_t row = geometry->in_w * in_c;
-    tap_grid grid;
     (void)scratch;
-
-    grid.input_step = geometry->dilation_w * in_c;
-    grid.weights_step = in_c;
-    for (int32_t batch = 0; batch < geometry->batches; ++batch) {
-        for (int32_t out_y = 0; out_y < geometry->out_h; ++out_y) {
-            const int32_t origin_y = out_y * geometry->stride_h - geometry->pad_top;
-            const te_taps taps_y = te_taps_inside(origin_y, geometry->in_h, geometry->kernel_h, geometry->dilation_h);
-            const int32_t first_y = origin_y + taps_y.begin * geometry->dilation_h;
-            for (int32_t out_x = 0; out_x < geometry->out_w; ++out_x) {
-                const int32_t origin_x = out_x * geometry->stride_w - geometry->pad_left;
-                const te_taps taps_x =
-                    te_taps_inside(origin_x, geometry->in_w, geometry->kernel_w, geometry->dilation_w);
-                const int32_t first_x = origin_x + taps_x.begin * geometry->dilation_w;
-                const int32_t inside = taps_y.end > taps_y.begin && taps_x.end > taps_x.begin;
-                const int32_t corner = inside ? first_y * row + first_x * in_c : 0;
-                const int32_t tap = inside ? (taps_y.begin * geometry->kernel_w + taps_x.begin) * in_c : 0;
-                grid.height = inside ? taps_y.end - taps_y.begin : 0;
-                grid.width = taps_x.end - taps_x.begin;
-                grid.input_row = geometry->dilation_h * row - grid.width * grid.input_step;
-                grid.weights_row = (geometry->kernel_w - grid.width) * in_c;
-                convolve_pixel(params, &grid, input + corner, params->weights + tap, output);
-                output += in_c;
-            }
-        }
-        input += geometry->in_h * row;
-    }
+    te_for_each_window_s16(&params->window, params->weights, convolve_pixel, params, input, output);
 }

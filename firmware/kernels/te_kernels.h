@@ -220,6 +220,21 @@ typedef struct {
 void te_depthwise_conv2d_narrow_s16_dsp(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const int16_t *input,
                                         int16_t *output, void *scratch);
 
+/** te_depthwise_conv2d_narrow_s16_dsp_params of at least eight channels for processors with MVE. */
+typedef struct {
+    te_window window;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights; /**< (kernel_h, kernel_w, in_c), symmetric. */
+    const int32_t *packed; /**< For every eight channels, and then for the last eight if others are left: the biases of the
+                                even ones, of the odd ones, and multipliers likewise. */
+} te_depthwise_conv2d_narrow_s16_mve_params;
+
+/** @param input   (batches, in_h, in_w, in_c)
+ *  @param output  (batches, out_h, out_w, in_c), in rows. */
+void te_depthwise_conv2d_narrow_s16_mve(const te_depthwise_conv2d_narrow_s16_mve_params *params, const int16_t *input,
+                                        int16_t *output, void *scratch);
+
 /** Matrix product with constant weights. */
 typedef struct {
     int32_t batches;

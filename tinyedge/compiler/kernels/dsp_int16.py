@@ -86,6 +86,25 @@ def pack_int16_filters(narrow: NarrowFilters, groups: int) -> np.ndarray:
     return stream
 
 
+def pack_lanes(biases: np.ndarray, multipliers: np.ndarray, lanes: int) -> np.ndarray:
+    """Pack what vectors of some channels start and end with, those of even channels first.
+
+    Args:
+        biases: (channels), at least as many as lanes.
+        multipliers: (channels).
+        lanes: Channels of a vector; the last vector has the last channels, of which some may be in the one before.
+
+    Returns:
+        (vectors, 4, lanes / 2) int32: even biases, odd ones, even multipliers, odd ones.
+    """
+    channels = len(biases)
+    starts = [*range(0, channels - lanes, lanes), channels - lanes]
+    parts = [
+        part[start + odd : start + lanes : 2] for start in starts for part in (biases, multipliers) for odd in (0, 1)
+    ]
+    return np.array(parts, dtype=np.int32).reshape(len(starts), 4, lanes // 2)
+
+
 def _rescaled(sums: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     rescaled: np.ndarray = (sums * multipliers + (1 << (14 - shifts))) >> (15 - shifts)
     return rescaled

@@ -14,6 +14,7 @@ from tinyedge.compiler.kernels.dsp import (
     pixels_of_means,
     use_dsp,
 )
+from tinyedge.compiler.kernels.dsp_int16 import pack_lanes
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
@@ -39,6 +40,8 @@ from tinyedge.ops.window import Window
 _NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
+# Channels of a vector of int16 values.
+_LANES = 8
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 # Offsets of eight values have 16 bits.
@@ -136,6 +139,27 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         },
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
         scratch_bytes=_tile_bytes(columns),
+    )
+
+
+def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
+    fields = call.fields
+    in_c, multiplier_c = integers(fields, "in_c", "multiplier_c")
+    if multiplier_c != 1:
+        return f"{multiplier_c} filters see each of {in_c} channels"
+    narrow = narrow_form(fields, depthwise_filters(fields))
+    if narrow is None:
+        return SUMS_TOO_LARGE_FOR_32_BITS
+    if in_c < _LANES:
+        return f"it has {in_c} channels of at least {_LANES}"
+    return dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_NARROW_S16,
+        fields={
+            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            "weights": ConstantArray(np.ascontiguousarray(narrow.filters.T)),
+            "packed": ConstantArray(pack_lanes(narrow.biases, narrow.multipliers, _LANES)),
+        },
     )
 
 
@@ -309,6 +333,14 @@ _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_p
 _FULLY_CONNECTED_NARROW_S16 = Kernel(
     "te_fully_connected_narrow_s16_mve", "te_fully_connected_narrow_s16_mve_params", "mve", stripes=pixelwise
 )
+_DEPTHWISE_NARROW_S16 = Kernel(
+    "te_depthwise_conv2d_narrow_s16_mve",
+    "te_depthwise_conv2d_narrow_s16_mve_params",
+    "mve",
+    stripes=windowed,
+    loads_rows=True,
+    has_window=True,
+)
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
@@ -317,6 +349,7 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     CONV_2D_KERNELS["s16"]: _conv2d_s16,
     CONV_2D_KERNELS["s4"]: unpacked(CONV_2D_KERNELS["s8"], _conv2d),
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s16"]: _depthwise_conv2d_s16,
     DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     MEAN_KERNELS["s8"]: _mean,

@@ -166,6 +166,23 @@ M7_RULES = {
     "an extension before another instruction": (lines("sxtb16 r0, r4", "adds r1, #1"), 1),
     "one shift a cycle": (lines("add.w r0, r4, r5, lsl #1", "add.w r1, r4, r5, lsl #1"), 2),
 }
+M33_RULES = {
+    "one instruction a cycle": (lines("add.w r0, r4, r5", "add.w r1, r4, r5"), 2),
+    "two narrow instructions": (lines("adds r0, #1", "ands r1, r2"), 2),
+    "NOP beside another narrow instruction": (lines("ands r1, r2", "nop"), 1),
+    "IT beside another narrow instruction": (lines("cmp r4, r5", "it eq", "moveq.w r0, #1"), 2),
+    "a branch that is not taken beside another": (lines("ands r1, r2", "beq 9f", "9:"), 1),
+    "a load and its use": (lines(f"ldr.w r0, [{_RAM}]", "add.w r1, r0, #1"), 3),
+    "a load and its store": (lines(f"ldr.w r0, [{_RAM}]", f"str.w r0, [{_RAM}]"), 2),
+    "two words": (f"ldrd r0, r1, [{_RAM}]", 2),
+    "many words": (f"stm.w {_RAM}, {{r0-r3, r7}}", 5),
+    "a product and its use": (lines("mul.w r0, r2, r3", "add.w r1, r0, #1"), 3),
+    "a narrow product, which makes flags": ("muls r0, r2", 2),
+    "a sum of products": ("smlad r0, r2, r3, r0", 1),
+    "an extended sum of sums": ("sxtab r0, r0, r1", 1),
+    "a sum with a shifted operand and its use": (lines("add.w r0, r2, r3, lsl #1", "add.w r1, r0, #1"), 3),
+    "a bit field that is inserted and its use": (lines("bfi r0, r2, #3, #4", "add.w r1, r0, #1"), 2),
+}
 M55_RULES = {
     "one instruction a cycle": (lines("add.w r0, r4, r5", "add.w r1, r4, r5"), 2),
     "a narrow sum beside another narrow instruction": (lines("adds r0, #1", "ands r1, r2"), 1),
@@ -178,6 +195,9 @@ M55_RULES = {
     "two words": (f"ldrd r0, r1, [{_RAM}]", 1),
     "many words": (f"ldm.w {_RAM}, {{r0-r3, r7}}", 3),
     "a product and its use": (lines("mul.w r0, r2, r3", "add.w r1, r0, #1"), 3),
+    "a sum of products": ("smlad r0, r2, r3, r0", 1),
+    "a sum of products that is a factor": ("smlad r0, r0, r3, r2", 2),
+    "a load that a product is added to": (lines(f"ldr.w r0, [{_RAM}]", "mla r0, r2, r3, r0"), 2),
     "a sum with a shifted operand and its use": (lines("add.w r0, r2, r3, lsl #1", "add.w r1, r0, #1"), 3),
     "a saturated sum and its use": (lines("qadd r0, r2, r3", "add.w r1, r0, #1"), 3),
     "a bit field and its use": (lines("ubfx r0, r2, #3, #4", "add.w r1, r0, #1"), 2),
@@ -210,7 +230,12 @@ _COPIES = 16
 
 
 @pytest.mark.parametrize(
-    ("core", "rules", "machine"), [("cortex-m7", M7_RULES, "mps2-an386"), ("cortex-m55", M55_RULES, "mps3-an547")]
+    ("core", "rules", "machine"),
+    [
+        ("cortex-m7", M7_RULES, "mps2-an386"),
+        ("cortex-m33", M33_RULES, "mps2-an386"),
+        ("cortex-m55", M55_RULES, "mps3-an547"),
+    ],
 )
 def test_instructions_that_overlap(core, rules, machine, tmp_path):
     # The division lasts until what the part before left in the pipelines is done.
@@ -223,6 +248,11 @@ def test_instructions_that_overlap(core, rules, machine, tmp_path):
 
 
 # A loop, its instructions a round, the cycles of a round more, and those of the second round alone besides.
+M33_LOOPS = {
+    "a branch that waits for the flags": (lines("1: subs r0, #1", "bne 1b"), 2, 3, 0),
+    "a branch beside what makes no flags": (lines("1: subs r0, #1", "add r1, r2", "bne 1b", "nop"), 3, 3, 0),
+    "a branch alone": (lines("1: subs.w r0, #1", "bne.w 1b"), 2, 3, 0),
+}
 M55_LOOPS = {
     "a branch": (lines("1: subs.w r0, r0, #1", "bne.w 1b"), 2, 2 + 2, 0),
     "the end of a loop, which is remembered": (lines("dls lr, r0", "1: nop.w", "nop.w", "le lr, 1b"), 3, 2, 2),
@@ -236,13 +266,15 @@ M55_LOOPS = {
 _ROUNDS = 9
 
 
-def test_loops_of_the_cortex_m55(tmp_path):
+@pytest.mark.parametrize(
+    ("core", "loops", "machine"),
+    [("cortex-m33", M33_LOOPS, "mps2-an386"), ("cortex-m55", M55_LOOPS, "mps3-an547")],
+)
+def test_loops(core, loops, machine, tmp_path):
     """LE is executed again and again in the emulator, and takes no cycle once the processor remembers it."""
-    begins = [lines(f"mov.w r0, #{rounds}", text) for text, *_ in M55_LOOPS.values() for rounds in (1, _ROUNDS)]
-    laps = count(_without_waits(core="cortex-m55"), begins, tmp_path, "mps3-an547")
-    for (name, (_, instructions, cycles, once)), less, more in zip(
-        M55_LOOPS.items(), laps[::2], laps[1::2], strict=True
-    ):
+    begins = [lines(f"mov.w r0, #{rounds}", text) for text, *_ in loops.values() for rounds in (1, _ROUNDS)]
+    laps = count(_without_waits(core=core), begins, tmp_path, machine)
+    for (name, (_, instructions, cycles, once)), less, more in zip(loops.items(), laps[::2], laps[1::2], strict=True):
         assert more.instructions - less.instructions == (_ROUNDS - 1) * instructions, name
         assert more.cycles - less.cycles == (_ROUNDS - 1) * cycles + once, name
 

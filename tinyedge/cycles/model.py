@@ -13,6 +13,7 @@ _ERRORS = {
     "cortex-m3": "-10 % to -6 % (7 programs of pqm3 at 0 wait states)",
     "cortex-m4": "-7 % to -2 % (7 programs of pqm4 at 0 wait states)",
     "cortex-m7": "-19 % beside the Cortex-M4 (CoreMark alone)",
+    "cortex-m33": "+1 % to +3 % beside the Cortex-M4 (CoreMark alone)",
     "cortex-m55": "-12 % to +14 % (25 MVE kernels of an Apollo510)",
 }
 # The caches before the flash of STM32L4+ and STM32F4, whose model is one.

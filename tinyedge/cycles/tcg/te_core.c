@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static const te_core *const cores[] = {&te_cortex_m0plus, &te_cortex_m3, &te_cortex_m4, &te_cortex_m7, &te_cortex_m55};
+static const te_core *const cores[] = {&te_cortex_m0plus, &te_cortex_m3, &te_cortex_m4, &te_cortex_m7,
+                                      &te_cortex_m33, &te_cortex_m55};
 
 const te_core *te_find_core(const char *name) {
     for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {

@@ -34,6 +34,7 @@ typedef struct {
     uint64_t free[TE_PIPELINES];   /**< The cycle from which on a pipeline takes an instruction. */
     uint32_t loop_end;             /**< The address of the LE that is remembered, 0 for none. */
     bool paired;                   /**< Whether the cycle has two instructions already. */
+    bool flags_late;               /**< Whether the other of the two makes the flags. */
     bool accessed;                 /**< Whether the instruction has been to memory. */
 } te_vectors;
 
@@ -79,6 +80,7 @@ extern const te_core te_cortex_m0plus;
 extern const te_core te_cortex_m3;
 extern const te_core te_cortex_m4;
 extern const te_core te_cortex_m7;
+extern const te_core te_cortex_m33;
 extern const te_core te_cortex_m55;
 
 #endif /* TE_CORE_H */

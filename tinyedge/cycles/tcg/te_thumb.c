@@ -42,6 +42,7 @@ static void narrow_data_processing(te_instruction *out, uint32_t first) {
         out->writes = te_reg(rd);
     }
     out->shifts = op == 2u || op == 3u || op == 4u || op == 7u;
+    out->sets_flags = true;
     if (op == multiply) {
         out->kind = TE_MULTIPLY;
     }
@@ -57,6 +58,7 @@ static void narrow_special(te_instruction *out, uint32_t first) {
         out->writes = out->links ? te_reg(LR) : 0u;
         return;
     }
+    out->sets_flags = op == 1u;
     if (op != 2u) {
         out->reads |= te_reg(rd);
     }
@@ -108,6 +110,7 @@ static void decode_narrow(te_instruction *out, uint32_t first) {
         out->reads = te_reg(middle);
         out->shifts = op < 3u && te_bits(first, 10, 6) != 0u;
         out->simple = op == 3u && te_bits(first, 10, 10) != 0u;
+        out->sets_flags = true;
         if (op == 3u && te_bits(first, 10, 10) == 0u) {
             out->reads |= te_reg(high);
         }
@@ -118,6 +121,7 @@ static void decode_narrow(te_instruction *out, uint32_t first) {
         out->reads = te_bits(first, 12, 11) == 0u ? 0u : te_reg(at8);
         out->writes = te_bits(first, 12, 11) == 1u ? 0u : te_reg(at8);
         out->simple = te_bits(first, 12, 11) != 1u;
+        out->sets_flags = true;
         break;
     case 0x4:
         if (te_bits(first, 11, 11) != 0u) {
@@ -290,6 +294,9 @@ static void wide_registers(te_instruction *out, uint32_t first, uint32_t second)
     out->packs = !out->shifts;
     const bool extends = te_bits(first, 7, 7) == 0u, parallel = te_bits(second, 7, 7) == 0u;
     out->late = out->packs && (extends ? rn != PC : parallel || te_bits(first, 5, 4) == 0u); /* Not REV, SEL, CLZ. */
+    if (out->packs && extends && rn != PC) {
+        out->reads_late = te_reg(rn);
+    }
 }
 
 static void wide_multiply(te_instruction *out, uint32_t first, uint32_t second) {
@@ -297,7 +304,8 @@ static void wide_multiply(te_instruction *out, uint32_t first, uint32_t second) 
     out->kind = (uint8_t)(ra == PC ? TE_MULTIPLY : TE_MULTIPLY_ADD);
     out->writes = te_reg(te_bits(second, 11, 8));
     out->reads = (uint16_t)(te_reg(te_bits(first, 3, 0)) | te_reg(te_bits(second, 3, 0)));
-    out->reads |= ra == PC ? 0u : te_reg(ra);
+    out->reads_late = ra == PC ? 0u : te_reg(ra);
+    out->reads |= out->reads_late;
 }
 
 static void wide_multiply_long(te_instruction *out, uint32_t first, uint32_t second) {
@@ -312,6 +320,7 @@ static void wide_multiply_long(te_instruction *out, uint32_t first, uint32_t sec
     out->kind = (uint8_t)(op < 4u ? TE_MULTIPLY_LONG : TE_MULTIPLY_ADD_LONG);
     out->writes = result;
     if (op >= 4u) {
+        out->reads_late = result;
         out->reads |= result;
     }
 }
@@ -404,6 +413,10 @@ static void decode_wide(te_instruction *out, uint32_t first, uint32_t second) {
     }
 }
 
+static bool stores_registers(uint8_t kind) {
+    return kind == TE_STORE || kind == TE_STORE_INDEXED || kind == TE_STORE_DUAL || kind == TE_STORE_MANY;
+}
+
 te_instruction te_thumb_decode(uint32_t address, uint16_t first, uint16_t second) {
     te_instruction out = {.address = address, .kind = TE_ALU, .bytes = 2};
     if (te_thumb_is_wide(first)) {
@@ -411,6 +424,9 @@ te_instruction te_thumb_decode(uint32_t address, uint16_t first, uint16_t second
         decode_wide(&out, first, second);
     } else {
         decode_narrow(&out, first);
+    }
+    if (stores_registers(out.kind)) {
+        out.reads_late = out.reads;
     }
     return out;
 }

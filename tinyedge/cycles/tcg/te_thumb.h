@@ -56,6 +56,7 @@ typedef enum {
 typedef struct {
     uint32_t address;
     uint16_t reads;            /**< Registers that it reads, those of the address not among them. */
+    uint16_t reads_late; /**< Of those, what a second stage takes: what is accumulated to, or stored. */
     uint16_t writes;           /**< Registers that it writes. */
     uint16_t addressing;       /**< Registers that its address is made of. */
     uint8_t vector_reads;      /**< Vectors that it reads, q0 the lowest bit; those of the addresses not among them. */
@@ -68,6 +69,7 @@ typedef struct {
     bool shifts;               /**< Data processing with a shifted register, or a shift. */
     bool packs;                /**< Parallel arithmetic, extensions, packing, saturation and bit fields. */
     bool late;                 /**< Arithmetic whose result takes a second stage: after a shift, parallel or saturating. */
+    bool sets_flags;           /**< A narrow one that sets them, but behind IT. */
     bool simple;               /**< A narrow move, extension, or sum with a constant. */
 } te_instruction;
 

@@ -40,8 +40,8 @@ def compile(
         instruction_set: `portable` for any processor; `scalar` for Cortex-M0+, M3 and M23; `dsp` for M4, M7 and M33;
             `mve` for M55 and M85. None: the board's, or `portable` without a board.
         without: Names of passes to leave out.
-        cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 3 % more
-            instructions at most, `always` or `never`.
+        cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 4 % more
+            time at most, `always` or `never`.
         quantised_ends: Take and give the int8 or int16 inside, with its scale and zero point in the header, where the
             model converts from and to float32 or uint8 itself.
         optimize: What the kernels are chosen for: `balanced`, `speed` for more flash and up to a quarter more RAM, or

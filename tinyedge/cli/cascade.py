@@ -6,7 +6,7 @@ from tinyedge.errors import ConfigError
 
 CASCADE = typer.Option(
     "auto",
-    help="Layers in stripes of rows: auto, where it saves RAM for 3 % more instructions at most; always; never.",
+    help="Layers in stripes of rows: auto, where it saves RAM for 4 % more time at most; always; never.",
 )
 PATCH = typer.Option(False, "--patch", hidden=True)
 

@@ -19,7 +19,7 @@ class CompileOptions:
         without: Names of passes to leave out, from `tinyedge.compiler.passes.PASS_NAMES`, to see what they are worth.
             An operator that a pass would have removed may have no kernel.
         cascade: Where layers run together a stripe of rows at a time: "auto" where that lowers the arena and takes at
-            most an estimated 3 % more instructions, "always" wherever it lowers the arena, or "never".
+            most an estimated 4 % more time, "always" wherever it lowers the arena, or "never".
         quantised_ends: Whether the model takes and gives its int8 or int16 tensors where the file has QUANTIZE and
             DEQUANTIZE from and to float32 or uint8 around them.
         optimize: What the kernels are chosen for: "balanced", "speed" for as much flash as that takes and up to a

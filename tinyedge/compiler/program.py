@@ -13,6 +13,7 @@ from tinyedge.compiler.kernels import PORTABLE, hasten, specialise
 from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
+from tinyedge.compiler.passes.cascade_costs import CascadeCosts, cascade_costs
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers, quickest_layers
 from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
@@ -146,13 +147,14 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
 def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOptions, parameters: int) -> Program:
     calls = specialise(portable_calls, options.instruction_set)
     share = _CASCADE_SHARES.get(options.cascade)
-    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, share)
+    costs = cascade_costs(options.instruction_set)
+    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs, share)
     plan = plan_memory(graph, steps)
     spend = options.optimize == "speed"
     quicker = hasten(portable_calls, calls, options.instruction_set, spend_flash=spend)
     if spend or any(call.smaller is not None for call in quicker):
         most = int(_SPEED_SHARE * plan.arena_bytes) if spend else plan.arena_bytes
-        steps, plan = _quickest(graph, quicker, most, cascades=share is not None) or (steps, plan)
+        steps, plan = _quickest(graph, quicker, costs, most, cascades=share is not None) or (steps, plan)
         calls = layers_of(steps)
     return Program(
         graph=graph,
@@ -166,11 +168,11 @@ def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOpt
 
 
 def _quickest(
-    graph: Graph, calls: list[KernelCall], most_bytes: int, *, cascades: bool
+    graph: Graph, calls: list[KernelCall], costs: CascadeCosts, most_bytes: int, *, cascades: bool
 ) -> tuple[list[Step], MemoryPlan] | None:
     """Return the steps that take least time in an arena of so many bytes, and their plan; None if none was found."""
     for share in _STEP_SHARES:
-        steps = quickest_layers(graph, calls, int(share * most_bytes), cascades=cascades)
+        steps = quickest_layers(graph, calls, costs, int(share * most_bytes), cascades=cascades)
         if steps is None:
             return None
         plan = plan_memory(graph, steps)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinyedge.compiler.cascade import Cascade, Step, StreamImage, Stripe, make_cascade
+from tinyedge.compiler.cascade import Cascade, Step, StreamImage, make_cascade
 from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
+from tinyedge.compiler.passes.cascade_costs import CascadeCosts
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.stripes import stripe_form
 from tinyedge.tflite.graph import Graph
@@ -15,17 +16,13 @@ _MAX_LAYERS = 12
 # Output rows in a stripe.
 _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
-# Instructions, measured with the kernels for the DSP extension on a Cortex-M4: of a layer in a stripe; of what it does
-# anew in each: for a channel of a depthwise convolution, a byte that this loads again, the table of an ADD; and of a
-# byte that moves.
-_LAYER, _CHANNEL, _BYTE_AGAIN, _TABLE, _MOVED_BYTE = 300, 100, 2.5, 4000, 0.8
-# Of a whole inference, from its multiply-accumulates and its activations.
-_MAC, _VALUE = 0.9, 10
-DEFAULT_SHARE = 0.03
-"""By so much, of its estimated instructions, cascades may slow an inference down where they are not asked for."""
+DEFAULT_SHARE = 0.04
+"""By so much, of an estimate of its time, cascades may slow an inference down where they are not asked for."""
 
 
-def cascade_layers(graph: Graph, calls: Sequence[KernelCall], max_share: float = DEFAULT_SHARE) -> list[Step]:
+def cascade_layers(
+    graph: Graph, calls: Sequence[KernelCall], costs: CascadeCosts, max_share: float = DEFAULT_SHARE
+) -> list[Step]:
     """Choose the cascades with which the fullest step needs least memory and, of those, the ones that take least time.
 
     What a step needs does not depend on how the layers before and after it are joined, for what one step hands over to
@@ -35,25 +32,27 @@ def cascade_layers(graph: Graph, calls: Sequence[KernelCall], max_share: float =
     Args:
         graph: After the other passes.
         calls: One an operator, in execution order.
-        max_share: By so much an inference may take more instructions, as a share of an estimate of them.
+        costs: Of the instruction set of the calls' kernels.
+        max_share: By so much an inference may take longer, as a share of an estimate of what it takes.
     """
-    choices = list(_Choices(graph, calls))
-    whole = sum(_MAC * call.macs + _VALUE * call.output.elements for call in calls)
+    choices = list(_Choices(graph, calls, costs))
+    whole = sum(costs.mac * call.macs + costs.value * call.output.elements for call in calls)
     for limit in sorted({choice.bytes for choice in choices}):
         best = _quickest([choice for choice in choices if choice.bytes <= limit], len(calls))
-        if best is not None and best.instructions <= max_share * whole:
+        if best is not None and best.cost <= max_share * whole:
             return best.steps
     return list(calls)
 
 
 def quickest_layers(
-    graph: Graph, calls: Sequence[KernelCall], limit_bytes: int, *, cascades: bool
+    graph: Graph, calls: Sequence[KernelCall], costs: CascadeCosts, limit_bytes: int, *, cascades: bool
 ) -> list[Step] | None:
     """Choose the kernels and the cascades that take least time, where no step needs more than so much memory.
 
     Args:
         graph: After the other passes.
         calls: One an operator, in execution order; those with a `smaller` one may be run by that.
+        costs: Of the instruction set of the calls' kernels, in the unit of what they save.
         limit_bytes: Of the arena.
         cascades: Whether layers may be joined.
 
@@ -62,7 +61,9 @@ def quickest_layers(
     """
     smaller = [call.smaller or call for call in calls]
     choices = [
-        choice for variant in (calls, smaller) for choice in _Choices(graph, variant).within(limit_bytes, cascades)
+        choice
+        for variant in (calls, smaller)
+        for choice in _Choices(graph, variant, costs).within(limit_bytes, cascades)
     ]
     best = _quickest(choices, len(calls))
     return None if best is None else best.steps
@@ -77,20 +78,20 @@ class _Choice:
         end: The call after the last one.
         step: What runs them: a call, or a cascade of several.
         bytes: What has to be in memory while it runs, at least.
-        instructions: How many it takes more than its calls by themselves, by an estimate.
+        cost: What it takes more than its calls by themselves, by an estimate.
     """
 
     begin: int
     end: int
     step: Step
     bytes: int
-    instructions: float
+    cost: float
 
 
 @dataclass(frozen=True, eq=False)
 class _Partition:
     steps: list[Step]
-    instructions: float
+    cost: float
 
 
 def _quickest(choices: Sequence[_Choice], count: int) -> _Partition | None:
@@ -100,7 +101,7 @@ def _quickest(choices: Sequence[_Choice], count: int) -> _Partition | None:
         ending[choice.end].append(choice)
     best: list[tuple[float, _Choice | None]] = [(0.0, None)]
     for end in range(1, count + 1):
-        reached = ((best[choice.begin][0] + choice.instructions, choice) for choice in ending[end])
+        reached = ((best[choice.begin][0] + choice.cost, choice) for choice in ending[end])
         best.append(min(reached, key=lambda pair: pair[0], default=(math.inf, None)))
     if math.isinf(best[count][0]):
         return None
@@ -115,8 +116,9 @@ def _quickest(choices: Sequence[_Choice], count: int) -> _Partition | None:
 class _Choices:
     """Every call by itself, and every cascade that needs less memory than its calls."""
 
-    def __init__(self, graph: Graph, calls: Sequence[KernelCall]) -> None:
+    def __init__(self, graph: Graph, calls: Sequence[KernelCall], costs: CascadeCosts) -> None:
         self._calls = calls
+        self._costs = costs
         self._lifetimes = lifetimes_of(graph, calls)
         self._states = {state.before.storage for state in graph.states}
 
@@ -176,29 +178,25 @@ class _Choices:
             if needed >= below:
                 break
             saved = sum(call.saved_cycles for call in cascade.calls)
-            yield _Choice(begin, end, cascade, needed, _extra_instructions(cascade) - saved)
+            yield _Choice(begin, end, cascade, needed, _stripes_cost(cascade, self._costs) - saved)
 
 
-def _extra_instructions(cascade: Cascade) -> float:
+def _stripes_cost(cascade: Cascade, costs: CascadeCosts) -> float:
     """An estimate of what stripes take more than whole images."""
     first = len(cascade.images) - len(cascade.calls)
     total = 0.0
     held = [0] * len(cascade.images)
     for stripe in cascade.stripes:
         for index, (image, now) in enumerate(zip(cascade.images, stripe, strict=True)):
-            total += _MOVED_BYTE * (now.begin - now.held) * image.row_bytes if now.held > held[index] else 0
+            total += costs.moved_byte * (now.begin - now.held) * image.row_bytes if now.held > held[index] else 0
             held[index] = now.held
             if index >= first and now.rows:
-                total += _LAYER + (_anew(cascade, cascade.calls[index - first], image, now) if now.begin else 0)
+                total += costs.layer + (_anew(cascade.calls[index - first], image, costs) if now.begin else 0)
     return total
 
 
-def _anew(cascade: Cascade, call: KernelCall, image: StreamImage, now: Stripe) -> float:
+def _anew(call: KernelCall, image: StreamImage, costs: CascadeCosts) -> float:
     """What a layer does in a stripe although it did it in the one before."""
     if call.kernel.prepares_table:
-        return _TABLE
-    if not call.kernel.loads_rows:
-        return 0
-    source = cascade.images[image.sources[0]]
-    rows = image.rows_under(now.begin - 1, now.begin, source.height).stop - image.first_under(now.begin)
-    return _CHANNEL * image.tensor.shape[3] + _BYTE_AGAIN * max(rows, 0) * source.row_bytes
+        return costs.table
+    return costs.channel * image.tensor.shape[3] if call.kernel.loads_rows else 0

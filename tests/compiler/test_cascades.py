@@ -111,7 +111,8 @@ def test_buffers_lie_apart_and_hold_what_is_needed(tmp_path: Path) -> None:
 def test_a_tile_holds_what_stripes_of_odd_heights_read() -> None:
     """On a Cortex-M55 a row that is alone reads further to the right than a pair of rows."""
     alone = 0
-    for cascade in cascades_of(compile_graph(read_tflite(MOBILENET), CompileOptions("mve"))):
+    whole = compile_graph(read_tflite(MOBILENET), CompileOptions("mve", cascade="never"))
+    for cascade in (cascade for seed in range(3) for cascade in cascades_of(in_cascades(whole, seed))):
         for at, call in enumerate(cascade.calls, len(cascade.images) - len(cascade.calls)):
             if not call.fields.get("two_rows"):
                 continue
@@ -127,7 +128,7 @@ def test_a_tile_holds_what_stripes_of_odd_heights_read() -> None:
 
 
 def test_mobilenet_needs_less_than_half_the_arena() -> None:
-    """By default for an estimated 3 % of instructions, with --cascade always for less memory."""
+    """By default for an estimated 4 % of cycles, with --cascade always for less memory."""
     plain = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp", cascade="never"))
     program = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp"))
     patched = compile_graph(read_tflite(MOBILENET), CompileOptions("dsp", cascade="always"))

@@ -1,5 +1,6 @@
 """What the check says is what the compiler, the build and the interpreters do."""
 
+import dataclasses
 import inspect
 import itertools
 import random
@@ -223,13 +224,13 @@ def test_many_operators_of_a_kind_are_asked_about_twice(tmp_path, monkeypatch):
     assert litert.refused_operators >= {*range(6, 12)}
     asked = []
 
-    schema, run = interpreter_worker._RUNTIMES["tflm"]
+    tflm_runtime = interpreter_worker._RUNTIMES["tflm"]
 
     def count(*arguments: object) -> int | None:
         asked.append(arguments)
-        return run(*arguments)
+        return tflm_runtime.run(*arguments)
 
-    monkeypatch.setitem(interpreter_worker._RUNTIMES, "tflm", (schema, count))
+    monkeypatch.setitem(interpreter_worker._RUNTIMES, "tflm", dataclasses.replace(tflm_runtime, run=count))
     interpreter_worker.main("tflm", path, tmp_path / "answers", interpreter_worker.WHOLE_MODEL)
     assert len(asked) == 1 + 2 + 2
 

@@ -223,9 +223,9 @@ class KernelBuild:
 
 def build_kernels(machine: Machine, once: OncePerSession) -> KernelBuild:
     """Compile every kernel, with warnings as errors; once for machines that differ in their instruction sets alone."""
-    # The DSP kernels refuse a core without those instructions.
+    # The DSP kernels refuse a core without those instructions, and those for vectors may use them too.
     lacks_dsp = isinstance(machine, EmulatedMachine) and machine.instruction_set == "scalar"
-    sources = sorted(path for path in KERNELS.glob("*.c") if not (lacks_dsp and path.stem.endswith("_dsp")))
+    sources = sorted(path for path in KERNELS.glob("*.c") if not (lacks_dsp and path.stem.endswith(("_dsp", "_mve"))))
 
     def compile_all(folder: Path) -> None:
         for source in sources:

@@ -23,8 +23,8 @@ static inline sums multiply_two(const int16_t *row, const int16_t *first, const 
         second += 2;
     }
     if ((depth & 1) != 0) {
-        result.first += *row * *first;
-        result.second += *row * *second;
+        result.first += (int64_t)(*row * *first);
+        result.second += (int64_t)(*row * *second);
     }
     return result;
 }

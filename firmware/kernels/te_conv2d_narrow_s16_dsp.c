@@ -68,10 +68,11 @@ static void copy_taps(const layer *of, const pixels *at, uint32_t *columns) {
     for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
         for (int32_t tap_x = 0; tap_x < geometry->kernel_w; ++tap_x) {
             const int16_t *windows[TE_GEMM_S16_PIXELS];
-            for (int32_t i = 0; i < at->count; ++i) {
+            int32_t i = 0;
+            do { /* There is a pixel. */
                 const int16_t *found = tap_of(of, at, i, tap_y, tap_x);
                 windows[i] = found != NULL ? found : of->spare;
-            }
+            } while (++i < at->count);
             copy_windows(at->count, &tap, windows, columns);
             columns += at->count * tap.pairs;
         }

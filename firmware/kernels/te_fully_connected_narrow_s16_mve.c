@@ -11,7 +11,8 @@ typedef struct {
 
 #if TE_MVE_ASSEMBLY
 
-/* Eight products an instruction; the last lanes of a depth that is no multiple of eight are predicated away. */
+/* Eight products an instruction; the last lanes of a depth that is no multiple of eight are predicated away. Loads that
+ * widen take low registers alone as addresses. */
 static inline void multiply(const int16_t *row, const int16_t *next_row, const int8_t *filter, const int8_t *next_filter,
                             int32_t depth, block *sums) {
     __asm__ volatile("dlstp.16 lr, %8\n"
@@ -26,7 +27,7 @@ static inline void multiply(const int16_t *row, const int16_t *next_row, const i
                      "vmladava.s16 %3, q1, q3\n\t"
                      "letp lr, 1b"
                      : "+Te"(sums->first[0]), "+Te"(sums->first[1]), "+Te"(sums->second[0]), "+Te"(sums->second[1]),
-                       "+r"(row), "+r"(next_row), "+r"(filter), "+r"(next_filter)
+                       "+r"(row), "+r"(next_row), "+l"(filter), "+l"(next_filter)
                      : "r"(depth)
                      : "lr", "q0", "q1", "q2", "q3", "memory");
 }

@@ -2,6 +2,7 @@
 #include "te_columns_dsp.h"
 #include "te_gemm_s16_dsp.h"
 #include "te_kernels.h"
+#include "te_pixels_dsp.h"
 
 /** What all pixels of a layer share. */
 typedef struct {
@@ -13,26 +14,8 @@ typedef struct {
     int16_t *spare;       /**< One tap of zeros, or the gathered windows of all pixels where a tap is no pairs. */
 } layer;
 
-/** The pixels of one pass over the filters. */
-typedef struct {
-    int32_t count;
-    int32_t origin_y[TE_GEMM_S16_PIXELS];
-    int32_t origin_x[TE_GEMM_S16_PIXELS];
-} pixels;
-
-static void place(pixels *at, const te_window *geometry, int32_t out_y, int32_t out_x) {
-    for (int32_t i = 0; i < at->count; ++i) {
-        at->origin_y[i] = out_y * geometry->stride_h - geometry->pad_top;
-        at->origin_x[i] = out_x * geometry->stride_w - geometry->pad_left;
-        if (++out_x == geometry->out_w) {
-            out_x = 0;
-            ++out_y;
-        }
-    }
-}
-
 /** A tap of a window, or NULL where it is padding. */
-static const int16_t *tap_of(const layer *of, const pixels *at, int32_t i, int32_t tap_y, int32_t tap_x) {
+static const int16_t *tap_of(const layer *of, const te_pixels *at, int32_t i, int32_t tap_y, int32_t tap_x) {
     const te_window *const geometry = &of->params->window;
     const int32_t y = at->origin_y[i] + tap_y * geometry->dilation_h;
     const int32_t x = at->origin_x[i] + tap_x * geometry->dilation_w;
@@ -43,7 +26,7 @@ static const int16_t *tap_of(const layer *of, const pixels *at, int32_t i, int32
 
 static void copy_windows(int32_t count, const te_window_shape *shape, const int16_t *const *windows,
                          uint32_t *columns) {
-    if (count == TE_GEMM_S16_PIXELS) {
+    if (count == TE_GEMM_PIXELS) {
         te_columns4_dsp(shape, windows, columns);
     } else {
         te_columns1_dsp(shape, windows[0], columns);
@@ -57,17 +40,17 @@ static void copy_rows(const layer *of, int32_t count, const int16_t *window, uin
     const int32_t values = geometry->kernel_w * geometry->in_c;
     const int32_t step = geometry->stride_w * geometry->in_c;
     const te_window_shape shape = {values / 2, geometry->kernel_h, 2 * (geometry->dilation_h * of->row - values)};
-    const int16_t *const windows[TE_GEMM_S16_PIXELS] = {window, window + step, window + 2 * step, window + 3 * step};
+    const int16_t *const windows[TE_GEMM_PIXELS] = {window, window + step, window + 2 * step, window + 3 * step};
     copy_windows(count, &shape, windows, columns);
 }
 
 /** Channels in pairs, windows anywhere: tap after tap, or zeros in the place of padding. */
-static void copy_taps(const layer *of, const pixels *at, uint32_t *columns) {
+static void copy_taps(const layer *of, const te_pixels *at, uint32_t *columns) {
     const te_window *const geometry = &of->params->window;
     const te_window_shape tap = {of->params->group_c / 2, 1, 0};
     for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
         for (int32_t tap_x = 0; tap_x < geometry->kernel_w; ++tap_x) {
-            const int16_t *windows[TE_GEMM_S16_PIXELS];
+            const int16_t *windows[TE_GEMM_PIXELS];
             int32_t i = 0;
             do { /* There is a pixel. */
                 const int16_t *found = tap_of(of, at, i, tap_y, tap_x);
@@ -80,11 +63,11 @@ static void copy_taps(const layer *of, const pixels *at, uint32_t *columns) {
 }
 
 /** Any number of channels: the windows are gathered first. */
-static void gather(const layer *of, const pixels *at, uint32_t *columns) {
+static void gather(const layer *of, const te_pixels *at, uint32_t *columns) {
     const te_window *const geometry = &of->params->window;
     const te_window_shape whole = {of->steps, 1, 0};
     const size_t tap_bytes = (size_t)of->params->group_c * sizeof *of->spare;
-    const int16_t *windows[TE_GEMM_S16_PIXELS];
+    const int16_t *windows[TE_GEMM_PIXELS];
     for (int32_t i = 0; i < at->count; ++i) {
         int16_t *window = of->spare + 2 * i * of->steps;
         windows[i] = window;
@@ -107,21 +90,21 @@ static void convolve_group(const layer *of, const te_gemm_s16_dsp *gemm, int16_t
     const te_window *const geometry = &of->params->window;
     const int32_t total = geometry->out_h * geometry->out_w;
     const int32_t last_y = geometry->in_h - 1 - (geometry->kernel_h - 1) * geometry->dilation_h;
-    pixels at;
+    te_pixels at;
     int32_t out_y = 0;
     int32_t out_x = 0;
     for (int32_t pixel = 0; pixel < total; pixel += at.count) {
         const int32_t y = out_y * geometry->stride_h - geometry->pad_top;
         const int32_t x = out_x * geometry->stride_w - geometry->pad_left;
-        at.count = total - pixel >= TE_GEMM_S16_PIXELS ? TE_GEMM_S16_PIXELS : 1;
+        at.count = total - pixel >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
         const int32_t last_x = geometry->in_w - geometry->kernel_w - (at.count - 1) * geometry->stride_w;
         if (of->has_runs && out_x + at.count <= geometry->out_w && y >= 0 && y <= last_y && x >= 0 && x <= last_x) {
             copy_rows(of, at.count, of->input + y * of->row + x * geometry->in_c, columns);
         } else {
-            place(&at, geometry, out_y, out_x);
+            te_place_pixels(&at, geometry, out_y, out_x);
             (of->params->group_c % 2 == 0 ? copy_taps : gather)(of, &at, columns);
         }
-        if (at.count == TE_GEMM_S16_PIXELS) {
+        if (at.count == TE_GEMM_PIXELS) {
             te_gemm4_s16_dsp(gemm, columns, output);
         } else {
             te_gemm1_s16_dsp(gemm, (const int16_t *)columns, output);
@@ -142,7 +125,7 @@ void te_conv2d_narrow_s16_dsp(const te_conv2d_narrow_s16_dsp_params *params, con
     const int32_t filters = params->out_c / groups;
     const int32_t steps = (geometry->kernel_h * geometry->kernel_w * params->group_c + 1) / 2;
     const int32_t total = geometry->out_h * geometry->out_w;
-    const int32_t at_once = total >= TE_GEMM_S16_PIXELS ? TE_GEMM_S16_PIXELS : 1;
+    const int32_t at_once = total >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
     const int32_t full_range = params->output_min == INT16_MIN && params->output_max == INT16_MAX;
     const int32_t has_runs =
         geometry->dilation_w == 1 && groups == 1 && geometry->kernel_w * params->group_c % 2 == 0;

@@ -9,6 +9,7 @@
 #include "te_gather_dsp.h"
 #include "te_gemm_s8_dsp.h"
 #include "te_kernels.h"
+#include "te_pixels_dsp.h"
 
 /** What all pixels of a layer share. */
 typedef struct {
@@ -19,25 +20,6 @@ typedef struct {
     int32_t has_runs;    /**< Whether a row of a window is a run of bytes. */
     int8_t *spare;       /**< One tap of padding, or the gathered windows of all pixels. */
 } layer;
-
-/** The pixels of one pass over the filters. */
-typedef struct {
-    int32_t count;
-    int32_t origin_y[TE_GEMM_PIXELS];
-    int32_t origin_x[TE_GEMM_PIXELS];
-} pixels;
-
-static void place(pixels *at, const te_conv2d_dsp_params *params, int32_t out_y, int32_t out_x) {
-    const te_window *const geometry = &params->window;
-    for (int32_t i = 0; i < at->count; ++i) {
-        at->origin_y[i] = out_y * geometry->stride_h - geometry->pad_top;
-        at->origin_x[i] = out_x * geometry->stride_w - geometry->pad_left;
-        if (++out_x == geometry->out_w) {
-            out_x = 0;
-            ++out_y;
-        }
-    }
-}
 
 static uint32_t *widen(int32_t count, const int8_t *const *sources, uint32_t *columns, int32_t words) {
     return count == TE_GEMM_PIXELS ? te_widen4_dsp(columns, sources, words)
@@ -59,7 +41,7 @@ static void widen_rows(const layer *of, const int8_t *window, uint32_t *columns)
 }
 
 /** Channels in fours, windows anywhere: their taps are widened where they lie, or padding in their place. */
-static void widen_taps(const layer *of, const pixels *at, uint32_t *columns) {
+static void widen_taps(const layer *of, const te_pixels *at, uint32_t *columns) {
     const te_conv2d_dsp_params *params = of->params;
     const te_window *const geometry = &params->window;
     for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
@@ -99,7 +81,7 @@ static void gather_rows(const layer *of, const int8_t *window, uint32_t *columns
 }
 
 /** A window without dilation or groups: each of its rows is padding, a run of the input, and padding. */
-static void gather_runs(const layer *of, const pixels *at, int32_t i, int8_t *window) {
+static void gather_runs(const layer *of, const te_pixels *at, int32_t i, int8_t *window) {
     const te_conv2d_dsp_params *params = of->params;
     const te_window *const geometry = &params->window;
     const int32_t x = at->origin_x[i];
@@ -120,7 +102,7 @@ static void gather_runs(const layer *of, const pixels *at, int32_t i, int8_t *wi
     }
 }
 
-static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *window) {
+static void gather_taps(const layer *of, const te_pixels *at, int32_t i, int8_t *window) {
     const te_conv2d_dsp_params *params = of->params;
     const te_window *const geometry = &params->window;
     for (int32_t tap_y = 0; tap_y < geometry->kernel_h; ++tap_y) {
@@ -135,7 +117,7 @@ static void gather_taps(const layer *of, const pixels *at, int32_t i, int8_t *wi
 }
 
 /** Any number of channels: the windows are gathered first. */
-static void gather_and_widen(const layer *of, const pixels *at, uint32_t *columns) {
+static void gather_and_widen(const layer *of, const te_pixels *at, uint32_t *columns) {
     const int8_t *sources[TE_GEMM_PIXELS];
     for (int32_t i = 0; i < at->count; ++i) {
         int8_t *window = of->spare + 4 * i * of->words;
@@ -152,7 +134,7 @@ static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output
     const int32_t in_fours = params->group_c % 4 == 0;
     const int32_t last_y = geometry->in_h - 1 - (geometry->kernel_h - 1) * geometry->dilation_h;
     const int32_t last_x = geometry->in_w - geometry->kernel_w - (TE_GEMM_PIXELS - 1) * geometry->stride_w;
-    pixels at;
+    te_pixels at;
     int32_t out_y = 0;
     int32_t out_x = 0;
     for (int32_t pixel = 0; pixel < total; pixel += at.count) {
@@ -163,7 +145,7 @@ static void convolve_group(const layer *of, te_gemm_s8_dsp *gemm, int8_t *output
             y >= 0 && y <= last_y && x >= 0 && x <= last_x) {
             (in_fours ? widen_rows : gather_rows)(of, of->input + y * of->row + x * geometry->in_c, columns);
         } else {
-            place(&at, params, out_y, out_x);
+            te_place_pixels(&at, geometry, out_y, out_x);
             (in_fours ? widen_taps : gather_and_widen)(of, &at, columns);
         }
         (at.count == TE_GEMM_PIXELS ? TE_GEMM4 : TE_GEMM1)(gemm, columns, output);

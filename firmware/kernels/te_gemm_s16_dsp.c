@@ -16,8 +16,7 @@ static inline int32_t finish(const te_gemm_s16_dsp *gemm, int32_t sum, uint32_t 
 
 #if TE_DSP_ASSEMBLY
 
-/* Registers are those of te_gemm4_s8_dsp(), and so is the step: 14 instructions and 17 cycles of a Cortex-M4 for 16
- * multiply-accumulates. On the stack:
+/* The sums are made as te_gemm_block_dsp.h says. On the stack:
  *
  *      sp +  0  end of the columns                         sp + 16  output
  *      sp +  4  where the unrolled loop is entered         sp + 20  stride of the output
@@ -25,22 +24,7 @@ static inline int32_t finish(const te_gemm_s16_dsp *gemm, int32_t sum, uint32_t 
  *      sp + 12  channels left                              sp + 32  whether they are the full range */
 __asm__(
     ".syntax unified\n"
-    ".macro te_step4_s16\n"
-    "    ldr.w r14, [r0], #4\n"
-    "    ldr.w r11, [r1, #4]\n"
-    "    ldr.w r10, [r1], #8\n"
-    "    sxtb16 r12, r14\n"
-    "    sxtb16 r14, r14, ror #8\n"
-    "    smlad r2, r12, r10, r2\n"
-    "    smlad r3, r12, r11, r3\n"
-    "    smlad r6, r14, r10, r6\n"
-    "    smlad r7, r14, r11, r7\n"
-    "    ldrd r10, r11, [r1], #8\n"
-    "    smlad r4, r12, r10, r4\n"
-    "    smlad r5, r12, r11, r5\n"
-    "    smlad r8, r14, r10, r8\n"
-    "    smlad r9, r14, r11, r9\n"
-    ".endm\n"
+    TE_GEMM_BLOCK_MACROS
 
     TE_ASSEMBLY_FUNCTION("te_gemm4_s16_dsp")
     "    push {r4-r11, lr}\n"
@@ -66,17 +50,12 @@ __asm__(
     "    ldr r2, [r0], #8\n"
     "    ldr r1, [sp, #8]\n"
     "    ldr r10, [sp, #4]\n"
-    "    mov r3, r2\n"
-    "    mov r4, r2\n"
-    "    mov r5, r2\n"
-    "    mov r7, r6\n"
-    "    mov r8, r6\n"
-    "    mov r9, r6\n"
+    "    te_begin_sums\n"
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 8\n"
-    "    te_step4_s16\n"
+    "    te_step_of_bytes\n"
     "    .endr\n"
     "3:\n"
     "    ldr r10, [sp, #0]\n"
@@ -139,11 +118,11 @@ void te_gemm4_s16_dsp(const te_gemm_s16_dsp *gemm, const uint32_t *columns, int1
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t second = channel & 1;
         const uint32_t *words = stream + BIAS_WORDS;
-        for (int32_t pixel = 0; pixel < TE_GEMM_S16_PIXELS; ++pixel) {
+        for (int32_t pixel = 0; pixel < TE_GEMM_PIXELS; ++pixel) {
             int32_t sum = (int32_t)stream[second];
             for (int32_t step = 0; step < gemm->steps; ++step) {
                 const uint32_t weights = second ? te_odd_bytes(words[step]) : te_even_bytes(words[step]);
-                sum = te_dual_mac(weights, columns[TE_GEMM_S16_PIXELS * step + pixel], sum);
+                sum = te_dual_mac(weights, columns[TE_GEMM_PIXELS * step + pixel], sum);
             }
             output[pixel * gemm->out_stride / 2 + channel] =
                 (int16_t)finish(gemm, sum, words[gemm->steps + second]);

@@ -14,8 +14,7 @@
 
 #include <stdint.h>
 
-/** The pixels that one pass over the filters computes. */
-#define TE_GEMM_S16_PIXELS 4
+#include "te_gemm_block_dsp.h"
 
 typedef struct {
     const uint32_t *packed; /**< The streams of all pairs of channels. */

@@ -7,37 +7,21 @@
 
 #if TE_DSP_ASSEMBLY
 
-/* The register block is that of te_gemm_s8_dsp.c: four pixels times a pair of channels in r2 to r9, columns in r10 and r11,
- * weights in r12 and r14; r0 reads the weight stream and r1 the columns. On the stack:
+/* The sums are made as te_gemm_block_dsp.h says; the rest is on the stack, as te_gemm_finish_dsp.h says, and here
  *
- *      sp +  0  end of the columns                         sp + 28  channels left
- *      sp +  4  which code finishes accumulators           sp + 32  twice the zero point, and one
- *      sp +  8  where the unrolled loop is entered         sp + 36  the first channel's bias, as in the stream
- *      sp + 12  begin of the columns                       sp + 40  the second channel's
- *      sp + 16  by how much a bias is shifted              sp + 44  the struct
- *      sp + 20  output                                     sp + 48  -8 times the sum of each pixel's column
- *      sp + 24  stride of the output
+ *      sp + 48  -8 times the sum of each pixel's column
  *
- * A step is 14 instructions of 56 bytes, hence the .w. No register is left to keep a word for its second step, so that
- * reads it again from its second byte on, which brings that step's weights where the first one's were. */
+ * No register is left to keep a word for its second step, so that reads it again from its second byte on, which brings
+ * that step's weights where the first one's were. */
 #define TE_UNROLLED_WORDS "4"
 __asm__(
     ".syntax unified\n"
+    TE_GEMM_BLOCK_MACROS
     ".macro te_step4 advance:req\n"
-    "    ldr.w r14, [r0], #\\advance\n"
-    "    ldr.w r11, [r1, #4]\n"
-    "    ldr.w r10, [r1], #8\n"
+    "    te_load_step \\advance\n"
     "    and.w r12, r14, #0x000f000f\n"
     "    and.w r14, r14, #0x00f000f0\n"
-    "    smlad r2, r12, r10, r2\n"
-    "    smlad r3, r12, r11, r3\n"
-    "    smlad r6, r14, r10, r6\n"
-    "    smlad r7, r14, r11, r7\n"
-    "    ldrd r10, r11, [r1], #8\n"
-    "    smlad r4, r12, r10, r4\n"
-    "    smlad r5, r12, r11, r5\n"
-    "    smlad r8, r14, r10, r8\n"
-    "    smlad r9, r14, r11, r9\n"
+    "    te_sum_step\n"
     ".endm\n"
 
     TE_GEMM_FINISH_MACROS
@@ -48,32 +32,10 @@ __asm__(
     "    str r0, [sp, #44]\n"
     "    ldm r0, {r4, r5, r6, r7, r8}\n" /* The stream, steps, channels, stride and zero point. */
     "    ldr r11, [r0, #28]\n"
-    "    mov r0, r4\n"
-    "    lsl r9, r8, #1\n"
-    "    add r9, r9, #1\n"
-    "    strd r2, r7, [sp, #20]\n"
-    "    strd r6, r9, [sp, #28]\n"
-    "    add r4, r1, r5, lsl #4\n"
+    "    te_keep_layer\n"
     "    lsr r5, r5, #1\n"
-    "    sub r5, r5, #1\n"
-    "    and r5, r5, #" TE_UNROLLED_WORDS " - 1\n"
-    "    add r5, r5, #1\n" /* Words of the first time through the loop. */
-    "    mov r6, #112\n"
-    "    adr r7, 3f\n"
-    "    mls r6, r5, r6, r7\n"
-    "    orr r6, r6, #1\n"
-    "    adr r5, 9f\n"
-    "    lsls r11, r11, #3\n"
-    "    beq 0f\n"
-    "    adr r5, 6f\n"
-    "    cmp r9, #-255\n"
-    "    bne 0f\n"
-    "    adr r5, 4f\n"
-    "0:\n"
-    "    orr r5, r5, #1\n"
-    "    strd r4, r5, [sp, #0]\n"
-    "    strd r6, r1, [sp, #8]\n"
-    "    str r11, [sp, #16]\n"
+    "    te_keep_entry " TE_UNROLLED_WORDS ", 112\n"
+    "    te_keep_finish\n"
     "    mvn r12, #0x00070007\n" /* -8 and -8. */
     "    mov r5, #0\n"
     "    mov r6, #0\n"
@@ -132,47 +94,25 @@ __asm__(
     "    bx r1\n"
     "    .balign 4\n"
     "6:\n"
-    "    te_plain_pair\n"
-    "    te_plain_channel 1, r10, r1, r2, r3, r4, r5\n"
-    "    te_plain_channel 1, r11, r12, r6, r7, r8, r9\n"
+    "    te_plain_four 1\n"
     "    b 5f\n"
     "    .balign 4\n"
     "9:\n"
-    "    te_general_pair\n"
-    "    te_general_channel r10, r2, r3, r4, r5\n"
-    "    te_general_second\n"
-    "    te_general_channel r11, r6, r7, r8, r9\n"
+    "    te_general_four\n"
     "    b 5f\n"
     "    .balign 4\n"
     "4:\n"
-    "    te_plain_pair\n"
-    "    te_plain_channel 0, r10, r1, r2, r3, r4, r5\n"
-    "    te_plain_channel 0, r11, r12, r6, r7, r8, r9\n"
+    "    te_plain_four 0\n"
     "5:\n"
-    "    ldr r10, [sp, #20]\n"
-    "    ldr r11, [sp, #24]\n"
-    "    ldr r12, [sp, #28]\n"
-    "    add r1, r10, r11\n"
-    "    subs r12, r12, #2\n"
+    "    te_next_outputs\n"
     "    blt 7f\n"
-    "    bfi r2, r6, #8, #8\n"
-    "    bfi r3, r7, #8, #8\n"
-    "    bfi r4, r8, #8, #8\n"
-    "    bfi r5, r9, #8, #8\n"
-    "    strh r2, [r10], #2\n"
-    "    strh r3, [r1]\n"
-    "    strh r4, [r1, r11]\n"
-    "    strh r5, [r1, r11, lsl #1]\n"
+    "    te_store_pairs\n"
     "    str r10, [sp, #20]\n"
     "    str r12, [sp, #28]\n"
     "    bgt 1b\n"
     "    b 8f\n"
     "7:\n" /* The last channel is alone. */
-    "    strb r2, [r10]\n"
-    "    strb r3, [r1]\n"
-    "    strb r4, [r1, r11]\n"
-    "    add r1, r1, r11\n"
-    "    strb r5, [r1, r11]\n"
+    "    te_store_first_channels\n"
     "8:\n"
     "    add sp, sp, #68\n"
     "    pop {r4-r11, pc}\n"
@@ -256,18 +196,7 @@ __asm__(
     "    ldr r7, [sp, #24]\n"
     "    ldr r8, [sp, #28]\n"
     "    ldr r9, [sp, #32]\n"
-    "    smmlar r2, r2, r10, r2\n"
-    "    smmlar r3, r3, r11, r3\n"
-    "    lsl r4, r7, r12\n" /* Half a unit, and the zero point above it. */
-    "    lsl r5, r7, r14\n"
-    "    add r2, r2, r2, asr #31\n"
-    "    add r3, r3, r3, asr #31\n"
-    "    add r2, r2, r4\n"
-    "    add r3, r3, r5\n"
-    "    asr r2, r2, r12\n"
-    "    asr r3, r3, r14\n"
-    "    ssat r2, #8, r2, asr #1\n"
-    "    ssat r3, #8, r3, asr #1\n"
+    "    te_plain_one\n"
     "    strb r2, [r8], #1\n"
     "    subs r9, r9, #2\n"
     "    blt 8f\n"
@@ -279,10 +208,7 @@ __asm__(
     "    pop {r4-r11, pc}\n"
     "    .balign 4\n"
     "9:\n"
-    "    te_general_pair\n"
-    "    te_general_channel r10, r2\n"
-    "    te_general_second\n"
-    "    te_general_channel r11, r3\n"
+    "    te_general_one\n"
     "    ldrd r8, r9, [sp, #28]\n"
     "    strb r2, [r8], #1\n"
     "    subs r9, r9, #2\n"
@@ -305,7 +231,7 @@ __asm__(
     "    .size te_gemm1_s4_dsp, . - te_gemm1_s4_dsp\n"
     "    .text\n");
 
-#else /* The same in C, one channel and pixel at a time. */
+#else /* The same in C. */
 
 static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const uint32_t *columns, int32_t pixels,
                       int32_t second, int32_t sum) {
@@ -317,36 +243,12 @@ static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const u
     return sum;
 }
 
-static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
-    const int32_t plain = gemm->plain;
-    const uint32_t *stream = gemm->packed;
-    for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
-        const int32_t second = channel & 1;
-        const int32_t begin = (int32_t)stream[second];
-        const uint32_t *requantisation = stream + 2 + gemm->steps / 2;
-        for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
-            if (plain) {
-                sum = te_gemm_finish_plain(gemm, sum, requantisation[second], begin & 0xff);
-            } else {
-                const uint32_t shifts = requantisation[2] >> (8 * second);
-                sum = te_gemm_finish_general(gemm, sum, requantisation[second], (int32_t)(shifts & 0xffu),
-                                             (int32_t)((shifts >> 16) & 0xffu));
-            }
-            output[pixel * gemm->out_stride + channel] = (int8_t)sum;
-        }
-        if (second) {
-            stream = requantisation + (plain ? 2 : 3);
-        }
-    }
-}
-
 void te_gemm4_s4_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS);
+    te_gemm_in_c(sum_of, gemm->steps / 2, gemm, columns, output, TE_GEMM_PIXELS);
 }
 
 void te_gemm1_s4_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1);
+    te_gemm_in_c(sum_of, gemm->steps / 2, gemm, columns, output, 1);
 }
 
 #endif

@@ -7,50 +7,16 @@
 
 #if TE_DSP_ASSEMBLY
 
-/* The register block of four pixels times a pair of channels, while they are summed:
+/* The sums are made as te_gemm_block_dsp.h says; the rest is on the stack, as te_gemm_finish_dsp.h says, and here
  *
- *                             pixel 0   pixel 1   pixel 2   pixel 3
- *      columns                  r10       r11       r10       r11       two pixels at a time, two values of each
- *                             .---------------------------------------.
- *      weights  channel 0 r12 |  r2    |   r3    |   r4    |   r5      |
- *               channel 1 r14 |  r6    |   r7    |   r8    |   r9      |   accumulators
- *                             '---------------------------------------'
- *      r0 reads the weight stream: one word a step, the bytes of which are both channels' two values;
- *      r1 reads the columns: four words a step.
+ *      sp + 28  of two blocks, channels left less 2^30     sp + 52  bytes of a pair's stream
+ *      sp + 48  bytes to the other block's columns
  *
- * That is all there are, so the rest is on the stack:
- *
- *      sp +  0  end of the columns                         sp + 28  channels left; of two blocks, less 2^30
- *      sp +  4  which code finishes accumulators           sp + 32  twice the zero point, and one
- *      sp +  8  where the unrolled loop is entered         sp + 36  the first channel's bias, as in the stream
- *      sp + 12  begin of the columns                       sp + 40  the second channel's
- *      sp + 16  by how much a bias is shifted              sp + 44  the struct
- *      sp + 20  output                                     sp + 48  bytes to the other block's columns
- *      sp + 24  stride of the output                       sp + 52  bytes of a pair's stream
- *
- * A step is 14 instructions for 16 multiply-accumulates. On a Cortex-M4 a load takes a second cycle unless it follows
- * another single load, so loads stand together, and a step takes 17 cycles. Flash with wait states is read through small
- * caches, 1 KB for instructions on the STM32L4: the loop of eight steps and what finishes its sums fit in it together.
- * The loop is entered where the depth leaves a remainder, so that each step has to be 56 bytes: hence the .w. */
+ * Flash with wait states is read through small caches, 1 KB for instructions on the STM32L4: the loop of eight steps and
+ * what finishes its sums fit in it together. */
 __asm__(
     ".syntax unified\n"
-    ".macro te_step4\n"
-    "    ldr.w r14, [r0], #4\n"
-    "    ldr.w r11, [r1, #4]\n"
-    "    ldr.w r10, [r1], #8\n"
-    "    sxtb16 r12, r14\n"
-    "    sxtb16 r14, r14, ror #8\n"
-    "    smlad r2, r12, r10, r2\n"
-    "    smlad r3, r12, r11, r3\n"
-    "    smlad r6, r14, r10, r6\n"
-    "    smlad r7, r14, r11, r7\n"
-    "    ldrd r10, r11, [r1], #8\n"
-    "    smlad r4, r12, r10, r4\n"
-    "    smlad r5, r12, r11, r5\n"
-    "    smlad r8, r14, r10, r8\n"
-    "    smlad r9, r14, r11, r9\n"
-    ".endm\n"
-
+    TE_GEMM_BLOCK_MACROS
     TE_GEMM_FINISH_MACROS
 
     TE_ASSEMBLY_FUNCTION("te_gemm4_s8_dsp")
@@ -67,31 +33,9 @@ __asm__(
     "    cmp r12, #2\n"
     "    it eq\n"
     "    subeq r6, r6, #0x40000000\n"
-    "    mov r0, r4\n"
-    "    lsl r9, r8, #1\n"
-    "    add r9, r9, #1\n"
-    "    strd r2, r7, [sp, #20]\n"
-    "    strd r6, r9, [sp, #28]\n"
-    "    add r4, r1, r5, lsl #4\n"
-    "    sub r5, r5, #1\n"
-    "    and r5, r5, #7\n"
-    "    add r5, r5, #1\n" /* Steps of the first time through the loop. */
-    "    mov r6, #56\n"
-    "    adr r7, 3f\n"
-    "    mls r6, r5, r6, r7\n"
-    "    orr r6, r6, #1\n"
-    "    adr r5, 9f\n"
-    "    lsls r11, r11, #3\n"
-    "    beq 0f\n"
-    "    adr r5, 6f\n"
-    "    cmp r9, #-255\n"
-    "    bne 0f\n"
-    "    adr r5, 4f\n"
-    "0:\n"
-    "    orr r5, r5, #1\n"
-    "    strd r4, r5, [sp, #0]\n"
-    "    strd r6, r1, [sp, #8]\n"
-    "    str r11, [sp, #16]\n"
+    "    te_keep_layer\n"
+    "    te_keep_entry 8, 56\n"
+    "    te_keep_finish\n"
     "    .balign 4\n"
     "1:\n"
     "    ldr r6, [r0, #4]\n"
@@ -103,17 +47,12 @@ __asm__(
     "    str r6, [sp, #40]\n"
     "    asr r2, r2, r11\n"
     "    asr r6, r6, r11\n"
-    "    mov r3, r2\n"
-    "    mov r4, r2\n"
-    "    mov r5, r2\n"
-    "    mov r7, r6\n"
-    "    mov r8, r6\n"
-    "    mov r9, r6\n"
+    "    te_begin_sums\n"
     "    bx r10\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 8\n"
-    "    te_step4\n"
+    "    te_step_of_bytes\n"
     "    .endr\n"
     "3:\n"
     "    ldr r10, [sp, #0]\n"
@@ -122,24 +61,11 @@ __asm__(
     "    ldr pc, [sp, #4]\n"
     "    .balign 4\n"
     "4:\n"
-    "    te_plain_pair\n"
-    "    te_plain_channel 0, r10, r1, r2, r3, r4, r5\n"
-    "    te_plain_channel 0, r11, r12, r6, r7, r8, r9\n"
+    "    te_plain_four 0\n"
     "5:\n"
-    "    ldr r10, [sp, #20]\n"
-    "    ldr r11, [sp, #24]\n"
-    "    ldr r12, [sp, #28]\n"
-    "    add r1, r10, r11\n"
-    "    subs r12, r12, #2\n"
+    "    te_next_outputs\n"
     "    blt 7f\n"
-    "    bfi r2, r6, #8, #8\n"
-    "    bfi r3, r7, #8, #8\n"
-    "    bfi r4, r8, #8, #8\n"
-    "    bfi r5, r9, #8, #8\n"
-    "    strh r2, [r10], #2\n"
-    "    strh r3, [r1]\n"
-    "    strh r4, [r1, r11]\n"
-    "    strh r5, [r1, r11, lsl #1]\n"
+    "    te_store_pairs\n"
     "    str r10, [sp, #20]\n"
     "    str r12, [sp, #28]\n"
     "    bgt 1b\n"
@@ -147,23 +73,12 @@ __asm__(
     "7:\n"
     "    cmn r12, #1\n"
     "    bne 11f\n"
-    "    strb r2, [r10]\n" /* The last channel is alone. */
-    "    strb r3, [r1]\n"
-    "    strb r4, [r1, r11]\n"
-    "    add r1, r1, r11\n"
-    "    strb r5, [r1, r11]\n"
+    "    te_store_first_channels\n" /* The last channel is alone. */
     "8:\n"
     "    add sp, sp, #56\n"
     "    pop {r4-r11, pc}\n"
     "11:\n" /* Two blocks: from the first to the second of the same pair, or from there to the first of the next. */
-    "    bfi r2, r6, #8, #8\n"
-    "    bfi r3, r7, #8, #8\n"
-    "    bfi r4, r8, #8, #8\n"
-    "    bfi r5, r9, #8, #8\n"
-    "    strh r2, [r10], #2\n"
-    "    strh r3, [r1]\n"
-    "    strh r4, [r1, r11]\n"
-    "    strh r5, [r1, r11, lsl #1]\n"
+    "    te_store_pairs\n"
     "    ldr r2, [sp, #0]\n"
     "    ldr r3, [sp, #12]\n"
     "    ldr r14, [sp, #48]\n"
@@ -189,16 +104,11 @@ __asm__(
     "    b 8b\n"
     "    .balign 4\n"
     "6:\n"
-    "    te_plain_pair\n"
-    "    te_plain_channel 1, r10, r1, r2, r3, r4, r5\n"
-    "    te_plain_channel 1, r11, r12, r6, r7, r8, r9\n"
+    "    te_plain_four 1\n"
     "    b 5b\n"
     "    .balign 4\n"
     "9:\n"
-    "    te_general_pair\n"
-    "    te_general_channel r10, r2, r3, r4, r5\n"
-    "    te_general_second\n"
-    "    te_general_channel r11, r6, r7, r8, r9\n"
+    "    te_general_four\n"
     "    b 5b\n"
     "    .size te_gemm4_s8_dsp, . - te_gemm4_s8_dsp\n"
 
@@ -263,18 +173,7 @@ __asm__(
     "4:\n"
     "    ldrd r10, r11, [r0], #8\n"
     "    ldm sp, {r1, r4, r5, r6, r7, r8, r9}\n" /* Of which r7 to r9 are meant. */
-    "    smmlar r2, r2, r10, r2\n"
-    "    smmlar r3, r3, r11, r3\n"
-    "    lsl r4, r7, r12\n" /* Half a unit, and the zero point above it. */
-    "    lsl r5, r7, r14\n"
-    "    add r2, r2, r2, asr #31\n"
-    "    add r3, r3, r3, asr #31\n"
-    "    add r2, r2, r4\n"
-    "    add r3, r3, r5\n"
-    "    asr r2, r2, r12\n"
-    "    asr r3, r3, r14\n"
-    "    ssat r2, #8, r2, asr #1\n"
-    "    ssat r3, #8, r3, asr #1\n"
+    "    te_plain_one\n"
     "    strb r2, [r8], #1\n"
     "    subs r9, r9, #2\n"
     "    blt 8f\n"
@@ -286,10 +185,7 @@ __asm__(
     "    pop {r4-r11, pc}\n"
     "    .balign 4\n"
     "9:\n"
-    "    te_general_pair\n"
-    "    te_general_channel r10, r2\n"
-    "    te_general_second\n"
-    "    te_general_channel r11, r3\n"
+    "    te_general_one\n"
     "    ldrd r8, r9, [sp, #20]\n"
     "    strb r2, [r8], #1\n"
     "    subs r9, r9, #2\n"
@@ -339,7 +235,7 @@ __asm__(
     "    .size te_widen4_dsp, . - te_widen4_dsp\n"
     "    .text\n");
 
-#else /* The same in C, one channel and pixel at a time. */
+#else /* The same in C. */
 
 static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const uint32_t *columns, int32_t pixels,
                       int32_t second, int32_t sum) {
@@ -350,40 +246,17 @@ static int32_t sum_of(const te_gemm_s8_dsp *gemm, const uint32_t *words, const u
     return sum;
 }
 
-static void multiply(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t pixels) {
-    const int32_t plain = gemm->plain;
-    const uint32_t *stream = gemm->packed;
-    for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
-        const int32_t second = channel & 1;
-        const int32_t begin = (int32_t)stream[second];
-        const uint32_t *requantisation = stream + 2 + gemm->steps;
-        for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-            int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
-            if (plain) {
-                sum = te_gemm_finish_plain(gemm, sum, requantisation[second], begin & 0xff);
-            } else {
-                const uint32_t shifts = requantisation[2] >> (8 * second);
-                sum = te_gemm_finish_general(gemm, sum, requantisation[second], (int32_t)(shifts & 0xffu),
-                                             (int32_t)((shifts >> 16) & 0xffu));
-            }
-            output[pixel * gemm->out_stride + channel] = (int8_t)sum;
-        }
-        if (second) {
-            stream = requantisation + (plain ? 2 : 3);
-        }
-    }
-}
-
 void te_gemm4_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, TE_GEMM_PIXELS);
+    te_gemm_in_c(sum_of, gemm->steps, gemm, columns, output, TE_GEMM_PIXELS);
     if (gemm->blocks == 2) {
         columns += TE_GEMM_PIXELS * gemm->steps;
-        multiply(gemm, columns, output + TE_GEMM_PIXELS * gemm->out_stride, TE_GEMM_PIXELS);
+        output += TE_GEMM_PIXELS * gemm->out_stride;
+        te_gemm_in_c(sum_of, gemm->steps, gemm, columns, output, TE_GEMM_PIXELS);
     }
 }
 
 void te_gemm1_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
-    multiply(gemm, columns, output, 1);
+    te_gemm_in_c(sum_of, gemm->steps, gemm, columns, output, 1);
 }
 
 uint32_t *te_widen4_dsp(uint32_t *columns, const int8_t *const sources[4], int32_t words) {

@@ -23,9 +23,7 @@
 #include <stdint.h>
 
 #include "te_dsp.h"
-
-/** The pixels that one pass over the filters computes. */
-#define TE_GEMM_PIXELS 4
+#include "te_gemm_block_dsp.h"
 
 typedef struct {
     const uint32_t *packed; /**< The streams of all pairs of channels. */

@@ -1,11 +1,14 @@
-"""Convolutions written as others with the same result, as the kernels of every instruction set ask for them."""
+"""Convolutions in the forms that the kernels of every instruction set ask for."""
 
 import dataclasses
 
 import numpy as np
 
 from tinyedge.ops.fields import integers, values, without
-from tinyedge.ops.kernel_call import ConstantArray, Fields, KernelCall
+from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
+
+FILTERS = ("weights", "bias", "multipliers", "shifts")
+"""The members of a convolution in whose place a kernel has filters in a form of its own."""
 
 
 def along_rows(call: KernelCall) -> KernelCall:
@@ -27,6 +30,39 @@ def is_pointwise(fields: Fields) -> bool:
     )
     in_h, in_w, in_c, out_h, out_w, group_c = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w", "group_c")
     return window == (1, 1, 1, 1, 1, 1, 0, 0) and group_c == in_c and (in_h, in_w) == (out_h, out_w)
+
+
+def with_filters(
+    call: KernelCall, kernel: Kernel, filters: Fields, scratch_bytes: int, dropped: tuple[str, ...] = ()
+) -> KernelCall:
+    """Return a convolution by a kernel that goes through all pixels with one group after the other.
+
+    Args:
+        call: By the portable kernel.
+        kernel: What computes it instead.
+        filters: Its members in place of `FILTERS`.
+        scratch_bytes: What it takes beside inputs and output.
+        dropped: Further members that it does not have.
+    """
+    in_c, group_c = integers(call.fields, "in_c", "group_c")
+    return dataclasses.replace(
+        call,
+        kernel=kernel,
+        fields={**without(call.fields, *FILTERS, *dropped), **filters},
+        overlaps=call.overlaps if group_c == in_c else (),
+        scratch_bytes=scratch_bytes,
+    )
+
+
+def packed_by_group(stream: np.ndarray, groups: int) -> Fields:
+    """Return the members for filters that lie group by group in one array, with as many words for each."""
+    return {"group_words": stream.size // groups, "packed": ConstantArray(stream)}
+
+
+def dense_filters(fields: Fields) -> np.ndarray:
+    """Return the weights of a convolution or fully connected layer as (channels, depth)."""
+    (out_c,) = integers(fields, "out_c")
+    return values(fields, "weights").reshape(out_c, -1)
 
 
 def depthwise_filters(fields: Fields) -> np.ndarray:

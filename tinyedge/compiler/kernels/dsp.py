@@ -6,7 +6,16 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
+from tinyedge.compiler.kernels.convolution_forms import (
+    FILTERS,
+    along_rows,
+    as_convolution,
+    dense_filters,
+    depthwise_filters,
+    is_pointwise,
+    packed_by_group,
+    with_filters,
+)
 from tinyedge.compiler.kernels.dsp_int4 import RAISED, choose_int4
 from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters, narrow_sums, pack_int16_filters
 from tinyedge.compiler.kernels.dsp_packing import (
@@ -74,7 +83,7 @@ _MIN_ADD_ELEMENTS = 128
 # The structs of depthwise convolutions have sizes of 16 bits.
 _INT16_MAX = 2**15 - 1
 # What the packed filters of a depthwise convolution replace.
-_UNPACKED = ("multiplier_c", "weights", "bias", "multipliers", "shifts")
+_UNPACKED = ("multiplier_c", *FILTERS)
 # Right shifts of sums of 2^30 at most, which half a unit more keeps within 32 bits.
 _INT16_SUM_SHIFTS = range(1, 30)
 # (multiplier, shift) of the multiplier 1/2.
@@ -129,7 +138,7 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
-    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    prepared = _prepare(fields, dense_filters(fields))
     groups = in_c // group_c
     if prepared is None:
         return SUMS_TOO_LARGE
@@ -143,19 +152,8 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     depth = 4 * packed.words
     at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
     spare = group_c if group_c % 4 == 0 else depth * at_once
-    return dataclasses.replace(
-        call,
-        kernel=_CONV2D,
-        fields={
-            **without(fields, "weights", "bias", "multipliers", "shifts"),
-            "plain": int(packed.plain),
-            "group_words": packed.stream.size // groups,
-            "packed": ConstantArray(packed.stream),
-        },
-        # One group after the other goes through all pixels.
-        overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=2 * depth * at_once + spare,
-    )
+    filters = {"plain": int(packed.plain), **packed_by_group(packed.stream, groups)}
+    return with_filters(call, _CONV2D, filters, 2 * depth * at_once + spare)
 
 
 def _two_blocks(four: KernelCall) -> KernelCall:
@@ -184,7 +182,7 @@ def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
     window = integers(fields, "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
     if window != (3, 3, 1, 1, 1, 1) or group_c != in_c or in_c % 4 != 0 or out_c % 2 != 0:
         return direct
-    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    prepared = _prepare(fields, dense_filters(fields))
     if prepared is None or not prepared.plain:
         return direct
     made = dataclasses.replace(
@@ -194,7 +192,7 @@ def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
             **without(
                 fields,
                 *("group_c", "output_zero_point", "output_min", "output_max"),
-                *("weights", "bias", "multipliers", "shifts"),
+                *FILTERS,
             ),
             "packed": ConstantArray(pack_winograd(prepared, output_zero_point)),
         },
@@ -208,8 +206,8 @@ def _winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
 def _wide_rows(portable: KernelCall, gathered: KernelCall) -> KernelCall:
     """Return a convolution of few channels that widens long rows, or the one that gathers windows where it cannot."""
     call = along_rows(portable)
-    out_h, out_w, out_c, kernel_h = integers(call.fields, "out_h", "out_w", "out_c", "kernel_h")
-    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, -1))
+    out_h, out_w, kernel_h = integers(call.fields, "out_h", "out_w", "kernel_h")
+    prepared = _prepare(call.fields, dense_filters(call.fields))
     widened = None if prepared is None else _conv2d_rows(call, prepared, _WIDE_ROWS_BYTES)
     if widened is None:
         return gathered
@@ -237,26 +235,16 @@ def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
 def _conv2d_s16(call: KernelCall) -> KernelCall:
     call = along_rows(call)
     fields = call.fields
-    out_h, out_w, in_c, out_c, group_c = integers(fields, "out_h", "out_w", "in_c", "out_c", "group_c")
-    filters = narrow_form(fields, values(fields, "weights").reshape(out_c, -1))
+    out_h, out_w, in_c, group_c = integers(fields, "out_h", "out_w", "in_c", "group_c")
+    filters = narrow_form(fields, dense_filters(fields))
     if filters is None:
         return dataclasses.replace(call, kernel=_CONV2D_S16)
     groups = in_c // group_c
     packed = pack_int16_filters(filters, groups)
     at_once = _PIXELS if out_h * out_w >= _PIXELS else 1
     columns_bytes = 4 * -(-filters.filters.shape[1] // 2) * at_once
-    return dataclasses.replace(
-        call,
-        kernel=_CONV2D_NARROW_S16,
-        fields={
-            **without(fields, "weights", "bias", "multipliers", "shifts"),
-            "group_words": packed.size // groups,
-            "packed": ConstantArray(packed),
-        },
-        # One group after the other goes through all pixels.
-        overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=columns_bytes + (2 * group_c if group_c % 2 == 0 else columns_bytes),
-    )
+    spare = 2 * group_c if group_c % 2 == 0 else columns_bytes
+    return with_filters(call, _CONV2D_NARROW_S16, packed_by_group(packed, groups), columns_bytes + spare)
 
 
 def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
@@ -272,7 +260,7 @@ def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
         call,
         kernel=_DEPTHWISE_NARROW_S16,
         fields={
-            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            **without(fields, *_UNPACKED),
             "weights": ConstantArray(weights),
             "bias": ConstantArray(filters.biases.astype(np.int32)),
             "multipliers": ConstantArray(filters.multipliers.astype(np.int32)),
@@ -344,7 +332,7 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
         call,
         kernel=_CONV2D_ROWS,
         fields={
-            **without(fields, "group_c", "weights", "bias", "multipliers", "shifts"),
+            **without(fields, "group_c", *FILTERS),
             "plain": int(packed.plain),
             "line": line,
             "stripe_h": stripe_h,
@@ -551,7 +539,7 @@ def _fully_connected(call: KernelCall) -> KernelCall | str:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
-    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
+    prepared = _prepare(call.fields, dense_filters(call.fields))
     if prepared is None:
         return SUMS_TOO_LARGE
     if out_c == 1:

@@ -5,7 +5,16 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
+from tinyedge.compiler.kernels.convolution_forms import (
+    FILTERS,
+    along_rows,
+    as_convolution,
+    dense_filters,
+    depthwise_filters,
+    is_pointwise,
+    packed_by_group,
+    with_filters,
+)
 from tinyedge.compiler.kernels.dsp import (
     MEANS_NOT_OVER_PIXELS,
     SUMS_TOO_LARGE_FOR_32_BITS,
@@ -18,17 +27,18 @@ from tinyedge.compiler.kernels.dsp_int16 import pack_lanes
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
+    NO_CONSTANTS,
     RequantisedFilters,
     pack_depthwise,
     pack_filters,
-    prepare_filters,
+    prepare_layer,
     prepare_requantisation,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fields import integers, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
@@ -36,8 +46,6 @@ from tinyedge.ops.overlap import in_place, row_lag
 from tinyedge.ops.stripes import counted, pixelwise, windowed
 from tinyedge.ops.window import Window
 
-# Why a call keeps its kernel where there are no constants of requantisation for it.
-_NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
 # Channels of a vector of int16 values.
@@ -63,24 +71,14 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     in_h, in_w, in_c = integers(fields, "in_h", "in_w", "in_c")
     batches, out_c, group_c = integers(fields, "batches", "out_c", "group_c")
     groups = in_c // group_c
-    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    prepared = prepare_layer(fields, dense_filters(fields))
     if prepared is None:
-        return _NO_CONSTANTS
+        return NO_CONSTANTS
     if is_pointwise(fields):
         return _rows(call, prepared, batches * in_h * in_w, in_c, out_c)
     packed = pack_filters(prepared, groups)
-    return dataclasses.replace(
-        call,
-        kernel=_CONV2D,
-        fields={
-            **without(fields, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
-            "group_words": packed.size // groups,
-            "packed": ConstantArray(packed),
-        },
-        # One group after the other goes through all pixels.
-        overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=2 * _round_up(prepared.filters.shape[1], CHUNK),
-    )
+    scratch_bytes = 2 * _round_up(prepared.filters.shape[1], CHUNK)
+    return with_filters(call, _CONV2D, packed_by_group(packed, groups), scratch_bytes, dropped=("output_zero_point",))
 
 
 def _conv2d_s16(call: KernelCall) -> KernelCall | str:
@@ -88,7 +86,7 @@ def _conv2d_s16(call: KernelCall) -> KernelCall | str:
     in_h, in_w, in_c, batches, out_c = integers(fields, "in_h", "in_w", "in_c", "batches", "out_c")
     if not is_pointwise(fields):
         return "its windows are more than a pixel"
-    narrow = narrow_form(fields, values(fields, "weights").reshape(out_c, -1))
+    narrow = narrow_form(fields, dense_filters(fields))
     if narrow is None:
         return SUMS_TOO_LARGE_FOR_32_BITS
     return dataclasses.replace(
@@ -121,9 +119,9 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         return f"{multiplier_c} filters see each of {in_c} channels"
     if max(kernel) > _WINDOW or dilated:
         return f"its window is {'dilated' if dilated else f'{kernel_h}x{kernel_w}, beyond {_WINDOW}x{_WINDOW}'}"
-    prepared = _prepare(fields, weights)
+    prepared = prepare_layer(fields, weights)
     if prepared is None:
-        return _NO_CONSTANTS
+        return NO_CONSTANTS
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
     kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
@@ -132,7 +130,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         call,
         kernel=_DEPTHWISE_CONV2D,
         fields={
-            **without(kept, "weights", "bias", "multipliers", "shifts", "output_zero_point"),
+            **without(kept, *FILTERS, "output_zero_point"),
             "two_rows": int(two_rows),
             "columns": columns,
             "packed": ConstantArray(pack_depthwise(prepared, (kernel_h, kernel_w))),
@@ -156,7 +154,7 @@ def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
         call,
         kernel=_DEPTHWISE_NARROW_S16,
         fields={
-            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            **without(fields, "multiplier_c", *FILTERS),
             "weights": ConstantArray(np.ascontiguousarray(narrow.filters.T)),
             "packed": ConstantArray(pack_lanes(narrow.biases, narrow.multipliers, _LANES)),
         },
@@ -186,8 +184,8 @@ def _fully_connected(call: KernelCall) -> KernelCall | str:
     batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
-    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
-    return _NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c, out_c)
+    prepared = prepare_layer(call.fields, dense_filters(call.fields))
+    return NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c, out_c)
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | str:
@@ -197,7 +195,7 @@ def _batch_matmul(call: KernelCall) -> KernelCall | str:
         *integers(fields, "multiplier", "shift", "output_zero_point"), largest=depth * 255 * 255
     )
     if requantisation is None:
-        return _NO_CONSTANTS
+        return NO_CONSTANTS
     if (lhs_step != 1 and depth > 1) or not 0 <= rhs_step <= _MAX_GATHER_STRIDE:
         return "its left operand is transposed, or its right operand's rows are too far apart"
     whole = _round_up(depth, CHUNK)
@@ -227,7 +225,7 @@ def _mean(call: KernelCall) -> KernelCall | str:
     if count > _MAX_MEAN_COUNT:
         return f"its means are over {count} values of at most {_MAX_MEAN_COUNT}"
     if requantisation is None:
-        return _NO_CONSTANTS
+        return NO_CONSTANTS
     return dataclasses.replace(
         call,
         kernel=_MEAN,
@@ -298,18 +296,6 @@ def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int, 
             "packed": ConstantArray(pack_filters(prepared)),
         },
         scratch_bytes=0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK),
-    )
-
-
-def _prepare(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
-    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
-    return prepare_filters(
-        filters,
-        None if fields["bias"] is None else values(fields, "bias"),
-        values(fields, "multipliers"),
-        values(fields, "shifts"),
-        input_zero_point=input_zero_point,
-        output_zero_point=output_zero_point,
     )
 
 

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.ops.fields import integers, values
+from tinyedge.ops.kernel_call import Fields
 from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
 
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
+
+NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
+"""Why a call keeps its kernel where there are no constants of requantisation for it."""
 
 # Channels whose accumulators are turned into outputs together.
 _LANES = 4
@@ -59,6 +64,19 @@ def prepare_requantisation(
         return None
     rounding = 2 ** (-shift - 1) + output_zero_point * 2**-shift
     return Requantisation(multiplier, rounding, -shift) if abs(rounding) < ACCUMULATOR_BOUND else None
+
+
+def prepare_layer(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
+    """Work out the constants of requantisation of a layer with such filters; see `prepare_filters`."""
+    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
+    return prepare_filters(
+        filters,
+        None if fields["bias"] is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
+        input_zero_point=input_zero_point,
+        output_zero_point=output_zero_point,
+    )
 
 
 def prepare_filters(

@@ -3,21 +3,25 @@
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
-
-from tinyedge.compiler.kernels.convolution_forms import along_rows, as_convolution, depthwise_filters, is_pointwise
+from tinyedge.compiler.kernels.convolution_forms import (
+    FILTERS,
+    along_rows,
+    as_convolution,
+    dense_filters,
+    depthwise_filters,
+    is_pointwise,
+    with_filters,
+)
 from tinyedge.compiler.kernels.dsp import chosen
-from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
+from tinyedge.compiler.kernels.mve_packing import NO_CONSTANTS, RequantisedFilters, prepare_layer
 from tinyedge.compiler.kernels.scalar_packing import pack_scalar
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, values, without
+from tinyedge.ops.fields import integers, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.stripes import pixelwise, windowed
 
-# Why a call keeps its kernel where there are no constants of requantisation for it.
-_NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 # Pixels that one pass over the filters computes, as in te_gemm_s8_scalar.h.
 _PIXELS = 4
 # Outputs of a row from which on padded rows of a channel, which are copied, are not slower than the portable kernel.
@@ -33,25 +37,15 @@ def use_scalar(call: KernelCall) -> KernelCall:
 def _conv2d(call: KernelCall) -> KernelCall | str:
     call = along_rows(call)
     fields = call.fields
-    batches, in_h, in_w, in_c, out_c = integers(fields, "batches", "in_h", "in_w", "in_c", "out_c")
+    batches, in_h, in_w, in_c = integers(fields, "batches", "in_h", "in_w", "in_c")
     kernel_h, kernel_w, group_c = integers(fields, "kernel_h", "kernel_w", "group_c")
-    prepared = _prepare(fields, values(fields, "weights").reshape(out_c, -1))
+    prepared = prepare_layer(fields, dense_filters(fields))
     if prepared is None:
-        return _NO_CONSTANTS
-    groups = in_c // group_c
+        return NO_CONSTANTS
     if is_pointwise(fields):
         return _rows(call, prepared, batches * in_h * in_w, in_c)
-    return dataclasses.replace(
-        call,
-        kernel=_CONV2D,
-        fields={
-            **without(fields, "weights", "bias", "multipliers", "shifts"),
-            **_packed(fields, prepared),
-        },
-        # One group after the other goes through all pixels.
-        overlaps=call.overlaps if groups == 1 else (),
-        scratch_bytes=_column_bytes(kernel_h * kernel_w * group_c) + kernel_w * group_c,
-    )
+    scratch_bytes = _column_bytes(kernel_h * kernel_w * group_c) + kernel_w * group_c
+    return with_filters(call, _CONV2D, _packed(fields, prepared), scratch_bytes)
 
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
@@ -61,9 +55,9 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         return _conv2d(as_convolution(call))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
-    prepared = _prepare(fields, depthwise_filters(fields))
+    prepared = prepare_layer(fields, depthwise_filters(fields))
     if prepared is None:
-        return _NO_CONSTANTS
+        return NO_CONSTANTS
     line = _line_bytes(fields)
     if line and out_w < _LEAST_COPIED:
         return f"its rows of {out_w} outputs are fewer than the {_LEAST_COPIED} that a copy of the input pays for"
@@ -71,7 +65,7 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         call,
         kernel=_DEPTHWISE_CONV2D,
         fields={
-            **without(fields, "multiplier_c", "weights", "bias", "multipliers", "shifts"),
+            **without(fields, "multiplier_c", *FILTERS),
             "line": line,
             **_packed(fields, prepared),
         },
@@ -94,11 +88,11 @@ def _line_bytes(fields: Fields) -> int:
 
 
 def _fully_connected(call: KernelCall) -> KernelCall | str:
-    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    batches, in_c, weights_zero_point = integers(call.fields, "batches", "in_c", "weights_zero_point")
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
-    prepared = _prepare(call.fields, values(call.fields, "weights").reshape(out_c, in_c))
-    return _NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c)
+    prepared = prepare_layer(call.fields, dense_filters(call.fields))
+    return NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c)
 
 
 def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int) -> KernelCall:
@@ -123,18 +117,6 @@ def _column_bytes(depth: int) -> int:
 def _packed(fields: Fields, prepared: RequantisedFilters) -> Fields:
     packed = pack_scalar(prepared, *integers(fields, "output_zero_point"))
     return {"packed": ConstantArray(packed.stream), "shifts": ConstantArray(packed.shifts)}
-
-
-def _prepare(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:
-    input_zero_point, output_zero_point = integers(fields, "input_zero_point", "output_zero_point")
-    return prepare_filters(
-        filters,
-        None if fields["bias"] is None else values(fields, "bias"),
-        values(fields, "multipliers"),
-        values(fields, "shifts"),
-        input_zero_point=input_zero_point,
-        output_zero_point=output_zero_point,
-    )
 
 
 _CONV2D = Kernel("te_conv2d_s8_scalar", "te_conv2d_scalar_params", "scalar", stripes=windowed, has_window=True)

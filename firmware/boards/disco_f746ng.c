@@ -9,7 +9,6 @@
  *
  *  Code and constants are read over the AXI bus at 0x08000000 through the caches of the processor. The ART accelerator
  *  serves the other address of the flash, 0x00200000, alone, so it stays off. */
-#include "te_board.h"
 #include "te_cortexm7.h"
 #include "te_stm32_f2_f4_f7.h"
 #include "te_stm32_usart.h"
@@ -26,7 +25,7 @@
 
 #define TE_GPIOA ((te_stm32_gpio *)0x40020000u)
 #define TE_GPIOB ((te_stm32_gpio *)0x40020400u)
-#define TE_USART1 ((te_stm32_usart *)0x40011000u)
+#define TE_SERIAL ((te_stm32_usart *)0x40011000u) /* USART1. */
 #define TE_USART1_FUNCTION 7u /* Data sheet DS10916, "alternate function mapping". */
 #define TE_RCC_AHB1ENR_GPIOA_GPIOB 3u
 #define TE_RCC_APB2ENR_USART1 (1u << 4)
@@ -34,7 +33,7 @@
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FF0F420u)
 
-static bool te_on_pll;
+#include "te_stm32_board.h"
 
 /* Leaves the processor on the oscillator, and returns false, where a step does not come. The order is that of "Entering
  * Over-drive mode" in the chapter on PWR. */
@@ -60,14 +59,10 @@ void te_board_init(void) {
     te_on_pll = te_start_pll();
     te_stm32_enable(&TE_RCC_AHB1ENR, TE_RCC_AHB1ENR_GPIOA_GPIOB);
     te_stm32_enable(&TE_RCC_APB2ENR, TE_RCC_APB2ENR_USART1);
-    te_stm32_usart_start(TE_USART1, te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_stm32_serial_pin(TE_GPIOA, 9, TE_USART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOB, 7, TE_USART1_FUNCTION);
     te_cortexm_start_counter();
-}
-
-uint32_t te_board_clock_hz(void) {
-    return te_on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
 }
 
 const char *te_board_clock_source(void) {
@@ -76,12 +71,4 @@ const char *te_board_clock_source(void) {
 
 const uint32_t *te_board_unique_id(void) {
     return TE_UNIQUE_ID;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_usart_putc(TE_USART1, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_usart_getc(TE_USART1);
 }

@@ -8,7 +8,6 @@
  *  whatever its error; microseconds carry it. */
 #include <stddef.h>
 
-#include "te_board.h"
 #include "te_stm32_f2_f4_f7.h"
 #include "te_stm32_f2_f4_usart.h"
 
@@ -16,7 +15,7 @@
 #define TE_FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
 
 #define TE_GPIOD ((te_stm32_gpio *)0x40020C00u)
-#define TE_USART3 ((te_stm32_f2_f4_usart *)0x40004800u)
+#define TE_SERIAL ((te_stm32_usart *)0x40004800u) /* USART3. */
 #define TE_USART3_FUNCTION 7u /* Data sheet DS6329, "alternate function mapping". */
 #define TE_RCC_AHB1ENR_GPIOD (1u << 3)
 #define TE_RCC_APB1ENR_USART3 (1u << 18)
@@ -24,7 +23,7 @@
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7A10u)
 
-static bool te_on_pll;
+#include "te_stm32_board.h"
 
 void te_board_init(void) {
     te_on_pll = te_stm32_f2_f4_f7_lock_pll() && te_stm32_f2_f4_f7_switch_to_pll(TE_FLASH_ACR_PREFETCH_AND_CACHES);
@@ -32,12 +31,8 @@ void te_board_init(void) {
     te_stm32_enable(&TE_RCC_APB1ENR, TE_RCC_APB1ENR_USART3);
     te_stm32_serial_pin(TE_GPIOD, 8, TE_USART3_FUNCTION);
     te_stm32_serial_pin(TE_GPIOD, 9, TE_USART3_FUNCTION);
-    te_stm32_f2_f4_usart_start(TE_USART3, te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_cortexm_start_counter();
-}
-
-uint32_t te_board_clock_hz(void) {
-    return te_on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
 }
 
 const char *te_board_clock_source(void) {
@@ -47,12 +42,4 @@ const char *te_board_clock_source(void) {
 /* QEMU has no such memory, and no PLL either. */
 const uint32_t *te_board_unique_id(void) {
     return te_on_pll ? TE_UNIQUE_ID : NULL;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_f2_f4_usart_putc(TE_USART3, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_f2_f4_usart_getc(TE_USART3);
 }

@@ -6,7 +6,6 @@
  *
  *  The internal oscillator needs nothing on the board and is trimmed to 1 %. Counts of cycles are exact whatever its
  *  error; microseconds carry it. The voltage range 1, which 64 MHz need, is that after reset ("Power control (PWR)"). */
-#include "te_board.h"
 #include "te_stm32.h"
 #include "te_stm32_usart.h"
 
@@ -42,13 +41,13 @@
 #define TE_FLASH_ACR_PREFETCH_AND_CACHE (3u << 8)
 
 #define TE_GPIOA ((te_stm32_gpio *)0x50000000u)
-#define TE_USART2 ((te_stm32_usart *)0x40004400u)
+#define TE_SERIAL ((te_stm32_usart *)0x40004400u) /* USART2. */
 #define TE_USART2_FUNCTION 1u /* Data sheet DS13560, "alternate function mapping". */
 
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
 
-static bool te_on_pll;
+#include "te_stm32_board.h"
 
 /* To the 16 MHz oscillator, undivided, whatever clock there was. */
 static bool te_start_oscillator(void) {
@@ -91,14 +90,10 @@ void te_board_init(void) {
     te_on_pll = te_start_oscillator() && te_start_pll();
     te_stm32_enable(&TE_RCC_IOPENR, TE_RCC_IOPENR_GPIOA);
     te_stm32_enable(&TE_RCC_APBENR1, TE_RCC_APBENR1_USART2);
-    te_stm32_usart_start(TE_USART2, te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_stm32_serial_pin(TE_GPIOA, 2, TE_USART2_FUNCTION);
     te_stm32_serial_pin(TE_GPIOA, 3, TE_USART2_FUNCTION);
     te_cortexm_start_counter();
-}
-
-uint32_t te_board_clock_hz(void) {
-    return te_on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
 }
 
 const char *te_board_clock_source(void) {
@@ -107,12 +102,4 @@ const char *te_board_clock_source(void) {
 
 const uint32_t *te_board_unique_id(void) {
     return TE_UNIQUE_ID;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_usart_putc(TE_USART2, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_usart_getc(TE_USART2);
 }

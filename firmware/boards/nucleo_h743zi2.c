@@ -10,7 +10,6 @@
  *
  *  The internal oscillator needs nothing on the board: the 8 MHz from the ST-LINK come over solder bridges. It is trimmed
  *  to 1 %. Counts of cycles are exact whatever its error; microseconds carry it. */
-#include "te_board.h"
 #include "te_cortexm7.h"
 #include "te_stm32.h"
 #include "te_stm32_usart.h"
@@ -73,14 +72,15 @@
 #define TE_AXI_TARG7_FN_MOD TE_REGISTER(0x51008108u)
 
 #define TE_GPIOD ((te_stm32_gpio *)0x58020C00u)
-#define TE_USART3 ((te_stm32_usart *)0x40004800u)
+#define TE_SERIAL ((te_stm32_usart *)0x40004800u) /* USART3. */
 #define TE_USART3_FUNCTION 7u /* Data sheet DS12110, "alternate functions". */
 
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FF1E800u)
 
+#include "te_stm32_board.h"
+
 static const char *te_source;
-static uint32_t te_clock_hz;
 
 /* "System supply configuration" in the chapter on PWR: from power-on until the supply is stated the RAM must not be
  * written, so this comes before the first push. LDOEN 1, BYPASS 0 and SCUEN 0, in one write, which the hardware takes
@@ -170,21 +170,16 @@ void te_board_init(void) {
         TE_AXI_TARG7_FN_MOD = 1u;
     }
     te_cortexm7_start_caches();
-    const bool on_pll = has_vos0 && te_start_pll();
-    te_source = on_pll     ? "PLL from HSI"
+    te_on_pll = has_vos0 && te_start_pll();
+    te_source = te_on_pll  ? "PLL from HSI"
                 : has_vos0 ? "HSI (the PLL did not start)"
                            : "HSI (this silicon is older than revision V and has no 480 MHz)";
-    te_clock_hz = on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
     te_stm32_enable(&TE_RCC_AHB4ENR, TE_RCC_AHB4ENR_GPIOD);
     te_stm32_enable(&TE_RCC_APB1LENR, TE_RCC_APB1LENR_USART3);
-    te_stm32_usart_start(TE_USART3, on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_stm32_serial_pin(TE_GPIOD, 8, TE_USART3_FUNCTION);
     te_stm32_serial_pin(TE_GPIOD, 9, TE_USART3_FUNCTION);
     te_cortexm_start_counter();
-}
-
-uint32_t te_board_clock_hz(void) {
-    return te_clock_hz;
 }
 
 const char *te_board_clock_source(void) {
@@ -193,12 +188,4 @@ const char *te_board_clock_source(void) {
 
 const uint32_t *te_board_unique_id(void) {
     return TE_UNIQUE_ID;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_usart_putc(TE_USART3, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_usart_getc(TE_USART3);
 }

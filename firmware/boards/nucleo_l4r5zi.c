@@ -6,7 +6,6 @@
  *
  *  The internal oscillator needs nothing on the board and is trimmed to 1 %. Counts of cycles are exact whatever its
  *  error; microseconds carry it. */
-#include "te_board.h"
 #include "te_stm32.h"
 #include "te_stm32_usart.h"
 
@@ -53,16 +52,15 @@
 #define TE_FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
 
 #define TE_GPIOG ((te_stm32_gpio *)0x48001800u)
-#define TE_LPUART1 ((te_stm32_usart *)0x40008000u)
+#define TE_SERIAL ((te_stm32_usart *)0x40008000u) /* LPUART1. */
 #define TE_LPUART1_FUNCTION 8u /* Data sheet DS12023, "alternate function". */
 
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
 
-#define TE_LOOKS_IN_A_MICROSECOND 120u
+#include "te_stm32_board.h"
 
-static uint32_t te_clock_hz;
-static const char *te_source;
+#define TE_LOOKS_IN_A_MICROSECOND 120u
 
 /* "Range 1 boost mode" in the chapter on PWR: needed above 80 MHz. */
 static bool te_raise_voltage(void) {
@@ -117,35 +115,21 @@ static bool te_start_pll(void) {
 }
 
 void te_board_init(void) {
-    const bool on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
-    te_source = on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-    te_clock_hz = on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
+    te_on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
     /* Pins 2 to 15 of port G have a supply of their own, which the board connects and software has to declare valid. */
     TE_PWR_CR2 |= TE_PWR_CR2_IOSV;
     te_stm32_enable(&TE_RCC_AHB2ENR, TE_RCC_AHB2ENR_GPIOG);
     te_stm32_enable(&TE_RCC_APB1ENR2, TE_RCC_APB1ENR2_LPUART1);
-    te_stm32_usart_start(TE_LPUART1, on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_stm32_serial_pin(TE_GPIOG, 7, TE_LPUART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOG, 8, TE_LPUART1_FUNCTION);
     te_cortexm_start_counter();
 }
 
-uint32_t te_board_clock_hz(void) {
-    return te_clock_hz;
-}
-
 const char *te_board_clock_source(void) {
-    return te_source;
+    return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
 }
 
 const uint32_t *te_board_unique_id(void) {
     return TE_UNIQUE_ID;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_usart_putc(TE_LPUART1, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_usart_getc(TE_LPUART1);
 }

@@ -6,7 +6,6 @@
  *
  *  The internal oscillator needs nothing on the board and is trimmed to 1 %; the linear regulator is what the part wakes
  *  up with. Counts of cycles are exact whatever the oscillator's error; microseconds carry it. */
-#include "te_board.h"
 #include "te_stm32.h"
 #include "te_stm32_usart.h"
 
@@ -64,14 +63,14 @@
 #define TE_ICACHE_SR_BUSYF (1u << 0)
 
 #define TE_GPIOA ((te_stm32_gpio *)0x42020000u)
-#define TE_USART1 ((te_stm32_usart *)0x40013800u)
+#define TE_SERIAL ((te_stm32_usart *)0x40013800u) /* USART1. */
 #define TE_USART1_FUNCTION 7u /* Data sheet DS13737, "alternate function". */
 
 /* "Device electronic signature". */
 #define TE_UNIQUE_ID ((const uint32_t *)0x0BFA0700u)
 
-static uint32_t te_clock_hz;
-static const char *te_source;
+#include "te_stm32_board.h"
+
 static uint32_t te_unique_id[3];
 
 /* To the 16 MHz oscillator, whatever clock there was: 4 MHz after reset, or what a boot loader left. */
@@ -135,33 +134,19 @@ void te_board_init(void) {
         te_unique_id[i] = TE_UNIQUE_ID[i];
     }
     te_start_cache();
-    const bool on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
-    te_source = on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-    te_clock_hz = on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
+    te_on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
     te_stm32_enable(&TE_RCC_AHB2ENR1, TE_RCC_AHB2ENR1_GPIOA);
     te_stm32_enable(&TE_RCC_APB2ENR, TE_RCC_APB2ENR_USART1);
-    te_stm32_usart_start(TE_USART1, on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_stm32_serial_pin(TE_GPIOA, 9, TE_USART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOA, 10, TE_USART1_FUNCTION);
     te_cortexm_start_counter();
 }
 
-uint32_t te_board_clock_hz(void) {
-    return te_clock_hz;
-}
-
 const char *te_board_clock_source(void) {
-    return te_source;
+    return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
 }
 
 const uint32_t *te_board_unique_id(void) {
     return te_unique_id;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_usart_putc(TE_USART1, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_usart_getc(TE_USART1);
 }

@@ -7,7 +7,6 @@
  *  cycles are exact whatever its error; microseconds carry it. */
 #include <stddef.h>
 
-#include "te_board.h"
 #include "te_stm32_f2_f4_f7.h"
 #include "te_stm32_f2_f4_usart.h"
 
@@ -23,12 +22,12 @@
 #define TE_RCC_AHB1ENR_GPIOA (1u << 0)
 #define TE_RCC_APB2ENR_USART1 (1u << 4)
 
-#define TE_USART1 ((te_stm32_f2_f4_usart *)0x40011000u)
+#define TE_SERIAL ((te_stm32_usart *)0x40011000u) /* USART1. */
 
 /* Section 39.1. */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7A10u)
 
-static bool te_on_pll;
+#include "te_stm32_board.h"
 
 /* Leaves the processor on the 16 MHz oscillator, and returns false, where the PLL does not come. */
 static bool te_start_pll(void) {
@@ -43,12 +42,8 @@ void te_board_init(void) {
     te_stm32_enable(&TE_RCC_APB2ENR, TE_RCC_APB2ENR_USART1);
     te_stm32_serial_pin(TE_GPIOA, 9, TE_USART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOA, 10, TE_USART1_FUNCTION);
-    te_stm32_f2_f4_usart_start(TE_USART1, te_on_pll ? TE_STM32_USART_HZ : TE_CLOCK_OSCILLATOR_HZ);
+    te_stm32_start_serial();
     te_cortexm_start_counter();
-}
-
-uint32_t te_board_clock_hz(void) {
-    return te_on_pll ? TE_CLOCK_HZ : TE_CLOCK_OSCILLATOR_HZ;
 }
 
 const char *te_board_clock_source(void) {
@@ -58,12 +53,4 @@ const char *te_board_clock_source(void) {
 /* QEMU has no such memory, and no PLL either. */
 const uint32_t *te_board_unique_id(void) {
     return te_on_pll ? TE_UNIQUE_ID : NULL;
-}
-
-void te_board_putc(char byte) {
-    te_stm32_f2_f4_usart_putc(TE_USART1, byte);
-}
-
-int te_board_getc(void) {
-    return te_stm32_f2_f4_usart_getc(TE_USART1);
 }

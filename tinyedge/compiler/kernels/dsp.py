@@ -50,7 +50,7 @@ from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 from tinyedge.ops.window import Window
 
-# Pixels that one pass over the filters computes, as in te_gemm_s8_dsp.h.
+# Pixels that one pass over the filters computes, as in te_gemm_block_dsp.h.
 _PIXELS = 4
 # The sums of te_winograd_s8_dsp.h; patches and one of padding, for each input channel; tiles at once.
 _WINOGRAD_SUMS_BYTES, _WINOGRAD_PATCH_BYTES, _WINOGRAD_TILES = 512, 144, 4

@@ -210,7 +210,7 @@ def cycles_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return modelled cycles and milliseconds of the rows that have them as Markdown; "waits" are for the flash."""
     engines = list(dict.fromkeys(engine for figures in PUBLISHED_MS.values() for engine in figures))
     titles = ["model", "board", "chosen for", "modelled cycles", "waits", "a MAC", "modelled ms", "arena B"]
-    titles += [f"{engine}, published ms" for engine in engines]
+    titles += [f"{TFLM}, modelled cycles", *(f"{engine}, published ms" for engine in engines)]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in rows:
         modelled = row.get("modelled")
@@ -226,10 +226,19 @@ def cycles_table(rows: Sequence[dict[str, Any]]) -> str:
             f"{modelled['cycles'] / row['macs']:.2f}",
             f"{modelled['milliseconds']:.1f}",
             f"{row['arena_bytes']:,}",
+            _peer_cycles(row),
             *(f"{published.get(engine, '')}" if row["board"] == PUBLISHED_BOARD else "" for engine in engines),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _peer_cycles(row: dict[str, Any]) -> str:
+    """TFLite Micro's modelled cycles and how many times ours they are; "" where there are none."""
+    peer = row["peers"].get(TFLM)
+    if row["board"] != PUBLISHED_BOARD or peer is None or peer.get("cycles") is None:
+        return ""
+    return f"{peer['cycles']:,} ({peer['cycles'] / row['modelled']['cycles']:.1f} x)"
 
 
 def host_table(host: dict[str, Any]) -> str:

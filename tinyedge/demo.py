@@ -88,6 +88,7 @@ def run_demo(out: Path, announce: Callable[[str], None], progress: Progress) -> 
     from tinyedge.exporter.options import ExportOptions
     from tinyedge.firmware.build import build_firmware
     from tinyedge.manifest.model_path import resolve_model
+    from tinyedge.training.curves import draw_curves
     from tinyedge.training.train import train
 
     recipe = ("--data", "digits", "--strides", "2,1,2,2,2", "--epochs", _CONFIG.epochs)
@@ -97,6 +98,7 @@ def run_demo(out: Path, announce: Callable[[str], None], progress: Progress) -> 
     random_probe = probe_run(random_run)
     announce(command_line("tinyedge", "train", "--method", "s0-plus", *recipe, "--out", pretrained))
     run = train(_CONFIG, pretrained, overwrite=True, progress=progress)
+    draw_curves(run)
     announce(command_line("tinyedge", "probe", pretrained))
     float_probe = probe_run(run)
     announce(command_line("tinyedge", "export", pretrained, "--int8"))

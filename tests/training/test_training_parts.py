@@ -149,7 +149,8 @@ def test_a_resumed_log_drops_what_will_be_written_again(tmp_path):
     path.write_text("".join(json.dumps({"step": s, "loss": s / 10}) + "\n" for s in (5, 10, 15)) + '{"step": 20, "lo')
     log = MetricsLog(tmp_path, last_step=12)
     log.append({"step": 15, "loss": 1.5, "extra": 2.0})
-    assert [record["step"] for record in log.close()] == [5, 10, 15]
+    log.close()
+    assert [record["step"] for record in read_metrics(log.path)] == [5, 10, 15]
     assert (tmp_path / "metrics.csv").read_text() == "step,loss,extra\n5,0.5,\n10,1.0,\n15,1.5,2.0\n"
 
 

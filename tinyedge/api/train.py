@@ -56,6 +56,11 @@ def train(
     if find_place() is None:  # else the first rank checks, and tells the others
         check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
         progress.say("loading PyTorch")
+    from tinyedge.ssl.distributed import is_first_rank
+    from tinyedge.training.curves import draw_curves
     from tinyedge.training.train import train as train_run
 
-    return train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress)
+    run = train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress)
+    if is_first_rank():
+        draw_curves(run)
+    return run

@@ -25,6 +25,7 @@ from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
 from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
+from tinyedge.plots.png import pictures_of
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 PROBE_FILE = "probe.json"
@@ -212,15 +213,16 @@ def probe_run(
         extract=partial(_cached_features, folder=run.path, encoder_digest=digest),
         announce=announce,
     )
-    if plots and classifier is not None and features is not None:
-        announce("plots")
-        _draw(run.path, features, classifier, dataset.classes, result)
     if classifier is not None and result.exportable:
         data = absolute_name(run.config.data)
         _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction, data)
     record = {**result.to_json(), "data": dataset.name, "held_out": dataset.held_out, "encoder_sha256": digest}
     kept = [old for old in records if old.get("encoder_sha256") == digest and _record_key(old) != _record_key(record)]
     write_json(run.path / PROBE_FILE, sorted([*kept, record], key=_record_key))
+    if plots and classifier is not None and features is not None:
+        announce("plots")
+        with pictures_of("the probe"):
+            _draw(run.path, features, classifier, dataset.classes, result)
     return result
 
 

@@ -1,6 +1,5 @@
 """Runs every stage of an export on the same images and draws up its parity report."""
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from tinyedge.parity.parity import (
     compare_top1,
     dequantise,
 )
+from tinyedge.plots.png import pictures_of
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.litert_session import run_tflite
@@ -36,7 +36,6 @@ from tinyedge.runtimes.onnx import run_onnx
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_any_tflite
 
-_log = logging.getLogger(__name__)
 _FEW_IMAGES = 64  # For outputs value by value, and for layers.
 _FAULT_IMAGES = 8
 _NEIGHBOUR_IMAGES = 1000
@@ -195,13 +194,11 @@ def plot_report(report: ParityReport, reference: np.ndarray, int8_outputs: np.nd
         int8_outputs: (n, K) INT8 outputs as reals.
         folder: For `layers.png` and `outputs.png`.
     """
-    try:
+    with pictures_of("the export"):
         from tinyedge.plots.parity import plot_layers, plot_outputs
 
         plot_layers(report.layers, report.worst_layers, folder / "layers.png")
         plot_outputs(reference, int8_outputs, folder / "outputs.png")
-    except Exception as error:  # A plot library fails in its own ways: fonts, backends, a cache it cannot write.
-        _log.warning("no plots in the export: %s: %s", type(error).__name__, error)
 
 
 def _run_all(

@@ -12,7 +12,6 @@ from tinyedge.announce import Progress
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, Interrupted, TrainingError
-from tinyedge.plots.plots import plot_training
 from tinyedge.shell import command_line
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
@@ -55,7 +54,7 @@ def optimise(
         source: What the method trains on.
         config: Of the run.
         choices: What it may leave open.
-        out: Run directory, which receives checkpoints, log and plots.
+        out: Run directory, which receives checkpoints and log.
         progress: Hears how far it is.
 
     Raises:
@@ -157,7 +156,7 @@ class _Training:
             self._average.copy_to_module()
         with failures.raised_on_all_ranks():
             if self._log is not None:
-                plot_training(self._log.close(), self._out / "plots")
+                self._log.close()
 
     def _train_step(self, step: int, chosen: SourceBatch) -> dict[str, torch.Tensor]:
         """Take one step on some images; return its metrics, the mean over all ranks."""

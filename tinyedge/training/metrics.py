@@ -45,8 +45,8 @@ class MetricsLog:
                 f"cannot write {self.path}: {error.strerror}; free the disk and run again with --resume"
             ) from error
 
-    def close(self) -> list[dict[str, Any]]:
-        """Write `metrics.csv` and return all records."""
+    def close(self) -> None:
+        """Write `metrics.csv`, of all records."""
         records = read_metrics(self.path)
         columns = list(dict.fromkeys(key for record in records for key in record))
         table = io.StringIO()
@@ -56,7 +56,6 @@ class MetricsLog:
         write_text(self.directory / "metrics.csv", table.getvalue())
         if self._tensorboard is not None:
             self._tensorboard.close()
-        return records
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

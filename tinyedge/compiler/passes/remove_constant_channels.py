@@ -19,6 +19,8 @@ from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 # Kernels read four channels as a word.
 _WORD = 4
+# More than the roundings of two outputs come to.
+_ROUNDING = 4
 
 
 def remove_constant_channels(graph: Graph) -> None:
@@ -94,13 +96,18 @@ def _constant_outputs(operator: Operator, known: dict[int, int]) -> dict[int, in
     bias = _bias(operator)
     low = bias + np.minimum(filters * smallest, filters * largest).sum(axis=(1, 2))
     high = bias + np.maximum(filters * smallest, filters * largest).sum(axis=(1, 2))
+    limits = clamp_range(operator)
+    scales = np.broadcast_to(operator.input(1).q.scales, len(filters))
+    ratios = source.scale * scales.astype(np.float64) / output.scale
+    least, most = (np.clip(end * ratios + output.zero_point, *limits) for end in (low, high))
     constants = {}
-    for channel, scale in enumerate(np.broadcast_to(operator.input(1).q.scales, len(filters))):
-        multiplier, shift = quantise_multiplier(source.scale * float(scale) / output.scale)
+    # Rounding moves an output by less than two steps: most channels need no more than a look.
+    for channel in np.flatnonzero(most - least < _ROUNDING):
+        multiplier, shift = quantise_multiplier(float(ratios[channel]))
         ends = int(low[channel]), int(high[channel])
-        output_value = only_output(*ends, multiplier, shift, output.zero_point, clamp_range(operator))
+        output_value = only_output(*ends, multiplier, shift, output.zero_point, limits)
         if shift <= MAX_LEFT_SHIFT and output_value is not None:
-            constants[channel] = output_value
+            constants[int(channel)] = output_value
     return constants
 
 

@@ -82,7 +82,7 @@ def test_the_device_tells_of_errors(device):
         client.load(bytes(INPUT_BYTES + 1))
 
 
-# SysTick wraps after 100 million instructions on stm32f405 and 671 million on mps2: both are crossed, on one board each.
+# SysTick wraps after 100 million instructions on stm32f405 and 671 million on mps2: each is crossed on one board.
 WRAPS = [("stm32f405", 110_000_000), ("mps2_an386", 700_000_000)]
 COUNTED = [(name, instructions) for name in EMULATED for instructions in (2_000, 200_000, 20_000_000)] + WRAPS
 

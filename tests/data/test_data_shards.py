@@ -177,3 +177,36 @@ def test_the_sample_is_a_data_set_without_labels(shards):
     assert load_shard_sample(shards, None).train.images.shape[-1] == 32
     with pytest.raises(DataError, match="has no labels"):
         labelled_splits(dataset)
+
+
+def test_a_name_is_a_file_and_never_a_command(tmp_path, monkeypatch):
+    """A loader of addresses would run what follows "pipe:"."""
+    monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    name = "pipe:touch was_run #.tar"
+    write_shard(tmp_path / name, {f"{number}.png": png(number) for number in range(6)})
+    assert len(load_shard_sample(name, SIZE).train) == 6
+    stream = ShardStream(open_shards(name), SIZE, batch_size=3, seed=0, rank=0, world_size=1)
+    assert len(flat(numbers(first(stream, 2)))) == 6
+    with pytest.raises(DataError, match="does not exist"):
+        open_shards("pipe:touch was_run; echo other.tar")
+    assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("{0..99999999}.tar", "more than 100,000 shards"),
+        ("{0..999}/{0..999}.tar", "more than 100,000 shards"),
+        ("{a,b}" * 40 + ".tar", "more than 100,000 shards"),
+        ("{0.." + "9" * 5000 + "}.tar", r"9\.\.\. names more than"),
+        ("{0..9.tar", "close every brace"),
+        ("${HOME}.tar", r"^\$\{HOME\}\.tar does not exist"),
+        ("https://example.org/{0..3}.tar", "does not exist"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_patterns_that_name_no_files_are_sentences(pattern, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=said):
+        open_shards(pattern)

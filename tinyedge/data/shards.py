@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import random
 import re
 import tarfile
@@ -18,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -38,6 +39,10 @@ _DECODE_THREADS = 8
 _MAX_BROKEN = 0.01
 _LEAST_SEEN = 1000  # before the share of broken images is judged
 _COUNT_VERSION = 2  # of the rule that images are counted by
+_MAX_SHARDS = 100_000
+_SHOWN = 60  # of a pattern that is refused
+_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}")
+_LONG_NUMBER = re.compile(r"\{-?\d{10,}\.\.|\.\.-?\d{10,}[.}]")
 _META_NAME = re.compile(r"__[^/]*__($|/)")  # webdataset passes over such files
 _log = logging.getLogger(__name__)
 
@@ -64,13 +69,14 @@ def open_shards(pattern: str) -> Shards:
     """Find the shards and count their images; the counts are kept in `cache_directory()/shards`.
 
     Args:
-        pattern: Path of a tar file, with ranges or lists in braces.
+        pattern: Path of a tar file, with ranges or lists in braces. It names files of this machine and nothing else:
+            no address, and no variable of the environment.
 
     Raises:
-        DataError: A shard is missing, no readable tar file, or holds no image.
+        DataError: A shard is missing, no readable tar file, or holds no image; or there are too many.
         ToolMissing: webdataset is not installed.
     """
-    files = tuple(Path(name).expanduser() for name in _webdataset().shardlists.expand_urls(pattern))
+    files = _files_of(pattern)
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise DataError(
@@ -177,6 +183,30 @@ class ShardStream:
         return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()  # (B, 3, S, S)
 
 
+def _files_of(pattern: str) -> tuple[Path, ...]:
+    """The paths that a pattern names, whether there are such files or not."""
+    _webdataset()  # Which brings braceexpand.
+    import braceexpand
+
+    if _LONG_NUMBER.search(pattern):
+        raise _too_many(pattern)
+    ranges = [abs(int(last) - int(first)) + 1 for first, last in _RANGE.findall(pattern)]
+    if math.prod(ranges) > _MAX_SHARDS:  # Before they are spelled out.
+        raise _too_many(pattern)
+    try:
+        names = list(islice(braceexpand.braceexpand(pattern), _MAX_SHARDS + 1))
+    except ValueError as error:
+        raise DataError(f"{pattern} is no pattern of shards ({error}); close every brace that is opened") from error
+    if len(names) > _MAX_SHARDS:
+        raise _too_many(pattern)
+    return tuple(Path(name).expanduser() for name in names)
+
+
+def _too_many(pattern: str) -> DataError:
+    shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}..."
+    return DataError(f"{shown} names more than {_MAX_SHARDS:,} shards; write fewer and larger ones")
+
+
 def _webdataset() -> Any:
     try:
         import webdataset
@@ -187,18 +217,23 @@ def _webdataset() -> Any:
 
 def _read(files: Sequence[Path]) -> Iterator[bytes]:
     """Yield the undecoded image of each sample of the shards that has one."""
-    webdataset = _webdataset()
-    stream = webdataset.DataPipeline(
-        webdataset.SimpleShardList([str(file) for file in files]), webdataset.tarfile_to_samples()
-    )
+    tar = _webdataset().tariterators
+    # Opened here: webdataset takes names for addresses, and what follows "pipe:" for a command.
+    members = tar.tar_file_expander({"url": file.name, "stream": stream} for file, stream in _opened(files))
     try:
-        for sample in stream:
+        for sample in tar.group_by_keys(members):
             found = next((key for key in sample if _is_image(key)), None)
             if found is not None:
                 yield sample[found]
     except (tarfile.TarError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"a shard cannot be read ({reason}); bring it there again, then add --resume") from error
+
+
+def _opened(files: Sequence[Path]) -> Iterator[tuple[Path, BinaryIO]]:
+    for file in files:
+        with file.open("rb") as stream:
+            yield file, stream
 
 
 def _decode(raw: bytes, image_size: int) -> np.ndarray | str:

@@ -2,41 +2,29 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tinyedge import plugins
-from tinyedge.encoders import registry as encoders
 from tinyedge.errors import DataError
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import load_run
 from tinyedge.training.train import train
 
-# An encoder of five convolutions: a step takes a fifth of TinyNeXt's, which test_training_train.py trains.
+pytestmark = pytest.mark.usefixtures("small_cnn")
+# TinyNeXt is trained by test_training_train.py.
 SMALL = {"encoder": "small_cnn", "strides": (2, 1, 2, 1)}
-TINYNEXT = {"encoder": "tinynext_t", "strides": (2, 2, 2, 2, 1)}
 BATCH = 128
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_cnn():
-    with pytest.MonkeyPatch.context() as patch:  # For the files after this one it is unknown again.
-        patch.setattr(encoders, "_ENTRIES", dict(encoders._ENTRIES))
-        patch.setattr(plugins, "_registered", set(plugins._registered))
-        plugins.load_plugin(str(Path(__file__).parents[2] / "examples" / "plugins" / "small_cnn.py"))
-        yield
-
-
-def small_run(method, out, encoder=SMALL, teacher=None, **options):
+def small_run(method, out, teacher=None, **options):
     config = TrainConfig(
         method=method,
         teacher=None if teacher is None else str(teacher),
         data="digits",
         image_size=16,
-        **encoder,
+        **SMALL,
         epochs=1,
         batch_size=BATCH,
         accelerator="cpu",
@@ -60,7 +48,7 @@ def assert_learned(run):
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
+def teacher(small_cnn, tmp_path_factory):
     return small_run("random", tmp_path_factory.mktemp("teacher") / "run").path
 
 
@@ -102,14 +90,14 @@ def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):
 
 @pytest.mark.slow
 def test_cass_writes_the_other_arm_as_a_run(tmp_path):
-    run = small_run("cass", tmp_path / "run", TINYNEXT, partner="mobilenetv2_035")
+    run = small_run("cass", tmp_path / "run", partner="tinynext_t")
     assert_learned(run)
-    branch = load_run(run.path / "branches" / "mobilenetv2_035")
+    branch = load_run(run.path / "branches" / "tinynext_t")
     encoder = branch.load_encoder()
-    assert encoder.name == "mobilenetv2_035"
-    assert branch.config.strides == encoder.strides == (1, 1, 1, 2, 2, 1, 2, 1)
-    assert encoder(torch.randn(2, 3, 16, 16)).shape == (2, 1280)
-    assert load_run(run.path).load_encoder().name == "tinynext_t"
+    assert encoder.name == "tinynext_t"
+    assert branch.config.strides == encoder.strides == (1, 1, 2, 2, 2)
+    assert encoder(torch.randn(2, 3, 16, 16)).shape == (2, 192)
+    assert load_run(run.path).load_encoder().name == "small_cnn"
     assert branch.load_dataset().name == "digits"
 
 

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,32 +31,19 @@ def image_folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def small_config(image_folder) -> TrainConfig:
+@pytest.fixture(scope="module")
+def small_config(image_folder, small_cnn) -> TrainConfig:
+    """Of trainings that show what holds whatever is trained, by whichever method: steps that cost little."""
     return TrainConfig(
         data=str(image_folder),
+        encoder="small_cnn",
+        method="vicreg",
+        method_options={"projector_width": 64},
         image_size=SIZE,
-        strides=(2, 1, 2, 2, 1),
+        strides=(2, 1, 2, 1),
         epochs=2,
         batch_size=32,
         accelerator="cpu",
         devices=1,
         bn_recalibration_batches=4,
     )
-
-
-@pytest.fixture
-def tinyedge_command():
-    """Start the command line on one thread; `start` returns the process."""
-
-    def start(*arguments: str, **options) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tinyedge", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            **options,
-        )
-
-    return start

@@ -113,7 +113,9 @@ def test_a_run_distils_a_dictionary_and_goes_on(tmp_path, small_config, folder):
 
 
 def test_a_dictionary_is_a_row_of_its_own(tmp_path, small_config):
-    config = replace(small_config, data="digits", method="random", encoder="patches:20", strides=None)
+    config = replace(
+        small_config, data="digits", method="random", method_options={}, encoder="patches:20", strides=None
+    )
     run = train(config, tmp_path / "run")
     dictionary = run.load_encoder().dictionary.weight
     assert dictionary.norm(dim=1).min() > 0.1

@@ -34,7 +34,7 @@ def losses(run) -> list[float]:
 
 
 def test_training_on_shards_resumes_to_the_same_numbers(shards, small_config, tmp_path, monkeypatch):
-    config = replace(small_config, data=shards, method="vicreg", epochs=1, checkpoint_every_steps=1)
+    config = replace(small_config, data=shards, epochs=1, checkpoint_every_steps=1)
     whole = train(config, tmp_path / "whole")
     assert len(losses(whole.path)) == 8
     with monkeypatch.context() as patch:
@@ -62,4 +62,4 @@ def interrupted_optimizer(*arguments):
 
 def test_methods_that_need_labels_refuse_shards(shards, small_config, tmp_path):
     with pytest.raises(ConfigError, match="supervised needs labels"):
-        train(replace(small_config, data=shards, method="supervised"), tmp_path / "run")
+        train(replace(small_config, data=shards, method="supervised", method_options={}), tmp_path / "run")

@@ -86,7 +86,7 @@ def test_the_digest_follows_the_weights(run):
 
 def test_a_run_goes_on_with_its_own_teacher_alone(run, small_config, tmp_path):
     (first, _), (second, _) = run("a", 0), run("b", 1)
-    config = replace(small_config, method="simdistill", epochs=1, teacher=str(first))
+    config = replace(small_config, method="simdistill", method_options={}, epochs=1, teacher=str(first))
     done = train(config, tmp_path / "student")
     assert done.config.teacher_digest == load(first).digest
     moved = first.rename(tmp_path / "moved")
@@ -217,19 +217,19 @@ def test_sources_become_absolute(tmp_path, monkeypatch):
 def test_a_run_distils_a_run(tmp_path, monkeypatch, small_config, cached_views):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
-    train(replace(small_config, method="random"), Path("teacher"))
+    train(replace(small_config, method="random", method_options={}), Path("teacher"))
     options = {"queue_size": 64, "cached_views": cached_views}
     config = replace(small_config, method="ca-dssl", teacher="teacher", method_options=options, epochs=1)
     run = train(config, Path("student"))
     assert run.config.teacher == str(tmp_path / "teacher")
-    encoder = create_encoder("tinynext_t", input_size=16, strides=run.config.strides)
+    encoder = create_encoder("small_cnn", input_size=16, strides=run.config.strides)
     assert set(load_file(run.encoder_path)) == set(encoder.state_dict())
     assert (tmp_path / "cache" / "teachers").exists() == bool(cached_views)
     monkeypatch.chdir("/")  # what it was distilled from is found from anywhere
     resumed = train(run.config, tmp_path / "student", resume=True)
     assert resumed.config == run.config
     with pytest.raises(ConfigError, match="leave out --teacher"):
-        train(replace(small_config, method="s0", teacher=str(tmp_path / "teacher")), tmp_path / "other")
+        train(replace(small_config, teacher=str(tmp_path / "teacher")), tmp_path / "other")
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +16,7 @@ from PIL import Image
 from tinyedge.data.augment import normalise
 from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, Interrupted, TrainingError
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
+from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.optimizer import create_optimizer
 from tinyedge.training.run import load_run
@@ -20,6 +24,8 @@ from tinyedge.training.train import _check_batch_size, train
 
 # What a clock decides.
 TIMING = {"images_per_s", "elapsed_s", "cpu_s"}
+# A grid that is too coarse for its method.
+COARSE = {"encoder": "tinynext_t", "method": "s0", "method_options": {}, "strides": (2, 2, 2, 2, 2)}
 
 
 def numbers(directory) -> list[dict]:
@@ -30,8 +36,6 @@ def numbers(directory) -> list[dict]:
 @pytest.fixture(scope="module")
 def finished(image_folder, tmp_path_factory):
     """Four epochs of s0-plus on 256 images."""
-    from tinyedge.training.config import TrainConfig
-
     torch.set_num_threads(1)
     config = TrainConfig(
         data=str(image_folder),
@@ -42,7 +46,8 @@ def finished(image_folder, tmp_path_factory):
         accelerator="cpu",
         devices=1,
         bn_recalibration_batches=4,
-        method_options={"vicreg_weight": 0.2},  # at its own weight VICReg is most of the loss, and hardly begins
+        # VICReg at its own weight is most of the loss, and hardly begins; a narrow projector costs less.
+        method_options={"vicreg_weight": 0.2, "projector_width": 256},
     )
     return train(config, tmp_path_factory.mktemp("runs") / "finished")
 
@@ -121,12 +126,12 @@ def test_folders_that_cannot_be_trained_into(finished, small_config, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"encoder": "tinynext_s"}, BudgetExceeded, "1,000,000"),
+        ({"encoder": "tinynext_s", "strides": None}, BudgetExceeded, "1,000,000"),
         ({"method": "s0-pluss"}, ConfigError, "did you mean s0-plus"),
         ({"augment": "medium"}, ConfigError, "augment"),
         ({"accelerator": "cudaa"}, ConfigError, "accelerator"),
         ({"method_options": {"ema": 1}}, ConfigError, "ema"),
-        ({"strides": (2, 2, 2, 2, 2)}, ConfigError, "1 x 1 tokens"),
+        (COARSE, ConfigError, "1 x 1 tokens"),
     ],
 )
 def test_mistakes_leave_nothing_behind(small_config, tmp_path, change, error, message):
@@ -143,23 +148,23 @@ def test_a_batch_that_does_not_divide_over_the_devices(small_config):
 
 def test_an_overwritten_run_is_gone_only_once_the_new_one_can_start(finished, tmp_path, small_config):
     run = tmp_path / "run"
-    config = replace(small_config, method="random")
+    config = replace(small_config, method="random", method_options={})
     train(config, run)
     (run / "probe.json").write_text("[]")
     with pytest.raises(ConfigError, match="1 x 1 tokens"):
-        train(replace(config, method="s0", strides=(2, 2, 2, 2, 2)), run, overwrite=True)
+        train(replace(config, **COARSE), run, overwrite=True)
     assert (run / "probe.json").exists()
     train(config, run, overwrite=True)
     assert not (run / "probe.json").exists()
 
 
 def test_random_has_no_steps_but_calibrated_statistics(small_config, tmp_path):
-    config = replace(small_config, method="random", batch_size=16)
+    config = replace(small_config, method="random", method_options={}, batch_size=16)
     run = train(config, tmp_path / "run")
     assert not (run.path / "metrics.jsonl").exists()
     encoder = load_run(run.path).load_encoder()
-    assert int(encoder.norm.num_batches_tracked) == 10
-    assert encoder.norm.running_mean.abs().max() > 0
+    assert int(encoder.stage4[1].num_batches_tracked) == 10
+    assert encoder.stage4[1].running_mean.abs().max() > 0
     again = train(config, tmp_path / "again")
     assert again.encoder_path.read_bytes() == run.encoder_path.read_bytes()
 
@@ -183,17 +188,19 @@ def test_a_full_gpu_asks_for_a_smaller_batch(small_config, tmp_path, monkeypatch
 
 
 def test_an_update_that_breaks_the_features_is_told(small_config, tmp_path):
+    # TinyNeXt's residuals overflow before its embeddings do.
+    small_config = replace(small_config, encoder="tinynext_t", strides=(2, 1, 2, 2, 1))
     with pytest.raises(TrainingError, match=r"^features is not finite at step"):
-        train(replace(small_config, epochs=1, method="vicreg", lr_per_256=1e9), tmp_path / "run")
+        train(replace(small_config, epochs=1, lr_per_256=1e9), tmp_path / "run")
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(finished, small_config, tmp_path):
-    config = replace(small_config, epochs=1, method="s0")
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(small_config, tmp_path):
+    config = replace(small_config, epochs=1)
     run = train(replace(config, checkpoint_every_steps=4), tmp_path / "run")
     path = run.path / "checkpoints/last.ckpt"
     saved = load_checkpoint(path)
     # A checkpoint as a flipped bit in a weight would leave it, one step before the end.
-    saved.method["encoder.stem.0.0.weight"][0] = float("nan")
+    saved.method["encoder.stage1.0.weight"][0] = float("nan")
     save_checkpoint(path, replace(saved, step=saved.step - 1))
     content, log = path.read_bytes(), numbers(run.path)
     with pytest.raises(TrainingError, match="is not finite at step 8"):
@@ -202,37 +209,69 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(finished, small_con
     assert numbers(run.path) == log[:-1]
 
 
-def train_arguments(image_folder, out, **extra) -> list[str]:
-    options = {"data": image_folder, "image-size": 16, "strides": "2,1,2,2,1", "epochs": 2, "batch-size": 32}
-    options |= {"accelerator": "cpu", "devices": 1, "out": out, **extra}
-    return ["train", *(str(part) for key, value in options.items() for part in (f"--{key}", value))]
+# S0-plus, for it has the most that a resumed run goes on with: a decoder, adversaries, weights from past losses.
+SMALL_S0 = {"method": "s0-plus", "method_options": {"projector_width": 64, "decoder_width": 32}}
+
+
+def train_arguments(config: TrainConfig, folder, plugin) -> list[str]:
+    """The options for a run of a configuration, which a file in the folder has."""
+    config.save(folder / "asked.yaml")
+    return ["train", "--config", str(folder / "asked.yaml"), "--plugin", str(plugin), "--out", str(folder / "run")]
+
+
+@pytest.fixture
+def tinyedge(monkeypatch, capfd):
+    """A function that runs a command in this process, which has loaded PyTorch already; gives its code and errors."""
+    from tinyedge.cli import main
+
+    def run(*arguments: object) -> tuple[object, str]:
+        monkeypatch.setattr("sys.argv", ["tinyedge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capfd.readouterr().err
+
+    return run
+
+
+# The command line in a process that dies in its step of a number, as by a power cut.
+DYING = """
+import os, signal, sys
+from tinyedge.cli import main
+from tinyedge.training import loop
+
+create_optimizer, steps = loop.create_optimizer, []
+
+def dying_optimizer(*arguments):
+    optimizer = create_optimizer(*arguments)
+    optimizer.register_step_pre_hook(die)
+    return optimizer
+
+def die(*_):
+    steps.append(None)
+    if len(steps) == last_step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+last_step = int(sys.argv.pop(1))
+loop.create_optimizer = dying_optimizer
+main()
+"""
 
 
 @pytest.mark.slow
-def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
-    small_config, image_folder, tmp_path, tinyedge_command
-):
-    config = tmp_path / "often.yaml"
-    config.write_text("checkpoint_every_steps: 3\nlog_every_steps: 5\nbn_recalibration_batches: 3\n")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    often = {"checkpoint_every_steps": 3, "log_every_steps": 5, "bn_recalibration_batches": 3}
-    train(replace(small_config, **often), whole)
-    process = tinyedge_command(*train_arguments(image_folder, killed, config=config))
-    path, step, seen, deadline = killed / "checkpoints/last.ckpt", 0, None, time.monotonic() + 200
-    while step < 11 and time.monotonic() < deadline:
-        time.sleep(0.02)
-        if path.exists() and path.stat().st_mtime_ns != seen:
-            seen = path.stat().st_mtime_ns
-            step = load_checkpoint(path).step
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(60) == -signal.SIGKILL
-    step = load_checkpoint(path).step
-    assert 8 < step < 16  # within the second epoch
+def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(small_config, small_cnn, tmp_path, tinyedge):
+    config = replace(small_config, **SMALL_S0, checkpoint_every_steps=3, log_every_steps=5, bn_recalibration_batches=3)
+    whole, killed = tmp_path / "whole", tmp_path / "run"
+    train(config, whole)
+    command = [sys.executable, "-c", DYING, "11", *train_arguments(config, tmp_path, small_cnn)]
+    died = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    path = killed / "checkpoints/last.ckpt"
+    assert load_checkpoint(path).step == 9  # Of 16; the second epoch begins after 8.
     assert not (killed / "encoder.safetensors").exists()
 
     (path.parent / ".last.ckpt.half").write_bytes(b"written when the power went")
-    process = tinyedge_command("train", "--out", str(killed), "--resume")
-    assert process.wait(300) == 0, process.communicate()
+    code, errors = tinyedge("train", "--out", killed, "--resume", "--plugin", small_cnn)
+    assert code == 0, errors
     assert (killed / "encoder.safetensors").read_bytes() == (whole / "encoder.safetensors").read_bytes()
     assert {"loss.png", "ratios.png"} <= {picture.name for picture in (killed / "plots").iterdir()}
     assert numbers(killed) == numbers(whole)
@@ -246,17 +285,18 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
 
 
 def test_a_branch_is_averaged_too(small_config, tmp_path):
-    config = replace(small_config, epochs=1, method="cass", ema_decay=0.9, strides=(2, 1, 2, 2, 2), image_size=32)
+    options = {"partner": "tinynext_t"}
+    config = replace(small_config, epochs=1, method="cass", method_options=options, ema_decay=0.9)
     run = train(config, tmp_path / "run")
     average = load_checkpoint(run.path / "checkpoints/last.ckpt").average
-    for key, value in load_run(run.path / "branches/vit_ti").load_encoder().named_parameters():
+    for key, value in load_run(run.path / "branches/tinynext_t").load_encoder().named_parameters():
         assert torch.equal(average[f"partner.{key}"], value)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(small_config, tmp_path_factory):
-    """One epoch of VICReg, eight steps."""
-    return train(replace(small_config, epochs=1, method="vicreg"), tmp_path_factory.mktemp("runs") / "whole")
+    """One epoch, eight steps."""
+    return train(replace(small_config, epochs=1), tmp_path_factory.mktemp("runs") / "whole")
 
 
 def test_averaged_weights_are_saved_and_resumed(uninterrupted, tmp_path):
@@ -268,7 +308,7 @@ def test_averaged_weights_are_saved_and_resumed(uninterrupted, tmp_path):
     encoder = whole.load_encoder().state_dict()
     for key, _ in whole.load_encoder().named_parameters():
         assert torch.equal(saved.average[f"encoder.{key}"], encoder[key])
-    assert not torch.equal(encoder["norm.weight"], plain.load_encoder().state_dict()["norm.weight"])
+    assert not torch.equal(encoder["stage1.1.weight"], plain.load_encoder().state_dict()["stage1.1.weight"])
     assert numbers(whole.path) == numbers(plain.path)
     # A run that stopped after step 5 of 8.
     stopped = tmp_path / "stopped"
@@ -337,12 +377,16 @@ def signalling_optimizer(at, number):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_both_processes_with_one_sentence(image_folder, tmp_path, tinyedge_command):
+def test_ctrl_c_ends_both_processes_with_one_sentence(small_config, small_cnn, tmp_path):
     run = tmp_path / "run"
-    config = tmp_path / "often.yaml"
-    config.write_text("log_every_steps: 1\n")
-    arguments = train_arguments(image_folder, run, epochs=500, devices=2, config=config)
-    process = tinyedge_command(*arguments, start_new_session=True)
+    config = replace(small_config, epochs=500, devices=2, log_every_steps=1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyedge", *train_arguments(config, tmp_path, small_cnn)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
     metrics, deadline = run / "metrics.jsonl", time.monotonic() + 200
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -355,17 +399,21 @@ def test_ctrl_c_ends_both_processes_with_one_sentence(image_folder, tmp_path, ti
     assert load_checkpoint(run / "checkpoints/last.ckpt").step > 0
 
 
-@pytest.mark.slow
-def test_a_full_disk_stops_the_command_with_one_sentence(finished, image_folder, tmp_path, tinyedge_command):
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """A disk that is full for files of half a megabyte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_stops_the_command_with_one_sentence(small_config, small_cnn, tmp_path, tinyedge, small_files):
     run = tmp_path / "run"
-    limit = 4_000_000  # the encoder fits, a checkpoint does not
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    process = tinyedge_command(*train_arguments(image_folder, run, epochs=1), preexec_fn=small_files)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 2, errors
+    # Its encoder fits, a checkpoint does not.
+    config = replace(small_config, epochs=1, method_options={"projector_width": 256})
+    code, errors = tinyedge(*train_arguments(config, tmp_path, small_cnn))
+    assert code == 2, errors
     message = [line for line in errors.splitlines() if line.startswith("error:")]
     assert len(message) == 1
     assert "last.ckpt: File too large" in message[0]
@@ -375,14 +423,12 @@ def test_a_full_disk_stops_the_command_with_one_sentence(finished, image_folder,
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_loss_curve_of_one(small_config, image_folder, tmp_path, tinyedge_command):
+def test_two_processes_have_the_loss_curve_of_one(small_config, tmp_path):
     # A small learning rate, since rounding grows with every step of a larger one; that the gradients are the same to
     # the last digit is tested in float64.
-    train(replace(small_config, epochs=1, lr_per_256=3e-5), tmp_path / "one")
-    arguments = train_arguments(image_folder, tmp_path / "two", epochs=1, lr=3e-5, devices=2)
-    two = tinyedge_command(*arguments)
-    _, errors = two.communicate(timeout=300)
-    assert two.returncode == 0, errors
+    config = replace(small_config, **SMALL_S0, epochs=1, lr_per_256=3e-5)
+    train(config, tmp_path / "one")
+    train(replace(config, devices=2), tmp_path / "two")
     before, after = numbers(tmp_path / "one"), numbers(tmp_path / "two")
     assert [record["step"] for record in after] == [record["step"] for record in before] == list(range(1, 9))
     for key, relative in {"loss": 1e-4, "ratio_mask": 1e-4, "feature_std": 1e-3}.items():
@@ -392,14 +438,14 @@ def test_two_processes_have_the_loss_curve_of_one(small_config, image_folder, tm
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_say_it_once(tmp_path, tinyedge_command):
+def test_two_processes_stop_together_and_say_it_once(small_config, small_cnn, tmp_path, tinyedge):
     folder = tmp_path / "grey"
     folder.mkdir()
     for index in range(64):
         Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
-    process = tinyedge_command(*train_arguments(folder, tmp_path / "run", devices=2))
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2, errors
+    config = replace(small_config, data=str(folder), devices=2)
+    code, errors = tinyedge(*train_arguments(config, tmp_path, small_cnn))
+    assert code == 2, errors
     assert errors.count("error: the features collapsed at step 1") == 1
     assert "Traceback" not in errors
 
@@ -413,14 +459,9 @@ def test_two_processes_stop_together_and_say_it_once(tmp_path, tinyedge_command)
         (["--resume"], "holds no run to resume"),
     ],
 )
-def test_the_command_says_what_is_wrong(extra, message, tmp_path, capsys, monkeypatch):
-    from tinyedge.cli import main
-
-    monkeypatch.setattr("sys.argv", ["tinyedge", "train", "--out", str(tmp_path / "run"), *extra])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    errors = capsys.readouterr().err
+def test_the_command_says_what_is_wrong(extra, message, tmp_path, tinyedge):
+    code, errors = tinyedge("train", "--out", tmp_path / "run", *extra)
+    assert code == 2
     assert errors.startswith("error: ")
     assert message in errors.replace("\n", " ")
     assert not (tmp_path / "run").exists()

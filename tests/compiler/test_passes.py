@@ -1,5 +1,6 @@
 """Each pass: what it removes, what it leaves, and that the outputs stay those of TFLite Micro, bit for bit."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 
+from tinyedge.checks.aot import judge_aot
 from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.passes.alias_views import alias_views
 from tinyedge.compiler.passes.fold_constants import fold_constants
@@ -17,12 +19,13 @@ from tinyedge.compiler.passes.fuse_tables import fuse_tables
 from tinyedge.compiler.passes.remove_dead import remove_dead
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.compiler.program import compile_graph
-from tinyedge.errors import UnsupportedOpError
+from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import supported_operators
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.inspection import inspect_tflite
 from tinyedge.tflite.reader import read_tflite
 
 VALID = {"padding": "VALID", "strideH": 1, "strideW": 1}
@@ -650,7 +653,7 @@ def test_operators_without_inputs_are_refused_in_a_sentence(inputs: list[None], 
     path = tmp_path / "model.tflite"
     for op in (*supported_operators(), "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "Unknown"):
         path.write_bytes(build_model([OperatorSpec(op, inputs, y), OperatorSpec("ADD", [x, y], z)], [x], [z]))
-        with pytest.raises(UnsupportedOpError, match=op):
+        with pytest.raises(ModelError, match=op):
             compile_graph(read_tflite(path))
 
 
@@ -674,5 +677,42 @@ def test_operators_of_several_outputs_are_refused_in_a_sentence(tmp_path: Path) 
             graph = read_tflite(path)
             first = graph.operators[at].output
             graph.operators[at].outputs = (first, Tensor("second", first.shape, first.dtype, first.quantisation))
-            with pytest.raises(UnsupportedOpError):
+            with pytest.raises(ModelError):
                 compile_graph(graph)
+
+
+@pytest.mark.parametrize(("op", "inputs"), [("ADD", 3), ("TANH", 2), ("RESHAPE", 3), ("CONV_2D", 4), ("SLICE", 2)])
+def test_operators_of_other_inputs_than_theirs_are_refused_in_a_sentence(op: str, inputs: int, tmp_path: Path) -> None:
+    """A stranger's file may have any number, which no pass and no lowering expects."""
+    x, y = image(1, 4, 4, 3), image(1, 4, 4, 3)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model([OperatorSpec(op, [x] * inputs, y)], [x], [y]))
+    said = rf"operator 0 \({op}\) has {inputs} inputs and not [\d to]+: the file is damaged"
+    with pytest.raises(ModelError, match=said):
+        compile_graph(read_tflite(path))
+    verdict, program = judge_aot(inspect_tflite(path))
+    assert program is None
+    assert any(re.match(said, diagnostic.sentence) for diagnostic in verdict.diagnostics)
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        lambda x, t, u, y: [OperatorSpec("RELU", [t], t), OperatorSpec("RELU", [x], y)],
+        lambda x, t, u, y: [
+            OperatorSpec("RESHAPE", [u], t),
+            OperatorSpec("RESHAPE", [t], u),
+            OperatorSpec("RELU", [x], y),
+        ],
+        lambda x, t, u, y: [OperatorSpec("RELU", [x], x), OperatorSpec("RELU", [x], y)],
+        lambda x, t, u, y: [OperatorSpec("RELU", [x], t)],
+    ],
+    ids=["own input", "circle", "input", "no output"],
+)
+def test_a_graph_that_goes_in_circles_is_refused_before_a_pass_follows_it(operators: Callable, tmp_path: Path) -> None:
+    tensors = [image(1, 4, 4, 3) for _ in range(4)]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_model(operators(*tensors), tensors[:1], tensors[3:]))
+    for read in (read_tflite, inspect_tflite):
+        with pytest.raises(ModelError, match="is truncated or damaged"):
+            read(path)

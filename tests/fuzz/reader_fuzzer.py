@@ -1,25 +1,32 @@
-"""Fuzzes the reader of .tflite files: mutated models, kept where they reach a line that no earlier one reached.
+"""Fuzzes what takes strangers' .tflite files: mutated models, kept where they reach a line of the reader that is new.
 
     python tests/fuzz/reader_fuzzer.py --seconds 600 --corpus tests/fuzz/corpus/reader
 
-libFuzzer's binding for Python needs a compiler of its own, so this is a fuzzer of some hundred lines in its place. It
-stops at the first finding, writes it to finding.tflite and prints how it came about. A finding is an exception that is
-no `TinyEdgeError`, a model that takes more than `MOST_LINES` of the reader, or one that takes more memory than
-`MOST_BYTES` above what the process had before.
+Models are read in every way, judged as `tinyedge check` judges them and compiled for every instruction set, with all
+passes. libFuzzer's binding for Python needs a compiler of its own, so this is a fuzzer of some hundred lines in its
+place. It stops at the first finding, writes it to finding.tflite and prints how it came about. A finding is an error
+that is no `TinyEdgeError`, a model that takes more than `MOST_LINES` of the reader or `MOST_CPU_S` of all that follows,
+or one that takes more memory than `MOST_BYTES` above what the process had before.
 """
 
 import argparse
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tinyedge.checks.aot import judge_aot
+from tinyedge.compiler.kernels import INSTRUCTION_SETS
+from tinyedge.compiler.options import CompileOptions
+from tinyedge.compiler.program import compile_graph
 from tinyedge.errors import TinyEdgeError
 from tinyedge.tflite import full_int8, inspection, parser, reader
 from tinyedge.tflite.inspection import inspect_tflite
@@ -27,6 +34,7 @@ from tinyedge.tflite.reader import read_any_tflite, read_tflite
 
 MOST_LINES = 400_000  # The longest seed takes 20,000.
 MOST_BYTES = 600_000_000
+MOST_CPU_S = 20.0
 _LONGEST_INPUT = 8_192
 _WORDS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4)
 _SOURCES = {module.__file__: number for number, module in enumerate((reader, parser, full_int8, inspection))}
@@ -53,6 +61,43 @@ def read_all(path: Path) -> None:
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise FindingError(f"{read.__name__} raises\n{traceback.format_exc()}") from error
+
+
+def judge_all(path: Path) -> None:
+    """What `check` says of a model, and what the compiler makes of it.
+
+    Raises:
+        FindingError: One of them raises what no caller expects, or does not end.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _EndlessError("it does not end")
+
+    def compile_for(instruction_set: str) -> None:
+        compile_graph(read_tflite(path), CompileOptions(instruction_set))
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_CPU_S)
+    try:
+        for judge in (
+            lambda: judge_aot(inspect_tflite(path)),
+            *(partial(compile_for, one) for one in INSTRUCTION_SETS),
+        ):
+            try:
+                judge()
+            except TinyEdgeError:
+                pass
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                raise FindingError(f"a model that is read raises\n{traceback.format_exc()}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+class _EndlessError(BaseException):
+    """Passes on what catches every exception."""
 
 
 def lines_of(call: Callable[[], None]) -> frozenset[tuple[Place, Place]]:
@@ -176,6 +221,7 @@ def fuzz(corpus: Sequence[bytes], seconds: float, seed: int, keep: Callable[[byt
             path.write_bytes(content)
             try:
                 steps = lines_of(lambda: read_all(path))
+                judge_all(path)
             except FindingError as error:
                 raise FindingError(str(error), content) from error
             if (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 > MOST_BYTES:

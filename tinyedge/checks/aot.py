@@ -7,7 +7,7 @@ from tinyedge.checks.verdict import RuntimeVerdict, in_order
 from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.program import Program, check_interface, compile_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
-from tinyedge.ops import lower, supported_operators
+from tinyedge.ops import check_arity, lower, supported_operators
 from tinyedge.tflite.accelerator_files import vendor_compiler
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
@@ -24,6 +24,9 @@ def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
     """
     graph = inspection.resolved
     diagnostics = list(inspection.diagnostics)
+    malformed = [diagnostic for operator in graph.operators if (diagnostic := _malformed(operator)) is not None]
+    if malformed:  # No pass expects such operators.
+        return RuntimeVerdict("aot", False, "compiled", in_order([*diagnostics, *malformed])), None
     try:
         check_interface(graph)
         if not diagnostics:
@@ -39,13 +42,21 @@ def judge_aot(inspection: Inspection) -> tuple[RuntimeVerdict, Program | None]:
     return RuntimeVerdict("aot", False, "compiled", in_order(diagnostics)), None
 
 
+def _malformed(operator: Operator) -> Diagnostic | None:
+    try:
+        check_arity(operator)
+    except ModelError as error:
+        return Diagnostic(str(error), operator.index)
+    return None
+
+
 def run_passes(graph: Graph) -> None:
     """Run the compiler's passes, as far as they go.
 
-    A graph with an operator without outputs, which they do not expect, stays as it is; one that the reader refuses, for
-    example for a scale that it lacks, can stop them, and is lowered as they leave it.
+    A graph with an operator of too few inputs or outputs, or too many, which they do not expect, stays as it is; one
+    that the reader refuses, for example for a scale that it lacks, can stop them, and is lowered as they leave it.
     """
-    if all(operator.outputs for operator in graph.operators):
+    if all(operator.outputs and _malformed(operator) is None for operator in graph.operators):
         with suppress(ModelError):
             simplify(graph)
 

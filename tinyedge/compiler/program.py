@@ -17,7 +17,7 @@ from tinyedge.compiler.passes.cascade_costs import CascadeCosts, cascade_costs
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers, quickest_layers
 from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
-from tinyedge.ops import descriptor_of, lower
+from tinyedge.ops import check_arity, descriptor_of, lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Graph, Tensor
 
@@ -115,9 +115,12 @@ def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> P
 
     Raises:
         UnsupportedOpError: No lowering takes an operator or its form.
-        ModelError: An input or output has more dimensions than the firmware tells of, or nothing is computed.
+        ModelError: An input or output has more dimensions than the firmware tells of, nothing is computed, or an
+            operator has too few inputs or too many.
     """
     check_interface(graph)
+    for operator in graph.operators:
+        check_arity(operator)
     parameters = count_parameters(graph)
     if options.quantised_ends:
         quantised_ends(graph)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tinyedge.errors import UnsupportedOpError
+from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops.descriptor import INT4
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.registry import OPERATORS, descriptor_of
@@ -13,6 +13,7 @@ from tinyedge.tflite.graph import Operator
 
 __all__ = [
     "OPERATORS",
+    "check_arity",
     "descriptor_of",
     "is_function_of_one",
     "lower",
@@ -38,6 +39,31 @@ def tflm_operators(dtype: str) -> frozenset[str]:
 def is_function_of_one(operator: Operator) -> bool:
     """Return whether, in float, element i of the output depends on element i of the only input alone."""
     return descriptor_of(operator).is_function and len(operator.inputs) == 1
+
+
+def check_arity(operator: Operator) -> None:
+    """Refuse an operator that has fewer or more inputs or outputs than its kind.
+
+    Args:
+        operator: As read; of one that tinyedge does not have nothing is known.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    descriptor = OPERATORS.get(operator.op)
+    if descriptor is None:
+        return
+    for what, count, limits in (
+        ("inputs", len(operator.inputs), descriptor.inputs),
+        ("outputs", len(operator.outputs), descriptor.outputs),
+    ):
+        fewest, most = limits
+        if count < fewest or (most is not None and count > most):
+            takes = f"{fewest} or more" if most is None else str(fewest) if most == fewest else f"{fewest} to {most}"
+            raise ModelError(
+                f"operator {operator.index} ({operator.op}) has {count} {what} and not {takes}: the file is damaged, "
+                "copy or export it again"
+            )
 
 
 def operator_macs(operator: Operator) -> int:

@@ -110,6 +110,7 @@ def _describe(
 ) -> OperatorDescriptor:
     return OperatorDescriptor(
         name=name,
+        inputs=(2, 2),
         lower=partial(_lower, kernels=kernels),
         versions=versions,
         tflm_types=INT8_AND_INT16,

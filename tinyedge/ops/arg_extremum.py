@@ -55,6 +55,7 @@ def _integer_layer(operator: Operator, sign: int) -> IntegerLayer:
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
+        inputs=(2, 2),
         lower=partial(_lower, kernel=Kernel(f"te_{name.lower()}_s8", "te_arg_params")),
         versions={"int8": 2},
         tflm_types=INT8,

@@ -130,6 +130,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="BATCH_MATMUL",
+        inputs=(2, 2),
         lower=_lower,
         macs=_macs,
         versions={"int8": 2, "int16": 3},

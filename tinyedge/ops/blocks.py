@@ -127,16 +127,17 @@ def _lower_batch_to_space(operator: Operator) -> KernelCall:
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
+        inputs=inputs,
         lower=lowering,
         versions={"int8": 2},
         tflm_types=INT8,
         keeps_quantisation=True,
         **in_torch(lowering),
     )
-    for name, lowering in (
-        ("BATCH_TO_SPACE_ND", _lower_batch_to_space),
-        ("DEPTH_TO_SPACE", _lower_depth_to_space),
-        ("SPACE_TO_BATCH_ND", _lower_space_to_batch),
-        ("SPACE_TO_DEPTH", _lower_space_to_depth),
+    for name, inputs, lowering in (
+        ("BATCH_TO_SPACE_ND", (3, 3), _lower_batch_to_space),
+        ("DEPTH_TO_SPACE", (1, 1), _lower_depth_to_space),
+        ("SPACE_TO_BATCH_ND", (3, 3), _lower_space_to_batch),
+        ("SPACE_TO_DEPTH", (1, 1), _lower_space_to_depth),
     )
 )

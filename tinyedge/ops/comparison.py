@@ -106,6 +106,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 2 if "EQUAL" in (name, name.removeprefix("NOT_")) else 1},
         tflm_types=INT8,

@@ -145,6 +145,7 @@ def _describe(
 ) -> OperatorDescriptor:
     return OperatorDescriptor(
         name=name,
+        inputs=(1, None),
         lower=lowering,
         versions=versions,
         tflm_types=INT8_AND_INT16,

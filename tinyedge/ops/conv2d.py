@@ -78,6 +78,7 @@ def _float(
 OPERATORS = (
     OperatorDescriptor(
         name="CONV_2D",
+        inputs=(2, 3),
         lower=_lower,
         macs=_macs,
         versions={"int8": 3, "int16": 4, INT4: 7},

@@ -86,6 +86,7 @@ def _float(
 OPERATORS = (
     OperatorDescriptor(
         name="DEPTHWISE_CONV_2D",
+        inputs=(2, 3),
         lower=_lower,
         macs=_macs,
         versions={"int8": 3, "int16": 5, INT4: 7},

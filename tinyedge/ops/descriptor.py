@@ -77,6 +77,8 @@ class OperatorDescriptor:
 
     Attributes:
         name: TFLite's.
+        inputs: The fewest and the most that it has in a file, absent ones counted; None: as many as there are.
+        outputs: The same of its outputs.
         lower: Chooses its kernel; None where it has none.
         macs: Counts multiply-accumulates: outputs times kernel volume, padded positions counted.
         versions: The operator's version in a file, by the type of its activations; none for a type that tinyedge does
@@ -111,6 +113,8 @@ class OperatorDescriptor:
     """
 
     name: str
+    inputs: tuple[int, int | None] = (1, 1)
+    outputs: tuple[int, int | None] = (1, 1)
     lower: Lowering | None = None
     macs: Callable[[Operator], int] = no_macs
     versions: Mapping[str, int] = field(default_factory=dict)

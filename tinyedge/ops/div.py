@@ -39,4 +39,4 @@ def _lower(operator: Operator) -> KernelCall:
     )
 
 
-OPERATORS = (OperatorDescriptor(name="DIV", lower=_lower, is_function=True),)
+OPERATORS = (OperatorDescriptor(name="DIV", inputs=(2, 2), lower=_lower, is_function=True),)

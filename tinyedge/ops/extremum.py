@@ -73,6 +73,7 @@ def _describe(
     }
     return OperatorDescriptor(
         name=name,
+        inputs=(2, 2),
         lower=partial(_lower, kernels=kernels),
         versions={"int8": 2, "int16": 4},
         tflm_types=INT8_AND_INT16,

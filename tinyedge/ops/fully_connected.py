@@ -132,6 +132,7 @@ def _float(
 OPERATORS = (
     OperatorDescriptor(
         name="FULLY_CONNECTED",
+        inputs=(2, 3),
         lower=_lower,
         macs=_macs,
         versions={"int8": 5, "int16": 7, INT4: 10},

@@ -93,6 +93,12 @@ _FUNCTIONS: dict[str, FloatFunction] = {
 }
 
 OPERATORS = tuple(
-    OperatorDescriptor(name=name, expand=looked_up(function), is_function=True, float_function=function)
+    OperatorDescriptor(
+        name=name,
+        inputs=(2, 2) if function is _power else (1, 1),
+        expand=looked_up(function),
+        is_function=True,
+        float_function=function,
+    )
     for name, function in _FUNCTIONS.items()
 )

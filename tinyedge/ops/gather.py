@@ -149,6 +149,7 @@ def _nearest(operator: Operator, in_size: int, out_size: int) -> list[int]:
 OPERATORS = (
     OperatorDescriptor(
         name="MIRROR_PAD",
+        inputs=(2, 2),
         lower=_lower_mirror_pad,
         versions={"int8": 2},
         tflm_types=INT8,
@@ -157,6 +158,7 @@ OPERATORS = (
     ),
     OperatorDescriptor(
         name="RESIZE_NEAREST_NEIGHBOR",
+        inputs=(2, 2),
         lower=_lower_nearest,
         versions={"int8": 2, "int16": 4},
         tflm_types=INT8_AND_INT16,

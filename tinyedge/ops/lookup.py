@@ -68,6 +68,7 @@ OPERATORS = (
     OperatorDescriptor(name="CAST", lower=lower_cast, tflm_types=INT8, codes=_cast, integer_layer=_integer_cast),
     OperatorDescriptor(
         name="GATHER",
+        inputs=(2, 2),
         lower=lower_gather,
         versions={"int8": 2},
         tflm_types=INT8,

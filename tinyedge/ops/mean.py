@@ -85,6 +85,7 @@ def _integer_layer(operator: Operator, divides: bool, function: FloatFunction) -
 OPERATORS = (
     OperatorDescriptor(
         name="MEAN",
+        inputs=(2, 2),
         lower=partial(_lower, divides=True),
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
@@ -94,6 +95,7 @@ OPERATORS = (
     ),
     OperatorDescriptor(
         name="SUM",
+        inputs=(2, 2),
         lower=partial(_lower, divides=False),
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,

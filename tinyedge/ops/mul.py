@@ -66,6 +66,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="MUL",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 2, "int16": 4},
         tflm_types=INT8_AND_INT16,

@@ -113,6 +113,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="PAD",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,
@@ -123,6 +124,7 @@ OPERATORS = (
     ),
     OperatorDescriptor(
         name="PADV2",
+        inputs=(3, 3),
         lower=_lower,
         versions={"int8": 2, "int16": 3},
         tflm_types=INT8_AND_INT16,

@@ -91,6 +91,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="PRELU",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 1, "int16": 1},
         tflm_types=INT8_AND_INT16,

@@ -43,6 +43,7 @@ def _float_min(operator: Operator, x: "torch.Tensor", axes: "torch.Tensor") -> "
 OPERATORS = tuple(
     OperatorDescriptor(
         name=name,
+        inputs=(2, 2),
         lower=partial(_lower, kernel=Kernel(f"te_{name.lower()}_s8", "te_reduce_params")),
         versions={"int8": 2},
         tflm_types=INT8,

@@ -61,6 +61,7 @@ def _tiled(operator: Operator) -> np.ndarray | None:
 OPERATORS = (
     OperatorDescriptor(
         name="BROADCAST_TO",
+        inputs=(2, 2),
         lower=_lower_broadcast,
         versions={"int8": 3, "int16": 3},
         tflm_types=INT8_AND_INT16,
@@ -70,6 +71,7 @@ OPERATORS = (
     ),
     OperatorDescriptor(
         name="TILE",
+        inputs=(2, 2),
         lower=_lower_tile,
         versions={"int8": 3},
         keeps_quantisation=True,

@@ -65,6 +65,7 @@ def reshape(source: Tensor, output: Tensor, index: int) -> Operator:
 
 _RESHAPE = OperatorDescriptor(
     name="RESHAPE",
+    inputs=(1, 2),
     lower=_lower,
     versions={"int8": 1, "int16": 1},
     tflm_types=INT8_AND_INT16,
@@ -79,8 +80,8 @@ _RESHAPE = OperatorDescriptor(
 )
 
 OPERATORS = (
-    dataclasses.replace(_RESHAPE, name="EXPAND_DIMS", expand=_as_reshape),
+    dataclasses.replace(_RESHAPE, name="EXPAND_DIMS", inputs=(2, 2), expand=_as_reshape),
     _RESHAPE,
     OperatorDescriptor(name="SHAPE", fold=_shape, folds_shapes=True),
-    dataclasses.replace(_RESHAPE, name="SQUEEZE", expand=_as_reshape),
+    dataclasses.replace(_RESHAPE, name="SQUEEZE", inputs=(1, 1), expand=_as_reshape),
 )

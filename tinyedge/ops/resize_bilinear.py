@@ -117,6 +117,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="RESIZE_BILINEAR",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 3},
         tflm_types=INT8,

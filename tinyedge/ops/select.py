@@ -69,6 +69,7 @@ def _float(
 OPERATORS = (
     OperatorDescriptor(
         name="SELECT_V2",
+        inputs=(3, 3),
         lower=_lower,
         versions={"int8": 1},
         tflm_types=INT8,

@@ -275,6 +275,7 @@ OPERATORS = (
     *(
         OperatorDescriptor(
             name=name,
+            inputs=inputs,
             lower=_lowering(part_of),
             versions=versions,
             tflm_types=INT8_AND_INT16,
@@ -284,15 +285,25 @@ OPERATORS = (
             expand=expand,
             **in_torch(_lowering(part_of)),
         )
-        for name, part_of, versions, expand in (
-            ("SLICE", _sliced, {"int8": 2, "int16": 4}, None),
-            ("STRIDED_SLICE", _strided, {"int8": 2, "int16": 4}, _with_all_bounds),
+        for name, inputs, part_of, versions, expand in (
+            ("SLICE", (3, 3), _sliced, {"int8": 2, "int16": 4}, None),
+            ("STRIDED_SLICE", (4, 4), _strided, {"int8": 2, "int16": 4}, _with_all_bounds),
         )
     ),
     *(
         OperatorDescriptor(
-            name=name, lower=_lower_apart(separate), separate=separate, tflm_types=INT8, keeps_quantisation=True
+            name=name,
+            inputs=inputs,
+            outputs=(1, None),
+            lower=_lower_apart(separate),
+            separate=separate,
+            tflm_types=INT8,
+            keeps_quantisation=True,
         )
-        for name, separate in (("SPLIT", _split), ("SPLIT_V", _split_v), ("UNPACK", _unpack))
+        for name, inputs, separate in (
+            ("SPLIT", (2, 2), _split),
+            ("SPLIT_V", (3, 3), _split_v),
+            ("UNPACK", (1, 1), _unpack),
+        )
     ),
 )

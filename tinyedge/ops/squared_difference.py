@@ -68,6 +68,7 @@ def _integer_layer(operator: Operator) -> IntegerLayer:
 OPERATORS = (
     OperatorDescriptor(
         name="SQUARED_DIFFERENCE",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 2, "int16": 2},
         tflm_types=INT8_AND_INT16,

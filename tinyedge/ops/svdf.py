@@ -91,4 +91,4 @@ def _macs(operator: Operator) -> int:
     return source.shape[0] * (features.elements + times.elements)
 
 
-OPERATORS = (OperatorDescriptor(name="SVDF", lower=_lower, macs=_macs),)
+OPERATORS = (OperatorDescriptor(name="SVDF", inputs=(5, 5), lower=_lower, macs=_macs),)

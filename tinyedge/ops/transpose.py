@@ -91,6 +91,7 @@ def _reversed(operator: Operator) -> np.ndarray | None:
 OPERATORS = (
     OperatorDescriptor(
         name="REVERSE_V2",
+        inputs=(2, 2),
         lower=_lower_reverse,
         versions={"int8": 3},
         tflm_types=INT8,
@@ -100,6 +101,7 @@ OPERATORS = (
     ),
     OperatorDescriptor(
         name="TRANSPOSE",
+        inputs=(2, 2),
         lower=_lower,
         versions={"int8": 2, "int16": 5},
         tflm_types=INT8_AND_INT16,

@@ -127,6 +127,7 @@ def _float(
 OPERATORS = (
     OperatorDescriptor(
         name="TRANSPOSE_CONV",
+        inputs=(3, 4),
         lower=_lower,
         macs=_macs,
         versions={"int8": 3, "int16": 3},

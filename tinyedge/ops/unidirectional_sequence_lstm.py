@@ -192,4 +192,4 @@ def _macs(operator: Operator) -> int:
     return operator.output.elements * 4 * (in_c + units)
 
 
-OPERATORS = (OperatorDescriptor(name="UNIDIRECTIONAL_SEQUENCE_LSTM", lower=_lower, macs=_macs),)
+OPERATORS = (OperatorDescriptor(name="UNIDIRECTIONAL_SEQUENCE_LSTM", inputs=(20, 24), lower=_lower, macs=_macs),)

@@ -94,23 +94,32 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
 
 
 def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:
-    """Refuse a graph unless every activation is written once, before it is read, and holds something."""
+    """Refuse a graph unless every activation is written once, before it is read, and holds something.
+
+    Args:
+        graph: Of any types.
+        path: Of its file, for messages.
+        refuse: Told of tensors that hold nothing.
+
+    Raises:
+        ModelError: The order is damaged: what goes through such a graph along its tensors may never end.
+    """
     written = set(graph.sources)
     if any(tensor.is_constant for tensor in graph.sources):
-        refuse(str(damaged(path, "an input is a constant")))
+        raise damaged(path, "an input is a constant")
     for operator in graph.operators:
         for tensor in operator.inputs:
             if tensor is not None and not tensor.is_constant and tensor not in written:
                 problem = f"operator {operator.index} ({operator.op}) reads '{tensor.name}' before it is written"
-                refuse(str(damaged(path, problem)), operator.index)
+                raise damaged(path, problem)
         for tensor in operator.outputs:
             if tensor in written or tensor.is_constant:
                 problem = f"operator {operator.index} ({operator.op}) writes '{tensor.name}' again"
-                refuse(str(damaged(path, problem)), operator.index)
+                raise damaged(path, problem)
             written.add(tensor)
     for tensor in graph.results:
         if tensor not in written:
-            refuse(str(damaged(path, f"no operator writes the output '{tensor.name}'")))
+            raise damaged(path, f"no operator writes the output '{tensor.name}'")
     for tensor in written:
         if tensor.elements == 0:
             refuse(str(damaged(path, f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")))

@@ -1,6 +1,9 @@
 """Whether a result can be written where a user wants it: asked before the work whose result it is."""
 
+import os
 import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tinyedge.errors import ConfigError
@@ -40,6 +43,44 @@ def check_file(file: Path, option: str) -> None:
     if file.is_dir():
         raise ConfigError(f"{file} is a folder: give the path of a file to {option}")
     check_folder(file.parent, f"give another path to {option}")
+
+
+def written_parts(folder: Path, patterns: Sequence[str], advice: str) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder that tinyedge will replace: refused is one that holds anything else.
+
+    Args:
+        folder: May be absent, and then holds nothing.
+        patterns: Of the files that tinyedge writes there, from the folder on, such as "plots/*.png".
+        advice: What to do instead, as the end of a sentence.
+
+    Returns:
+        The folders, outer ones before inner ones, and the files; both without `folder` itself.
+
+    Raises:
+        ConfigError: A file, folder or link in it is none that tinyedge writes, or it cannot be read.
+    """
+    wanted = [Path(pattern).parts for pattern in patterns]
+    folders, files = [], []
+
+    def refuse(error: OSError) -> None:
+        raise ConfigError(f"cannot read {error.filename} ({error.strerror}); {advice}") from error
+
+    for place, inner, names in os.walk(folder, onerror=refuse) if folder.exists() else ():
+        for name in sorted((*inner, *names)):
+            path = Path(place, name)
+            parts = path.relative_to(folder).parts
+            is_folder = path.is_dir()
+            # A file that was being written when the power went is called .NAME.letters.
+            whole = (*parts[:-1], name[1:].rpartition(".")[0]) if name.startswith(".") and not is_folder else parts
+            known = (pattern[: len(whole)] for pattern in wanted if (len(pattern) > len(whole)) == is_folder)
+            if path.is_symlink() or not any(_matches(whole, pattern) for pattern in known):
+                raise ConfigError(f"{path} is not from tinyedge, which replaces only what is; {advice}")
+            (folders if is_folder else files).append(path)
+    return folders, files
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
 def _exists(path: Path) -> bool:

@@ -34,6 +34,14 @@ def test_a_probe_of_other_classes(encoder, tmp_path):
         export_model(encoder, make_dataset(16), probe, tmp_path / "export", ExportOptions())
 
 
+def test_a_folder_with_files_of_somebody_else_is_not_replaced(encoder, tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"export/notes.txt is not from tinyedge, .* move it away and export again"):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions())
+    assert (tmp_path / "export" / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
-from tinyedge.exporter.options import ExportOptions, check_exportable
+from tinyedge.exporter.options import ExportOptions, check_export_folder, check_exportable
 from tinyedge.installation import missing_packages_told, require
+from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.parity.gate_limits import Gates
 from tinyedge.training.run import Run, claimed_run, load_run
 
@@ -73,6 +74,7 @@ def export(
     found = load_run(name, data)
     found.check_trained()
     found.check_dataset()
+    check_export_folder(found.path / EXPORT_FOLDER)
     if not encoder_only:
         check_exportable(found.path)
     require("an export", "export")

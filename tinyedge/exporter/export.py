@@ -23,7 +23,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.errors import CheckpointError, ConfigError, GateFailed
-from tinyedge.exporter.options import ExportOptions, check_exportable
+from tinyedge.exporter.options import ExportOptions, check_export_folder, check_exportable
 from tinyedge.exporter.versions import package_versions
 from tinyedge.installation import require
 from tinyedge.manifest.manifest import (
@@ -155,10 +155,11 @@ def export_model(
 
     Raises:
         ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, the
-            options contradict each other, or ask for too few calibration images.
+            options contradict each other, or ask for too few calibration images; or the folder holds other files.
         GateFailed: Everything was written, but a gate does not hold.
     """
     require("an export", "export")
+    check_export_folder(out)
     if probe is not None and len(probe.weight) != len(dataset.classes):
         raise ConfigError(
             f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinyedge.destination import written_parts
 from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.manifest.manifest import EXPORT_FILES
 from tinyedge.parity.gate_limits import Gates, NetworkGates
 from tinyedge.quantisation.calibration import FEWEST_CALIBRATION_IMAGES
 from tinyedge.shell import command_line
@@ -93,6 +95,18 @@ class QuantiseOptions:
             )
         if not 0 <= self.gates.cosine <= 1:
             raise ConfigError(f"--min-cosine {self.gates.cosine:g} is not between 0 and 1")
+
+
+def check_export_folder(folder: Path) -> None:
+    """Refuse a folder that an export would replace with what it does not consist of, before anything heavy is imported.
+
+    Args:
+        folder: May be absent.
+
+    Raises:
+        ConfigError: It holds something that no export wrote, which is named.
+    """
+    written_parts(folder, EXPORT_FILES, "move it away and export again")
 
 
 def check_exportable(run_path: Path) -> None:

@@ -15,6 +15,11 @@ SCHEMA = 1
 MANIFEST_FILE = "export.json"
 EXPORT_FOLDER = "export"  # of a run
 FLOAT_FILE = "model_float.tflite"
+EXPORT_FILES = (
+    *(MANIFEST_FILE, "parity.json", "sensitivity.json", "plots/*.png"),
+    *("model.onnx", FLOAT_FILE, "model_int8.tflite", "model_mixed.tflite", "model_16x8.tflite"),
+)
+"""All that an export may consist of."""
 
 
 @dataclass(frozen=True)

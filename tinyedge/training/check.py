@@ -9,6 +9,7 @@ from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
 from tinyedge.ssl.registry import check_teacher, method_options
 from tinyedge.training.config import TrainConfig
+from tinyedge.training.overwrite import check_replaceable
 from tinyedge.training.run import CONFIG_FILE
 from tinyedge.training.teacher_source import check_source
 
@@ -51,3 +52,5 @@ def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
     check_folder(out, "give another folder to --out")
     if out.exists() and not holds_run and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
+    if overwrite and holds_run:
+        check_replaceable(out)

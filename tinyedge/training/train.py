@@ -1,6 +1,5 @@
 """Pretraining, from a configuration to a run directory."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,6 +27,7 @@ from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_co
 from tinyedge.training.encoder_file import encoder_bytes
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
+from tinyedge.training.overwrite import remove_run
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
@@ -136,8 +136,8 @@ def _train_rank(
             _require_same_config(out / CONFIG_FILE, config)
     with failures.raised_on_all_ranks():
         if rank.is_first and not resume:
-            if overwrite and out.exists():
-                shutil.rmtree(out)
+            if overwrite:
+                remove_run(out)
             config.save(out / CONFIG_FILE)
     if rank.is_first:
         _note_choices(asked, config, dataset, len(split), progress)

@@ -60,7 +60,8 @@ def written_parts(folder: Path, patterns: Sequence[str], advice: str) -> tuple[l
         ConfigError: A file, folder or link in it is none that tinyedge writes, or it cannot be read.
     """
     wanted = [Path(pattern).parts for pattern in patterns]
-    folders, files = [], []
+    folders: list[Path] = []
+    files: list[Path] = []
 
     def refuse(error: OSError) -> None:
         raise ConfigError(f"cannot read {error.filename} ({error.strerror}); {advice}") from error

@@ -61,8 +61,12 @@ def test_a_run_that_everything_was_done_with_can_be_replaced(run: Path) -> None:
         "plots/mine.svg",
         "checkpoints/best.ckpt",
         "models/a/b",
-    ]
-    + ["export/model_int8.tflite/mine", "branches/gated/notes.txt", "branches/notes.txt", ".notes", ".secret.x1"],
+        "export/model_int8.tflite/mine",
+        "branches/gated/notes.txt",
+        "branches/notes.txt",
+        ".notes",
+        ".secret.x1",
+    ],
 )
 def test_what_is_not_tinyedges_stays_and_is_named(run: Path, foreign: str) -> None:
     path = run / foreign

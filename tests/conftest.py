@@ -21,10 +21,12 @@ SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 
 
 # Every test that compiles a model compiles the same kernels. ccache knows a file by its path from the working folder,
-# and takes headers that were written a moment ago.
+# takes headers that were written a moment ago, and has the compiler say what it includes where it is asked to (-MD),
+# rather than preprocess a file before it is compiled.
 COMPILER_CACHE = {
     "CC": "ccache cc",
     "CCACHE_BASEDIR": "/",
+    "CCACHE_DEPEND": "1",
     "CCACHE_NOHASHDIR": "1",
     "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from compiler.model_cases import assert_models_bit_exact
 from compiler.random_cases import random_case
-from machines.case_machines import SANITISERS, HostMachine, build_kernels
+from machines.case_machines import SANITISED, HostMachine, build_kernels
 from once import OncePerSession
 
 from tinyedge.boards.board import board_names
@@ -19,9 +19,10 @@ from tinyedge.compiler.kernels import INSTRUCTION_SETS
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 
-# The cores of boards that have room; a Cortex-M7 and an M33 run the M4's kernels.
+# The cores of boards that have room; a Cortex-M7 and an M33 run the M4's kernels, and an M3 the M0+'s.
+STAND_FOR_ALL = ("mps2_an385_m0plus", "mps2_an386", "mps3_an547")
 BOARDS = [
-    pytest.param(name, marks=[pytest.mark.thorough] if name in ("mps2_an500", "mps2_an505") else [])
+    pytest.param(name, marks=[] if name in STAND_FOR_ALL else [pytest.mark.thorough])
     for name in board_names()
     if name.startswith("mps")
 ]
@@ -52,7 +53,7 @@ def test_random_models(seeds: list[int], instruction_set: str, once: OncePerSess
 def test_random_models_under_the_sanitisers(
     seeds: list[int], instruction_set: str, once: OncePerSession, tmp_path: Path
 ) -> None:
-    kernels = build_kernels(HostMachine(("-O1", "-g", *SANITISERS), instruction_set), once)
+    kernels = build_kernels(HostMachine(SANITISED, instruction_set), once)
     assert_models_bit_exact([random_case(seed) for seed in seeds[::2]], kernels, tmp_path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compiler.random_networks import random_network
-from machines.case_machines import SANITISERS, WARNINGS, HostMachine, KernelBuild, Machine, emulated_machine
+from machines.case_machines import SANITISED, SANITISERS, WARNINGS, HostMachine, KernelBuild, Machine, emulated_machine
 from machines.case_programs import CaseEntry, run_entries
 
 from tinyedge.c_sources import firmware_root
@@ -78,7 +78,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 @pytest.fixture(params=["host", "mps2_an386"])
 def machine(request: pytest.FixtureRequest) -> Machine:
-    return HostMachine(("-O1", "-g", *SANITISERS)) if request.param == "host" else emulated_machine(request.param)
+    return HostMachine(SANITISED) if request.param == "host" else emulated_machine(request.param)
 
 
 @pytest.mark.parametrize("arena", ["apart", "shared"])

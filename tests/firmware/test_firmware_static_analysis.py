@@ -4,13 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from firmware.named_model import model_flags
-from machines.case_machines import compiler_cache
+from machines.case_machines import cached
 
 from tinyedge.boards.board import Board, board_names, load_board
 from tinyedge.c_sources import firmware_root
@@ -77,6 +77,14 @@ def board_of(source: Path) -> Board:
     return own[0] if own else load_board("mps3_an547" if source.stem.endswith("_mve") else "mps2_an386")
 
 
+def by_board(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Each file under the name of its board."""
+    groups: dict[str, list[Path]] = {}
+    for source in files:
+        groups.setdefault(board_of(source).name, []).append(source)
+    return groups
+
+
 def test_cppcheck_finds_nothing(model, tmp_path):
     command = [
         *(need("cppcheck"), "--quiet", "--error-exitcode=1", "--std=c99", "--platform=unix32", "--inline-suppr"),
@@ -84,11 +92,8 @@ def test_cppcheck_finds_nothing(model, tmp_path):
         f"--suppressions-list={REPOSITORY / '.cppcheck-suppressions'}",
     ]
     # A file of a board is checked with that board's constants, all others together.
-    groups: dict[str, list[Path]] = {}
-    for source in [*sources(), model / f"{MODEL}_model.c"]:
-        groups.setdefault(board_of(source).name, []).append(source)
     said = ""
-    for name, files in groups.items():
+    for name, files in by_board([*sources(), model / f"{MODEL}_model.c"]).items():
         done = subprocess.run([*command, *flags(load_board(name), model), *files], capture_output=True, text=True)
         said += done.stderr
         assert (done.returncode == 0) == (done.stderr == "")
@@ -108,15 +113,15 @@ def clang_flags(board: Board, model: Path) -> list[str]:
     ]
 
 
-def complaints(command: Callable[[Path], list[object]], files: Sequence[Path]) -> str:
-    """What a program says about the files, one run a file, where it does not end well."""
+def complaints(commands: Sequence[Sequence[object]]) -> str:
+    """What programs say where they do not end well."""
 
-    def run(source: Path) -> str:
-        done = subprocess.run([str(word) for word in command(source)], capture_output=True, text=True)
+    def run(command: Sequence[object]) -> str:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         return done.stdout + done.stderr if done.returncode else ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return "\n".join(said for said in pool.map(run, files) if said)
+        return "\n".join(said for said in pool.map(run, commands) if said)
 
 
 # Loops make as many paths as the analyser is given nodes, and those into blocks that it has not seen go first. By its
@@ -131,10 +136,14 @@ def test_clang_tidy_finds_nothing(model, thorough):
     for word in ("-analyzer-config", f"max-nodes={MAX_NODES[thorough]}"):
         tidy += ["--extra-arg=-Xclang", f"--extra-arg={word}"]
 
-    def command(source: Path) -> list[object]:
-        return [*tidy, source, "--", *clang_flags(board_of(source), model)]
-
-    assert complaints(command, [*sources(), model / f"{MODEL}_model.c"]) == ""
+    # To start costs clang-tidy as much as a file does: one run a board and processor.
+    processors = os.cpu_count() or 1
+    commands = [
+        [*tidy, *files[first::processors], "--", *clang_flags(load_board(name), model)]
+        for name, files in by_board([*sources(), model / f"{MODEL}_model.c"]).items()
+        for first in range(min(processors, len(files)))
+    ]
+    assert complaints(commands) == ""
 
 
 def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
@@ -142,8 +151,8 @@ def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
     clang = [need("clang"), "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-c"]
 
     def command(source: Path) -> list[object]:
-        command = [*compiler_cache(source), *clang, *clang_flags(board_of(source), model)]
-        return [*command, source, "-o", tmp_path / f"{source.stem}.o"]
+        target = tmp_path / f"{source.stem}.o"
+        return [*cached([*clang, *clang_flags(board_of(source), model)], source, target), source, "-o", target]
 
     kernels = [path for path in sources() if path.parent.name == "kernels"]
-    assert complaints(command, [*kernels, model / f"{MODEL}_model.c"]) == ""
+    assert complaints([command(source) for source in [*kernels, model / f"{MODEL}_model.c"]]) == ""

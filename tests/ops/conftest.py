@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from machines.case_machines import SANITISERS, HostMachine, KernelBuild, build_kernels
+from machines.case_machines import SANITISED, HostMachine, KernelBuild, build_kernels
 from once import OncePerSession
 from ops.kernel_cases import Case, assert_bit_exact
 
@@ -18,7 +18,7 @@ def host_kernels(once: OncePerSession) -> list[KernelBuild]:
 
 @pytest.fixture(scope="session")
 def sanitised_kernels(once: OncePerSession) -> list[KernelBuild]:
-    return _builds(("-O1", "-g", *SANITISERS), once)
+    return _builds(SANITISED, once)
 
 
 def _builds(flags: Sequence[str], once: OncePerSession) -> list[KernelBuild]:

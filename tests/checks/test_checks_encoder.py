@@ -88,8 +88,8 @@ class _Calls(nn.Module):
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
-        (("--encoder", "mobilenetv2_035", "--input", "32"), 0, ""),
-        (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "gelu", "--board", "stm32f405"), 0, ""),
+        (("--encoder", "mobilenetv2_035", "--input", "32", "--board", "stm32f405"), 0, ""),
+        (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "gelu"), 0, ""),
         (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "silu", "--board", "stm32f405"), 0, ""),
         (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "hard_swish", "--board", "stm32f405"), 0, ""),
         (("--encoder", "resnet18"), 3, "only trains other encoders"),

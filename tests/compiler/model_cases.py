@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +37,22 @@ class ModelCase:
         return TflmRuntime(self.model).run(self.inputs)
 
 
+@lru_cache(maxsize=256)
+def _compiled(case: ModelCase, instruction_set: str) -> Program:
+    """The case's program: on this machine, under the sanitisers and on a board it is the same."""
+    try:
+        return compile_graph(case.model.graph(), CompileOptions(instruction_set))
+    except TinyEdgeError as error:
+        raise AssertionError(f"{case.label}: {error}") from error
+
+
 def model_outcomes(
     cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path, rewrite: Callable[[Program], Program] | None = None
 ) -> list[CaseOutcome]:
     """What the compiled and rewritten models give, and in how many instructions where the machine counts."""
     objects, entries = [], []
     for index, case in enumerate(cases):
-        try:
-            program = compile_graph(case.model.graph(), CompileOptions(kernels.machine.instruction_set))
-        except TinyEdgeError as error:
-            raise AssertionError(f"{case.label}: {error}") from error
+        program = _compiled(case, kernels.machine.instruction_set)
         program = program if rewrite is None else rewrite(program)
         sources = folder / f"model_{index}"
         # Each model has functions of its own names; the kernels are shared.

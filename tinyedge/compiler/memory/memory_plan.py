@@ -1,5 +1,6 @@
 """Where every activation and every state of a model lives, from the steps of its program."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,6 +80,10 @@ class _Demand:
     aliases: list[InPlaceAlias]
 
 
+# A model is checked, run on this machine and built for a board, and asks the same of its arena each time.
+_placed = functools.lru_cache(maxsize=64)(place)
+
+
 def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
     """Place the activations and the working memory of all layers in one arena, and the states one after the other.
 
@@ -87,7 +92,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
         steps: In execution order.
     """
     demand = _demand(graph, steps)
-    placement = place(demand.buffers, demand.aliases)
+    placement = _placed(tuple(demand.buffers), tuple(demand.aliases))
     offset_of = {tensor: placement.offsets[index] for tensor, index in demand.index_of.items()}
     scratch_offsets = dict(zip(demand.scratch_steps, placement.offsets[len(demand.index_of) :], strict=True))
     names = [tensor.name for tensor in demand.index_of]

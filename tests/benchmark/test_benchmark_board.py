@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tinyedge.benchmark.board import bench_board
 from tinyedge.benchmark.inputs import LabelledInputs
 from tinyedge.benchmark.measure import BenchOptions, Subject, bench_host
 from tinyedge.boards.board import load_board
+from tinyedge.devices import board_line
 from tinyedge.devices.board_line import BoardLine
 from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.ports import Port
@@ -52,11 +54,45 @@ def model(tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("model") / "m.tflite", 0)
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for a board more often: while they wait, an emulated one keeps a processor busy."""
+    monkeypatch.setattr(board_line, "_POLL_S", 0.1)
+
+
 @pytest.fixture(scope="module")
 def emulator(model, tmp_path_factory):
     board = load_board(BOARD)
     with Emulator(build_firmware(model, board, tmp_path_factory.mktemp("image")).elf, board) as running:
         yield running
+
+
+class Dozing:
+    """The line of an emulated board that sleeps once it has answered, where QEMU would keep a processor busy."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._stream, self._process = emulator.stream, emulator._process
+        self._lock = threading.Lock()
+        self._unanswered = 0
+        self._line = b""
+
+    def write(self, data: bytes) -> None:
+        with self._lock:
+            self._unanswered += data.count(b"%")
+            self._process.send_signal(signal.SIGCONT)
+        self._stream.write(data)
+
+    def read(self, timeout_s: float) -> bytes:
+        data = self._stream.read(timeout_s)
+        *lines, self._line = (self._line + data).split(b"\n")
+        with self._lock:
+            self._unanswered -= sum(b"m-ready" in line for line in lines)
+            if not data and self._unanswered <= 0:
+                self._process.send_signal(signal.SIGSTOP)
+        return data
+
+    def wake(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
 
 class Cable:
@@ -78,6 +114,7 @@ class Cable:
         self.link.unlink(missing_ok=True)
         self._port.unplug()
         self._thread.join()
+        self.stream.wake()
 
     def write(self, data: bytes) -> None:
         if self.bytes_to_pull is not None:
@@ -97,13 +134,13 @@ class Cable:
 
     def _plug_again(self) -> None:
         self._thread.join()
-        threading.Event().wait(0.7)
+        threading.Event().wait(0.25)
         self.plug()
 
 
 @pytest.fixture
 def cable(emulator, tmp_path):
-    cable = Cable(emulator.stream, tmp_path / "ttyBOARD")
+    cable = Cable(Dozing(emulator), tmp_path / "ttyBOARD")
     cable.plug()
     yield cable
     cable.unplug()
@@ -150,12 +187,18 @@ def test_the_port_of_an_emulator_gives_its_bits_and_instructions(model, cable, e
     assert record["instructions"] == pytest.approx(emulator.client.instructions(), abs=20)  # Within a tick or two.
 
 
+def test_a_port_that_is_not_there_is_told(model):
+    with pytest.raises(TargetError, match="/dev/ttyNONE9 at 115200 baud: there is no such port"):
+        run_bench(model, target="board", port="/dev/ttyNONE9")
+
+
 class CountsCycles:
     """The same device as if it were silicon: what it counts it calls cycles."""
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: Dozing) -> None:
         self._stream = stream
         self._line = b""
+        self.wake = stream.wake
 
     def write(self, data: bytes) -> None:
         self._stream.write(data)
@@ -167,7 +210,7 @@ class CountsCycles:
 
 
 def test_a_board_that_counts_cycles_gives_milliseconds(subject, emulator, tmp_path):
-    silicon = Cable(CountsCycles(emulator.stream), tmp_path / "ttyBOARD")
+    silicon = Cable(CountsCycles(Dozing(emulator)), tmp_path / "ttyBOARD")
     silicon.plug()
     try:
         heard = Heard()
@@ -255,8 +298,3 @@ def test_a_busy_port_is_told(model, cable):
         pytest.raises(TargetError, match="another program has it open"),
     ):
         run_bench(model, target="board", port=str(cable.link))
-
-
-def test_a_port_that_is_not_there_is_told(model):
-    with pytest.raises(TargetError, match="/dev/ttyNONE9 at 115200 baud: there is no such port"):
-        run_bench(model, target="board", port="/dev/ttyNONE9")

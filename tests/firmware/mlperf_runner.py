@@ -10,7 +10,6 @@ import statistics
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,10 +214,10 @@ class Runner:
 def open_port(path: str) -> RunnerPort:
     """Open the port of a device that has just been started, and let its greeting pass."""
     port = RunnerPort(path)
-    time.sleep(0.1)
-    port.write(b"%")
-    while port.silence(1.0):
+    port.write(b"%name%")
+    while not port.line().startswith("m-name-dut-"):
         pass
+    port.answer()
     return port
 
 

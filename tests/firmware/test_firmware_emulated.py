@@ -26,10 +26,117 @@ def countdown_input(count: int) -> bytes:
     return struct.pack("<I", count) + bytes(range(20))
 
 
+@pytest.mark.parametrize("name", EMULATED)
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0xFFFFFFF0, "UsageFault"), (0xFFFFFFF1, "stack overflow"), (0xFFFFFFF2, "BusFault|HardFault")],
+)
+def test_a_fault_is_reported(image, name, count, said):
+    if said == "stack overflow" and name.startswith("mps2"):
+        pytest.skip("QEMU's MPS2 ignores accesses below its RAM, so the overflow does not fault there")
+    if said != "UsageFault" and name == "nucleo_f207zg":
+        pytest.skip("QEMU's netduino2 ignores accesses to where nothing is, so they do not fault there")
+    with Emulator(image(name).elf, load_board(name)) as emulator:
+        emulator.client.load(countdown_input(count))
+        with pytest.raises(TargetError, match=said):
+            emulator.client.infer(1, warmup=0)
+
+
+def test_an_mlperf_build_takes_pixels(image):
+    pixels = bytes([4, 0, 0, 128] + [255, 0, 128, 127] * 5)  # The first four become the count 0x00808084.
+    with Emulator(image("mps2_an386", "vww01").elf, load_board("mps2_an386")) as emulator:
+        client = emulator.client
+        assert client.command("profile")[1] == "m-model-[vww01]"
+        client.load(pixels)
+        client.infer(1, warmup=0)
+        assert client.raw() == bytes(value ^ 0x80 for value in reversed(pixels))
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_image_lies_where_the_board_has_memory(image, name):
+    built, board = image(name), load_board(name)
+    sections = elf_sections(built.elf.read_bytes())
+    loaded = {key: value for key, value in sections.items() if value.allocated and value.bytes}
+    assert {".text", ".rodata", ".stack", ".bss"} <= set(loaded)
+    assert (".boot" in loaded) == (board.boot is not None)
+    for key, section in loaded.items():
+        memory = board.boot if key == ".boot" else board.flash if section.address < 0x2000_0000 else built.ram
+        assert memory.origin <= section.address
+        assert section.address + section.bytes <= memory.end
+    # The stack is at the very bottom: where it overflows, there is no memory.
+    assert sections[".stack"].address == built.ram.origin
+    assert sections[".stack"].bytes == board.stack_bytes
+    assert built.sizes.ram_bytes == sections[".bss"].bytes + (sections[".data"].bytes if ".data" in sections else 0)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_vectors_come_first(image, name):
+    built, board = image(name), load_board(name)
+    data = built.bin.read_bytes()
+    stack_top, *handlers = struct.unpack("<16I", data[:64])
+    assert stack_top == built.ram.origin + board.stack_bytes
+    for handler in handlers:
+        assert handler & 1  # Thumb
+        assert board.flash.origin + 64 <= handler < board.flash.origin + len(data)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_sizes_add_up(image, name):
+    sizes = image(name).sizes
+    sections = elf_sections(image(name).elf.read_bytes())
+    assert sizes.flash_bytes == image(name).bin.stat().st_size
+    assert sizes.flash_bytes == sections[".rodata"].address + sections[".rodata"].bytes - sections[".text"].address
+    assert sizes.flash_model_bytes == 256  # The fixture's one table.
+    assert sizes.flash_code_bytes == sizes.flash_bytes - 256
+    assert sizes.arena_bytes == 48
+    assert sizes.flash_code_bytes < 16_384  # Start-up, protocol and C library.
+    assert 64 < sizes.flash_kernel_bytes < 1024  # The fixture has no other kernels.
+
+
+def test_the_hex_file_is_the_bin_file(image):
+    built = image("stm32f405")
+    memory, base = {}, 0
+    for line in built.hex.read_text().split():
+        record = bytes.fromhex(line.removeprefix(":"))
+        assert sum(record) % 256 == 0
+        size, address, kind = record[0], int.from_bytes(record[1:3], "big"), record[3]
+        if kind == 4:
+            base = int.from_bytes(record[4:6], "big") << 16
+        elif kind == 0:
+            memory.update({base + address + i: record[4 + i] for i in range(size)})
+    assert min(memory) == built.board.flash.origin
+    assert bytes(memory[address] for address in sorted(memory)) == built.bin.read_bytes()
+
+
+class Section:
+    def __init__(self, kind: int, flags: int, address: int, size: int) -> None:
+        self.allocated = bool(flags & 2)
+        self.address = address
+        self.bytes = size
+        self.kind = kind
+
+
+def elf_sections(data: bytes) -> dict[str, Section]:
+    assert data[:6] == b"\x7fELF\x01\x01"
+    (table,) = struct.unpack_from("<I", data, 0x20)
+    size, count, names = struct.unpack_from("<3H", data, 0x2E)
+    headers = [struct.unpack_from("<10I", data, table + size * index) for index in range(count)]
+    strings = headers[names][4]
+    return {
+        data[strings + name : data.index(b"\0", strings + name)].decode(): Section(kind, flags, address, length)
+        for name, kind, flags, address, _, length, *_ in headers
+    }
+
+
+# The boards that stay on while several tests ask them come last: one that waits keeps a processor busy.
+
+
 @pytest.fixture(scope="module", params=EMULATED)
 def device(request, image):
     board = load_board(request.param)
-    with Emulator(image(request.param).elf, board) as emulator:
+    elf = image(request.param).elf
+    image(request.param, layers=True)  # While it is built a board would keep a processor busy, idle as it is.
+    with Emulator(elf, board) as emulator:
         yield board, emulator.client
 
 
@@ -148,6 +255,13 @@ def test_the_stack_is_watched(device):
     assert 100 < info.stack_used_bytes < board.stack_bytes // 2
 
 
+# Both drivers of serial ports, of the USARTs of the STM32F2 and F4 and of Arm's boards.
+LINES = [
+    pytest.param(name, marks=[] if name in ("stm32f405", "mps2_an386") else [pytest.mark.thorough]) for name in EMULATED
+]
+
+
+@pytest.mark.parametrize("device", LINES, indirect=True)
 def test_no_byte_is_lost_where_nobody_reads_for_a_while(device):
     _, client = device
     first = client.command("help%" * 39 + "help")
@@ -156,110 +270,9 @@ def test_no_byte_is_lost_where_nobody_reads_for_a_while(device):
     client.handshake()
 
 
+@pytest.mark.parametrize("device", LINES, indirect=True)
 def test_long_noise_on_the_line_is_survived(device):
     board, client = device
     with pytest.raises(TargetError, match="longer than 80 characters"):
         client.command("x" * 10_000)
     assert client.command("name") == [f"m-name-dut-[{board.name}]"]
-
-
-@pytest.mark.parametrize("name", EMULATED)
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [(0xFFFFFFF0, "UsageFault"), (0xFFFFFFF1, "stack overflow"), (0xFFFFFFF2, "BusFault|HardFault")],
-)
-def test_a_fault_is_reported(image, name, count, said):
-    if said == "stack overflow" and name.startswith("mps2"):
-        pytest.skip("QEMU's MPS2 ignores accesses below its RAM, so the overflow does not fault there")
-    if said != "UsageFault" and name == "nucleo_f207zg":
-        pytest.skip("QEMU's netduino2 ignores accesses to where nothing is, so they do not fault there")
-    with Emulator(image(name).elf, load_board(name)) as emulator:
-        emulator.client.load(countdown_input(count))
-        with pytest.raises(TargetError, match=said):
-            emulator.client.infer(1, warmup=0)
-
-
-def test_an_mlperf_build_takes_pixels(image):
-    pixels = bytes([4, 0, 0, 128] + [255, 0, 128, 127] * 5)  # The first four become the count 0x00808084.
-    with Emulator(image("mps2_an386", "vww01").elf, load_board("mps2_an386")) as emulator:
-        client = emulator.client
-        assert client.command("profile")[1] == "m-model-[vww01]"
-        client.load(pixels)
-        client.infer(1, warmup=0)
-        assert client.raw() == bytes(value ^ 0x80 for value in reversed(pixels))
-
-
-@pytest.mark.parametrize("name", board_names())
-def test_the_image_lies_where_the_board_has_memory(image, name):
-    built, board = image(name), load_board(name)
-    sections = elf_sections(built.elf.read_bytes())
-    loaded = {key: value for key, value in sections.items() if value.allocated and value.bytes}
-    assert {".text", ".rodata", ".stack", ".bss"} <= set(loaded)
-    assert (".boot" in loaded) == (board.boot is not None)
-    for key, section in loaded.items():
-        memory = board.boot if key == ".boot" else board.flash if section.address < 0x2000_0000 else built.ram
-        assert memory.origin <= section.address
-        assert section.address + section.bytes <= memory.end
-    # The stack is at the very bottom: where it overflows, there is no memory.
-    assert sections[".stack"].address == built.ram.origin
-    assert sections[".stack"].bytes == board.stack_bytes
-    assert built.sizes.ram_bytes == sections[".bss"].bytes + (sections[".data"].bytes if ".data" in sections else 0)
-
-
-@pytest.mark.parametrize("name", board_names())
-def test_the_vectors_come_first(image, name):
-    built, board = image(name), load_board(name)
-    data = built.bin.read_bytes()
-    stack_top, *handlers = struct.unpack("<16I", data[:64])
-    assert stack_top == built.ram.origin + board.stack_bytes
-    for handler in handlers:
-        assert handler & 1  # Thumb
-        assert board.flash.origin + 64 <= handler < board.flash.origin + len(data)
-
-
-@pytest.mark.parametrize("name", board_names())
-def test_the_sizes_add_up(image, name):
-    sizes = image(name).sizes
-    sections = elf_sections(image(name).elf.read_bytes())
-    assert sizes.flash_bytes == image(name).bin.stat().st_size
-    assert sizes.flash_bytes == sections[".rodata"].address + sections[".rodata"].bytes - sections[".text"].address
-    assert sizes.flash_model_bytes == 256  # The fixture's one table.
-    assert sizes.flash_code_bytes == sizes.flash_bytes - 256
-    assert sizes.arena_bytes == 48
-    assert sizes.flash_code_bytes < 16_384  # Start-up, protocol and C library.
-    assert 64 < sizes.flash_kernel_bytes < 1024  # The fixture has no other kernels.
-
-
-def test_the_hex_file_is_the_bin_file(image):
-    built = image("stm32f405")
-    memory, base = {}, 0
-    for line in built.hex.read_text().split():
-        record = bytes.fromhex(line.removeprefix(":"))
-        assert sum(record) % 256 == 0
-        size, address, kind = record[0], int.from_bytes(record[1:3], "big"), record[3]
-        if kind == 4:
-            base = int.from_bytes(record[4:6], "big") << 16
-        elif kind == 0:
-            memory.update({base + address + i: record[4 + i] for i in range(size)})
-    assert min(memory) == built.board.flash.origin
-    assert bytes(memory[address] for address in sorted(memory)) == built.bin.read_bytes()
-
-
-class Section:
-    def __init__(self, kind: int, flags: int, address: int, size: int) -> None:
-        self.allocated = bool(flags & 2)
-        self.address = address
-        self.bytes = size
-        self.kind = kind
-
-
-def elf_sections(data: bytes) -> dict[str, Section]:
-    assert data[:6] == b"\x7fELF\x01\x01"
-    (table,) = struct.unpack_from("<I", data, 0x20)
-    size, count, names = struct.unpack_from("<3H", data, 0x2E)
-    headers = [struct.unpack_from("<10I", data, table + size * index) for index in range(count)]
-    strings = headers[names][4]
-    return {
-        data[strings + name : data.index(b"\0", strings + name)].decode(): Section(kind, flags, address, length)
-        for name, kind, flags, address, _, length, *_ in headers
-    }

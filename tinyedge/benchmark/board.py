@@ -24,9 +24,10 @@ from tinyedge.benchmark.measure import (
 )
 from tinyedge.benchmark.record import BenchRecord, BenchReport
 from tinyedge.boards.board import Board, load_board
+from tinyedge.devices.answers import DeviceInfo
 from tinyedge.devices.board_line import BoardLine
 from tinyedge.devices.ports import Port
-from tinyedge.devices.serial import DeviceClient, DeviceInfo
+from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import ConfigError, TargetError
 from tinyedge.firmware.mlperf import MLPERF_IDS
 from tinyedge.shell import command_line

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
+from tinyedge.devices.answers import DeviceInfo
 from tinyedge.devices.ports import Port, follow_port, list_ports
-from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
+from tinyedge.devices.serial import DeviceClient, SerialStream
 from tinyedge.errors import LineLost, TargetError
 
 _ATTEMPTS = 5

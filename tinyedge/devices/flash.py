@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyedge.boards.board import Board
+from tinyedge.devices.answers import DeviceInfo
 from tinyedge.devices.elf import LoadImage, read_elf
 from tinyedge.devices.flash_tools.base import PLUG_IN, UDEV, FlashTool, Job, ProbeInfo, Step, explain
 from tinyedge.devices.flash_tools.openocd import Openocd
 from tinyedge.devices.flash_tools.pyocd import Pyocd
 from tinyedge.devices.flash_tools.st_flash import StFlash
 from tinyedge.devices.flash_tools.usb import st_links
-from tinyedge.devices.serial import DeviceClient, DeviceInfo, SerialStream
+from tinyedge.devices.serial import DeviceClient, SerialStream
 from tinyedge.errors import ConfigError, ModelError, TargetError, ToolMissing
 from tinyedge.manifest.model_path import default_firmware_folder, resolve_model
 from tinyedge.shell import command_line

@@ -2,10 +2,8 @@
 
 import contextlib
 import errno
-import json
 import math
 import os
-import re
 import select
 import sys
 import time
@@ -13,8 +11,24 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
+from tinyedge.devices.answers import (
+    MOST_LAYERS,
+    MOST_LINE_BYTES,
+    MOST_LINES,
+    DeviceInfo,
+    checksums,
+    decimal,
+    device_info,
+    other_firmware,
+    printable,
+    reals,
+    shown,
+    whole_number,
+    whole_numbers,
+    within_brackets,
+)
 from tinyedge.errors import LineLost, TargetError
 from tinyedge.installation import package_missing
 from tinyedge.shell import command_line
@@ -25,8 +39,11 @@ _COMMAND_TIMEOUT_S = 30.0
 _INFERENCE_TIMEOUT_S = 300.0
 _BOOT_TIMEOUT_S = 30.0
 _HANDSHAKE_TIMEOUT_S = 5.0
+_SILENCE_S = 0.5
 _PIPE_BYTES = 1 << 20
 _GREETING = "m-init-done"
+_LAP = "m-lap-us-"
+_SHOWN = 200  # characters of a line in a message
 
 _Parsed = TypeVar("_Parsed")
 
@@ -162,74 +179,6 @@ def _why_not_open(port: str, error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class TensorInfo:
-    """One of the model's inputs or outputs: real = scale * (value - zero_point), where the scale is not 0.
-
-    Attributes:
-        type: NumPy's name of the type of its values.
-        shape: The batch of 1 included.
-        scale: 0 where the values are no quantised reals.
-        zero_point: 0 there.
-    """
-
-    type: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What a device says of itself and its model.
-
-    Attributes:
-        name: The model's.
-        version: Of the tinyedge that built the firmware.
-        board: As in `--board`.
-        cpu: GCC's name of the core.
-        runtime: "aot" or "tflm".
-        instruction_set: Of the kernels, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
-        sha256: The first 16 hex digits of the model file's hash.
-        inputs: The model's inputs.
-        outputs: The model's outputs.
-        db_bytes: How many bytes `load` has to send.
-        layers: How many layers `layers` tells of.
-        arena_bytes: RAM of the runtime.
-        state_bytes: RAM beside it that lasts from one inference to the next.
-        stack_bytes: The reserved stack.
-        stack_used_bytes: The most of it that was in use since the start.
-        clock_hz: The processor's clock as it runs.
-        clock: Where that clock comes from.
-        count_unit: "cycles" on silicon, "ticks" in an emulator.
-        classes: How many it can learn; 0 for an image that learns none.
-        store: Where it saves them, for people.
-        uid: The part's unique number, 24 hex digits; "" where it has none.
-    """
-
-    name: str
-    version: str
-    board: str
-    cpu: str
-    runtime: str
-    instruction_set: str
-    sha256: str
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    db_bytes: int
-    layers: int
-    arena_bytes: int
-    state_bytes: int
-    stack_bytes: int
-    stack_used_bytes: int
-    clock_hz: int
-    clock: str
-    count_unit: str
-    classes: int = 0
-    store: str = ""
-    uid: str = ""
-
-
-@dataclass(frozen=True)
 class LayerCount:
     """What one layer took.
 
@@ -283,8 +232,10 @@ class DeviceClient:
             TargetError: Something answers that does not speak the protocol.
         """
         self._stream.write(b"%")  # Ends what another program may have left half-sent.
-        while self._stream.read(0.5):
-            pass
+        deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
+        while self._stream.read(_SILENCE_S):
+            if time.monotonic() > deadline:
+                raise TargetError("something talks without a pause, but not tinyedge: check --port and flash the board")
         self._received.clear()
         self._stream.write(b"name%")
         deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
@@ -317,25 +268,16 @@ class DeviceClient:
             raise LineLost(f"the device restarted before it answered `{text}`: what was loaded into it is gone")
         errors = [line for line in lines if line.startswith("e-[")]
         if errors:
-            raise TargetError(f"the device answers `{text}` with {errors[0]}")
+            raise TargetError(f"the device answers `{text}` with {errors[0][:_SHOWN]}")
         return lines
 
     def info(self) -> DeviceInfo:
-        """Return what the device says of itself and its model."""
-        lines = self.command("te info")
-        try:
-            (line,) = lines
-            fields: dict[str, Any] = json.loads(line)
-            for key in ("inputs", "outputs"):
-                fields[key] = tuple(
-                    TensorInfo(str(t["type"]), tuple(t["shape"]), float(t["scale"]), int(t["zero_point"]))
-                    for t in fields[key]
-                )
-            return DeviceInfo(**fields)
-        except (ValueError, KeyError, TypeError) as error:
-            raise TargetError(
-                f"the device answers `te info` with {lines}: build and flash the firmware again"
-            ) from error
+        """Return what the device says of itself and its model.
+
+        Raises:
+            TargetError: It is other firmware.
+        """
+        return device_info(self.command("te info"))
 
     def check_model(self, sha256: str) -> None:
         """Make sure that the device runs the model whose file has this hash.
@@ -375,10 +317,13 @@ class DeviceClient:
         """
         timeout_s = _INFERENCE_TIMEOUT_S * (inferences + warmup)
         lines = self.command(f"infer {inferences} {warmup}", timeout_s)
-        laps = [int(line[len("m-lap-us-") :]) for line in lines if re.fullmatch(r"m-lap-us-\d+", line)]
-        if len(laps) != 2 or "m-infer-done" not in lines:
-            raise TargetError(f"the device answers `infer` with {lines}: build and flash the firmware again")
-        return (laps[1] - laps[0]) / inferences
+        try:
+            first, last = (whole_number(line[len(_LAP) :]) for line in lines if line.startswith(_LAP))
+        except ValueError as error:
+            raise other_firmware("infer", lines) from error
+        if last < first or "m-infer-done" not in lines:
+            raise other_firmware("infer", lines)
+        return (last - first) / inferences
 
     def reset(self) -> None:
         """Make the model forget all earlier inferences.
@@ -388,11 +333,11 @@ class DeviceClient:
         """
         lines = self.command("te reset")
         if lines != ["te-reset-done"]:
-            raise TargetError(f"the device answers `te reset` with {lines}: build and flash the firmware again")
+            raise other_firmware("te reset", lines)
 
     def results(self) -> list[float]:
         """Return the last outputs, dequantised, to three decimals."""
-        return self._ask("results", "m-results", lambda text: [float(value) for value in text.split(",")])
+        return self._ask("results", "m-results", reals)
 
     def run(self, data: bytes) -> bytes:
         """Run one inference and return the bytes of its outputs.
@@ -425,7 +370,7 @@ class DeviceClient:
 
     def crc(self) -> tuple[int, int]:
         """Return CRC-32 of the loaded bytes and of the last outputs, which is 0 before the first inference."""
-        return self._ask("te crc", "te-crc", _parse_crcs)
+        return self._ask("te crc", "te-crc", checksums)
 
     def count(self) -> tuple[int, str]:
         """Return what the last inference of `infer` took, and the unit: "cycles" or "ticks"."""
@@ -448,7 +393,7 @@ class DeviceClient:
         Raises:
             TargetError: There is no such class, it is full, or the image learns no classes.
         """
-        return self._ask(f"te enroll {which}", "te-enroll", _parse_numbers, _INFERENCE_TIMEOUT_S)[1]
+        return self._ask(f"te enroll {which}", "te-enroll", _two_numbers, _INFERENCE_TIMEOUT_S)[1]
 
     def classify(self) -> tuple[int, int]:
         """Return the nearest class of the loaded input and its distance, 1 - cosine in units of 2^-24.
@@ -456,20 +401,19 @@ class DeviceClient:
         Raises:
             TargetError: No class has examples, or the image learns none.
         """
-        which, distance = self._ask("te classify", "te-class", _parse_numbers, _INFERENCE_TIMEOUT_S)
-        return which, distance
+        return self._ask("te classify", "te-class", _two_numbers, _INFERENCE_TIMEOUT_S)
 
     def forget(self, which: int) -> None:
         """Clear a class."""
-        self._ask(f"te forget {which}", "te-forget", _parse_numbers)
+        self._ask(f"te forget {which}", "te-forget", whole_numbers)
 
     def classes(self) -> list[int]:
         """Return how many examples each class has."""
-        return self._ask("te classes", "te-classes", _parse_numbers)
+        return self._ask("te classes", "te-classes", whole_numbers)
 
     def save(self) -> int:
         """Write the classes into the flash; return the number of this save, which rises by one a save."""
-        return self._ask("te save", "te-save", _parse_numbers)[0]
+        return self._ask("te save", "te-save", whole_numbers)[0]
 
     def restore(self) -> int:
         """Read the classes that were saved last; return the number of that save.
@@ -477,7 +421,7 @@ class DeviceClient:
         Raises:
             TargetError: There are none, they are damaged or of another model; the classes are as they were.
         """
-        return self._ask("te restore", "te-restore", _parse_numbers)[0]
+        return self._ask("te restore", "te-restore", whole_numbers)[0]
 
     def layers(self) -> list[LayerCount]:
         """Run an inference on the loaded input and return what each layer took.
@@ -487,14 +431,15 @@ class DeviceClient:
         """
         found: dict[int, LayerCount] = {}
         for part, line in enumerate(self.command("te layers", _INFERENCE_TIMEOUT_S)):
-            index, layer = _within_brackets(line, "te-layer", "te layers", self._parse_layer)
+            index, layer = within_brackets(line, "te-layer", "te layers", self._parse_layer)
             earlier = found.get(index, replace(layer, count=0))
             found[index] = replace(layer, count=earlier.count + layer.count, parts=(*earlier.parts, part))
         return [found[index] for index in sorted(found)]
 
     def _parse_layer(self, text: str) -> tuple[int, LayerCount]:
         index, op, kernel, macs, count, name = text.split(",", 5)
-        return int(index), LayerCount(name, op, kernel, int(macs), self._to_instructions(Fraction(count)))
+        layer = LayerCount(name, op, kernel, whole_number(macs), self._to_instructions(decimal(count)))
+        return whole_number(index, MOST_LAYERS), layer
 
     def _to_instructions(self, count: Fraction) -> int:
         """A count of ticks as instructions; a count of cycles as it is."""
@@ -504,7 +449,7 @@ class DeviceClient:
         self, command: str, prefix: str, parse: Callable[[str], _Parsed], timeout_s: float = _COMMAND_TIMEOUT_S
     ) -> _Parsed:
         lines = self.command(command, timeout_s)
-        return _within_brackets(lines[0] if len(lines) == 1 else "", prefix, command, parse)
+        return within_brackets(lines[0] if len(lines) == 1 else "", prefix, command, parse)
 
     def _read_answer(self, what: str, timeout_s: float) -> list[str]:
         lines: list[str] = []
@@ -512,7 +457,7 @@ class DeviceClient:
         while True:
             line = self._read_line(deadline)
             if line is None:
-                seen = f" after {lines[-1]!r}" if lines else ""
+                seen = f" after {shown(lines[-1])}" if lines else ""
                 raise LineLost(
                     f"the device did not answer {what} within {max(math.ceil(timeout_s), 1)} s{seen}: "
                     "check the port and the baud rate, then reset the board"
@@ -520,46 +465,42 @@ class DeviceClient:
             if line == "m-ready":
                 return lines
             if line.startswith("e-[the model could not be prepared"):
-                raise TargetError(f"the device stopped with {line}: build and flash the firmware again")
+                raise TargetError(f"the device stopped with {line[:_SHOWN]}: build and flash the firmware again")
             if line.startswith("e-[fault"):
-                raise TargetError(f"the device stopped at {what} with {line}: reset it; if it stays, report the line")
+                raise TargetError(
+                    f"the device stopped at {what} with {line[:_SHOWN]}: reset it; if it stays, report the line"
+                )
             if line:
                 lines.append(line)
+            if len(lines) > MOST_LINES:
+                raise TargetError(f"the device answers {what} without an end: check --port and flash the board")
 
     def _read_line(self, deadline: float) -> str | None:
         """The next line without its end, or None when the deadline has passed."""
-        while b"\n" not in self._received:
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            if searched > MOST_LINE_BYTES:
+                raise TargetError(
+                    "something sends a line without an end, not tinyedge: check --port and flash the board"
+                )
             left_s = deadline - time.monotonic()
             data = self._stream.read(left_s) if left_s > 0 else b""
             if not data:
                 return None
             self._received += data
-        line, _, rest = bytes(self._received).partition(b"\n")
-        self._received = bytearray(rest)
-        return line.decode("ascii", errors="replace").strip("\r")
+        line = printable(bytes(self._received[:end]))
+        del self._received[: end + 1]
+        return line
 
 
-def _within_brackets(line: str, prefix: str, command: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-    """What stands between the brackets of `prefix-[...]`, parsed."""
-    try:
-        if not line.startswith(f"{prefix}-[") or not line.endswith("]"):
-            raise ValueError
-        return parse(line[len(prefix) + 2 : -1])
-    except ValueError as error:
-        raise TargetError(
-            f"the device answers `{command}` with {line!r}: build and flash the firmware again"
-        ) from error
-
-
-def _parse_crcs(text: str) -> tuple[int, int]:
-    loaded, output = text.split(",")
-    return int(loaded, 16), int(output, 16)
+def _two_numbers(text: str) -> tuple[int, int]:
+    first, second = whole_numbers(text, 2)
+    return first, second
 
 
 def _parse_count(text: str) -> tuple[int, str]:
     count, unit = text.split(",")
-    return int(count), unit
-
-
-def _parse_numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+    if unit not in ("cycles", "ticks"):
+        raise ValueError(unit)
+    return whole_number(count), unit

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiler.random_networks import random_network
 from packaging.requirements import Requirement
 
 from tinyedge.cli.app import make_app
@@ -19,7 +20,6 @@ from tinyedge.errors import ToolMissing
 from tinyedge.installation import EXTRAS, install_command, missing_packages_told, module_of, require
 
 ROOT = Path(__file__).parents[1]
-MODEL = ROOT / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -84,6 +84,12 @@ class Environment:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def uv(self, *words: str, **more: str) -> None:
+        """Install or uninstall what is not about pip by uv, in a tenth of the time. It leaves the same records."""
+        command = [sys.executable, "-m", "uv", "pip", words[0], "-q", "--python", str(self.bin / "python"), *words[1:]]
+        done = subprocess.run(command, cwd=self.bin.parent, env={**os.environ, **more}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
@@ -111,8 +117,8 @@ def wheel(source, tmp_path_factory):
 def bare(tmp_path_factory, wheel):
     """The wheel and the packages that every installation has, outside the checkout."""
     environment = Environment(tmp_path_factory.mktemp("bare") / "venv")
-    environment.check(f"pip install -q '{wheel}'")
-    shutil.copy(MODEL, environment.bin.parent / "model.tflite")
+    environment.uv("install", str(wheel))
+    (environment.bin.parent / "model.tflite").write_bytes(random_network(1))
     run = environment.bin.parent / "trained"  # as far as that shows without reading the weights
     run.mkdir()
     (run / "config.yaml").write_text("data: digits\nimage_size: 32\n")
@@ -203,14 +209,16 @@ def advice(environment: Environment, **more: str) -> str:
 def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, origin):
     # With a blank in its path, which a URL writes otherwise.
     installed, expected = {
-        "wheel": (wheel, f"pip install 'tinyedge-mcu[flash] @ {wheel.as_uri()}'"),
-        "folder": (source, f"pip install '{source}[flash]'"),
+        "wheel": (str(wheel), f"pip install 'tinyedge-mcu[flash] @ {wheel.as_uri()}'"),
+        "folder": (str(source), f"pip install '{source}[flash]'"),
         "repository": (f"git+{source.as_uri()}", "pip install 'pyocd>=0.36'"),
         "index": ("tinyedge-mcu", "pip install 'tinyedge-mcu[flash]'"),
     }[origin]
-    find = {"PIP_FIND_LINKS": str(wheel.parent)} if origin == "index" else {}
-    bare.check("pip uninstall -q -y tinyedge-mcu pyocd")
-    bare.check(f"pip install -q '{installed}'", **find)
+    find = {f"{tool}_FIND_LINKS": str(wheel.parent) for tool in ("PIP", "UV")} if origin == "index" else {}
+    # What pyOCD needs stays; it alone is missing.
+    bare.uv("install", "pyocd>=0.36")
+    bare.uv("uninstall", "tinyedge-mcu", "pyocd")
+    bare.uv("install", installed, **find)
     command = advice(bare)
     assert command == expected
     bare.check(command, **find)
@@ -220,8 +228,8 @@ def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, ori
 
 @pytest.mark.slow
 def test_of_a_repository_elsewhere_the_commit_is_named_and_of_a_source_that_is_gone_the_requirements(bare, wheel):
-    bare.check("pip uninstall -q -y pyocd")
-    bare.check(f"pip install -q --no-deps --force-reinstall '{wheel}'")
+    bare.uv("uninstall", "pyocd")
+    bare.uv("install", "--no-deps", "--reinstall", str(wheel))
     program = "from tinyedge.installation import install_command; print(install_command('export'))"
     (record,) = bare.bin.parent.glob("lib/*/site-packages/tinyedge_mcu-*.dist-info/direct_url.json")
     repository = {"url": "https://git.example.org/tinyedge.git", "vcs_info": {"vcs": "git", "commit_id": "0123abc"}}

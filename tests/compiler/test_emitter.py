@@ -23,7 +23,7 @@ from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic"]
-SANITISERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITISERS = ["-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 # What a user of the folder writes, with TE_PROFILE.
 MAIN = r"""

@@ -6,25 +6,63 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tinyedge import plugins
+from tinyedge.cli import main
+from tinyedge.encoders import registry as encoders
+from tinyedge.ssl import registry as methods
+
 ROOT = Path(__file__).parents[1]
 SIZE = 16
 
 
-def tinyedge(folder: Path, *arguments: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Answer:
+    """What a command ended with."""
+
+    returncode: object
+    stdout: str
+    stderr: str
+
+
+def own_process(folder: Path, *arguments: str) -> Answer:
+    """Run a command as a program."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tinyedge", *arguments]
     answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert (answer.returncode != 0) == fails, answer.stderr + answer.stdout
-    return answer
+    assert answer.returncode == 0, answer.stderr + answer.stdout
+    return Answer(answer.returncode, answer.stdout, answer.stderr)
 
 
-def next_command(answer: subprocess.CompletedProcess[str]) -> str:
+@pytest.fixture
+def tinyedge(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """A function that runs a command in this process, which has loaded PyTorch already, without an earlier one's
+    plug-ins."""
+
+    def run(folder: Path, *arguments: str, fails: bool = False) -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            for module, name in ((encoders, "_ENTRIES"), (methods, "_ENTRIES")):
+                patch.setattr(module, name, dict(getattr(module, name)))
+            patch.setattr(plugins, "_registered", set(plugins._registered))
+            patch.chdir(folder)
+            patch.setattr("sys.argv", ["tinyedge", *arguments])
+            with pytest.raises(SystemExit) as end:
+                main()
+        answer = Answer(end.value.code, *capsys.readouterr())
+        assert (answer.returncode != 0) == fails, answer.stderr + answer.stdout
+        return answer
+
+    return run
+
+
+def next_command(answer: Answer) -> str:
     return next(line for line in answer.stdout.splitlines() if line.startswith("next: ")).removeprefix("next: ")
 
 
@@ -42,7 +80,7 @@ def draw_squares(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_own_encoder_method_and_board(tmp_path):
+def test_own_encoder_method_and_board(tmp_path, tinyedge):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: run `make system`")
@@ -56,7 +94,7 @@ def test_own_encoder_method_and_board(tmp_path):
     both = ("--plugin", "my encoder.py", "--plugin", "align_spread.py")
     method = ("--method", "align-spread", "--option", "projector_width=32")
     shape = ("--encoder", "small_cnn", "--data", "squares", "--epochs", "2", "--batch-size", "40")
-    trained = tinyedge(folder, "train", *both, *method, *shape, "--out", "my runs/1")
+    trained = own_process(folder, "train", *both, *method, *shape, "--out", "my runs/1")
     probe = next_command(trained)
     assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py' --plugin align_spread.py"
     refused = tinyedge(folder, "probe", "my runs/1", fails=True)

@@ -14,12 +14,11 @@ STEPS = ["loading", "folding", "ONNX", "float TFLite", "activation ranges", "INT
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(small_cnn, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "random"
     config = TrainConfig(
         method="random",
-        encoder="mobilenetv2_035",
-        strides=(2, 1, 2, 2, 2, 1, 1, 1),
+        encoder="small_cnn",
         data="digits",
         image_size=16,
         accelerator="cpu",
@@ -51,7 +50,7 @@ def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run, export):
     assert [line.rpartition("  ")[0] for line in steps] == STEPS
     assert all(line.endswith(" s") for line in steps)
     assert error.startswith(f"error: the export is in {run / 'export'}, but PyTorch and ONNX differ by ")
-    assert "first in layer stem, over the limit of 0e+00" in error
+    assert "first in layer stage1, over the limit of 0e+00" in error
     assert json.loads((run / "export" / "parity.json").read_text())["failures"][0] in error
 
 

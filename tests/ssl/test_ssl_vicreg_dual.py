@@ -27,9 +27,9 @@ ENCODERS = {
 }
 # Of whole trainings, whose time is that of the first stages' images.
 COARSE = {"tinynext_t": (2, 2, 2, 2, 1), "mobilenetv2_035": (2, 1, 2, 2, 2, 1, 1, 1)}
-# Stages, and what they tell apart of ten digits after five steps at the least, by neighbours. What of the digits is left
-# in MobileNetV2's last stages by then, 12 to 18%, hangs on how a machine rounds; of its second it was 45 to 54%, and of
-# TinyNeXt's last 35 to 59%, over three seeds.
+# Stages, and what they tell apart of ten digits after five steps at the least, by neighbours. MobileNetV2's last stages
+# are hardly above chance by then, and how far hangs on how a machine rounds; its second one told 45 to 54% apart, and
+# TinyNeXt's last 41 to 59%, over three seeds of vicreg-dual.
 SEEING = {"tinynext_t": ((4,), 0.15), "mobilenetv2_035": ((2,), 0.3)}
 SMALL = {"projector_width": 64}
 TIMING = {"images_per_s", "elapsed_s", "cpu_s"}

@@ -11,6 +11,7 @@ from tinyedge.ssl.registry import check_teacher, method_options
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.overwrite import check_replaceable
 from tinyedge.training.run import CONFIG_FILE
+from tinyedge.training.run_lock import locked_run
 from tinyedge.training.teacher_source import check_source
 
 _ANY_SIZE = 32  # pixels, where the data set decides: names, strides and activations are the same for all
@@ -52,5 +53,7 @@ def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:
     check_folder(out, "give another folder to --out")
     if out.exists() and not holds_run and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty and holds no run; give another folder to --out")
+    with locked_run(out):
+        pass
     if overwrite and holds_run:
         check_replaceable(out)

@@ -1,6 +1,7 @@
 """Pretraining, from a configuration to a run directory."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from tinyedge.training.loop import optimise
 from tinyedge.training.overwrite import remove_run
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
 from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import load_teacher
 from tinyedge.training.teacher_source import absolute_source, named_source
@@ -134,13 +136,34 @@ def _train_rank(
         _check_batch_size(choices.batch_size, rank.world_size)
         if resume:
             _require_same_config(out / CONFIG_FILE, config)
-    with failures.raised_on_all_ranks():
-        if rank.is_first and not resume:
-            if overwrite:
-                remove_run(out)
-            config.save(out / CONFIG_FILE)
-    if rank.is_first:
-        _note_choices(asked, config, dataset, len(split), progress)
+    with ExitStack() as held:
+        with failures.raised_on_all_ranks():
+            if rank.is_first:
+                out.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked_run(out))
+                if overwrite:
+                    remove_run(out)
+                if not resume:
+                    config.save(out / CONFIG_FILE)
+        if rank.is_first:
+            _note_choices(asked, config, dataset, len(split), progress)
+        _optimise_and_save(rank, failures, encoder, method, dataset, split, config, choices, out, progress)
+    return Run(out, config)
+
+
+def _optimise_and_save(
+    rank: Rank,
+    failures: RankFailures,
+    encoder: Encoder,
+    method: PretrainingMethod,
+    dataset: ImageDataset,
+    split: ImageSplit | Shards,
+    config: TrainConfig,
+    choices: Choices,
+    out: Path,
+    progress: Progress,
+) -> None:
+    """Train to the last step, and write the encoder and the branches with statistics of clean images."""
     if method.views:
         with failures.raised_on_all_ranks():
             source = _source(rank, method, dataset, split, config.seed, choices.batch_size)
@@ -151,16 +174,16 @@ def _train_rank(
     progress.say("averaging the statistics of the batch norms")
     with failures.raised_on_all_ranks():
         method.finish()
-        if rank.is_first:
-            seen = replace(dataset, train=split) if isinstance(split, ImageSplit) else dataset
-            for name, branch in method.branches().items():
-                folder = out / BRANCHES / name
-                _save_branch(branch, config, folder)
-                clean = _clean_batches(seen, config, choices.batch_size, config.bn_recalibration_batches, rank.device)
-                _save_recalibrated(branch, seen, clean, rank.device, folder / ENCODER_FILE)
-            clean = _clean_batches(seen, config, choices.batch_size, batches, rank.device)
-            _save_recalibrated(encoder, seen, clean, rank.device, out / ENCODER_FILE)
-    return Run(out, config)
+        if not rank.is_first:
+            return
+        seen = replace(dataset, train=split) if isinstance(split, ImageSplit) else dataset
+        for name, branch in method.branches().items():
+            folder = out / BRANCHES / name
+            _save_branch(branch, config, folder)
+            clean = _clean_batches(seen, config, choices.batch_size, config.bn_recalibration_batches, rank.device)
+            _save_recalibrated(branch, seen, clean, rank.device, folder / ENCODER_FILE)
+        clean = _clean_batches(seen, config, choices.batch_size, batches, rank.device)
+        _save_recalibrated(encoder, seen, clean, rank.device, out / ENCODER_FILE)
 
 
 def _choose(config: TrainConfig, images: int, devices: int) -> Choices:

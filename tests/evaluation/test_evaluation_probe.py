@@ -124,7 +124,7 @@ def test_an_encoder_that_sees_beats_chance_and_a_blind_one(digits: ImageDataset,
 
 
 def test_more_labels_help(digits: ImageDataset) -> None:
-    few = probe_encoder(_Pooled(), digits, label_fraction=0.03)
+    few = probe_encoder(_Pooled(), digits, label_fraction=0.03, seeds=1)
     many = probe_encoder(_Pooled(), digits, label_fraction=1.0, seeds=1)
     assert few.labels < many.labels == 1438
     assert few.mean < many.mean - 0.05
@@ -153,17 +153,18 @@ def test_unlabelled_images_of_the_train_split_are_left_out(digits: ImageDataset)
 
 
 def test_run_keeps_a_record_for_each_protocol_and_fraction(run: Run, digits: ImageDataset) -> None:
-    probe_run(run, label_fraction=0.05, seeds=2)
-    probe_run(run, label_fraction=0.05, protocol="knn", seeds=2)
+    first = probe_run(run, label_fraction=0.05, seeds=1)
+    probe_run(run, label_fraction=0.05, protocol="knn", seeds=1)
     last = probe_run(run, label_fraction=0.1, seeds=1)
-    again = probe_run(run, label_fraction=0.05, seeds=1)
+    again = probe_run(run, label_fraction=0.05, protocol="knn", seeds=2)
     records = json.loads((run.path / "probe.json").read_text())
     assert [(r["protocol"], r["label_fraction"], len(r["accuracies"])) for r in records] == [
         ("knn", 0.05, 2),
         ("linear", 0.05, 1),
         ("linear", 0.1, 1),
     ]
-    assert records[1]["mean"] == again.mean
+    assert records[0]["mean"] == again.mean
+    assert records[1]["mean"] == first.mean
     assert records[2]["accuracies"] == list(last.accuracies)
     assert records[0]["nearest_mean"] > 0.1
     assert records[0]["data"] == "digits"
@@ -241,7 +242,8 @@ def test_held_out_probe_does_not_read_the_test_images(digits: ImageDataset) -> N
     options = {"label_fraction": 0.1, "seeds": 1}
     held, same = (probe_encoder(_Pooled(), images, hold_out=300, **options) for images in (digits, other))
     assert held == same
-    assert probe_encoder(_Pooled(), other, **options) != probe_encoder(_Pooled(), digits, **options)
+    read, unlike = (probe_encoder(_Pooled(), images, protocol="knn", **options) for images in (digits, other))
+    assert read != unlike  # What a probe that does read them finds.
 
 
 def test_stages_are_pooled_side_by_side(run: Run, digits: ImageDataset) -> None:
@@ -258,13 +260,13 @@ def test_stages_are_pooled_side_by_side(run: Run, digits: ImageDataset) -> None:
 
 
 def test_records_of_an_earlier_version_are_read(run: Run) -> None:
-    probe_run(run, label_fraction=0.05, seeds=1)
+    probe_run(run, label_fraction=0.05, protocol="knn", seeds=1)
     path = run.path / "probe.json"
     (record,) = json.loads(path.read_text())
     for key in ("split", "stages", "epochs", "learning_rates"):
         del record[key]
     path.write_text(json.dumps([record]))
-    probe_run(run, label_fraction=0.05, seeds=2)
+    probe_run(run, label_fraction=0.05, protocol="knn", seeds=2)
     (record,) = json.loads(path.read_text())
     assert len(record["accuracies"]) == 2
 

@@ -1,5 +1,7 @@
 import errno
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,32 @@ def test_a_directory_is_replaced_whole(tmp_path):
         raise ValueError("half")
     assert os.listdir(path) == ["new.c"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_directory_is_replaced_where_the_system_can_exchange_names_and_where_not(tmp_path, monkeypatch, exchanges):
+    renamed = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *paths: renamed.append(paths) or replace(*paths))
+    if not exchanges:
+        monkeypatch.setattr("tinyedge.atomic._exchange", lambda *_: False)
+    path = tmp_path / "out"
+    for name in ("old.c", "new.c"):
+        with atomic_directory(path) as temporary:
+            (temporary / name).write_text("")
+    assert os.listdir(path) == ["new.c"]
+    assert os.listdir(tmp_path) == ["out"]
+    # The first time there was nothing to step aside.
+    assert len(renamed) == (1 if exchanges and sys.platform == "linux" else 3)
+
+
+def test_a_directory_that_lost_its_name_gets_it_back(tmp_path):
+    """As of a process that was killed after it had put the old one aside."""
+    path, former = tmp_path / "o[u]t", tmp_path / ".o[u]t.x1y2.former"
+    former.mkdir()
+    (former / "old.c").write_text("")
+    with pytest.raises(ValueError, match="half"), atomic_directory(path):
+        assert os.listdir(path) == ["old.c"]
+        raise ValueError("half")
+    assert os.listdir(path) == ["old.c"]
+    assert os.listdir(tmp_path) == ["o[u]t"]

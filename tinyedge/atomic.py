@@ -1,8 +1,11 @@
 """Files that are either whole or absent: everything is written to a temporary name and renamed."""
 
+import ctypes
+import glob
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import TinyEdgeError
+
+_FORMER = ".former"
 
 
 @contextmanager
@@ -63,24 +68,41 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it when the block ends without an error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _restore_former(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
+        if not path.exists():
+            temporary.replace(path)
+        elif not _exchange(temporary, path):
             # A folder cannot be renamed over a full one: the old one steps aside, and is whole until the new one is.
-            former = temporary.with_name(f"{temporary.name}.former")
+            former = temporary.with_name(f"{temporary.name}{_FORMER}")
             path.replace(former)
             temporary.replace(path)
             shutil.rmtree(former)
-        else:
-            temporary.replace(path)
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names at once; False where the system cannot."""
+    libc = ctypes.CDLL(None)
+    if sys.platform != "linux" or not hasattr(libc, "renameat2"):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
+    return int(libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange)) == 0
+
+
+def _restore_former(path: Path) -> None:
+    """Give a folder its name back where a process was killed between the two renames of `atomic_directory`."""
+    found = sorted(path.parent.glob(f".{glob.escape(path.name)}.*{_FORMER}"), key=lambda former: former.stat().st_mtime)
+    if found and not path.exists():
+        found[-1].replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,8 +2,10 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import typer
 
@@ -63,6 +65,12 @@ def make_app(words: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def _end(number: int, _: FrameType | None) -> None:
+    """End as Ctrl-C does: what is half-written is removed, and programs that were started end."""
+    _say("stopped")
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; a `TinyEdgeError` becomes one sentence on standard error and its exit code.
 
@@ -70,6 +78,7 @@ def main() -> None:
     """
     # PyTorch's threads sleep while they wait for each other: spinning, they train a third as fast beside other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _end)
     try:
         with missing_packages_told():
             sys.exit(make_app(sys.argv[1:])(prog_name="tinyedge", standalone_mode=False) or 0)

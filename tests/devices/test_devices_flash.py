@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from machines.board_images import countdown_image
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.cli import main
@@ -27,10 +28,8 @@ from tinyedge.devices.flash_tools.base import ProbeInfo, Step, explain
 from tinyedge.devices.flash_tools.usb import st_links
 from tinyedge.devices.gdb_remote import GdbRemote
 from tinyedge.errors import ConfigError, ModelError, TargetError, ToolMissing
-from tinyedge.firmware.cmake_build import build_image
 from tinyedge.toolchain import find_build_tools, find_tool
 
-COUNTDOWN = Path(__file__).resolve().parents[1] / "firmware" / "fixtures" / "countdown"
 COUNTDOWN_SHA256 = "c0dec0dec0dec0de" + "0123456789abcdef" * 3
 BOARDS = ["stm32f405", "mps2_an386", "mps3_an547"]  # Flash that is read-only, RAM, and two regions.
 TOOL = {tool.name: tool for tool in TOOLS}
@@ -44,16 +43,9 @@ except ToolMissing as error:
 
 
 @pytest.fixture(scope="module")
-def elf(tmp_path_factory):
+def elf(once):
     """A function that builds the fixture model for a board, once."""
-    built = {}
-
-    def build(name: str) -> Path:
-        if name not in built:
-            built[name] = build_image(COUNTDOWN, load_board(name), tmp_path_factory.mktemp(name)).elf
-        return built[name]
-
-    return build
+    return lambda name: countdown_image(once, name).elf
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """The fixture model, the protocol built for this machine, and images for the boards, each built once."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from firmware.named_model import model_flags
+from machines.board_images import countdown_image
+from once import OncePerSession
 
-from tinyedge.boards.board import load_board
 from tinyedge.c_sources import firmware_root
-from tinyedge.firmware.cmake_build import build_image
-from tinyedge.firmware.image import ImageOptions
+from tinyedge.firmware.image import FirmwareImage, ImageOptions
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-pedantic")
@@ -35,17 +36,10 @@ def host_protocol(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory):
+def image(once: OncePerSession) -> Callable[..., FirmwareImage]:
     """A function that builds the fixture model for a board, once."""
-    built = {}
 
-    def build(name: str, mlperf_id: str = "", layers: bool = False, classes: int = 0):
-        key = (name, mlperf_id, layers, classes)
-        if key not in built:
-            out = tmp_path_factory.mktemp(f"{name}{mlperf_id}")
-            model = FIXTURES / "countdown"
-            options = ImageOptions(mlperf_id=mlperf_id, layers=layers, classes=classes)
-            built[key] = build_image(model, load_board(name), out, options)
-        return built[key]
+    def build(name: str, mlperf_id: str = "", layers: bool = False, classes: int = 0) -> FirmwareImage:
+        return countdown_image(once, name, ImageOptions(mlperf_id=mlperf_id, layers=layers, classes=classes))
 
     return build

@@ -38,23 +38,23 @@ def test_the_stm32f405_saves_in_two_sectors_of_16_kilobytes():
 
 
 @pytest.mark.parametrize("name", SAVING)
-def test_an_image_that_learns_leaves_the_store_free(tmp_path, name):
+def test_an_image_that_learns_leaves_the_store_free(image, name):
     board = load_board(name)
-    image = build_image(COUNTDOWN, board, tmp_path, ImageOptions(classes=3))
-    said = subprocess.run(["arm-none-eabi-objdump", "-h", image.elf], capture_output=True, text=True, check=True).stdout
+    built = image(name, classes=3)
+    said = subprocess.run(["arm-none-eabi-objdump", "-h", built.elf], capture_output=True, text=True, check=True).stdout
     sections = [line.split() for line in said.splitlines() if line.strip()[:1].isdigit()]
     spans = [(int(row[4], 16), int(row[4], 16) + int(row[2], 16)) for row in sections]  # Where they are loaded.
     assert all(end <= board.store.origin or start >= board.store.end for start, end in spans)
-    content = image.bin.read_bytes()
+    content = built.bin.read_bytes()
     assert struct.unpack("<I", content[:4])[0] == board.sram.origin + board.stack_bytes  # The vectors come first.
     gap = content[board.store.origin - board.flash.origin : board.store.end - board.flash.origin]
     assert set(gap) <= {0xFF}
-    sizes = image.sizes
+    sizes = built.sizes
     assert sizes.flash_bytes == sizes.flash_code_bytes + sizes.flash_model_bytes + sizes.flash_store_bytes
     assert sizes.flash_store_bytes >= 2 * board.store.slot_bytes
     # Armv6-M divides, and multiplies to 64 bits, in functions of the C library.
     assert sizes.flash_code_bytes < (20_480 if board.cpu == "cortex-m0plus" else 16_384)
-    assert {row.what for row in image.memory_rows() if row.memory == "flash"} == {
+    assert {row.what for row in built.memory_rows() if row.memory == "flash"} == {
         "code",
         "model",
         "saved classes",

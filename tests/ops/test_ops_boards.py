@@ -10,9 +10,10 @@ from test_ops_random import random_case
 
 from tinyedge.boards.board import board_names
 
-# The cores of boards that have room; a Cortex-M7 and an M33 run the M4's kernels.
+# The cores of boards that have room; a Cortex-M7 and an M33 run the M4's kernels, and an M3 the M0+'s.
+STAND_FOR_ALL = ("mps2_an385_m0plus", "mps2_an386", "mps3_an547")
 BOARDS = [
-    pytest.param(name, marks=[pytest.mark.thorough] if name in ("mps2_an500", "mps2_an505") else [])
+    pytest.param(name, marks=[] if name in STAND_FOR_ALL else [pytest.mark.thorough])
     for name in board_names()
     if name.startswith("mps")
 ]

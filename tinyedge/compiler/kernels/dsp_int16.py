@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.ops.fields import integers, values
+from tinyedge.ops.kernel_call import Fields
+
 # The largest magnitude of an int16 value.
 _REACH = 2**15
 _SUM_BOUND = 2**31
@@ -11,6 +14,9 @@ _SUM_BOUND = 2**31
 _SHIFTS = (-17, -1)
 # With a multiplier of 2^30, a sum of four times an output gives that output.
 _QUARTER, _OF_QUARTER = 2**30, 4
+
+SUMS_TOO_LARGE_FOR_32_BITS = "its sums may not fit 32 bits, or are multiplied by 1/2 or more, or by less than 2^-18"
+"""Why a depthwise convolution of int16 values keeps its kernel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +114,16 @@ def pack_lanes(biases: np.ndarray, multipliers: np.ndarray, lanes: int) -> np.nd
 def _rescaled(sums: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     rescaled: np.ndarray = (sums * multipliers + (1 << (14 - shifts))) >> (15 - shifts)
     return rescaled
+
+
+def narrow_form(fields: Fields, filters: np.ndarray) -> NarrowFilters | None:
+    """Return filters (channels, depth) of int16 values with sums of 32 bits; None where these may not fit."""
+    bias = fields["bias"]
+    output_min, output_max = integers(fields, "output_min", "output_max")
+    return narrow_sums(
+        filters,
+        np.zeros(len(filters), np.int64) if bias is None else values(fields, "bias"),
+        values(fields, "multipliers"),
+        values(fields, "shifts"),
+        (output_min, output_max),
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from tinyedge.compiler.kernels.choice import chosen
 from tinyedge.compiler.kernels.convolution_forms import (
     FILTERS,
     along_rows,
@@ -15,15 +16,9 @@ from tinyedge.compiler.kernels.convolution_forms import (
     packed_by_group,
     with_filters,
 )
-from tinyedge.compiler.kernels.dsp import (
-    MEANS_NOT_OVER_PIXELS,
-    SUMS_TOO_LARGE_FOR_32_BITS,
-    chosen,
-    narrow_form,
-    pixels_of_means,
-    use_dsp,
-)
-from tinyedge.compiler.kernels.dsp_int16 import pack_lanes
+from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.dsp_elementwise import MEANS_NOT_OVER_PIXELS, pixels_of_means
+from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from tinyedge.compiler.kernels.choice import chosen
 from tinyedge.compiler.kernels.convolution_forms import (
     FILTERS,
     along_rows,
@@ -12,7 +13,6 @@ from tinyedge.compiler.kernels.convolution_forms import (
     is_pointwise,
     with_filters,
 )
-from tinyedge.compiler.kernels.dsp import chosen
 from tinyedge.compiler.kernels.mve_packing import NO_CONSTANTS, RequantisedFilters, prepare_layer
 from tinyedge.compiler.kernels.scalar_packing import pack_scalar
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS

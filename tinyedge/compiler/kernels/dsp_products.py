@@ -1,0 +1,147 @@
+"""Matrix products for the DSP extension."""
+
+import dataclasses
+
+from tinyedge.compiler.kernels.convolution_forms import (
+    dense_filters,
+)
+from tinyedge.compiler.kernels.dsp_layer import PIXELS, SUMS_TOO_LARGE, prepare_call
+from tinyedge.compiler.kernels.dsp_packing import (
+    PackedFilters,
+    RequantisedFilters,
+    pack_filters,
+    pack_one,
+    prepare_requantisation,
+)
+from tinyedge.ops.fields import integers, without
+from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
+from tinyedge.ops.overlap import pixel_lag
+from tinyedge.ops.stripes import pixelwise
+from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
+
+# Of a step what its filters wait for flash, and what two blocks of four pixels take more for each pair of channels.
+_FLASH_STEP_CYCLES, _BLOCK_CYCLES = 2.5, 30
+# What the cache for data of an STM32L4 holds of a pair's filters beside the rest.
+_CACHED_BYTES = 208
+# Then the sum of a row of int8 values fits 16 bits.
+_MAX_BATCH_MATMUL_DEPTH = 255
+
+
+def two_blocks(four: KernelCall) -> KernelCall:
+    """Return a call that reads a pair of channels' filters for eight rows, or the one that reads them for four."""
+    rows, in_c, out_c = integers(four.fields, "batches", "in_c", "out_c")
+    steps = 2 * -(-in_c // 4)
+    # The filters of a pair come from the cache the second time, unless they are too many for it.
+    cached = _FLASH_STEP_CYCLES * steps if 4 * steps <= _CACHED_BYTES else 0.0
+    saved = rows // (2 * PIXELS) * out_c / 2 * (cached - _BLOCK_CYCLES)
+    if saved <= 0 or out_c % 2 != 0 or not four.overlaps:
+        return four
+    return dataclasses.replace(
+        four,
+        fields={**four.fields, "blocks": 2},
+        overlaps=pixel_lag(four.inputs[0], four.output, rows, 2 * PIXELS),
+        scratch_bytes=2 * four.scratch_bytes,
+        smaller=four,
+        saved_cycles=saved,
+    )
+
+
+def fully_connected(call: KernelCall) -> KernelCall | str:
+    """The kernel of FULLY_CONNECTED in int8, or why it keeps the portable one."""
+    batches, in_c, out_c, weights_zero_point = integers(call.fields, "batches", "in_c", "out_c", "weights_zero_point")
+    if weights_zero_point != 0:
+        return f"its weights have the zero point {weights_zero_point}"
+    prepared = prepare_call(call.fields, dense_filters(call.fields))
+    if prepared is None:
+        return SUMS_TOO_LARGE
+    if out_c == 1:
+        return _fully_connected_one(call, prepared)
+    return matrix_product(call, pack_filters(prepared, 1), batches, in_c, out_c)
+
+
+def _fully_connected_one(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
+    constants = {
+        "bias": prepared.biases,
+        "multiplier": prepared.multipliers,
+        "right_shift": prepared.right_shifts,
+        "left_shift": prepared.left_shifts,
+    }
+    kept = ("batches", "in_c", "output_zero_point", "output_min", "output_max")
+    return dataclasses.replace(
+        call,
+        kernel=_FULLY_CONNECTED_ONE,
+        fields={
+            **{name: call.fields[name] for name in kept},
+            **{name: int(value) for name, (value,) in constants.items()},
+            "packed": ConstantArray(pack_one(prepared)),
+        },
+    )
+
+
+def batch_matmul(call: KernelCall) -> KernelCall | str:
+    """The kernel of BATCH_MATMUL in int8, or why it keeps the portable one."""
+    fields = call.fields
+    depth, rows, cols, multiplier, shift, output_zero_point = integers(
+        fields, "depth", "rows", "cols", "multiplier", "shift", "output_zero_point"
+    )
+    largest = depth * 255 * 255
+    requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=largest)
+    if depth > _MAX_BATCH_MATMUL_DEPTH:
+        return f"its sums have {depth} terms of at most {_MAX_BATCH_MATMUL_DEPTH}"
+    if requantisation is None:
+        return SUMS_TOO_LARGE
+    steps = 2 * (-(-depth // 4) + 1)
+    at_once = PIXELS if rows >= PIXELS else 1
+    return dataclasses.replace(
+        call,
+        kernel=_BATCH_MATMUL,
+        fields={
+            **without(fields, "multiplier", "shift"),
+            "steps": steps,
+            "plain": int(requantisation.plain),
+            "multiplier": requantisation.multiplier,
+            "right_shift": requantisation.right_shift,
+            "left_shift": requantisation.left_shift,
+        },
+        scratch_bytes=4 * ((5 + steps) * -(-cols // 2) + steps * at_once),
+    )
+
+
+def batch_matmul_s16(call: KernelCall) -> KernelCall:
+    """The kernel of BATCH_MATMUL in int16."""
+    depth, cols, lhs_step, rhs_step = integers(call.fields, "depth", "cols", "lhs_depth_stride", "rhs_depth_stride")
+    copied = (cols if rhs_step != 1 else 0) + (lhs_step != 1)
+    return dataclasses.replace(call, kernel=_BATCH_MATMUL_S16, scratch_bytes=4 * -(-copied * depth // 2))
+
+
+def lstm(call: KernelCall) -> KernelCall:
+    """The kernel of UNIDIRECTIONAL_SEQUENCE_LSTM in int8."""
+    return dataclasses.replace(call, kernel=_LSTM)
+
+
+def matrix_product(call: KernelCall, packed: PackedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
+    """The product of rows, of a 1x1 convolution too, with packed filters."""
+    at_once = PIXELS if rows >= PIXELS else 1
+    return dataclasses.replace(
+        call,
+        kernel=FULLY_CONNECTED,
+        fields={
+            "batches": rows,
+            "in_c": in_c,
+            "out_c": out_c,
+            **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
+            "plain": int(packed.plain),
+            "blocks": 1,
+            "packed": ConstantArray(packed.stream),
+        },
+        scratch_bytes=8 * packed.words * at_once,
+    )
+
+
+_BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
+_BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_params", "dsp")
+FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
+_FULLY_CONNECTED_ONE = Kernel(
+    "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
+)
+_LSTM = Kernel("te_lstm_s8_dsp", "te_lstm_s8_params", "dsp", calls=(LSTM_KERNEL.function, *LSTM_KERNEL.calls))

@@ -13,7 +13,7 @@ from tinyedge.benchmark.record import BenchReport
 from tinyedge.boards.board import DEFAULT_BOARD, load_board
 from tinyedge.devices.ports import AUTO, resolve_port
 from tinyedge.errors import ConfigError
-from tinyedge.firmware.image import FIRMWARE_RUNTIMES
+from tinyedge.firmware.image import FIRMWARE_RUNTIMES, ImageOptions
 from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.runtimes.open import RUNTIMES, check_runtime
@@ -91,28 +91,15 @@ def run_bench(
     if target != "board":
         announce("loading")
     subject = open_subject(source, data)
+    image = ImageOptions(cascade=cascade, optimize=optimize, kernels_in=kernels_in, weights_in=weights_in)
     images = _BOARD_ACCURACY_IMAGES if accuracy_images is None else accuracy_images
     if target == "host":
         names = _host_runtimes(runtime, subject)
-        options = BenchOptions(
-            names, inputs, seed, input_path, outputs_path, accuracy_images, layers, cascade=cascade, optimize=optimize
-        )
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, accuracy_images, layers, image=image)
         report = bench_host(subject, options, announce)
     elif target == "emulator":
         names = {None: ("aot",), "all": FIRMWARE_RUNTIMES}.get(runtime, (str(runtime),))
-        options = BenchOptions(
-            names,
-            inputs,
-            seed,
-            input_path,
-            outputs_path,
-            images,
-            layers,
-            cascade=cascade,
-            optimize=optimize,
-            kernels_in=kernels_in,
-            weights_in=weights_in,
-        )
+        options = BenchOptions(names, inputs, seed, input_path, outputs_path, images, layers, image=image)
         report = bench_emulator(subject, board, options, announce)
     else:
         names = () if runtime in (None, "all") else (runtime,)

@@ -6,7 +6,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,7 @@ class BenchOptions:
         accuracy_images: Test images for the accuracy; None for all of them.
         layers: Whether to measure each layer; emulator only.
         timed_runs: Of how many inferences a board's medians are.
-        cascade: As `tinyedge.compiler.options.CompileOptions` has it.
-        optimize: The same.
-        kernels_in: As `tinyedge.firmware.image.ImageOptions` has it; emulator only.
-        weights_in: The same.
+        image: What images are asked to do, and how models are compiled for the host; the runtime is that of the row.
     """
 
     runtimes: tuple[str, ...]
@@ -67,21 +64,7 @@ class BenchOptions:
     accuracy_images: int | None = None
     layers: bool = False
     timed_runs: int = 10
-    cascade: str = "auto"
-    optimize: str = "balanced"
-    kernels_in: str = "flash"
-    weights_in: str = "flash"
-
-    def image(self, runtime: str, *, layers: bool = False) -> ImageOptions:
-        """What the image of a runtime is asked to do."""
-        return ImageOptions(
-            runtime,
-            layers=layers,
-            cascade=self.cascade,
-            optimize=self.optimize,
-            kernels_in=self.kernels_in,
-            weights_in=self.weights_in,
-        )
+    image: ImageOptions = ImageOptions()
 
 
 @dataclass(frozen=True)
@@ -115,7 +98,7 @@ def bench_host(subject: Subject, options: BenchOptions, announce: Callable[[str]
     if "aot" in options.runtimes:
         announce("compiling")
         program = compile_graph(
-            subject.model.graph(), CompileOptions(cascade=options.cascade, optimize=options.optimize)
+            subject.model.graph(), CompileOptions(cascade=options.image.cascade, optimize=options.image.optimize)
         )
     graph = subject.model.any_graph()
     inputs = choose_inputs(subject, graph, options)
@@ -185,7 +168,7 @@ def bench_emulator(
         announce("compiling")
         program = compile_graph(
             subject.model.graph(),
-            CompileOptions(board.instruction_set, cascade=options.cascade, optimize=options.optimize),
+            CompileOptions(board.instruction_set, cascade=options.image.cascade, optimize=options.image.optimize),
         )
     graph = subject.model.any_graph()
     inputs = choose_inputs(subject, graph, options)
@@ -218,7 +201,7 @@ def _run_on_emulator(
     costs, not_modelled_because = _cycle_costs(board)
     with tempfile.TemporaryDirectory(prefix="tinyedge-bench-") as folder:
         announce(f"building {runtime} for {board.name}")
-        asked = options.image(runtime)
+        asked = replace(options.image, runtime=runtime)
         image = emulated = _build(asked, subject.model, program, board, Path(folder, "board"))
         if machine is not board:
             announce(f"building {runtime} for {machine.name}")
@@ -247,7 +230,7 @@ def _run_on_emulator(
     layers: tuple[LayerRecord, ...] = ()
     if options.layers and program is not None:
         announce(f"layers on {machine.name}")
-        layers = _profile(program, machine, inputs[-1], costs, options.image(runtime, layers=True))
+        layers = _profile(program, machine, inputs[-1], costs, replace(options.image, runtime=runtime, layers=True))
     record = BenchRecord(
         runtime=runtime,
         target="emulator",

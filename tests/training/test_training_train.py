@@ -349,7 +349,8 @@ def test_a_signal_saves_the_step_and_names_the_command_that_goes_on(uninterrupte
         patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(5, number))
         with pytest.raises(Interrupted) as caught:
             train(config, stopped)
-    assert str(caught.value) == (f"5 of 8 steps are saved; go on with `tinyedge train --out '{stopped}' --resume`")
+    command = f"tinyedge train --out '{stopped}' --resume --plugin {config.encoder_plugin}"
+    assert str(caught.value) == f"5 of 8 steps are saved; go on with `{command}`"
     assert (caught.value.exit_code, caught.value.title) == (128 + number, "stopped")
     assert signal.getsignal(number) is handler
     assert load_checkpoint(stopped / "checkpoints/last.ckpt").step == 5
@@ -393,7 +394,7 @@ def test_ctrl_c_ends_both_processes_with_one_sentence(small_config, small_cnn, t
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert errors.splitlines()[-1].endswith(f"go on with `tinyedge train --out {run} --resume`")
+    assert errors.splitlines()[-1].endswith(f"go on with `tinyedge train --out {run} --resume --plugin {small_cnn}`")
     assert errors.count("stopped: ") == 1
     assert "Traceback" not in errors
     assert load_checkpoint(run / "checkpoints/last.ckpt").step > 0

@@ -12,7 +12,6 @@ from tinyedge.announce import Progress
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, Interrupted, TrainingError
-from tinyedge.shell import command_line
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks
@@ -25,7 +24,7 @@ from tinyedge.training.failure import RankFailures
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import Rank
-from tinyedge.training.run import CHECKPOINT_FILE
+from tinyedge.training.run import CHECKPOINT_FILE, resume_command
 from tinyedge.training.source import BatchSource, SourceBatch
 from tinyedge.training.stop_request import StopRequest
 from tinyedge.training.views import ViewMaker
@@ -149,7 +148,7 @@ class _Training:
                         failures.raise_on_all_ranks()  # where the checkpoint could not be written
                         raise Interrupted(
                             f"{done:,} of {self._total_steps:,} steps are saved; go on with "
-                            f"`{command_line('tinyedge', 'train', '--out', self._out, '--resume')}`",
+                            f"`{resume_command(self._out, self._config)}`",
                             stopped_by,
                         )
         if self._average is not None:

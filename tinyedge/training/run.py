@@ -33,6 +33,13 @@ _EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the en
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 
 
+def resume_command(run: Path, config: TrainConfig) -> str:
+    """Return the command that goes on with a run, its plug-ins named."""
+    plugins = dict.fromkeys(plugin for plugin in (config.encoder_plugin, config.method_plugin) if plugin is not None)
+    named = [word for plugin in plugins for word in ("--plugin", plugin)]
+    return command_line("tinyedge", "train", "--out", run, "--resume", *named)
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run on disk.
@@ -62,12 +69,9 @@ class Run:
         require_plugin(self.config.encoder_plugin, self.path)
         if not self.encoder_path.is_file():
             raise CheckpointError(
-                f"{self.encoder_path} does not exist: training has not ended; run `{self._resume_command}`"
+                f"{self.encoder_path} does not exist: training has not ended; "
+                f"run `{resume_command(self.path, self.config)}`"
             )
-
-    @property
-    def _resume_command(self) -> str:
-        return command_line("tinyedge", "train", "--out", self.path, "--resume")
 
     def load_encoder(self) -> "Encoder":
         """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
@@ -86,7 +90,8 @@ class Run:
             weights = load_file(self.encoder_path)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
-                f"{self.encoder_path} is corrupt ({error}); run `{self._resume_command}` to write it again"
+                f"{self.encoder_path} is corrupt ({error}); "
+                f"run `{resume_command(self.path, self.config)}` to write it again"
             ) from error
         if self.config.image_size is None:
             raise CheckpointError(

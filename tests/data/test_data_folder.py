@@ -1,5 +1,7 @@
 import hashlib
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -466,3 +468,23 @@ def test_digits_keep_scikit_learns_images_and_labels() -> None:
         for image, label in zip(bundled.images, bundled.target, strict=True)
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("size", [(1, 200_000), (200_000, 1), (12_000, 12_000)])
+def test_an_image_whose_pixels_would_take_gigabytes_is_left_out(
+    tmp_path: Path, size: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its file is of some kilobytes: what it says of its size is looked at before a pixel is."""
+    for index in range(9):
+        _write(tmp_path / f"{index}.png", index)
+    header = struct.pack(">4sIIBBBBB", b"IHDR", *size, 8, 0, 0, 0, 0)
+    pixels = struct.pack(">4s", b"IDAT") + zlib.compress(bytes(64))
+    parts = [header, pixels, b"IEND"]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts
+    )
+    (tmp_path / "long.png").write_bytes(content)
+    dataset = load_folder(tmp_path, image_size=32)
+    assert len(dataset.train) == 9
+    assert dataset.skipped_files == (str(tmp_path / "long.png"),)
+    assert f"{size[0]} x {size[1]} pixels are too many, or too long and narrow for 32 x 32" in caplog.text

@@ -125,3 +125,21 @@ def test_a_refusal_says_what_a_set_looks_like(tmp_path):
 def test_two_folders_of_one_split_are_refused(tmp_path):
     with pytest.raises(DataError, match="both labelled/ and train/: leave one train/"):
         list_folder(_make(tmp_path, train__cat=2, labelled__cat=1))
+
+
+def test_links_that_lead_back_are_not_followed_round_and_round(tmp_path):
+    root = _make(tmp_path / "pets", cat=5, dog__puppies=5)
+    (root / "cat" / "all").symlink_to(root)
+    (root / "dog" / "up").symlink_to(root / "dog")
+    (root / "dog" / "same").symlink_to(root / "cat")  # Leads elsewhere, and once more to all.
+    layout = list_folder(root)
+    assert layout.classes == ("cat", "dog")
+    names = [path.relative_to(root).as_posix() for path in layout.train.files + layout.test.files]
+    assert len(names) == len(set(names)) == 15
+
+
+def test_a_folder_that_holds_a_link_to_itself_alone_holds_no_image(tmp_path):
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "pets").symlink_to(tmp_path / "pets")
+    with pytest.raises(DataError, match="no image in"):
+        list_folder(tmp_path / "pets")

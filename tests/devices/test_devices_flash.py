@@ -253,9 +253,18 @@ def test_the_commands_name_files_probe_and_address(elf):
     ]
     (openocd,) = commands("openocd")
     assert openocd[:7] == (
-        *("/bin/openocd", "-f", "interface/stlink.cfg", "-f", "target/stm32f4x.cfg", "-c", "adapter serial A1"),
+        *("/bin/openocd", "-f", "interface/stlink.cfg", "-f", "target/stm32f4x.cfg", "-c", "adapter serial {A1}"),
     )
     assert openocd[-1] == f"program {{{elf_path}}} verify reset exit"
+
+
+def test_the_serial_number_of_a_probe_is_no_command_of_openocd(elf):
+    """Any USB device may claim to be a probe of any number."""
+    firmware = find_firmware(elf("stm32f405"), STM32F405)
+    (step,) = flash_steps(firmware, STM32F405, TOOL["openocd"], "/bin/openocd", "[exec id]; $x")
+    assert "adapter serial {[exec id]; $x}" in step.command
+    with pytest.raises(TargetError, match="no braces or backslashes"):
+        flash_steps(firmware, STM32F405, TOOL["openocd"], "/bin/openocd", "}; exec id; {")
 
 
 def installed(name: str) -> str:

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,18 @@ ZOO_MANIFEST = Path(__file__).parents[2] / "models" / "tinynext_t_cifar10" / "ex
 
 
 def write_export(run: Path, **changes) -> None:
-    content = {**json.loads(ZOO_MANIFEST.read_text()), **changes}
+    content = {**json.loads(ZOO_MANIFEST.read_text()), "files": {}, **changes}
     (run / "export").mkdir(exist_ok=True)
     (run / "export" / "export.json").write_text(json.dumps(content))
 
 
+def record_of(content: bytes) -> dict[str, object]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
 @pytest.mark.parametrize("name", ["model_int8.tflite", "model_mixed.tflite", "model_16x8.tflite"])
 def test_a_run_means_the_model_that_its_manifest_names(tmp_path, name):
-    write_export(tmp_path, model=name)
+    write_export(tmp_path, model=name, files={name: record_of(b"x")})
     model = tmp_path / "export" / name
     model.write_bytes(b"x")
     (tmp_path / "export" / "model_other.tflite").write_bytes(b"y")
@@ -27,8 +33,8 @@ def test_a_run_means_the_model_that_its_manifest_names(tmp_path, name):
 
 
 def test_a_copy_of_the_zoo_that_was_exported_anew_means_its_own_export(tmp_path):
-    (tmp_path / "export.json").write_text(ZOO_MANIFEST.read_text())
-    (tmp_path / "model_int8.tflite").write_bytes(b"published")
+    for name in ("export.json", "model_int8.tflite"):
+        shutil.copy(ZOO_MANIFEST.with_name(name), tmp_path)
     assert resolve_model(tmp_path) == tmp_path / "model_int8.tflite"
     write_export(tmp_path, model="model_mixed.tflite")
     (tmp_path / "export" / "model_mixed.tflite").write_bytes(b"own")
@@ -43,6 +49,33 @@ def test_a_manifest_of_before_there_was_a_choice_means_int8(tmp_path):
     )
     (tmp_path / "export" / "model_int8.tflite").write_bytes(b"x")
     assert resolve_model(tmp_path).name == "model_int8.tflite"
+
+
+def test_a_model_that_is_not_the_one_that_was_exported_is_refused(tmp_path):
+    write_export(tmp_path, model="model_int8.tflite", files={"model_int8.tflite": record_of(b"exported")})
+    model = tmp_path / "export" / "model_int8.tflite"
+    model.write_bytes(b"another.")
+    with pytest.raises(ModelError, match=r"model_int8\.tflite is not the file that was exported: run `tinyedge export"):
+        resolve_model(tmp_path)
+    assert resolve_model(model) == model
+
+
+@pytest.mark.parametrize("name", ["../secret.tflite", "/etc/secret.tflite", "deeper/secret.tflite"])
+def test_a_manifest_names_no_file_outside_of_its_folder(tmp_path, name):
+    (tmp_path / "export" / "deeper").mkdir(parents=True)
+    for place in (tmp_path, tmp_path / "export" / "deeper"):
+        (place / "secret.tflite").write_bytes(b"x")
+    write_export(tmp_path, model=name)
+    with pytest.raises(ModelError, match=r"outside of its folder|has no /etc/secret\.tflite"):
+        resolve_model(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"schema": ' + "9" * 5000 + "}", "[1, 2]", "null"])
+def test_a_manifest_that_nobody_wrote_is_a_sentence(tmp_path, content):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "export.json").write_text(content)
+    with pytest.raises(ModelError, match=r"export\.json (cannot be read|is not of schema)"):
+        resolve_model(tmp_path)
 
 
 @pytest.mark.parametrize("model", [None, "model_int8.tflite"])

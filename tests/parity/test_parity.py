@@ -180,7 +180,7 @@ def test_an_export_goes_on_without_its_plots(tmp_path, monkeypatch, caplog):
     assert min(sizes.values()) > 5000
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # As if it were not installed.
     plot_report(report, outputs, outputs, tmp_path / "none")
-    assert "no plots in the export: ModuleNotFoundError" in caplog.text
+    assert "no pictures of the export: ModuleNotFoundError" in caplog.text
     assert not (tmp_path / "none").exists()
 
 

@@ -59,7 +59,11 @@ def test_yaml_numbers_in_scientific_notation_are_numbers(tmp_path):
     assert load_config(tmp_path / "c.yaml").lr_per_256 == 1e-3
 
 
-@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "epochs 3"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "- a\n", "a: [", "epochs 3", "[" * 5000, "epochs: " + "9" * 5000, "seed: 2024-99-99"],
+    ids=lambda t: t[:9],
+)
 def test_files_that_are_no_mapping(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"c\.yaml"):

@@ -6,6 +6,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+# What 100 megapixels take is what a photograph may take.
+_MOST_PIXELS = 100_000_000
+
 
 def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np.ndarray:
     """Decode one file, or its opened content, to (H, W, 3) uint8 RGB; `image_size` is (H, W), or both in one.
@@ -14,10 +17,12 @@ def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np
     composited on white. 16-bit greyscale is divided by 257. Only the first frame of an animation is taken.
 
     Raises:
-        OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
+        OSError, ValueError, SyntaxError and others of Pillow's: The file is broken, of an unknown form, or its pixels
+            would take gigabytes.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     with Image.open(path) as opened:
+        _check_size(opened, width, height)
         # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
         opened.draft(None, (2 * width, 2 * height))
         image = _to_rgb(ImageOps.exif_transpose(opened))
@@ -28,6 +33,15 @@ def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))
     return np.asarray(image, dtype=np.uint8)
+
+
+def _check_size(image: Image.Image, width: int, height: int) -> None:
+    """Refuse an image by what its header says, before its pixels are decoded or grow to cover (H, W)."""
+    scale = max(width / max(image.width, 1), height / max(image.height, 1), 1.0)
+    if image.width * image.height * scale**2 > _MOST_PIXELS:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels are too many, or too long and narrow for {width} x {height}"
+        )
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:

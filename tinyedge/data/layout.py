@@ -94,13 +94,24 @@ def list_folder(root: Path) -> Layout:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All image files below `folder`, sorted by path."""
+    """All image files below `folder`, sorted by path; a link to a folder that it lies in leads nowhere new."""
     found = []
+    # Of each folder those that it lies in, and itself.
+    around = {str(folder): frozenset(map(_identity, (folder, *folder.absolute().parents)))}
     for directory, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if _is_shown(name)]
+        outer = around.pop(directory)
+        inner = {f"{directory}{os.sep}{name}": name for name in folders if _is_shown(name)}
+        new = {path: identity for path in inner if (identity := _identity(path)) not in outer}
+        around |= {path: outer | {identity} for path, identity in new.items()}
+        folders[:] = [inner[path] for path in new]
         found += [f"{directory}{os.sep}{file}" for file in files if _is_image(file)]
     found.sort(key=_parts)
     return [Path(path) for path in found]
+
+
+def _identity(folder: Path | str) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116 - takes both
+    return status.st_dev, status.st_ino
 
 
 def _parts(path: Path | str) -> list[str]:
@@ -128,10 +139,13 @@ def _folders(root: Path) -> list[Path]:
 
 def _unwrap(root: Path) -> Path:
     """The folder that the images or their folders lie in: an archive often holds one folder that holds all."""
-    folders = _folders(root)
+    folders, seen = _folders(root), {_identity(root)}
     while len(folders) == 1 and folders[0].name.lower() not in _SPLIT_FOLDERS and not _images_in(root):
+        if _identity(folders[0]) in seen:  # A link back.
+            break
         root = folders[0]
         folders = _folders(root)
+        seen.add(_identity(root))
     return root
 
 

@@ -211,7 +211,7 @@ def read_manifest(directory: Path) -> ExportManifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} does not exist; {advice}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}); {advice}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ModelError(f"{path} is not of schema {SCHEMA}; {advice}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tinyedge.errors import ModelError
-from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, read_manifest
+from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, ExportManifest, read_manifest, record_file
 from tinyedge.shell import command_line
 from tinyedge.zoo import locate, zoo_hint
 
@@ -15,7 +15,7 @@ def resolve_model(source: Path | str) -> Path:
         source: A run directory with a quantised export, a .tflite file, or the name or folder of a model of the zoo.
 
     Raises:
-        ModelError: There is no such file, or the run has no quantised export.
+        ModelError: There is no such file, or the run has no quantised export, or another file in its place.
     """
     path = locate(source)
     if path.is_dir():
@@ -24,16 +24,30 @@ def resolve_model(source: Path | str) -> Path:
         if not exports:
             raise ModelError(_not_exported(path, source))
         folder = exports[0]
-        name = read_manifest(folder).model
+        manifest = read_manifest(folder)
+        name = manifest.model
+        export = command_line("tinyedge", "export", path, "--int8")
         if name is None or not (folder / name).is_file():
-            export = command_line("tinyedge", "export", path, "--int8")
             raise ModelError(f"{folder} has no {name or 'quantised model'}: run `{export}` first")
+        _check_own(folder, manifest, export)
         return folder / name
     if not path.is_file():
         raise ModelError(
             f"no such file or run: {source}; give a .tflite file, a run directory of `tinyedge train`{zoo_hint(source)}"
         )
     return path
+
+
+def _check_own(folder: Path, manifest: ExportManifest, export: str) -> None:
+    """Make sure that a manifest's model is the file beside it, with the bytes that were exported."""
+    name = str(manifest.model)
+    if Path(name).name != name:
+        raise ModelError(f"{folder / MANIFEST_FILE} names a model outside of its folder, {name!r}: run `{export}`")
+    record = manifest.files.get(name)
+    if record is not None and record != record_file(folder / name):
+        raise ModelError(
+            f"{folder / name} is not the file that was exported: run `{export}`, or give the path of the file itself"
+        )
 
 
 def _not_exported(folder: Path, source: Path | str) -> str:

@@ -312,4 +312,6 @@ def _fields(options: Any, length: Callable[[int], int]) -> Iterator[tuple[str, A
             if value not in names:
                 raise ValueError(f"{field} {value}")
             value = names[value]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{field} {value}")
         yield field, value

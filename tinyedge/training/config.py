@@ -226,7 +226,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Train
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist; give an existing YAML file to --config") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: bytes, dates, long numbers
         reason = " ".join(str(error.strerror if isinstance(error, OSError) else error).split())
         raise ConfigError(f"{path} is not a readable YAML file ({reason}); mend it or leave it out") from error
     if not isinstance(values, dict):

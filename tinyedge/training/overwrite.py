@@ -7,10 +7,11 @@ from tinyedge.errors import ConfigError
 from tinyedge.manifest.manifest import EXPORT_FILES, EXPORT_FOLDER
 from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE
 
-# What train, probe, detect and export write.
+# What train, probe, detect, export and build write.
 _OF_A_RUN = (
     *(CONFIG_FILE, ENCODER_FILE, CHECKPOINT_FILE, METRICS_FILE, "metrics.csv", "events.out.tfevents.*"),
     *("probe.json", CLASSIFIER_FILE, "features*.safetensors", "detection.json", "plots/*.png"),
+    *(f"firmware/*/tinyedge.{suffix}" for suffix in ("elf", "bin", "hex", "map")),
     *(f"{folder}/{name}" for folder in (EXPORT_FOLDER, f".{EXPORT_FOLDER}.*") for name in EXPORT_FILES),
 )
 _FILES = (*_OF_A_RUN, *(f"{BRANCHES}/*/{name}" for name in _OF_A_RUN))

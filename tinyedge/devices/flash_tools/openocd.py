@@ -60,7 +60,7 @@ class Openocd:
         tools = job.board.required_flash_tools
         options = [word for name in tools.openocd_config.split() for word in ("-f", name)]
         if job.probe is not None:
-            options += ["-c", f"adapter serial {job.probe}"]
+            options += ["-c", f"adapter serial {_braced(job.probe)}"]
         # OpenOCD's own Tcl looks at the chip before anything is erased.
         said = f"tinyedge: chip 0x%03x, but {job.board.name} has {tools.chip_id:#05x}"
         commands = [
@@ -74,8 +74,9 @@ class Openocd:
         return [Step("write, verify and reset", (program, *options, *words))]
 
 
-def _braced(path: Path) -> str:
-    """A path as a word of Tcl in which nothing is replaced."""
-    if set(str(path)) & set("{}\\"):
-        raise TargetError(f"OpenOCD takes no path with braces or backslashes: move {path}")
-    return f"{{{path}}}"
+def _braced(text: Path | str) -> str:
+    """A path, or a serial number as any USB device may have it, as a word of Tcl in which nothing is replaced."""
+    if set(str(text)) & set("{}\\"):
+        advice = f"move {text}" if isinstance(text, Path) else "unplug that probe, or take another flash tool"
+        raise TargetError(f"OpenOCD takes no braces or backslashes, and {str(text)!r} has some: {advice}")
+    return f"{{{text}}}"

@@ -39,6 +39,7 @@ def test_the_blocks_of_the_page_run_in_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # The page goes the same way.
 @pytest.mark.timeout(600)
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from tinyedge.cli import main
+from tinyedge.training.overwrite import check_replaceable
 
 pytestmark = pytest.mark.slow
 COARSE = ("--image-size", "16", "--strides", "2,1,2,2,2", "--epochs", "1")  # For the time that the tests take alone.
@@ -71,3 +72,4 @@ def test_forty_images_of_two_classes_become_an_int8_model(tinyedge, tmp_path):
     assert manifest["calibration"]["images"] == record["labels"]
     parity = json.loads((run / "export" / "parity.json").read_text())
     assert parity["images"] == record["test_images"]
+    check_replaceable(run)  # All that three commands wrote is known to be tinyedge's.

@@ -370,3 +370,28 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
     record = json.loads(printed.stdout)
     assert record["protocol"] == "knn"
     assert len(record["accuracies"]) == 2
+
+
+def test_a_collapsed_encoder_is_probed_whether_its_features_can_be_drawn_or_not(run: Run) -> None:
+    """Every image has one feature: what draws an embedding of it may refuse."""
+    path = run.path / ENCODER_FILE
+    weights = load_file(path)
+    weights["norm.weight"].zero_()
+    save_file(weights, path)
+    result = probe_run(load_run(run.path), seeds=1, plots=True)
+    assert result.accuracies[0] == pytest.approx(0.1, abs=0.05)  # of ten digits
+    (record,) = json.loads((run.path / "probe.json").read_text())
+    assert record["accuracies"] == list(result.accuracies)
+    assert (run.path / "probe.safetensors").is_file()
+
+
+def test_a_picture_that_fails_decides_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        assert (run.path / "probe.json").is_file()
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr("tinyedge.plots.confusion.plot_confusion", fail)
+    probe_run(run, seeds=1, label_fraction=0.05, plots=True)
+    assert "no pictures of the probe: RuntimeError: no such font" in caplog.text

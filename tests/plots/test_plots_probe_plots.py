@@ -51,3 +51,12 @@ def test_few_images_can_be_embedded(count: int) -> None:
     points, _ = embed(np.random.default_rng(0).normal(size=(count, 5)))
     assert points.shape == (count, 2)
     assert np.isfinite(points).all()
+
+
+@pytest.mark.parametrize("different", [1, 2, 9])
+def test_features_of_a_collapsed_encoder_have_a_map(different):
+    features = np.random.default_rng(0).normal(size=(different, 16))[np.arange(200) % different].astype(np.float32)
+    points, mapping = embed(features)
+    assert mapping == "PCA"
+    assert points.shape == (200, 2)
+    assert len(np.unique(points.round(6), axis=0)) == different

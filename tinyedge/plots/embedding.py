@@ -50,14 +50,15 @@ def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str,
 def embed(features: np.ndarray) -> tuple[np.ndarray, str]:
     """Return standardised features (N, D) in the plane, (N, 2), and the name of the map.
 
-    UMAP where umap-learn is installed, else t-SNE of the first 50 principal components; for fewer than 10 images the
-    first two components themselves. The seed is fixed.
+    UMAP where umap-learn is installed, else t-SNE of the first 50 principal components; for fewer than 10 different
+    features, as of a collapsed encoder, the first two components themselves. The seed is fixed.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-12)
-    if len(features) < _FEWEST_NEIGHBOURS:
+    # Of points that all lie in one place, t-SNE's C++ reads beyond its memory.
+    if len(np.unique(scaled, axis=0)) < _FEWEST_NEIGHBOURS:
         left, spread, _ = np.linalg.svd(scaled, full_matrices=False)
         plane = np.zeros((len(features), 2))
         plane[:, : len(spread)] = (left * spread)[:, :2]

@@ -26,7 +26,7 @@ def locked_run(run: Path) -> Iterator[None]:
         import fcntl
 
         descriptor = os.open(run, os.O_RDONLY)
-    except (ImportError, FileNotFoundError, NotADirectoryError):
+    except (ImportError, OSError):  # Absent, or not to be opened: what is wrong with it is said where it is written to.
         yield
         return
     try:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tinyedge.data.augment import normalise
-from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, Interrupted, TrainingError
+from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, DataError, Interrupted, TrainingError
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
@@ -174,8 +174,16 @@ def test_identical_images_are_a_collapse(small_config, tmp_path):
     folder.mkdir()
     for index in range(64):
         Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
-    with pytest.raises(TrainingError, match="collapsed at step 1"):
+    with pytest.raises(TrainingError, match=r"collapsed at step 1: .*; give images that differ"):
         train(replace(small_config, data=str(folder), epochs=1), tmp_path / "run")
+
+
+def test_one_image_is_too_few(small_config, tmp_path):
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(tmp_path / "one" / "0.png")
+    with pytest.raises(DataError, match=r"one has too few images to train on, 1: a step takes two on each device"):
+        train(replace(small_config, data=str(tmp_path / "one")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_full_gpu_asks_for_a_smaller_batch(small_config, tmp_path, monkeypatch):

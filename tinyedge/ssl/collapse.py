@@ -36,7 +36,13 @@ def check_collapse(feature_std: float, feature_dim: int, step: int) -> None:
     """
     limit = COLLAPSE_FRACTION / feature_dim**0.5
     if feature_std < limit:
+        # Before any update has come to bear, the images are what is alike.
+        advice = (
+            "give images that differ, or another --method"
+            if step == 1
+            else "the last good checkpoint is kept; train again with a lower --lr or another --method"
+        )
         raise TrainingError(
             f"the features collapsed at step {step}: their mean deviation is {feature_std:.2e}, below {limit:.2e}; "
-            "the last good checkpoint is kept; train again with a lower --lr or another --method"
+            f"{advice}"
         )

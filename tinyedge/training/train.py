@@ -16,7 +16,7 @@ from tinyedge.data.registry import absolute_name, is_shard_pattern, load_dataset
 from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder, encoder_plugin
-from tinyedge.errors import ConfigError
+from tinyedge.errors import ConfigError, DataError
 from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.registry import create_method, method_entry, method_options
@@ -130,6 +130,11 @@ def _train_rank(
             split = open_shards(config.data)
         else:
             split = method.training_split(dataset.train, config.seed)
+        if len(split) < 2 * rank.world_size:
+            raise DataError(
+                f"{config.data} has too few images to train on, {len(split)}: a step takes two on each device; "
+                "give a folder of more"
+            )
         asked = config
         choices = _choose(config, len(split), rank.world_size)
         config = _resolve(config, choices, dataset, encoder, teacher)

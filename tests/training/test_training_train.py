@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -215,6 +216,22 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(small_config, tmp_p
         train(config, run.path, resume=True)
     assert path.read_bytes() == content
     assert numbers(run.path) == log[:-1]
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(small_config, tmp_path):
+    heard: list[str] = []
+    progress = SimpleNamespace(say=heard.append, show=lambda *_: None)
+    config = replace(small_config, epochs=1)
+    run = train(config, tmp_path / "run")
+    path = run.path / "checkpoints/last.ckpt"
+    saved = load_checkpoint(path)
+    assert saved.threads == torch.get_num_threads() == 1
+    for threads in (0, 1, 7):  # 0 is a checkpoint of an earlier version.
+        save_checkpoint(path, replace(saved, step=saved.step - 1, threads=threads))
+        heard.clear()
+        train(config, run.path, resume=True, progress=progress)
+        said = [sentence for sentence in heard if "OMP_NUM_THREADS=7 keeps them" in sentence]
+        assert len(said) == (threads == 7)
 
 
 # S0-plus, for it has the most that a resumed run goes on with: a decoder, adversaries, weights from past losses.

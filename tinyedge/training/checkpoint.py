@@ -30,6 +30,8 @@ class Checkpoint:
         elapsed_s: Training time so far.
         average: Averaged weights of the method, by name; empty where none are kept.
         cpu_s: CPU time of that on all threads of the first rank; a teacher's cached features are in it.
+        threads: On how many of a CPU PyTorch computed: sums round in another order on others. 0 of a checkpoint of before
+            that was written.
     """
 
     step: int
@@ -40,6 +42,7 @@ class Checkpoint:
     elapsed_s: float
     average: dict[str, torch.Tensor] = field(default_factory=dict)
     cpu_s: float = 0.0
+    threads: int = 0
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -93,7 +93,7 @@ class _Training:
         self._log_every = min(config.log_every_steps, max(self._total_steps // _LEAST_LOG_LINES, 1))
 
         start = _restore(out / CHECKPOINT_FILE, self._method, self._optimizer, self._average)
-        self._first_step = start.step
+        self._first_step, self._threads_before = start.step, start.threads
         self._elapsed_before_s, self._cpu_before_s = start.elapsed_s, start.cpu_s
         self._window = _Window({key: value.to(rank.device) for key, value in start.window.items()}, start.window_steps)
         self._failures = RankFailures(rank)
@@ -112,6 +112,12 @@ class _Training:
             f"training {self._config.encoder} by {self._config.method} on {self._rank.device.type}, {begin}, "
             f"{self._total_steps:,} steps of {self._batch_size} images"
         )
+        threads = torch.get_num_threads()
+        if self._rank.device.type == "cpu" and self._threads_before not in (0, threads):
+            progress.say(
+                f"its last steps were computed on {self._threads_before} threads, these are on {threads}: the numbers "
+                f"will not be those of an uninterrupted run; OMP_NUM_THREADS={self._threads_before} keeps them"
+            )
         with failures.raised_on_all_ranks():
             chosen = next(batches)
         with failures.raised_on_all_ranks():
@@ -222,6 +228,7 @@ class _Training:
             self._elapsed_s(),
             {} if self._average is None else self._average.state_dict(),
             self._cpu_s(),
+            torch.get_num_threads(),
         )
         with self._failures.held():
             save_checkpoint(self._out / CHECKPOINT_FILE, checkpoint)

@@ -30,8 +30,8 @@ class Checkpoint:
         elapsed_s: Training time so far.
         average: Averaged weights of the method, by name; empty where none are kept.
         cpu_s: CPU time of that on all threads of the first rank; a teacher's cached features are in it.
-        threads: On how many of a CPU PyTorch computed: sums round in another order on others. 0 of a checkpoint of before
-            that was written.
+        threads: On how many of a CPU PyTorch computed: sums round in another order on others. 0 where an earlier
+            version wrote the checkpoint.
     """
 
     step: int

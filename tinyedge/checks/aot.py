@@ -9,6 +9,7 @@ from tinyedge.compiler.program import Program, check_interface, compile_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import check_arity, lower, supported_operators
 from tinyedge.tflite.accelerator_files import vendor_compiler
+from tinyedge.tflite.full_int8 import has_reals
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
 
@@ -66,7 +67,7 @@ def _diagnostics_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagn
     run_passes(graph)
     found = []
     for operator in graph.operators:
-        if operator.index in known or (operator.op in supported_operators() and _reads_opaque(operator)):
+        if operator.index in known or (operator.op in supported_operators() and _is_refused(operator)):
             continue
         try:
             lower(operator)
@@ -75,9 +76,12 @@ def _diagnostics_of_operators(graph: Graph, known: frozenset[int]) -> list[Diagn
     return found
 
 
-def _reads_opaque(operator: Operator) -> bool:
-    """Whether an input is of a type that NumPy lacks, for which the reader has refused the tensor already."""
-    return any(tensor is not None and tensor.dtype.kind == "V" for tensor in operator.inputs)
+def _is_refused(operator: Operator) -> bool:
+    """Whether the reader has refused one of its tensors already: of a type that NumPy lacks, or of an endless scale."""
+    tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
+    return any(tensor.dtype.kind == "V" for tensor in operator.inputs if tensor is not None) or any(
+        not tensor.is_constant and not has_reals(tensor) for tensor in tensors
+    )
 
 
 def _sentence(operator: Operator, error: ModelError) -> str:

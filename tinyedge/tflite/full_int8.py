@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.parser import Refuse, damaged
 
 # It lies beside what `tinyedge export` wrote.
@@ -83,6 +83,11 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
                 f"activation '{tensor.name}' of {path} has {quantisation.scales.size} scales: "
                 "tinyedge takes one scale for an activation"
             )
+        if not tensor.is_constant and not has_reals(tensor):
+            refuse(
+                f"activation '{tensor.name}' of {path} has the scale {quantisation.scales[0]:g}: single precision, in "
+                "which kernels compute, does not hold what its codes stand for; convert the network again"
+            )
         if tensor.dtype == np.int16 and np.any(quantisation.zero_points):
             refuse(
                 f"int16 tensor '{tensor.name}' of {path} has the zero point {quantisation.zero_point}: "
@@ -91,6 +96,16 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
             )
         if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
             refuse(str(damaged(path, f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")))
+
+
+def has_reals(tensor: Tensor) -> bool:
+    """Whether single precision holds the reals of all codes of an activation, and how many steps there are to one."""
+    if tensor.quantisation is None or tensor.dtype not in (np.int8, np.int16):
+        return True
+    codes = np.float32(2 * (np.iinfo(tensor.dtype).max - np.iinfo(tensor.dtype).min))
+    with np.errstate(over="ignore", divide="ignore"):
+        reals = tensor.quantisation.scales.astype(np.float32) * codes
+        return bool(np.all(np.isfinite(reals) & np.isfinite(1 / tensor.quantisation.scales.astype(np.float32))))
 
 
 def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:

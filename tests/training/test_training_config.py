@@ -122,6 +122,9 @@ def test_weights_that_are_missing_corrupt_or_of_another_encoder(tmp_path):
     save_file({"weight": zeros(2)}, run.encoder_path)
     with pytest.raises(CheckpointError, match="does not hold a tinynext_t"):
         run.load_encoder()
+    save_file({"weight": zeros(2), "bias": zeros(2) / 0}, run.encoder_path)
+    with pytest.raises(CheckpointError, match=r"encoder\.safetensors holds numbers that are not finite, in bias"):
+        run.load_encoder()
 
 
 def test_a_run_can_be_opened_on_another_data_set(tmp_path):

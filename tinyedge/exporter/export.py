@@ -246,6 +246,8 @@ def load_probe(run_path: Path) -> Probe:
     check_exportable(run_path)
     try:
         tensors = load_file(path)
+        if not all(value.isfinite().all() for value in tensors.values()):
+            raise ValueError("it holds numbers that are not finite")
         return Probe(tensors["weight"].float(), tensors["bias"].float())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         again = command_line("tinyedge", "probe", run_path)

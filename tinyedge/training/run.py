@@ -77,7 +77,7 @@ class Run:
         """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.
 
         Raises:
-            CheckpointError: The weights are missing (training did not end), corrupt, or of another encoder.
+            CheckpointError: The weights are missing (training did not end), corrupt, not finite, or of another encoder.
             ConfigError: The encoder came from a plug-in that is not loaded.
         """
         from safetensors import SafetensorError
@@ -93,6 +93,11 @@ class Run:
                 f"{self.encoder_path} is corrupt ({error}); "
                 f"run `{resume_command(self.path, self.config)}` to write it again"
             ) from error
+        for name, value in weights.items():
+            if not value.isfinite().all():
+                raise CheckpointError(
+                    f"{self.encoder_path} holds numbers that are not finite, in {name}; train again with --overwrite"
+                )
         if self.config.image_size is None:
             raise CheckpointError(
                 f"{self.path / CONFIG_FILE} has no image_size; write the images' size in pixels into it"

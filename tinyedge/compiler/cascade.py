@@ -8,6 +8,7 @@ borders again; here a patch is as wide as the image and its border is kept.
 To the planner a cascade is one call: with inputs, an output that may lie over one of them, and the buffers as scratch.
 """
 
+import functools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,21 +42,6 @@ class StreamImage:
     def row_bytes(self) -> int:
         """Of one row."""
         return self.tensor.bytes // self.height
-
-    @property
-    def reach(self) -> int:
-        """Rows of the sources from the first under a row to the last."""
-        return (self.window.taps - 1) * self.window.dilation + 1
-
-    def rows_under(self, begin: int, end: int, height: int) -> range:
-        """Rows of a source of some height under the rows from `begin` to `end`, of which there is at least one."""
-        origin = begin * self.window.stride - self.window.pad_before
-        last = (end - 1) * self.window.stride - self.window.pad_before + self.reach
-        return range(max(origin, 0), min(last, height))
-
-    def first_under(self, row: int) -> int:
-        """The first row of a source that a row or a later one needs."""
-        return max(row * self.window.stride - self.window.pad_before, 0)
 
 
 @dataclass
@@ -147,7 +133,7 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     if images is None:
         return None
     outside = len(images) - len(calls)
-    stripes = [tuple(stripe) for stripe in _stripes(images, rows)]
+    stripes = _stripes(tuple((image.sources, image.window, image.height) for image in images), rows)
     heights = [{stripe[index].rows for stripe in stripes} for index in range(len(images))]
     fitted = [_fit(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
     buffers: list[int | None] = [None] * len(images)
@@ -160,7 +146,7 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
         forms=tuple(forms),
         rows=rows,
         images=tuple(images),
-        stripes=tuple(stripes),
+        stripes=stripes,
         buffers=tuple(buffers),
         kernel_scratch=end,
         scratch_bytes=end + max(call.scratch_bytes for call in fitted),
@@ -190,22 +176,26 @@ def _images(calls: Sequence[KernelCall], forms: Sequence[StripeForm]) -> list[St
     return images
 
 
-def _stripes(images: Sequence[StreamImage], rows: int) -> Iterator[list[Stripe]]:
-    """What te_cascade_advance() does, stripe by stripe."""
-    now = [Stripe(0, 0 if image.sources else image.height, 0) for image in images]
-    for until in range(rows, images[-1].height + rows, rows):
+@functools.lru_cache(maxsize=1024)  # Kernels of all instruction sets have the same windows.
+def _stripes(images: tuple[tuple[tuple[int, ...], Window, int], ...], rows: int) -> tuple[tuple[Stripe, ...], ...]:
+    """What te_cascade_advance() does, stripe by stripe, with images of these sources, windows and heights."""
+    made = []
+    output_height = images[-1][2]
+    now = [Stripe(0, 0 if sources else height, 0) for sources, _, height in images]
+    for until in range(rows, output_height + rows, rows):
         now = [Stripe(stripe.end, stripe.end, stripe.held, needed=stripe.end) for stripe in now]
-        now[-1].end = min(until, images[-1].height)
-        for image, stripe in zip(reversed(images), reversed(now), strict=True):
-            for source in image.sources:
+        now[-1].end = min(until, output_height)
+        for (sources, window, _), stripe in zip(reversed(images), reversed(now), strict=True):
+            for source in sources:
                 if stripe.rows:
-                    under = image.rows_under(stripe.begin, stripe.end, images[source].height)
+                    under = window.under(stripe.begin, stripe.end, images[source][2])
                     now[source].end = max(now[source].end, under.stop)
-                now[source].needed = min(now[source].needed, image.first_under(stripe.begin))
-        for image, stripe in zip(images, now, strict=True):
-            if image.sources and image is not images[-1]:
+                now[source].needed = min(now[source].needed, window.first_under(stripe.begin))
+        for (sources, _, _), stripe in zip(images[:-1], now, strict=False):
+            if sources:
                 stripe.held = max(stripe.held, stripe.needed)
-        yield now
+        made.append(tuple(now))
+    return tuple(made)
 
 
 def _overlaps(
@@ -222,7 +212,9 @@ def _overlaps(
         leads = [0]
         for stripe in stripes:
             # What the next stripes read: a layer that is done reads no more.
-            later = [images[at].first_under(stripe[at].end) for at in readers if stripe[at].end < images[at].height]
+            later = [
+                images[at].window.first_under(stripe[at].end) for at in readers if stripe[at].end < images[at].height
+            ]
             if later:
                 leads.append(stripe[-1].end * output.row_bytes - min(later) * image.row_bytes)
         if index not in output.sources:

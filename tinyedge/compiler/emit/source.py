@@ -218,10 +218,10 @@ def _cascade(cascade: Cascade, first_layer: int, scratch: int, offsets: dict[Ten
     images = []
     for image, buffer in zip(cascade.images, cascade.buffers, strict=True):
         at = offsets[image.tensor] if buffer is None else scratch + buffer
-        sources = (*image.sources, -1, -1)[:2]
+        sources, window = (*image.sources, -1, -1)[:2], image.window
         images.append(
-            f"        {{ARENA->bytes + {at}, {image.row_bytes}, {image.height}, {image.window.stride}, "
-            f"{image.window.pad_before}, {image.reach}, {{{sources[0]}, {sources[1]}}}, {int(buffer is None)}}},\n"
+            f"        {{ARENA->bytes + {at}, {image.row_bytes}, {image.height}, {window.stride}, {window.pad_before}, "
+            f"{window.reach}, {{{sources[0]}, {sources[1]}}}, {int(buffer is None)}}},\n"
         )
     layers = range(first_layer, last_layer + 1)
     copies = [

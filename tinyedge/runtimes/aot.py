@@ -24,7 +24,7 @@ from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.tflite.frames import empty_frames
 from tinyedge.tflite.model import Model, open_model
 
-COMPILE_FLAGS = ("-std=c99", "-O2", "-fPIC")
+COMPILE_FLAGS = ("-std=c99", "-O2", "-ftree-vectorize", "-fPIC")
 LINK_FLAGS = ("-shared",)
 
 # What the model is called in the C that only this process sees.

@@ -6,8 +6,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-# What 100 megapixels take is what a photograph may take.
-_MOST_PIXELS = 100_000_000
+# More than a phone's 108 megapixels. A JPEG of more is decoded at a smaller size.
+_MOST_PIXELS = 128_000_000
 
 
 def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np.ndarray:
@@ -22,9 +22,9 @@ def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     with Image.open(path) as opened:
-        _check_size(opened, width, height)
         # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
         opened.draft(None, (2 * width, 2 * height))
+        _check_size(opened, width, height)
         image = _to_rgb(ImageOps.exif_transpose(opened))
     if image.size != (width, height):
         scale = max(width / image.width, height / image.height)

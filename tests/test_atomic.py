@@ -89,3 +89,23 @@ def test_a_directory_that_lost_its_name_gets_it_back(tmp_path):
         raise ValueError("half")
     assert os.listdir(path) == ["old.c"]
     assert os.listdir(tmp_path) == ["o[u]t"]
+
+
+def test_a_directory_behind_a_link_is_replaced_there(tmp_path):
+    (tmp_path / "disk" / "out").mkdir(parents=True)
+    (tmp_path / "disk" / "out" / "old.c").write_text("")
+    link = tmp_path / "out"
+    link.symlink_to(tmp_path / "disk" / "out")
+    with atomic_directory(link) as temporary:
+        (temporary / "new.c").write_text("")
+    assert link.is_symlink()
+    assert os.listdir(link) == ["new.c"]
+    assert sorted(os.listdir(tmp_path)) == ["disk", "out"]
+    assert os.listdir(tmp_path / "disk") == ["out"]
+
+
+def test_a_file_is_not_replaced_by_a_directory(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(TinyEdgeError, match="is no folder"), atomic_directory(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").read_text() == "mine"

@@ -65,7 +65,16 @@ def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces it when the block ends without an error."""
+    """Yield a temporary folder beside `path` that replaces it when the block ends without an error.
+
+    Where `path` is a link, what it leads to is replaced.
+
+    Raises:
+        TinyEdgeError: It cannot be written, or something else than a folder has that name.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_dir():
+        raise TinyEdgeError(f"{path} is no folder; move it away or choose another")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _restore_former(path)

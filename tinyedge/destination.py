@@ -1,12 +1,18 @@
 """Whether a result can be written where a user wants it: asked before the work whose result it is."""
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tinyedge.errors import ConfigError
+
+# What file browsers, network file systems and notebooks leave in any folder that is looked at.
+_LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".nfs*", ".ipynb_checkpoints")
+# A file that was being written when the power went, as `tinyedge.atomic` names it.
+_HALF_WRITTEN = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 
 
 def check_folder(folder: Path, advice: str) -> None:
@@ -71,8 +77,11 @@ def written_parts(folder: Path, patterns: Sequence[str], advice: str) -> tuple[l
             path = Path(place, name)
             parts = path.relative_to(folder).parts
             is_folder = path.is_dir()
-            # A file that was being written when the power went is called .NAME.letters.
-            whole = (*parts[:-1], name[1:].rpartition(".")[0]) if name.startswith(".") and not is_folder else parts
+            if any(fnmatchcase(part, litter) for part in parts for litter in _LITTER) and not path.is_symlink():
+                (folders if is_folder else files).append(path)
+                continue
+            half_written = None if is_folder else _HALF_WRITTEN.fullmatch(name)
+            whole = parts if half_written is None else (*parts[:-1], half_written[1])
             known = (pattern[: len(whole)] for pattern in wanted if (len(pattern) > len(whole)) == is_folder)
             if path.is_symlink() or not any(_matches(whole, pattern) for pattern in known):
                 raise ConfigError(f"{path} is not from tinyedge, which replaces only what is; {advice}")

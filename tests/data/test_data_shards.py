@@ -11,7 +11,7 @@ from PIL import Image
 
 from tinyedge.data.dataset import labelled_splits
 from tinyedge.data.registry import load_dataset
-from tinyedge.data.shards import ShardStream, load_shard_sample, open_shards
+from tinyedge.data.shards import ShardStream, _files_of, load_shard_sample, open_shards
 from tinyedge.errors import ConfigError, DataError
 
 pytest.importorskip("webdataset")
@@ -191,6 +191,22 @@ def test_a_name_is_a_file_and_never_a_command(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="does not exist"):
         open_shards("pipe:touch was_run; echo other.tar")
     assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count", "first", "last"),
+    [
+        ("{t-{000000..001281},v-{000..099}}.tar", 1382, "t-000000.tar", "v-099.tar"),
+        ("s-{0..1000000..100}.tar", 10_001, "s-0.tar", "s-1000000.tar"),
+        ("s-{0000000000..0000000999}.tar", 1000, "s-0000000000.tar", "s-0000000999.tar"),
+        ("{1700000000..1700000003}.tar", 4, "1700000000.tar", "1700000003.tar"),
+        ("a-{0..9}.tar::b-{0..9}.tar", 20, "a-0.tar", "b-9.tar"),
+        ("s-{9..0..3}.tar", 4, "s-9.tar", "s-0.tar"),
+    ],
+)
+def test_patterns_name_what_braces_do(pattern, count, first, last):
+    files = [str(file) for file in _files_of(pattern)]
+    assert (len(files), files[0], files[-1]) == (count, first, last)
 
 
 @pytest.mark.parametrize(

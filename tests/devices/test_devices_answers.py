@@ -155,7 +155,7 @@ class Endless(Answering):
 
 
 def test_a_port_that_never_pauses_is_given_up(monkeypatch):
-    monkeypatch.setattr(serial, "_HANDSHAKE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(serial, "_SILENCE_TIMEOUT_S", 0.05)
     with pytest.raises(TargetError, match="talks without a pause"):
         DeviceClient(Endless()).handshake()
 

@@ -13,7 +13,7 @@ from tinyedge.training.train import train
 
 WRITTEN = (
     *("config.yaml", "encoder.safetensors", "metrics.csv", "metrics.jsonl", "events.out.tfevents.17.host.1.0"),
-    *("checkpoints/last.ckpt", "checkpoints/.last.ckpt.x9_k2", "plots/loss.png", "detection.json"),
+    *("checkpoints/last.ckpt", "checkpoints/.last.ckpt.x9_k2abc", "plots/loss.png", "detection.json", "card.md"),
     *(
         "probe.json",
         "probe.safetensors",
@@ -22,8 +22,10 @@ WRITTEN = (
         "plots/embedding.png",
     ),
     *("export/export.json", "export/model.onnx", "export/model_int8.tflite", "export/plots/layers.png"),
-    *(".export.ab12/model.onnx", "branches/gated/config.yaml", "branches/gated/encoder.safetensors"),
-    *("branches/gated/export/model_mixed.tflite", "branches/gated/probe.json"),
+    *(".export.ab12cd_4/model.onnx", "firmware/stm32f405/tinyedge.elf", "branches/gated/config.yaml"),
+    *("branches/gated/encoder.safetensors", "branches/gated/export/model_mixed.tflite", "branches/gated/probe.json"),
+    # What looking at a folder leaves in it.
+    *(".DS_Store", "export/._export.json", "plots/Thumbs.db", "export/.ipynb_checkpoints/a-checkpoint.json"),
 )
 
 
@@ -66,6 +68,8 @@ def test_a_run_that_everything_was_done_with_can_be_replaced(run: Path) -> None:
         "branches/notes.txt",
         ".notes",
         ".secret.x1",
+        ".config.yaml.swp",
+        "export/.export.json.swp",
     ],
 )
 def test_what_is_not_tinyedges_stays_and_is_named(run: Path, foreign: str) -> None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
@@ -78,7 +79,8 @@ def main() -> None:
     """
     # PyTorch's threads sleep while they wait for each other: spinning, they train a third as fast beside other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, _end)
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
     try:
         with missing_packages_told():
             sys.exit(make_app(sys.argv[1:])(prog_name="tinyedge", standalone_mode=False) or 0)

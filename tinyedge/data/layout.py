@@ -101,7 +101,7 @@ def list_images(folder: Path) -> list[Path]:
     for directory, folders, files in os.walk(folder, followlinks=True):
         outer = around.pop(directory)
         inner = {f"{directory}{os.sep}{name}": name for name in folders if _is_shown(name)}
-        new = {path: identity for path in inner if (identity := _identity(path)) not in outer}
+        new = {path: identity for path in inner if (identity := _identity(path)) not in (None, *outer)}
         around |= {path: outer | {identity} for path, identity in new.items()}
         folders[:] = [inner[path] for path in new]
         found += [f"{directory}{os.sep}{file}" for file in files if _is_image(file)]
@@ -109,8 +109,12 @@ def list_images(folder: Path) -> list[Path]:
     return [Path(path) for path in found]
 
 
-def _identity(folder: Path | str) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116 - takes both
+def _identity(folder: Path | str) -> tuple[int, int] | None:
+    """What tells a folder from others, whatever it is called; None where it may not be entered."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - takes both
+    except OSError:
+        return None
     return status.st_dev, status.st_ino
 
 

@@ -10,14 +10,13 @@ import hashlib
 import io
 import json
 import logging
-import math
 import random
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count, groupby, islice
+from itertools import chain, count, groupby, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,8 +40,8 @@ _LEAST_SEEN = 1000  # before the share of broken images is judged
 _COUNT_VERSION = 2  # of the rule that images are counted by
 _MAX_SHARDS = 100_000
 _SHOWN = 60  # of a pattern that is refused
-_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}")
-_LONG_NUMBER = re.compile(r"\{-?\d{10,}\.\.|\.\.-?\d{10,}[.}]")
+_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
+_LONG_NUMBER = re.compile(r"\d{100}")
 _META_NAME = re.compile(r"__[^/]*__($|/)")  # webdataset passes over such files
 _log = logging.getLogger(__name__)
 
@@ -69,8 +68,8 @@ def open_shards(pattern: str) -> Shards:
     """Find the shards and count their images; the counts are kept in `cache_directory()/shards`.
 
     Args:
-        pattern: Path of a tar file, with ranges or lists in braces. It names files of this machine and nothing else:
-            no address, and no variable of the environment.
+        pattern: Path of a tar file, with ranges or lists in braces; several with "::" between them. It names files of
+            this machine and nothing else: no address, and no variable of the environment.
 
     Raises:
         DataError: A shard is missing, no readable tar file, or holds no image; or there are too many.
@@ -190,11 +189,12 @@ def _files_of(pattern: str) -> tuple[Path, ...]:
 
     if _LONG_NUMBER.search(pattern):
         raise _too_many(pattern)
-    ranges = [abs(int(last) - int(first)) + 1 for first, last in _RANGE.findall(pattern)]
-    if math.prod(ranges) > _MAX_SHARDS:  # Before they are spelled out.
-        raise _too_many(pattern)
+    for first, last, step in _RANGE.findall(pattern):  # Before they are spelled out.
+        if abs(int(last) - int(first)) // max(abs(int(step or 1)), 1) >= _MAX_SHARDS:
+            raise _too_many(pattern)
     try:
-        names = list(islice(braceexpand.braceexpand(pattern), _MAX_SHARDS + 1))
+        parts = chain.from_iterable(map(braceexpand.braceexpand, pattern.split("::")))
+        names = list(islice(parts, _MAX_SHARDS + 1))
     except ValueError as error:
         raise DataError(f"{pattern} is no pattern of shards ({error}); close every brace that is opened") from error
     if len(names) > _MAX_SHARDS:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from tinyedge.errors import TargetError
 
-MOST_LINE_BYTES = 4 << 20
-"""The longest line: the output of a model in hexadecimal digits."""
+MOST_LINE_BYTES = 64 << 20
+"""The longest line: an output that fills an emulated board's RAM, in decimals."""
 
 MOST_LINES = 100_000
 """The longest answer."""

@@ -39,7 +39,8 @@ _COMMAND_TIMEOUT_S = 30.0
 _INFERENCE_TIMEOUT_S = 300.0
 _BOOT_TIMEOUT_S = 30.0
 _HANDSHAKE_TIMEOUT_S = 5.0
-_SILENCE_S = 0.5
+# A board may have a long answer to give yet: 9,216 reals take 6 s at 115200 baud.
+_SILENCE_S, _SILENCE_TIMEOUT_S = 0.5, 60.0
 _PIPE_BYTES = 1 << 20
 _GREETING = "m-init-done"
 _LAP = "m-lap-us-"
@@ -232,7 +233,7 @@ class DeviceClient:
             TargetError: Something answers that does not speak the protocol.
         """
         self._stream.write(b"%")  # Ends what another program may have left half-sent.
-        deadline = time.monotonic() + _HANDSHAKE_TIMEOUT_S
+        deadline = time.monotonic() + _SILENCE_TIMEOUT_S
         while self._stream.read(_SILENCE_S):
             if time.monotonic() > deadline:
                 raise TargetError("something talks without a pause, but not tinyedge: check --port and flash the board")

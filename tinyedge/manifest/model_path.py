@@ -26,7 +26,8 @@ def resolve_model(source: Path | str) -> Path:
         folder = exports[0]
         manifest = read_manifest(folder)
         name = manifest.model
-        export = command_line("tinyedge", "export", path, "--int8")
+        run = path.parent if path.name == EXPORT_FOLDER else path
+        export = command_line("tinyedge", "export", run, "--int8")
         if name is None or not (folder / name).is_file():
             raise ModelError(f"{folder} has no {name or 'quantised model'}: run `{export}` first")
         _check_own(folder, manifest, export)

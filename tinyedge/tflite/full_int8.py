@@ -114,14 +114,14 @@ def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:
     Args:
         graph: Of any types.
         path: Of its file, for messages.
-        refuse: Told of tensors that hold nothing.
+        refuse: Told of inputs and outputs that are constants, and of tensors that hold nothing.
 
     Raises:
         ModelError: The order is damaged: what goes through such a graph along its tensors may never end.
     """
     written = set(graph.sources)
     if any(tensor.is_constant for tensor in graph.sources):
-        raise damaged(path, "an input is a constant")
+        refuse(str(damaged(path, "an input is a constant")))
     for operator in graph.operators:
         for tensor in operator.inputs:
             if tensor is not None and not tensor.is_constant and tensor not in written:
@@ -133,8 +133,10 @@ def check_order(graph: Graph, path: Path, refuse: Refuse) -> None:
                 raise damaged(path, problem)
             written.add(tensor)
     for tensor in graph.results:
-        if tensor not in written:
-            raise damaged(path, f"no operator writes the output '{tensor.name}'")
+        if tensor.is_constant:
+            refuse(f"output '{tensor.name}' of {path} is a constant: leave it out of the model")
+        elif tensor not in written:
+            refuse(str(damaged(path, f"no operator writes the output '{tensor.name}'")))
     for tensor in written:
         if tensor.elements == 0:
             refuse(str(damaged(path, f"tensor '{tensor.name}' has the empty shape {list(tensor.shape)}")))

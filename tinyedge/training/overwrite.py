@@ -11,6 +11,7 @@ from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CO
 _OF_A_RUN = (
     *(CONFIG_FILE, ENCODER_FILE, CHECKPOINT_FILE, METRICS_FILE, "metrics.csv", "events.out.tfevents.*"),
     *("probe.json", CLASSIFIER_FILE, "features*.safetensors", "detection.json", "plots/*.png"),
+    *("card.md", "metrics.json", "teacher.yaml", "teacher_of_teacher.yaml"),  # Of a copy of the zoo's.
     *(f"firmware/*/tinyedge.{suffix}" for suffix in ("elf", "bin", "hex", "map")),
     *(f"{folder}/{name}" for folder in (EXPORT_FOLDER, f".{EXPORT_FOLDER}.*") for name in EXPORT_FILES),
 )
@@ -50,7 +51,7 @@ def remove_run(run: Path) -> None:
         ConfigError: It holds something else; then nothing is removed.
     """
     folders, files = written_parts(run, _FILES, _ADVICE)
-    for file in files:
+    for file in sorted(files, key=(run / CONFIG_FILE).__eq__):  # Last that by which it is known as a run.
         file.unlink()
     for folder in reversed(folders):  # From the inside out.
         folder.rmdir()

@@ -331,9 +331,15 @@ def test_wrong_options_are_refused_before_any_work(new_run: Run, options: dict, 
 @pytest.mark.parametrize("protocol", ["linear", "knn"])
 def test_encoder_of_broken_weights(run: Run, protocol: str) -> None:
     weights = load_file(run.path / ENCODER_FILE)
-    weights["norm.weight"][7] = float("nan")
+    whole = weights["norm.weight"].clone()
+    # Finite numbers whose product is not, and one that is none.
+    weights["norm.weight"][7], weights["norm.running_mean"][7] = 3e38, -1e10
     save_file(weights, run.path / ENCODER_FILE)
     with pytest.raises(CheckpointError, match="NaN or infinity for 1438 of 1438 train images"):
+        probe_run(run, protocol=protocol)
+    whole[7] = float("nan")
+    save_file({**weights, "norm.weight": whole}, run.path / ENCODER_FILE)
+    with pytest.raises(CheckpointError, match="not finite, in norm.weight"):
         probe_run(run, protocol=protocol)
     assert not (run.path / "probe.json").exists()
 

@@ -339,7 +339,7 @@ def test_encoder_of_broken_weights(run: Run, protocol: str) -> None:
         probe_run(run, protocol=protocol)
     whole[7] = float("nan")
     save_file({**weights, "norm.weight": whole}, run.path / ENCODER_FILE)
-    with pytest.raises(CheckpointError, match="not finite, in norm.weight"):
+    with pytest.raises(CheckpointError, match=r"not finite, in norm\.weight"):
         probe_run(run, protocol=protocol)
     assert not (run.path / "probe.json").exists()
 

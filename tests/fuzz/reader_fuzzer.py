@@ -53,14 +53,23 @@ def read_all(path: Path) -> None:
         FindingError: One of them raises what no caller expects.
     """
     for read in (read_tflite, read_any_tflite, inspect_tflite):
-        try:
-            read(path)
-        except TinyEdgeError:
-            pass
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise FindingError(f"{read.__name__} raises\n{traceback.format_exc()}") from error
+        _run(partial(read, path), read.__name__)
+
+
+def _run(call: Callable[[], object], name: str) -> None:
+    """Call what may refuse a model in a sentence.
+
+    Raises:
+        FindingError: It raises anything else.
+    """
+    try:
+        call()
+    except KeyboardInterrupt:
+        raise
+    except TinyEdgeError:
+        pass
+    except BaseException as error:
+        raise FindingError(f"{name} raises\n{traceback.format_exc()}") from error
 
 
 def judge_all(path: Path) -> None:
@@ -79,18 +88,9 @@ def judge_all(path: Path) -> None:
     before = signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, MOST_CPU_S)
     try:
-        for judge in (
-            lambda: judge_aot(inspect_tflite(path)),
-            *(partial(compile_for, one) for one in INSTRUCTION_SETS),
-        ):
-            try:
-                judge()
-            except TinyEdgeError:
-                pass
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                raise FindingError(f"a model that is read raises\n{traceback.format_exc()}") from error
+        _run(lambda: judge_aot(inspect_tflite(path)), "the check")
+        for instruction_set in INSTRUCTION_SETS:
+            _run(partial(compile_for, instruction_set), f"the compiler for {instruction_set}")
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

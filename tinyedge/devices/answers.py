@@ -23,7 +23,9 @@ MOST_LAYERS = 100_000
 MOST_BYTES = 2**32
 MOST_COUNT = 2**64 - 1
 
-_SHOWN = 200  # characters of an answer in a message
+SHOWN = 200
+"""Characters of an answer in a message."""
+
 _TYPES = frozenset({"bool", "float32", "int8", "int16", "int32", "int64", "uint8"})
 _MOST_DIMENSIONS = 8
 _MOST_CLOCK_HZ = 10**10
@@ -125,7 +127,7 @@ def printable(line: bytes) -> str:
 def shown(answer: object) -> str:
     """An answer as a message shows it."""
     text = repr(answer)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text):,} characters)"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters)"
 
 
 def within_brackets(line: str, prefix: str, command: str, parse: Callable[[str], _Parsed]) -> _Parsed:
@@ -156,7 +158,7 @@ def other_firmware(command: str, answer: object) -> TargetError:
 def whole_number(text: str, most: int = MOST_COUNT) -> int:
     """Parse a number from 0 to `most`; raise ValueError for anything else."""
     if not _WHOLE.fullmatch(text) or int(text) > most:
-        raise ValueError(text[:_SHOWN])
+        raise ValueError(text[:SHOWN])
     return int(text)
 
 
@@ -164,14 +166,14 @@ def whole_numbers(text: str, count: int | None = None) -> list[int]:
     """Parse numbers with commas between them, `count` of them if that is given; raise ValueError for anything else."""
     numbers = [whole_number(part) for part in text.split(",")]
     if count is not None and len(numbers) != count:
-        raise ValueError(text[:_SHOWN])
+        raise ValueError(text[:SHOWN])
     return numbers
 
 
 def decimal(text: str) -> Fraction:
     """Parse a count with a fraction, such as "17.250"; raise ValueError for anything else."""
     if not _DECIMAL.fullmatch(text):
-        raise ValueError(text[:_SHOWN])
+        raise ValueError(text[:SHOWN])
     return Fraction(text)
 
 
@@ -179,7 +181,7 @@ def reals(text: str) -> list[float]:
     """Parse reals with commas between them, such as "-0.500,1.250"; raise ValueError for anything else."""
     parts = text.split(",")
     if not all(map(_REAL.fullmatch, parts)):
-        raise ValueError(text[:_SHOWN])
+        raise ValueError(text[:SHOWN])
     return [float(part) for part in parts]
 
 
@@ -187,7 +189,7 @@ def checksums(text: str) -> tuple[int, int]:
     """Parse two CRC-32 in hexadecimal digits; raise ValueError for anything else."""
     first, second = text.split(",")
     if not _HEXADECIMAL.fullmatch(first) or not _HEXADECIMAL.fullmatch(second):
-        raise ValueError(text[:_SHOWN])
+        raise ValueError(text[:SHOWN])
     return int(first, 16), int(second, 16)
 
 

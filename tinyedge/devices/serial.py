@@ -17,6 +17,7 @@ from tinyedge.devices.answers import (
     MOST_LAYERS,
     MOST_LINE_BYTES,
     MOST_LINES,
+    SHOWN,
     DeviceInfo,
     checksums,
     decimal,
@@ -44,7 +45,6 @@ _SILENCE_S, _SILENCE_TIMEOUT_S = 0.5, 60.0
 _PIPE_BYTES = 1 << 20
 _GREETING = "m-init-done"
 _LAP = "m-lap-us-"
-_SHOWN = 200  # characters of a line in a message
 
 _Parsed = TypeVar("_Parsed")
 
@@ -269,7 +269,7 @@ class DeviceClient:
             raise LineLost(f"the device restarted before it answered `{text}`: what was loaded into it is gone")
         errors = [line for line in lines if line.startswith("e-[")]
         if errors:
-            raise TargetError(f"the device answers `{text}` with {errors[0][:_SHOWN]}")
+            raise TargetError(f"the device answers `{text}` with {errors[0][:SHOWN]}")
         return lines
 
     def info(self) -> DeviceInfo:
@@ -466,10 +466,10 @@ class DeviceClient:
             if line == "m-ready":
                 return lines
             if line.startswith("e-[the model could not be prepared"):
-                raise TargetError(f"the device stopped with {line[:_SHOWN]}: build and flash the firmware again")
+                raise TargetError(f"the device stopped with {line[:SHOWN]}: build and flash the firmware again")
             if line.startswith("e-[fault"):
                 raise TargetError(
-                    f"the device stopped at {what} with {line[:_SHOWN]}: reset it; if it stays, report the line"
+                    f"the device stopped at {what} with {line[:SHOWN]}: reset it; if it stays, report the line"
                 )
             if line:
                 lines.append(line)

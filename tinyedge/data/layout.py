@@ -100,7 +100,7 @@ def list_images(folder: Path) -> list[Path]:
     around = {str(folder): frozenset(map(_identity, (folder, *folder.absolute().parents)))}
     for directory, folders, files in os.walk(folder, followlinks=True):
         outer = around.pop(directory)
-        inner = {f"{directory}{os.sep}{name}": name for name in folders if _is_shown(name)}
+        inner = {os.path.join(directory, name): name for name in folders if _is_shown(name)}  # noqa: PTH118 - as os.walk
         new = {path: identity for path in inner if (identity := _identity(path)) not in (None, *outer)}
         around |= {path: outer | {identity} for path, identity in new.items()}
         folders[:] = [inner[path] for path in new]

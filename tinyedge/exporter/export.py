@@ -59,7 +59,7 @@ from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivit
 from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph, Operator
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
@@ -187,12 +187,13 @@ def export_model(
         reference = beside.submit(run_torch, trained, images.first)  # While the converter computes.
         graph = canonical(running.convert(folder / ONNX_FILE), [INPUT_NAME], [output_name])
         (folder / FLOAT_FILE).write_bytes(tflite_bytes(graph))
-        tflite = beside.submit(run_tflite, folder / FLOAT_FILE, images.normalised)  # While ranges are looked for.
+        float_model = Model(folder / FLOAT_FILE)
+        tflite = beside.submit(run_tflite, float_model, images.normalised)  # While ranges are looked for.
         model = folder / options.model_file if options.model_file else None
         choice, precision, qat = None, Precision(), None
         if model is not None:
             announce("activation ranges")
-            graph = read_any_tflite(folder / FLOAT_FILE)  # As it was written: its operators have their positions.
+            graph = float_model.any_graph()  # As it was written: its operators have their positions.
             executor, seen = FloatExecutor(graph), (torch.from_numpy(calibration),)
             means = reference_of_means(executor, seen)
             choice = choose_ranges(executor, seen, means, reference_of(executor, (torch.from_numpy(unseen),)))
@@ -208,9 +209,10 @@ def export_model(
             model.write_bytes(tflite_bytes(quantised))
             precision = _describe_precision(graph, network, options.precision, int16x8)
         announce("parity")
-        manifest = _describe(encoder, dataset, probe, model, options, choice)
+        int8_model = None if model is None else Model(model)
+        manifest = _describe(encoder, dataset, probe, int8_model, options, choice)
         manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
-        files = ExportedFiles(folder / ONNX_FILE, folder / FLOAT_FILE, model)
+        files = ExportedFiles(folder / ONNX_FILE, float_model, int8_model)
         report, int8_outputs = compare_stages(
             files, manifest, network, images, reference.result(), tflite.result(), options.gates
         )
@@ -332,7 +334,7 @@ def _describe(
     encoder: Encoder,
     dataset: ImageDataset,
     probe: Probe | None,
-    model: Path | None,
+    model: Model | None,
     options: ExportOptions,
     choice: RangeChoice | None,
 ) -> ExportManifest:
@@ -368,9 +370,9 @@ def _describe(
     )
 
 
-def _quantisation(model: Path) -> tuple[tuple[float, int], tuple[float, int]]:
+def _quantisation(model: Model) -> tuple[tuple[float, int], tuple[float, int]]:
     """Return scale and zero point of the model's input and output."""
-    graph = read_any_tflite(model)
+    graph = model.any_graph()
     source, output = graph.inputs[0].q, graph.outputs[0].q
     return (source.scale, source.zero_point), (output.scale, output.zero_point)
 

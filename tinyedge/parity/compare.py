@@ -30,11 +30,10 @@ from tinyedge.parity.parity import (
 )
 from tinyedge.plots.png import pictures_of
 from tinyedge.runtimes.aot import AotRuntime
-from tinyedge.runtimes.base import Runtime
+from tinyedge.runtimes.apart import ApartRuntime
 from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.runtimes.onnx import run_onnx
-from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.model import Model
 
 _FEW_IMAGES = 64  # For outputs value by value, and for layers.
 _FAULT_IMAGES = 8
@@ -114,8 +113,8 @@ class ExportedFiles:
     """
 
     onnx: Path
-    tflite: Path
-    int8: Path | None
+    tflite: Model
+    int8: Model | None
 
 
 def compare_stages(
@@ -146,13 +145,13 @@ def compare_stages(
     """
     classifier = manifest.kind == "classifier"
     few = images.normalised[:_FEW_IMAGES]
-    # The runtimes leave Python while they run, so two of them run beside each other and beside the layers.
-    with ThreadPoolExecutor(2) as pool:
+    # They leave Python while they run, but for TFLite Micro, which has a process of its own.
+    with ThreadPoolExecutor(len(_RUNTIMES)) as pool:
         running = _run_all(pool, files, manifest, images)
         layers: tuple[LayerParity, ...] = ()
         if files.int8 is not None:
             codes = quantise_images(images.pixels[: len(few)], manifest)
-            names = name_layers(read_any_tflite(files.tflite), network)
+            names = name_layers(files.tflite.any_graph(), network)
             layers = compare_layers(files.tflite, files.int8, few, codes, names)
     outputs = {"pytorch": reference, "tflite": tflite, **{name: future.result() for name, future in running.items()}}
     outputs = {runtime: outputs[runtime] for runtime in _RUNTIMES if runtime in outputs}
@@ -209,19 +208,29 @@ def _run_all(
     if files.int8 is not None:
         codes = quantise_images(images.pixels, manifest)
         micro = codes[: images.affordable(_MICRO_MACS)]
-        running["aot-int8"] = pool.submit(_run_micro, AotRuntime, files.int8, micro)
+        running["tflm-int8"] = pool.submit(_run_micro, _run_tflm, files.int8, micro)
         running["litert-int8"] = pool.submit(run_tflite, files.int8, codes)
-        running["tflm-int8"] = pool.submit(_run_micro, TflmRuntime, files.int8, micro)
+        running["aot-int8"] = pool.submit(_run_micro, _run_aot, files.int8, micro)
     running["onnx"] = pool.submit(run_onnx, files.onnx, images.first)
     return running
 
 
-def _run_micro(runtime: Callable[[Path], Runtime], model: Path, codes: np.ndarray) -> np.ndarray | str:
+def _run_micro(run: Callable[[Model, np.ndarray], np.ndarray], model: Model, codes: np.ndarray) -> np.ndarray | str:
     """Run one of the microcontroller's runtimes on this machine, or say why it cannot."""
     try:
-        return runtime(model).run(codes).reshape(len(codes), -1)
+        return run(model, codes).reshape(len(codes), -1)
     except (ToolMissing, UnsupportedOpError) as error:
         return str(error)
+
+
+def _run_tflm(model: Model, codes: np.ndarray) -> np.ndarray:
+    """Run TFLite Micro in a process of its own: its Python package keeps every other thread from running."""
+    with ApartRuntime("tflm", model) as runtime:
+        return runtime.run(codes)
+
+
+def _run_aot(model: Model, codes: np.ndarray) -> np.ndarray:
+    return AotRuntime(model).run(codes)
 
 
 def _compare_neighbours(reference: np.ndarray, real: np.ndarray, classifier: bool) -> NeighbourParity | None:

@@ -16,8 +16,7 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
 from tinyedge.tflite.graph import Tensor
-from tinyedge.tflite.model import Model
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.model import Model, open_model
 from tinyedge.tflite.schema import schema_class
 
 _LOOKED_UP = {"GATHER": "GELU"}
@@ -59,7 +58,7 @@ class LayerParity:
 
 
 def compare_layers(
-    float_model: Path, int8_model: Path, images: np.ndarray, codes: np.ndarray, names: tuple[str, ...]
+    float_model: Path | Model, int8_model: Path | Model, images: np.ndarray, codes: np.ndarray, names: tuple[str, ...]
 ) -> tuple[LayerParity, ...]:
     """Compare every operator's float output with the integers that LiteRT computes for the INT8 file.
 
@@ -73,11 +72,14 @@ def compare_layers(
     Raises:
         ModelError: The files do not have the same operators.
     """
-    graph, quantised = read_any_tflite(float_model), read_any_tflite(int8_model)
+    float_model, int8_model = open_model(float_model), open_model(int8_model)
+    graph, quantised = float_model.any_graph(), int8_model.any_graph()
     # A lookup counts by its last operator: its indices are int32, and no values.
     operators = [o for o in quantised.operators if o.op != "QUANTIZE" and o.output.dtype != np.int32]
     if [_LOOKED_UP.get(o.op, o.op) for o in operators] != [o.op for o in graph.operators]:
-        raise ModelError(f"{int8_model} does not have the operators of {float_model}: no layer can be compared")
+        raise ModelError(
+            f"{int8_model.path} does not have the operators of {float_model.path}: no layer can be compared"
+        )
     outputs = run_operators(int8_model, codes)
     real = {graph.inputs[0]: _dequantise(codes, quantised.inputs[0])}
     for source, operator in zip(graph.operators, operators, strict=True):
@@ -88,8 +90,9 @@ def compare_layers(
 
     def compare(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
         if tensor.data is None:
-            total_db[tensor] = sqnr_db(value.numpy(), real[tensor])
-            cosines[tensor] = cosine(value.numpy(), real[tensor])
+            wanted = value.double().numpy()
+            total_db[tensor] = sqnr_db(wanted, real[tensor])
+            cosines[tensor] = cosine(wanted, real[tensor])
         return value
 
     def go_on_with_int8(tensor: Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -117,7 +120,7 @@ def compare_layers(
 
 
 def first_difference(
-    network: nn.Module, onnx_model: Path, float_model: Path, images: np.ndarray, limit: float
+    network: nn.Module, onnx_model: Path, float_model: Path | Model, images: np.ndarray, limit: float
 ) -> dict[str, str]:
     """Find the first layer of each float file that does not compute what the network's does.
 
@@ -148,14 +151,14 @@ def first_difference(
 _CEILINGS = {"RELU": None, "RELU6": 6.0}
 
 
-def run_operators(model: Path, images: np.ndarray) -> list[np.ndarray]:
+def run_operators(model: Path | Model, images: np.ndarray) -> list[np.ndarray]:
     """Return what each operator of a .tflite file puts out in LiteRT, (n, ...) of the tensor's own type.
 
     Args:
         model: One input, and one output an operator.
         images: (n, H, W, 3) of the model's own type.
     """
-    content = litert_content(Model(model))
+    content = litert_content(open_model(model))
     # Our own files name no tensor inside the graph, so tensors are found by their position in the file.
     written = schema_class("Model").GetRootAs(content, 0)
     operators = map(written.Subgraphs(0).Operators, range(written.Subgraphs(0).OperatorsLength()))
@@ -211,9 +214,12 @@ def _onnx_layers(model: Path, images: np.ndarray) -> Iterator[tuple[str, str, np
         yield node.input[1].removesuffix(".weight"), "NONE", np.concatenate(values).transpose(0, 2, 3, 1)
 
 
-def _tflite_layers(model: Path, network: nn.Module, images: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
+def _tflite_layers(
+    model: Path | Model, network: nn.Module, images: np.ndarray
+) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield path, activation and output of each layer of a float .tflite file whose weights are the network's."""
-    graph = read_any_tflite(model)
+    model = open_model(model)
+    graph = model.any_graph()
     outputs = run_operators(model, images)
     for position, path in match_layers(graph, network).items():
         yield path, graph.operators[position].options["fused_activation_function"], outputs[position]

@@ -11,7 +11,7 @@ from tinyedge.tflite.graph import Operator, Tensor
 
 
 def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
-    """Apply the fused activation.
+    """Apply the fused activation to a value that nothing else reads, which may change.
 
     Raises:
         ModelError: It is none of NONE, RELU, RELU6 and RELU_N1_TO_1.
@@ -20,7 +20,7 @@ def activated(operator: Operator, value: torch.Tensor) -> torch.Tensor:
     if activation == "NONE":
         return value
     if activation == "RELU":
-        return F.relu(value)
+        return F.relu_(value)
     if activation == "RELU6":
         return value.clamp(0, 6)
     if activation == "RELU_N1_TO_1":
@@ -57,15 +57,20 @@ def aligned(operator: Operator, *values: torch.Tensor) -> list[torch.Tensor]:
 
 def pad_same(operator: Operator, x: torch.Tensor, kernel: tuple[int, int], value: float = 0.0) -> torch.Tensor:
     """Pad (B, C, H, W) as TFLite's `SAME` does: the odd row and column go to the bottom and to the right."""
-    if operator.options["padding"] == "VALID":
-        return x
+    (top, bottom), (left, right) = _same_padding(operator, x, kernel)
+    return F.pad(x, (left, right, top, bottom), value=value) if top + bottom + left + right else x
+
+
+def _same_padding(operator: Operator, x: torch.Tensor, kernel: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the rows of `SAME` at the top and at the bottom of (B, C, H, W), and the columns at the left and right."""
     padding = []
-    for size, taps, axis in ((x.shape[3], kernel[1], "w"), (x.shape[2], kernel[0], "h")):
+    for size, taps, axis in zip(x.shape[2:], kernel, "hw", strict=True):
         stride = operator.options[f"stride_{axis}"]
         reach = (taps - 1) * operator.options.get(f"dilation_{axis}_factor", 1) + 1
-        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-        padding += [total // 2, total - total // 2]
-    return F.pad(x, padding, value=value)
+        missing = (-(-size // stride) - 1) * stride + reach - size
+        total = max(missing, 0) if operator.options["padding"] == "SAME" else 0
+        padding.append((total // 2, total - total // 2))
+    return padding
 
 
 def convolution(
@@ -73,11 +78,16 @@ def convolution(
 ) -> torch.Tensor:
     """Convolve (B, H, W, C) with filters (O, C / groups, kh, kw)."""
     options = operator.options
+    x = x.permute(0, 3, 1, 2)
+    (top, bottom), (left, right) = _same_padding(operator, x, (weight.shape[2], weight.shape[3]))
+    if (top, left) != (bottom, right):
+        x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
     y = F.conv2d(
-        pad_same(operator, x.permute(0, 3, 1, 2), (weight.shape[2], weight.shape[3])),
+        x,
         weight,
         bias,
         stride=(options["stride_h"], options["stride_w"]),
+        padding=(top, left),
         dilation=(options["dilation_h_factor"], options["dilation_w_factor"]),
         groups=groups,
     )

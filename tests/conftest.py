@@ -29,6 +29,7 @@ COMPILER_CACHE = {
     "CCACHE_DEPEND": "1",
     "CCACHE_NOHASHDIR": "1",
     "CCACHE_SLOPPINESS": "include_file_ctime,include_file_mtime",
+    "CMAKE_C_COMPILER_LAUNCHER": str(Path(__file__).parent / "machines" / "cached_gcc"),  # Of firmware alone.
 }
 
 

@@ -70,9 +70,10 @@ def build_image(model_dir: Path, board: Board, out: Path, options: ImageOptions 
     Raises:
         TinyEdgeError: As for `build_firmware`.
     """
-    for ram in ("sram",) if board.tcm is None else ("tcm", "sram"):
-        with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
-            build = Path(folder)
+    # Where the first memory is too small the link alone is made anew.
+    with tempfile.TemporaryDirectory(prefix="tinyedge-build-") as folder:
+        build = Path(folder)
+        for ram in ("sram",) if board.tcm is None else ("tcm", "sram"):
             configure_image(model_dir, board, build, options, ram=ram)
             try:
                 return finish_image(build, board, out, options, ram=ram)

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,9 @@ from tinyedge.training.launch import Place, find_place
 from tinyedge.training.memory import keep_freed_memory
 
 T = TypeVar("T")
+
+PRELOADED = ("torch._dynamo", "torch.distributed", "tinyedge.training.train")
+"""What every process of a run imports; optimisers import torch._dynamo when they are made."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def run_on_devices(
         return _run_rank(first, Place(0, 0, 1, 1, ""), kind, precision)
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         places = [Place(rank, rank, wanted, wanted, f"file://{folder}/ranks") for rank in range(wanted)]
-        context = multiprocessing.get_context("spawn")
+        context = start_context()
         others = [
             context.Process(target=_run_rank, args=(other, place, kind, precision), daemon=True) for place in places[1:]
         ]
@@ -155,6 +159,15 @@ def _run_rank(body: Callable[[Rank], T], place: Place, kind: str, precision: str
         raise SystemExit(error.exit_code) from error  # all ranks have the error, and the first one says it
     except torch.OutOfMemoryError as error:
         raise TrainingError(f"the memory of {device} is full; give a smaller --batch-size to train") from error
+
+
+def start_context() -> ForkServerContext | SpawnContext:
+    """Return what starts the other processes: where a system can, as copies of one that has imported PyTorch."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
 
 
 def _leave() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tinyedge.errors import ModelError
+from tinyedge.quantisation import float_executor
 from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.runtimes.litert_session import run_tflite
 from tinyedge.tflite.graph import Graph, Operator, State, Tensor
@@ -182,3 +183,19 @@ def test_a_graph_whose_shapes_leave_no_room_for_a_batch_runs_sample_by_sample(sh
     (found,) = network.outputs((samples,))
     assert found.shape == (70, *(third[1:] if third[0] == 1 else third))
     assert torch.equal(found.reshape(70, -1), samples.reshape(70, -1))
+
+
+def test_of_graphs_that_differ_in_their_weights_alone_one_is_asked_about_batches(monkeypatch):
+    def pooled(axis: int) -> Graph:
+        x = activation(1, 9, 7, 4)
+        return one_operator("MEAN", x, (integers(axis),), (1, 9, 4) if axis == 2 else (1, 7, 4), keep_dims=False)
+
+    asked = []
+    takes_batches = FloatExecutor._takes_batches
+    monkeypatch.setattr(FloatExecutor, "_takes_batches", lambda self: asked.append(1) or takes_batches(self))
+    monkeypatch.setattr(float_executor, "_takes_batches", {})
+    first, second = next(convolutions()), next(convolutions())
+    assert not np.array_equal(first.operators[0].inputs[1].data, second.operators[0].inputs[1].data)
+    for graphs, questions in (((first, second), 1), ((pooled(1), pooled(2)), 3)):
+        assert [FloatExecutor(graph).batch_size for graph in graphs] == [64, 64]
+        assert len(asked) == questions

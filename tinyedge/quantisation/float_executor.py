@@ -5,6 +5,7 @@ is trained goes back into the graph. Values are channels-last as in TFLite, so t
 file are the same numbers in the same order; only the batch is not 1, where the graph allows one.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
@@ -25,6 +26,9 @@ Values = tuple[torch.Tensor, ...]
 """Of samples: (n, ...) of each input of a graph, or of each output, a sample in its shape without a leading 1."""
 
 _BATCH = 64
+
+_takes_batches: dict[str, bool] = {}
+_REMEMBERED = 64
 
 
 class FloatExecutor(nn.Module):
@@ -69,7 +73,13 @@ class FloatExecutor(nn.Module):
     @cached_property
     def batch_size(self) -> int:
         """How many samples run at once at most: 1 where two at once give another result than one by one."""
-        return _BATCH if self._takes_batches() else 1
+        # Of a network there are many graphs that differ in their weights alone.
+        structure = _structure(self.graph)
+        if structure not in _takes_batches:
+            if len(_takes_batches) == _REMEMBERED:
+                _takes_batches.clear()
+            _takes_batches[structure] = self._takes_batches()
+        return _BATCH if _takes_batches[structure] else 1
 
     def weight(self, tensor: Tensor) -> nn.Parameter:
         """Return the parameter of a float constant."""
@@ -191,6 +201,25 @@ class FloatExecutor(nn.Module):
             and _close(together[tensor][: len(value)], value)
             for tensor, value in alone.items()
         )
+
+
+def _structure(graph: Graph) -> str:
+    """Return a digest of all of a graph but the values of its float constants."""
+    numbers: dict[Tensor, int] = {}
+
+    def described(tensor: Tensor | None) -> object:
+        if tensor is None:
+            return None
+        integers = tensor.data.tolist() if tensor.data is not None and tensor.dtype != np.float32 else None
+        constant = tensor.data is not None
+        return numbers.setdefault(tensor, len(numbers)), tensor.shape, tensor.dtype.str, constant, integers
+
+    operators = [
+        (operator.op, sorted(operator.options.items()), *map(described, (*operator.inputs, None, *operator.outputs)))
+        for operator in graph.operators
+    ]
+    ends = [described(tensor) for tensor in (*graph.inputs, None, *graph.outputs)]
+    return hashlib.sha256(repr((ends, operators)).encode()).hexdigest()
 
 
 def _close(found: torch.Tensor, wanted: torch.Tensor) -> bool:

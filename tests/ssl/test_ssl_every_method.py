@@ -15,7 +15,8 @@ from tinyedge.training.teacher import EncoderTeacher
 
 METHODS = [name for name in method_names() if name != "random"]
 GATED = ("vicreg-dual", "vicreg-gating")
-STRIDES = (2, 1, 2, 2, 1)
+STRIDES = (2, 2, 2, 1, 1)  # As coarse as grids of tokens allow.
+OPTIONS = {"emp-ssl": {"patches": 4}}
 
 
 def make(name, encoder=None):
@@ -24,7 +25,7 @@ def make(name, encoder=None):
     if method_entry(name).needs_teacher:
         teacher = EncoderTeacher(create_encoder("tinynext_t", input_size=16, strides=STRIDES))
     encoder = encoder or create_encoder("tinynext_t", input_size=16, strides=STRIDES)
-    method = create_method(name, encoder, {}, teacher)
+    method = create_method(name, encoder, OPTIONS.get(name, {}), teacher)
     method.training_split(ImageSplit(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3), 0)
     return method.train()
 

@@ -195,7 +195,8 @@ def test_losses_fall_on_synthetic_images(name, toy_encoder):
     coarse = torch.rand(16, 3, 4, 4, generator=generator)
     images = torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bicubic") * 4 - 2
     # At its own weight VICReg is most of the loss, and 40 steps hardly begin it.
-    method = create_method(name, toy_encoder, {"vicreg_weight": 0.2} if name == "s0-plus" else {})
+    options = {"vicreg_weight": 0.2, "projector_width": 256} if name == "s0-plus" else {}
+    method = create_method(name, toy_encoder, {"decoder_width": 64, **options})
     optimizer = torch.optim.AdamW(method.parameters(), lr=2e-3)
     losses = []
     for seed in range(40):

@@ -35,12 +35,15 @@ def count_macs(encoder: Encoder) -> int:
     return macs_by_module(encoder)[""]
 
 
-def hidden_channel_macs(encoder: Encoder) -> tuple[int, ...]:
+def hidden_channel_macs(encoder: Encoder, macs: Mapping[str, int]) -> tuple[int, ...]:
     """Return the MACs that one hidden channel costs in each of `encoder.prunable_channels()`.
 
     They are the same for each channel of a layer, so the MACs of a narrowed encoder are linear in its widths.
+
+    Args:
+        encoder: One with hidden channels.
+        macs: What `macs_by_module` says of it.
     """
-    macs = macs_by_module(encoder)
     return tuple(
         sum(macs.get(path, 0) for path in (*layer.writers, layer.reader)) // layer.channels
         for layer in encoder.prunable_channels()

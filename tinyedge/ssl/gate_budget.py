@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.flops import count_macs, hidden_channel_macs
+from tinyedge.encoders.flops import hidden_channel_macs, macs_by_module
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import gather_rows
 from tinyedge.ssl.gating import gateable_layers
@@ -36,8 +36,9 @@ class GateBudget(nn.Module):
     def __init__(self, encoder: Encoder, target: float, bound_target: float, bound_decay: float):
         super().__init__()
         layers = gateable_layers(encoder)
-        self.full_macs = count_macs(encoder)
-        self.channel_macs = hidden_channel_macs(encoder)
+        macs = macs_by_module(encoder)
+        self.full_macs = macs[""]
+        self.channel_macs = hidden_channel_macs(encoder, macs)
         gated = sum(macs * layer.channels for macs, layer in zip(self.channel_macs, layers, strict=True))
         self.fixed_macs = self.full_macs - gated
         shares = [macs * layer.channels / self.full_macs for macs, layer in zip(self.channel_macs, layers, strict=True)]

@@ -1,11 +1,8 @@
 """A user's own encoder, method and board, from a folder outside the package, to an emulated board."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +27,6 @@ class Answer:
     returncode: object
     stdout: str
     stderr: str
-
-
-def own_process(folder: Path, *arguments: str) -> Answer:
-    """Run a command as a program."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tinyedge", *arguments]
-    answer = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr + answer.stdout
-    return Answer(answer.returncode, answer.stdout, answer.stderr)
 
 
 @pytest.fixture
@@ -94,7 +82,7 @@ def test_own_encoder_method_and_board(tmp_path, tinyedge):
     both = ("--plugin", "my encoder.py", "--plugin", "align_spread.py")
     method = ("--method", "align-spread", "--option", "projector_width=32")
     shape = ("--encoder", "small_cnn", "--data", "squares", "--epochs", "2", "--batch-size", "40")
-    trained = own_process(folder, "train", *both, *method, *shape, "--out", "my runs/1")
+    trained = tinyedge(folder, "train", *both, *method, *shape, "--out", "my runs/1")
     probe = next_command(trained)
     assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py' --plugin align_spread.py"
     refused = tinyedge(folder, "probe", "my runs/1", fails=True)

@@ -20,6 +20,7 @@ from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.optimizer import create_optimizer
+from tinyedge.training.processes import start_context
 from tinyedge.training.run import load_run
 from tinyedge.training.train import _check_batch_size, train
 
@@ -258,28 +259,27 @@ def tinyedge(monkeypatch, capfd):
     return run
 
 
-# The command line in a process that dies in its step of a number, as by a power cut.
-DYING = """
-import os, signal, sys
-from tinyedge.cli import main
-from tinyedge.training import loop
+def die_in_step(last_step: int, arguments: list[str]) -> None:
+    """Run a command in this process, which dies in a step of a number, as by a power cut."""
+    from tinyedge.cli import main
+    from tinyedge.training import loop
 
-create_optimizer, steps = loop.create_optimizer, []
+    steps = []
 
-def dying_optimizer(*arguments):
-    optimizer = create_optimizer(*arguments)
-    optimizer.register_step_pre_hook(die)
-    return optimizer
+    def die(*_):
+        steps.append(None)
+        if len(steps) == last_step:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def die(*_):
-    steps.append(None)
-    if len(steps) == last_step:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def dying_optimizer(*arguments):
+        optimizer = create_optimizer(*arguments)
+        optimizer.register_step_pre_hook(die)
+        return optimizer
 
-last_step = int(sys.argv.pop(1))
-loop.create_optimizer = dying_optimizer
-main()
-"""
+    torch.set_num_threads(1)
+    loop.create_optimizer = dying_optimizer
+    sys.argv = ["tinyedge", *arguments]
+    main()
 
 
 @pytest.mark.slow
@@ -287,9 +287,11 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(small_config, s
     config = replace(small_config, **SMALL_S0, checkpoint_every_steps=3, log_every_steps=5, bn_recalibration_batches=3)
     whole, killed = tmp_path / "whole", tmp_path / "run"
     train(config, whole)
-    command = [sys.executable, "-c", DYING, "11", *train_arguments(config, tmp_path, small_cnn)]
-    died = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    # A copy of a process that has loaded PyTorch.
+    died = start_context().Process(target=die_in_step, args=(11, train_arguments(config, tmp_path, small_cnn)))
+    died.start()
+    died.join(120)
+    assert died.exitcode == -signal.SIGKILL
     path = killed / "checkpoints/last.ckpt"
     assert load_checkpoint(path).step == 9  # Of 16; the second epoch begins after 8.
     assert not (killed / "encoder.safetensors").exists()

@@ -20,7 +20,7 @@ HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 # of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
 LAYERS = (
     ("errors", "shell", "version"),
-    ("announce", "atomic", "destination", "documentation", "installation", "plugins", "toolchain"),
+    ("announce", "atomic", "destination", "documentation", "fork_server", "installation", "plugins", "toolchain"),
     ("boards", "c_sources", "data", "plots", "tflite", "zoo"),
     ("encoders", "manifest", "ops"),
     ("compiler", "ssl"),

@@ -67,17 +67,20 @@ def test_a_death_is_a_sentence(tmp_path):
     )
 
 
-def children() -> set[int]:
-    """The processes that this one started, as Linux lists them."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(child) for listed in lists for child in listed.read_text().split()}
+def descendants(process: int) -> set[int]:
+    """The processes that a process started, and those that they did, as Linux lists them."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    children = {int(child) for listed in lists for child in listed.read_text().split()}
+    return children.union(*map(descendants, children))
 
 
 def test_a_death_after_the_load_is_one_too(tmp_path):
     model = written(tmp_path, float_sum())
-    before = children()
+    with ApartRuntime("litert", model):  # So that the server is there.
+        pass
+    before = descendants(os.getpid())
     with ApartRuntime("tflm", model) as runtime:
-        (interpreter,) = children() - before
+        (interpreter,) = descendants(os.getpid()) - before
         os.kill(interpreter, signal.SIGSEGV)
         with pytest.raises(ModelError, match="TFLite Micro died of SIGSEGV when it ran"):
             runtime.run(random_frames(model.any_graph().inputs, 1, seed=0))

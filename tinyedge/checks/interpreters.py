@@ -1,10 +1,7 @@
 """What TFLite Micro's and LiteRT's own interpreters say of a model, each asked in a process that may crash."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +11,7 @@ from tinyedge.checks.hints import hint_for, is_custom, is_flex
 from tinyedge.checks.interpreter_worker import NOT_INSTALLED, WHOLE_MODEL
 from tinyedge.checks.tflm_operators import what_tflm_lacks
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict, in_order
+from tinyedge.runtimes.apart import INTERPRETER_SERVER, worker_environment
 from tinyedge.runtimes.tflm_interpreter import missing_operator
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
@@ -71,29 +69,23 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]] | None:
         Its answers by operator; None if it is not installed.
     """
     answers: dict[int, dict[str, Any]] = {}
-    package_folder = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *sys.path])}
     start = WHOLE_MODEL
     with tempfile.TemporaryDirectory(prefix="tinyedge-check-") as folder:
         for attempt in range(_MOST_CRASHES):
             path = Path(folder) / f"answers{attempt}"
             path.touch()
-            command = [
-                sys.executable,
-                "-m",
+            worker = INTERPRETER_SERVER.start(
                 "tinyedge.checks.interpreter_worker",
-                runtime,
-                str(model.resolve()),
-                str(path),
-            ]
+                [runtime, str(model.resolve()), str(path), str(start)],
+                worker_environment(),
+                Path(folder),
+            )
             try:
-                done = subprocess.run(
-                    [*command, str(start)], capture_output=True, env=environment, timeout=_TIMEOUT_S, check=False
-                )
-                if done.returncode == NOT_INSTALLED:
+                code = worker.wait(_TIMEOUT_S)
+                if code == NOT_INSTALLED:
                     return None
-                end = "" if done.returncode == 0 else "it crashes"
-            except subprocess.TimeoutExpired:
+                end = "" if code == 0 else "it crashes"
+            except TimeoutError:
                 end = f"it takes more than {_TIMEOUT_S} s"
             asked = None
             for line in path.read_text(encoding="utf-8").splitlines():

@@ -20,11 +20,15 @@ import numpy as np
 
 from tinyedge import errors
 from tinyedge.errors import ModelError
+from tinyedge.fork_server import ForkServer
 from tinyedge.shell import command_line
 from tinyedge.tflite.model import Model
 
 INTERPRETERS = {"tflm": "TFLite Micro", "litert": "LiteRT", "reference": "TFLite Micro"}
 """What runs a model in somebody else's C++, with its name; "reference" is `tinyedge.runtimes.reference`."""
+
+INTERPRETER_SERVER = ForkServer("tflite_micro.python.tflite_micro.runtime", "ai_edge_litert.interpreter")
+"""Has loaded NumPy and both interpreters, and forks the processes in which they run."""
 
 _MOST_WORDS = 200
 
@@ -49,13 +53,13 @@ class ApartRuntime:
         self._path = model.path
         # Not a pipe, which nobody would empty.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process.
-        command = [sys.executable, "-m", "tinyedge.runtimes.apart_worker", name, str(model.path)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
+        self._process = INTERPRETER_SERVER.start(
+            "tinyedge.runtimes.apart_worker",
+            [name, str(model.path)],
+            worker_environment(),
+            Path.cwd(),
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=worker_environment(),
         )
         try:
             self._answer("loaded")
@@ -99,16 +103,13 @@ class ApartRuntime:
 
     def close(self) -> None:
         """End the process."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
         self._process.kill()
         self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         self._complaints.close()
 
     def _ask(self, request: str, values: np.ndarray | None = None) -> tuple[dict[str, Any], np.ndarray | None]:
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # The answer is missing then, and tells more.
             send(self._process.stdin, {"request": request}, values)
         return self._answer("ran")
@@ -139,7 +140,7 @@ class ApartRuntime:
 def worker_environment() -> dict[str, str]:
     """Return the environment in which a Python process imports what this one does."""
     package_folder = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *sys.path])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *map(os.path.abspath, sys.path)])}
 
 
 def send(stream: IO[bytes], head: dict[str, Any], values: np.ndarray | None = None) -> None:

@@ -1,10 +1,10 @@
 """ONNX to float TFLite by onnx2tf, in a process of its own."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tinyedge.errors import ModelError
+from tinyedge.fork_server import ForkServer
 from tinyedge.manifest.manifest import FLOAT_FILE
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.reader import read_any_tflite
@@ -20,9 +21,12 @@ from tinyedge.tflite.reader import read_any_tflite
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# onnx2tf 2 needs no TensorFlow, and Python 3.12.
 _CAUSE = re.compile(r"[\w.]+(?:Error|Exception): \S")
-_PROGRAM = "tinyedge.conversion." + ("convert_keras" if sys.version_info < (3, 12) else "convert_direct")
+# onnx2tf 2 needs no TensorFlow, which does not outlive a fork, and Python 3.12.
+if sys.version_info < (3, 12):
+    _PROGRAM, _SERVER = "tinyedge.conversion.convert_keras", ForkServer(forks=False)
+else:
+    _PROGRAM, _SERVER = "tinyedge.conversion.convert_direct", ForkServer("onnx2tf.onnx2tf")
 
 
 class Converter:
@@ -34,22 +38,18 @@ class Converter:
     def __enter__(self) -> "Converter":
         self._scratch = tempfile.TemporaryDirectory(prefix="tinyedge-export-")
         self._folder = Path(self._scratch.name)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", _PROGRAM, str(self._folder)],
-            cwd=self._folder,
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+        # Not a pipe, which nobody would empty.
+        self._complaints = tempfile.TemporaryFile()
+        self._process = _SERVER.start(
+            _PROGRAM, [str(self._folder)], _environment(), self._folder, stderr=self._complaints
         )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._process:  # Its end closes the pipes and waits.
-            self._process.kill()
+        self._process.kill()
+        self._complaints.close()
         self._scratch.cleanup()
 
     def convert(self, onnx: "Path | ModelProto", kept_inputs: Sequence[str] = ()) -> Graph:
@@ -70,14 +70,18 @@ class Converter:
             shutil.copyfile(onnx, target)
         else:
             target.write_bytes(onnx.SerializeToString())
-        _, said = self._process.communicate(json.dumps(list(kept_inputs)) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # It has died, which its code tells.
+            self._process.stdin.write(json.dumps(list(kept_inputs)).encode() + b"\n")
+        code = self._process.wait()
         written = self._folder / FLOAT_FILE
-        if self._process.returncode != 0 or not written.is_file():
+        if code != 0 or not written.is_file():
+            self._complaints.seek(0)
+            said = self._complaints.read().decode("utf-8", errors="replace")
             lines = [line.strip() for line in reversed(said.splitlines()) if line.strip()]
             # TensorFlow's converter prints operators behind its error.
             reason = next(filter(_CAUSE.match, lines), lines[0] if lines else "no message")
             raise ModelError(
-                f"onnx2tf could not convert the model (exit code {self._process.returncode}: "
+                f"onnx2tf could not convert the model (exit code {code}: "
                 f"{reason[:300]}); check the versions with `tinyedge doctor`"
             )
         return read_any_tflite(written)

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from tinyedge.compiler.memory import planner
-from tinyedge.compiler.memory.arena import BUFFER_ALIGNMENT, Buffer, InPlaceAlias, lower_bound
+from tinyedge.compiler.memory import order_search, planner
+from tinyedge.compiler.memory.arena import BUFFER_ALIGNMENT, Arena, Blocks, Buffer, InPlaceAlias, lower_bound
 from tinyedge.compiler.memory.planner import Placement, place
 
 
@@ -282,3 +282,31 @@ def test_a_chain_in_place_needs_its_largest_tensor() -> None:
     assert place(buffers, [InPlaceAlias(i + 1, i, None) for i in range(3)]).arena_bytes == 64
     # Without the second one, two have to lie apart.
     assert place(buffers, [InPlaceAlias(1, 0, None), InPlaceAlias(3, 2, None)]).arena_bytes == 64 + 48
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_an_exchange_leaves_in_place_is_where_it_would_be_placed(seed: int) -> None:
+    rng = random.Random(seed)
+    buffers, aliases = network_of_buffers(rng, 40, 9)
+    arena = Arena(buffers, aliases)
+    fusion = {output: rng.choice(inputs) for output, inputs in arena.choices.items() if rng.random() < 0.5}
+    order = rng.sample(range(len(buffers)), len(buffers))
+    plan = order_search.OrderedPlan(0, order, fusion, blocks := Blocks(arena, fusion), blocks.place(order))
+    for _ in range(40):
+        if arena.choices and rng.random() < 0.5:
+            fusion, first = order_search._refuse(arena, plan.fusion, rng.choice(list(arena.choices)), rng), 0
+            order, blocks = plan.order, Blocks(arena, fusion, plan.blocks)
+            anew = blocks.others
+        else:
+            fusion, blocks = plan.fusion, plan.blocks
+            pair = rng.choices(list(blocks.members), k=2)
+            order, first = order_search._exchange(plan.order, blocks, *pair)
+            anew = set(pair).union(*(blocks.depending(block, plan.offsets[block], plan.offsets) for block in pair))
+        whole = Blocks(arena, fusion)
+        assert blocks.members == whole.members
+        assert {block: sorted(beside) for block, beside in blocks.neighbours.items()} == {
+            block: sorted(beside) for block, beside in whole.neighbours.items()
+        }
+        offsets = blocks.place_below(order, 10**9, plan.offsets, anew, first)
+        assert offsets == whole.place(order)
+        plan = order_search.OrderedPlan(0, order, fusion, blocks, offsets)

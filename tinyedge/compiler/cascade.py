@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from tinyedge.compiler.memory.arena import aligned
 from tinyedge.ops.kernel_call import KernelCall, Overlap, StripeForm
-from tinyedge.ops.stripes import stripe_form
 from tinyedge.ops.window import PIXEL, Window
 from tinyedge.tflite.graph import Tensor
 
@@ -128,7 +127,7 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     Returns:
         The cascade; None if a call cannot make stripes, or a tensor is read in another shape than it was written.
     """
-    forms = [form for call in calls if (form := stripe_form(call)) is not None]
+    forms = [form for call in calls if (form := call.stripe_form) is not None]
     images = _images(calls, forms) if len(forms) == len(calls) else None
     if images is None:
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -163,6 +164,18 @@ class KernelCall:
     def function(self) -> str:
         """The kernel's name."""
         return self.kernel.function
+
+    @cached_property
+    def stripe_form(self) -> StripeForm | None:
+        """How it makes a stripe of rows; None where it cannot, as it needs more than the rows under a window."""
+        stripes = self.kernel.stripes
+        if stripes is None or not all(map(_is_image, (self.output, *self.inputs))):
+            return None
+        return stripes(self)
+
+
+def _is_image(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 4 and tensor.shape[0] == 1
 
 
 def integer_fields(call: KernelCall) -> dict[str, int]:

@@ -7,20 +7,12 @@ stripe is members of the kernel's struct; its constants stay.
 from tinyedge.ops.fields import integers
 from tinyedge.ops.kernel_call import KernelCall, StripeForm, Varying
 from tinyedge.ops.window import PIXEL, Window
-from tinyedge.tflite.graph import Tensor
 
 # What describes a window along an axis, the heights' axis first.
 _AXES = (
     ("in_h", "out_h", "pad_top", "kernel_h", "stride_h", "dilation_h"),
     ("in_w", "out_w", "pad_left", "kernel_w", "stride_w", "dilation_w"),
 )
-
-
-def stripe_form(call: KernelCall) -> StripeForm | None:
-    """Return how a call makes a stripe of rows; None where it cannot, as it needs more than the rows under a window."""
-    if call.kernel.stripes is None or not all(_is_image(tensor) for tensor in (call.output, *call.inputs)):
-        return None
-    return call.kernel.stripes(call)
 
 
 def windowed(call: KernelCall, kind: str = "int32_t") -> StripeForm | None:
@@ -71,7 +63,3 @@ def _elementwise(call: KernelCall, member: str) -> StripeForm | None:
         return None
     row = call.output.elements // call.output.shape[1]
     return StripeForm(PIXEL, (Varying(member, "out_h", row),))
-
-
-def _is_image(tensor: Tensor) -> bool:
-    return len(tensor.shape) == 4 and tensor.shape[0] == 1

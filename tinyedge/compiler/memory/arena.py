@@ -1,7 +1,7 @@
 """The buffers of a network, which of them may share memory and how, and the least that they take."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 BUFFER_ALIGNMENT = 16
@@ -95,6 +95,9 @@ def _savings(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> dict
 Fusion = dict[int, int]
 """By output, the input in whose place it is written."""
 
+NOWHERE = -1
+"""The offset of what has none."""
+
 
 class Arena:
     """What any plan has to keep to, in multiples of the alignment.
@@ -160,28 +163,58 @@ class Blocks:
         members: The buffers of each block.
         block_of: The block of each buffer.
         sizes: Of each block at its fullest step.
-        gaps: As those of the arena, between blocks.
-        neighbours: The same as a list for each block: (other, the gap if this is the lower one, the gap if the other
-            is).
+        others: Those that differ from the ones that these were made like, by their members or by what is beside them.
+        neighbours: For each block, those that are needed at the same time: (other, the gap if this is the lower one,
+            the gap if the other is), in any order.
     """
 
-    def __init__(self, arena: Arena, fusion: Fusion) -> None:
+    def __init__(self, arena: Arena, fusion: Fusion, like: "Blocks | None" = None) -> None:
+        """Join the buffers.
+
+        Args:
+            arena: Of the buffers.
+            fusion: Which outputs are written in the places of inputs.
+            like: Other blocks of the arena: what is the same in both is taken from there.
+        """
         self.members: dict[int, list[int]] = {index: [index] for index in range(len(arena.buffers))}
         self.block_of = list(range(len(arena.buffers)))
         for output, source in fusion.items():
             self._join(arena, fusion, self.block_of[source], self.block_of[output])
         self.sizes = {block: max(arena.sizes[i] for i in members) for block, members in self.members.items()}
-        self.gaps: dict[int, dict[int, int]] = {block: {} for block in self.members}
-        for i, gaps in enumerate(arena.gaps):
-            own = self.gaps[self.block_of[i]]
-            for j, gap in gaps.items():
+        before, known = ({}, {}) if like is None else (like.members, like.neighbours)
+        changed = {block for block, members in self.members.items() if before.get(block) != members}
+        gone = changed | (before.keys() - self.members.keys())
+        found = {block: self._find_neighbours(arena, block) for block in changed}
+        beside: dict[int, list[tuple[int, int, int]]] = {}
+        for block, neighbours in found.items():
+            for other, below, above in neighbours:
+                beside.setdefault(other, []).append((block, above, below))
+        self.others = changed | beside.keys()
+        self.neighbours: dict[int, list[tuple[int, int, int]]] = {}
+        for block in self.members:
+            if block in found:
+                self.neighbours[block] = found[block]
+            elif block in beside:
+                kept = [entry for entry in known[block] if entry[0] not in gone]
+                self.neighbours[block] = kept + beside[block]
+            else:
+                self.neighbours[block] = known[block]
+
+    def _find_neighbours(self, arena: Arena, block: int) -> list[tuple[int, int, int]]:
+        below: dict[int, int] = {}
+        above: dict[int, int] = {}
+        for i in self.members[block]:
+            for j, gap in arena.gaps[i].items():
                 other = self.block_of[j]
-                if other != self.block_of[i]:
-                    own[other] = max(own.get(other, 0), gap)
-        self.neighbours = {
-            block: [(other, gap, self.gaps[other][block]) for other, gap in gaps.items()]
-            for block, gaps in self.gaps.items()
-        }
+                if other != block:
+                    below[other] = max(below.get(other, 0), gap)
+                    above[other] = max(above.get(other, 0), arena.gaps[j][i])
+        return [(other, gap, above[other]) for other, gap in below.items()]
+
+    def beside(self, arena: Arena, block: int) -> list[int]:
+        """Return the blocks that are needed at the same time as one, in the order of their buffers."""
+        found = dict.fromkeys(self.block_of[j] for i in sorted(self.members[block]) for j in arena.gaps[i])
+        return [other for other in found if other != block]
 
     def _join(self, arena: Arena, fusion: Fusion, block: int, joining: int) -> None:
         """Join two blocks, unless members of both are needed at the same time and may not begin at one offset."""
@@ -194,42 +227,62 @@ class Blocks:
                 self.block_of[i] = block
             self.members[block] += self.members.pop(joining)
 
-    def place(self, order: Sequence[int]) -> dict[int, int]:
-        """Place each block at the lowest offset that the ones before allow."""
-        offsets: dict[int, int] = {}
+    def place(self, order: Sequence[int]) -> list[int]:
+        """Return the offset of each block, by its index, at the lowest that the ones before in an order allow."""
+        offsets = [NOWHERE] * len(self.block_of)
         for index in order:
             block = self.block_of[index]
-            if block not in offsets:
+            if offsets[block] == NOWHERE:
                 offsets[block] = self._lowest(block, offsets)
         return offsets
 
     def place_below(
-        self, order: Sequence[int], limit: int, placed: Mapping[int, int], first: int
-    ) -> dict[int, int] | None:
+        self, order: Sequence[int], limit: int, placed: Sequence[int], anew: Collection[int], first: int
+    ) -> list[int] | None:
         """Place each block as `place` does; None if one would end above a limit.
 
         Args:
             order: Of the buffers.
             limit: No block may end above it.
-            placed: Offsets of blocks, which those of the buffers before `first` keep: they were placed in this order.
-            first: Where an order differs from that of `placed`.
+            placed: Offsets of the blocks in another order, or of those that these were made like.
+            anew: The blocks to place anew: those that have another place in the order and what depends on them, or
+                those that differ. What depends on blocks that move is placed anew as well, and all others stay.
+            first: Where the order begins to differ.
         """
-        offsets = {block: placed[block] for block in (self.block_of[index] for index in order[:first])}
+        offsets = [NOWHERE] * len(self.block_of)
+        for index in order[:first]:
+            block = self.block_of[index]
+            offsets[block] = placed[block]
+        anew = set(anew)
         for index in order[first:]:
             block = self.block_of[index]
-            if block not in offsets:
-                offset = self._lowest(block, offsets)
-                if offset + self.sizes[block] > limit:
-                    return None
-                offsets[block] = offset
+            if offsets[block] != NOWHERE:
+                continue
+            before = placed[block]
+            if block not in anew:
+                offsets[block] = before
+                continue
+            offset = self._lowest(block, offsets)
+            if offset + self.sizes[block] > limit:
+                return None
+            offsets[block] = offset
+            if offset != before:
+                anew |= self.depending(block, min(offset, before), placed)
         return offsets
 
-    def _lowest(self, block: int, offsets: dict[int, int]) -> int:
+    def depending(self, block: int, offset: int, placed: Sequence[int]) -> set[int]:
+        """Return what may have another offset if a block leaves an offset, or takes it.
+
+        The lowest offset that is free for a block depends on no other that begins above it.
+        """
+        return {other for other, _, gap in self.neighbours[block] if offset - gap < placed[other]}
+
+    def _lowest(self, block: int, offsets: Sequence[int]) -> int:
         """The lowest offset of a block beside those that have one."""
         taken = [
-            (offsets[other] - below, offsets[other] + above)
+            (at - below, at + above)
             for other, below, above in self.neighbours[block]
-            if other in offsets
+            if (at := offsets[other]) != NOWHERE
         ]
         taken.sort()
         offset = 0
@@ -240,6 +293,6 @@ class Blocks:
                 offset = end
         return offset
 
-    def of_buffers(self, offsets: dict[int, int]) -> list[int]:
+    def of_buffers(self, offsets: Mapping[int, int] | Sequence[int]) -> list[int]:
         """The offset of each buffer, from those of the blocks."""
         return [offsets[block] for block in self.block_of]

@@ -10,6 +10,9 @@ from tinyedge.compiler.memory.arena import Buffer, InPlaceAlias, aligned, lower_
 from tinyedge.compiler.memory.planner import place
 from tinyedge.tflite.graph import Graph, Tensor
 
+Lifetimes = dict[Tensor, tuple[int, int]]
+"""The step that writes each tensor, and the last that reads it."""
+
 
 @dataclass(frozen=True)
 class PlannedTensor:
@@ -128,7 +131,7 @@ def _kept(graph: Graph) -> tuple[dict[Tensor, int], int]:
     return offsets, end
 
 
-def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> dict[Tensor, tuple[int, int]]:
+def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> Lifetimes:
     """The step that writes each tensor and the last that reads it, by the tensors that have memory in the arena.
 
     Args:
@@ -136,7 +139,7 @@ def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> dict[Tensor, tuple[int,
         steps: In execution order.
     """
     kept = {state.before.storage for state in graph.states}
-    lifetimes: dict[Tensor, tuple[int, int]] = {tensor.storage: (-1, -1) for tensor in graph.inputs}
+    lifetimes: Lifetimes = {tensor.storage: (-1, -1) for tensor in graph.inputs}
 
     def read(tensor: Tensor, at: int) -> None:
         if tensor.storage not in kept:
@@ -152,14 +155,14 @@ def lifetimes_of(graph: Graph, steps: Sequence[Step]) -> dict[Tensor, tuple[int,
     return lifetimes
 
 
-def least_bytes(step: Step, begin: int, end: int, lifetimes: dict[Tensor, tuple[int, int]]) -> int:
+def least_bytes(step: Step, begin: int, end: int, lifetimes: Lifetimes) -> int:
     """A lower bound of what is in memory while some calls run as one step.
 
     Args:
         step: The calls from `begin` to `end`, exclusive.
         begin: The first call.
         end: The one after the last.
-        lifetimes: Of all tensors, where every call is a step.
+        lifetimes: Of all tensors that are alive meanwhile, where every call is a step.
     """
     output = step.output.storage
     # What lives within a cascade is in its scratch.

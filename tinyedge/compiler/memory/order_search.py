@@ -19,14 +19,14 @@ class OrderedPlan:
         order: In which the buffers were placed.
         fusion: Which outputs took the places of inputs.
         blocks: What that joined.
-        offsets: Of the blocks.
+        offsets: Of the blocks, by their indices.
     """
 
     height: int
     order: list[int]
     fusion: Fusion
     blocks: Blocks
-    offsets: dict[int, int]
+    offsets: list[int]
 
 
 def greedy_plans(arena: Arena) -> list[OrderedPlan]:
@@ -61,25 +61,29 @@ def climb(arena: Arena, plan: OrderedPlan, bound: int, numbers: random.Random, p
             break
         order, fusion, blocks = plan.order, plan.fusion, plan.blocks
         changed = 0  # The first place of another order; other blocks are placed anew from the first on.
-        near = _near_the_top(plan, numbers)
+        near = _near_the_top(arena, plan, numbers)
         outputs = [index for block in near for index in blocks.members[block] if index in arena.choices]
         if outputs and numbers.random() < _REFUSIONS:
             fusion = _refuse(arena, fusion, numbers.choice(outputs), numbers)
-            blocks = Blocks(arena, fusion)
+            blocks = Blocks(arena, fusion, blocks)
+            anew = blocks.others
         else:
-            order, changed = _exchange(order, blocks, numbers.choice(near), numbers.choice(near))
-        offsets = blocks.place_below(order, plan.height, plan.offsets, changed)
+            pair = numbers.choice(near), numbers.choice(near)
+            order, changed = _exchange(order, blocks, *pair)
+            anew = set(pair).union(*(blocks.depending(block, plan.offsets[block], plan.offsets) for block in pair))
+        offsets = blocks.place_below(order, plan.height, plan.offsets, anew, changed)
         if offsets is not None:
             plan = OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets)
     return plan
 
 
-def _near_the_top(plan: OrderedPlan, numbers: random.Random) -> list[int]:
+def _near_the_top(arena: Arena, plan: OrderedPlan, numbers: random.Random) -> list[int]:
     """A block that ends at the top, its neighbours in time, and the neighbours of one of them."""
-    gaps = plan.blocks.gaps
-    top = numbers.choice([block for block, at in plan.offsets.items() if at + plan.blocks.sizes[block] == plan.height])
-    near = [top, *gaps[top]]
-    return list(dict.fromkeys([*near, *gaps[numbers.choice(near)]]))
+    blocks, offsets = plan.blocks, plan.offsets
+    placed = dict.fromkeys(blocks.block_of[index] for index in plan.order)
+    top = numbers.choice([block for block in placed if offsets[block] + blocks.sizes[block] == plan.height])
+    near = [top, *blocks.beside(arena, top)]
+    return list(dict.fromkeys([*near, *blocks.beside(arena, numbers.choice(near))]))
 
 
 def _exchange(order: Sequence[int], blocks: Blocks, first: int, second: int) -> tuple[list[int], int]:

@@ -123,9 +123,10 @@ class _Windows:
             if len(fusions) > _MAX_FUSIONS:
                 continue
             best = [offsets[i] for i in seen]
+            blocks = None
             for fusion in fusions:
-                search = BranchAndBound(window, Blocks(window, fusion), self.bound, best)
-                best, self._nodes = search.run(self._nodes)
+                blocks = Blocks(window, fusion, blocks)
+                best, self._nodes = BranchAndBound(window, blocks, self.bound, best).run(self._nodes)
             if self._nodes > 0:
                 self.bound = max(self.bound, window.height(best))
             if (begin, end) == self._all:

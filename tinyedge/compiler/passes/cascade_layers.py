@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinyedge.compiler.cascade import Cascade, Step, StreamImage, make_cascade
-from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
+from tinyedge.compiler.memory.memory_plan import Lifetimes, least_bytes, lifetimes_of
 from tinyedge.compiler.passes.cascade_costs import CascadeCosts
 from tinyedge.ops.kernel_call import KernelCall
-from tinyedge.ops.stripes import stripe_form
 from tinyedge.tflite.graph import Graph
 
 # Longer ones gain nothing: what they hand over is small.
@@ -113,13 +112,22 @@ def _quickest(choices: Sequence[_Choice], count: int) -> _Partition | None:
     return _Partition(steps[::-1], best[count][0])
 
 
+def _alive_from(lifetimes: Lifetimes, calls: int) -> list[Lifetimes]:
+    """Return, for each call, what is alive during it or a cascade that begins with it."""
+    alive: list[Lifetimes] = [{} for _ in range(calls)]
+    for tensor, (first, last) in lifetimes.items():
+        for begin in range(max(first - _MAX_LAYERS + 1, 0), min(last + 1, calls)):
+            alive[begin][tensor] = first, last
+    return alive
+
+
 class _Choices:
     """Every call by itself, and every cascade that needs less memory than its calls."""
 
     def __init__(self, graph: Graph, calls: Sequence[KernelCall], costs: CascadeCosts) -> None:
         self._calls = calls
         self._costs = costs
-        self._lifetimes = lifetimes_of(graph, calls)
+        self._alive = _alive_from(lifetimes_of(graph, calls), len(calls))
         self._states = {state.before.storage for state in graph.states}
 
     def within(self, limit_bytes: int, cascades: bool) -> Iterator[_Choice]:
@@ -132,7 +140,7 @@ class _Choices:
 
     def _alone(self) -> list[_Choice]:
         return [
-            _Choice(at, at + 1, call, least_bytes(call, at, at + 1, self._lifetimes), -call.saved_cycles)
+            _Choice(at, at + 1, call, least_bytes(call, at, at + 1, self._alive[at]), -call.saved_cycles)
             for at, call in enumerate(self._calls)
         ]
 
@@ -150,7 +158,7 @@ class _Choices:
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         """From where to where calls may be joined: nothing that they make but the last output is read elsewhere."""
-        can = [stripe_form(call) is not None and not self._has_state(call) for call in self._calls]
+        can = [call.stripe_form is not None and not self._has_state(call) for call in self._calls]
         for begin in range(len(self._calls)):
             read_until = begin
             for end in range(begin + 1, min(begin + _MAX_LAYERS, len(self._calls)) + 1):
@@ -158,7 +166,7 @@ class _Choices:
                     break
                 if end - begin > 1 and read_until < end:
                     yield begin, end
-                first, last = self._lifetimes[self._calls[end - 1].output.storage]
+                first, last = self._alive[end - 1][self._calls[end - 1].output.storage]
                 if last == first:
                     break  # Nobody reads it.
                 read_until = max(read_until, last)
@@ -174,7 +182,7 @@ class _Choices:
             cascade = make_cascade(self._calls[begin:end], rows)
             if cascade is None:
                 break
-            needed = least_bytes(cascade, begin, end, self._lifetimes)
+            needed = least_bytes(cascade, begin, end, self._alive[begin])
             if needed >= below:
                 break
             saved = sum(call.saved_cycles for call in cascade.calls)

@@ -38,6 +38,12 @@ def images(tinynext_export) -> torch.Tensor:
     return normalised_images(tinynext_export.dataset)[:128].permute(0, 2, 3, 1).contiguous()
 
 
+@pytest.fixture(scope="module")
+def few(images) -> torch.Tensor:
+    """Those of one batch."""
+    return images[:64]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "scale", "zero_point"),
     [(0.0, 255.0, 1.0, -128), (-128.0, 127.0, 1.0, 0), (-255.0, 0.0, 1.0, 127), (1.0, 510.0, 2.0, -128)],
@@ -190,9 +196,9 @@ def test_rare_values_are_cut_off_where_that_pays():
     assert errors["least-squares"] == min(errors.values())
 
 
-def test_the_best_of_the_candidates_is_chosen(graph, images):
+def test_the_best_of_the_candidates_is_chosen(graph, few):
     network = FloatExecutor(graph)
-    means, unseen = reference_of(network, (images[:64],)), reference_of(network, (images[64:],))
+    means, unseen = reference_of(network, (few[:32],)), reference_of(network, (few[32:],))
     choice = choose_ranges(network, means.inputs, means, unseen)
     assert set(choice.sqnr_db) == set(ESTIMATORS)
     assert choice.sqnr_db[choice.name] == max(choice.sqnr_db.values())
@@ -203,35 +209,35 @@ def test_the_best_of_the_candidates_is_chosen(graph, images):
     assert sqnr_db(unseen.outputs, useless) < 3 < choice.sqnr_db[choice.name]
 
 
-def test_the_mean_error_of_the_output_goes_into_its_bias(graph, images):
+def test_the_mean_error_of_the_output_goes_into_its_bias(graph, few):
     network = FloatExecutor(graph)
-    means = reference_of(network, (images,))
-    ranges = choose_ranges(network, (images,), means, means).ranges
+    means = reference_of(network, (few,))
+    ranges = choose_ranges(network, (few,), means, means).ranges
     corrected = correct_output_bias(graph, ranges, means)
 
     def mean_error(changed: Graph) -> torch.Tensor:
         with torch.no_grad():  # The activations are the same objects; only a bias is another one.
-            return (FloatExecutor(changed)(images, FakeQuantize(changed, ranges)) - network(images)).mean(0)
+            return (FloatExecutor(changed)(few, FakeQuantize(changed, ranges)) - network(few)).mean(0)
 
     before, after = mean_error(graph), mean_error(corrected)
     assert after.norm() < 0.5 * before.norm()
     assert corrected.histogram() == graph.histogram()
 
 
-def test_the_mean_is_the_networks_and_not_that_of_changed_biases(graph, images):
+def test_the_mean_is_the_networks_and_not_that_of_changed_biases(graph, few):
     network = FloatExecutor(graph)
-    means = reference_of(network, (images,))
-    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (images,)).items()}
-    form = correct_weight_rounding(graph, (images,))  # In float another function.
+    means = reference_of(network, (few,))
+    ranges = {tensor: min_max(histogram) for tensor, histogram in observe(network, (few,)).items()}
+    form = correct_weight_rounding(graph, (few,))  # In float another function.
     corrected = correct_output_bias(form, ranges, means)
 
     def mean_error(changed: Graph) -> float:
-        (found,) = FloatExecutor(changed).outputs((images,), FakeQuantize(changed, ranges))
+        (found,) = FloatExecutor(changed).outputs((few,), FakeQuantize(changed, ranges))
         return float((found - means.outputs[0]).mean(0).norm())
 
     assert mean_error(corrected) < 0.5 * mean_error(form)
     assert mean_error(corrected) < 0.5 * mean_error(
-        correct_output_bias(form, ranges, reference_of(FloatExecutor(form), (images,)))
+        correct_output_bias(form, ranges, reference_of(FloatExecutor(form), (few,)))
     )
 
 

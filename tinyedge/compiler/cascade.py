@@ -132,24 +132,18 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     if images is None:
         return None
     outside = len(images) - len(calls)
-    stripes = _stripes(tuple((image.sources, image.window, image.height) for image in images), rows)
-    heights = [{stripe[index].rows for stripe in stripes} for index in range(len(images))]
-    fitted = [_fit(call, own) for call, own in zip(calls, heights[outside:], strict=True)]
-    buffers: list[int | None] = [None] * len(images)
-    end = 0
-    for index in range(outside, len(images) - 1):
-        buffers[index] = end
-        end += aligned(images[index].row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
+    flow = _flow(tuple((image.sources, image.window, image.height, image.row_bytes) for image in images), rows)
+    fitted = [_fit(call, own) for call, own in zip(calls, flow.heights[outside:], strict=True)]
     return Cascade(
         calls=tuple(fitted),
         forms=tuple(forms),
         rows=rows,
         images=tuple(images),
-        stripes=stripes,
-        buffers=tuple(buffers),
-        kernel_scratch=end,
-        scratch_bytes=end + max(call.scratch_bytes for call in fitted),
-        overlaps=tuple(_overlaps(calls[-1], images, outside, stripes)),
+        stripes=flow.stripes,
+        buffers=flow.buffers,
+        kernel_scratch=flow.buffer_bytes,
+        scratch_bytes=flow.buffer_bytes + max(call.scratch_bytes for call in fitted),
+        overlaps=tuple(_overlaps(calls[-1], images, flow.leads)),
     )
 
 
@@ -175,50 +169,86 @@ def _images(calls: Sequence[KernelCall], forms: Sequence[StripeForm]) -> list[St
     return images
 
 
+_Flowing = tuple[tuple[tuple[int, ...], Window, int, int], ...]
+"""Of each image its sources, its window, its height and the bytes of a row."""
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """What becomes of images in stripes of so many rows, whatever kernels make them.
+
+    Attributes:
+        stripes: As those of a cascade.
+        heights: Of each image, how many rows a stripe may make.
+        buffers: As those of a cascade.
+        buffer_bytes: Of all buffers.
+        leads: For each image from outside, how many bytes the writing of the output is ahead of its reading at most.
+    """
+
+    stripes: tuple[tuple[Stripe, ...], ...]
+    heights: tuple[frozenset[int], ...]
+    buffers: tuple[int | None, ...]
+    buffer_bytes: int
+    leads: tuple[int, ...]
+
+
 @functools.lru_cache(maxsize=1024)  # Kernels of all instruction sets have the same windows.
-def _stripes(images: tuple[tuple[tuple[int, ...], Window, int], ...], rows: int) -> tuple[tuple[Stripe, ...], ...]:
-    """What te_cascade_advance() does, stripe by stripe, with images of these sources, windows and heights."""
+def _flow(images: _Flowing, rows: int) -> _Flow:
+    stripes = _stripes(images, rows)
+    buffers: list[int | None] = [None] * len(images)
+    end = 0
+    for index, (sources, _, _, row_bytes) in enumerate(images[:-1]):
+        if sources:
+            buffers[index] = end
+            end += aligned(row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
+    heights = tuple(frozenset(stripe[index].rows for stripe in stripes) for index in range(len(images)))
+    leads = tuple(_lead(images, stripes, index) for index, (sources, *_) in enumerate(images) if not sources)
+    return _Flow(stripes, heights, tuple(buffers), end, leads)
+
+
+def _stripes(images: _Flowing, rows: int) -> tuple[tuple[Stripe, ...], ...]:
+    """What te_cascade_advance() does, stripe by stripe."""
     made = []
     output_height = images[-1][2]
-    now = [Stripe(0, 0 if sources else height, 0) for sources, _, height in images]
+    now = [Stripe(0, 0 if sources else height, 0) for sources, _, height, _ in images]
     for until in range(rows, output_height + rows, rows):
         now = [Stripe(stripe.end, stripe.end, stripe.held, needed=stripe.end) for stripe in now]
         now[-1].end = min(until, output_height)
-        for (sources, window, _), stripe in zip(reversed(images), reversed(now), strict=True):
+        for (sources, window, _, _), stripe in zip(reversed(images), reversed(now), strict=True):
             for source in sources:
                 if stripe.rows:
                     under = window.under(stripe.begin, stripe.end, images[source][2])
                     now[source].end = max(now[source].end, under.stop)
                 now[source].needed = min(now[source].needed, window.first_under(stripe.begin))
-        for (sources, _, _), stripe in zip(images[:-1], now, strict=False):
+        for (sources, *_), stripe in zip(images[:-1], now, strict=False):
             if sources:
                 stripe.held = max(stripe.held, stripe.needed)
         made.append(tuple(now))
     return tuple(made)
 
 
-def _overlaps(
-    last: KernelCall, images: Sequence[StreamImage], outside: int, stripes: Sequence[Sequence[Stripe]]
-) -> Iterator[Overlap]:
+def _lead(images: _Flowing, stripes: Sequence[Sequence[Stripe]], index: int) -> int:
+    readers = [(at, window, height) for at, (sources, window, height, _) in enumerate(images[:-1]) if index in sources]
+    lead = 0
+    for stripe in stripes:
+        # What the next stripes read: a layer that is done reads no more.
+        later = [window.first_under(stripe[at].end) for at, window, height in readers if stripe[at].end < height]
+        if later:
+            lead = max(lead, stripe[-1].end * images[-1][3] - min(later) * images[index][3])
+    return lead
+
+
+def _overlaps(last: KernelCall, images: Sequence[StreamImage], leads: Sequence[int]) -> Iterator[Overlap]:
     """How the output may lie over the images from outside.
 
     The rows of a stripe are read before the last layer writes, but for those that this layer reads itself from outside:
     there the output may begin exactly where the image does, if the kernel allows it.
     """
     output = images[-1]
-    for index, image in enumerate(images[:outside]):
-        readers = [at for at, other in enumerate(images[:-1]) if index in other.sources]
-        leads = [0]
-        for stripe in stripes:
-            # What the next stripes read: a layer that is done reads no more.
-            later = [
-                images[at].window.first_under(stripe[at].end) for at in readers if stripe[at].end < images[at].height
-            ]
-            if later:
-                leads.append(stripe[-1].end * output.row_bytes - min(later) * image.row_bytes)
+    for index, (image, lead) in enumerate(zip(images, leads, strict=False)):
         if index not in output.sources:
-            yield Overlap(index, min(max(leads), output.tensor.bytes))
-        elif max(leads) == 0 and _may_run_in_place(last, image.tensor):
+            yield Overlap(index, min(lead, output.tensor.bytes))
+        elif lead == 0 and _may_run_in_place(last, image.tensor):
             yield Overlap(index, None)
 
 

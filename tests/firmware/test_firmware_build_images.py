@@ -239,7 +239,7 @@ def test_an_emulated_board_computes_the_same_and_paints_no_more_stack(images, na
         inputs = np.random.default_rng(7).integers(-128, 128, (2, *info.inputs[0].shape[1:])).astype(np.int8)
         outputs = []
         for one in inputs:
-            client.load(one.tobytes())
+            emulator.load(one.tobytes())
             client.infer(1, warmup=0)
             outputs.append(np.frombuffer(client.raw(), np.int8))
         for command in ("help", "db print", "results", "te crc", "te count", "timestamp"):

@@ -130,7 +130,7 @@ class EmulatedMachine:
         board = self.board
         root = firmware_root()
         constants = [f"-D{name}={value}" for name, value in board.definitions().items()]
-        sections = ["-ffunction-sections", "-fdata-sections", "-g"]
+        sections = ["-ffunction-sections", "-fdata-sections", "-g1"]  # Lines, for a fault.
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
         command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]
         # Before version 4.10, ccache gives an object back without the call graph.

@@ -4,14 +4,12 @@ TFLite Micro derived some factors (FULLY_CONNECTED's, SUB's, RELU's) in single p
 is the reference derives all of them in double precision, and only the bounds of activations in single precision.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 from compiler.tflite_builder import TensorSpec, constant, one_operator
 from ops.kernel_cases import Case
 
-from tinyedge.tflite.fixed_point import clamp, quantise_multiplier, requantise, round_half_away
+from tinyedge.tflite.fixed_point import quantise_multiplier, requantise, round_half_away
 
 
 def _single(*values: float) -> list[np.float32]:
@@ -21,12 +19,10 @@ def _single(*values: float) -> list[np.float32]:
 def _parting(single: float, double: float) -> list[int]:
     """Accumulators near the rounding boundaries that part two factors of nearly the same size."""
     narrow, wide = quantise_multiplier(single), quantise_multiplier(double)
-    found = []
-    for level in range(-100, 100):
-        centre = int((level + 0.5) / double)
-        near = (centre + offset for offset in range(-400, 400))
-        found += list(itertools.islice((v for v in near if requantise(v, *narrow) != requantise(v, *wide)), 1))
-    return found
+    centres = np.array([int((level + 0.5) / double) for level in range(-100, 100)])
+    near = centres[:, np.newaxis] + np.arange(-400, 400)
+    parted = requantise(near, *narrow) != requantise(near, *wide)
+    return [int(values[0]) for values in (row[apart] for row, apart in zip(near, parted, strict=True)) if values.size]
 
 
 def _product_scales(rng: np.random.Generator) -> tuple[np.float32, np.float32, np.float32]:
@@ -93,20 +89,22 @@ def test_batch_matmul_factor(check):
 @pytest.mark.parametrize("op", ["QUANTIZE", "RELU", "MEAN"])
 def test_rescaling_factors(check, op):
     rng = np.random.default_rng(3)
+    given = np.arange(128)
     cases = []
     for index in range(1000):
         source = np.float32(np.exp(rng.uniform(-6, 1)))
         output = np.float32(float(source) * rng.integers(1, 60) / rng.integers(1, 60))
         narrow, wide = quantise_multiplier(float(source / output)), quantise_multiplier(float(source) / float(output))
-        values = [v for v in range(128) if clamp(requantise(v, *narrow), 0, 127) != clamp(requantise(v, *wide), 0, 127)]
-        if not values:
+        parted = np.clip(requantise(given, *narrow), 0, 127) != np.clip(requantise(given, *wide), 0, 127)
+        values = given[parted]
+        if not values.size:
             continue
         inputs = [TensorSpec((1, len(values)), source)]
         if op == "MEAN":
             inputs.append(constant(np.array([0], np.int32)))
         options = {"keepDims": True} if op == "MEAN" else {}
         model = one_operator(op, inputs, TensorSpec((1, len(values)), output), **options)
-        cases.append(Case(f"{op} {index}", model, [np.array(values, np.int8).reshape(1, 1, -1)]))
+        cases.append(Case(f"{op} {index}", model, [values.astype(np.int8).reshape(1, 1, -1)]))
     assert len(cases) > 5
     check(cases)
 
@@ -115,11 +113,11 @@ def test_rescaling_factors(check, op):
 def test_sum_factors(check, op):
     rng = np.random.default_rng(4)
     sign = 1 if op == "ADD" else -1
-    pairs = [(x, y) for x in range(-128, 128, 5) for y in range(-128, 128, 7)]
+    pairs = np.array([(x, y) for x in range(-128, 128, 5) for y in range(-128, 128, 7)])
 
-    def result(x: int, y: int, factors: list[tuple[int, int]]) -> int:
-        total = requantise(x << 20, *factors[0]) + sign * requantise(y << 20, *factors[1])
-        return clamp(requantise(total, *factors[2]), -128, 127)
+    def results(factors: list[tuple[int, int]]) -> np.ndarray:
+        first, second = (requantise(values << 20, *factor) for values, factor in zip(pairs.T, factors, strict=False))
+        return np.clip(requantise(first + sign * second, *factors[2]), -128, 127)
 
     cases = []
     for index in range(60):
@@ -130,12 +128,12 @@ def test_sum_factors(check, op):
         single = [first / common, second / common, common / (np.float32(2**20) * output)]
         double = [float(first) / float(common), float(second) / float(common), float(common) / (2**20 * float(output))]
         narrow, wide = ([quantise_multiplier(float(f)) for f in factors] for factors in (single, double))
-        parting = [pair for pair in pairs if result(*pair, narrow) != result(*pair, wide)]
-        if not parting:
+        parting = pairs[results(narrow) != results(wide)]
+        if not len(parting):
             continue
         inputs = [TensorSpec((1, len(parting)), first), TensorSpec((1, len(parting)), second)]
         model = one_operator(op, inputs, TensorSpec((1, len(parting)), output))
-        values = np.array(parting, np.int8).T.reshape(2, 1, 1, -1)
+        values = parting.astype(np.int8).T.reshape(2, 1, 1, -1)
         cases.append(Case(f"{op} {index}", model, [values[0], values[1]]))
     assert len(cases) > 3
     check(cases)

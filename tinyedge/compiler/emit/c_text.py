@@ -105,6 +105,8 @@ def _small_lines(values: np.ndarray) -> str:
     if not values.size:
         return ""
     low, high = int(values.min()), int(values.max())
+    if high - low >= values.size:  # The table would cost more than what is printed, as for tables of int16.
+        return lines(list(map(str, values.tolist())))
     texts = np.array([f"{value}," for value in range(low, high + 1)], dtype=np.bytes_)
     per_line = _per_line(max(len(str(low)), len(str(high))))
     indent, width = len(_INDENT), texts.itemsize

@@ -120,7 +120,7 @@ def test_a_dictionary_is_a_row_of_its_own(tmp_path, small_config):
     dictionary = run.load_encoder().dictionary.weight
     assert dictionary.norm(dim=1).min() > 0.1
     result = probe_run(load_run(run.path), label_fraction=0.5, protocol="knn", seeds=1)
-    random = train(replace(config, encoder="tinynext_t"), tmp_path / "random")
+    random = train(replace(config, encoder="small_cnn"), tmp_path / "random")
     assert result.mean > probe_run(load_run(random.path), label_fraction=0.5, protocol="knn", seeds=1).mean
     with pytest.raises(ConfigError, match="patches:20 has nothing to train; give --method random"):
         train(replace(config, method="simclr"), tmp_path / "other")

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     exec(sys.argv[1])
 """
 SAY = "print(os.getppid(), os.getpid(), flush=True); "
-BOTH_WAYS = pytest.mark.parametrize("forks", [True, False], ids=["fork", "exec"])
+BOTH_WAYS = pytest.mark.parametrize("forks", [True, False], ids=["fork", "fresh"])
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Foreign C++ may crash and foreign Python keeps state, so each of their tasks has a process of its own. It would spend
 most of its time on imports, which the server does once. The caller is never forked, for it has threads: the server is
-a program of its own, `python -m tinyedge.fork_server fork|exec MODULE...`, with a socket as its standard input. That of
+a program of its own, `python -m tinyedge.fork_server MODULE...`, with a socket as its standard input. That of
 `multiprocessing` has one environment for all, and its children import the caller's script and have no streams.
 
 A request is one byte with four file descriptors: the child's standard streams and a socket of this child. Through it
@@ -11,7 +11,7 @@ without a caller is killed, and a server that died is taken for a child that did
 
 At a fork the server has imported modules and run nothing of them. Checked on Linux: after onnx2tf with ONNX Runtime,
 TFLite Micro and LiteRT its only threads are OpenBLAS's, which it ends before a fork and starts when it needs them. On
-macOS, where system libraries do not outlive a fork, each child is a new interpreter instead.
+macOS, where system libraries do not outlive a fork, and on Windows, which has none, each child is a new interpreter.
 """
 
 import atexit
@@ -26,6 +26,7 @@ import socket
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -36,21 +37,17 @@ _READ_AT_THE_START = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "NPY_", "OMP_", "
 _LEAVE_S = 0.5
 
 
-class Child:
-    """A child of a fork server, in place of `subprocess.Popen`.
+class Child(ABC):
+    """A process with pipes.
 
     Attributes:
         stdin: The pipe to its standard input.
         stdout: That from its standard output; None where the null device takes it.
     """
 
-    def __init__(
-        self, stdin: IO[bytes], stdout: IO[bytes] | None, status: socket.socket, server: "subprocess.Popen[bytes]"
-    ) -> None:
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes] | None) -> None:
         self.stdin = stdin
         self.stdout = stdout
-        self._status = status
-        self._server = server
         self._code: int | None = None
 
     def wait(self, timeout_s: float | None = None) -> int:
@@ -64,28 +61,71 @@ class Child:
         """
         self._close_input()
         if self._code is None:
-            code = b""
-            self._status.settimeout(timeout_s)
             try:
-                with contextlib.suppress(ConnectionResetError):
-                    code = self._status.recv(16)
-                self._code = int(code) if code else self._server.wait()
+                self._code = self._wait(timeout_s)
             except BaseException:
                 self.kill()
                 self.wait()
                 raise
-            self._status.close()
         return self._code
 
     def kill(self) -> None:
         """End it, without waiting."""
-        with contextlib.suppress(OSError):  # It has ended, and the socket with it.
-            self._status.shutdown(socket.SHUT_WR)
+        self._kill()
         self._close_input()
+
+    @abstractmethod
+    def _wait(self, timeout_s: float | None) -> int:
+        """Return its exit code, or raise TimeoutError."""
+
+    @abstractmethod
+    def _kill(self) -> None:
+        """Kill it, if it runs."""
 
     def _close_input(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # It ends, or has ended, without reading all.
             self.stdin.close()
+
+
+class _ForkedChild(Child):
+    """A child of a server, which reports its end to a socket."""
+
+    def __init__(
+        self, stdin: IO[bytes], stdout: IO[bytes] | None, status: socket.socket, server: "subprocess.Popen[bytes]"
+    ) -> None:
+        super().__init__(stdin, stdout)
+        self._status = status
+        self._server = server
+
+    def _wait(self, timeout_s: float | None) -> int:
+        code = b""
+        self._status.settimeout(timeout_s)
+        with contextlib.suppress(ConnectionResetError):
+            code = self._status.recv(16)
+        self._status.close()
+        return int(code) if code else self._server.wait()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):  # It has ended, and the socket with it.
+            self._status.shutdown(socket.SHUT_WR)
+
+
+class _FreshChild(Child):
+    """A child of the caller."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdin is not None
+        super().__init__(process.stdin, process.stdout)
+        self._process = process
+
+    def _wait(self, timeout_s: float | None) -> int:
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+
+    def _kill(self) -> None:
+        self._process.kill()
 
 
 class ForkServer:
@@ -95,15 +135,16 @@ class ForkServer:
 
     Args:
         loads: The modules that are imported first; one that cannot be imported fails in the children that need it.
-        forks: Whether children are forks of the process, rather than processes that begin anew.
+        forks: Whether children are forks of a server, rather than processes that begin anew.
     """
 
     def __init__(self, *loads: str, forks: bool = sys.platform == "linux") -> None:
         self._forks = forks
-        self._command = ("-P", "-m", __name__, *(("fork", *loads) if forks else ("exec",)))
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
-        atexit.register(self._end)
+        self._command = ("-P", "-m", __name__, *loads)
+        if forks:
+            self._forget()
+            os.register_at_fork(after_in_child=self._forget)
+            atexit.register(self._end)
 
     def _forget(self) -> None:
         """Begin without a process, as in a fork of the caller: it must not keep the caller's alive."""
@@ -132,6 +173,14 @@ class ForkServer:
             stdout: `subprocess.PIPE` or `subprocess.DEVNULL`.
             stderr: A file; the null device if None.
         """
+        if not self._forks:
+            command = [sys.executable, "-P", "-m", module, *arguments]
+            errors = subprocess.DEVNULL if stderr is None else stderr
+            return _FreshChild(
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=stdout, stderr=errors, env=environment, cwd=folder
+                )
+            )
         task = {
             "module": module,
             "arguments": [*arguments],
@@ -154,11 +203,9 @@ class ForkServer:
                 server = self._server(environment)
                 with contextlib.suppress(OSError):  # The server has died, which the child's end will tell.
                     socket.send_fds(self._requests, [b"\n"], streams)
-                    if not self._forks:  # macOS loses descriptors that their sender closes too early.
-                        self._requests.recv(1)
         with contextlib.suppress(OSError):
             status.sendall(json.dumps(task).encode() + b"\n")
-        return Child(stdin, output, status, server)
+        return _ForkedChild(stdin, output, status, server)
 
     def _server(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         """Return the process of the server, which `self._requests` leads to."""
@@ -186,7 +233,7 @@ class ForkServer:
                 process.wait(_LEAVE_S)
 
 
-def _serve(requests: socket.socket, forks: bool, loads: Sequence[str]) -> dict[str, Any] | None:
+def _serve(requests: socket.socket, loads: Sequence[str]) -> dict[str, Any] | None:
     """Fork a child for each request, until there is no caller and no child any more.
 
     Returns:
@@ -222,16 +269,12 @@ def _serve(requests: socket.socket, forks: bool, loads: Sequence[str]) -> dict[s
         if not request:
             sources.remove(requests)
             continue
-        if not forks:
-            with contextlib.suppress(OSError):  # Its caller has died; the children have to as well.
-                requests.send(b"\n")
         status = socket.socket(fileno=streams.pop())
         with status.makefile("rb") as lines:
             line = lines.readline()
         if line.endswith(b"\n"):
             task: dict[str, Any] = json.loads(line)
-            if forks:
-                _load(task["module"])
+            _load(task["module"])
             gc.freeze()  # Or the collector of each child would touch, and so copy, all that it shares with the server.
             child = os.fork()
             if child == 0:
@@ -264,15 +307,12 @@ def _change_environment(before: Mapping[str, str], wanted: Mapping[str, str]) ->
     os.environ.update({name: value for name, value in wanted.items() if before.get(name) != value})
 
 
-def _main(way: str, *loads: str) -> None:
-    forks = way == "fork"
-    task = _serve(socket.socket(fileno=os.dup(0)), forks, loads)
+def _main(*loads: str) -> None:
+    task = _serve(socket.socket(fileno=os.dup(0)), loads)
     if task is not None:
-        module, arguments = task["module"], task["arguments"]
-        if not forks:
-            os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
+        module = task["module"]
         sys.modules.pop(module, None)
-        sys.argv = [module, *arguments]
+        sys.argv = [module, *task["arguments"]]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     # As `multiprocessing` ends a fork: to take the copies of all modules apart would take longer than many a task.
     atexit._run_exitfuncs()

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import random
 import re
 import tarfile
@@ -41,6 +42,8 @@ _COUNT_VERSION = 2  # of the rule that images are counted by
 _MAX_SHARDS = 100_000
 _SHOWN = 60  # of a pattern that is refused
 _RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
+_LIST = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_PLAIN = re.compile(r"(?:[^{}\\$]|\{[^{}\\$]*\})*")  # Of braces in none, and nothing that takes their meaning.
 _LONG_NUMBER = re.compile(r"\d{100}")
 _META_NAME = re.compile(r"__[^/]*__($|/)")  # webdataset passes over such files
 _log = logging.getLogger(__name__)
@@ -191,6 +194,11 @@ def _files_of(pattern: str) -> tuple[Path, ...]:
         raise _too_many(pattern)
     for first, last, step in _RANGE.findall(pattern):  # Before they are spelled out.
         if abs(int(last) - int(first)) // max(abs(int(step or 1)), 1) >= _MAX_SHARDS:
+            raise _too_many(pattern)
+    for part in pattern.split("::"):
+        # Lists that are in no other braces multiply; names with more in them are spelled out to be counted.
+        lists = _LIST.findall(part) if _PLAIN.fullmatch(part) else []
+        if math.prod(inside.count(",") + 1 for inside in lists) > _MAX_SHARDS:
             raise _too_many(pattern)
     try:
         parts = chain.from_iterable(map(braceexpand.braceexpand, pattern.split("::")))

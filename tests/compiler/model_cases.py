@@ -58,7 +58,8 @@ def model_outcomes(
         # Each model has functions of its own names; the kernels are shared.
         name = f"case_{index}"
         emit(program, name, sources)
-        objects.append(kernels.machine.compile(sources / f"{name}_model.c", folder / f"model_{index}.o"))
+        model, target = sources / f"{name}_model.c", folder / f"model_{index}.o"
+        objects.append(kernels.machine.compile(model, target, kernels.machine.caller_flags))
         entries.append(
             CaseEntry(
                 label=case.label,

@@ -46,12 +46,14 @@ class Machine(Protocol):
         flags: Of the compiler, beside those that the machine needs.
         instruction_set: Of the kernels that run there, one of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
         instructions_per_tick: Of the counter; None where there is none.
+        caller_flags: For what calls the kernels, after `flags`.
     """
 
     name: str
     flags: Sequence[str]
     instruction_set: str
     instructions_per_tick: Fraction | None
+    caller_flags: Sequence[str]
 
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
         """Compile a file to the object `target`, which is returned."""
@@ -79,6 +81,8 @@ class HostMachine:
     instruction_set: str = PORTABLE
     name: str = "host"
     instructions_per_tick: Fraction | None = None
+    # Half of GCC's time; the kernels are optimised, and runtimes/aot.py optimises models too.
+    caller_flags: Sequence[str] = ("-O0",)
 
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
         """See `Machine.compile`."""
@@ -104,6 +108,7 @@ class EmulatedMachine:
 
     board_name: str
     flags: Sequence[str] = ("-O2",)
+    caller_flags: Sequence[str] = ()  # Its instructions are counted.
 
     @property
     def name(self) -> str:

@@ -79,7 +79,7 @@ def run_entries(
     machine = kernels.machine
     source = folder / "case_table.c"
     source.write_text(_table(entries))
-    table = machine.compile(source, folder / "case_table.o")
+    table = machine.compile(source, folder / "case_table.o", machine.caller_flags)
     (folder / "cases.in").write_bytes(
         b"".join(values[run].tobytes() for entry in entries for run in range(entry.runs) for values in entry.inputs)
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyedge.data.layout import Layout, list_folder
+from tinyedge.data.layout import Layout, list_folder, list_images
 from tinyedge.errors import DataError
 
 
@@ -143,3 +143,15 @@ def test_a_folder_that_holds_a_link_to_itself_alone_holds_no_image(tmp_path):
     (tmp_path / "pets" / "pets").symlink_to(tmp_path / "pets")
     with pytest.raises(DataError, match="no image in"):
         list_folder(tmp_path / "pets")
+
+
+def test_folders_that_all_link_to_each_other_are_listed_once(tmp_path):
+    """Followed along every path, twelve of them would be 10^9."""
+    for name in "abcdefghijkl":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.png").touch()
+        for other in "abcdefghijkl":
+            (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
+    assert list_images(tmp_path) == [tmp_path / name / f"{name}.png" for name in "abcdefghijkl"]
+    by_links = [tmp_path / "b" / f"to_{name}" / f"{name}.png" for name in "acdefghijkl"]
+    assert list_images(tmp_path / "b") == [tmp_path / "b" / "b.png", *by_links]

@@ -94,19 +94,35 @@ def list_folder(root: Path) -> Layout:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All image files below `folder`, sorted by path; a link to a folder that it lies in leads nowhere new."""
+    """All image files below `folder`, sorted by path; a link to a folder that is listed, or lies around, adds none."""
     found = []
-    # Of each folder those that it lies in, and itself.
-    around = {str(folder): frozenset(map(_identity, (folder, *folder.absolute().parents)))}
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        outer = around.pop(directory)
-        inner = {os.path.join(directory, name): name for name in folders if _is_shown(name)}  # noqa: PTH118 - as os.walk
-        new = {path: identity for path in inner if (identity := _identity(path)) not in (None, *outer)}
-        around |= {path: outer | {identity} for path, identity in new.items()}
-        folders[:] = [inner[path] for path in new]
-        found += [f"{directory}{os.sep}{file}" for file in files if _is_image(file)]
+    seen = set(map(_identity, (folder, *folder.absolute().parents)))
+    starts = [str(folder)]
+    while starts:
+        links = []
+        for start in starts:
+            for directory, folders, files in os.walk(start):
+                found += [f"{directory}{os.sep}{file}" for file in files if _is_image(file)]
+                own = []
+                for name in filter(_is_shown, folders):
+                    path = os.path.join(directory, name)  # noqa: PTH118 - as os.walk
+                    if os.path.islink(path):  # noqa: PTH114 - 5x faster
+                        links.append(path)
+                    elif _is_new(path, seen):
+                        own.append(name)
+                folders[:] = own
+        # Afterwards, so that a folder has its own path and not a link's.
+        starts = [path for path in sorted(links, key=_parts) if _is_new(path, seen)]
     found.sort(key=_parts)
     return [Path(path) for path in found]
+
+
+def _is_new(folder: str, seen: set[tuple[int, int] | None]) -> bool:
+    """Whether a folder is none of those that were seen, of which it is one then; one that may not be entered is old."""
+    identity = _identity(folder)
+    new = identity is not None and identity not in seen
+    seen.add(identity)
+    return new
 
 
 def _identity(folder: Path | str) -> tuple[int, int] | None:

@@ -1,5 +1,7 @@
 import errno
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,6 +91,26 @@ def test_a_directory_that_lost_its_name_gets_it_back(tmp_path):
         raise ValueError("half")
     assert os.listdir(path) == ["old.c"]
     assert os.listdir(tmp_path) == ["o[u]t"]
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path):
+    path = tmp_path / "out"
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom tinyedge.atomic import atomic_directory\n"
+        "with atomic_directory(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half.c').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == -signal.SIGKILL
+    old, young = sorted(tmp_path.iterdir())
+    mine = tmp_path / ".out.original"
+    mine.mkdir()
+    with atomic_directory(path) as running:
+        for folder in (old, mine, running):
+            os.utime(folder, (0, 0))
+        with atomic_directory(path) as temporary:
+            assert sorted(tmp_path.iterdir()) == sorted((young, mine, running, temporary))
 
 
 def test_a_directory_behind_a_link_is_replaced_there(tmp_path):

@@ -7,14 +7,18 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import TinyEdgeError
 
 _FORMER = ".former"
+_UNFINISHED = ".tinyedge"
+# By then whoever made a folder has locked it.
+_LOCKED_AFTER_S = 60
 
 
 @contextmanager
@@ -67,7 +71,7 @@ def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it when the block ends without an error.
 
-    Where `path` is a link, what it leads to is replaced.
+    Where `path` is a link, what it leads to is replaced. What a process that was killed left beside it is removed.
 
     Raises:
         TinyEdgeError: It cannot be written, or something else than a folder has that name.
@@ -78,9 +82,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _restore_former(path)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_abandoned(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent))
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
+    lock = _lock(temporary)
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -96,6 +102,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -112,6 +120,34 @@ def _restore_former(path: Path) -> None:
     found = sorted(path.parent.glob(f".{glob.escape(path.name)}.*{_FORMER}"), key=lambda former: former.stat().st_mtime)
     if found and not path.exists():
         found[-1].replace(path)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the unfinished folders beside one whose processes have gone: they are locked no more."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
+        with suppress(OSError):  # It is another user's, or finished at this moment.
+            if folder.is_symlink() or time.time() - folder.stat().st_mtime < _LOCKED_AFTER_S:
+                continue
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed; None where it is locked, or cannot be."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import atexit
 import multiprocessing
 import os
+import platform
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def run_on_devices(
         return _run_rank(first, Place(0, 0, 1, 1, ""), kind, precision)
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         places = [Place(rank, rank, wanted, wanted, f"file://{folder}/ranks") for rank in range(wanted)]
-        context = start_context()
+        context = start_context(kind)
         others = [
             context.Process(target=_run_rank, args=(other, place, kind, precision), daemon=True) for place in places[1:]
         ]
@@ -161,9 +162,16 @@ def _run_rank(body: Callable[[Rank], T], place: Place, kind: str, precision: str
         raise TrainingError(f"the memory of {device} is full; give a smaller --batch-size to train") from error
 
 
-def start_context() -> ForkServerContext | SpawnContext:
-    """Return what starts the other processes: where a system can, as copies of one that has imported PyTorch."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+def start_context(kind: str = "cpu") -> ForkServerContext | SpawnContext:
+    """Return what starts the other processes of a run.
+
+    On Linux they are copies of one that has imported PyTorch. Elsewhere a copy may lack what the system's libraries
+    began before it, and GPUs refuse a copy of a process that asked for them, as an import may: each imports anew.
+
+    Args:
+        kind: What the run computes on, `cpu`, `cuda` or `mps`.
+    """
+    if kind != "cpu" or platform.system() != "Linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

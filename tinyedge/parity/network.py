@@ -1,7 +1,7 @@
 """What each stage of a foreign network makes of the same samples: its source, the float graph, and the INT8 file."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,9 @@ from tinyedge.parity.gate_limits import NetworkGates
 from tinyedge.parity.layers import LayerParity
 from tinyedge.parity.parity import BitParity, FloatParity, compare_float
 from tinyedge.runtimes.aot import AotRuntime
-from tinyedge.runtimes.base import Runtime
+from tinyedge.runtimes.apart import ApartRuntime
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
-from tinyedge.runtimes.reference import open_reference
 from tinyedge.tflite.frames import count_differing, empty_frames, parts_of
 from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.model import Model
@@ -132,9 +131,9 @@ def compare_network(
     """
     quantised = Model(model).any_graph()
     frames = to_frames(samples, quantised.inputs)
-    with ThreadPoolExecutor(2) as pool:  # They leave Python while they run.
-        micro = pool.submit(_run, "TFLite Micro", lambda: open_reference(Model(model)), frames)
-        ours = pool.submit(_run, "our C", lambda: AotRuntime(model), frames)
+    with ThreadPoolExecutor(2) as pool:  # Our C leaves Python while it runs, and TFLite Micro has its own process.
+        micro = pool.submit(_run, "TFLite Micro", _run_reference, model, frames)
+        ours = pool.submit(_run, "our C", _run_aot, model, frames)
         wanted = [values.reshape(len(values), -1) for values in run_graph(graph, samples)]
         given = [
             layout.to_source(values) if values.ndim == len(layout.shape) else values
@@ -180,13 +179,21 @@ def to_frames(samples: Sequence[np.ndarray], tensors: Sequence[Tensor]) -> np.nd
     return frames
 
 
-def _run(name: str, load: "Any", frames: np.ndarray) -> np.ndarray | str:
+def _run(name: str, run: Callable[[Path, np.ndarray], np.ndarray], model: Path, frames: np.ndarray) -> np.ndarray | str:
     """Run frames in a runtime of this machine, or say why that cannot be."""
     try:
-        runtime: Runtime = load()
-        return runtime.run(frames)
+        return run(model, frames)
     except (ToolMissing, UnsupportedOpError, ModelError) as error:
         return f"{name} did not run: {error}"
+
+
+def _run_reference(model: Path, frames: np.ndarray) -> np.ndarray:
+    with ApartRuntime("reference", Model(model)) as runtime:
+        return runtime.run(frames)
+
+
+def _run_aot(model: Path, frames: np.ndarray) -> np.ndarray:
+    return AotRuntime(model).run(frames)
 
 
 def _run_litert(model: Path, frames: np.ndarray, quantised: Graph) -> np.ndarray:

@@ -61,6 +61,10 @@ def test_export_says_which_python_it_needs(monkeypatch):
     require("a benchmark", "bench")
 
 
+PIP = {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+"""What pip need not do here: compile what runs once, and look for a newer pip."""
+
+
 class Environment:
     """A virtual environment of this Python."""
 
@@ -78,7 +82,7 @@ class Environment:
         return subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self.bin.parent,
-            env={**kept, "PATH": path, "COLUMNS": "80", "PIP_NO_COMPILE": "1", **more},
+            env={**kept, "PATH": path, "COLUMNS": "80", **PIP, **more},
             capture_output=True,
             text=True,
         )

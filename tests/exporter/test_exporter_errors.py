@@ -104,3 +104,16 @@ def test_a_failed_gate_comes_after_everything_is_written(encoder, tmp_path):
         "parity.json",
     }
     assert "parity.json" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_weights_far_too_large_are_told_where_no_label_tells(tmp_path):
+    torch.manual_seed(0)
+    encoder = create_encoder("mobilenetv2_035", input_size=16).eval()
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            weight *= 1e4
+    with pytest.raises(
+        GateFailed, match=r"outputs have a cosine of 0\..*, under the limit of 0.9; most noise comes from"
+    ):
+        export_model(encoder, make_dataset(16), None, tmp_path / "export", ExportOptions(calibration_images=16))

@@ -10,10 +10,12 @@ class Gates:
     Attributes:
         float_difference: The most that two float stages may differ, relative to the largest output or 1.
         top1_drop: Points of top-1 that INT8 may lose.
+        cosine: The least between the float and the INT8 outputs, where there are no labels to count by.
     """
 
     float_difference: float = 1e-3
     top1_drop: float = 1.0
+    cosine: float = 0.9
 
 
 @dataclass(frozen=True)

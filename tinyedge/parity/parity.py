@@ -194,9 +194,14 @@ class ParityReport:
                     f"{_FLOAT_HINT}"
                 )
         top1, limit = self.top1, self.gates.top1_drop
+        culprit = self.culprit
+        where = "" if culprit is None else f"; most noise comes from layer {describe_loss(culprit)}"
+        if top1 is None and self.float_int8 is not None and not self.float_int8.cosine >= self.gates.cosine:
+            failures.append(
+                f"INT8 and float outputs have a cosine of {self.float_int8.cosine:.3f}, under the limit of "
+                f"{self.gates.cosine:g}{where}; {_INT8_HINT}"
+            )
         if top1 and top1.drop > limit and top1.lost - top1.won > 2 * math.sqrt(top1.lost + top1.won):
-            culprit = self.culprit
-            where = "" if culprit is None else f"; most noise comes from layer {describe_loss(culprit)}"
             failures.append(
                 f"INT8 has {top1.int8_top1:.2f} % of {top1.images} test images right, float {top1.float_top1:.2f} %: "
                 f"a drop of {top1.drop:.2f} points, over the limit of {limit:.1f}{where}; {_INT8_HINT}"

@@ -189,8 +189,8 @@ def test_the_device_tells_of_errors(device):
         client.load(bytes(INPUT_BYTES + 1))
 
 
-# SysTick wraps after 100 million instructions on stm32f405 and 671 million on mps2: each is crossed on one board, with
-# --thorough, for the interrupt is the same.
+# SysTick wraps after 100 million instructions on stm32f405 and 671 million on mps2: each is crossed on one board, the
+# later one with --thorough, for the same interrupt counts both.
 WRAPS = [("stm32f405", 110_000_000), pytest.param("mps2_an386", 700_000_000, marks=pytest.mark.thorough)]
 COUNTED = [(name, instructions) for name in EMULATED for instructions in (2_000, 200_000, 20_000_000)] + WRAPS
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +43,14 @@ def begin(tmp_path: Path) -> Callable[..., Child]:
             return server.start("task", [code], surroundings, tmp_path, stdout=subprocess.PIPE, stderr=stderr)
 
     return run
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes be interrupted, which a shell's background jobs are not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def said(child: Child) -> list[int]:
@@ -163,7 +171,7 @@ def test_a_dead_server_is_replaced(begin):
     assert begin(server, "pass").wait() == 0
 
 
-def test_an_interrupt_is_for_the_caller_and_its_children(begin, tmp_path):
+def test_an_interrupt_is_for_the_caller_and_its_children(begin, tmp_path, interruptible):
     server = ForkServer()
     child = begin(server, SAY + "time.sleep(600)")
     parent, process = said(child)

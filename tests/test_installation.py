@@ -214,7 +214,9 @@ def advice(environment: Environment, **more: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("origin", ["wheel", "folder", "repository", "index"])
+@pytest.mark.parametrize(
+    "origin", ["folder", "index", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("wheel", "repository"))]
+)
 def test_the_command_that_is_printed_installs_the_extra(bare, source, wheel, origin):
     # With a blank in its path, which a URL writes otherwise.
     installed, expected = {

@@ -12,8 +12,14 @@ from tinyedge.training.overwrite import check_replaceable, remove_run
 from tinyedge.training.train import train
 
 WRITTEN = (
-    *("config.yaml", "encoder.safetensors", "metrics.csv", "metrics.jsonl", "events.out.tfevents.17.host.1.0"),
-    *("checkpoints/last.ckpt", "checkpoints/.last.ckpt.x9_k2abc", "plots/loss.png", "detection.json", "card.md"),
+    *("config.yaml", "encoder.safetensors", "metrics.csv", "metrics.jsonl", "card.md"),
+    *(
+        "checkpoints/last.ckpt",
+        "checkpoints/.last.ckpt.x9_k2abc",
+        "plots/loss.png",
+        "detection.json",
+        "tensorboard/events.out.tfevents.17.host.1.0",
+    ),
     *(
         "probe.json",
         "probe.safetensors",

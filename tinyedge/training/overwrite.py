@@ -9,7 +9,7 @@ from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CO
 
 # What train, probe, detect, export and build write.
 _OF_A_RUN = (
-    *(CONFIG_FILE, ENCODER_FILE, CHECKPOINT_FILE, METRICS_FILE, "metrics.csv", "events.out.tfevents.*"),
+    *(CONFIG_FILE, ENCODER_FILE, CHECKPOINT_FILE, METRICS_FILE, "metrics.csv", "tensorboard/events.out.tfevents.*"),
     *("probe.json", CLASSIFIER_FILE, "features*.safetensors", "detection.json", "plots/*.png"),
     *("card.md", "metrics.json", "teacher.yaml", "teacher_of_teacher.yaml"),  # Of a copy of the zoo's.
     *(f"firmware/*/tinyedge.{suffix}" for suffix in ("elf", "bin", "hex", "map")),

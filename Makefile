@@ -9,13 +9,14 @@ export UV_VERSION := 0.13.8
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 
-.PHONY: help demo test test-fast test-thorough lint format setup system lock clean FORCE
+.PHONY: help demo test test-fast test-thorough fuzz lint format setup system lock clean FORCE
 
 help:
 	@echo "make demo           train, probe, export, build and bench on the embedded data set, in minutes"
 	@echo "make test           the whole test suite"
 	@echo "make test-fast      the tests that take under ten seconds each"
 	@echo "make test-thorough  the suite with more networks and random draws, as every night"
+	@echo "make fuzz       each of the four fuzzers for MINUTES (default 10)"
 	@echo "make lint           ruff and mypy"
 	@echo "make setup          the virtual environment and the system packages, nothing else"
 	@echo "make lock           resolve requirements.lock anew from pyproject.toml"
@@ -32,6 +33,11 @@ test-fast: setup
 
 test-thorough: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --thorough
+
+MINUTES ?= 10
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rP --timeout 0 --fuzz-seconds $$(( 60 * $(MINUTES) )) \
+		tests/fuzz tests/devices/test_devices_answers.py -k "libfuzzer or mutated_models or changed_answers"
 
 lint: setup
 	$(BIN)/ruff format --check .

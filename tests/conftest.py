@@ -53,12 +53,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", help="run the tests of operators on this emulated board in place of the host")
     parser.addoption("--thorough", action="store_true", help="more of what a few stand for: networks, random draws")
+    parser.addoption("--fuzz-seconds", type=float, help="how long each fuzzer runs, rather than for a few seconds")
 
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
     """Whether --thorough is given: a test that draws at random then draws more."""
     return bool(request.config.getoption("--thorough"))
+
+
+@pytest.fixture(scope="session")
+def fuzz_seconds(request: pytest.FixtureRequest) -> float | None:
+    """How long each fuzzer has to run; None for as little as every run of the tests can pay."""
+    seconds: float | None = request.config.getoption("--fuzz-seconds")
+    return seconds
 
 
 @pytest.fixture(scope="session")

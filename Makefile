@@ -4,12 +4,11 @@
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
-export UV_VERSION := 0.13.8
 # Without its bytecode kept, PyTorch alone is compiled anew in each of the hundreds of processes: 4 to 5 s each time.
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 
-.PHONY: help demo test test-fast test-thorough fuzz lint format setup system lock clean FORCE
+.PHONY: help demo test test-fast test-thorough fuzz lint format setup system lock sbom clean FORCE
 
 help:
 	@echo "make demo           train, probe, export, build and bench on the embedded data set, in minutes"
@@ -20,6 +19,7 @@ help:
 	@echo "make lint           ruff and mypy"
 	@echo "make setup          the virtual environment and the system packages, nothing else"
 	@echo "make lock           resolve requirements.lock anew from pyproject.toml"
+	@echo "make sbom           what requirements.lock installs, in build/tinyedge.cdx.json (CycloneDX)"
 
 demo: setup
 	$(BIN)/tinyedge demo
@@ -84,18 +84,24 @@ system:
 $(VENV)/.python: FORCE | system
 	@tools/python venv $(VENV) "$(PYTHON)"
 
-$(VENV)/.installed: requirements.lock pyproject.toml $(VENV)/.python
+$(VENV)/.installed: requirements.lock tools/uv.txt pyproject.toml $(VENV)/.python
 	@echo "installing the Python packages of requirements.lock into $(VENV) (6 to 8 GB, a few minutes the first time)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip sync -q --python $(BIN)/python requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
+	@$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 # For every Python and every platform of [tool.uv] in pyproject.toml at once.
 lock: setup
-	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
 		--python-version 3.11 --generate-hashes --upgrade -q -o requirements.lock
+
+# A tool of its own environment: nothing else needs it.
+sbom: setup
+	@mkdir -p build
+	PYTHONWARNINGS=ignore $(BIN)/uvx -q --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.lock \
+		--pyproject pyproject.toml --output-reproducible --spec-version 1.6 -o build/tinyedge.cdx.json
 
 clean:
 	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache

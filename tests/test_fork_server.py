@@ -127,6 +127,39 @@ def test_what_is_missing_is_missed_by_the_child(begin, tmp_path):
     assert (tmp_path / "stderr").read_text().splitlines()[-1] == "ImportError: half installed"
 
 
+def test_a_wait_ends_while_the_server_imports(begin, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        f"import pathlib\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): pass"
+    )
+    server = ForkServer("slow")
+    child = begin(server, "pathlib.Path('ran').touch()")
+    with pytest.raises(TimeoutError):
+        child.wait(0.2)
+    begin(server, "pass").close()
+    (tmp_path / "go").touch()
+    assert begin(server, "pass").wait() == 0
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_an_import_that_ends_the_server_is_left_out_afterwards(begin, tmp_path):
+    (tmp_path / "deadly.py").write_text("import os\nos.abort()")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(3)")
+    server = ForkServer("leaving", "deadly")
+    assert begin(server, "pass").wait() == -signal.SIGABRT
+    assert begin(server, "pass").wait() == 0
+    assert begin(server, "import deadly").wait() == -signal.SIGABRT
+    assert begin(server, "pass").wait() == 0
+
+
+def test_a_caller_may_block_the_signal_of_children(begin):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        server = ForkServer()
+        assert begin(server, "sys.exit(signal.SIGCHLD in signal.pthread_sigmask(0, ()))").wait(30) == 1
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @BOTH_WAYS
 def test_a_child_that_takes_too_long_is_killed(begin, forks):
     server = ForkServer(forks=forks)
@@ -165,9 +198,10 @@ def test_another_search_path_is_another_server_and_children_of_the_first_go_on(b
 def test_a_dead_server_is_replaced(begin):
     server = ForkServer()
     child = begin(server, SAY + "sys.stdin.read()")
-    parent, _ = said(child)
+    parent, process = said(child)
     os.kill(parent, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
+    wait_until(lambda: not runs(process))
     assert begin(server, "pass").wait() == 0
 
 

@@ -16,6 +16,7 @@ macOS, where system libraries do not outlive a fork, and on Windows, which has n
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -26,6 +27,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -35,6 +37,7 @@ from typing import IO, Any
 # What the interpreter and libraries read when they start. The rest of a caller's environment goes with each task.
 _READ_AT_THE_START = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "NPY_", "OMP_", "OPENBLAS_", "MKL_")
 _LEAVE_S = 0.5
+_FORKED = b"+"
 
 
 class Child(ABC):
@@ -54,7 +57,8 @@ class Child(ABC):
         """Close its input and wait for its end; a wait that is interrupted or takes too long kills it.
 
         Returns:
-            The exit code; that of the server if it died; negative for a signal, as `subprocess.Popen.returncode`.
+            The exit code; that of the server if it died, 1 where it could fork none; negative for a signal, as
+            `subprocess.Popen.returncode`.
 
         Raises:
             TimeoutError: It took longer; it has ended now.
@@ -64,8 +68,7 @@ class Child(ABC):
             try:
                 self._code = self._wait(timeout_s)
             except BaseException:
-                self.kill()
-                self.wait()
+                self.close()
                 raise
         return self._code
 
@@ -73,6 +76,12 @@ class Child(ABC):
         """End it, without waiting."""
         self._kill()
         self._close_input()
+
+    def close(self) -> None:
+        """End it; one that has begun has ended then."""
+        self.kill()
+        if self._code is None:
+            self._code = self._killed()
 
     @abstractmethod
     def _wait(self, timeout_s: float | None) -> int:
@@ -82,32 +91,71 @@ class Child(ABC):
     def _kill(self) -> None:
         """Kill it, if it runs."""
 
+    @abstractmethod
+    def _killed(self) -> int:
+        """Return its exit code, soon, as it was killed."""
+
     def _close_input(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # It ends, or has ended, without reading all.
             self.stdin.close()
 
 
-class _ForkedChild(Child):
-    """A child of a server, which reports its end to a socket."""
+class _Server:
+    """The process of a server.
 
-    def __init__(
-        self, stdin: IO[bytes], stdout: IO[bytes] | None, status: socket.socket, server: "subprocess.Popen[bytes]"
-    ) -> None:
+    Attributes:
+        process: The process.
+        has_forked: Whether a child of it was seen. Before that it imports, and may die of it.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self.has_forked = False
+
+
+class _ForkedChild(Child):
+    """A child of a server, which reports the fork and the exit code to a socket."""
+
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes] | None, status: socket.socket, server: _Server) -> None:
         super().__init__(stdin, stdout)
         self._status = status
         self._server = server
+        self._reported = b""
 
     def _wait(self, timeout_s: float | None) -> int:
-        code = b""
-        self._status.settimeout(timeout_s)
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with contextlib.suppress(ConnectionResetError):
-            code = self._status.recv(16)
+            while True:
+                if deadline_s is not None:
+                    self._status.settimeout(max(deadline_s - time.monotonic(), 1e-3))
+                part = self._status.recv(16)
+                if not part:
+                    break
+                self._reported += part
+                self._server.has_forked = True
         self._status.close()
-        return int(code) if code else self._server.wait()
+        code = self._reported.removeprefix(_FORKED)
+        if code:
+            return int(code)
+        try:
+            return self._server.process.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            return 1
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):  # It has ended, and the socket with it.
             self._status.shutdown(socket.SHUT_WR)
+
+    def _killed(self) -> int:
+        self._status.settimeout(0)
+        with contextlib.suppress(OSError):
+            self._reported += self._status.recv(16)
+        if self._reported:
+            self._status.settimeout(None)
+            return self._wait(None)
+        # The server still imports, and will kill what it forks for this.
+        self._status.close()
+        return -signal.SIGKILL
 
 
 class _FreshChild(Child):
@@ -127,6 +175,9 @@ class _FreshChild(Child):
     def _kill(self) -> None:
         self._process.kill()
 
+    def _killed(self) -> int:
+        return self._process.wait()
+
 
 class ForkServer:
     """Starts its process with the first child, and another where what a process reads at its start has changed.
@@ -140,6 +191,7 @@ class ForkServer:
 
     def __init__(self, *loads: str, forks: bool = sys.platform == "linux") -> None:
         self._forks = forks
+        self._loads = loads
         self._command = ("-P", "-m", __name__, *loads)
         if forks:
             self._forget()
@@ -149,7 +201,7 @@ class ForkServer:
     def _forget(self) -> None:
         """Begin without a process, as in a fork of the caller: it must not keep the caller's alive."""
         self._lock = threading.Lock()
-        self._processes: list[subprocess.Popen[bytes]] = []  # Of which the last one takes requests.
+        self._servers: list[_Server] = []  # Of which the last one takes requests.
         self._start: tuple[str, dict[str, str]] | None = None
         self._requests = socket.socket(socket.AF_UNIX)
 
@@ -172,6 +224,9 @@ class ForkServer:
             folder: Its working directory.
             stdout: `subprocess.PIPE` or `subprocess.DEVNULL`.
             stderr: A file; the null device if None.
+
+        Raises:
+            OSError: There are no more files or processes to be had.
         """
         if not self._forks:
             command = [sys.executable, "-P", "-m", module, *arguments]
@@ -201,36 +256,47 @@ class ForkServer:
             streams = [reading, child_output, (null if stderr is None else stderr).fileno(), remote.fileno()]
             with self._lock:
                 server = self._server(environment)
-                with contextlib.suppress(OSError):  # The server has died, which the child's end will tell.
+                # It may have died, which the child's end will tell.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     socket.send_fds(self._requests, [b"\n"], streams)
         with contextlib.suppress(OSError):
             status.sendall(json.dumps(task).encode() + b"\n")
         return _ForkedChild(stdin, output, status, server)
 
-    def _server(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-        """Return the process of the server, which `self._requests` leads to."""
+    def _server(self, environment: dict[str, str]) -> _Server:
+        """Return the server that `self._requests` leads to."""
         read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_THE_START)}
         start = (sys.executable, read)
-        running = [process for process in self._processes if process.poll() is None]
-        if start != self._start or running[-1:] != self._processes[-1:]:
+        running = [server for server in self._servers if server.process.poll() is None]
+        if start != self._start or running[-1:] != self._servers[-1:]:
+            # One that has died of an import would die of it again.
+            died = any(not server.has_forked for server in self._servers if server not in running)
+            command = self._command[: -len(self._loads)] if died and self._loads else self._command
             requests, theirs = socket.socketpair()
             with theirs:
-                command, socket_in = [sys.executable, *self._command], theirs.fileno()
                 quiet = subprocess.DEVNULL
-                running.append(
-                    subprocess.Popen(command, stdin=socket_in, stdout=quiet, stderr=quiet, env=environment, cwd="/")
+                process = subprocess.Popen(
+                    [sys.executable, *command],
+                    stdin=theirs.fileno(),
+                    stdout=quiet,
+                    stderr=quiet,
+                    env=environment,
+                    cwd="/",
                 )
+            running.append(_Server(process))
             self._requests.close()  # An earlier server ends after its last child.
             self._requests, self._start = requests, start
-        self._processes = running
-        return self._processes[-1]
+        self._servers = running
+        return self._servers[-1]
 
     def _end(self) -> None:
         self._requests.close()
-        for process in self._processes:
-            # One that is busy will find that its caller has gone.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LEAVE_S)
+        for server in self._servers:
+            try:
+                server.process.wait(_LEAVE_S)
+            except subprocess.TimeoutExpired:  # It imports, or a child runs, which ends with it.
+                server.process.kill()
+                server.process.wait()
 
 
 def _serve(requests: socket.socket, loads: Sequence[str]) -> dict[str, Any] | None:
@@ -241,6 +307,7 @@ def _serve(requests: socket.socket, loads: Sequence[str]) -> dict[str, Any] | No
     """
     # Ctrl-C is for the caller; whether it gives up its children is its own business.
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     environment = {**os.environ}
     for module in loads:
         _load(module)
@@ -276,11 +343,17 @@ def _serve(requests: socket.socket, loads: Sequence[str]) -> dict[str, Any] | No
             task: dict[str, Any] = json.loads(line)
             _load(task["module"])
             gc.freeze()  # Or the collector of each child would touch, and so copy, all that it shares with the server.
-            child = os.fork()
+            try:
+                child = os.fork()
+            except OSError:  # No more processes: the caller is told by the end of the socket.
+                line = b""
+        if line.endswith(b"\n"):
             if child == 0:
+                _end_with_the_server()
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, on_interrupt)
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 for own in (requests, woken, wake, status, *children.values()):
                     own.close()
                 for number, stream in enumerate(streams):
@@ -290,13 +363,23 @@ def _serve(requests: socket.socket, loads: Sequence[str]) -> dict[str, Any] | No
                 _change_environment(environment, task["environment"])
                 return task
             children[child] = status
+            with contextlib.suppress(OSError):
+                status.send(_FORKED)
+        else:
+            status.close()
         for stream in streams:
             os.close(stream)
     return None
 
 
+def _end_with_the_server() -> None:
+    """Let the system kill this child when the server dies, as nobody else could."""
+    die_with_parent = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+    ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+
+
 def _load(module: str) -> None:
-    with contextlib.suppress(Exception):  # The child will raise it again, where it is heard.
+    with contextlib.suppress(Exception, SystemExit):  # The child will raise it again, where it is heard.
         import_module(module)
 
 

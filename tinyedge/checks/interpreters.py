@@ -96,6 +96,8 @@ def _ask(runtime: str, model: Path) -> dict[int, dict[str, Any]] | None:
                     answers[answer["done"]] = answer
             if not end:
                 break
+            if attempt == 0 and asked is None and end == "it crashes":
+                continue  # The import of the other interpreter may have, which the next server leaves out.
             if asked is None or asked in answers:  # It failed outside any model.
                 answers.setdefault(WHOLE_MODEL, {"complaint": end, "arena_bytes": None})
                 break

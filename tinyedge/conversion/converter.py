@@ -48,7 +48,7 @@ class Converter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        self._process.close()
         self._complaints.close()
         self._scratch.cleanup()
 

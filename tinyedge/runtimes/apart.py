@@ -57,7 +57,7 @@ class ApartRuntime:
             "tinyedge.runtimes.apart_worker",
             [name, str(model.path)],
             worker_environment(),
-            Path.cwd(),
+            _working_folder(),
             stdout=subprocess.PIPE,
             stderr=self._complaints,
         )
@@ -103,8 +103,7 @@ class ApartRuntime:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
+        self._process.close()
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._complaints.close()
@@ -140,7 +139,16 @@ class ApartRuntime:
 def worker_environment() -> dict[str, str]:
     """Return the environment in which a Python process imports what this one does."""
     package_folder = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *map(os.path.abspath, sys.path)])}
+    here = _working_folder()
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([package_folder, *(str(here / path) for path in sys.path)])}
+
+
+def _working_folder() -> Path:
+    """Return the working directory, or the root where somebody has deleted it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def send(stream: IO[bytes], head: dict[str, Any], values: np.ndarray | None = None) -> None:

@@ -138,6 +138,20 @@ def test_links_that_lead_back_are_not_followed_round_and_round(tmp_path):
     assert len(names) == len(set(names)) == 15
 
 
+@pytest.mark.parametrize("below", ["", "train"])
+def test_classes_may_be_links_to_what_another_class_holds(tmp_path, below):
+    root = _make(tmp_path / "pets" / below, cats__tabby=5, dogs=5)
+    (root / "tabby").symlink_to(root / "cats" / "tabby")
+    (root / "hounds").symlink_to(root / "dogs")
+    assert list_folder(tmp_path / "pets").classes == ("cats", "dogs", "hounds", "tabby")
+
+
+def test_a_folder_above_the_working_directory_is_listed_whole(tmp_path, monkeypatch):
+    root = _make(tmp_path / "pets", cats__tabby=5, dogs=5)
+    monkeypatch.chdir(root / "cats" / "tabby")
+    assert len(list_images(Path("../.."))) == 10
+
+
 def test_a_folder_that_holds_a_link_to_itself_alone_holds_no_image(tmp_path):
     (tmp_path / "pets").mkdir()
     (tmp_path / "pets" / "pets").symlink_to(tmp_path / "pets")

@@ -96,7 +96,7 @@ def list_folder(root: Path) -> Layout:
 def list_images(folder: Path) -> list[Path]:
     """All image files below `folder`, sorted by path; a link to a folder that is listed, or lies around, adds none."""
     found = []
-    seen = set(map(_identity, (folder, *folder.absolute().parents)))
+    seen = set(map(_identity, (folder, *folder.resolve().parents)))
     starts = [str(folder)]
     while starts:
         links = []
@@ -202,8 +202,8 @@ def _names_a_split(name: str) -> bool:
 
 def _list_classes(folder: Path) -> Listing:
     """The images below `folder`, of the class of the first folder in the way, or unlabelled if it has no folders."""
-    files = list_images(folder)
     loose = _images_in(folder)
+    files = sorted(loose + [path for inner in _folders(folder) for path in list_images(inner)], key=_parts)
     if loose and len(loose) < len(files):
         raise DataError(
             f"{loose[0]} lies beside the class folders of {folder} ({len(loose)} such files): move them into class "

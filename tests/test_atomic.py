@@ -104,13 +104,14 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path):
     for _ in range(2):
         assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == -signal.SIGKILL
     old, young = sorted(tmp_path.iterdir())
-    mine = tmp_path / ".out.original"
-    mine.mkdir()
+    mine = [tmp_path / name for name in (".out.original", ".out.my-notes.tinyedge", ".out.original.bak.tinyedge")]
+    for folder in mine:
+        folder.mkdir()
     with atomic_directory(path) as running:
-        for folder in (old, mine, running):
+        for folder in (old, *mine, running):
             os.utime(folder, (0, 0))
         with atomic_directory(path) as temporary:
-            assert sorted(tmp_path.iterdir()) == sorted((young, mine, running, temporary))
+            assert sorted(tmp_path.iterdir()) == sorted((young, *mine, running, temporary))
 
 
 def test_a_directory_behind_a_link_is_replaced_there(tmp_path):

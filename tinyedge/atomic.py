@@ -17,8 +17,8 @@ from tinyedge.errors import TinyEdgeError
 
 _FORMER = ".former"
 _UNFINISHED = ".tinyedge"
-# By then whoever made a folder has locked it.
-_LOCKED_AFTER_S = 60
+# Other machines may not see a lock: an unfinished folder in which nothing was made for so long is nobody's.
+_ABANDONED_AFTER_S = 24 * 3600
 
 
 @contextmanager
@@ -124,9 +124,10 @@ def _restore_former(path: Path) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove the unfinished folders beside one whose processes have gone: they are locked no more."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
+    random_part = "[a-z0-9_]" * 8  # As `tempfile` makes it.
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.{random_part}{_UNFINISHED}"):
         with suppress(OSError):  # It is another user's, or finished at this moment.
-            if folder.is_symlink() or time.time() - folder.stat().st_mtime < _LOCKED_AFTER_S:
+            if folder.is_symlink() or time.time() - folder.stat().st_mtime < _ABANDONED_AFTER_S:
                 continue
             lock = _lock(folder)
             if lock is not None:

@@ -1,6 +1,7 @@
 """Every operator of the PyTorch network against LiteRT's float kernel."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,17 +186,44 @@ def test_a_graph_whose_shapes_leave_no_room_for_a_batch_runs_sample_by_sample(sh
     assert torch.equal(found.reshape(70, -1), samples.reshape(70, -1))
 
 
-def test_of_graphs_that_differ_in_their_weights_alone_one_is_asked_about_batches(monkeypatch):
+def test_of_graphs_that_differ_in_biases_alone_one_is_asked_about_batches(monkeypatch):
     def pooled(axis: int) -> Graph:
         x = activation(1, 9, 7, 4)
         return one_operator("MEAN", x, (integers(axis),), (1, 9, 4) if axis == 2 else (1, 7, 4), keep_dims=False)
 
+    def with_bias(graph: Graph, bias: Tensor) -> Graph:
+        (operator,) = graph.operators
+        return replace(graph, operators=[replace(operator, inputs=(*operator.inputs[:2], bias))])
+
     asked = []
     takes_batches = FloatExecutor._takes_batches
     monkeypatch.setattr(FloatExecutor, "_takes_batches", lambda self: asked.append(1) or takes_batches(self))
-    monkeypatch.setattr(float_executor, "_takes_batches", {})
-    first, second = next(convolutions()), next(convolutions())
-    assert not np.array_equal(first.operators[0].inputs[1].data, second.operators[0].inputs[1].data)
-    for graphs, questions in (((first, second), 1), ((pooled(1), pooled(2)), 3)):
+    monkeypatch.setattr(float_executor, "_known_to_batch", {})
+    first = next(convolutions())
+    for graphs, questions in (
+        ((first, with_bias(first, constant(6))), 1),
+        ((next(convolutions()), next(convolutions())), 3),
+        ((pooled(1), pooled(2)), 5),
+    ):
         assert [FloatExecutor(graph).batch_size for graph in graphs] == [64, 64]
         assert len(asked) == questions
+
+
+def test_weights_that_hide_what_a_graph_does_to_batches_answer_for_no_others():
+    """Of zeros a norm over the whole batch is that of each sample."""
+
+    def normed(weight: float) -> Graph:
+        x, y, z = activation(1, 8), activation(1, 8), activation(1, 8)
+        flat, unit = activation(8), activation(8)
+        scale = Tensor("s", (8,), F32, data=np.full(8, weight, np.float32))
+        shapes = [Tensor("t", (len(shape),), I32, data=np.array(shape, np.int32)) for shape in ((8,), (1, 8))]
+        operators = [
+            Operator("MUL", (x, scale), (y,), {"fused_activation_function": "NONE"}),
+            Operator("RESHAPE", (y, shapes[0]), (flat,)),
+            Operator("L2_NORMALIZATION", (flat,), (unit,), {"fused_activation_function": "NONE"}),
+            Operator("RESHAPE", (unit, shapes[1]), (z,)),
+        ]
+        return Graph("normed", operators, (x,), (z,))
+
+    assert FloatExecutor(normed(0.0)).batch_size in (1, 64)
+    assert FloatExecutor(normed(1.0)).batch_size == 1

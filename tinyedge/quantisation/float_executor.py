@@ -27,8 +27,8 @@ Values = tuple[torch.Tensor, ...]
 
 _BATCH = 64
 
-_takes_batches: dict[str, bool] = {}
-_REMEMBERED = 64
+_known_to_batch: dict[str, bool] = {}
+_MOST_KNOWN = 64  # Of a digest and a truth each: as many as the candidates of a few networks.
 
 
 class FloatExecutor(nn.Module):
@@ -73,13 +73,15 @@ class FloatExecutor(nn.Module):
     @cached_property
     def batch_size(self) -> int:
         """How many samples run at once at most: 1 where two at once give another result than one by one."""
-        # Of a network there are many graphs that differ in their weights alone.
+        # Of a network there are many graphs that differ in the biases of layers alone, which decide nothing.
         structure = _structure(self.graph)
-        if structure not in _takes_batches:
-            if len(_takes_batches) == _REMEMBERED:
-                _takes_batches.clear()
-            _takes_batches[structure] = self._takes_batches()
-        return _BATCH if _takes_batches[structure] else 1
+        batches = _known_to_batch.get(structure)
+        if batches is None:
+            batches = self._takes_batches()
+            if len(_known_to_batch) >= _MOST_KNOWN:
+                _known_to_batch.clear()
+            _known_to_batch[structure] = batches
+        return _BATCH if batches else 1
 
     def weight(self, tensor: Tensor) -> nn.Parameter:
         """Return the parameter of a float constant."""
@@ -204,15 +206,20 @@ class FloatExecutor(nn.Module):
 
 
 def _structure(graph: Graph) -> str:
-    """Return a digest of all of a graph but the values of its float constants."""
+    """Return a digest of all of a graph but the values of its layers' biases."""
+    layouts = ((operator, descriptor_of(operator).weights) for operator in graph.operators)
+    biases = {operator.optional_input(layout.bias) for operator, layout in layouts if layout is not None}
     numbers: dict[Tensor, int] = {}
 
     def described(tensor: Tensor | None) -> object:
         if tensor is None:
             return None
-        integers = tensor.data.tolist() if tensor.data is not None and tensor.dtype != np.float32 else None
-        constant = tensor.data is not None
-        return numbers.setdefault(tensor, len(numbers)), tensor.shape, tensor.dtype.str, constant, integers
+        known = tensor in numbers
+        number = numbers.setdefault(tensor, len(numbers))
+        values = None
+        if tensor.data is not None and tensor not in biases and not known:
+            values = hashlib.sha256(tensor.data.tobytes()).hexdigest()
+        return number, tensor.shape, tensor.dtype.str, tensor.data is not None, values
 
     operators = [
         (operator.op, sorted(operator.options.items()), *map(described, (*operator.inputs, None, *operator.outputs)))

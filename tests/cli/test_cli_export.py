@@ -45,7 +45,7 @@ def test_a_failed_gate_is_exit_code_3_and_names_the_layer(run, export):
     assert code == 3, err
     manifest = json.loads(out)  # Nothing else is there.
     assert manifest == json.loads((run / "export" / "export.json").read_text())
-    assert manifest["parity"]["gates"] == {"float_difference": 0.0, "top1_drop": 1.0, "cosine": 0.9}
+    assert manifest["parity"]["gates"] == {"float_difference": 0.0, "top1_drop": 1.0, "neighbours": 0.1}
     *steps, error = err.strip().splitlines()
     assert [line.rpartition("  ")[0] for line in steps] == STEPS
     assert all(line.endswith(" s") for line in steps)

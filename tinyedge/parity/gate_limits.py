@@ -10,12 +10,13 @@ class Gates:
     Attributes:
         float_difference: The most that two float stages may differ, relative to the largest output or 1.
         top1_drop: Points of top-1 that INT8 may lose.
-        cosine: The least between the float and the INT8 outputs, where there are no labels to count by.
+        neighbours: Of the nearest images that chance does not give, the least share that float and INT8 have in common,
+            where no classes are counted.
     """
 
     float_difference: float = 1e-3
     top1_drop: float = 1.0
-    cosine: float = 0.9
+    neighbours: float = 0.1
 
 
 @dataclass(frozen=True)

@@ -196,10 +196,11 @@ class ParityReport:
         top1, limit = self.top1, self.gates.top1_drop
         culprit = self.culprit
         where = "" if culprit is None else f"; most noise comes from layer {describe_loss(culprit)}"
-        if top1 is None and self.float_int8 is not None and not self.float_int8.cosine >= self.gates.cosine:
+        near = self.neighbours
+        if top1 is None and near and near.overlap - near.chance < self.gates.neighbours * (100 - near.chance):
             failures.append(
-                f"INT8 and float outputs have a cosine of {self.float_int8.cosine:.3f}, under the limit of "
-                f"{self.gates.cosine:g}{where}; {_INT8_HINT}"
+                f"INT8 and float have {near.overlap:.1f} % of the {near.neighbours} nearest of {near.images} images in "
+                f"common, and chance gives {near.chance:.1f} %{where}; {_INT8_HINT}"
             )
         if top1 and top1.drop > limit and top1.lost - top1.won > 2 * math.sqrt(top1.lost + top1.won):
             failures.append(

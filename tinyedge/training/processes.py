@@ -5,10 +5,11 @@ import multiprocessing
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import TypeVar
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -99,12 +100,11 @@ def run_on_devices(
         return _run_rank(first, Place(0, 0, 1, 1, ""), kind, precision)
     with tempfile.TemporaryDirectory(prefix="tinyedge-") as folder:
         places = [Place(rank, rank, wanted, wanted, f"file://{folder}/ranks") for rank in range(wanted)]
-        context = start_context(kind)
-        others = [
-            context.Process(target=_run_rank, args=(other, place, kind, precision), daemon=True) for place in places[1:]
-        ]
-        for process in others:
-            process.start()
+        tasks = [(dict(os.environ), other, place, kind, precision) for place in places[1:]]
+        try:
+            others = _start(start_context(kind), tasks)
+        except OSError:  # A server of copies needs a socket, whose path may be too long in a folder of a cluster's job.
+            others = _start(multiprocessing.get_context("spawn"), tasks)
         try:
             result = _run_rank(first, places[0], kind, precision)
             for process in others:
@@ -176,6 +176,21 @@ def start_context(kind: str = "cpu") -> ForkServerContext | SpawnContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def _start(context: ForkServerContext | SpawnContext, tasks: Sequence[tuple[Any, ...]]) -> list[BaseProcess]:
+    """Start a process for each rank."""
+    processes: list[BaseProcess] = [context.Process(target=_run_other_rank, args=task, daemon=True) for task in tasks]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def _run_other_rank(environment: dict[str, str], *rank: Any) -> None:
+    """Run a rank in the environment of the first: a copy has that of the first run of its caller."""
+    os.environ.clear()
+    os.environ.update(environment)
+    _run_rank(*rank)
 
 
 def _leave() -> None:

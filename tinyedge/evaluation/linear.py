@@ -155,7 +155,6 @@ def _minimise(
     penalty = l2 * scale.square()
     penalty[-1] = 0.0
     searched = start / scale
-    transposed = scaled.T.contiguous()
     targets = F.one_hot(labels, classes).to(inputs)
     optimizer = torch.optim.LBFGS(
         [searched],
@@ -171,7 +170,7 @@ def _minimise(
         """The loss, and its gradient by the formula: recording it for autograd takes longer than computing it."""
         logs = F.log_softmax(scaled @ searched, 1)  # (M, C)
         pulled = penalty * searched
-        searched.grad = torch.addmm(pulled, transposed, logs.exp() - targets, alpha=1 / count)
+        searched.grad = torch.addmm(pulled, scaled.T, logs.exp() - targets, alpha=1 / count)
         return 0.5 * (pulled * searched).sum() - (logs * targets).sum() / count
 
     optimizer.step(evaluate)

@@ -71,7 +71,7 @@ def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it when the block ends without an error.
 
-    Where `path` is a link, what it leads to is replaced. What a process that was killed left beside it is removed.
+    Where `path` is a link, what it leads to is replaced. What a process that was killed left a day ago is removed.
 
     Raises:
         TinyEdgeError: It cannot be written, or something else than a folder has that name.

@@ -163,4 +163,4 @@ def test_correlated_features_take_as_few_evaluations_as_independent_ones(monkeyp
 
     monkeypatch.setattr(linear.F, "log_softmax", count)
     fit_linear_probe(correlated, labels, 10, seed=0)
-    assert evaluations < 400  # 187; along the features' own axes it takes 1,414
+    assert evaluations < 400  # 189; along the features' own axes it takes 1,414

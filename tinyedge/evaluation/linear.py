@@ -102,8 +102,9 @@ def standardisation(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 def _principal_axes(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the variances (D,) and the directions (D, D), float64, of standardised features (M, D).
 
-    They only guide the search, so a part of the images is enough. With few images the classes can be separated, the
-    curvature vanishes towards the minimum, and the variances would lead astray: all are then 1.
+    They are the axes of the search, which ends at the same minimum along any orthogonal ones, so a part of the images
+    is enough. With few images the classes can be separated, the curvature vanishes towards the minimum, and the
+    variances would lead astray: all are then 1.
     """
     dim = features.shape[1]
     if len(features) < _SEPARABLE * dim:

@@ -15,7 +15,7 @@ help:
 	@echo "make test           the whole test suite"
 	@echo "make test-fast      the tests that take under ten seconds each"
 	@echo "make test-thorough  the suite with more networks and random draws, as every night"
-	@echo "make fuzz       each of the four fuzzers for MINUTES (default 10)"
+	@echo "make fuzz           each of the four fuzzers for MINUTES (default 10)"
 	@echo "make lint           ruff and mypy"
 	@echo "make setup          the virtual environment and the system packages, nothing else"
 	@echo "make lock           resolve requirements.lock anew from pyproject.toml"

@@ -192,7 +192,6 @@ class ForkServer:
     def __init__(self, *loads: str, forks: bool = sys.platform == "linux") -> None:
         self._forks = forks
         self._loads = loads
-        self._command = ("-P", "-m", __name__, *loads)
         if forks:
             self._forget()
             os.register_at_fork(after_in_child=self._forget)
@@ -271,12 +270,12 @@ class ForkServer:
         if start != self._start or running[-1:] != self._servers[-1:]:
             # One that has died of an import would die of it again.
             died = any(not server.has_forked for server in self._servers if server not in running)
-            command = self._command[: -len(self._loads)] if died and self._loads else self._command
+            loads = () if died else self._loads
             requests, theirs = socket.socketpair()
             with theirs:
                 quiet = subprocess.DEVNULL
                 process = subprocess.Popen(
-                    [sys.executable, *command],
+                    [sys.executable, "-P", "-m", __name__, *loads],
                     stdin=theirs.fileno(),
                     stdout=quiet,
                     stderr=quiet,

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from PIL import Image
 
 from tinyedge.data.augment import normalise
 from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, DataError, Interrupted, TrainingError
+from tinyedge.training.check import check_training
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
-from tinyedge.training.optimizer import create_optimizer
+from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import start_context
 from tinyedge.training.run import load_run
 from tinyedge.training.train import _check_batch_size, train
@@ -95,12 +97,14 @@ def test_a_finished_run_resumes_to_itself(finished):
     before = finished.encoder_path.read_bytes(), numbers(finished.path)
     cpu_s = [record["cpu_s"] for record in read_metrics(finished.path / "metrics.jsonl")]
     assert 0 < cpu_s[0] < cpu_s[-1] <= load_checkpoint(finished.path / "checkpoints/last.ckpt").cpu_s
+    (finished.path / "probe.safetensors").write_bytes(b"of this encoder")
     train(finished.config, finished.path, resume=True)
     assert (finished.encoder_path.read_bytes(), numbers(finished.path)) == before
+    (finished.path / "probe.safetensors").unlink()
 
 
 @pytest.mark.parametrize(
-    ("change", "key"), [({"epochs": 3}, "epochs"), ({"seed": 1}, "seed"), ({"method": "s0"}, "method")]
+    ("change", "key"), [({"weight_decay": 0.1}, "weight_decay"), ({"seed": 1}, "seed"), ({"method": "s0"}, "method")]
 )
 def test_resuming_with_another_configuration_is_refused(finished, change, key):
     with pytest.raises(ConfigError, match=rf"^{key} is .* was started with"):
@@ -346,6 +350,58 @@ def test_averaged_weights_are_saved_and_resumed(uninterrupted, tmp_path):
     assert load_checkpoint(stopped / path).step == 5
     resumed = train(config, stopped, resume=True)
     assert resumed.encoder_path.read_bytes() == whole.encoder_path.read_bytes()
+
+
+def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_path):
+    heard: list[str] = []
+    progress = SimpleNamespace(say=heard.append, show=lambda *_: None)
+    for name in ("longer", "stopped"):
+        shutil.copytree(uninterrupted.path, tmp_path / name)
+        (tmp_path / name / "probe.safetensors").write_bytes(b"of the encoder of one epoch")
+    config = replace(uninterrupted.config, epochs=2)
+    longer = train(config, tmp_path / "longer", resume=True, progress=progress)
+    assert any("was made for 1 epochs and is for 2 now" in sentence for sentence in heard)
+    assert load_run(longer.path).config == replace(config, earlier_epochs=(1,))
+    records = numbers(longer.path)
+    assert [record["step"] for record in records] == list(range(1, 17))
+    assert records[:8] == numbers(uninterrupted.path)
+    warmup = 8 * uninterrupted.config.warmup_epochs
+    peak, final = (config.lr_per_256 * 32 / 256 * share for share in (1, config.min_lr_fraction))
+    expected = [learning_rate(step, 16, round(warmup), peak=peak, final=final) for step in range(8, 16)]
+    assert [record["lr"] for record in records[8:]] == pytest.approx(expected)
+    assert longer.encoder_path.read_bytes() != uninterrupted.encoder_path.read_bytes()
+    assert not (longer.path / "probe.safetensors").exists()
+
+    stopped = tmp_path / "stopped"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(5, signal.SIGINT))
+        with pytest.raises(Interrupted, match="13 of 16 steps"):
+            train(config, stopped, resume=True)
+    assert (stopped / "encoder.safetensors").read_bytes() == uninterrupted.encoder_path.read_bytes()
+    assert (stopped / "probe.safetensors").exists()  # It still fits the encoder that is there.
+    resumed = train(load_run(stopped).config, stopped, resume=True)
+    assert resumed.config == longer.config
+    assert resumed.encoder_path.read_bytes() == longer.encoder_path.read_bytes()
+    assert numbers(stopped) == records
+
+
+@pytest.mark.parametrize("log", [True, False], ids=["before PyTorch", "by the checkpoint"])
+def test_fewer_epochs_than_a_run_has_trained_are_refused(uninterrupted, tmp_path, log):
+    run = tmp_path / "run"
+    config = replace(uninterrupted.config, epochs=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyedge.training.loop.create_optimizer", signalling_optimizer(12, signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train(config, run)
+    if not log:
+        (run / "metrics.jsonl").unlink()
+    before = (run / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError, match=r"has trained 1\.5 epochs already, and --epochs 1 are fewer"):
+        (train if not log else check_training)(replace(config, epochs=1), run, resume=True)
+    assert (run / "config.yaml").read_bytes() == before
+    shorter = train(replace(config, epochs=2), run, resume=True)
+    assert shorter.config.earlier_epochs == (3,)
+    assert numbers(run)[-1]["step"] == 16
 
 
 def stopping_optimizer(stop_at):

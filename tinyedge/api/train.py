@@ -31,7 +31,8 @@ def train(
         out: The run directory.
         config: What to start from: a configuration, or a YAML file of one; by default the run's own with `resume`, else
             all defaults.
-        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
+        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run. With
+            another number of `epochs` it goes on to that one, and its learning rate is that of such a run from there.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is, see `tinyedge.announce`.
@@ -39,7 +40,8 @@ def train(
             `config`; `method_options` on top of its.
 
     Raises:
-        ConfigError: An option is not valid, `out` already holds a run, or a resumed run's configuration has changed.
+        ConfigError: An option is not valid, `out` already holds a run, a resumed run's configuration has changed, or it
+            has trained more epochs than it is resumed for.
         DataError: The data set cannot be loaded.
         BudgetExceeded: The encoder has too many parameters.
         CheckpointError: There is nothing to resume, or it is corrupt.

@@ -70,7 +70,7 @@ _PANELS = {
 def train(
     out: Path = typer.Option(None, help="Run directory to write, such as runs/digits.", show_default="required"),
     config: Path | None = typer.Option(None, help="YAML file with any of these and more; options here win."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out; with --epochs, to more of them."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
     download: bool = typer.Option(False, "--download", help="Fetch a registered data set that is not there."),
     option: list[str] = typer.Option(

@@ -9,8 +9,9 @@ from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
 from tinyedge.ssl.registry import check_teacher, method_options
 from tinyedge.training.config import TrainConfig
+from tinyedge.training.metrics import read_metrics
 from tinyedge.training.overwrite import check_replaceable
-from tinyedge.training.run import CONFIG_FILE
+from tinyedge.training.run import CONFIG_FILE, METRICS_FILE
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.teacher_source import check_source
 
@@ -32,6 +33,9 @@ def check_training(
     for plugin in (config.encoder_plugin, config.method_plugin):
         require_plugin(plugin, out)
     _check_directory(out, resume, overwrite)
+    if resume:
+        records = read_metrics(out / METRICS_FILE)  # A checkpoint, which only PyTorch reads, may be a little further.
+        check_epochs(config.epochs, records[-1].get("epoch", 0.0) if records else 0.0, out)
     method_options(config.method, config.method_options)
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:
@@ -40,6 +44,24 @@ def check_training(
     check_encoder(config.encoder, input_size=size, strides=config.strides, act=config.act)
     root = Path(config.data_root) if config.data_root else None
     check_dataset(config.data, image_size=config.image_size, root=root, download=download)
+
+
+def check_epochs(epochs: int, done: float, out: Path) -> None:
+    """Refuse to resume a run for fewer epochs than it has trained.
+
+    Args:
+        epochs: Asked for.
+        done: Passes over the train split so far.
+        out: The run directory.
+
+    Raises:
+        ConfigError: They are fewer.
+    """
+    if epochs < done:
+        raise ConfigError(
+            f"{out} has trained {done:.4g} epochs already, and --epochs {epochs} are fewer; "
+            "leave out --epochs to end it as it was begun, or give more"
+        )
 
 
 def _check_directory(out: Path, resume: bool, overwrite: bool) -> None:

@@ -56,6 +56,8 @@ class TrainConfig:
         augment: Augmentation preset of the method's views; None takes the method's own, see
             `tinyedge.training.views.view_augment`.
         epochs: Passes over the train split.
+        earlier_epochs: What `epochs` was before the run was resumed for another number of them: until then the learning
+            rate followed that. Training writes it.
         batch_size: Images a step over all devices; None is 256, or 128 below 10,000 images.
         lr_per_256: Peak learning rate for 256 images a step; scaled linearly with `batch_size`. None takes the
             method's own.
@@ -98,6 +100,7 @@ class TrainConfig:
     enforce_budget: bool = True
     augment: str | None = None
     epochs: int = 100
+    earlier_epochs: tuple[int, ...] | None = None
     batch_size: int | None = None
     lr_per_256: float | None = None
     min_lr_fraction: float = 0.002
@@ -181,6 +184,7 @@ class TrainOptions(TypedDict, total=False):
     enforce_budget: bool
     augment: str | None
     epochs: int
+    earlier_epochs: tuple[int, ...] | None
     batch_size: int | None
     lr_per_256: float | None
     min_lr_fraction: float

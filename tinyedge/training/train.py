@@ -23,14 +23,15 @@ from tinyedge.ssl.registry import create_method, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
-from tinyedge.training.check import check_training
+from tinyedge.training.check import check_epochs, check_training
+from tinyedge.training.checkpoint import load_checkpoint
 from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_config
 from tinyedge.training.encoder_file import encoder_bytes
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.overwrite import remove_run
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
-from tinyedge.training.run import BRANCHES, CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, Run
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import load_teacher
@@ -54,13 +55,15 @@ def train(
     Args:
         config: What to train; choices that it leaves open are made here and written to `config.yaml`.
         out: The run directory.
-        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run.
+        resume: Go on from the last checkpoint in `out`; on a CPU, to the same numbers as an uninterrupted run. With
+            another number of `epochs` it goes on to that one, and its learning rate is that of such a run from there.
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is.
 
     Raises:
-        ConfigError: An option is not valid, `out` already holds a run, or a resumed run's configuration has changed.
+        ConfigError: An option is not valid, `out` already holds a run, a resumed run's configuration has changed, or it
+            has trained more epochs than it is resumed for.
         DataError: The data set cannot be loaded.
         BudgetExceeded: The encoder has too many parameters.
         CheckpointError: There is nothing to resume, or it is corrupt.
@@ -135,12 +138,16 @@ def _train_rank(
                 f"{config.data} has too few images to train on, {len(split)}: a step takes two on each device; "
                 "give a folder of more"
             )
-        asked = config
+        asked, saved = config, load_config(out / CONFIG_FILE) if resume else None
+        if saved is not None and config.warmup_epochs is None:
+            config = replace(config, warmup_epochs=saved.warmup_epochs)  # Also where there are more epochs now.
         choices = _choose(config, len(split), rank.world_size)
         config = _resolve(config, choices, dataset, encoder, teacher)
         _check_batch_size(choices.batch_size, rank.world_size)
-        if resume:
-            _require_same_config(out / CONFIG_FILE, config)
+        source = _source(rank, method, dataset, split, config.seed, choices.batch_size) if method.views else None
+        if saved is not None:
+            config = replace(config, earlier_epochs=_earlier_epochs(saved, config, source, out))
+            _require_same_config(saved, config, out)
     with ExitStack() as held:
         with failures.raised_on_all_ranks():
             if rank.is_first:
@@ -148,11 +155,16 @@ def _train_rank(
                 held.enter_context(locked_run(out))
                 if overwrite:
                     remove_run(out)
-                if not resume:
+                if saved is None or saved.epochs != config.epochs:
                     config.save(out / CONFIG_FILE)
         if rank.is_first:
             _note_choices(asked, config, dataset, len(split), progress)
-        _optimise_and_save(rank, failures, encoder, method, dataset, split, config, choices, out, progress)
+            if saved is not None and saved.epochs != config.epochs:
+                progress.say(
+                    f"{out} was made for {saved.epochs} epochs and is for {config.epochs} now: from here on its "
+                    f"learning rate is that of a run of {config.epochs} epochs at the same step"
+                )
+        _optimise_and_save(rank, failures, encoder, method, dataset, split, source, config, choices, out, progress)
     return Run(out, config)
 
 
@@ -163,15 +175,14 @@ def _optimise_and_save(
     method: PretrainingMethod,
     dataset: ImageDataset,
     split: ImageSplit | Shards,
+    source: BatchSource | None,
     config: TrainConfig,
     choices: Choices,
     out: Path,
     progress: Progress,
 ) -> None:
     """Train to the last step, and write the encoder and the branches with statistics of clean images."""
-    if method.views:
-        with failures.raised_on_all_ranks():
-            source = _source(rank, method, dataset, split, config.seed, choices.batch_size)
+    if source is not None:
         optimise(rank, method, dataset, source, config, choices, out, progress)
         batches = config.bn_recalibration_batches
     else:
@@ -186,9 +197,9 @@ def _optimise_and_save(
             folder = out / BRANCHES / name
             _save_branch(branch, config, folder)
             clean = _clean_batches(seen, config, choices.batch_size, config.bn_recalibration_batches, rank.device)
-            _save_recalibrated(branch, seen, clean, rank.device, folder / ENCODER_FILE)
+            _save_recalibrated(branch, seen, clean, rank.device, folder, progress)
         clean = _clean_batches(seen, config, choices.batch_size, batches, rank.device)
-        _save_recalibrated(encoder, seen, clean, rank.device, out / ENCODER_FILE)
+        _save_recalibrated(encoder, seen, clean, rank.device, out, progress)
 
 
 def _choose(config: TrainConfig, images: int, devices: int) -> Choices:
@@ -270,14 +281,31 @@ def _source(
     return ShardSource(stream, dataset.train.images, rank.device)
 
 
-def _require_same_config(path: Path, config: TrainConfig) -> None:
-    saved = load_config(path)
+def _earlier_epochs(
+    saved: TrainConfig, config: TrainConfig, source: BatchSource | None, out: Path
+) -> tuple[int, ...] | None:
+    """Return what `epochs` was until now for a run that goes on, of `config.epochs`.
+
+    Raises:
+        ConfigError: It has trained more epochs than that.
+        CheckpointError: Its checkpoint is corrupt.
+    """
+    checkpoint = out / CHECKPOINT_FILE
+    if saved.epochs == config.epochs or source is None or not checkpoint.is_file():
+        return saved.earlier_epochs
+    check_epochs(config.epochs, load_checkpoint(checkpoint).step / source.steps_per_epoch, out)
+    return (*(saved.earlier_epochs or ()), saved.epochs)
+
+
+def _require_same_config(saved: TrainConfig, config: TrainConfig, out: Path) -> None:
+    """Refuse to go on with what would be another run; it may be a longer one."""
+    saved = replace(saved, epochs=config.epochs, earlier_epochs=config.earlier_epochs)
     if saved.teacher_digest is None:  # of a run that began before this was written
         saved = replace(saved, teacher_digest=config.teacher_digest)
     for key in changed_keys(saved, config):
         before, after = saved.to_dict()[key], config.to_dict()[key]
         raise ConfigError(
-            f"{key} is {after}, but the run in {path.parent} was started with {before}; "
+            f"{key} is {after}, but the run in {out} was started with {before}; "
             "resume it as it was, or give another --out"
         )
 
@@ -294,11 +322,23 @@ def _clean_batches(
 
 
 def _save_recalibrated(
-    encoder: Encoder, dataset: ImageDataset, clean: Iterator[torch.Tensor], device: torch.device, path: Path
+    encoder: Encoder,
+    dataset: ImageDataset,
+    clean: Iterator[torch.Tensor],
+    device: torch.device,
+    run: Path,
+    progress: Progress,
 ) -> None:
+    """Write the encoder of a run or branch; the classifier of a probe of an earlier one goes, as it fits no more."""
     encoder = encoder.to(device)
     recalibrate_batch_norm(encoder, clean)
     content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
+    path, classifier = run / ENCODER_FILE, run / CLASSIFIER_FILE
+    if path.is_file() and path.read_bytes() != content:
+        path.unlink()  # First: no encoder is a training that has not ended.
+        if classifier.is_file():
+            classifier.unlink()
+            progress.say(f"{classifier} was of the encoder before and is removed; probe the run again")
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

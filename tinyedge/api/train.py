@@ -10,6 +10,7 @@ from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
 from tinyedge.training.launch import find_place
 from tinyedge.training.run import CONFIG_FILE, Run
+from tinyedge.training.warm_start import with_architecture
 
 
 @missing_packages_told()
@@ -37,7 +38,8 @@ def train(
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is, see `tinyedge.announce`.
         **options: Fields of `TrainConfig`, such as `data="digits"`, `method="s0-plus"` or `epochs=100`, set on top of
-            `config`; `method_options` on top of its.
+            `config`; `method_options` on top of its. With `from_run` and no `config`, what is left out of the encoder
+            is that run's.
 
     Raises:
         ConfigError: An option is not valid, `out` already holds a run, a resumed run's configuration has changed, or it
@@ -55,6 +57,8 @@ def train(
     base = config if isinstance(config, TrainConfig) else TrainConfig() if config is None else load_config(Path(config))
     chosen = config_from_mapping(options, base)
     chosen = replace(chosen, method_options={**base.method_options, **options.get("method_options", {})})
+    if not resume:  # Else its choices are made.
+        chosen = with_architecture(chosen, options if config is None else {*base.to_dict()})
     if find_place() is None:  # else the first rank checks, and tells the others
         check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
         progress.say("loading PyTorch")

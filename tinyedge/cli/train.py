@@ -32,6 +32,11 @@ _PANELS = {
         ),
         "strides": FieldOption("Strides of the encoder, such as 2,1,2,2,2; by default what suits the image size."),
         "act": FieldOption("relu, gelu (the paper's), silu or hard_swish."),
+        "from_run": FieldOption(
+            "Run, or model of the zoo, whose encoder this one begins with; what is not given of architecture, strides "
+            "and image size is that run's.",
+            flag="--from",
+        ),
         "enforce_budget": FieldOption("Refuse 1,000,000 parameters and more.", flag="--budget"),
     },
     "Method": {
@@ -88,6 +93,7 @@ def train(
 ) -> None:
     """Pretrain an encoder on unlabelled images."""
     from tinyedge.training.config import compose_config
+    from tinyedge.training.warm_start import with_architecture
 
     plugins = load_plugins(plugin)
     if help_method:
@@ -101,6 +107,8 @@ def train(
         settings["strides"] = whole_numbers("--strides", settings["strides"], "2,1,2,2,2")
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
+    if base is None:
+        chosen = with_architecture(chosen, {key for key, value in settings.items() if value is not None})
 
     from rich.console import Console
 

@@ -26,6 +26,7 @@ from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
 from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 from tinyedge.plots.png import pictures_of
+from tinyedge.training.encoder_file import encoder_digest
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 PROBE_FILE = "probe.json"
@@ -199,7 +200,7 @@ def probe_run(
     dataset = run.load_dataset()
     images = probe_images(dataset, hold_out)
     encoder = run.load_encoder()
-    digest = _encoder_digest(encoder)
+    digest = encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
     result, classifier, features = probe_encoder(
         encoder,
@@ -461,15 +462,6 @@ def _draw(
     title = f"linear probe, {result.labels:,} labels, {result.split} images: {100 * result.accuracies[0]:.2f} %"
     plot_confusion(predicted, labels, classes, title, folder / CONFUSION_PLOT)
     plot_embedding(features.test.numpy(), labels, classes, folder / EMBEDDING_PLOT)
-
-
-def _encoder_digest(encoder: Encoder) -> str:
-    """SHA-256 of all weights and batch-norm statistics, and of the settings that change what they compute."""
-    digest = hashlib.sha256(f"{encoder.input_size} {encoder!r}".encode())  # repr() names every stride and activation
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read_records(path: Path) -> list[dict[str, Any]]:

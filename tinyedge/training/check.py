@@ -11,9 +11,10 @@ from tinyedge.ssl.registry import check_teacher, method_options
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.overwrite import check_replaceable
-from tinyedge.training.run import CONFIG_FILE, METRICS_FILE
+from tinyedge.training.run import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.teacher_source import check_source
+from tinyedge.training.warm_start import check_start
 
 _ANY_SIZE = 32  # pixels, where the data set decides: names, strides and activations are the same for all
 
@@ -28,7 +29,7 @@ def check_training(
     Raises:
         ConfigError: An unknown name or option, or `out` cannot be trained into.
         DataError: The data set is missing.
-        CheckpointError: There is nothing to resume, or the teacher is no run.
+        CheckpointError: There is nothing to resume, or the teacher or the run to begin with is none.
     """
     for plugin in (config.encoder_plugin, config.method_plugin):
         require_plugin(plugin, out)
@@ -40,6 +41,8 @@ def check_training(
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:
         check_source(config.teacher)
+    if config.from_run is not None and not (resume and (out / CHECKPOINT_FILE).is_file()):
+        check_start(config, out)  # With a checkpoint, the run has gone on from there.
     size = config.image_size or _ANY_SIZE
     check_encoder(config.encoder, input_size=size, strides=config.strides, act=config.act)
     root = Path(config.data_root) if config.data_root else None

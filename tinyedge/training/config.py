@@ -50,6 +50,9 @@ class TrainConfig:
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
         act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
         hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
+        from_run: Run whose encoder's weights this one begins with, of the same architecture; see
+            `tinyedge.training.warm_start`.
+        from_digest: SHA-256 of those weights, as `probe.json` of that run has it; training writes it.
         teacher: What the method distils, see `tinyedge.training.teacher.load_teacher`; None for one without a teacher.
         teacher_digest: SHA-256 of the teacher's weights, which a resumed run has to find again; training writes it.
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
@@ -95,6 +98,8 @@ class TrainConfig:
     strides: tuple[int, ...] | None = None
     act: str = "relu"
     hidden: tuple[int, ...] | None = None
+    from_run: str | None = None
+    from_digest: str | None = None
     teacher: str | None = None
     teacher_digest: str | None = None
     enforce_budget: bool = True
@@ -179,6 +184,8 @@ class TrainOptions(TypedDict, total=False):
     strides: tuple[int, ...] | None
     act: str
     hidden: tuple[int, ...] | None
+    from_run: str | None
+    from_digest: str | None
     teacher: str | None
     teacher_digest: str | None
     enforce_budget: bool

@@ -1,5 +1,6 @@
 """`encoder.safetensors`: an encoder's weights, and in the same file what it takes to build and to feed it."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -88,6 +89,15 @@ def encoder_bytes(
         metadata={_KEY: json.dumps(asdict(description))},
     )
     return content
+
+
+def encoder_digest(encoder: "Encoder") -> str:
+    """SHA-256 of all weights and batch-norm statistics, and of the settings that change what they compute."""
+    digest = hashlib.sha256(f"{encoder.input_size} {encoder!r}".encode())  # repr() names every stride and activation
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_description(path: Path) -> EncoderDescription | None:

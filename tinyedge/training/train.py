@@ -36,6 +36,7 @@ from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import load_teacher
 from tinyedge.training.teacher_source import absolute_source, named_source
+from tinyedge.training.warm_start import absolute_start, load_start
 
 _RANDOM_INIT_BATCHES = 10
 _SMALL_DATASET = 10_000
@@ -118,6 +119,14 @@ def _train_rank(
             enforce_budget=config.enforce_budget,
         )
         encoder.initialise_from(dataset.train.images, dataset.mean, dataset.std, config.seed)
+        saved = load_config(out / CONFIG_FILE) if resume else None
+        from_digest = None
+        if config.from_run is not None:
+            if saved is not None and (out / CHECKPOINT_FILE).is_file():  # Which has gone on from these weights.
+                from_digest = saved.from_digest
+            else:
+                progress.say(f"beginning with the encoder of {config.from_run}")
+                from_digest = load_start(encoder, config)
         teacher = None
         if config.teacher is not None:
             progress.say(f"loading the teacher {named_source(config.teacher)}")
@@ -138,11 +147,11 @@ def _train_rank(
                 f"{config.data} has too few images to train on, {len(split)}: a step takes two on each device; "
                 "give a folder of more"
             )
-        asked, saved = config, load_config(out / CONFIG_FILE) if resume else None
+        asked = config
         if saved is not None and config.warmup_epochs is None:
             config = replace(config, warmup_epochs=saved.warmup_epochs)  # Also where there are more epochs now.
         choices = _choose(config, len(split), rank.world_size)
-        config = _resolve(config, choices, dataset, encoder, teacher)
+        config = _resolve(config, choices, dataset, encoder, teacher, from_digest)
         _check_batch_size(choices.batch_size, rank.world_size)
         source = _source(rank, method, dataset, split, config.seed, choices.batch_size) if method.views else None
         if saved is not None:
@@ -215,13 +224,20 @@ def _choose(config: TrainConfig, images: int, devices: int) -> Choices:
 
 
 def _resolve(
-    config: TrainConfig, choices: Choices, dataset: ImageDataset, encoder: Encoder, teacher: Teacher | None
+    config: TrainConfig,
+    choices: Choices,
+    dataset: ImageDataset,
+    encoder: Encoder,
+    teacher: Teacher | None,
+    from_digest: str | None,
 ) -> TrainConfig:
     """Return the configuration with every open choice made."""
     entry = method_entry(config.method)
     return replace(
         config,
         data=absolute_name(config.data),
+        from_run=None if config.from_run is None else absolute_start(config.from_run),
+        from_digest=from_digest,
         teacher=None if config.teacher is None else absolute_source(config.teacher),
         teacher_digest=None if teacher is None else teacher.digest,
         held_out=dataset.held_out,

@@ -310,3 +310,16 @@ def test_what_an_exchange_leaves_in_place_is_where_it_would_be_placed(seed: int)
         offsets = blocks.place_below(order, 10**9, plan.offsets, anew, first)
         assert offsets == whole.place(order)
         plan = order_search.OrderedPlan(0, order, fusion, blocks, offsets)
+
+
+def test_a_climb_tries_fewer_placements_where_each_looks_at_more_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    place_below = Blocks.place_below
+    monkeypatch.setattr(Blocks, "place_below", lambda *given: tried.append(1) or place_below(*given))
+    rng = random.Random(0)
+    for alive, expected in ((4, 600), (48, 600 // 4)):  # 48 alive have 47 neighbours each
+        tried.clear()
+        groups = 192 // alive
+        arena = Arena([Buffer(rng.randrange(16, 999), at, at) for at in range(groups) for _ in range(alive)], ())
+        order_search.climb(arena, order_search.greedy_plans(arena)[0], 0, random.Random(0), 600 * 192)
+        assert len(tried) == pytest.approx(expected, rel=0.05)

@@ -132,7 +132,8 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     if images is None:
         return None
     outside = len(images) - len(calls)
-    flow = _flow(tuple((image.sources, image.window, image.height, image.row_bytes) for image in images), rows)
+    cut = tuple(_Image(image.sources, image.window, image.height, image.row_bytes) for image in images)
+    flow = _flow(cut, rows)
     fitted = [_fit(call, own) for call, own in zip(calls, flow.heights[outside:], strict=True)]
     return Cascade(
         calls=tuple(fitted),
@@ -169,8 +170,21 @@ def _images(calls: Sequence[KernelCall], forms: Sequence[StripeForm]) -> list[St
     return images
 
 
-_Flowing = tuple[tuple[tuple[int, ...], Window, int, int], ...]
-"""Of each image its sources, its window, its height and the bytes of a row."""
+@dataclass(frozen=True)
+class _Image:
+    """What of a `StreamImage` decides how it is cut into stripes.
+
+    Attributes:
+        sources: As those of the image.
+        window: Over its sources.
+        height: In rows.
+        row_bytes: Of each row.
+    """
+
+    sources: tuple[int, ...]
+    window: Window
+    height: int
+    row_bytes: int
 
 
 @dataclass(frozen=True)
@@ -193,48 +207,47 @@ class _Flow:
 
 
 @functools.lru_cache(maxsize=1024)  # Kernels of all instruction sets have the same windows.
-def _flow(images: _Flowing, rows: int) -> _Flow:
+def _flow(images: tuple[_Image, ...], rows: int) -> _Flow:
     stripes = _stripes(images, rows)
     buffers: list[int | None] = [None] * len(images)
     end = 0
-    for index, (sources, _, _, row_bytes) in enumerate(images[:-1]):
-        if sources:
+    for index, image in enumerate(images[:-1]):
+        if image.sources:
             buffers[index] = end
-            end += aligned(row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
+            end += aligned(image.row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
     heights = tuple(frozenset(stripe[index].rows for stripe in stripes) for index in range(len(images)))
-    leads = tuple(_lead(images, stripes, index) for index, (sources, *_) in enumerate(images) if not sources)
+    leads = tuple(_lead(images, stripes, index) for index, image in enumerate(images) if not image.sources)
     return _Flow(stripes, heights, tuple(buffers), end, leads)
 
 
-def _stripes(images: _Flowing, rows: int) -> tuple[tuple[Stripe, ...], ...]:
+def _stripes(images: tuple[_Image, ...], rows: int) -> tuple[tuple[Stripe, ...], ...]:
     """What te_cascade_advance() does, stripe by stripe."""
     made = []
-    output_height = images[-1][2]
-    now = [Stripe(0, 0 if sources else height, 0) for sources, _, height, _ in images]
-    for until in range(rows, output_height + rows, rows):
+    now = [Stripe(0, 0 if image.sources else image.height, 0) for image in images]
+    for until in range(rows, images[-1].height + rows, rows):
         now = [Stripe(stripe.end, stripe.end, stripe.held, needed=stripe.end) for stripe in now]
-        now[-1].end = min(until, output_height)
-        for (sources, window, _, _), stripe in zip(reversed(images), reversed(now), strict=True):
-            for source in sources:
+        now[-1].end = min(until, images[-1].height)
+        for image, stripe in zip(reversed(images), reversed(now), strict=True):
+            for source in image.sources:
                 if stripe.rows:
-                    under = window.under(stripe.begin, stripe.end, images[source][2])
+                    under = image.window.under(stripe.begin, stripe.end, images[source].height)
                     now[source].end = max(now[source].end, under.stop)
-                now[source].needed = min(now[source].needed, window.first_under(stripe.begin))
-        for (sources, *_), stripe in zip(images[:-1], now, strict=False):
-            if sources:
+                now[source].needed = min(now[source].needed, image.window.first_under(stripe.begin))
+        for image, stripe in zip(images[:-1], now, strict=False):
+            if image.sources:
                 stripe.held = max(stripe.held, stripe.needed)
         made.append(tuple(now))
     return tuple(made)
 
 
-def _lead(images: _Flowing, stripes: Sequence[Sequence[Stripe]], index: int) -> int:
-    readers = [(at, window, height) for at, (sources, window, height, _) in enumerate(images[:-1]) if index in sources]
+def _lead(images: tuple[_Image, ...], stripes: Sequence[Sequence[Stripe]], index: int) -> int:
+    readers = [(at, image) for at, image in enumerate(images[:-1]) if index in image.sources]
     lead = 0
     for stripe in stripes:
         # What the next stripes read: a layer that is done reads no more.
-        later = [window.first_under(stripe[at].end) for at, window, height in readers if stripe[at].end < height]
+        later = [i.window.first_under(stripe[at].end) for at, i in readers if stripe[at].end < i.height]
         if later:
-            lead = max(lead, stripe[-1].end * images[-1][3] - min(later) * images[index][3])
+            lead = max(lead, stripe[-1].end * images[-1].row_bytes - min(later) * images[index].row_bytes)
     return lead
 
 

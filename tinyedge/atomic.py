@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import TinyEdgeError
+from tinyedge.folder_lock import lock_folder
 
 _FORMER = ".former"
 _UNFINISHED = ".tinyedge"
@@ -86,7 +87,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent))
     except OSError as error:
         raise TinyEdgeError(f"cannot write {path}: {error.strerror}; free the disk or choose another folder") from error
-    lock = _lock(temporary)
+    lock = lock_folder(temporary)
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -126,29 +127,13 @@ def _remove_abandoned(path: Path) -> None:
     """Remove the unfinished folders beside one whose processes have gone: they are locked no more."""
     random_part = "[a-z0-9_]" * 8  # As `tempfile` makes it.
     for folder in path.parent.glob(f".{glob.escape(path.name)}.{random_part}{_UNFINISHED}"):
-        with suppress(OSError):  # It is another user's, or finished at this moment.
+        with suppress(OSError):  # It is another user's or in use, or finished at this moment.
             if folder.is_symlink() or time.time() - folder.stat().st_mtime < _ABANDONED_AFTER_S:
                 continue
-            lock = _lock(folder)
+            lock = lock_folder(folder)
             if lock is not None:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder until the descriptor is closed; None where it is locked, or cannot be."""
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def write_text(path: Path, text: str) -> None:

@@ -90,7 +90,7 @@ static const int8_t *whole_row(const te_batch_matmul_mve_params *params, const i
     return copy;
 }
 
-static void multiply(const te_batch_matmul_mve_params *params, te_gemm_s8_mve *gemm, const int8_t *lhs, int8_t *output,
+static void multiply(const te_batch_matmul_mve_params *params, te_gemm_mve *gemm, const int8_t *lhs, int8_t *output,
                      int8_t *copies) {
     int32_t row = 0;
     for (; row + 2 <= params->rows; row += 2) {
@@ -119,7 +119,7 @@ void te_batch_matmul_s8_mve(const te_batch_matmul_mve_params *params, const int8
     const int32_t chunks = (params->depth + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK;
     const int32_t fours = (params->cols + TE_MVE_LANES - 1) / TE_MVE_LANES;
     const int32_t words = fours * (TE_MVE_CHUNK * chunks + TE_MVE_REQUANTISATION_WORDS);
-    te_gemm_s8_mve gemm = {scratch, chunks, params->cols, params->cols, -128, 127, 0, 0};
+    te_gemm_mve gemm = {scratch, chunks, params->cols, params->cols, -128, 127, 0, 0};
     uint32_t *stream = scratch;
     te_fill_mve(scratch, 0, 4 * words);
     for (int32_t i = 0; i < dims[0]; ++i) {

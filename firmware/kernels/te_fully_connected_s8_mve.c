@@ -7,7 +7,7 @@ void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, cons
     const int32_t in_c = params->in_c;
     const int32_t chunks = (in_c + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK;
     const int32_t read = TE_MVE_CHUNK * chunks;
-    const te_gemm_s8_mve gemm = {params->packed, chunks, params->out_c, params->out_c, params->output_min,
+    const te_gemm_mve gemm = {params->packed, chunks, params->out_c, params->out_c, params->output_min,
                                  params->output_max, 0, 0};
     te_gemm2_function *const multiply = te_gemm2_for(&gemm);
     int8_t *last = scratch;

@@ -211,7 +211,7 @@ __asm__(
 
 #else /* The same in C, one channel at a time. */
 
-static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t addend, int8_t *output) {
+static void multiply(const te_gemm_mve *gemm, const int8_t *pixel, int32_t addend, int8_t *output) {
     const int32_t weights_words = 16 * gemm->chunks;
     const uint32_t *stream = gemm->packed;
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
@@ -234,29 +234,29 @@ static void multiply(const te_gemm_s8_mve *gemm, const int8_t *pixel, int32_t ad
     }
 }
 
-void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+void te_gemm1_limited_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
     multiply(gemm, pixel, 0, output);
 }
 
-void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+void te_gemm1_plus_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
     multiply(gemm, pixel, gemm->first_addend, output);
 }
 
-void te_gemm2_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output) {
+void te_gemm2_plus_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output) {
     multiply(gemm, first, gemm->first_addend, output);
-    multiply(gemm, second, gemm->second_addend, output + gemm->out_stride);
+    multiply(gemm, second, gemm->second_addend, (int8_t *)output + gemm->out_stride);
 }
 
-void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+void te_gemm1_full_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
     te_gemm1_limited_s8_mve(gemm, pixel, output);
 }
 
-void te_gemm2_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output) {
+void te_gemm2_limited_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output) {
     te_gemm1_limited_s8_mve(gemm, first, output);
-    te_gemm1_limited_s8_mve(gemm, second, output + gemm->out_stride);
+    te_gemm1_limited_s8_mve(gemm, second, (int8_t *)output + gemm->out_stride);
 }
 
-void te_gemm2_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output) {
+void te_gemm2_full_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output) {
     te_gemm2_limited_s8_mve(gemm, first, second, output);
 }
 

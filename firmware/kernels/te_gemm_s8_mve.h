@@ -14,57 +14,40 @@
 #ifndef TE_GEMM_S8_MVE_H
 #define TE_GEMM_S8_MVE_H
 
-#include <stdint.h>
-
-#include "te_mve.h"
+#include "te_gemm_mve.h"
 
 /** Values of the depth that one instruction multiplies. */
 #define TE_MVE_CHUNK 16
-/** Channels of a stream. */
-#define TE_MVE_LANES 4
 /** Words of a stream after its weights. */
 #define TE_MVE_REQUANTISATION_WORDS 16
-
-typedef struct {
-    const uint32_t *packed; /**< The streams of all fours of channels. */
-    int32_t chunks;         /**< At least 1. */
-    int32_t out_c;
-    int32_t out_stride; /**< Bytes from a pixel's outputs to the next's. */
-    int32_t output_min;
-    int32_t output_max;
-    int32_t first_addend;  /**< Added to every sum of the first pixel, by the `_plus` functions only. */
-    int32_t second_addend; /**< The same of the second one. */
-} te_gemm_s8_mve;
 
 /** Two pixels, the clamp range of 8 bits.
  *  @param first   16 * chunks bytes are read of it, and of the second.
  *  @param output  out_c values, and as many at `out_stride`. */
-void te_gemm2_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+void te_gemm2_full_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output);
 
 /** Two pixels, any clamp range. */
-void te_gemm2_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+void te_gemm2_limited_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output);
 
 /** Two pixels, addends, the clamp range of 8 bits. */
-void te_gemm2_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+void te_gemm2_plus_s8_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output);
 
 /** One pixel, the clamp range of 8 bits. */
-void te_gemm1_full_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
+void te_gemm1_full_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
 /** One pixel, any clamp range. */
-void te_gemm1_limited_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
+void te_gemm1_limited_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
 /** One pixel, its addend, the clamp range of 8 bits. */
-void te_gemm1_plus_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output);
-
-typedef void te_gemm2_function(const te_gemm_s8_mve *gemm, const int8_t *first, const int8_t *second, int8_t *output);
+void te_gemm1_plus_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
 /** Which function a layer's clamp range needs. */
-static inline te_gemm2_function *te_gemm2_for(const te_gemm_s8_mve *gemm) {
+static inline te_gemm2_function *te_gemm2_for(const te_gemm_mve *gemm) {
     const int full = gemm->output_min == -128 && gemm->output_max == 127;
     return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;
 }
 
-static inline void te_gemm1_s8_mve(const te_gemm_s8_mve *gemm, const int8_t *pixel, int8_t *output) {
+static inline void te_gemm1_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
     const int full = gemm->output_min == -128 && gemm->output_max == 127;
     (full ? te_gemm1_full_s8_mve : te_gemm1_limited_s8_mve)(gemm, pixel, output);
 }

@@ -147,23 +147,6 @@ typedef struct {
 void te_conv2d_narrow_s16_dsp(const te_conv2d_narrow_s16_dsp_params *params, const int16_t *input, int16_t *output,
                               void *scratch);
 
-/** te_conv2d_narrow_s16_dsp() of 1x1 filters without strides, padding and groups, for processors with MVE. */
-typedef struct {
-    int32_t batches; /**< Rows of the input: pixels. */
-    int32_t in_c;
-    int32_t out_c;
-    int32_t output_min;
-    int32_t output_max;
-    const int8_t *weights;      /**< (out_c, in_c), symmetric. */
-    const int32_t *bias;        /**< (out_c) */
-    const int32_t *multipliers; /**< (out_c) As in te_gemm_s16_dsp.h. */
-} te_fully_connected_narrow_s16_mve_params;
-
-/** @param input   (batches, in_c)
- *  @param output  (batches, out_c), in pixels. */
-void te_fully_connected_narrow_s16_mve(const te_fully_connected_narrow_s16_mve_params *params, const int16_t *input,
-                                       int16_t *output, void *scratch);
-
 /** Convolution of each input channel with its own multiplier_c filters. */
 typedef struct {
     te_window window;
@@ -535,6 +518,23 @@ typedef struct {
  *  @param scratch  in_c bytes rounded up to sixteens; not used where in_c is a multiple of 16. */
 void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
+
+/** te_conv2d_narrow_s16_dsp() for processors with MVE.
+ *  @param params   Filters, biases and multipliers are in the order of te_gemm_s16_mve.h; the range is of int16, the zero
+ *                  point 0.
+ *  @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c), in rows with one group.
+ *  @param scratch  4 * (kernel_h * kernel_w * group_c rounded up to eights) bytes. */
+void te_conv2d_narrow_s16_mve(const te_conv2d_mve_params *params, const int16_t *input, int16_t *output,
+                              void *scratch);
+
+/** te_conv2d_narrow_s16_mve() of 1x1 filters without strides, padding and groups.
+ *  @param params   Filters, biases and multipliers are in the order of te_gemm_s16_mve.h; the range is of int16.
+ *  @param input    (batches, in_c)
+ *  @param output   (batches, out_c), in pixels.
+ *  @param scratch  2 * in_c bytes rounded up to sixteens; not used where in_c is a multiple of 8. */
+void te_fully_connected_narrow_s16_mve(const te_fully_connected_mve_params *params, const int16_t *input,
+                                       int16_t *output, void *scratch);
 
 /** te_conv2d_params for processors without SIMD instructions. */
 typedef struct {

@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from tinyedge.compiler.kernels.dsp_int16 import narrow_sums
 from tinyedge.compiler.kernels.mve_packing import (
     RequantisedFilters,
     pack_depthwise,
     pack_filters,
+    pack_int16_filters,
     prepare_filters,
     prepare_requantisation,
 )
@@ -121,6 +123,30 @@ def test_a_stream_holds_the_matrix_product(channels, depth, groups):
         assert total == exact
         expected = clamp(requantise(exact, int(multipliers[channel]), int(shifts[channel])) - 7, -128, 127)
         assert kernel_output(total, int(constants[1]), int(constants[2]), 24 - int(constants[3])) == expected
+
+
+@pytest.mark.parametrize(("channels", "depth", "groups"), [(1, 1, 1), (4, 8, 1), (7, 27, 1), (6, 17, 2), (9, 50, 3)])
+def test_a_stream_of_int16_values_holds_the_matrix_product(channels, depth, groups):
+    rng = np.random.default_rng(channels)
+    filters = rng.integers(-128, 128, (channels, depth)).astype(np.int8)
+    bias = rng.integers(-(2**28), 2**28, channels)
+    multipliers, shifts = rng.integers(2**14, 2**15, channels), rng.integers(-17, 0, channels)
+    narrow = narrow_sums(filters, bias, multipliers, shifts, (-(2**15), 2**15 - 1))
+    assert narrow is not None
+    chunks, members = -(-depth // 8), channels // groups
+    pixel = rng.integers(-(2**15), 2**15, 8 * chunks)  # What is beyond the depth does not matter.
+    streams = pack_int16_filters(narrow, groups).reshape(groups, -(-members // 4), 8 * chunks + 8)
+    for channel in range(channels):
+        group, member = divmod(channel, members)
+        four, lane = streams[group, member // 4], member % 4
+        weights = four[: 8 * chunks].view(np.int8).reshape(chunks, 4, 8)[:, lane].reshape(-1)
+        start, multiplier = map(int, signed(four[8 * chunks :].reshape(2, 4)[:, lane].copy()))
+        total = start + int(weights.astype(np.int64) @ pixel)
+        exact = int(bias[channel] + filters[channel].astype(np.int64) @ pixel[:depth])
+        shift = int(shifts[channel])
+        expected = (exact * int(multipliers[channel]) + (1 << (14 - shift))) >> (15 - shift)
+        found = (total * multiplier + 2**31) >> 32
+        assert clamp(found, -(2**15), 2**15 - 1) == clamp(expected, -(2**15), 2**15 - 1)
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 4), (4, 1), (4, 4)])

@@ -389,6 +389,7 @@ ROWS = (
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
     Row("te_add_s8_mve", "mve", _add()),
     Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),
+    Row("te_conv2d_narrow_s16_mve", "mve", _conv2d(dtype=np.int16)),
     Row("te_conv2d_s8_mve", "mve", _conv2d()),
     Row("te_depthwise_conv2d_narrow_s16_mve", "mve", _depthwise(_kernel, dtype=np.int16)),
     Row("te_depthwise_conv2d_s8_mve", "mve", _depthwise(_small, dilated=False)),

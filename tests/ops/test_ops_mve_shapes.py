@@ -60,14 +60,45 @@ def test_convolution_runs(check, channels, tmp_path):
     check(cases)
 
 
-def test_rows_of_broken_vectors_at_the_end(check, tmp_path):
+@pytest.mark.parametrize("channels", [1, 3, 8, 24])
+def test_convolution_runs_of_int16(check, channels, tmp_path):
+    """The same of values of two bytes: one pixel of whole vectors is read where it lies."""
+    rng = np.random.default_rng(channels)
+    cases = [
+        conv2d(
+            rng,
+            (1, *size, channels),
+            filters,
+            kernel,
+            (stride, stride),
+            padding=padding,
+            activation=activation,
+            dtype=np.int16,
+        )
+        for size, filters in itertools.product(((1, 1), (3, 5), (6, 8)), (1, 4, 6))
+        for kernel, stride, padding, activation in (
+            ((3, 3), 1, "SAME", "NONE"),
+            ((3, 3), 2, "VALID", "RELU"),
+            ((1, 1), 2, "SAME", "NONE"),
+            ((2, 4), 1, "SAME", "RELU6"),
+        )
+        if padding == "SAME" or min(size) >= 3
+    ]
+    assert functions(cases, tmp_path) == {"te_conv2d_narrow_s16_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kernel"), [(np.int8, "te_fully_connected_s8_mve"), (np.int16, "te_fully_connected_narrow_s16_mve")]
+)
+def test_rows_of_broken_vectors_at_the_end(check, dtype, kernel, tmp_path):
     rng = np.random.default_rng(3)
     cases = [
-        fully_connected(rng, (rows, depth), outputs, activation, gain=GAIN)
+        fully_connected(rng, (rows, depth), outputs, activation, gain=GAIN, dtype=dtype)
         for rows, depth, outputs in itertools.product((1, 2, 3, 8), (1, 7, 16, 31, 96), (1, 4, 10))
         for activation in ("NONE", "RELU_N1_TO_1")
     ]
-    assert "te_fully_connected_s8_mve" in functions(cases, tmp_path)
+    assert kernel in functions(cases, tmp_path)
     check(cases)
 
 

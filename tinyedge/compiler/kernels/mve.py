@@ -22,10 +22,12 @@ from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narr
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
+    INT16_CHUNK,
     NO_CONSTANTS,
     RequantisedFilters,
     pack_depthwise,
     pack_filters,
+    pack_int16_filters,
     prepare_layer,
     prepare_requantisation,
 )
@@ -70,33 +72,27 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     if prepared is None:
         return NO_CONSTANTS
     if is_pointwise(fields):
-        return _rows(call, prepared, batches * in_h * in_w, in_c, out_c)
+        return _int8_rows(call, prepared, batches * in_h * in_w, in_c, out_c)
     packed = pack_filters(prepared, groups)
     scratch_bytes = 2 * _round_up(prepared.filters.shape[1], CHUNK)
     return with_filters(call, _CONV2D, packed_by_group(packed, groups), scratch_bytes, dropped=("output_zero_point",))
 
 
 def _conv2d_s16(call: KernelCall) -> KernelCall | str:
+    call = along_rows(call)
     fields = call.fields
-    in_h, in_w, in_c, batches, out_c = integers(fields, "in_h", "in_w", "in_c", "batches", "out_c")
-    if not is_pointwise(fields):
-        return "its windows are more than a pixel"
+    in_h, in_w, in_c, batches, out_c, group_c = integers(fields, "in_h", "in_w", "in_c", "batches", "out_c", "group_c")
+    groups = in_c // group_c
     narrow = narrow_form(fields, dense_filters(fields))
     if narrow is None:
         return SUMS_TOO_LARGE_FOR_32_BITS
-    return dataclasses.replace(
-        call,
-        kernel=_FULLY_CONNECTED_NARROW_S16,
-        fields={
-            "batches": batches * in_h * in_w,
-            "in_c": in_c,
-            "out_c": out_c,
-            **{name: fields[name] for name in ("output_min", "output_max")},
-            "weights": ConstantArray(narrow.filters),
-            "bias": ConstantArray(narrow.biases.astype(np.int32)),
-            "multipliers": ConstantArray(narrow.multipliers.astype(np.int32)),
-        },
-    )
+    packed = pack_int16_filters(narrow, groups)
+    if not is_pointwise(fields):
+        scratch_bytes = 4 * _round_up(narrow.filters.shape[1], INT16_CHUNK)
+        filters = {"input_zero_point": 0, **packed_by_group(packed, groups)}
+        return with_filters(call, _CONV2D_NARROW_S16, filters, scratch_bytes)
+    scratch_bytes = 0 if in_c % INT16_CHUNK == 0 else 2 * _round_up(in_c, INT16_CHUNK)
+    return _rows(call, _FULLY_CONNECTED_NARROW_S16, packed, (batches * in_h * in_w, in_c, out_c), scratch_bytes)
 
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
@@ -138,6 +134,8 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
 def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
     fields = call.fields
     in_c, multiplier_c = integers(fields, "in_c", "multiplier_c")
+    if in_c == 1:
+        return _conv2d_s16(as_convolution(call))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
     narrow = narrow_form(fields, depthwise_filters(fields))
@@ -180,7 +178,7 @@ def _fully_connected(call: KernelCall) -> KernelCall | str:
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
     prepared = prepare_layer(call.fields, dense_filters(call.fields))
-    return NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c, out_c)
+    return NO_CONSTANTS if prepared is None else _int8_rows(call, prepared, batches, in_c, out_c)
 
 
 def _batch_matmul(call: KernelCall) -> KernelCall | str:
@@ -279,18 +277,26 @@ def _add(call: KernelCall) -> KernelCall | str:
     )
 
 
-def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
+def _int8_rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
+    scratch_bytes = 0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK)
+    return _rows(call, _FULLY_CONNECTED, pack_filters(prepared), (rows, in_c, out_c), scratch_bytes)
+
+
+def _rows(
+    call: KernelCall, kernel: Kernel, packed: np.ndarray, sizes: tuple[int, int, int], scratch_bytes: int
+) -> KernelCall:
+    rows, in_c, out_c = sizes
     return dataclasses.replace(
         call,
-        kernel=_FULLY_CONNECTED,
+        kernel=kernel,
         fields={
             "batches": rows,
             "in_c": in_c,
             "out_c": out_c,
             **{name: call.fields[name] for name in ("output_min", "output_max")},
-            "packed": ConstantArray(pack_filters(prepared)),
+            "packed": ConstantArray(packed),
         },
-        scratch_bytes=0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK),
+        scratch_bytes=scratch_bytes,
     )
 
 
@@ -311,8 +317,11 @@ _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
+_CONV2D_NARROW_S16 = Kernel(
+    "te_conv2d_narrow_s16_mve", "te_conv2d_mve_params", "mve", stripes=windowed, has_window=True
+)
 _FULLY_CONNECTED_NARROW_S16 = Kernel(
-    "te_fully_connected_narrow_s16_mve", "te_fully_connected_narrow_s16_mve_params", "mve", stripes=pixelwise
+    "te_fully_connected_narrow_s16_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise
 )
 _DEPTHWISE_NARROW_S16 = Kernel(
     "te_depthwise_conv2d_narrow_s16_mve",

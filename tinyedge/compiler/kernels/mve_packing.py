@@ -1,15 +1,19 @@
-"""Filters in the order in which the MVE kernels read them; firmware/kernels/te_gemm_s8_mve.h describes it."""
+"""Filters in the order in which the MVE kernels read them; te_gemm_s8_mve.h and te_gemm_s16_mve.h describe it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters
 from tinyedge.ops.fields import integers, values
 from tinyedge.ops.kernel_call import Fields
 from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
 
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
+
+INT16_CHUNK = 8
+"""The same of int16 values."""
 
 NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 """Why a call keeps its kernel where there are no constants of requantisation for it."""
@@ -138,27 +142,37 @@ def pack_filters(prepared: RequantisedFilters, groups: int = 1) -> np.ndarray:
     Returns:
         uint32 words, group by group.
     """
-    channels, depth = prepared.filters.shape
-    depth_padding = -depth % CHUNK
+    constants = [prepared.biases, prepared.multipliers, prepared.roundings, 24 - prepared.right_shifts]
+    return _pack_streams(prepared.filters, np.stack(constants), groups, CHUNK)
+
+
+def pack_int16_filters(narrow: NarrowFilters, groups: int = 1) -> np.ndarray:
+    """Pack filters, biases and multipliers of `te_gemm2_s16_mve` and `te_gemm1_s16_mve`.
+
+    Args:
+        narrow: The channels of each group follow those of the group before.
+        groups: As for `pack_filters`.
+
+    Returns:
+        uint32 words, group by group.
+    """
+    return _pack_streams(narrow.filters, np.stack([narrow.biases, narrow.multipliers]), groups, INT16_CHUNK)
+
+
+def _pack_streams(filters: np.ndarray, constants: np.ndarray, groups: int, chunk: int) -> np.ndarray:
+    """Pack (channels, depth) filters and (kinds, channels) constants, chunk by chunk of the depth."""
+    channels, depth = filters.shape
     streams = []
     for first in range(0, channels, channels // groups):
         members = slice(first, first + channels // groups)
-        lanes = -len(prepared.biases[members]) % _LANES
-        filters = np.pad(prepared.filters[members], ((0, lanes), (0, depth_padding)))
-        constants = np.stack(
-            [
-                prepared.biases[members],
-                prepared.multipliers[members],
-                prepared.roundings[members],
-                24 - prepared.right_shifts[members],
-            ]
-        )
-        constants = np.pad(constants, ((0, 0), (0, lanes)))
-        fours = len(filters) // _LANES
-        weights = filters.reshape(fours, _LANES, -1, CHUNK).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, CHUNK)
+        lanes = -(channels // groups) % _LANES
+        padded = np.pad(filters[members], ((0, lanes), (0, -depth % chunk)))
+        ends = np.pad(constants[:, members], ((0, 0), (0, lanes)))
+        fours = len(padded) // _LANES
+        weights = padded.reshape(fours, _LANES, -1, chunk).transpose(0, 2, 1, 3)  # (fours, chunks, lanes, chunk)
         words = np.ascontiguousarray(weights).view(np.uint8).reshape(fours, -1).view("<u4")
-        requantisation_words = as_words(constants).reshape(4, fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
-        streams.append(np.concatenate([words, requantisation_words], axis=1).ravel())
+        end_words = as_words(ends).reshape(len(ends), fours, _LANES).transpose(1, 0, 2).reshape(fours, -1)
+        streams.append(np.concatenate([words, end_words], axis=1).ravel())
     return np.concatenate(streams)
 
 

@@ -6,32 +6,38 @@
 #define HEADROOM_BITS 20
 
 /** What each code of the operand of the smaller scale adds to the sum, less the other's zero point. That is what
- *  te_requantise() makes of (code - zero point) << HEADROOM_BITS: from one code to the next, the product grows by the
- *  multiplier. */
+ *  te_requantise() makes of (code - zero point) << HEADROOM_BITS, or what it makes less: from one code to the next, the
+ *  product grows by the multiplier. */
 static void fill_table(const te_add_dsp_params *params, int32_t *table) {
-    /* Half of a shifted value is a shift by one less, without rounding. */
-    const int32_t exact_zero_point = params->exact_zero_point * (1 << (HEADROOM_BITS - 1));
+    const int32_t exact_zero_point = params->exact_zero_point * params->exact_unit;
     const int32_t right_shift = -params->scaled_shift;
     const int32_t half = right_shift > 0 ? 1 << (right_shift - 1) : 0;
     const int32_t sign = right_shift > 0 ? -1 : 0;
-    int64_t product = (int64_t)(INT8_MIN - params->scaled_zero_point) * params->scaled_multiplier;
+    const int32_t multiplier = params->scaled_multiplier; /* The table may be any memory but this. */
+    int64_t product = (int64_t)(INT8_MIN - params->scaled_zero_point) * multiplier;
     product += 1 << (30 - HEADROOM_BITS);
     for (int32_t code = INT8_MIN; code <= INT8_MAX; ++code) {
         int32_t value = (int32_t)(product >> (31 - HEADROOM_BITS));
         value += ((value >> 31) & sign) + half;
         table[(uint8_t)code] = (value >> right_shift) - exact_zero_point;
-        product += params->scaled_multiplier;
+        product += multiplier;
+    }
+    if (params->scaled_is_subtracted) {
+        for (int32_t code = 0; code <= UINT8_MAX; ++code) {
+            table[code] = -table[code] - 2 * exact_zero_point;
+        }
     }
 }
 
 typedef struct {
+    int32_t exact_unit;
     int32_t multiplier;
     int32_t rounding;
     int32_t right_shift;
 } finish;
 
 static inline int8_t sum_of(const int32_t *table, int8_t scaled, int8_t exact, finish how) {
-    int32_t sum = table[(uint8_t)scaled] + exact * (1 << (HEADROOM_BITS - 1));
+    int32_t sum = table[(uint8_t)scaled] + exact * how.exact_unit;
     sum = te_rounded_high_plus(sum, how.multiplier);
     sum += (sum >> 31) + how.rounding;
     return (int8_t)te_saturate8(sum >> how.right_shift);
@@ -40,7 +46,7 @@ static inline int8_t sum_of(const int32_t *table, int8_t scaled, int8_t exact, f
 void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch) {
     int32_t *table = scratch;
-    const finish how = {params->output_multiplier, params->output_rounding, params->output_right_shift};
+    const finish how = {params->exact_unit, params->output_multiplier, params->output_rounding, params->output_right_shift};
     int32_t left = params->count;
     fill_table(params, table);
     for (; left >= 4; left -= 4) {

@@ -168,6 +168,28 @@ static inline uint32_t te_min_bytes(uint32_t a, uint32_t b) {
 #endif
 }
 
+/** The larger of each two signed halves (SSUB16, SEL). */
+static inline uint32_t te_max_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return te_pack(te_low(a) > te_low(b) ? te_low(a) : te_low(b), te_high(a) > te_high(b) ? te_high(a) : te_high(b));
+#endif
+}
+
+/** The smaller of each two signed halves (SSUB16, SEL). */
+static inline uint32_t te_min_halves(uint32_t a, uint32_t b) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("ssub16 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    return ~te_max_halves(~a, ~b);
+#endif
+}
+
 /** The same byte four times. */
 static inline uint32_t te_repeat_byte(int32_t value) {
     return ((uint32_t)value & 0xffu) * 0x01010101u;
@@ -236,6 +258,41 @@ static inline int32_t te_saturate16(int32_t x) {
 #else
     return x < INT16_MIN ? INT16_MIN : (x > INT16_MAX ? INT16_MAX : x);
 #endif
+}
+
+/** x limited to [0, 255] (USAT). */
+static inline uint32_t te_saturate_unsigned8(int32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("usat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return x < 0 ? 0u : (x > UINT8_MAX ? UINT8_MAX : (uint32_t)x);
+#endif
+}
+
+/** x limited to [0, 32767] (USAT). */
+static inline uint32_t te_saturate_unsigned15(int32_t x) {
+#if TE_DSP_ASSEMBLY
+    uint32_t result;
+    __asm__("usat %0, #15, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return x < 0 ? 0u : (x > INT16_MAX ? INT16_MAX : (uint32_t)x);
+#endif
+}
+
+/** Zeros above the highest bit that is set, 32 of 0 (CLZ). */
+static inline int32_t te_count_leading_zeros(uint32_t x) {
+    int32_t zeros;
+#if TE_DSP_ASSEMBLY
+    __asm__("clz %0, %1" : "=r"(zeros) : "r"(x));
+#else
+    for (zeros = 0; zeros < 32 && (x & 0x80000000u) == 0; ++zeros) {
+        x <<= 1;
+    }
+#endif
+    return zeros;
 }
 
 #endif /* TE_DSP_H */

@@ -749,12 +749,19 @@ void te_sub_s8(const te_add_params *params, const int8_t *input1, const int8_t *
 void te_add_rows_s8_dsp(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
                         void *scratch);
 
-/** Sum of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger scale. */
+/** The same for input1 - input2. */
+void te_sub_rows_s8_dsp(const te_add_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                        void *scratch);
+
+/** Sum or difference of two tensors of one shape for processors with the DSP extension: 2^19 to a unit of the larger
+ *  scale. */
 typedef struct {
     int32_t count;
+    int32_t scaled_is_subtracted; /**< 1 or 0. */
     int32_t scaled_zero_point;
     int32_t scaled_multiplier;
     int32_t scaled_shift; /**< [-31, 0] */
+    int32_t exact_unit; /**< 2^19, or -2^19 where it is subtracted. */
     int32_t exact_zero_point;
     int32_t output_multiplier; /**< As in te_gemm_s8_dsp.h; with the zero point in output_rounding. */
     int32_t output_rounding;
@@ -818,7 +825,8 @@ void te_add_s16(const te_add_s16_params *params, const int16_t *input1, const in
 void te_sub_s16(const te_add_s16_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                 void *scratch);
 
-/** te_add_s16() of two tensors of one shape for processors with the DSP extension: 2^14 to a unit of the larger scale. */
+/** te_add_s16() or te_sub_s16() of two tensors of one shape for processors with the DSP extension: 2^14 to a unit of the
+ *  larger scale. */
 typedef struct {
     int32_t count;
     int32_t scaled_multiplier;
@@ -828,12 +836,17 @@ typedef struct {
     int32_t output_multiplier; /**< As in te_gemm_s8_dsp.h. */
     int32_t output_right_shift; /**< [1, 29] */
     int32_t output_half;
+    int32_t scaled_is_subtracted; /**< Of a difference, 1 where it is exact - scaled; else 0. */
 } te_add_s16_dsp_params;
 
 /** @param scaled  (count), the operand of the smaller scale.
  *  @param exact   (count), that of the larger one, whose multiplier is 1/2.
  *  @param output  (count), which may be the very memory of an operand. */
 void te_add_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
+                    void *scratch);
+
+/** te_add_s16_dsp() for differences. */
+void te_sub_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
                     void *scratch);
 
 /** Product of two tensors, either of which may be broadcast or constant.
@@ -1155,6 +1168,10 @@ typedef struct {
  *  @param output  (rows, depth); may be the very memory of the input. */
 void te_softmax_s8(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_softmax_s8() for processors with the DSP extension.
+ *  @param scratch  1,024 bytes. */
+void te_softmax_s8_dsp(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** Softmax over rows of int16 values; the output has scale 2^-15.
  *
  *  A table holds a function at 513 points, 128 apart, of an argument x in [-2^15, 2^15]. */
@@ -1170,6 +1187,9 @@ typedef struct {
 /** @param input   (rows, depth)
  *  @param output  (rows, depth); may be the very memory of the input. */
 void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_softmax_s16() for processors with the DSP extension, where the shift is at least -14. */
+void te_softmax_s16_dsp(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Logarithms of the shares of a softmax. */
 typedef struct {

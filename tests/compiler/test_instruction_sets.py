@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from compiler.random_networks import random_network
-from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, transpose_conv
+from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, softmax, transpose_conv
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, hasten, specialise
@@ -61,6 +61,12 @@ KEPT = {
         "limited to|no form in scalar",
         lambda rng: elementwise(rng, "ADD", ((1, 200),) * 2, activation="RELU6", dtype=np.int16),
     ),
+    "a constant subtrahend": (
+        "broadcast or constant",
+        lambda rng: elementwise(rng, "SUB", ((1, 200),) * 2, 1, dtype=np.int16),
+    ),
+    "few exponentials": ("its 39 values are fewer than 40", lambda rng: softmax(rng, (3, 13))),
+    "small steps": ("a step of its input is too small", lambda rng: softmax(rng, (3, 13), 1e-9, dtype=np.int16)),
     "int16": ("te_transpose_conv_s16 has no form in", lambda rng: transpose_conv(rng, dtype=np.int16)),
     "int16 sums too large": (
         "32 bits|no form in scalar",
@@ -75,26 +81,45 @@ def test_a_layer_that_keeps_its_portable_kernel_says_why(kind, instruction_set, 
     said, build = KEPT[kind]
     (call,) = specialise([lower(read_operator(build(np.random.default_rng(0)).model, tmp_path))], instruction_set)
     assert call.kernel.instruction_set == PORTABLE
-    if instruction_set == PORTABLE or (instruction_set, call.op) == ("scalar", "ADD"):  # It has no kernel for any ADD.
+    # `scalar` has kernels of sums of products alone.
+    if instruction_set == PORTABLE or (instruction_set == "scalar" and not call.macs):
         assert call.kept_because == ""
     else:
         assert re.search(said, call.kept_because)
 
 
+@pytest.mark.parametrize(("op", "rows_kernel"), [("ADD", "te_add_rows_s8_dsp"), ("SUB", "te_sub_rows_s8_dsp")])
 @pytest.mark.parametrize(
-    ("shapes", "constant", "activation", "kernel"),
+    ("shapes", "constant", "activation", "has_table"),
     [
-        (((1, 200), (1, 200)), None, "NONE", "te_add_s8_dsp"),
-        (((1, 200), (1, 200)), None, "RELU6", "te_add_rows_s8_dsp"),
-        (((1, 200), (1, 200)), 1, "NONE", "te_add_rows_s8_dsp"),
-        (((1, 4, 4, 32), (32,)), 1, "NONE", "te_add_rows_s8_dsp"),
-        (((1, 30), (1, 30)), None, "NONE", "te_add_rows_s8_dsp"),
+        (((1, 200), (1, 200)), None, "NONE", True),
+        (((1, 200), (1, 200)), None, "RELU6", False),
+        (((1, 200), (1, 200)), 1, "NONE", False),
+        (((1, 4, 4, 32), (32,)), 1, "NONE", False),
+        (((1, 30), (1, 30)), None, "NONE", False),
     ],
 )
-def test_a_sum_has_a_table_where_that_pays(shapes, constant, activation, kernel, tmp_path):
-    case = elementwise(np.random.default_rng(0), "ADD", shapes, constant, activation)
+def test_a_sum_has_a_table_where_that_pays(op, rows_kernel, shapes, constant, activation, has_table, tmp_path):
+    case = elementwise(np.random.default_rng(0), op, shapes, constant, activation)
     (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
-    assert call.function == kernel
+    assert call.function == ("te_add_s8_dsp" if has_table else rows_kernel)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_a_difference_has_the_operand_of_the_smaller_scale_first(dtype, ratio, tmp_path):
+    zero_points = (3, -7, 11) if dtype == np.int8 else (0, 0, 0)
+    case = elementwise(
+        np.random.default_rng(0), "SUB", ((1, 200),) * 2, ratio=ratio, zero_points=zero_points, dtype=dtype
+    )
+    portable = lower(read_operator(case.model, tmp_path))
+    (call,) = specialise([portable], "dsp")
+    assert call.function == ("te_add_s8_dsp" if dtype == np.int8 else "te_sub_s16_dsp")
+    subtrahend_first = ratio < 1
+    assert call.inputs == (portable.inputs[::-1] if subtrahend_first else portable.inputs)
+    assert call.fields["scaled_is_subtracted"] == subtrahend_first
+    if dtype == np.int8:
+        assert call.fields["exact_unit"] == (2**19 if subtrahend_first else -(2**19))
 
 
 def test_a_layer_of_the_smaller_instruction_set_says_why(tmp_path):

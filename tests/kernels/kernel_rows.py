@@ -303,11 +303,11 @@ def _batch_matmul(dtype: type = np.int8) -> Draw:
     return draw
 
 
-def _add(dtype: type = np.int8) -> Draw:
+def _add(dtype: type = np.int8, ops: Sequence[str] = ("ADD",)) -> Draw:
     def draw(rng: np.random.Generator, prime: int) -> Case:
         shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
         quantised = float(np.exp(rng.normal(0, 1))), _gain(rng), _zero_points(rng, 3), dtype
-        return build.elementwise(rng, "ADD", (shape, shape), None, "NONE", *quantised)
+        return build.elementwise(rng, str(rng.choice(ops)), (shape, shape), None, "NONE", *quantised)
 
     return draw
 
@@ -337,6 +337,16 @@ def _pool(op: str) -> Draw:
     return draw
 
 
+def _softmax(dtype: type = np.int8) -> Draw:
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        shape = (_prime(rng, 13), _prime(rng, 7), prime)
+        # From steps that are hardly told apart to steps of which one is all.
+        scale, beta = float(np.exp(rng.uniform(-9, 1))), float(rng.choice([1.0, 0.3, 2.5]))
+        return build.softmax(rng, shape, scale, beta, _zero_points(rng, 1)[0] if dtype == np.int8 else 0, dtype)
+
+    return draw
+
+
 def _mean(rng: np.random.Generator, prime: int) -> Case:
     shape = (_prime(rng, 2), _prime(rng, 13), _prime(rng, 13), prime)
     return build.reduction(rng, "MEAN", shape, (1, 2), bool(rng.integers(2)), _gain(rng), _zero_points(rng, 2))
@@ -360,7 +370,7 @@ def _small(rng: np.random.Generator) -> tuple[int, int]:
 ROWS = (
     Row("te_add_rows_s8_dsp", "dsp", _rows_of_two("ADD")),
     Row("te_add_s16_dsp", "dsp", _add(np.int16)),
-    Row("te_add_s8_dsp", "dsp", _add()),
+    Row("te_add_s8_dsp", "dsp", _add(ops=("ADD", "SUB"))),
     Row("te_average_pool_s8_dsp", "dsp", _pool("AVERAGE_POOL_2D")),
     Row("te_batch_matmul_s16_dsp", "dsp", _batch_matmul(np.int16)),
     Row("te_batch_matmul_s8_dsp", "dsp", _batch_matmul()),
@@ -386,6 +396,10 @@ ROWS = (
     Row("te_mean_s8_dsp", "dsp", _mean),
     Row("te_mul_s16_dsp", "dsp", _rows_of_two("MUL", np.int16)),
     Row("te_mul_s8_dsp", "dsp", _rows_of_two("MUL")),
+    Row("te_softmax_s16_dsp", "dsp", _softmax(np.int16)),
+    Row("te_softmax_s8_dsp", "dsp", _softmax()),
+    Row("te_sub_s16_dsp", "dsp", _add(np.int16, ("SUB",))),
+    Row("te_sub_rows_s8_dsp", "dsp", _rows_of_two("SUB")),
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
     Row("te_add_s8_mve", "mve", _add()),
     Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),

@@ -24,7 +24,8 @@ _HEADROOM_BITS = {np.dtype(np.int8): 20, np.dtype(np.int16): 15}
 KERNELS = elementwise_kernels("add", "add")
 """Of ADD, by the type of its operands."""
 
-_SUB_KERNELS = elementwise_kernels("sub", "add")
+SUB_KERNELS = elementwise_kernels("sub", "add")
+"""Of SUB, likewise."""
 
 
 def _multiplier_below_one(operator: Operator, tensor: Tensor, value: float) -> tuple[int, int]:
@@ -128,5 +129,5 @@ OPERATORS = (
     _describe(
         "ADD", KERNELS, 1, {"int8": 2, "int16": 3}, TorchForm(("torch.Tensor.add", "torch.Tensor.__add__"), operands=2)
     ),
-    _describe("SUB", _SUB_KERNELS, -1, {"int8": 2, "int16": 5}),
+    _describe("SUB", SUB_KERNELS, -1, {"int8": 2, "int16": 5}),
 )

@@ -30,8 +30,11 @@ _TABLE_INTERVALS = 512
 # Of the int8 kernel's sum of exponentials.
 _SUM_INTEGER_BITS = 12
 
-_KERNEL = Kernel("te_softmax_s8", "te_softmax_params")
-_INT16_KERNEL = Kernel("te_softmax_s16", "te_softmax_s16_params")
+KERNELS = {
+    "s8": Kernel("te_softmax_s8", "te_softmax_params"),
+    "s16": Kernel("te_softmax_s16", "te_softmax_s16_params"),
+}
+"""By the type of the activations."""
 
 
 def exponentials(operator: Operator, input_scale: float, beta: float) -> np.ndarray:
@@ -73,7 +76,7 @@ def _lower_int8(operator: Operator, source: Tensor, output: Tensor) -> KernelCal
     exps = exponentials(operator, scale(source), float(operator.options.get("beta", 1.0)))
     depth = source.shape[-1]
     return KernelCall(
-        kernel=_KERNEL,
+        kernel=KERNELS["s8"],
         fields={"rows": source.elements // depth, "depth": depth, "levels": len(exps), "exps": ConstantArray(exps)},
         inputs=(source,),
         output=output,
@@ -99,7 +102,7 @@ def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCa
     multiplier, shift = quantise_multiplier(real)
     depth = source.shape[-1]
     return KernelCall(
-        kernel=_INT16_KERNEL,
+        kernel=KERNELS["s16"],
         fields={
             "rows": source.elements // depth,
             "depth": depth,

@@ -1,6 +1,7 @@
 """The DSP extension of Armv7E-M and Armv8-M: two 16-bit multiply-accumulates an instruction."""
 
 from collections.abc import Callable
+from functools import partial
 
 from tinyedge.compiler.kernels.choice import chosen
 from tinyedge.compiler.kernels.dsp_convolution import (
@@ -14,6 +15,7 @@ from tinyedge.compiler.kernels.dsp_convolution import (
 )
 from tinyedge.compiler.kernels.dsp_depthwise import depthwise_conv2d, depthwise_conv2d_int4, depthwise_conv2d_s16
 from tinyedge.compiler.kernels.dsp_elementwise import add, add_s16, average_pool, max_pool, mean, mul, mul_s16
+from tinyedge.compiler.kernels.dsp_functions import softmax, softmax_s16
 from tinyedge.compiler.kernels.dsp_int4 import choose_int4
 from tinyedge.compiler.kernels.dsp_products import (
     FULLY_CONNECTED,
@@ -24,6 +26,7 @@ from tinyedge.compiler.kernels.dsp_products import (
     two_blocks,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
+from tinyedge.ops.add import SUB_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
@@ -33,6 +36,7 @@ from tinyedge.ops.kernel_call import Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 
@@ -76,7 +80,11 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     MEAN_KERNELS["s8"]: mean,
     MUL_KERNELS["s8"]: mul,
     MUL_KERNELS["s16"]: mul_s16,
+    SUB_KERNELS["s8"]: partial(add, sign=-1),
+    SUB_KERNELS["s16"]: partial(add_s16, sign=-1),
     TRANSPOSE_CONV_KERNELS["s8"]: transpose_conv,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: max_pool,
+    SOFTMAX_KERNELS["s8"]: softmax,
+    SOFTMAX_KERNELS["s16"]: softmax_s16,
 }

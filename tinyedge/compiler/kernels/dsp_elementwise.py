@@ -22,6 +22,8 @@ _LARGEST_ADD_SUM = 2 * 255 * 2**20
 _MIN_ADD_ELEMENTS = 128
 # Right shifts of sums of 2^30 at most, which half a unit more keeps within 32 bits.
 _INT16_SUM_SHIFTS = range(1, 30)
+# What the operand of the larger scale has in a sum: half of its headroom.
+_EXACT_UNIT = 2**19
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 SCALE_TOO_SMALL = "its output's scale is less than half of what the sums need"
@@ -45,31 +47,33 @@ def max_pool(call: KernelCall) -> KernelCall | str:
     return dataclasses.replace(call, kernel=_MAX_POOL)
 
 
-def add(call: KernelCall) -> KernelCall | str:
-    """The kernel of ADD and SUB in int8, or why they keep the portable one."""
+def add(call: KernelCall, sign: int = 1) -> KernelCall | str:
+    """The kernel of ADD in int8, or of SUB with the sign -1; or why it keeps the portable one."""
     multiplier, shift, zero_point = integers(call.fields, "output_multiplier", "output_shift", "output_zero_point")
     requantisation = prepare_requantisation(multiplier, shift, zero_point, largest=_LARGEST_ADD_SUM)
     if requantisation is None or not requantisation.plain:
         return SCALE_TOO_SMALL
-    return _add_by_table(call, requantisation) or dataclasses.replace(call, kernel=_ADD_ROWS)
+    return _add_by_table(call, requantisation, sign) or dataclasses.replace(call, kernel=_ROWS[sign])
 
 
-def _add_by_table(call: KernelCall, requantisation: Requantisation) -> KernelCall | None:
+def _add_by_table(call: KernelCall, requantisation: Requantisation, sign: int) -> KernelCall | None:
     """Return the sum of two activations of one shape, or None where it is another, or too small for a table."""
-    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"))
+    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"), sign)
     if isinstance(operands, str) or call.output.elements < _MIN_ADD_ELEMENTS:
         return None
-    inputs, (multiplier, shift, zero_point), (*exact_requantisation, exact_zero_point) = operands
-    if tuple(exact_requantisation) != _HALF:
+    inputs, (scaled_sign, multiplier, shift, zero_point), (exact_sign, *exact, exact_zero_point) = operands
+    if tuple(exact) != _HALF:
         return None
     return dataclasses.replace(
         call,
         kernel=_ADD,
         fields={
             "count": call.output.elements,
+            "scaled_is_subtracted": int(scaled_sign < 0),
             "scaled_zero_point": zero_point,
             "scaled_multiplier": multiplier,
             "scaled_shift": shift,
+            "exact_unit": exact_sign * _EXACT_UNIT,
             "exact_zero_point": exact_zero_point,
             "output_multiplier": requantisation.multiplier,
             "output_rounding": requantisation.rounding,
@@ -81,19 +85,19 @@ def _add_by_table(call: KernelCall, requantisation: Requantisation) -> KernelCal
     )
 
 
-def add_s16(call: KernelCall) -> KernelCall | str:
-    """The kernel of ADD in int16, or why it keeps the portable one."""
-    operands = _operands_of_sum(call, ("multiplier", "shift"))
+def add_s16(call: KernelCall, sign: int = 1) -> KernelCall | str:
+    """The kernel of ADD in int16, or of SUB with the sign -1; or why it keeps the portable one."""
+    operands = _operands_of_sum(call, ("multiplier", "shift"), sign)
     if isinstance(operands, str):
         return operands
-    inputs, (multiplier, shift), exact_requantisation = operands
+    inputs, (scaled_sign, multiplier, shift), (_, *exact) = operands
     output_multiplier, output_shift = integers(call.fields, "output_multiplier", "output_shift")
     rounded = -shift > 0
-    if exact_requantisation != _HALF or output_multiplier < _HALF[0] or -output_shift not in _INT16_SUM_SHIFTS:
+    if tuple(exact) != _HALF or output_multiplier < _HALF[0] or -output_shift not in _INT16_SUM_SHIFTS:
         return SCALE_TOO_SMALL
     return dataclasses.replace(
         call,
-        kernel=_ADD_S16,
+        kernel=_SUMS_S16[sign],
         fields={
             "count": call.output.elements,
             "scaled_multiplier": multiplier,
@@ -103,6 +107,7 @@ def add_s16(call: KernelCall) -> KernelCall | str:
             "output_multiplier": 2 * output_multiplier - 2**32,
             "output_right_shift": -output_shift,
             "output_half": 1 << -output_shift - 1,
+            "scaled_is_subtracted": int(scaled_sign < 0),
         },
         inputs=inputs,
         overlaps=in_place(call.output, *call.inputs),
@@ -110,11 +115,11 @@ def add_s16(call: KernelCall) -> KernelCall | str:
 
 
 def _operands_of_sum(
-    call: KernelCall, members: tuple[str, ...]
+    call: KernelCall, members: tuple[str, ...], sign: int
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...], tuple[int, ...]] | str:
-    """Return both operands of ADD and these members of each, the larger scale last; or why no kernel takes them.
+    """Return both operands of ADD or SUB, and the sign and these members of each; or why no kernel takes them.
 
-    The operand of the larger scale has the multiplier 1/2.
+    That of the larger scale is last, and has the multiplier 1/2. The sign is that of the second operand of the file.
     """
     fields = call.fields
     low, high = integers(fields, "output_min", "output_max")
@@ -126,6 +131,7 @@ def _operands_of_sum(
     first, second = (integers(fields, *(f"input{position}_{name}" for name in members)) for position in (1, 2))
     # Where both have it, the order of the file stays.
     swapped = first[:2] == _HALF and second[:2] != _HALF
+    first, second = (1, *first), (sign, *second)
     return (call.inputs[::-1], second, first) if swapped else (call.inputs, first, second)
 
 
@@ -196,8 +202,14 @@ def pixels_of_means(fields: Fields) -> tuple[int, int, int] | None:
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
-_ADD_ROWS = Kernel("te_add_rows_s8_dsp", "te_add_params", "dsp", stripes=broadcast)
-_ADD_S16 = Kernel("te_add_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted)
+_ROWS = {
+    1: Kernel("te_add_rows_s8_dsp", "te_add_params", "dsp", stripes=broadcast),
+    -1: Kernel("te_sub_rows_s8_dsp", "te_add_params", "dsp", stripes=broadcast),
+}
+_SUMS_S16 = {
+    1: Kernel("te_add_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted),
+    -1: Kernel("te_sub_s16_dsp", "te_add_s16_dsp_params", "dsp", stripes=counted),
+}
 _MUL = Kernel("te_mul_s8_dsp", "te_mul_dsp_params", "dsp", stripes=broadcast)
 _MUL_S16 = Kernel("te_mul_s16_dsp", "te_mul_s16_dsp_params", "dsp", stripes=broadcast)
 _MEAN = Kernel("te_mean_s8_dsp", "te_mean_dsp_params", "dsp")

@@ -679,6 +679,10 @@ void te_batch_matmul_s16(const te_batch_matmul_s16_params *params, const int16_t
 void te_batch_matmul_s16_dsp(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                              int16_t *output, void *scratch);
 
+/** te_batch_matmul_s16_dsp() for processors with MVE; strides of the depth are in [0, 9,362]. */
+void te_batch_matmul_s16_mve(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
+                             int16_t *output, void *scratch);
+
 /** te_batch_matmul_params for processors with the DSP extension. */
 typedef struct {
     int32_t batch_dims[3];
@@ -849,6 +853,24 @@ void te_add_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, 
 void te_sub_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
                     void *scratch);
 
+/** te_add_s16_dsp_params for processors with MVE. */
+typedef struct {
+    int32_t count;
+    int32_t scaled_unit_shift; /**< 15, or 16 where the multiplier is 1/2 and the shift 1 bit, which then rounds nothing. */
+    int32_t scaled_rounding;   /**< Half a unit of the shift. */
+    int32_t scaled_multiplier;
+    int32_t scaled_left_shift; /**< [-31, -1] */
+    int32_t output_rounding;   /**< Half a unit of the shift. */
+    int32_t output_multiplier;
+    int32_t output_left_shift; /**< [-31, -1] */
+} te_add_s16_mve_params;
+
+/** @param scaled  (count), the operand of the smaller scale.
+ *  @param exact   (count), that of the larger one.
+ *  @param output  (count), which may be the very memory of an operand. */
+void te_add_s16_mve(const te_add_s16_mve_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
+                    void *scratch);
+
 /** Product of two tensors, either of which may be broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */
@@ -930,6 +952,30 @@ typedef struct {
 
 /** te_mul_s16() of these params. */
 void te_mul_s16_dsp(const te_mul_s16_dsp_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
+                    void *scratch);
+
+/** te_mul_params, and te_mul_s16_params with zero points of 0, for processors with MVE; the step along a row is 0 or 1. */
+typedef struct {
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    int32_t input1_zero_point;
+    int32_t input2_zero_point;
+    int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t rounding;
+    int32_t left_shift; /**< Of int16 values less the right shift. */
+    int32_t output_min;
+    int32_t output_max;
+    const void *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const void *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_mul_mve_params;
+
+/** te_mul_s8() of these params. */
+void te_mul_s8_mve(const te_mul_mve_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                   void *scratch);
+
+/** te_mul_s16() of these params. */
+void te_mul_s16_mve(const te_mul_mve_params *params, const int16_t *input1, const int16_t *input2, int16_t *output,
                     void *scratch);
 
 /** te_add_s8() for (input1 - input2)^2, with 2^7 to a unit of the larger scale; output_shift is in [-31, 30]. */
@@ -1143,6 +1189,9 @@ void te_average_pool_s8(const te_pool_params *params, const int8_t *input, int8_
 /** te_average_pool_s8() for processors with the DSP extension, of windows of at most 256 positions. */
 void te_average_pool_s8_dsp(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_average_pool_s8() for processors with MVE, of windows of at most 256 positions. */
+void te_average_pool_s8_mve(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_average_pool_s8() of int16 values. */
 void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
@@ -1152,6 +1201,9 @@ void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *o
 
 /** te_max_pool_s8() for processors with the DSP extension. */
 void te_max_pool_s8_dsp(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_max_pool_s8() for processors with MVE. */
+void te_max_pool_s8_mve(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** te_max_pool_s8() of int16 values. */
 void te_max_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, reduction
+from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, pool, reduction
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import specialise
@@ -102,28 +102,63 @@ def test_rows_of_broken_vectors_at_the_end(check, dtype, kernel, tmp_path):
     check(cases)
 
 
-def test_products_of_activations(check, tmp_path):
+@pytest.mark.parametrize(
+    ("dtype", "kernel", "adjoint_left"),
+    [(np.int8, "te_batch_matmul_s8_mve", (False,)), (np.int16, "te_batch_matmul_s16_mve", (False, True))],
+)
+def test_products_of_activations(check, dtype, kernel, adjoint_left, tmp_path):
     rng = np.random.default_rng(4)
     cases = [
-        batch_matmul(rng, ((2,), (2,)), sizes, adjoint_left, adjoint_right, constant, GAIN, (5, -9, 3))
+        batch_matmul(rng, ((2,), (2,)), sizes, left, adjoint_right, constant, GAIN, (5, -9, 3), dtype)
         for sizes in ((1, 1, 1), (3, 16, 5), (4, 33, 4), (7, 40, 9))
-        for adjoint_left, adjoint_right in ((False, False), (False, True))
+        for left, adjoint_right in itertools.product(adjoint_left, (False, True))
         for constant in (None, 1)
     ]
-    assert "te_batch_matmul_s8_mve" in functions(cases, tmp_path)
+    assert kernel in functions(cases, tmp_path)
     check(cases)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_products_of_two_values(check, dtype, tmp_path):
+    """Rows of both operands, of which one may be a value for each row, or one for all; and limited outputs."""
+    rng = np.random.default_rng(6)
+    cases = [
+        elementwise(rng, "MUL", shapes, constant, activation, 1.0, GAIN, zero_points, dtype)
+        for size in (1, 4, 7, 33)
+        for shapes in (((3, size), (3, size)), ((3, size), (3, 1)), ((1, 1), (3, size)), ((1, size), (3, size)))
+        for constant, activation in ((None, "NONE"), (1, "RELU6"))
+        for zero_points in ((-128, 127, 0), (5, -9, 127))
+    ]
+    assert functions(cases, tmp_path) == {f"te_mul_s{8 * np.dtype(dtype).itemsize}_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize("op", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
+@pytest.mark.parametrize("channels", [1, 7, 8, 16, 37])
+def test_pools_of_broken_vectors(check, op, channels, tmp_path):
+    rng = np.random.default_rng(channels)
+    cases = [
+        pool(rng, op, (2, *size, channels), kernel, stride, padding, activation)
+        for size in ((1, 1), (5, 4), (16, 16))
+        for kernel, stride in (((2, 2), (2, 2)), ((3, 3), (1, 2)), ((1, 4), (1, 1)), ((16, 16), (1, 1)))
+        for padding, activation in (("SAME", "NONE"), ("VALID", "RELU_N1_TO_1"))
+        if padding == "SAME" or (kernel[0] <= size[0] and kernel[1] <= size[1])
+    ]
+    assert functions(cases, tmp_path) == {f"te_{op.lower().removesuffix('_2d')}_s8_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
 @pytest.mark.parametrize("scale", [1.0, 0.7, 0.01])
-def test_sums_of_equal_and_unequal_scales(check, scale, tmp_path):
+def test_sums_of_equal_and_unequal_scales(check, scale, dtype, tmp_path):
     rng = np.random.default_rng(5)
     cases = [
-        elementwise(rng, "ADD", ((1, size), (1, size)), None, "NONE", ratio, GAIN, zero_points)
+        elementwise(rng, "ADD", ((1, size), (1, size)), None, "NONE", ratio, GAIN, zero_points, dtype)
         for size in (1, 4, 7, 33)
         for ratio in (scale, 1 / scale)
         for zero_points in ((-128, 127, 0), (5, -9, 127))
     ]
-    assert functions(cases, tmp_path) == {"te_add_s8_mve"}
+    assert functions(cases, tmp_path) == {f"te_add_s{8 * np.dtype(dtype).itemsize}_mve"}
     check(cases)
 
 

@@ -58,7 +58,7 @@ def add(call: KernelCall, sign: int = 1) -> KernelCall | str:
 
 def _add_by_table(call: KernelCall, requantisation: Requantisation, sign: int) -> KernelCall | None:
     """Return the sum of two activations of one shape, or None where it is another, or too small for a table."""
-    operands = _operands_of_sum(call, ("multiplier", "shift", "zero_point"), sign)
+    operands = operands_of_sum(call, ("multiplier", "shift", "zero_point"), sign)
     if isinstance(operands, str) or call.output.elements < _MIN_ADD_ELEMENTS:
         return None
     inputs, (scaled_sign, multiplier, shift, zero_point), (exact_sign, *exact, exact_zero_point) = operands
@@ -87,7 +87,7 @@ def _add_by_table(call: KernelCall, requantisation: Requantisation, sign: int) -
 
 def add_s16(call: KernelCall, sign: int = 1) -> KernelCall | str:
     """The kernel of ADD in int16, or of SUB with the sign -1; or why it keeps the portable one."""
-    operands = _operands_of_sum(call, ("multiplier", "shift"), sign)
+    operands = operands_of_sum(call, ("multiplier", "shift"), sign)
     if isinstance(operands, str):
         return operands
     inputs, (scaled_sign, multiplier, shift), (_, *exact) = operands
@@ -114,7 +114,7 @@ def add_s16(call: KernelCall, sign: int = 1) -> KernelCall | str:
     )
 
 
-def _operands_of_sum(
+def operands_of_sum(
     call: KernelCall, members: tuple[str, ...], sign: int
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...], tuple[int, ...]] | str:
     """Return both operands of ADD or SUB, and the sign and these members of each; or why no kernel takes them.

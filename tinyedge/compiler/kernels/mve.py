@@ -17,8 +17,16 @@ from tinyedge.compiler.kernels.convolution_forms import (
     with_filters,
 )
 from tinyedge.compiler.kernels.dsp import use_dsp
-from tinyedge.compiler.kernels.dsp_elementwise import MEANS_NOT_OVER_PIXELS, pixels_of_means
+from tinyedge.compiler.kernels.dsp_elementwise import (
+    MEANS_NOT_OVER_PIXELS,
+    PRODUCTS_TOO_LARGE,
+    SCALE_TOO_SMALL,
+    average_pool,
+    operands_of_sum,
+    pixels_of_means,
+)
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
+from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
@@ -39,8 +47,10 @@ from tinyedge.ops.fields import integers, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
+from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.overlap import in_place, row_lag
-from tinyedge.ops.stripes import counted, pixelwise, windowed
+from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
 from tinyedge.ops.window import Window
 
 # Rows and columns of an image that one vector holds of a channel.
@@ -206,6 +216,22 @@ def _batch_matmul(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _batch_matmul_s16(call: KernelCall) -> KernelCall | str:
+    steps = integers(call.fields, "lhs_depth_stride", "rhs_depth_stride")
+    if not all(0 <= step <= _MAX_GATHER_STRIDE for step in steps):
+        return "an operand's values are too far apart"
+    return dataclasses.replace(batch_matmul_s16(call), kernel=_BATCH_MATMUL_S16)
+
+
+def _average_pool(call: KernelCall) -> KernelCall | str:
+    pool = average_pool(call)
+    return pool if isinstance(pool, str) else dataclasses.replace(pool, kernel=_AVERAGE_POOL)
+
+
+def _max_pool(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_MAX_POOL)
+
+
 def _mean(call: KernelCall) -> KernelCall | str:
     sizes = pixels_of_means(call.fields)
     if sizes is None:
@@ -277,6 +303,70 @@ def _add(call: KernelCall) -> KernelCall | str:
     )
 
 
+def _add_s16(call: KernelCall) -> KernelCall | str:
+    operands = operands_of_sum(call, ("multiplier", "shift"), 1)
+    if isinstance(operands, str):
+        return operands
+    inputs, (_, multiplier, shift), (_, *exact) = operands
+    output_multiplier, output_shift = integers(call.fields, "output_multiplier", "output_shift")
+    is_equal = (multiplier, shift) == _HALF
+    if tuple(exact) != _HALF or output_shift >= 0 or not (shift < 0 or is_equal):
+        return SCALE_TOO_SMALL
+    # As in _add(): a unit of twice the size, halved by the shift.
+    unit_shift, right_shift = (16, 1) if is_equal else (15, -shift)
+    return dataclasses.replace(
+        call,
+        kernel=_ADD_S16,
+        fields={
+            "count": call.output.elements,
+            "scaled_unit_shift": unit_shift,
+            "scaled_rounding": 2 ** (right_shift - 1),
+            "scaled_multiplier": multiplier,
+            "scaled_left_shift": -right_shift,
+            "output_rounding": 2 ** (-output_shift - 1),
+            "output_multiplier": output_multiplier,
+            "output_left_shift": output_shift,
+        },
+        inputs=inputs,
+        overlaps=in_place(call.output, *call.inputs),
+    )
+
+
+def _mul(call: KernelCall) -> KernelCall | str:
+    multiplier, shift, output_zero_point = integers(call.fields, "multiplier", "shift", "output_zero_point")
+    requantisation = prepare_requantisation(multiplier, shift, output_zero_point, largest=255 * 255)
+    if requantisation is None:
+        return PRODUCTS_TOO_LARGE
+    constants = requantisation.multiplier, requantisation.rounding, 24 - requantisation.right_shift
+    return _product(call, _MUL, integers(call.fields, "input1_zero_point", "input2_zero_point"), constants)
+
+
+def _mul_s16(call: KernelCall) -> KernelCall | str:
+    multiplier, shift = integers(call.fields, "multiplier", "shift")
+    if shift >= 0:
+        return PRODUCTS_TOO_LARGE
+    return _product(call, _MUL_S16, (0, 0), (multiplier, 2 ** (-shift - 1), shift))
+
+
+def _product(
+    call: KernelCall, kernel: Kernel, zero_points: tuple[int, ...], constants: tuple[int, int, int]
+) -> KernelCall:
+    kept = ("dims", "strides1", "strides2", "output_min", "output_max", "constant1", "constant2")
+    multiplier, rounding, left_shift = constants
+    return dataclasses.replace(
+        call,
+        kernel=kernel,
+        fields={
+            **{name: call.fields[name] for name in kept},
+            "input1_zero_point": zero_points[0],
+            "input2_zero_point": zero_points[1],
+            "multiplier": multiplier,
+            "rounding": rounding,
+            "left_shift": left_shift,
+        },
+    )
+
+
 def _int8_rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int, out_c: int) -> KernelCall:
     scratch_bytes = 0 if in_c % CHUNK == 0 else _round_up(in_c, CHUNK)
     return _rows(call, _FULLY_CONNECTED, pack_filters(prepared), (rows, in_c, out_c), scratch_bytes)
@@ -314,8 +404,14 @@ _DEPTHWISE_CONV2D = Kernel(
     loads_rows=True,
 )
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "mve")
+_BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_mve", "te_batch_matmul_s16_params", "mve")
+_AVERAGE_POOL = Kernel("te_average_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
+_MAX_POOL = Kernel("te_max_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
+_ADD_S16 = Kernel("te_add_s16_mve", "te_add_s16_mve_params", "mve", stripes=counted)
+_MUL = Kernel("te_mul_s8_mve", "te_mul_mve_params", "mve", stripes=broadcast)
+_MUL_S16 = Kernel("te_mul_s16_mve", "te_mul_mve_params", "mve", stripes=broadcast)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
 _CONV2D_NARROW_S16 = Kernel(
     "te_conv2d_narrow_s16_mve", "te_conv2d_mve_params", "mve", stripes=windowed, has_window=True
@@ -334,7 +430,9 @@ _DEPTHWISE_NARROW_S16 = Kernel(
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     ADD_KERNELS["s8"]: _add,
+    ADD_KERNELS["s16"]: _add_s16,
     BATCH_MATMUL_KERNELS["s8"]: _batch_matmul,
+    BATCH_MATMUL_KERNELS["s16"]: _batch_matmul_s16,
     CONV_2D_KERNELS["s8"]: _conv2d,
     CONV_2D_KERNELS["s16"]: _conv2d_s16,
     CONV_2D_KERNELS["s4"]: unpacked(CONV_2D_KERNELS["s8"], _conv2d),
@@ -343,4 +441,8 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     MEAN_KERNELS["s8"]: _mean,
+    MUL_KERNELS["s8"]: _mul,
+    MUL_KERNELS["s16"]: _mul_s16,
+    POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
+    POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,
 }

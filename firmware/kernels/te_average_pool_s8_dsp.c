@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "te_pool_s8_dsp.h"
+#include "te_pool_dsp.h"
 #include "te_requantise.h"
 
 /** The quotient, rounded half away from zero. */
@@ -9,26 +9,33 @@ static inline int32_t rounded_quotient(int32_t sum, int32_t count) {
     return (sum > 0 ? sum + half : sum - half) / count;
 }
 
-static void pool_four(const te_pool_params *params, const te_pool_window *window, int8_t *output) {
-    const int32_t count = window->height * window->width;
-    const int8_t *row = window->corner;
-    uint32_t even = 0;
-    uint32_t odd = 0;
-    for (int32_t y = window->height; y > 0; --y) {
-        const int8_t *at = row;
-        for (int32_t x = window->width; x > 0; --x) {
-            const uint32_t bytes = te_load4(at);
-            even = te_add_even_bytes(even, bytes);
-            odd = te_add_odd_bytes(odd, bytes);
-            at += window->step;
+static void pool_words(const te_pool_params *params, const te_pool_window *window, int8_t *output) {
+    const uint32_t least = te_repeat_byte(params->output_min);
+    const uint32_t most = te_repeat_byte(params->output_max);
+    const te_pool_window own = *window; /* The output may be any memory but this. */
+    const int32_t last = own.step - 4;
+    int32_t word = -4;
+    const int32_t count = own.height * own.width;
+    do {
+        word = word + 4 < last ? word + 4 : last; /* The last four bytes, whatever was before. */
+        const int8_t *row = own.corner + word;
+        uint32_t even = 0;
+        uint32_t odd = 0;
+        for (int32_t y = own.height; y > 0; --y) {
+            const int8_t *pixel = row;
+            for (int32_t x = own.width; x > 0; --x) {
+                const uint32_t bytes = te_load4(pixel);
+                even = te_add_even_bytes(even, bytes);
+                odd = te_add_odd_bytes(odd, bytes);
+                pixel += own.step;
+            }
+            row += own.row;
         }
-        row += window->row;
-    }
-    even = te_pack(rounded_quotient(te_low(even), count), rounded_quotient(te_high(even), count));
-    odd = te_pack(rounded_quotient(te_low(odd), count), rounded_quotient(te_high(odd), count));
-    const uint32_t bytes = (even & 0x00ff00ffu) | (odd & 0x00ff00ffu) << 8;
-    te_store4(output, te_min_bytes(te_max_bytes(bytes, te_repeat_byte(params->output_min)),
-                                   te_repeat_byte(params->output_max)));
+        even = te_pack(rounded_quotient(te_low(even), count), rounded_quotient(te_high(even), count));
+        odd = te_pack(rounded_quotient(te_low(odd), count), rounded_quotient(te_high(odd), count));
+        const uint32_t means = (even & 0x00ff00ffu) | (odd & 0x00ff00ffu) << 8;
+        te_store4(output + word, te_min_bytes(te_max_bytes(means, least), most));
+    } while (word < last);
 }
 
 static void pool_one(const te_pool_params *params, const te_pool_window *window, int8_t *output) {
@@ -44,5 +51,5 @@ static void pool_one(const te_pool_params *params, const te_pool_window *window,
 
 void te_average_pool_s8_dsp(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch) {
     (void)scratch;
-    te_pool_s8_dsp(params, input, output, pool_four, pool_one);
+    te_pool_dsp(params, (int32_t)sizeof *output, input, output, pool_words, pool_one);
 }

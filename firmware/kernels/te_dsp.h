@@ -195,6 +195,11 @@ static inline uint32_t te_repeat_byte(int32_t value) {
     return ((uint32_t)value & 0xffu) * 0x01010101u;
 }
 
+/** The same half twice. */
+static inline uint32_t te_repeat_half(int32_t value) {
+    return ((uint32_t)value & 0xffffu) * 0x00010001u;
+}
+
 /** sum + low(a) * low(b) + high(a) * high(b) modulo 2^32 (SMLAD). */
 static inline int32_t te_dual_mac(uint32_t a, uint32_t b, int32_t sum) {
 #if TE_DSP_ASSEMBLY

@@ -1195,6 +1195,9 @@ void te_average_pool_s8_mve(const te_pool_params *params, const int8_t *input, i
 /** te_average_pool_s8() of int16 values. */
 void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_average_pool_s16() for processors with the DSP extension. */
+void te_average_pool_s16_dsp(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** @param input   (batches, in_h, in_w, channels)
  *  @param output  (batches, out_h, out_w, channels), in rows: the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
@@ -1207,6 +1210,9 @@ void te_max_pool_s8_mve(const te_pool_params *params, const int8_t *input, int8_
 
 /** te_max_pool_s8() of int16 values. */
 void te_max_pool_s16(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_max_pool_s16() for processors with the DSP extension. */
+void te_max_pool_s16_dsp(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Softmax over rows; the output has scale 1/256 and zero point -128. */
 typedef struct {
@@ -1317,6 +1323,9 @@ typedef struct {
 /** @param input   (count)
  *  @param output  (count); may be the very memory of the input. */
 void te_table_s8(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_table_s8() for processors with the DSP extension. */
+void te_table_s8_dsp(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** Another quantisation of the same values, within a clamp range. */
 typedef struct {

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from compiler.random_networks import random_network
-from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, softmax, transpose_conv
+from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, softmax, table, transpose_conv
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, hasten, specialise
@@ -66,6 +66,7 @@ KEPT = {
         lambda rng: elementwise(rng, "SUB", ((1, 200),) * 2, 1, dtype=np.int16),
     ),
     "few exponentials": ("its 39 values are fewer than 40", lambda rng: softmax(rng, (3, 13))),
+    "few values of a table": ("its 15 values are fewer than 16", lambda rng: table(rng, shape=(3, 5))),
     "small steps": ("a step of its input is too small", lambda rng: softmax(rng, (3, 13), 1e-9, dtype=np.int16)),
     "int16": ("te_transpose_conv_s16 has no form in", lambda rng: transpose_conv(rng, dtype=np.int16)),
     "int16 sums too large": (

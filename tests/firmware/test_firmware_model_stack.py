@@ -99,4 +99,4 @@ def test_what_kernels_call_through_pointers_of_their_callers_counts(op: str, tmp
     model.write_bytes(lstm(rng, (1, 2, 3), 4)[0] if op == "LSTM" else pool(rng, op).model)
     told = compile_to_c(model, tmp_path / "told", name="ic", board="mps2_an386")
     assert told.stack_bytes is not None
-    assert told.stack_bytes > 100  # Of te_pool_s8_dsp() and te_lstm_steps_s8() alone.
+    assert told.stack_bytes > 100  # Of te_pool_dsp() and te_lstm_steps_s8() alone.

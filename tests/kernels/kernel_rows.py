@@ -326,13 +326,14 @@ def _rows_of_two(op: str, dtype: type = np.int8) -> Draw:
     return draw
 
 
-def _pool(op: str) -> Draw:
+def _pool(op: str, dtype: type = np.int8) -> Draw:
     def draw(rng: np.random.Generator, prime: int) -> Case:
         window = _window(rng, _kernel(rng))
         del window["dilation"]
         activation, zero_point = str(rng.choice(build.ACTIVATIONS)), _zero_points(rng, 1)[0]
+        quantised = {"zero_point": zero_point if dtype == np.int8 else 0, "dtype": dtype}
         shape = (*window.pop("shape"), prime)
-        return build.pool(rng, op, shape, activation=activation, zero_point=zero_point, **window)
+        return build.pool(rng, op, shape, activation=activation, **quantised, **window)
 
     return draw
 
@@ -345,6 +346,11 @@ def _softmax(dtype: type = np.int8) -> Draw:
         return build.softmax(rng, shape, scale, beta, _zero_points(rng, 1)[0] if dtype == np.int8 else 0, dtype)
 
     return draw
+
+
+def _table(rng: np.random.Generator, prime: int) -> Case:
+    shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
+    return build.table(rng, "LOGISTIC", zero_points=(_zero_points(rng, 1)[0], -128), shape=shape)
 
 
 def _mean(rng: np.random.Generator, prime: int) -> Case:
@@ -371,6 +377,7 @@ ROWS = (
     Row("te_add_rows_s8_dsp", "dsp", _rows_of_two("ADD")),
     Row("te_add_s16_dsp", "dsp", _add(np.int16)),
     Row("te_add_s8_dsp", "dsp", _add(ops=("ADD", "SUB"))),
+    Row("te_average_pool_s16_dsp", "dsp", _pool("AVERAGE_POOL_2D", np.int16)),
     Row("te_average_pool_s8_dsp", "dsp", _pool("AVERAGE_POOL_2D")),
     Row("te_batch_matmul_s16_dsp", "dsp", _batch_matmul(np.int16)),
     Row("te_batch_matmul_s8_dsp", "dsp", _batch_matmul()),
@@ -392,6 +399,7 @@ ROWS = (
     Row("te_fully_connected_s4_dsp", "dsp", _fully_connected(int4=True)),
     Row("te_fully_connected_s8_dsp", "dsp", _fully_connected()),
     Row("te_lstm_s8_dsp", "dsp", _lstm),
+    Row("te_max_pool_s16_dsp", "dsp", _pool("MAX_POOL_2D", np.int16)),
     Row("te_max_pool_s8_dsp", "dsp", _pool("MAX_POOL_2D")),
     Row("te_mean_s8_dsp", "dsp", _mean),
     Row("te_mul_s16_dsp", "dsp", _rows_of_two("MUL", np.int16)),
@@ -400,6 +408,7 @@ ROWS = (
     Row("te_softmax_s8_dsp", "dsp", _softmax()),
     Row("te_sub_s16_dsp", "dsp", _add(np.int16, ("SUB",))),
     Row("te_sub_rows_s8_dsp", "dsp", _rows_of_two("SUB")),
+    Row("te_table_s8_dsp", "dsp", _table),
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
     Row("te_add_s16_mve", "mve", _add(np.int16)),
     Row("te_add_s8_mve", "mve", _add()),

@@ -450,16 +450,20 @@ def table(
     scales: tuple[float, float] = (0.05, 1 / 256),
     zero_points: tuple[int, int] = (3, -128),
     dtypes: tuple[type, type] = (np.int8, np.int8),
+    shape: tuple[int, ...] = (),
     **options: object,
 ) -> Case:
-    """Every value goes through the function."""
+    """Every value goes through the function; or as many as the shape has."""
     least, most = np.iinfo(dtypes[0]).min, np.iinfo(dtypes[0]).max
-    shape = (1, most - least + 1)
+    every = (1, most - least + 1)
+    shape = shape or every
     source = _tensor(shape, scales[0], zero_points[0], dtypes[0])
     model = one_operator(op, [source], _tensor(shape, scales[1], zero_points[1], dtypes[1]), **options)
-    values = np.arange(least, most + 1).astype(dtypes[0]).reshape(1, *shape)
     names = [dtype.__name__ for dtype in dtypes]
-    label = _label(op, dtypes=names, scales=scales, zero_points=zero_points, **options)
+    label = _label(op, dtypes=names, shape=shape, scales=scales, zero_points=zero_points, **options)
+    if shape != every:
+        return Case(label, model, _inputs(rng, source))
+    values = np.arange(least, most + 1).astype(dtypes[0]).reshape(1, *shape)
     return Case(label, model, [rng.permuted(values, axis=2)])
 
 

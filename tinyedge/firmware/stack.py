@@ -36,7 +36,7 @@ _POINTERS = (
     # The table of commands.
     (r"tinyedge:te_(protocol_feed|run_command)", r"te_on_(?!layer_done).*"),
     # What a pooling does with a window, and an LSTM with a gate.
-    (r"te_model:te_pool_s8_dsp", r"pool_(four|one)"),
+    (r"te_model:te_pool_dsp", r"pool_(words|one)"),
     (r"te_model:te_lstm_steps_s8", r"sum_gate"),
     # The hook after each layer.
     (

@@ -16,7 +16,8 @@ from tinyedge.ops.stripes import counted
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN, clamp, round_half_away
 from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
-_KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
+KERNEL = Kernel("te_table_s8", "te_table_params", stripes=counted)
+"""Of any function of one int8 value."""
 
 
 def table_call(operator: Operator, function: Callable[[int], int]) -> KernelCall:
@@ -54,7 +55,7 @@ def byte_lookup(operator: Operator, source: Tensor, output: Tensor, table: np.nd
         table: (256,) int8, by the source's byte as int8, from -128 on.
     """
     return KernelCall(
-        kernel=_KERNEL,
+        kernel=KERNEL,
         fields={"count": output.elements, "table": ConstantArray(table)},
         inputs=(source,),
         output=output,

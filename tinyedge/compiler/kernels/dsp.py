@@ -14,8 +14,18 @@ from tinyedge.compiler.kernels.dsp_convolution import (
     winograd,
 )
 from tinyedge.compiler.kernels.dsp_depthwise import depthwise_conv2d, depthwise_conv2d_int4, depthwise_conv2d_s16
-from tinyedge.compiler.kernels.dsp_elementwise import add, add_s16, average_pool, max_pool, mean, mul, mul_s16
-from tinyedge.compiler.kernels.dsp_functions import softmax, softmax_s16
+from tinyedge.compiler.kernels.dsp_elementwise import (
+    add,
+    add_s16,
+    average_pool,
+    average_pool_s16,
+    max_pool,
+    max_pool_s16,
+    mean,
+    mul,
+    mul_s16,
+)
+from tinyedge.compiler.kernels.dsp_functions import softmax, softmax_s16, table
 from tinyedge.compiler.kernels.dsp_int4 import choose_int4
 from tinyedge.compiler.kernels.dsp_products import (
     FULLY_CONNECTED,
@@ -37,6 +47,7 @@ from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
+from tinyedge.ops.table import KERNEL as TABLE_KERNEL
 from tinyedge.ops.transpose_conv import KERNELS as TRANSPOSE_CONV_KERNELS
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 
@@ -82,9 +93,12 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     MUL_KERNELS["s16"]: mul_s16,
     SUB_KERNELS["s8"]: partial(add, sign=-1),
     SUB_KERNELS["s16"]: partial(add_s16, sign=-1),
+    TABLE_KERNEL: table,
     TRANSPOSE_CONV_KERNELS["s8"]: transpose_conv,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: max_pool,
+    POOL_KERNELS["AVERAGE_POOL_2D"]["s16"]: average_pool_s16,
+    POOL_KERNELS["MAX_POOL_2D"]["s16"]: max_pool_s16,
     SOFTMAX_KERNELS["s8"]: softmax,
     SOFTMAX_KERNELS["s16"]: softmax_s16,
 }

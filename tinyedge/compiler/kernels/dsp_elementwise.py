@@ -47,6 +47,16 @@ def max_pool(call: KernelCall) -> KernelCall | str:
     return dataclasses.replace(call, kernel=_MAX_POOL)
 
 
+def average_pool_s16(call: KernelCall) -> KernelCall | str:
+    """The kernel of AVERAGE_POOL_2D in int16."""
+    return dataclasses.replace(call, kernel=_AVERAGE_POOL_S16)
+
+
+def max_pool_s16(call: KernelCall) -> KernelCall | str:
+    """The kernel of MAX_POOL_2D in int16."""
+    return dataclasses.replace(call, kernel=_MAX_POOL_S16)
+
+
 def add(call: KernelCall, sign: int = 1) -> KernelCall | str:
     """The kernel of ADD in int8, or of SUB with the sign -1; or why it keeps the portable one."""
     multiplier, shift, zero_point = integers(call.fields, "output_multiplier", "output_shift", "output_zero_point")
@@ -200,7 +210,9 @@ def pixels_of_means(fields: Fields) -> tuple[int, int, int] | None:
 
 
 _AVERAGE_POOL = Kernel("te_average_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
+_AVERAGE_POOL_S16 = Kernel("te_average_pool_s16_dsp", "te_pool_params", "dsp", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_dsp", "te_pool_params", "dsp", stripes=windowed)
+_MAX_POOL_S16 = Kernel("te_max_pool_s16_dsp", "te_pool_params", "dsp", stripes=windowed)
 _ADD = Kernel("te_add_s8_dsp", "te_add_dsp_params", "dsp", stripes=counted, prepares_table=True)
 _ROWS = {
     1: Kernel("te_add_rows_s8_dsp", "te_add_params", "dsp", stripes=broadcast),

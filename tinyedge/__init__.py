@@ -20,6 +20,7 @@ __all__ = [
     "check",
     "compile",
     "export",
+    "finetune",
     "load",
     "predict",
     "probe",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tinyedge.api.check import check
     from tinyedge.api.compile import compile
     from tinyedge.api.export import export
+    from tinyedge.api.finetune import finetune
     from tinyedge.api.load import load
     from tinyedge.api.predict import predict
     from tinyedge.api.probe import probe

@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tinyedge.errors import DataError
-from tinyedge.evaluation import linear
-from tinyedge.evaluation.linear import L2_GRID, fit_linear_probe, fit_logistic
+from tinyedge.evaluation.linear import L2_GRID, fit_linear_probe
+from tinyedge.ssl import logistic
+from tinyedge.ssl.logistic import fit_logistic
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +76,8 @@ def test_correlated_features_reach_the_minimum_in_few_steps(
 ) -> None:
     features, labels = _correlated(count, dim, seed=0)
     evaluations = []
-    log_softmax = linear.F.log_softmax
-    monkeypatch.setattr(linear.F, "log_softmax", lambda *pair: evaluations.append(1) or log_softmax(*pair))
+    log_softmax = logistic.F.log_softmax
+    monkeypatch.setattr(logistic.F, "log_softmax", lambda *pair: evaluations.append(1) or log_softmax(*pair))
     ours = fit_logistic(features, labels, 5, l2)
     assert len(evaluations) < 250  # plain L-BFGS takes 1,000 for 900 images at 1e-5
     scaler = StandardScaler().fit(features.double().numpy())
@@ -154,13 +155,13 @@ def test_correlated_features_take_as_few_evaluations_as_independent_ones(monkeyp
     spectrum = torch.logspace(-2, 0, 48)
     correlated = (features - features.mean(0)) / features.std(0) * spectrum @ rotation.T
     evaluations = 0
-    log_softmax = linear.F.log_softmax
+    log_softmax = logistic.F.log_softmax
 
     def count(scores: torch.Tensor, dim: int) -> torch.Tensor:
         nonlocal evaluations
         evaluations += 1
         return log_softmax(scores, dim)
 
-    monkeypatch.setattr(linear.F, "log_softmax", count)
+    monkeypatch.setattr(logistic.F, "log_softmax", count)
     fit_linear_probe(correlated, labels, 10, seed=0)
     assert evaluations < 400  # 189; along the features' own axes it takes 1,414

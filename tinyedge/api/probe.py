@@ -30,12 +30,13 @@ def probe(
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned.
 
     The record is added to `probe.json` of the run; after a linear probe of stage 4 on the test split
-    `probe.safetensors` holds the classifier that `export` takes.
+    `probe.safetensors` holds the classifier that `export` takes; one that was trained with the encoder stays there.
 
     Args:
         run: What `train` returned, its directory, or a model of the zoo, of which a copy is made in the current folder.
         labels: Share of the train labels, class by class, in (0, 1].
-        protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean) or `finetune`.
+        protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean), `finetune`, or `own`, the
+            classifier that `finetune` or the method `supervised` trained.
         seeds: Label subsets to average over.
         epochs: Passes over the labelled images, for `linear-sgd` and `finetune`; None is 100.
         stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side.

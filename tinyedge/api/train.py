@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Unpack
 
 from tinyedge.announce import SILENCE, Progress
+from tinyedge.errors import DataError
+from tinyedge.evaluation.protocols import OWN
 from tinyedge.installation import missing_packages_told
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
@@ -69,4 +71,17 @@ def train(
     run = train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress)
     if is_first_rank():
         draw_curves(run)
+        if run.has_own_classifier:
+            _measure(run, progress)
     return run
+
+
+def _measure(run: Run, progress: Progress) -> None:
+    """Write into `probe.json` how good the classifier is that was trained with the encoder."""
+    from tinyedge.evaluation.probe import probe_run
+
+    progress.say("measuring the classifier on the test images")
+    try:
+        probe_run(run, protocol=OWN, seeds=1)
+    except DataError as error:  # Trained it is all the same.
+        progress.say(f"not measured: {error}")

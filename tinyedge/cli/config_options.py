@@ -22,11 +22,13 @@ class FieldOption:
         help: What `--help` says; None is the first sentence of the field's documentation.
         flag: Its name; None is the field's, with hyphens.
         names: Offers completions.
+        told: Whether the help ends with the field's default.
     """
 
     help: str | None = None
     flag: str | None = None
     names: Callable[[], tuple[str, ...]] | None = None
+    told: bool = True
 
 
 def with_fields(
@@ -52,7 +54,7 @@ def with_fields(
             declared = typer.Option(
                 None,
                 flag,
-                help=(option.help or _first_sentence(docs[name])) + _told(defaults[name]),
+                help=(option.help or _first_sentence(docs[name])) + (_told(defaults[name]) if option.told else ""),
                 rich_help_panel=panel,
                 show_default=False,
                 autocompletion=None if option.names is None else completion(option.names),

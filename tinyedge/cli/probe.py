@@ -18,7 +18,8 @@ def probe(
     ),
     protocol: str = typer.Option(
         "linear",
-        help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean) or finetune.",
+        help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean), finetune, or own: the classifier that "
+        "`tinyedge finetune` trained.",
         rich_help_panel="Protocol",
     ),
     seeds: int = typer.Option(3, help="Label subsets to average over.", rich_help_panel="Protocol"),
@@ -65,7 +66,10 @@ def probe(
         )
 
     from tinyedge.evaluation.probe import CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
-    from tinyedge.training.run import CLASSIFIER_FILE
+    from tinyedge.evaluation.protocols import OWN
+    from tinyedge.training.run import CLASSIFIER_FILE, load_run
+
+    own = load_run(run).has_own_classifier
 
     if json:
         print_json(result.to_json())
@@ -84,11 +88,13 @@ def probe(
         console.print(table)
         console.print(f"{result.protocol}: {result.solver}", highlight=False)
         print_files(console, run / PROBE_FILE)
-        if result.exportable:
+        if result.exportable and not own:
             print_files(console, run / CLASSIFIER_FILE)
-        if plots and protocol == "linear":
+        if plots and protocol in ("linear", OWN):
             print_files(console, run / EMBEDDING_PLOT, run / CONFUSION_PLOT)
-    if result.protocol.startswith("linear") and not result.exportable:
+    if own and result.exportable:
+        console.print("this classifier is not kept: the run has its own, which was trained with the encoder")
+    elif result.protocol.startswith("linear") and not result.exportable:
         console.print("no classifier is kept: only stage 4, probed on the test split, can be exported")
-    following = ("export", run) if result.exportable else ("probe", run, *given(data=data))
+    following = ("export", run) if result.exportable or own else ("probe", run, *given(data=data))
     print_next(console, command_line("tinyedge", *following, *plugins))

@@ -14,8 +14,16 @@ from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
 from tinyedge.ssl.registry import method_names
 from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
-from tinyedge.training.run import CONFIG_FILE
+from tinyedge.training.run import CONFIG_FILE, Run
 
+TEACHER = "a run, patches:ATOMS, dino_vits16=WEIGHTS, timm:MODEL=WEIGHTS, or efficientnet_lite0 (saw ImageNet labels)"
+PLACE = {
+    "accelerator": FieldOption("auto, cpu, cuda or mps."),
+    "devices": FieldOption("How many, or auto: every GPU, or one CPU."),
+    "precision": FieldOption("32-true or bf16-mixed; by default the latter on a GPU that has it."),
+    "compile": FieldOption("Let torch.compile make the encoder's kernels, for a faster step on a GPU."),
+    "checkpoint_every_s": FieldOption(),
+}
 _PANELS = {
     "Images": {
         "data": FieldOption(
@@ -42,13 +50,10 @@ _PANELS = {
     "Method": {
         "method": FieldOption(
             "s0-plus, s0, s0-literal, simclr, vicreg, byol, emp-ssl, cass, vicreg-dual, vicreg-gating; with a teacher "
-            "best, ca-dssl, seed, simdistill; to compare with, random and supervised.",
+            "best, ca-dssl, seed, simdistill; with --from finetune; to compare with, random and supervised.",
             names=method_names,
         ),
-        "teacher": FieldOption(
-            "What best, ca-dssl, seed and simdistill learn from: a run, patches:ATOMS, dino_vits16=WEIGHTS, "
-            "timm:MODEL=WEIGHTS, or efficientnet_lite0 (saw ImageNet labels)."
-        ),
+        "teacher": FieldOption(f"What best, ca-dssl, seed and simdistill learn from: {TEACHER}."),
     },
     "Optimisation": {
         "epochs": FieldOption(),
@@ -61,13 +66,7 @@ _PANELS = {
         "ema_decay": FieldOption("Decay of averaged weights, saved in place of the last step's; 0.999 is usual."),
         "seed": FieldOption(),
     },
-    "Where it runs": {
-        "accelerator": FieldOption("auto, cpu, cuda or mps."),
-        "devices": FieldOption("How many, or auto: every GPU, or one CPU."),
-        "precision": FieldOption("32-true or bf16-mixed; by default the latter on a GPU that has it."),
-        "compile": FieldOption("Let torch.compile make the encoder's kernels, for a faster step on a GPU."),
-        "checkpoint_every_s": FieldOption(),
-    },
+    "Where it runs": PLACE,
 }
 
 
@@ -118,6 +117,11 @@ def train(
     with TrainingProgress(Console(stderr=True)) as progress:
         run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download, progress=progress)
 
+    print_trained(run, plugins, json)
+
+
+def print_trained(run: Run, plugins: tuple[str, ...], json: bool) -> None:
+    """Print what came of a training, on the first of its processes, and the command that may come next."""
     from tinyedge.cli.tables.train import describe_run, print_run
     from tinyedge.ssl.distributed import is_first_rank
 
@@ -128,5 +132,9 @@ def train(
         print_json(describe_run(run))
     else:
         print_run(run, console)
-    export = command_line("tinyedge", "export", out, "--encoder-only", *plugins)
-    print_next(console, command_line("tinyedge", "probe", out, *plugins), f"{export}  # without labels")
+    export = ("tinyedge", "export", run.path)
+    if run.has_own_classifier:
+        print_next(console, command_line(*export, "--int8", *plugins))
+        return
+    encoder_only = command_line(*export, "--encoder-only", *plugins)
+    print_next(console, command_line("tinyedge", "probe", run.path, *plugins), f"{encoder_only}  # without labels")

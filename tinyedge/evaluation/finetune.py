@@ -10,7 +10,7 @@ from tinyedge.data.augment import Augment
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import TrainingError
 from tinyedge.evaluation.features import encoder_device, extract_features
-from tinyedge.evaluation.linear import standardisation
+from tinyedge.ssl.logistic import standardisation
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 
 LEARNING_RATE = 1e-3

@@ -10,8 +10,9 @@ from tinyedge.data.augment import Augment, AugmentConfig, default_augment
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
 from tinyedge.evaluation.features import encoder_device, extract_features, pooled_features
-from tinyedge.evaluation.linear import LinearClassifier, require_two_per_class, standardisation
+from tinyedge.evaluation.linear import require_two_per_class
 from tinyedge.evaluation.protocols import FINAL_STAGE
+from tinyedge.ssl.logistic import LinearClassifier, standardisation
 
 LEARNING_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 BATCH_SIZE = 256

@@ -22,10 +22,14 @@ from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.evaluation import finetune, linear_sgd
 from tinyedge.evaluation.features import extract_features
 from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
-from tinyedge.evaluation.linear import LinearClassifier, fit_linear_probe
-from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, TRAINED_PROTOCOLS, check_protocol
+from tinyedge.evaluation.linear import fit_linear_probe
+from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, OWN, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 from tinyedge.plots.png import pictures_of
+from tinyedge.shell import command_line
+from tinyedge.ssl.logistic import LinearClassifier
+from tinyedge.ssl.registry import learns_from_labels
+from tinyedge.training.classifier_file import StoredClassifier, read_classifier, save_classifier
 from tinyedge.training.encoder_file import encoder_digest
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
@@ -42,6 +46,7 @@ _SOLVERS = {
         f"SGD m=0.9 on standardised features of crops and flips, batch {linear_sgd.BATCH_SIZE}, cosine, no weight "
         f"decay, lr of {linear_sgd.LEARNING_RATES} chosen on a held-out tenth of the labels"
     ),
+    OWN: "the run's own classifier, trained end to end with its encoder",
     "finetune": (
         f"all layers, AdamW lr {finetune.LEARNING_RATE}, weight decay {finetune.WEIGHT_DECAY}, label smoothing "
         f"{finetune.LABEL_SMOOTHING}, batch {finetune.BATCH_SIZE} of crops and flips, {finetune.WARMUP:.0%} "
@@ -169,7 +174,8 @@ def probe_run(
 
     `probe.json` keeps one record for each protocol, label fraction, split and choice of stages of the present encoder.
     After a linear probe of stage 4 on the test split, `probe.safetensors` holds the classifier of seed 0: `weight`
-    (C, D) and `bias` (C,), acting on the raw feature, and names its data set; the export reads both. The features are
+    (C, D) and `bias` (C,), acting on the raw feature, and names its data set; the export reads both. A classifier that
+    was trained with the encoder stays there instead. The features are
     kept in `features*.safetensors`, so that further probes of the same encoder take seconds.
 
     Args:
@@ -187,12 +193,18 @@ def probe_run(
     Raises:
         DataError: The data set lacks labels, a test split or a second class, or a class has too few labels.
         CheckpointError: The run has no encoder, or its files are corrupt.
-        ConfigError: An unknown protocol, a fraction, count or stage out of range, or images held out of a run that
-            learned from labels.
+        ConfigError: An unknown protocol, a fraction, count or stage out of range, images held out of a run that learned
+            from labels, or `own` of a run without a classifier of its own.
     """
     stages = tuple(stages)
     check_protocol(label_fraction, protocol, seeds, epochs, stages)
-    if hold_out and run.config.method == "supervised":
+    if protocol == OWN and not run.has_own_classifier:
+        tune = command_line("tinyedge", "finetune", run.path)
+        raise ConfigError(
+            f"{run.path} has no classifier of its own, which --method supervised and `{tune}` train with the encoder; "
+            "use --protocol linear"
+        )
+    if hold_out and learns_from_labels(run.config.method):
         raise ConfigError(
             f"{run.path} has learned from labels, those of held-out images among them; leave out --hold-out"
         )
@@ -202,21 +214,26 @@ def probe_run(
     encoder = run.load_encoder()
     digest = encoder_digest(encoder)
     records = _read_records(run.path / PROBE_FILE)
-    result, classifier, features = probe_encoder(
-        encoder,
-        dataset,
-        images,
-        label_fraction=label_fraction,
-        protocol=protocol,
-        seeds=seeds,
-        epochs=epochs,
-        stages=stages,
-        extract=partial(_cached_features, folder=run.path, encoder_digest=digest),
-        announce=announce,
-    )
-    if classifier is not None and result.exportable:
-        data = absolute_name(run.config.data)
-        _save_classifier(run.path / CLASSIFIER_FILE, classifier, dataset.classes, label_fraction, data)
+    if protocol == OWN:
+        result, classifier, features = _measure_own(run, encoder, dataset, images, announce)
+    else:
+        result, classifier, features = probe_encoder(
+            encoder,
+            dataset,
+            images,
+            label_fraction=label_fraction,
+            protocol=protocol,
+            seeds=seeds,
+            epochs=epochs,
+            stages=stages,
+            extract=partial(_cached_features, folder=run.path, encoder_digest=digest),
+            announce=announce,
+        )
+    if classifier is not None and result.exportable and not run.has_own_classifier:
+        stored = StoredClassifier(
+            classifier.weight, classifier.bias, dataset.classes, label_fraction, absolute_name(run.config.data)
+        )
+        save_classifier(run.path / CLASSIFIER_FILE, stored, l2=classifier.l2)
     record = {**result.to_json(), "data": dataset.name, "held_out": dataset.held_out, "encoder_sha256": digest}
     kept = [old for old in records if old.get("encoder_sha256") == digest and _record_key(old) != _record_key(record)]
     write_json(run.path / PROBE_FILE, sorted([*kept, record], key=_record_key))
@@ -225,6 +242,15 @@ def probe_run(
         with pictures_of("the probe"):
             _draw(run.path, features, classifier, dataset.classes, result)
     return result
+
+
+def own_record(run_path: Path) -> dict[str, Any] | None:
+    """Return the record of a run's own classifier in its `probe.json`; None where it was not measured.
+
+    Raises:
+        CheckpointError: The file is corrupt.
+    """
+    return next((record for record in _read_records(run_path / PROBE_FILE) if record["protocol"] == OWN), None)
 
 
 def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...], str, int]:
@@ -291,6 +317,8 @@ def probe_features(
         CheckpointError: A feature is NaN or infinite.
     """
     check_protocol(label_fraction, protocol, seeds, None, FINAL_STAGE)
+    if protocol == OWN:
+        raise ConfigError("--protocol own measures the classifier of a run: use --protocol linear for features alone")
     _require_finite("train", features.train)
     _require_finite("test", features.test)
     features = features.to(_device())
@@ -366,6 +394,28 @@ def _probe_images(
         learning_rates=tuple(rates) or None,
     )
     return result, first
+
+
+def _measure_own(
+    run: Run, encoder: Encoder, dataset: ImageDataset, images: ProbeImages, announce: Callable[[str], None]
+) -> Probed:
+    """Measure the classifier that was trained with the encoder; nothing is fitted."""
+    stored = read_classifier(run.path / CLASSIFIER_FILE)
+    if stored.classes != tuple(dataset.classes):
+        tune = command_line("tinyedge", "finetune", run.path, "--data", run.config.data)
+        raise ConfigError(
+            f"the classifier of {run.path} knows {len(stored.classes)} classes and {dataset.name} has "
+            f"{len(dataset.classes)}, or others; run `{tune}` for one of these"
+        )
+    announce("features")
+    test = extract_features(encoder.to(_device()), images.test, dataset.mean, dataset.std)
+    _require_finite("test", test)
+    features = FrozenFeatures(test[:0], images.train_labels[:0], test, images.test_labels, len(dataset.classes))
+    classifier = LinearClassifier(stored.weight, stored.bias, 0.0)
+    labels = len(label_fraction_indices(images.train_labels, stored.label_fraction, 0))
+    accuracy = _accuracy(classifier.predict(test), images.test_labels)
+    result = _summary(OWN, stored.label_fraction, labels, len(test), [accuracy])
+    return Probed(result, classifier, features)
 
 
 def _summary(
@@ -459,7 +509,8 @@ def _draw(
 
     labels = features.test_labels.numpy()
     predicted = classifier.predict(features.test).numpy()
-    title = f"linear probe, {result.labels:,} labels, {result.split} images: {100 * result.accuracies[0]:.2f} %"
+    what = "own classifier" if result.protocol == OWN else "linear probe"
+    title = f"{what}, {result.labels:,} labels, {result.split} images: {100 * result.accuracies[0]:.2f} %"
     plot_confusion(predicted, labels, classes, title, folder / CONFUSION_PLOT)
     plot_embedding(features.test.numpy(), labels, classes, folder / EMBEDDING_PLOT)
 
@@ -474,22 +525,3 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise CheckpointError(f"{path} is no list of probe records: delete it and probe again")
     return records
-
-
-def _save_classifier(
-    path: Path, classifier: LinearClassifier, classes: tuple[str, ...], label_fraction: float, data: str
-) -> None:
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as temporary:
-        save_file(
-            {"weight": classifier.weight, "bias": classifier.bias},
-            temporary,
-            metadata={
-                "classes": json.dumps(classes),
-                "data": data,
-                "label_fraction": str(label_fraction),
-                "l2": str(classifier.l2),
-                "seed": "0",
-            },
-        )

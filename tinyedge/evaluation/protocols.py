@@ -2,7 +2,8 @@
 
 from tinyedge.errors import ConfigError
 
-PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune")
+OWN = "own"
+PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune", OWN)
 TRAINED_PROTOCOLS = ("linear-sgd", "finetune")  # These take passes over images; the others work on features alone.
 DEFAULT_EPOCHS = 100
 FINAL_STAGE = (4,)
@@ -31,8 +32,10 @@ def check_protocol(
     if not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}:
         given = ",".join(map(str, stages))
         raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
-    if protocol == "finetune" and stages != FINAL_STAGE:
-        raise ConfigError("--protocol finetune trains on stage 4 alone: leave --stages out or use --protocol linear")
+    if protocol == OWN and label_fraction != 1:
+        raise ConfigError("--labels has no meaning for --protocol own: the run's own classifier is measured as it is")
+    if protocol in ("finetune", OWN) and stages != FINAL_STAGE:
+        raise ConfigError(f"--protocol {protocol} has stage 4 alone: leave --stages out or use --protocol linear")
 
 
 def check_detection(epochs: int, image_size: int, seeds: int) -> None:

@@ -1,12 +1,10 @@
 """A trained encoder with its classifier as one PyTorch module, from a run, from the zoo or from a file."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -15,14 +13,14 @@ from tinyedge.data.decode import decode_image
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
-from tinyedge.shell import command_line
+from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.encoder_file import read_description
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.zoo import locate
 
 
 class TrainedModel(nn.Module):
-    """A trained encoder, and the linear classifier of its last probe where there is one.
+    """A trained encoder, and the linear classifier of its last probe, or its own, where there is one.
 
     Args:
         encoder: In evaluation mode.
@@ -90,8 +88,11 @@ def load_trained(source: Path | str) -> TrainedModel:
         mean, std = dataset.mean, dataset.std
     else:
         mean, std = described.mean, described.std
-    classifier, classes = _read_classifier(run.path / CLASSIFIER_FILE)
-    return TrainedModel(encoder, classifier, classes, mean, std).eval()
+    path = run.path / CLASSIFIER_FILE
+    if not path.is_file():
+        return TrainedModel(encoder, None, (), mean, std).eval()
+    stored = read_classifier(path)
+    return TrainedModel(encoder, stored.module(), stored.classes, mean, std).eval()
 
 
 def _read_encoder(path: Path) -> tuple[Encoder, tuple[float, ...], tuple[float, ...]]:
@@ -105,18 +106,3 @@ def _read_encoder(path: Path) -> tuple[Encoder, tuple[float, ...], tuple[float, 
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not hold the {described.encoder} that it says it holds") from error
     return encoder, described.mean, described.std
-
-
-def _read_classifier(path: Path) -> tuple[nn.Linear | None, tuple[str, ...]]:
-    if not path.is_file():
-        return None, ()
-    try:
-        with safe_open(path, framework="pt") as stored:
-            weight, bias = stored.get_tensor("weight").float(), stored.get_tensor("bias").float()
-            classes = tuple(json.loads((stored.metadata() or {})["classes"]))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        again = command_line("tinyedge", "probe", path.parent)
-        raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
-    classifier = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
-    classifier.load_state_dict({"weight": weight, "bias": bias})
-    return classifier, classes

@@ -72,7 +72,7 @@ _SENSITIVITY_IMAGES = 64
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier on the raw feature.
+    """A linear classifier on the raw feature, of a probe or trained with the encoder.
 
     Attributes:
         weight: (C, D) float32.
@@ -162,8 +162,8 @@ def export_model(
     check_export_folder(out)
     if probe is not None and len(probe.weight) != len(dataset.classes):
         raise ConfigError(
-            f"the probe has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
-            "run `tinyedge probe` on this run again"
+            f"the classifier has {len(probe.weight)} classes and {dataset.name} has {len(dataset.classes)}; "
+            "run `tinyedge probe` on this run again, or `tinyedge finetune` for a classifier of its own"
         )
     announce("folding")
     drawn = draw_calibration(len(dataset.train), options.calibration_images, options.seed)

@@ -69,7 +69,7 @@ class PretrainingMethod(nn.Module):
     Attributes:
         encoder: What is kept.
         views: The views of each image that a step takes; none for a method without training steps.
-        uses_labels: Whether it learns from labels, as only the supervised baseline does.
+        uses_labels: Whether it learns from labels, as the supervised baseline and fine-tuning do.
     """
 
     encoder: Encoder
@@ -120,6 +120,10 @@ class PretrainingMethod(nn.Module):
 
     def finish(self) -> None:
         """Turn the encoder into what is kept, once, after the last step and before `branches`."""
+
+    def trained_classifier(self) -> nn.Linear | None:
+        """Return the classifier of the encoder's feature that training gave, which is deployed; None without one."""
+        return None
 
     def branches(self) -> dict[str, Encoder]:
         """Return further encoders that training gave, by name; each becomes a run of its own below `branches/`."""

@@ -13,6 +13,7 @@ from tinyedge.ssl.method_options.byol import ByolOptions
 from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
 from tinyedge.ssl.method_options.cass import CassOptions
 from tinyedge.ssl.method_options.emp_ssl import EmpSslOptions
+from tinyedge.ssl.method_options.finetune import FinetuneOptions
 from tinyedge.ssl.method_options.gated_vicreg import GatedVicRegOptions
 from tinyedge.ssl.method_options.multi_pretext import MultiPretextOptions
 from tinyedge.ssl.method_options.random_init import RandomInitOptions
@@ -42,13 +43,15 @@ class MethodEntry:
     """How to build a method, and what suits it.
 
     Attributes:
-        build: Makes it from an encoder, its options, and a teacher if it `needs_teacher`: a class, or `module:Class`,
+        build: Makes it from an encoder, its options, and a teacher if it is given one: a class, or `module:Class`,
             which is imported on first use.
         options_type: Dataclass of its options.
         preset: Options that differ from that dataclass's defaults.
         augment: Augmentation preset of its views.
         lr_per_256: Peak learning rate for 256 images a step.
         needs_teacher: Whether it distils a frozen teacher.
+        takes_teacher: Whether it may be given one that it does not need.
+        needs_start: Whether it goes on from another run's encoder.
         plugin: What registered it, as a run records it; None for tinyedge's own.
     """
 
@@ -58,6 +61,8 @@ class MethodEntry:
     augment: str = "weak"
     lr_per_256: float = 5e-4
     needs_teacher: bool = False
+    takes_teacher: bool = False
+    needs_start: bool = False
     plugin: str | None = None
 
 
@@ -89,6 +94,14 @@ _ENTRIES: dict[str, MethodEntry] = {
     "cass": MethodEntry("tinyedge.ssl.cass:Cass", CassOptions, augment="strong", lr_per_256=1e-3),
     "supervised": MethodEntry(
         "tinyedge.ssl.supervised:Supervised", SupervisedOptions, augment="supervised", lr_per_256=3e-3
+    ),
+    "finetune": MethodEntry(
+        "tinyedge.ssl.finetune:Finetune",
+        FinetuneOptions,
+        augment="supervised",
+        lr_per_256=2e-3,
+        takes_teacher=True,
+        needs_start=True,
     ),
     "best": MethodEntry("tinyedge.ssl.best:Best", BestOptions, augment="strong", lr_per_256=3e-3, needs_teacher=True),
     "ca-dssl": MethodEntry(
@@ -136,7 +149,7 @@ def register_method(
         known = _ENTRIES.get(name)
         if known is not None and known.plugin != plugin:
             raise ConfigError(f"{plugin} calls a method {name}, but there is one already; give it another name")
-        _ENTRIES[name] = MethodEntry(method, options, {}, augment, lr_per_256, needs_teacher, plugin)
+        _ENTRIES[name] = MethodEntry(method, options, {}, augment, lr_per_256, needs_teacher, plugin=plugin)
         return method
 
     return register
@@ -178,7 +191,7 @@ def create_method(
         name: One of `method_names()`.
         encoder: The encoder to pretrain; it is not copied.
         options: Options that differ from the method's defaults.
-        teacher: The frozen network to distil, for a method that needs one and for no other.
+        teacher: The frozen network to distil, for a method that needs or takes one and for no other.
 
     Raises:
         ConfigError: An unknown method or option, an option's value, an encoder that the method cannot work with, or a
@@ -197,12 +210,31 @@ def check_teacher(name: str, given: bool) -> None:
     Raises:
         ConfigError: One of these, or an unknown method.
     """
-    needed = method_entry(name).needs_teacher
-    if needed and not given:
+    entry = method_entry(name)
+    if entry.needs_teacher and not given:
         raise ConfigError(f"{name} distils a teacher; give --teacher RUN, such as a run of --method s0-plus")
-    if given and not needed:
-        distilling = ", ".join(other for other, entry in _ENTRIES.items() if entry.needs_teacher)
+    if given and not (entry.needs_teacher or entry.takes_teacher):
+        distilling = ", ".join(other for other, one in _ENTRIES.items() if one.needs_teacher or one.takes_teacher)
         raise ConfigError(f"{name} has no teacher; leave out --teacher, or use one of {distilling}")
+
+
+def check_start_given(name: str, given: bool) -> None:
+    """Refuse a method that goes on from another run's encoder and is given none.
+
+    Raises:
+        ConfigError: It is, or the method is unknown.
+    """
+    if method_entry(name).needs_start and not given:
+        raise ConfigError(f"{name} goes on from the encoder of a run; give --from RUN, or use `tinyedge finetune RUN`")
+
+
+def learns_from_labels(name: str) -> bool:
+    """Return whether a method learns from labels; imports it.
+
+    Raises:
+        ConfigError: It is unknown.
+    """
+    return bool(getattr(_build(method_entry(name)), "uses_labels", False))
 
 
 def _build(entry: MethodEntry) -> "Callable[..., PretrainingMethod]":

@@ -8,6 +8,7 @@ Images are cropped to a third of their area or more and enlarged, instead of mov
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,24 @@ from tinyedge.errors import DataError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.distributed import own_rows, world_size
 from tinyedge.ssl.method_options.supervised import SupervisedOptions
+
+
+class ClassifiedStep(NamedTuple):
+    """What a step makes of a batch.
+
+    Attributes:
+        images: (B, 3, H, W), boxes of other images included.
+        features: (B, D).
+        logits: (B, C).
+        loss: Cross entropy with the labels, a scalar.
+        metrics: Detached scalars, `loss` among them.
+    """
+
+    images: torch.Tensor
+    features: torch.Tensor
+    logits: torch.Tensor
+    loss: torch.Tensor
+    metrics: dict[str, torch.Tensor]
 
 
 class Supervised(PretrainingMethod):
@@ -50,15 +69,29 @@ class Supervised(PretrainingMethod):
         if train.labels is None or classes < 2:
             raise DataError(
                 f"the images have labels of {classes} classes, but supervised training needs 2 or more: "
-                "put each class into a folder of its own below train/, or use a method that needs no labels, "
-                "such as --method s0-plus"
+                "put each class into a folder of its own below train/ and give that to --data, or use a method that "
+                "needs no labels, such as --method s0-plus"
             )
         chosen = label_fraction_indices(train.labels, options.label_fraction, options.label_subset_seed)
         self.classifier = nn.Linear(self.encoder.feature_dim, classes)
         return replace(train, images=train.images[chosen], labels=train.labels[chosen])
 
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """Map features (B, D) to logits (B, C)."""
+        logits: torch.Tensor = self.classifier(features)
+        return logits
+
+    def trained_classifier(self) -> nn.Linear:
+        """Return the classifier, which is deployed with the encoder."""
+        return self.classifier
+
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Classify the images, some of them with a box of another one."""
+        step = self.classify_mixed(batch, generator)
+        return StepResult(step.loss, step.metrics)
+
+    def classify_mixed(self, batch: Batch, generator: torch.Generator) -> ClassifiedStep:
+        """Cut boxes of other images into some of a batch's, and classify them."""
         images, labels = batch.views[0], batch.required_labels
         half = len(labels) // 2
         size = images.shape[-1]
@@ -67,7 +100,9 @@ class Supervised(PretrainingMethod):
         )  # (B, 1, H, W)
         mixed = torch.where(boxes, images.roll(half, dims=0), images)
         share = 1 - boxes.float().mean(dim=(1, 2, 3))  # (B,): the share of the image that is still its own
-        logits = self.classifier(self.encoder(mixed.contiguous(memory_format=torch.channels_last)))  # (B, C)
+        mixed = mixed.contiguous(memory_format=torch.channels_last)
+        features = self.encoder(mixed)  # (B, D)
+        logits = self.classify(features)  # (B, C)
         with torch.autocast(logits.device.type, enabled=False):
             smoothing = self.options.label_smoothing
             own = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)  # (B,)
@@ -76,7 +111,7 @@ class Supervised(PretrainingMethod):
             )
             loss = (share * own + (1 - share) * other).mean()
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        return StepResult(loss, {"loss": loss.detach(), "accuracy": accuracy})
+        return ClassifiedStep(mixed, features, logits, loss, {"loss": loss.detach(), "accuracy": accuracy})
 
 
 def draw_boxes(count: int, size: int, probability: float, generator: torch.Generator) -> torch.Tensor:

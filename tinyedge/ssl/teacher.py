@@ -28,11 +28,16 @@ class Teacher(nn.Module):
         feature_dim: D.
         map_channels: C_i of each map; none for a teacher without maps.
         digest: SHA-256 of its weights and settings: what a cache of its features is keyed by.
+        classifier: From its feature to the logits of the student's classes; None where it has no such.
     """
 
     feature_dim: int
     map_channels: tuple[int, ...]
     digest: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier: nn.Linear | None = None
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in evaluation mode, whatever the method around it does."""

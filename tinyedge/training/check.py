@@ -7,7 +7,7 @@ from tinyedge.destination import check_folder
 from tinyedge.encoders.registry import check_encoder
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
-from tinyedge.ssl.registry import check_teacher, method_options
+from tinyedge.ssl.registry import check_start_given, check_teacher, method_options
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.overwrite import check_replaceable
@@ -41,6 +41,7 @@ def check_training(
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:
         check_source(config.teacher)
+    check_start_given(config.method, config.from_run is not None)
     if config.from_run is not None and not (resume and (out / CHECKPOINT_FILE).is_file()):
         check_start(config, out)  # With a checkpoint, the run has gone on from there.
     size = config.image_size or _ANY_SIZE

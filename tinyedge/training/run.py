@@ -15,6 +15,7 @@ from tinyedge.errors import CheckpointError, ConfigError, GateFailed
 from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import require_plugin
 from tinyedge.shell import command_line
+from tinyedge.training.classifier_file import read_origin
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.zoo import locate, zoo_hint
 
@@ -147,10 +148,19 @@ class Run:
             )
         return dataset
 
+    @property
+    def has_own_classifier(self) -> bool:
+        """Whether a classifier was trained with the encoder, which a probe does not replace."""
+        path = self.path / CLASSIFIER_FILE
+        try:
+            return path.is_file() and read_origin(path)[1]
+        except CheckpointError:  # What is corrupt may be replaced.
+            return False
+
     def load_probed_dataset(self) -> "ImageDataset":
         """Return the data set whose classes the run's classifier has.
 
-        It is the one that `load_run` was asked for, else the one that the classifier was fitted on, else the run's own.
+        It is the one that `load_run` was asked for, else the one that the classifier learned from, else the run's own.
         """
         probed = None if self.other_data else self._probed_data()
         return self.load_dataset() if probed is None or probed == self.config.data else self._load(probed)
@@ -159,17 +169,8 @@ class Run:
         return load_dataset(data, image_size=self.config.image_size, root=self._data_root)
 
     def _probed_data(self) -> str | None:
-        from safetensors import SafetensorError, safe_open
-
         path = self.path / CLASSIFIER_FILE
-        if not path.is_file():
-            return None
-        try:
-            with safe_open(path, framework="np") as stored:
-                return (stored.metadata() or {}).get("data")  # None of a run that was probed before this was written
-        except (SafetensorError, OSError) as error:
-            again = command_line("tinyedge", "probe", self.path)
-            raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
+        return read_origin(path)[0] if path.is_file() else None
 
 
 def load_run(path: Path, data: str | None = None) -> Run:

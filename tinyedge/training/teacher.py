@@ -15,8 +15,9 @@ from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError
 from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
+from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.patch_teacher import load_patch_teacher
-from tinyedge.training.run import load_run
+from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.training.teacher_source import (
     PACKAGED,
     TIMM,
@@ -38,14 +39,18 @@ class EncoderTeacher(Teacher):
 
     Args:
         encoder: In evaluation mode.
+        classifier: Of its feature, of the student's classes; None where there is none, or the method has no use for it.
     """
 
-    def __init__(self, encoder: Encoder):
+    def __init__(self, encoder: Encoder, classifier: nn.Linear | None = None):
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval()
         self.feature_dim = encoder.feature_dim
         self.map_channels = map_channels(encoder, _TAPS)
         self.digest = _digest(f"{encoder.input_size} {encoder!r}", encoder)
+        if classifier is not None:
+            self.classifier = classifier.requires_grad_(False)
+            self.digest = _digest(self.digest, classifier)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
@@ -111,7 +116,9 @@ class TimmTeacher(Teacher):
         return TeacherOutput(features.float(), tuple(feature_map.float() for feature_map in maps))
 
 
-def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) -> Teacher:
+def load_teacher(
+    source: str, dataset: ImageDataset, *, download: bool = False, with_classifier: bool = False
+) -> Teacher:
     """Return the teacher that `source` names.
 
     Args:
@@ -121,6 +128,7 @@ def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) 
             between.
         dataset: The student's.
         download: Whether published weights may be fetched.
+        with_classifier: Whether a single run brings its classifier along, if that is of the student's classes.
 
     Raises:
         CheckpointError: A run or weights file that is missing, corrupt or of another network.
@@ -129,11 +137,12 @@ def load_teacher(source: str, dataset: ImageDataset, *, download: bool = False) 
         ToolMissing: timm, or the package that ships a network, is not installed.
     """
     check_source(source)
-    teachers = [_load_one(part, dataset, download) for part in split_source(source)]
+    parts = split_source(source)
+    teachers = [_load_one(part, dataset, download, with_classifier and len(parts) == 1) for part in parts]
     return teachers[0] if len(teachers) == 1 else ConcatenatedTeacher(teachers)
 
 
-def _load_one(part: str, dataset: ImageDataset, download: bool) -> Teacher:
+def _load_one(part: str, dataset: ImageDataset, download: bool, with_classifier: bool) -> Teacher:
     if is_dictionary(part):
         return load_patch_teacher(part, dataset)
     if part in PACKAGED:
@@ -148,7 +157,13 @@ def _load_one(part: str, dataset: ImageDataset, download: bool) -> Teacher:
             f"the teacher {part} was trained on images of {encoder.input_size} pixels and the student's have "
             f"{image_size}; give --image-size {encoder.input_size}, or another --teacher"
         )
-    return EncoderTeacher(encoder)
+    return EncoderTeacher(encoder, _classifier(run.path / CLASSIFIER_FILE, dataset) if with_classifier else None)
+
+
+def _classifier(path: Path, dataset: ImageDataset) -> nn.Linear | None:
+    """Return the classifier of a run if it has one, and of these classes in this order."""
+    stored = read_classifier(path) if path.is_file() else None
+    return stored.module() if stored is not None and stored.classes == tuple(dataset.classes) else None
 
 
 def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.Module:

@@ -19,12 +19,13 @@ from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import ConfigError, DataError
 from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.registry import create_method, method_entry, method_options
+from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
 from tinyedge.training.check import check_epochs, check_training
 from tinyedge.training.checkpoint import load_checkpoint
+from tinyedge.training.classifier_file import StoredClassifier, save_classifier
 from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_config
 from tinyedge.training.encoder_file import encoder_bytes
 from tinyedge.training.failure import RankFailures
@@ -130,7 +131,8 @@ def _train_rank(
         teacher = None
         if config.teacher is not None:
             progress.say(f"loading the teacher {named_source(config.teacher)}")
-            teacher = load_teacher(config.teacher, dataset, download=download)
+            labelled = learns_from_labels(config.method)
+            teacher = load_teacher(config.teacher, dataset, download=download, with_classifier=labelled)
         method = create_method(config.method, encoder, config.method_options, teacher)
         if method.views and not any(parameter.requires_grad for parameter in encoder.parameters()):
             raise ConfigError(f"{config.encoder} has nothing to train; give --method random, or another --encoder")
@@ -208,7 +210,7 @@ def _optimise_and_save(
             clean = _clean_batches(seen, config, choices.batch_size, config.bn_recalibration_batches, rank.device)
             _save_recalibrated(branch, seen, clean, rank.device, folder, progress)
         clean = _clean_batches(seen, config, choices.batch_size, batches, rank.device)
-        _save_recalibrated(encoder, seen, clean, rank.device, out, progress)
+        _save_recalibrated(encoder, seen, clean, rank.device, out, progress, _classifier(method, config, dataset))
 
 
 def _choose(config: TrainConfig, images: int, devices: int) -> Choices:
@@ -344,8 +346,9 @@ def _save_recalibrated(
     device: torch.device,
     run: Path,
     progress: Progress,
+    own: StoredClassifier | None = None,
 ) -> None:
-    """Write the encoder of a run or branch; the classifier of a probe of an earlier one goes, as it fits no more."""
+    """Write the encoder of a run or branch, after its own classifier; an earlier encoder's goes, as it fits no more."""
     encoder = encoder.to(device)
     recalibrate_batch_norm(encoder, clean)
     content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
@@ -354,9 +357,22 @@ def _save_recalibrated(
         path.unlink()  # First: no encoder is a training that has not ended.
         if classifier.is_file():
             classifier.unlink()
-            progress.say(f"{classifier} was of the encoder before and is removed; probe the run again")
+            if own is None:
+                progress.say(f"{classifier} was of the encoder before and is removed; probe the run again")
+    if own is not None:
+        save_classifier(classifier, own)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _classifier(method: PretrainingMethod, config: TrainConfig, dataset: ImageDataset) -> StoredClassifier | None:
+    """Return the classifier that was trained with the encoder, if the method has one."""
+    trained = method.trained_classifier()
+    if trained is None:
+        return None
+    weight, bias = (value.detach().float().cpu() for value in (trained.weight, trained.bias))
+    fraction = config.method_options.get("label_fraction", 1.0)
+    return StoredClassifier(weight, bias, tuple(dataset.classes), fraction, config.data)
 
 
 def _save_branch(encoder: Encoder, config: TrainConfig, out: Path) -> None:

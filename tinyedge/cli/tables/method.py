@@ -18,9 +18,10 @@ def print_method(name: str, console: Console) -> None:
         ConfigError: An unknown method.
     """
     entry, defaults = method_entry(name), method_options(name)
-    teacher = "; needs --teacher" if entry.needs_teacher else ""
+    teacher = "; needs --teacher" if entry.needs_teacher else "; takes --teacher" if entry.takes_teacher else ""
+    start = "; needs --from" if entry.needs_start else ""
     console.print(
-        f"[bold]{name}[/bold]: augmentation {entry.augment}, --lr {entry.lr_per_256:g}{teacher}", highlight=False
+        f"[bold]{name}[/bold]: augmentation {entry.augment}, --lr {entry.lr_per_256:g}{teacher}{start}", highlight=False
     )
     if not defaults:
         console.print("It has no options of its own.")

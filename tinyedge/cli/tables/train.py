@@ -7,12 +7,13 @@ from rich.console import Console
 from tinyedge.cli.output import print_files
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
+from tinyedge.evaluation.probe import own_record
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, Run, load_run
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    """Return a run's encoders, its own first, and its last metrics, as a JSON object."""
+    """Return a run's encoders, its last metrics and the record of its own classifier, as a JSON object."""
     encoders = []
     for path in (run.path, *sorted((run.path / BRANCHES).glob("*"))):
         encoder = load_run(path).load_encoder()
@@ -29,7 +30,9 @@ def describe_run(run: Run) -> dict[str, Any]:
     records = read_metrics(run.path / METRICS_FILE)
     return {
         "run": str(run.path),
+        "from": run.config.from_run,
         "encoders": encoders,
+        "own_classifier": own_record(run.path) if run.has_own_classifier else None,
         "first_metrics": records[0] if records else None,
         "last_metrics": records[-1] if records else None,
     }
@@ -42,6 +45,14 @@ def print_run(run: Run, console: Console) -> None:
         console.print(
             f"{encoder['path']}  [bold]{encoder['encoder']}[/bold], {encoder['parameters']:,} parameters, "
             f"{encoder['macs']:,} multiply-accumulates an image of {encoder['image_size']}x{encoder['image_size']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    own = report["own_classifier"]
+    if own is not None:
+        console.print(
+            f"its own classifier, of {own['labels']:,} labels: [bold]{100 * own['mean']:.2f} %[/bold] of "
+            f"{own['test_images']:,} test images",
             highlight=False,
             soft_wrap=True,
         )

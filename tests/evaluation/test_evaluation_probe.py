@@ -310,7 +310,7 @@ def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDa
     [
         ({"label_fraction": 0.0}, "--labels"),
         ({"label_fraction": 20}, "--labels"),
-        ({"protocol": "svm"}, "unknown protocol .svm.: use --protocol linear, linear-sgd, knn or finetune"),
+        ({"protocol": "svm"}, "unknown protocol .svm.: use --protocol linear, linear-sgd, knn, finetune or own"),
         ({"seeds": 0}, "--seeds"),
         ({"epochs": 5}, "--epochs has no meaning for --protocol linear"),
         ({"epochs": 0, "protocol": "finetune"}, "--epochs is at least 1"),
@@ -318,6 +318,8 @@ def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDa
         ({"stages": (0, 4)}, "--stages '0,4'"),
         ({"stages": ()}, "--stages ''"),
         ({"stages": (3, 4), "protocol": "finetune"}, "leave --stages out"),
+        ({"label_fraction": 0.2, "protocol": "own"}, "--labels has no meaning for --protocol own"),
+        ({"protocol": "own"}, "has no classifier of its own"),
         ({"hold_out": 5}, "--hold-out 5 is out of range"),
         ({"hold_out": -1}, "--hold-out -1 is out of range"),
     ],

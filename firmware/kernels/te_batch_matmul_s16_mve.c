@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
 
+#include "te_dsp.h"
 #include "te_kernels.h"
 #include "te_mve.h"
 #include "te_requantise.h"
@@ -69,13 +70,24 @@ static void gather(int16_t *to, const int16_t *from, int32_t step, int32_t count
 
 #endif
 
-static inline int16_t finish(const te_batch_matmul_s16_params *params, int64_t sum) {
+/** The multiplier for sums that fit 32 bits, as in te_gemm_s16_mve.h; 0 where the shift has none of 31 bits. */
+static inline int32_t narrow_multiplier(const te_batch_matmul_s16_params *params) {
+    const int32_t shift = 17 + params->shift;
+    return shift >= 0 && shift <= 16 ? (int32_t)((uint32_t)params->multiplier << shift) : 0;
+}
+
+static inline int16_t finish(const te_batch_matmul_s16_params *params, int32_t narrow, int64_t sum) {
+    const int32_t low = (int32_t)(uint32_t)sum;
+    if (narrow != 0 && sum == low) {
+        return (int16_t)te_saturate16(te_rounded_high(low, narrow));
+    }
     return te_clamp_s16(te_requantise_s64(sum, params->multiplier, params->shift), INT16_MIN, INT16_MAX);
 }
 
 static int16_t *multiply(const te_batch_matmul_s16_params *params, const int16_t *lhs, const int16_t *rhs,
                          int16_t *output, int16_t *scratch) {
     const int32_t depth = params->depth;
+    const int32_t narrow = narrow_multiplier(params);
     int32_t col_stride = params->rhs_col_stride;
     if (params->rhs_depth_stride != 1) {
         for (int32_t col = 0; col < params->cols; ++col) {
@@ -95,12 +107,12 @@ static int16_t *multiply(const te_batch_matmul_s16_params *params, const int16_t
         }
         for (; left > 1; left -= 2) {
             const sums two = multiply_two(values, column, column + col_stride, depth);
-            *output++ = finish(params, two.first);
-            *output++ = finish(params, two.second);
+            *output++ = finish(params, narrow, two.first);
+            *output++ = finish(params, narrow, two.second);
             column += 2 * col_stride;
         }
         if (left > 0) { /* The last column is alone. */
-            *output++ = finish(params, multiply_two(values, column, column, depth).first);
+            *output++ = finish(params, narrow, multiply_two(values, column, column, depth).first);
         }
     }
     return output;

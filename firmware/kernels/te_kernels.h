@@ -503,6 +503,30 @@ typedef struct {
 void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
 
+/** te_depthwise_conv2d_params of one filter a channel whose windows are whole rows of the image, without padding, for
+ *  processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t image_bytes;  /**< From an image to the next. */
+    int32_t windows;      /**< Of an image. */
+    int32_t window_bytes; /**< From a window to the next. */
+    int32_t pixels;       /**< Of a window. */
+    int32_t pixel_bytes;  /**< From a pixel to the next. */
+    int32_t channels;
+    int32_t output_min;
+    int32_t output_max;
+    const int32_t *packed; /**< For every eight channels, the last ones with zeros: of the even ones and of the odd ones
+                                four words each of biases, multipliers, roundings, and 24 - right shifts, as in
+                                te_gemm_s8_mve.h; then eight weights a pixel. */
+} te_depthwise_whole_mve_params;
+
+/** Reads eight channels of a window before it writes the eight, and no others, window after window: the output may be the
+ *  memory of the first pixels.
+ *  @param input   (batches, in_h, in_w, channels)
+ *  @param output  (batches, windows, channels) */
+void te_depthwise_whole_s8_mve(const te_depthwise_whole_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
 typedef struct {
     int32_t batches;
@@ -1230,6 +1254,9 @@ void te_softmax_s8(const te_softmax_params *params, const int8_t *input, int8_t 
  *  @param scratch  1,024 bytes. */
 void te_softmax_s8_dsp(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_softmax_s8() for processors with MVE. */
+void te_softmax_s8_mve(const te_softmax_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** Softmax over rows of int16 values; the output has scale 2^-15.
  *
  *  A table holds a function at 513 points, 128 apart, of an argument x in [-2^15, 2^15]. */
@@ -1326,6 +1353,9 @@ void te_table_s8(const te_table_params *params, const int8_t *input, int8_t *out
 
 /** te_table_s8() for processors with the DSP extension. */
 void te_table_s8_dsp(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_table_s8() for processors with MVE. */
+void te_table_s8_mve(const te_table_params *params, const int8_t *input, int8_t *output, void *scratch);
 
 /** Another quantisation of the same values, within a clamp range. */
 typedef struct {

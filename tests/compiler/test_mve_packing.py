@@ -11,6 +11,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     pack_depthwise,
     pack_filters,
     pack_int16_filters,
+    pack_whole,
     prepare_filters,
     prepare_requantisation,
 )
@@ -163,6 +164,25 @@ def test_a_depthwise_stream_holds_a_window(kernel):
         inside = window[: kernel[0], : kernel[1]]
         assert np.sum(taps.T * window.astype(int)) == np.sum(filters[channel].reshape(kernel).astype(int) * inside)
         assert signed(stream[5:].copy()).tolist() == [
+            prepared.biases[channel],
+            prepared.multipliers[channel],
+            prepared.roundings[channel],
+            24 - prepared.right_shifts[channel],
+        ]
+
+
+@pytest.mark.parametrize(("channels", "pixels"), [(1, 1), (8, 4), (13, 7), (16, 23)])
+def test_a_stream_of_whole_rows_holds_their_windows(channels, pixels):
+    rng = np.random.default_rng(channels)
+    filters = rng.integers(-128, 128, (channels, pixels)).astype(np.int8)
+    prepared = prepare(filters, rng.integers(-500, 500, channels), [2**30] * channels, rng.integers(-12, 0, channels))
+    assert prepared is not None
+    streams = pack_whole(prepared).reshape(-1, 32 + 2 * pixels)
+    for channel in range(channels):
+        stream, lane = streams[channel // 8], channel % 8
+        weights = stream[32:].copy().view(np.int8).reshape(pixels, 8)[:, lane]
+        assert weights.tolist() == filters[channel].tolist()
+        assert stream[:32].reshape(4, 2, 4)[:, lane % 2, lane // 2].tolist() == [
             prepared.biases[channel],
             prepared.multipliers[channel],
             prepared.roundings[channel],

@@ -277,6 +277,21 @@ def _depthwise_whole(rng: np.random.Generator, prime: int) -> Case:
     )
 
 
+def _depthwise_rows(rng: np.random.Generator, prime: int) -> Case:
+    """Over whole rows of the image, or of one column, with any number of channels."""
+    kernel_h, width = _prime(rng, 7), _prime(rng, 7)
+    return build.depthwise_conv2d(
+        rng,
+        (_prime(rng, 2), kernel_h + _prime(rng, 7) - 1, width, prime),
+        1,
+        (kernel_h, width),
+        (int(rng.integers(1, 4)), 1),
+        (1, 1),
+        "VALID",
+        **_weighted(rng),
+    )
+
+
 def _fully_connected(**forms: Any) -> Draw:
     """Or filters of one pixel, which are the same."""
 
@@ -419,12 +434,15 @@ ROWS = (
     Row("te_conv2d_s8_mve", "mve", _conv2d()),
     Row("te_depthwise_conv2d_narrow_s16_mve", "mve", _depthwise(_kernel, dtype=np.int16)),
     Row("te_depthwise_conv2d_s8_mve", "mve", _depthwise(_small, dilated=False)),
+    Row("te_depthwise_whole_s8_mve", "mve", _depthwise_rows),
     Row("te_fully_connected_narrow_s16_mve", "mve", _fully_connected(dtype=np.int16)),
     Row("te_fully_connected_s8_mve", "mve", _fully_connected()),
     Row("te_max_pool_s8_mve", "mve", _pool("MAX_POOL_2D")),
     Row("te_mean_s8_mve", "mve", _mean),
     Row("te_mul_s16_mve", "mve", _rows_of_two("MUL", np.int16)),
     Row("te_mul_s8_mve", "mve", _rows_of_two("MUL")),
+    Row("te_softmax_s8_mve", "mve", _softmax()),
+    Row("te_table_s8_mve", "mve", _table),
     Row("te_conv2d_s8_scalar", "scalar", _conv2d()),
     Row("te_depthwise_conv2d_s8_scalar", "scalar", _depthwise(_kernel)),
     Row("te_fully_connected_s8_scalar", "scalar", _fully_connected()),

@@ -4,7 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
-from ops.case_builders import batch_matmul, conv2d, depthwise_conv2d, elementwise, fully_connected, pool, reduction
+from ops.case_builders import (
+    batch_matmul,
+    conv2d,
+    depthwise_conv2d,
+    elementwise,
+    fully_connected,
+    pool,
+    reduction,
+    softmax,
+    table,
+)
 from ops.kernel_cases import read_operator
 
 from tinyedge.compiler.kernels import specialise
@@ -39,6 +49,26 @@ def test_an_odd_row_below_pairs_of_rows_of_a_narrow_depthwise_layer(check_saniti
     rng = np.random.default_rng(5)
     sizes = itertools.product((1, 3, 5, 7), range(1, 8), (2, 16, 17))
     check_sanitised([depthwise_conv2d(rng, (1, *size), gain=GAIN) for size in sizes])
+
+
+@pytest.mark.parametrize("channels", [2, 8, 12, 17])
+def test_depthwise_windows_of_whole_rows(check, channels, tmp_path):
+    """One window, several down a column of pixels, some of whose taps lie apart, and of rows."""
+    rng = np.random.default_rng(channels)
+    cases = [
+        depthwise_conv2d(
+            rng, (2, *size, channels), 1, kernel, (stride, 1), (dilation, 1), "VALID", activation, gain=GAIN
+        )
+        for size, kernel, stride, dilation in (
+            ((4, 3), (4, 3), 1, 1),
+            ((23, 1), (9, 1), 1, 1),
+            ((23, 1), (7, 1), 2, 3),
+            ((9, 4), (6, 4), 2, 1),
+        )
+        for activation in ("NONE", "RELU_N1_TO_1")
+    ]
+    assert functions(cases, tmp_path) == {"te_depthwise_whole_s8_mve"}
+    check(cases)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 16, 32])
@@ -170,4 +200,20 @@ def test_means_of_images(check, channels, tmp_path):
         for batches, height, keep_dims in itertools.product((1, 2), (1, 7, 51), (True, False))
     ]
     assert "te_mean_s8_mve" in functions(cases, tmp_path)
+    check(cases)
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.1, 2.0])
+def test_rows_of_softmax(check, scale, tmp_path):
+    """Of steps that all count, and of few."""
+    rng = np.random.default_rng(7)
+    cases = [softmax(rng, (3, depth), scale) for depth in (1, 2, 7, 16, 33, 100)]
+    assert functions(cases, tmp_path) == {"te_softmax_s8_mve"}
+    check(cases)
+
+
+def test_tables_of_broken_vectors(check, tmp_path):
+    rng = np.random.default_rng(8)
+    cases = [table(rng), *(table(rng, shape=(1, count)) for count in (1, 15, 16, 33))]
+    assert functions(cases, tmp_path) == {"te_table_s8_mve"}
     check(cases)

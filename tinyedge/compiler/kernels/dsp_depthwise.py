@@ -79,7 +79,7 @@ def depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     prepared = prepare_call(fields, depthwise_filters(fields))
     if prepared is None:
         return SUMS_TOO_LARGE
-    if prepared.plain and in_c % 4 == 0 and _covers_rows(fields) and _is_short(fields):
+    if prepared.plain and in_c % 4 == 0 and covers_rows(fields) and _is_short(fields):
         return _depthwise_whole(call, prepared)
     rows, _, _ = _lines(fields)
     if rows > 1 and not _is_plain(fields, prepared):
@@ -134,7 +134,7 @@ def depthwise_conv2d_int4(call: KernelCall) -> KernelCall | str:
     return dataclasses.replace(made, fields={**made.fields, RAISED: ConstantArray(raised[1])})
 
 
-def _covers_rows(fields: Fields) -> bool:
+def covers_rows(fields: Fields) -> bool:
     """Whether windows are whole rows of the image, without padding."""
     in_h, in_w, out_h, out_w, kernel_w, dilation_w, pad_left = integers(
         fields, "in_h", "in_w", "out_h", "out_w", "kernel_w", "dilation_w", "pad_left"
@@ -244,7 +244,8 @@ def _narrow_windowed(call: KernelCall) -> StripeForm | None:
     return windowed(call, kind="int16_t")
 
 
-def _whole_windowed(call: KernelCall) -> StripeForm | None:
+def whole_windowed(call: KernelCall) -> StripeForm | None:
+    """The stripes of a kernel whose windows are whole rows of the image."""
     batches, window_bytes, pixels, pixel_bytes = integers(
         call.fields, "batches", "window_bytes", "pixels", "pixel_bytes"
     )
@@ -277,4 +278,4 @@ _DEPTHWISE_TAPS = Kernel(
     fit=_limit_rows,
     loads_rows=True,
 )
-_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp", stripes=_whole_windowed)
+_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_dsp", "te_depthwise_whole_dsp_params", "dsp", stripes=whole_windowed)

@@ -17,6 +17,7 @@ from tinyedge.compiler.kernels.convolution_forms import (
     with_filters,
 )
 from tinyedge.compiler.kernels.dsp import use_dsp
+from tinyedge.compiler.kernels.dsp_depthwise import covers_rows, whole_windowed
 from tinyedge.compiler.kernels.dsp_elementwise import (
     MEANS_NOT_OVER_PIXELS,
     PRODUCTS_TOO_LARGE,
@@ -26,6 +27,7 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
     pixels_of_means,
 )
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
+from tinyedge.compiler.kernels.dsp_layer import vertical_window
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
@@ -36,6 +38,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     pack_depthwise,
     pack_filters,
     pack_int16_filters,
+    pack_whole,
     prepare_layer,
     prepare_requantisation,
 )
@@ -48,9 +51,11 @@ from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
-from tinyedge.ops.overlap import in_place, row_lag
+from tinyedge.ops.overlap import in_place, in_place_by_channels, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
 from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
+from tinyedge.ops.table import KERNEL as TABLE_KERNEL
 from tinyedge.ops.window import Window
 
 # Rows and columns of an image that one vector holds of a channel.
@@ -118,11 +123,13 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
-    if max(kernel) > _WINDOW or dilated:
-        return f"its window is {'dilated' if dilated else f'{kernel_h}x{kernel_w}, beyond {_WINDOW}x{_WINDOW}'}"
     prepared = prepare_layer(fields, weights)
     if prepared is None:
         return NO_CONSTANTS
+    if covers_rows(fields):
+        return _depthwise_whole(call, prepared)
+    if max(kernel) > _WINDOW or dilated:
+        return f"its window is {'dilated' if dilated else f'{kernel_h}x{kernel_w}, beyond {_WINDOW}x{_WINDOW}'}"
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
     kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
@@ -138,6 +145,29 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         },
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
         scratch_bytes=_tile_bytes(columns),
+    )
+
+
+def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
+    fields = call.fields
+    batches, in_h, in_w, in_c, out_h = integers(fields, "batches", "in_h", "in_w", "in_c", "out_h")
+    kernel_h, stride_h, dilation_h = integers(fields, "kernel_h", "stride_h", "dilation_h")
+    row = in_w * in_c
+    return dataclasses.replace(
+        call,
+        kernel=_DEPTHWISE_WHOLE,
+        fields={
+            "batches": batches,
+            "image_bytes": in_h * row,
+            "windows": out_h,
+            "window_bytes": stride_h * row,
+            "pixels": kernel_h * in_w,
+            "pixel_bytes": dilation_h * in_c,
+            "channels": in_c,
+            **{name: fields[name] for name in ("output_min", "output_max")},
+            "packed": ConstantArray(pack_whole(prepared)),
+        },
+        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical_window(fields)),
     )
 
 
@@ -230,6 +260,14 @@ def _average_pool(call: KernelCall) -> KernelCall | str:
 
 def _max_pool(call: KernelCall) -> KernelCall:
     return dataclasses.replace(call, kernel=_MAX_POOL)
+
+
+def _softmax(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_SOFTMAX)
+
+
+def _table(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_TABLE)
 
 
 def _mean(call: KernelCall) -> KernelCall | str:
@@ -403,10 +441,13 @@ _DEPTHWISE_CONV2D = Kernel(
     fit=_fit_tile,
     loads_rows=True,
 )
+_DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_mve", "te_depthwise_whole_mve_params", "mve", stripes=whole_windowed)
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "mve")
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_mve", "te_batch_matmul_s16_params", "mve")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
+_SOFTMAX = Kernel("te_softmax_s8_mve", "te_softmax_params", "mve")
+_TABLE = Kernel("te_table_s8_mve", "te_table_params", "mve", stripes=counted)
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
 _ADD_S16 = Kernel("te_add_s16_mve", "te_add_s16_mve_params", "mve", stripes=counted)
@@ -445,4 +486,6 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     MUL_KERNELS["s16"]: _mul_s16,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,
+    SOFTMAX_KERNELS["s8"]: _softmax,
+    TABLE_KERNEL: _table,
 }

@@ -20,6 +20,8 @@ NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 
 # Channels whose accumulators are turned into outputs together.
 _LANES = 4
+# Channels of which a vector holds a pixel of a window of whole rows.
+_WHOLE_LANES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +144,7 @@ def pack_filters(prepared: RequantisedFilters, groups: int = 1) -> np.ndarray:
     Returns:
         uint32 words, group by group.
     """
-    constants = [prepared.biases, prepared.multipliers, prepared.roundings, 24 - prepared.right_shifts]
-    return _pack_streams(prepared.filters, np.stack(constants), groups, CHUNK)
+    return _pack_streams(prepared.filters, np.stack(_constants(prepared)), groups, CHUNK)
 
 
 def pack_int16_filters(narrow: NarrowFilters, groups: int = 1) -> np.ndarray:
@@ -190,10 +191,35 @@ def pack_depthwise(prepared: RequantisedFilters, kernel: tuple[int, int]) -> np.
     by_columns = np.zeros((channels, 4, 4), np.int8)
     by_columns[:, : kernel[1], : kernel[0]] = prepared.filters.reshape(channels, *kernel).transpose(0, 2, 1)
     taps = by_columns.view(np.uint8).reshape(channels, 16).view("<u4")
-    constants = [prepared.biases, prepared.multipliers, prepared.roundings, 24 - prepared.right_shifts]
+    constants = _constants(prepared)
     zero = np.zeros((channels, 1), np.uint32)
     packed: np.ndarray = np.concatenate([zero, taps, as_words(np.stack(constants, axis=1))], axis=1).ravel()
     return packed
+
+
+def pack_whole(prepared: RequantisedFilters) -> np.ndarray:
+    """Pack filters, biases and requantisation multipliers of `te_depthwise_whole_s8_mve`.
+
+    Args:
+        prepared: The depth is the pixels of a window.
+
+    Returns:
+        int32 words, eight channels after eight: constants of the even ones and of the odd ones, kind by kind, and eight
+        weights a pixel.
+    """
+    channels, pixels = prepared.filters.shape
+    lanes = -channels % _WHOLE_LANES
+    groups = (channels + lanes) // _WHOLE_LANES
+    constants = np.pad(np.stack(_constants(prepared)), ((0, 0), (0, lanes))).reshape(4, groups, _WHOLE_LANES // 2, 2)
+    filters = np.pad(prepared.filters, ((0, lanes), (0, 0))).reshape(groups, _WHOLE_LANES, pixels)
+    weights = np.ascontiguousarray(filters.transpose(0, 2, 1)).view(np.uint8).reshape(groups, -1).view("<u4")
+    words = as_words(constants.transpose(1, 0, 3, 2)).reshape(groups, -1)
+    packed: np.ndarray = np.concatenate([words, weights], axis=1).view(np.int32).ravel()
+    return packed
+
+
+def _constants(prepared: RequantisedFilters) -> list[np.ndarray]:
+    return [prepared.biases, prepared.multipliers, prepared.roundings, 24 - prepared.right_shifts]
 
 
 def as_words(values: np.ndarray) -> np.ndarray:

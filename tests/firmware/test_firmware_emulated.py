@@ -221,8 +221,8 @@ def test_layers_are_counted_to_some_ten_instructions(image, device):
     assert (loops[0].op, loops[0].name, loops[0].kernel) == ("COUNTDOWN", "count, down", "count_down")
     assert (reverses[0].op, reverses[0].macs) == ("REVERSE", 24)
     # In one tick there are 6 to 40 instructions. Two layers are told by four readings, that of a layer of nothing among
-    # them, each known to a look at the counter: five instructions, and one more where a tick is no whole number of them.
-    # On a Cortex-M0+ reading the counter takes twice that. Of QEMU's STM32F205 it takes two ticks and more, and a look at
+    # them, each known to a look at the counter: five instructions, and one more where no whole number is in a tick. On
+    # a Cortex-M0+ reading the counter takes twice that. Of QEMU's STM32F205 it takes two ticks and more, and a look at
     # it more than half of one: each reading is then known to a tick and a look, 13 instructions.
     reach = {"nucleo_f207zg": 4 * 14, "mps2_an385_m0plus": 40, "mps3_an547": 4 * 6}.get(board.name, 4 * 5)
     for count, loop in zip(counts, loops, strict=True):

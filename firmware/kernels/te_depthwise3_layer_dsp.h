@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_depthwise3_layer_dsp.h
  *  The stripes of te_depthwise_conv2d_s8_dsp(), with what unpacks the constants left open: TE_UNPACK3 is a function with the
- *  prototype void(te_depthwise3_channel *channels, const uint32_t *packed, int32_t words, int32_t count, int32_t zero_point). */
+ *  prototype void(te_depthwise3_channel *channels, const uint32_t *packed, const te_depthwise_conv2d_dsp_params *params,
+ *  int32_t count), which ends a channel with te_set_rounding(). */
 #ifndef TE_DEPTHWISE3_LAYER_DSP_H
 #define TE_DEPTHWISE3_LAYER_DSP_H
 
@@ -69,12 +70,10 @@ typedef struct {
 } layer;
 
 static void make_rows(const te_depthwise_conv2d_dsp_params *params, te_depthwise3_rows *rows) {
-    if (params->stride_w == 2) {
-        te_depthwise3_stride2_dsp(rows);
-    } else if (params->output_zero_point == -128) {
-        te_depthwise3_stride1_rectified_dsp(rows);
+    if (params->quick) {
+        (params->stride_w == 2 ? te_depthwise3_stride2_quick_dsp : te_depthwise3_stride1_quick_dsp)(rows);
     } else {
-        te_depthwise3_stride1_dsp(rows);
+        (params->stride_w == 2 ? te_depthwise3_stride2_dsp : te_depthwise3_stride1_dsp)(rows);
     }
 }
 
@@ -84,7 +83,7 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
     const int32_t row_bytes = 2 * rows->width;
     rows->top = 0;
     rows->loaded = 0;
-    TE_UNPACK3(of->constants, packed, params->words, channels, params->output_zero_point);
+    TE_UNPACK3(of->constants, packed, params, channels);
     for (int32_t out_y = 0; out_y < params->out_h; out_y += params->stripe_h) {
         const int32_t left = params->out_h - out_y;
         const int32_t count = left < params->stripe_h ? left : params->stripe_h;

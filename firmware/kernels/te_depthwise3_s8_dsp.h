@@ -6,15 +6,32 @@
 
 #include <stdint.h>
 
+#include "te_dsp.h"
+#include "te_kernels.h"
+
 /** What a channel's row needs; the words after one another for one channel after the other. */
 typedef struct {
     /** For each row of the kernel (w0, w1) and (w1, w2), as halves of a word. */
     uint32_t weights[6];
     int32_t bias;
     int32_t multiplier; /**< As in te_gemm_s8_dsp.h. */
-    int32_t rounding;   /**< Half a unit of the right shift, and the output's zero point above it. */
-    int32_t right_shift;
+    /** Half a unit of the right shift, and the output's zero point above it; of a quick layer te_quick_factor(). */
+    int32_t rounding;
+    int32_t right_shift; /**< Of a quick layer the zero point in its place. */
 } te_depthwise3_channel;
+
+/** How a channel's products with its multiplier become outputs. */
+static inline void te_set_rounding(te_depthwise3_channel *channel, int32_t right_shift,
+                                   const te_depthwise_conv2d_dsp_params *params) {
+    const int32_t zero_point = params->output_zero_point;
+    if (params->quick) {
+        channel->rounding = te_quick_factor(right_shift, zero_point);
+        channel->right_shift = zero_point;
+    } else {
+        channel->rounding = (2 * zero_point + 1) * (1 << (right_shift - 1));
+        channel->right_shift = right_shift;
+    }
+}
 
 /** Is changed by the call. */
 typedef struct {
@@ -34,10 +51,13 @@ typedef struct {
 /** Each output one value to the right of the one before. May read one value past the last window. */
 void te_depthwise3_stride1_dsp(te_depthwise3_rows *rows);
 
-/** The same for outputs with the zero point -128, which is that of a ReLU. */
-void te_depthwise3_stride1_rectified_dsp(te_depthwise3_rows *rows);
+/** The same of a quick layer. */
+void te_depthwise3_stride1_quick_dsp(te_depthwise3_rows *rows);
 
 /** Each output two values to the right of the one before. Reads one value past the last window. */
 void te_depthwise3_stride2_dsp(te_depthwise3_rows *rows);
+
+/** The same of a quick layer. */
+void te_depthwise3_stride2_quick_dsp(te_depthwise3_rows *rows);
 
 #endif /* TE_DEPTHWISE3_S8_DSP_H */

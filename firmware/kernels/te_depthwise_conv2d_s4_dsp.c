@@ -10,10 +10,10 @@ static int32_t weight(uint32_t halves, int32_t raised) {
     return ((int32_t)((halves & 15u) ^ 8u) - 8) * (1 << raised);
 }
 
-/** The constants of up to four channels, widened once for all rows.
- *  @param words  Of a channel. */
-static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t words, int32_t count,
-                    int32_t zero_point) {
+/** The constants of up to four channels, widened once for all rows. */
+static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, const te_depthwise_conv2d_dsp_params *params,
+                    int32_t count) {
+    const int32_t words = params->words;
     for (int32_t c = 0; c < count; ++c) {
         const uint32_t right_shift = (packed[1] >> 4) & 0x1fu;
         const int32_t raised = (int32_t)((packed[1] >> 9) & 15u);
@@ -26,8 +26,7 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int
         }
         channels->bias = words == TE_DEPTHWISE3_WIDE ? (int32_t)packed[3] : ((int32_t)packed[1] >> 13) * (1 << raised);
         channels->multiplier = (int32_t)packed[2];
-        channels->rounding = (2 * zero_point + 1) * (1 << (right_shift - 1));
-        channels->right_shift = (int32_t)right_shift;
+        te_set_rounding(channels, (int32_t)right_shift, params);
         ++channels;
         packed += words;
     }

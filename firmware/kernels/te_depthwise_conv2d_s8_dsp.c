@@ -14,10 +14,10 @@ static void unpack_row(uint32_t weights[2], const int8_t *row) {
     weights[1] = (middle & 0xffffu) | (outer & 0xffff0000u);
 }
 
-/** The constants of up to four channels, widened once for all rows.
- *  @param words  Of a channel. */
-static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int32_t words, int32_t count,
-                    int32_t zero_point) {
+/** The constants of up to four channels, widened once for all rows. */
+static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, const te_depthwise_conv2d_dsp_params *params,
+                    int32_t count) {
+    const int32_t words = params->words;
     for (int32_t c = 0; c < count; ++c) {
         const uint32_t right_shift = (packed[2] >> 8) & 0x1fu;
         for (int32_t row = 0; row < 3; ++row) {
@@ -25,8 +25,7 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, int
         }
         channels->bias = words == TE_DEPTHWISE3_WIDE ? (int32_t)packed[4] : (int32_t)packed[2] >> 13;
         channels->multiplier = (int32_t)packed[3];
-        channels->rounding = (2 * zero_point + 1) * (1 << (right_shift - 1));
-        channels->right_shift = (int32_t)right_shift;
+        te_set_rounding(channels, (int32_t)right_shift, params);
         ++channels;
         packed += words;
     }

@@ -232,6 +232,17 @@ static inline int32_t te_rounded_high(int32_t a, int32_t b) {
 #endif
 }
 
+/** sum + te_rounded_high(a, b) (SMMLAR). */
+static inline int32_t te_add_rounded_high(int32_t a, int32_t b, int32_t sum) {
+#if TE_DSP_ASSEMBLY
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + te_rounded_high(a, b);
+#endif
+}
+
 /** a modulo 2^32 plus te_rounded_high(a, b): the product of a with b + 2^32 (SMMLAR). */
 static inline int32_t te_rounded_high_plus(int32_t a, int32_t b) {
 #if TE_DSP_ASSEMBLY
@@ -241,6 +252,14 @@ static inline int32_t te_rounded_high_plus(int32_t a, int32_t b) {
 #else
     return (int32_t)((uint32_t)a + (uint32_t)te_rounded_high(a, b));
 #endif
+}
+
+/** 2^(32 - right), or so much more that products with numbers below that are still halves where they were, but those of
+ *  negative ones a little less: then te_rounded_high() rounds halves away from zero. With the zero point -128 that of
+ *  negative ones is -128 in any case.
+ *  @param right  At least 2. */
+static inline int32_t te_quick_factor(int32_t right, int32_t output_zero_point) {
+    return (1 << (32 - right)) + (output_zero_point == -128 ? 0 : 1);
 }
 
 /** x limited to [-128, 127] (SSAT). */

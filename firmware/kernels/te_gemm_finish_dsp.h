@@ -57,6 +57,15 @@
     "    strd r6, r1, [sp, #8]\n"                                                                                     \
     "    str r11, [sp, #16]\n"                                                                                        \
     ".endm\n"                                                                                                         \
+    /* te_quick_factor() of te_dsp.h; `right` is lost. */                                                             \
+    ".macro te_quick_factor factor:req, right:req, zero_point:req\n"                                                  \
+    "    rsb \\right, \\right, #32\n"                                                                                 \
+    "    mov \\factor, #1\n"                                                                                          \
+    "    lsl \\factor, \\factor, \\right\n"                                                                           \
+    "    cmn \\zero_point, #128\n"                                                                                    \
+    "    it ne\n"                                                                                                     \
+    "    addne \\factor, \\factor, #1\n"                                                                              \
+    ".endm\n"                                                                                                         \
     /* Both channels' accumulators to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of \
      * which an instruction that shifts by a register takes the lowest byte. */                                       \
     ".macro te_plain_pair\n"                                                                                          \
@@ -168,7 +177,7 @@
     "    bfi r4, r8, #8, #8\n"                                                                                        \
     "    bfi r5, r9, #8, #8\n"                                                                                        \
     "    strh r2, [r10], #2\n"                                                                                        \
-    "    strh r3, [r1]\n"                                                                                             \
+    "    strh.w r3, [r1]\n"                                                                                           \
     "    strh r4, [r1, r11]\n"                                                                                        \
     "    strh r5, [r1, r11, lsl #1]\n"                                                                                \
     ".endm\n"                                                                                                         \
@@ -187,6 +196,13 @@ static inline int32_t te_gemm_finish_plain(const te_gemm_s8_dsp *gemm, int32_t s
     sum = te_rounded_high_plus(sum, (int32_t)multiplier);
     sum += (sum < 0 ? -1 : 0) + (2 * gemm->output_zero_point + 1) * (1 << right);
     return te_saturate8(sum >> right >> 1);
+}
+
+/** An output of a quick layer: `left` is the largest right shift less this one. */
+static inline int32_t te_gemm_finish_quick(const te_gemm_s8_dsp *gemm, int32_t sum, uint32_t multiplier, int32_t left) {
+    const int32_t factor = te_quick_factor(gemm->plain, gemm->output_zero_point) * (1 << left);
+    sum = te_rounded_high_plus(sum, (int32_t)multiplier);
+    return te_saturate8(te_add_rounded_high(sum, factor, gemm->output_zero_point));
 }
 
 /** An output of any other layer. */
@@ -219,7 +235,9 @@ static inline void te_gemm_in_c(te_gemm_sum_function *sum_of, int32_t words, con
         const uint32_t *requantisation = stream + 2 + words;
         for (int32_t pixel = 0; pixel < pixels; ++pixel) {
             int32_t sum = sum_of(gemm, stream + 2, columns + pixel, pixels, second, plain ? begin >> 8 : begin);
-            if (plain) {
+            if (plain > 1) {
+                sum = te_gemm_finish_quick(gemm, sum, requantisation[second], begin & 0xff);
+            } else if (plain) {
                 sum = te_gemm_finish_plain(gemm, sum, requantisation[second], begin & 0xff);
             } else {
                 const uint32_t shifts = requantisation[2] >> (8 * second);

@@ -16,7 +16,14 @@
  *  In a `plain` layer, every right shift is at least 1, no left shift is needed, biases fit 24 bits, and the clamp range
  *  is that of 8 bits: there the zero point is added with the half, and the word of shifts is missing, for each bias has its
  *  right shift less one in the byte below it. An odd number of channels ends with a pair of which the second channel
- *  is 0. */
+ *  is 0.
+ *
+ *  A `quick` layer is a plain one of which every right shift is at least 2, every two channels' weights that share a half
+ *  word make an int16 value, and every second channel's sum fits 24 bits. There a word of weights is two such values, of the
+ *  first channel's weight and 256 times the second's: products with them make 256 times the second channel's sum beside the
+ *  first one's, which the lower bytes alone make again. The byte below a bias is the largest shift of the layer less its own;
+ *  so many powers of two times te_quick_factor() are 2^(32 - right), or little more, and the rounded upper half of a product
+ *  with that is the shift, and rounds halves away from zero. */
 #ifndef TE_GEMM_S8_DSP_H
 #define TE_GEMM_S8_DSP_H
 
@@ -33,7 +40,7 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain;  /**< 0 or 1. */
+    int32_t plain;  /**< 0, 1, or of a quick layer the largest right shift. */
     int32_t blocks; /**< Of four pixels; 2 with an even number of channels, else 1. */
 } te_gemm_s8_dsp;
 

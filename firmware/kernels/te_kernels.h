@@ -329,6 +329,8 @@ typedef struct {
     int16_t pad_left;
     int8_t input_zero_point;
     int8_t output_zero_point;
+    int8_t quick;     /**< Whether products shift and round, as in a quick layer of te_gemm_s8_dsp.h, by te_quick_factor() of
+                           each channel's own shift. */
     int16_t words;    /**< Of a channel: 4, or 5 where its bias has one of its own. */
     int16_t plane_w;  /**< Values of a padded input row; even. */
     int16_t stripe_h; /**< Output rows whose input is widened at once. */
@@ -437,6 +439,11 @@ void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, cons
 /** te_fully_connected_s8_dsp() with filters in the order of te_gemm_s4_dsp.h. */
 void te_fully_connected_s4_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
+
+/** te_fully_connected_s8_dsp() of fewer than four rows and eight outputs or more, quick as in te_gemm_s8_dsp.h, with filters in
+ *  the order of te_gemm_row_s8_dsp.h, the last ones of less than eight in that of the former. */
+void te_fully_connected_row_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
+                                   void *scratch);
 
 /** te_fully_connected_params of one output a row, for processors with the DSP extension. */
 typedef struct {

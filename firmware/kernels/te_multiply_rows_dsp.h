@@ -7,19 +7,7 @@
 
 #include "te_gemm_s8_dsp.h"
 #include "te_kernels.h"
-
-/** One row, or its first bytes where the depth is no multiple of four: the rest of the last word meets weights of 0, but
- *  may not be read. */
-static void widen_row(const te_fully_connected_dsp_params *params, const int8_t *row, uint32_t *columns) {
-    const int32_t words = params->in_c >> 2;
-    const int32_t rest = params->in_c & 3;
-    columns = te_widen1_dsp(columns, row, words);
-    if (rest > 0) {
-        int8_t last[4] = {0, 0, 0, 0};
-        memcpy(last, row + 4 * words, (size_t)rest);
-        te_widen1_dsp(columns, last, 1);
-    }
-}
+#include "te_widen_row_dsp.h"
 
 static void widen_rows(const te_fully_connected_dsp_params *params, const int8_t *rows, uint32_t *columns) {
     const int32_t words = params->in_c >> 2;
@@ -62,7 +50,7 @@ static void te_multiply_rows_dsp(const te_fully_connected_dsp_params *params, co
         left -= at_once;
     }
     for (; left > 0; --left) {
-        widen_row(params, input, columns);
+        te_widen_row_dsp(params, input, columns);
         TE_GEMM1(&gemm, columns, output);
         input += params->in_c;
         output += params->out_c;

@@ -48,7 +48,11 @@ def test_a_word_holds_two_steps_of_two_channels(channels, depth, groups, full_ra
     words, tail = wide.words, 2 if wide.plain else 3
     rows = narrow_filters(wide.stream, words, wide.plain).reshape(-1, 2 + words + tail)
     wide_rows = wide.stream.reshape(-1, 2 + 2 * words + tail)
-    np.testing.assert_array_equal(rows[:, :2], wide_rows[:, :2])
+    if wide.plain:  # Beside a bias is its shift less one, and in a quick stream the largest shift less its own.
+        np.testing.assert_array_equal(rows[:, :2] >> 8, wide_rows[:, :2] >> 8)
+        np.testing.assert_array_equal(rows[:, :2] + wide_rows[:, :2] & 0xFF, wide.plain - 1)
+    else:
+        np.testing.assert_array_equal(rows[:, :2], wide_rows[:, :2])
     np.testing.assert_array_equal(rows[:, 2 + words :], wide_rows[:, 2 + 2 * words :])
     padded = np.pad(filters.astype(int), ((0, 0), (0, 4 * words - depth)))
     in_group = channels // groups

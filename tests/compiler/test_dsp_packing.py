@@ -8,6 +8,7 @@ import pytest
 from tinyedge.compiler.kernels.dsp_packing import (
     pack_depthwise3,
     pack_filters,
+    pack_row,
     pack_taps,
     pack_whole,
     pack_winograd,
@@ -52,18 +53,29 @@ def finish(prepared, channel: int, sum_: int) -> int:
     return result if prepared.plain else result + zero_point
 
 
+def finish_quickly(prepared, channel: int, sum_: int, zero_point: int) -> int:
+    """As the instructions of a quick layer: SMMLAR twice; without the clamp."""
+    largest, right = int(prepared.right_shifts.max()), int(prepared.right_shifts[channel])
+    factor = ((1 << (32 - largest)) + (zero_point != -128)) << (largest - right)
+    assert factor < 2**31
+    sum_ += (sum_ * int(prepared.multipliers[channel]) + 2**31) >> 32
+    return zero_point + ((sum_ * factor + 2**31) >> 32)
+
+
 def random_filters(rng, channels, depth):
     return rng.integers(-127, 128, (channels, depth)).astype(np.int8)
 
 
 @pytest.mark.parametrize(("channels", "depth", "groups"), [(4, 8, 1), (5, 9, 1), (6, 3, 2), (1, 1, 1)])
-@pytest.mark.parametrize("full_range", [True, False])
-def test_streams_hold_every_weight_bias_and_requantisation_multiplier(channels, depth, groups, full_range):
+@pytest.mark.parametrize("form", ["general", "plain", "quick"])
+def test_streams_hold_every_weight_bias_and_requantisation_multiplier(channels, depth, groups, form):
     rng = np.random.default_rng(0)
     filters = random_filters(rng, channels, depth)
-    prepared = prepared_filters(filters, full_range=full_range)
+    shifts = [-7, *[-6 if form == "quick" else -1] * (channels - 1)] if form == "quick" or channels > 1 else [-1]
+    plain, quick = form != "general", form == "quick"
+    prepared = prepared_filters(filters, np.arange(channels) * 100 - 50, shifts=shifts, full_range=plain)
     packed = pack_filters(prepared, groups)
-    assert packed.plain == full_range
+    assert packed.plain == {"general": 0, "plain": 1, "quick": 7}[form]
     assert packed.words == -(-depth // 4)
     words = iter(packed.stream.tolist())
     for group in np.split(np.arange(channels), groups):
@@ -71,26 +83,74 @@ def test_streams_hold_every_weight_bias_and_requantisation_multiplier(channels, 
             pair = [channel if channel in group else None for channel in (first, first + 1)]
             biases = [signed(next(words)) for _ in pair]
             for bias, channel in zip(biases, pair, strict=True):
-                assert bias >> 8 * full_range == (0 if channel is None else prepared.biases[channel])
+                assert bias >> 8 * plain == (0 if channel is None else prepared.biases[channel])
             found = np.zeros((2, 4 * packed.words), int)
             for four in range(packed.words):
                 for order in ((0, 2), (1, 3)):
                     word = next(words)
-                    for member in range(2):
-                        found[member, 4 * four + order[0]] = byte(word, member)
-                        found[member, 4 * four + order[1]] = byte(word, 2 + member)
+                    for half in range(2):
+                        weights = [byte(word, 2 * half + member) for member in range(2)]
+                        # In a quick stream the half is the second weight times 256, and the first.
+                        weights[1] += quick and weights[0] < 0
+                        found[:, 4 * four + order[half]] = weights
             multipliers = [signed(next(words)) for _ in pair]
-            shifts = 0 if full_range else next(words)
+            shifts = 0 if plain else next(words)
             for member, channel in enumerate(pair):
                 expected = np.zeros(depth, int) if channel is None else filters[channel]
                 np.testing.assert_array_equal(found[member, :depth], expected)
                 assert not found[member, depth:].any()
                 if channel is not None:
                     assert multipliers[member] == prepared.multipliers[channel]
-                    right = biases[member] & 0xFF if full_range else byte(shifts, member)
-                    assert right == prepared.right_shifts[channel] - full_range
+                    right = biases[member] & 0xFF if plain else byte(shifts, member)
+                    assert (7 - right if quick else right + plain) == prepared.right_shifts[channel]
                     assert byte(shifts, 2 + member) == prepared.left_shifts[channel]
     assert next(words, None) is None
+
+
+@pytest.mark.parametrize("zero_point", [-128, -3, 127])
+def test_products_round_as_shifts_do_where_a_stream_is_quick(zero_point):
+    rng = np.random.default_rng(7)
+    found = 0
+    for _ in range(300):
+        shifts = -rng.integers(1, 17, 2)
+        multipliers, filters = rng.integers(2**30, 2**31, 2), random_filters(rng, 2, int(rng.integers(1, 200)))
+        biases = rng.integers(-(2**16), 2**16, 2)
+        prepared = prepare_filters(
+            filters, biases, multipliers, shifts, input_zero_point=0, output_zero_point=zero_point, full_range=True
+        )
+        if not prepared.quick:
+            assert shifts.max() == -1 or (zero_point != -128 and shifts.min() < -12)
+            continue
+        for channel in range(2):
+            reach = 128 * int(np.abs(prepared.filters[channel].astype(int)).sum()) + 1
+            multiplier, shift = int(prepared.multipliers[channel] + 2**32) // 2, -int(prepared.right_shifts[channel])
+            # Any sum, and those whose product is next to a half.
+            halves = (2 * rng.integers(-130, 131, 60) + 1) * 2.0 ** (30 - shift) / multiplier
+            near = np.rint(halves).astype(int)[:, None] + np.arange(-1, 2)
+            sums = np.concatenate([rng.integers(-reach, reach, 60) + int(prepared.biases[channel]), near.ravel()])
+            for sum_ in sums[np.abs(sums) < reach + abs(int(prepared.biases[channel]))].tolist():
+                expected = requantise(sum_, multiplier, shift) + zero_point
+                made = finish_quickly(prepared, channel, sum_, zero_point)
+                assert clamp(made, -128, 127) == clamp(expected, -128, 127)
+        found += 1
+    assert found > 100
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "depth", "bias", "plain"),
+    [
+        (-128, -127, 1, 0, 2),
+        (0, -128, 1, 0, 2),
+        (-1, -128, 1, 0, 1),  # Less than an int16.
+        (1, 127, 516, 2**23 - 1 - 516 * 127 * 128, 12),
+        (1, 127, 516, 2**23 - 516 * 127 * 128, 1),
+    ],
+)
+def test_weights_that_make_no_int16_and_sums_beyond_24_bits_are_not_quick(first, second, depth, bias, plain):
+    filters = np.repeat(np.array([[first], [second]], np.int8), depth, axis=1)
+    biases = np.array([0, bias + INPUT_ZERO_POINT * second * depth])
+    packed = pack_filters(prepared_filters(filters, biases, shifts=[-2, -2 if depth == 1 else -12]), 1)
+    assert packed.plain == plain
 
 
 @pytest.mark.parametrize(("bias", "plain"), [(2**23 - 1, True), (1 - 2**23, True), (2**23, False), (-(2**23), False)])
@@ -274,3 +334,28 @@ def test_winograd_sums_of_extreme_values_are_those_of_the_convolution():
         for x in range(2):
             direct = (patches[:, y : y + 3, x : x + 3] * filters).sum((1, 2, 3))
             assert (tiles[:, y, x] == 4 * direct).all()
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(8, 4), (17, 10), (30, 7)])
+def test_rows_of_eight_channels_hold_what_pairs_do(channels, depth):
+    filters = random_filters(np.random.default_rng(11), channels, depth)
+    prepared = prepared_filters(filters, np.arange(channels) * 100 - 50, shifts=-5 - np.arange(channels) % 3)
+    packed = pack_filters(prepared, 1)
+    assert packed.plain == 7
+    words, eights = packed.words, channels // 8
+    stream = pack_row(packed.stream, words, channels)
+    rows = stream[: eights * (18 + 8 * words)].reshape(eights, -1)
+    rest = (channels % 8 + 1) // 2
+    np.testing.assert_array_equal(stream[rows.size :], packed.stream[packed.stream.size - rest * (4 + 2 * words) :])
+    pairs = packed.stream.reshape(-1, 4 + 2 * words)
+    for channel in range(8 * eights):
+        eight, pair, member = channel // 8, channel % 8 // 2, channel % 2
+        first, sums = signed(rows[eight, pair]), signed(rows[eight, 4 + pair])
+        assert (first, (sums - first) >> 8)[member] == prepared.biases[channel]
+        for step in range(2 * words):
+            # Of the second step the last pair comes first.
+            place = 8 + 8 * (step // 2) + (pair + 1 + 4 * (step % 2)) % 8
+            assert rows[eight, place] == pairs[channel // 2, 2 + step]
+        requantisation = rows[eight, 8 + 8 * words + 5 * member :]
+        assert int(requantisation[0]) >> 8 * pair & 0xFF == 7 - prepared.right_shifts[channel]
+        assert signed(requantisation[1 + pair]) == prepared.multipliers[channel]

@@ -173,6 +173,7 @@ def _weighted(rng: np.random.Generator) -> dict[str, Any]:
         "bias": rng.random() < 0.8,
         "gain": _gain(rng),
         "zero_points": _zero_points(rng, 2),
+        "symmetric": rng.random() < 0.7,
     }
 
 
@@ -305,6 +306,12 @@ def _fully_connected(**forms: Any) -> Draw:
     return draw
 
 
+def _few_rows(rng: np.random.Generator, prime: int) -> Case:
+    """Of eight outputs and more."""
+    outputs = 7 + _prime(rng, 31)
+    return build.fully_connected(rng, (int(rng.integers(1, 4)), prime), outputs, **_weighted(rng))
+
+
 def _batch_matmul(dtype: type = np.int8) -> Draw:
     def draw(rng: np.random.Generator, prime: int) -> Case:
         batches = [_prime(rng, 3) for _ in range(int(rng.integers(0, 3)))]
@@ -411,6 +418,7 @@ ROWS = (
     Row("te_depthwise_taps_s8_dsp", "dsp", _depthwise(_kernel)),
     Row("te_depthwise_whole_s8_dsp", "dsp", _depthwise_whole),
     Row("te_fully_connected_one_s8_dsp", "dsp", _fully_connected(outputs=1)),
+    Row("te_fully_connected_row_s8_dsp", "dsp", _few_rows),
     Row("te_fully_connected_s4_dsp", "dsp", _fully_connected(int4=True)),
     Row("te_fully_connected_s8_dsp", "dsp", _fully_connected()),
     Row("te_lstm_s8_dsp", "dsp", _lstm),

@@ -56,8 +56,11 @@ def _weights(
     int4: bool,
     zero_point: int = 0,
     axis: int = 0,
+    symmetric: bool = False,
 ) -> TensorSpec:
+    """`symmetric` ones are as converters make them: -127 is the least."""
     values = int8_values(rng, *shape) >> (4 if int4 else 0)
+    values = np.maximum(values, -127) if symmetric else values
     return dataclasses.replace(constant(values, scales, zero_point, axis), is_int4=int4)
 
 
@@ -94,6 +97,7 @@ def conv2d(
     dtype: type = np.int8,
     bias_type: type | None = None,
     int4: bool = False,
+    symmetric: bool = False,
 ) -> Case:
     label = _label(
         "CONV_2D",
@@ -112,13 +116,14 @@ def conv2d(
         gain=gain,
         int4=int4,
         zero_points=zero_points,
+        symmetric=symmetric,
     )
     depth = kernel[0] * kernel[1] * shape[3] // groups
     source_scale, weight_scales, output_scale = weighted_scales(
         rng, filters, per_channel, depth, 16 * gain if int4 else gain, dtype
     )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = _weights(rng, (filters, *kernel, shape[3] // groups), weight_scales, int4)
+    weights = _weights(rng, (filters, *kernel, shape[3] // groups), weight_scales, int4, symmetric=symmetric)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, filters, dtype, bias_type))
@@ -151,6 +156,7 @@ def transpose_conv(
     gain: float = 1.0,
     zero_points: tuple[int, int] = (3, -4),
     dtype: type = np.int8,
+    symmetric: bool = False,
 ) -> Case:
     label = _label(
         "TRANSPOSE_CONV",
@@ -165,6 +171,7 @@ def transpose_conv(
         bias=bias,
         gain=gain,
         zero_points=zero_points,
+        symmetric=symmetric,
     )
     depth = max(kernel[0] * kernel[1] * shape[3] // (stride[0] * stride[1]), 1)
     source_scale, weight_scales, output_scale = weighted_scales(rng, filters, per_channel, depth, gain, dtype)
@@ -174,7 +181,7 @@ def transpose_conv(
         for size, step, taps in zip(shape[1:3], stride, kernel, strict=True)
     ]
     output = _tensor((shape[0], *sizes, filters), output_scale, zero_points[1], dtype)
-    weights = constant(int8_values(rng, filters, *kernel, shape[3]), weight_scales)
+    weights = _weights(rng, (filters, *kernel, shape[3]), weight_scales, int4=False, symmetric=symmetric)
     inputs: list[TensorSpec | None] = [constant(np.array(output.shape, np.int32)), weights, source]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, filters, dtype, None))
@@ -205,6 +212,7 @@ def depthwise_conv2d(
     zero_points: tuple[int, int] = (3, -4),
     dtype: type = np.int8,
     int4: bool = False,
+    symmetric: bool = False,
 ) -> Case:
     label = _label(
         "DEPTHWISE_CONV_2D",
@@ -221,13 +229,14 @@ def depthwise_conv2d(
         gain=gain,
         int4=int4,
         zero_points=zero_points,
+        symmetric=symmetric,
     )
     channels = shape[3] * multiplier
     source_scale, weight_scales, output_scale = weighted_scales(
         rng, channels, per_channel, kernel[0] * kernel[1], 16 * gain if int4 else gain, dtype
     )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = _weights(rng, (1, *kernel, channels), weight_scales, int4, axis=3)
+    weights = _weights(rng, (1, *kernel, channels), weight_scales, int4, axis=3, symmetric=symmetric)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, channels, dtype, None))
@@ -262,6 +271,7 @@ def fully_connected(
     dtype: type = np.int8,
     bias_type: type | None = None,
     int4: bool = False,
+    symmetric: bool = False,
 ) -> Case:
     label = _label(
         "FULLY_CONNECTED",
@@ -277,13 +287,14 @@ def fully_connected(
         zero_points=zero_points,
         weights_zero_point=weights_zero_point,
         keep_num_dims=keep_num_dims,
+        symmetric=symmetric,
     )
     depth = shape[-1]
     source_scale, weight_scales, output_scale = weighted_scales(
         rng, outputs, per_channel, depth, 16 * gain if int4 else gain, dtype
     )
     source = _tensor(shape, source_scale, zero_points[0], dtype)
-    weights = _weights(rng, (outputs, depth), weight_scales, int4, weights_zero_point)
+    weights = _weights(rng, (outputs, depth), weight_scales, int4, weights_zero_point, symmetric=symmetric)
     inputs: list[TensorSpec | None] = [source, weights]
     if bias:
         inputs.append(_bias(rng, source_scale * weight_scales, outputs, dtype, bias_type))

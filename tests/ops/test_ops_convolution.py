@@ -103,7 +103,7 @@ def test_conv2d_of_few_channels_and_long_rows(check_quicker, tmp_path):
 
 
 def test_conv2d_of_one_pixel_in_two_blocks(check_quicker, tmp_path):
-    """Eight pixels at a time, then four, then one; layers with a plain finish and any other."""
+    """Eight pixels at a time, then four, then one; layers with a quick finish, a plain one and any other."""
     rng = np.random.default_rng(32)
     cases = [
         conv2d(rng, (batches, height, width, channels), filters, (1, 1), gain=gain, zero_points=(3, zero_point))
@@ -113,12 +113,13 @@ def test_conv2d_of_one_pixel_in_two_blocks(check_quicker, tmp_path):
             ((1, 5, 5), 104, 34),
             ((1, 4, 7), 64, 16),
         )
-        for gain, zero_point in ((0.5, -4), (0.5, -128), (200.0, 9))
+        for gain, zero_point in ((0.5, -4), (0.5, -128), (30.0, -4), (200.0, 9))
     ]
     cases += [conv2d(rng, (1, 5, 6, 48), 10, (1, 1), activation="RELU_N1_TO_1", gain=0.5)]
     lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
     calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=False)
     assert [call.fields["blocks"] for call in calls] == [2] * len(cases)
+    assert {min(int(call.fields["plain"]), 2) for call in calls} == {0, 1, 2}
     check_quicker(cases)
 
 

@@ -33,6 +33,7 @@ from tinyedge.compiler.kernels.dsp_products import (
     batch_matmul_s16,
     fully_connected,
     lstm,
+    of_rows,
     two_blocks,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
@@ -55,7 +56,7 @@ from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 def use_dsp(call: KernelCall) -> KernelCall:
     """Return the call of the `_dsp` kernel with the same result, or the call itself where there is none."""
     choose = _VARIANTS.get(call.kernel)
-    return call if choose is None else chosen(call, choose(call))
+    return call if choose is None else of_rows(chosen(call, choose(call)))
 
 
 def hasten_dsp(portable: KernelCall, call: KernelCall, *, spend_flash: bool) -> KernelCall:

@@ -70,7 +70,7 @@ def conv2d(call: KernelCall) -> KernelCall | str:
     depth = 4 * packed.words
     at_once = PIXELS if out_h * out_w >= PIXELS else 1
     spare = group_c if group_c % 4 == 0 else depth * at_once
-    filters = {"plain": int(packed.plain), **packed_by_group(packed.stream, groups)}
+    filters = {"plain": packed.plain, **packed_by_group(packed.stream, groups)}
     return with_filters(call, CONV2D, filters, 2 * depth * at_once + spare)
 
 
@@ -201,7 +201,7 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
         kernel=_CONV2D_ROWS,
         fields={
             **without(fields, "group_c", *FILTERS),
-            "plain": int(packed.plain),
+            "plain": packed.plain,
             "line": line,
             "stripe_h": stripe_h,
             "packed": ConstantArray(packed.stream),

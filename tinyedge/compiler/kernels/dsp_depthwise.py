@@ -183,7 +183,12 @@ def _depthwise3(call: KernelCall, prepared: RequantisedFilters) -> KernelCall | 
     vertical = vertical_window(fields)
     plane_w = padded_w(fields) + 1 & ~1
     stream = pack_depthwise3(prepared)
-    extra: Fields = {"words": stream.shape[1], "plane_w": plane_w, "packed": ConstantArray(stream)}
+    extra: Fields = {
+        "quick": int(prepared.quick),
+        "words": stream.shape[1],
+        "plane_w": plane_w,
+        "packed": ConstantArray(stream),
+    }
     kept = without(fields, *_UNPACKED, "kernel_w", "dilation_w", "output_min", "output_max")
     made = dataclasses.replace(
         call,

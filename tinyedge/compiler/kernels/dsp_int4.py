@@ -58,10 +58,11 @@ def _with_products(call: KernelCall, depth: int) -> KernelCall | str:
         depth: Values of a filter, those between rows among them.
     """
     stream = values(call.fields, "packed")
-    narrow = narrow_filters(stream, -(-depth // 4), plain=bool(call.fields["plain"]))
+    (plain,) = integers(call.fields, "plain")
+    narrow = narrow_filters(stream, -(-depth // 4), plain)
     if narrow is None:
         return "sums may reach 2^27, beyond which 16 times a sum does not fit 32 bits"
-    changed: Fields = {"packed": ConstantArray(narrow)}
+    changed: Fields = {"plain": min(plain, 1), "packed": ConstantArray(narrow)}
     if "group_words" in call.fields:
         (group_words,) = integers(call.fields, "group_words")
         changed["group_words"] = group_words * narrow.size // stream.size

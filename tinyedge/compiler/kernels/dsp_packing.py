@@ -12,6 +12,14 @@ from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
 _MIN_MULTIPLIER = 2**30
 # A plain stream has a bias and its shift in one word, three-by-three depthwise filters in three bytes.
 _PLAIN_BIAS_BITS = 24
+# Then 2^(32 - right) is no int32.
+_LEAST_QUICK_SHIFT = 2
+# Of a quick stream, those of second channels.
+_QUICK_SUM_BITS = 24
+# Of te_gemm_row_s8_dsp.h, at once.
+_ROW_CHANNELS = 8
+# The zero point of a ReLU: the sign of what is rounded does not matter, for below it all outputs are the same.
+_RECTIFIED = -128
 _DEPTHWISE3_BIAS_BITS = 19
 # Of weights of 4 bits, the largest product in magnitude; the second channel's sums are 16 times what they are.
 _INT4_REACH = 128 * 8
@@ -32,12 +40,12 @@ class PackedFilters:
 
     Attributes:
         stream: uint32 words, group by group.
-        plain: As in te_gemm_s8_dsp.h: `RequantisedFilters.plain`, and the biases fit.
+        plain: As in te_gemm_s8_dsp.h: 0; 1 where `RequantisedFilters.plain` and the biases fit; more where it is quick.
         words: The depth in units of four values.
     """
 
     stream: np.ndarray
-    plain: bool
+    plain: int
     words: int
 
 
@@ -52,6 +60,7 @@ class RequantisedFilters:
         right_shifts: In [0, 31].
         left_shifts: All 0 where `plain`.
         plain: Whether every right shift is at least 1, no left shift is needed and the clamp range is that of 8 bits.
+        quick: Whether, of a plain layer, products with 2^(32 - right) or little more round as shifts do.
     """
 
     filters: np.ndarray
@@ -60,6 +69,7 @@ class RequantisedFilters:
     right_shifts: np.ndarray
     left_shifts: np.ndarray
     plain: bool
+    quick: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def prepare_filters(
         output = only_output(*ends, int(multipliers[channel]), int(shifts[channel]), output_zero_point)
         if output is not None:
             above = output - output_zero_point
-            filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 4 * above, 2**30, -1
+            filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 8 * above, 2**30, -2
     weights = filters.astype(np.int64)
     biases = bias - input_zero_point * weights.sum(axis=1)
     largest = np.abs(biases) + 128 * np.abs(weights).sum(axis=1)
@@ -145,7 +155,23 @@ def prepare_filters(
         right_shifts=right,
         left_shifts=left,
         plain=plain,
+        quick=plain and _is_quick(right, largest, output_zero_point),
     )
+
+
+def _is_quick(right_shifts: np.ndarray, largest: np.ndarray, output_zero_point: int) -> bool:
+    """Whether factors that are up to 2^(32 - largest shift) + 1 times powers of two round halves away from zero.
+
+    Args:
+        right_shifts: (channels).
+        largest: (channels), of a sum in magnitude; its product with the multiplier is smaller.
+        output_zero_point: Added to every output.
+    """
+    if right_shifts.min() < _LEAST_QUICK_SHIFT:
+        return False
+    # From 2^(right + 8) on the output is limited in any case.
+    reach = np.minimum(largest, 2 ** (right_shifts + 8) - 1)
+    return output_zero_point == _RECTIFIED or bool(reach.max() < 2 ** (32 - int(right_shifts.max())))
 
 
 def _reach(filters: np.ndarray, bias: np.ndarray, input_zero_point: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +191,6 @@ def pack_filters(prepared: RequantisedFilters, groups: int) -> PackedFilters:
     filters = prepared.filters
     channels, depth = filters.shape
     words = -(-depth // 4)
-    plain = prepared.plain and _fit(prepared.biases, _PLAIN_BIAS_BITS)
     parts = [
         _padded(filters, words),
         prepared.biases,
@@ -173,13 +198,33 @@ def pack_filters(prepared: RequantisedFilters, groups: int) -> PackedFilters:
         prepared.right_shifts,
         prepared.left_shifts,
     ]
-    streams = []
+    members = []
     for first in range(0, channels, channels // groups):
-        members = [values[first : first + channels // groups] for values in parts]
-        if len(members[0]) % 2:
-            members = [np.concatenate([values, np.zeros_like(values[:1])]) for values in members]
-        streams.append((_plain_stream if plain else _general_stream)(*members))
+        group = [values[first : first + channels // groups] for values in parts]
+        if len(group[0]) % 2:
+            group = [np.concatenate([values, np.zeros_like(values[:1])]) for values in group]
+        members.append(group)
+    plain = int(prepared.plain and _fit(prepared.biases, _PLAIN_BIAS_BITS))
+    if plain and prepared.quick and all(_joins(filters, biases) for filters, biases, *_ in members):
+        plain = int(prepared.right_shifts.max())
+        streams = [_quick_stream(*group[:4], largest_shift=plain) for group in members]
+    else:
+        streams = [(_plain_stream if plain else _general_stream)(*group) for group in members]
     return PackedFilters(np.concatenate(streams), plain, words)
+
+
+def _joins(filters: np.ndarray, biases: np.ndarray) -> bool:
+    """Whether each two channels' weights make an int16 value, and the second one's sums fit."""
+    weights = filters.astype(np.int64)
+    second = np.abs(biases[1::2]) + 128 * np.abs(weights[1::2]).sum(axis=1)
+    joined = _joined(weights)
+    return bool(joined.min() >= -(2**15) and joined.max() < 2**15 and _fit(second, _QUICK_SUM_BITS))
+
+
+def _joined(weights: np.ndarray) -> np.ndarray:
+    """Return (pairs, depth): of each two channels the first one's weights and 256 times the second's."""
+    joined: np.ndarray = weights[0::2].astype(np.int64) + 256 * weights[1::2].astype(np.int64)
+    return joined
 
 
 def pack_rows(prepared: RequantisedFilters, kernel_h: int) -> PackedFilters:
@@ -239,28 +284,62 @@ def pack_winograd(prepared: RequantisedFilters, output_zero_point: int) -> np.nd
     return packed
 
 
-def narrow_filters(stream: np.ndarray, words: int, plain: bool) -> np.ndarray | None:
-    """Turn a stream of `pack_filters` or `pack_rows` into that of te_gemm_s4_dsp.h.
+def pack_row(stream: np.ndarray, words: int, channels: int) -> np.ndarray:
+    """Turn a quick stream of `pack_filters` into that of te_gemm_row_s8_dsp.h, of every eight channels.
+
+    Args:
+        stream: uint32 words, of one group.
+        words: The depth in units of four values.
+        channels: At least eight; the last ones of less than eight stay as they are.
+    """
+    steps = 2 * words
+    pairs = stream.reshape(-1, steps + 4)
+    eights = channels // _ROW_CHANNELS
+    rows, rest = np.split(pairs, [eights * _ROW_CHANNELS // 2])
+    biases = rows[:, :2].view(np.int32).astype(np.int64)
+    first, second = (biases >> 8).T
+    weights = rows[:, 2:-2].reshape(eights, 4, words, 2).transpose(0, 2, 3, 1).reshape(eights, words, 8)
+    multipliers = rows[:, -2:].reshape(eights, 4, 2)
+    shifts = (biases & 0xFF).reshape(eights, 4, 2).transpose(0, 2, 1) @ (1 << np.arange(0, 32, 8))  # (eights, member)
+    parts: list[np.ndarray] = [
+        _words(first).reshape(eights, 4),
+        _words(256 * second + first).reshape(eights, 4),
+        np.roll(weights, 1, axis=2).reshape(eights, -1),
+    ]
+    for member in range(2):
+        parts += [_words(shifts[:, member : member + 1]), multipliers[..., member]]
+    packed: np.ndarray = np.concatenate([np.concatenate(parts, axis=1).ravel(), rest.ravel()])
+    return packed
+
+
+def narrow_filters(stream: np.ndarray, words: int, plain: int) -> np.ndarray | None:
+    """Turn a stream of `pack_filters` or `pack_rows` into that of te_gemm_s4_dsp.h, which knows no quick ones.
 
     Args:
         stream: uint32 words, of weights from -8 to 7.
         words: The depth in units of four values.
-        plain: Whether the stream is.
+        plain: Of the stream, as in `PackedFilters`.
 
     Returns:
         uint32 words, group by group as before; None where a sum may reach 2^27.
     """
     steps = 2 * words
-    pairs = stream.reshape(-1, 2 + steps + (2 if plain else 3))
+    pairs = stream.reshape(-1, 2 + steps + (2 if plain else 3)).copy()
     ends = 2 + steps
     largest = 0 if plain else np.abs(pairs[:, :2].view(np.int32).astype(np.int64)).max()  # Plain ones fit 24 bits.
     if largest + _INT4_REACH * 4 * words >= _INT4_ACCUMULATOR_BOUND:
         return None
-    halves = np.ascontiguousarray(pairs[:, 2:ends]).view(np.uint8).reshape(len(pairs), words, 2, 2, 2) + 8 & 15
+    weights = np.ascontiguousarray(pairs[:, 2:ends]).view(np.uint8).reshape(len(pairs), words, 2, 2, 2)
+    if plain > 1:
+        weights[..., 1] = weights[..., 1] + (
+            weights[..., 0] >> 7
+        )  # What the first channel's sign took from the second's weight.
+        pairs[:, :2] = pairs[:, :2] - 2 * (pairs[:, :2] & 0xFF) + (plain - 1)
+    halves = weights + 8 & 15
     # From (pairs, words, step, value, channel) to bytes of (value, step), of which each channel has a half.
     narrow = np.ascontiguousarray((halves[..., 0] | halves[..., 1] << 4).transpose(0, 1, 3, 2))
-    weights = narrow.reshape(len(pairs), -1).view("<u4")
-    packed: np.ndarray = np.concatenate([pairs[:, :2], weights, pairs[:, ends:]], axis=1).ravel()
+    words_of_steps = narrow.reshape(len(pairs), -1).view("<u4")
+    packed: np.ndarray = np.concatenate([pairs[:, :2], words_of_steps, pairs[:, ends:]], axis=1).ravel()
     return packed
 
 
@@ -298,8 +377,15 @@ def raise_sums(prepared: RequantisedFilters, output_zero_point: int) -> tuple[Re
             return None
     if np.any(np.abs(2 * output_zero_point + 1) << (right_shifts - 1) >= ACCUMULATOR_BOUND):
         return None
-    left_shifts = np.zeros_like(prepared.left_shifts)
-    return dataclasses.replace(prepared, right_shifts=right_shifts, left_shifts=left_shifts, plain=True), raised
+    raised_sums = np.maximum(np.abs(low), np.abs(high)) * 2 ** raised[:, 0] + np.abs(raised[:, 1])
+    made = dataclasses.replace(
+        prepared,
+        right_shifts=right_shifts,
+        left_shifts=np.zeros_like(prepared.left_shifts),
+        plain=True,
+        quick=_is_quick(right_shifts, raised_sums, output_zero_point),
+    )
+    return made, raised
 
 
 def narrow_depthwise3(stream: np.ndarray, raised: np.ndarray) -> np.ndarray:
@@ -356,6 +442,20 @@ def _plain_stream(
     """Return the words of one group of an even number of channels."""
     biases = (biases << 8) + np.maximum(right_shifts - 1, 0)  # Channels of zeros have no shift.
     pairs = [_words(biases).reshape(-1, 2), _steps(filters), _words(multipliers).reshape(-1, 2)]
+    stream: np.ndarray = np.concatenate(pairs, axis=1)
+    return stream.ravel()
+
+
+def _quick_stream(
+    filters: np.ndarray, biases: np.ndarray, multipliers: np.ndarray, right_shifts: np.ndarray, *, largest_shift: int
+) -> np.ndarray:
+    """Return the words of one group of an even number of channels."""
+    # A channel of padding has no shift.
+    biases = (biases << 8) + largest_shift - np.maximum(right_shifts, _LEAST_QUICK_SHIFT)
+    # From (pairs, words, step, value) to words of two values.
+    steps = _joined(filters).reshape(len(filters) // 2, -1, 4)[..., _STEP_ORDER]
+    joined = np.ascontiguousarray(steps.astype("<i2")).view("<u4").reshape(len(steps), -1)
+    pairs = [_words(biases).reshape(-1, 2), joined, _words(multipliers).reshape(-1, 2)]
     stream: np.ndarray = np.concatenate(pairs, axis=1)
     return stream.ravel()
 

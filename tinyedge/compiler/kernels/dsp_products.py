@@ -11,9 +11,10 @@ from tinyedge.compiler.kernels.dsp_packing import (
     RequantisedFilters,
     pack_filters,
     pack_one,
+    pack_row,
     prepare_requantisation,
 )
-from tinyedge.ops.fields import integers, without
+from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.overlap import pixel_lag
 from tinyedge.ops.stripes import pixelwise
@@ -23,6 +24,8 @@ from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 _FLASH_STEP_CYCLES, _BLOCK_CYCLES = 2.5, 30
 # What the cache for data of an STM32L4 holds of a pair's filters beside the rest.
 _CACHED_BYTES = 208
+# That te_fully_connected_row_s8_dsp makes at once.
+_ROW_CHANNELS = 8
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
 
@@ -78,6 +81,19 @@ def _fully_connected_one(call: KernelCall, prepared: RequantisedFilters) -> Kern
     )
 
 
+def of_rows(call: KernelCall) -> KernelCall:
+    """Return a matrix product of few rows that makes eight outputs of one at a time, or the call itself."""
+    if call.kernel is not FULLY_CONNECTED:
+        return call
+    rows, in_c, out_c, plain = integers(call.fields, "batches", "in_c", "out_c", "plain")
+    if rows >= PIXELS or out_c < _ROW_CHANNELS or plain < 2:
+        return call
+    packed = pack_row(values(call.fields, "packed"), -(-in_c // 4), out_c)
+    return dataclasses.replace(
+        call, kernel=_FULLY_CONNECTED_ROW, fields={**call.fields, "packed": ConstantArray(packed)}
+    )
+
+
 def batch_matmul(call: KernelCall) -> KernelCall | str:
     """The kernel of BATCH_MATMUL in int8, or why it keeps the portable one."""
     fields = call.fields
@@ -130,7 +146,7 @@ def matrix_product(call: KernelCall, packed: PackedFilters, rows: int, in_c: int
             "in_c": in_c,
             "out_c": out_c,
             **{name: call.fields[name] for name in ("output_zero_point", "output_min", "output_max")},
-            "plain": int(packed.plain),
+            "plain": packed.plain,
             "blocks": 1,
             "packed": ConstantArray(packed.stream),
         },
@@ -141,6 +157,9 @@ def matrix_product(call: KernelCall, packed: PackedFilters, rows: int, in_c: int
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_params", "dsp")
 FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
+_FULLY_CONNECTED_ROW = Kernel(
+    "te_fully_connected_row_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise
+)
 _FULLY_CONNECTED_ONE = Kernel(
     "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
 )

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_learning.h"
 
-#include <string.h>
+#include <stddef.h>
 
 /* What the functions below need of one command. */
 typedef struct {
@@ -116,7 +116,7 @@ bool te_run_learning_command(te_learning *learning, te_put put, const char *word
     const uint32_t classes = learning->classes.classes;
     const te_call call = {learning, put, number == NULL ? 0u : *number, embed, context};
     for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(word, commands[i].word) != 0) {
+        if (!te_same_text(word, commands[i].word)) {
             continue;
         }
         if (commands[i].takes_class && (number == NULL || *number >= classes)) {

@@ -351,12 +351,15 @@ static void te_db_print(const te_protocol *protocol) {
 
 /* All bytes are checked before the first one is stored: a bad command changes nothing. */
 static void te_db_store(te_protocol *protocol, const char *hex) {
-    const uint32_t digits = (uint32_t)strlen(hex);
+    uint32_t digits = 0; /* Of whole bytes. */
+    while (hex[digits] != '\0' && hex[digits + 1u] != '\0') {
+        digits += 2u;
+    }
     if (protocol->expected_bytes == 0u) {
         te_write_error(protocol, "no bytes are expected: use db load first");
         return;
     }
-    if (digits % 2u != 0u) {
+    if (hex[digits] != '\0') {
         te_write_error(protocol, "an odd number of hex digits");
         return;
     }
@@ -382,9 +385,9 @@ static void te_db_store(te_protocol *protocol, const char *hex) {
 
 static void te_on_db(te_protocol *protocol, char *rest) {
     const char *word = te_next_word(&rest);
-    if (strcmp(word, "load") == 0) {
+    if (te_same_text(word, "load")) {
         te_db_load(protocol, te_next_word(&rest));
-    } else if (strcmp(word, "print") == 0) {
+    } else if (te_same_text(word, "print")) {
         te_db_print(protocol);
     } else if (*word == '\0') {
         te_write_error(protocol, "db needs load N, print or hex bytes");
@@ -523,7 +526,9 @@ static void te_on_info(te_protocol *protocol) {
     const te_protocol_config *config = &protocol->config;
     const te_model_info *model = te_runtime_info();
     char sha256[TE_SHA256_SHOWN + 1] = {0};
-    strncpy(sha256, model->sha256, TE_SHA256_SHOWN);
+    for (int32_t i = 0; i < TE_SHA256_SHOWN && model->sha256[i] != '\0'; i++) {
+        sha256[i] = model->sha256[i];
+    }
     te_write(protocol, "{\"name\":");
     te_put_json_string(config->put, model->name);
     te_write_string_field(protocol, "version", config->version);
@@ -714,7 +719,7 @@ static bool te_on_learning(te_protocol *protocol, const char *word, char *rest) 
     static const char *const words[] = {"enroll", "classify", "classes", "forget", "save", "restore"};
     (void)rest;
     for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(word, words[i]) == 0) {
+        if (te_same_text(word, words[i])) {
             te_write_error(protocol, "this image learns no classes: build it with --enroll CLASSES");
             return true;
         }
@@ -733,17 +738,17 @@ static void te_write_unknown(const te_protocol *protocol, const char *prefix, co
 
 static void te_on_te(te_protocol *protocol, char *rest) {
     const char *word = te_next_word(&rest);
-    if (strcmp(word, "info") == 0) {
+    if (te_same_text(word, "info")) {
         te_on_info(protocol);
-    } else if (strcmp(word, "raw") == 0) {
+    } else if (te_same_text(word, "raw")) {
         te_on_raw(protocol);
-    } else if (strcmp(word, "crc") == 0) {
+    } else if (te_same_text(word, "crc")) {
         te_on_crc(protocol);
-    } else if (strcmp(word, "count") == 0) {
+    } else if (te_same_text(word, "count")) {
         te_on_count(protocol);
-    } else if (strcmp(word, "layers") == 0) {
+    } else if (te_same_text(word, "layers")) {
         te_on_layers(protocol);
-    } else if (strcmp(word, "reset") == 0) {
+    } else if (te_same_text(word, "reset")) {
         te_on_reset(protocol);
     } else if (!te_on_learning(protocol, word, rest)) {
         te_write_unknown(protocol, "te ", word);
@@ -763,7 +768,7 @@ static void te_run_command(te_protocol *protocol) {
     char *rest = protocol->command;
     const char *word = te_next_word(&rest);
     for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(word, commands[i].word) == 0) {
+        if (te_same_text(word, commands[i].word)) {
             commands[i].run(protocol, rest);
             return;
         }
@@ -772,10 +777,10 @@ static void te_run_command(te_protocol *protocol) {
 }
 
 static te_db_encoding te_encoding_of(const char *mlperf_id) {
-    if (strcmp(mlperf_id, "ic01") == 0 || strcmp(mlperf_id, "vww01") == 0) {
+    if (te_same_text(mlperf_id, "ic01") || te_same_text(mlperf_id, "vww01")) {
         return TE_DB_UINT8;
     }
-    return strcmp(mlperf_id, "ad01") == 0 ? TE_DB_FLOAT32 : TE_DB_RAW;
+    return te_same_text(mlperf_id, "ad01") ? TE_DB_FLOAT32 : TE_DB_RAW;
 }
 
 void te_protocol_init(te_protocol *protocol, const te_protocol_config *config) {

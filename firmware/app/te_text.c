@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_text.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define TE_FLOAT_MANTISSA_BITS 23
@@ -27,6 +26,26 @@ static te_float_parts te_float_split(float value) {
     parts.mantissa = biased == 0u ? fraction : fraction | (1u << TE_FLOAT_MANTISSA_BITS);
     parts.exponent = (int32_t)(biased == 0u ? 1u : biased) - TE_FLOAT_BIAS;
     return parts;
+}
+
+uint32_t te_divide(uint64_t *value, uint32_t by) {
+    uint64_t quotient = 0;
+    uint32_t rest = 0;
+    for (int32_t shift = 48; shift >= 0; shift -= 16) {
+        rest = rest << 16 | (uint32_t)(*value >> shift & 0xffffu);
+        quotient = quotient << 16 | rest / by;
+        rest %= by;
+    }
+    *value = quotient;
+    return rest;
+}
+
+bool te_same_text(const char *a, const char *b) {
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
 }
 
 void te_put_text(te_put put, const char *text) {
@@ -56,8 +75,7 @@ void te_put_unsigned(te_put put, uint64_t value) {
     char digits[20]; /* 2^64 - 1 has 20. */
     uint32_t count = 0;
     do {
-        digits[count++] = (char)('0' + (char)(value % 10u));
-        value /= 10u;
+        digits[count++] = (char)('0' + (char)te_divide(&value, 10u));
     } while (value != 0u);
     while (count > 0u) {
         put(digits[--count]);
@@ -102,9 +120,9 @@ void te_put_fixed3(te_put put, float value) {
     if (parts.negative) {
         put('-');
     }
-    te_put_unsigned(put, thousandths / 1000u);
+    const uint32_t decimals = te_divide(&thousandths, 1000u);
+    te_put_unsigned(put, thousandths);
     put('.');
-    const uint32_t decimals = (uint32_t)(thousandths % 1000u);
     put((char)('0' + (char)(decimals / 100u)));
     put((char)('0' + (char)(decimals / 10u % 10u)));
     put((char)('0' + (char)(decimals % 10u)));
@@ -134,16 +152,17 @@ void te_put_float(te_put put, float value) {
             digits <<= 1;
             binary--;
         } else {
-            digits /= 10u;
+            (void)te_divide(&digits, 10u);
             decimal++;
         }
     }
     while (digits >= 10000000000u) {
-        digits /= 10u;
+        (void)te_divide(&digits, 10u);
         decimal++;
     }
     if (digits >= 1000000000u) { /* Ten digits: round to nine. */
-        digits = (digits + 5u) / 10u;
+        digits += 5u;
+        (void)te_divide(&digits, 10u);
         decimal++;
     }
     te_put_unsigned(put, digits);

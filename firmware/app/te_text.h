@@ -4,7 +4,15 @@
 #ifndef TE_TEXT_H
 #define TE_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/** Divides by a number below 2^16, sixteen bits at a time, and returns what is left: the C library's division of 64 bits
+ *  takes over 700 bytes. */
+uint32_t te_divide(uint64_t *value, uint32_t by);
+
+/** Whether two strings are the same: strcmp() of the C library, written for speed, takes over 700 bytes. */
+bool te_same_text(const char *a, const char *b);
 
 /** Sends one byte. */
 typedef void (*te_put)(char byte);

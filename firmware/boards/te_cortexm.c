@@ -290,5 +290,7 @@ const char *te_board_count_unit(void) {
 }
 
 uint64_t te_board_microseconds(void) {
-    return te_board_count() / (te_board_clock_hz() / 1000000u);
+    uint64_t microseconds = te_board_count();
+    (void)te_divide(&microseconds, te_board_clock_hz() / 1000000u);
+    return microseconds;
 }

@@ -68,6 +68,7 @@ KEPT = {
     "few exponentials": ("its 39 values are fewer than 40", lambda rng: softmax(rng, (3, 13))),
     "few values of a table": ("its 15 values are fewer than 16", lambda rng: table(rng, shape=(3, 5))),
     "small steps": ("a step of its input is too small", lambda rng: softmax(rng, (3, 13), 1e-9, dtype=np.int16)),
+    "no steps": ("a step of its input is too small", lambda rng: softmax(rng, (3, 13), 1e-15, dtype=np.int16)),
     "int16": ("te_transpose_conv_s16 has no form in", lambda rng: transpose_conv(rng, dtype=np.int16)),
     "int16 sums too large": (
         "32 bits|no form in scalar",

@@ -24,8 +24,8 @@ def softmax(call: KernelCall) -> KernelCall | str:
 
 def softmax_s16(call: KernelCall) -> KernelCall | str:
     """The kernel of SOFTMAX in int16, or why it keeps the portable one."""
-    (shift,) = integers(call.fields, "shift")
-    if shift < _MIN_SOFTMAX_SHIFT:
+    multiplier, shift = integers(call.fields, "multiplier", "shift")
+    if multiplier == 0 or shift < _MIN_SOFTMAX_SHIFT:  # The kernel would take 0 as 2^31.
         return "a step of its input is too small"
     return dataclasses.replace(call, kernel=_SOFTMAX_S16)
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import tinyedge
-from tinyedge.api.finetune import FinetuneKeywords
+from tinyedge.api.finetune import FinetuneKeywords, finetuned_path
 from tinyedge.cli import main
 from tinyedge.data.augment import normalise
 from tinyedge.errors import CheckpointError, ConfigError, DataError, Interrupted
@@ -87,6 +88,15 @@ def test_it_beats_the_probe_of_its_start_and_deploys_its_own_classifier(begun, t
 def test_the_keyword_arguments_are_the_fields():
     names = {field.name for kind in (TrainConfig, FinetuneOptions) for field in fields(kind)}
     assert set(get_type_hints(FinetuneKeywords)) == names
+
+
+def test_the_run_goes_beside_the_one_it_begins_with(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "branches").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert finetuned_path(Path("runs/mine")) == Path("runs/mine-finetuned")
+    assert finetuned_path(Path()) == tmp_path / "mine-finetuned"
+    monkeypatch.chdir("branches")
+    assert finetuned_path(Path("..")) == tmp_path / "mine-finetuned"
 
 
 def interrupted_at(step):

@@ -81,4 +81,5 @@ def finetune(
 
 def finetuned_path(run: Path) -> Path:
     """Return where a fine-tuned run goes if nobody says: beside the run, or of a model of the zoo here."""
-    return run.with_name(f"{run.name}-finetuned")
+    named = run if run.name.strip(".") else run.resolve()  # The current folder, or one above, has its name there only.
+    return named.parent / f"{named.name}-finetuned"

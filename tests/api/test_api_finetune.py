@@ -59,7 +59,7 @@ def tuned(begun, tmp_path_factory):
 
 def test_it_beats_the_probe_of_its_start_and_deploys_its_own_classifier(begun, tuned):
     before = {name: (begun.path / name).read_bytes() for name in ("config.yaml", ENCODER)}
-    record = own_record(tuned.path)
+    record = own_record(tuned)
     probed = tinyedge.probe(begun, seeds=1, plots=False)
     assert record["mean"] > probed.mean + 0.01
     assert (record["labels"], record["test_images"]) == (1438, 359)
@@ -119,20 +119,22 @@ def interrupted_at(step):
 
 def test_a_resumed_one_is_the_uninterrupted_one(begun, tmp_path):
     options = {"epochs": 2, "ema_decay": 0.9, "cutmix_probability": 0.5, "label_fraction": 0.5, "accelerator": "cpu"}
-    whole = tinyedge.finetune(begun, tmp_path / "whole", **options)
+    start = load_run(shutil.copytree(begun.path, tmp_path / "start"))
+    whole = tinyedge.finetune(start, tmp_path / "whole", **options)
     stopped = tmp_path / "stopped"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinyedge.training.loop.create_optimizer", interrupted_at(4))
         with pytest.raises(Interrupted, match=r"tinyedge train --out .* --resume"):
-            tinyedge.finetune(begun, stopped, **options)
+            tinyedge.finetune(start, stopped, **options)
     assert not (stopped / CLASSIFIER).exists()
-    resumed = tinyedge.finetune(begun, stopped, resume=True)
+    shutil.rmtree(start.path)  # There is a checkpoint.
+    resumed = tinyedge.finetune(start, stopped, resume=True)
     assert resumed.config == whole.config
     for name in (ENCODER, "probe.json"):
         assert (stopped / name).read_bytes() == (whole.path / name).read_bytes()
     ours, theirs = (load_file(path / CLASSIFIER) for path in (stopped, whole.path))
     assert all(torch.equal(ours[name], theirs[name]) for name in ("weight", "bias"))
-    assert own_record(stopped)["label_fraction"] == 0.5
+    assert own_record(load_run(stopped))["label_fraction"] == 0.5
     # For more epochs, encoder and classifier are new.
     longer = tinyedge.train(stopped, resume=True, epochs=3)
     assert longer.config.earlier_epochs == (2,)
@@ -157,7 +159,7 @@ def test_supervised_keeps_its_classifier_too(begun, tmp_path):
     config = replace(begun.config, method="supervised", method_options={}, augment=None, lr_per_256=None)
     run = tinyedge.train(tmp_path / "run", config)
     assert run.has_own_classifier
-    assert own_record(run.path)["mean"] > 0.1
+    assert own_record(run)["mean"] > 0.1
 
 
 def test_what_cannot_be_tuned_leaves_nothing_behind(begun, small_cnn, tmp_path, monkeypatch):
@@ -174,6 +176,15 @@ def test_what_cannot_be_tuned_leaves_nothing_behind(begun, small_cnn, tmp_path, 
     assert not (begun.path.parent / "begun-finetuned").exists()
 
 
+def test_the_accuracy_that_training_tells_is_of_its_own_data(tuned, tmp_path):
+    run = load_run(shutil.copytree(tuned.path, tmp_path / "run"))
+    record = own_record(run)
+    (tmp_path / "run" / "probe.json").write_text(json.dumps([{**record, "data": "a", "mean": 0.0}, record]))
+    assert own_record(run) == record
+    (tmp_path / "run" / "probe.json").write_text(json.dumps([{**record, "data": "a", "mean": 0.0}]))
+    assert own_record(run) is None
+
+
 def test_the_command_says_what_came_of_it_and_what_comes_next(begun, small_cnn, tmp_path, monkeypatch, capsys):
     run = shutil.copytree(begun.path, tmp_path / "begun")
     words = ["--epochs", "1", "--label-fraction", "0.3", "--cutmix", "0.2", "--accelerator", "cpu", "--json"]
@@ -186,6 +197,6 @@ def test_the_command_says_what_came_of_it_and_what_comes_next(begun, small_cnn, 
     out = tmp_path / "begun-finetuned"
     assert report["run"] == str(out)
     assert report["from"] == str(run)
-    assert report["own_classifier"] == own_record(out)
+    assert report["own_classifier"] == own_record(load_run(out))
     assert f"next: tinyedge export {out} --int8 --plugin {small_cnn}" in said.err
     assert load_run(out).config.method_options["cutmix_probability"] == 0.2

@@ -358,6 +358,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
     for name in ("longer", "stopped"):
         shutil.copytree(uninterrupted.path, tmp_path / name)
         (tmp_path / name / "probe.safetensors").write_bytes(b"of the encoder of one epoch")
+        (tmp_path / name / "export").mkdir()
     config = replace(uninterrupted.config, epochs=2)
     longer = train(config, tmp_path / "longer", resume=True, progress=progress)
     assert any("was made for 1 epochs and is for 2 now" in sentence for sentence in heard)
@@ -371,6 +372,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
     assert [record["lr"] for record in records[8:]] == pytest.approx(expected)
     assert longer.encoder_path.read_bytes() != uninterrupted.encoder_path.read_bytes()
     assert not (longer.path / "probe.safetensors").exists()
+    assert any("export is of the encoder before still" in sentence for sentence in heard)
 
     stopped = tmp_path / "stopped"
     with pytest.MonkeyPatch.context() as patch:

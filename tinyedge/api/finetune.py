@@ -64,10 +64,10 @@ def finetune(
     """
     source = run.path if isinstance(run, Run) else Path(run)
     out = finetuned_path(source) if out is None else Path(out)
-    found = load_run(source)
     if resume and (out / CONFIG_FILE).is_file():
-        base = load_config(out / CONFIG_FILE)
+        base = load_config(out / CONFIG_FILE)  # With a checkpoint there, the run that it began with may have gone.
     else:
+        found = load_run(source)
         base = TrainConfig(data=found.config.data, data_root=found.config.data_root, epochs=EPOCHS)
     given: Mapping[str, Any] = options
     settings = {key: value for key, value in given.items() if key not in _OF_METHOD}

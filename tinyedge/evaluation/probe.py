@@ -244,13 +244,15 @@ def probe_run(
     return result
 
 
-def own_record(run_path: Path) -> dict[str, Any] | None:
-    """Return the record of a run's own classifier in its `probe.json`; None where it was not measured.
+def own_record(run: Run) -> dict[str, Any] | None:
+    """Return the record of a run's own classifier on the run's own data; None where that was not measured.
 
     Raises:
         CheckpointError: The file is corrupt.
     """
-    return next((record for record in _read_records(run_path / PROBE_FILE) if record["protocol"] == OWN), None)
+    key = OWN, Path(run.config.data).resolve().name  # A folder is named as `load_folder` names it.
+    records = _read_records(run.path / PROBE_FILE)
+    return next((record for record in records if (record["protocol"], record.get("data")) == key), None)
 
 
 def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...], str, int]:

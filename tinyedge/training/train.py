@@ -17,6 +17,7 @@ from tinyedge.data.shards import Shards, ShardStream, open_shards
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import ConfigError, DataError
+from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.ssl.base import PretrainingMethod
 from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry, method_options
@@ -359,6 +360,8 @@ def _save_recalibrated(
             classifier.unlink()
             if own is None:
                 progress.say(f"{classifier} was of the encoder before and is removed; probe the run again")
+        if (run / EXPORT_FOLDER).is_dir():
+            progress.say(f"{run / EXPORT_FOLDER} is of the encoder before still; export the run again")
     if own is not None:
         save_classifier(classifier, own)
     with atomic_path(path) as temporary:

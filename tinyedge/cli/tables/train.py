@@ -32,7 +32,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "run": str(run.path),
         "from": run.config.from_run,
         "encoders": encoders,
-        "own_classifier": own_record(run.path) if run.has_own_classifier else None,
+        "own_classifier": own_record(run) if run.has_own_classifier else None,
         "first_metrics": records[0] if records else None,
         "last_metrics": records[-1] if records else None,
     }

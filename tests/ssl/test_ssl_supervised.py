@@ -40,9 +40,9 @@ def test_label_subsets_are_nested_and_of_their_seed(toy_encoder):
     assert images_of(label_fraction=1.0) == set(range(250))
 
 
-@pytest.mark.parametrize("labels", [[-1] * 6, [0] * 6, []])
-def test_without_two_classes_there_is_nothing_to_learn(labels, toy_encoder):
-    with pytest.raises(DataError, match="needs 2 or more"):
+@pytest.mark.parametrize(("labels", "count"), [([-1] * 6, "no class"), ([0] * 6, "1 class"), ([], "no class")])
+def test_without_two_classes_there_is_nothing_to_learn(labels, count, toy_encoder):
+    with pytest.raises(DataError, match=f"labels of {count}, .* needs 2 or more"):
         build(toy_encoder, torch.tensor(labels, dtype=torch.int64))
 
 

@@ -104,7 +104,13 @@ def test_a_finished_run_resumes_to_itself(finished):
 
 
 @pytest.mark.parametrize(
-    ("change", "key"), [({"weight_decay": 0.1}, "weight_decay"), ({"seed": 1}, "seed"), ({"method": "s0"}, "method")]
+    ("change", "key"),
+    [
+        ({"weight_decay": 0.1}, "weight_decay"),
+        ({"seed": 1}, "seed"),
+        ({"method": "s0"}, "method"),
+        ({"batch_size": 8, "method_options": {"vicreg_weight": 0.2, "ema_beta": 0.9}}, "ema_beta"),
+    ],
 )
 def test_resuming_with_another_configuration_is_refused(finished, change, key):
     with pytest.raises(ConfigError, match=rf"^{key} is .* was started with"):
@@ -359,6 +365,8 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
         shutil.copytree(uninterrupted.path, tmp_path / name)
         (tmp_path / name / "probe.safetensors").write_bytes(b"of the encoder of one epoch")
         (tmp_path / name / "export").mkdir()
+        (tmp_path / name / "plots").mkdir(exist_ok=True)
+        (tmp_path / name / "plots" / "confusion.png").write_bytes(b"of the encoder of one epoch")
     config = replace(uninterrupted.config, epochs=2)
     longer = train(config, tmp_path / "longer", resume=True, progress=progress)
     assert any("was made for 1 epochs and is for 2 now" in sentence for sentence in heard)
@@ -372,6 +380,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
     assert [record["lr"] for record in records[8:]] == pytest.approx(expected)
     assert longer.encoder_path.read_bytes() != uninterrupted.encoder_path.read_bytes()
     assert not (longer.path / "probe.safetensors").exists()
+    assert not (longer.path / "plots" / "confusion.png").exists()
     assert any("export is of the encoder before still" in sentence for sentence in heard)
 
     stopped = tmp_path / "stopped"

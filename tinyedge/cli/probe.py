@@ -65,9 +65,9 @@ def probe(
             announce=progress.begin,
         )
 
-    from tinyedge.evaluation.probe import CONFUSION_PLOT, EMBEDDING_PLOT, PROBE_FILE
+    from tinyedge.evaluation.probe import PROBE_FILE
     from tinyedge.evaluation.protocols import OWN
-    from tinyedge.training.run import CLASSIFIER_FILE, load_run
+    from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, load_run
 
     own = load_run(run).has_own_classifier
 

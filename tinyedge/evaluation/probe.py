@@ -31,11 +31,10 @@ from tinyedge.ssl.logistic import LinearClassifier
 from tinyedge.ssl.registry import learns_from_labels
 from tinyedge.training.classifier_file import StoredClassifier, read_classifier, save_classifier
 from tinyedge.training.encoder_file import encoder_digest
-from tinyedge.training.run import CLASSIFIER_FILE, Run
+from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, Run
 
 PROBE_FILE = "probe.json"
 FEATURES_FILE = "features.safetensors"
-EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"
 
 _NEIGHBOURS = 20
 _TEMPERATURE = 0.07

@@ -67,8 +67,9 @@ class Supervised(PretrainingMethod):
         options = self.options
         classes = 0 if train.labels is None or len(train) == 0 else int(train.labels.max()) + 1
         if train.labels is None or classes < 2:
+            count = "1 class" if classes == 1 else "no class"
             raise DataError(
-                f"the images have labels of {classes} classes, but supervised training needs 2 or more: "
+                f"the images have labels of {count}, but supervised training needs 2 or more: "
                 "put each class into a folder of its own below train/ and give that to --data, or use a method that "
                 "needs no labels, such as --method s0-plus"
             )

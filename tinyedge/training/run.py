@@ -30,6 +30,7 @@ ENCODER_FILE = "encoder.safetensors"
 CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
 CLASSIFIER_FILE = "probe.safetensors"
+EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"  # of a probe
 _EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the encoder in the zoo, and below it in a run.
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 

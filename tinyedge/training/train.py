@@ -33,7 +33,16 @@ from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.overwrite import remove_run
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
-from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, Run
+from tinyedge.training.run import (
+    BRANCHES,
+    CHECKPOINT_FILE,
+    CLASSIFIER_FILE,
+    CONFIG_FILE,
+    CONFUSION_PLOT,
+    EMBEDDING_PLOT,
+    ENCODER_FILE,
+    Run,
+)
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.teacher import load_teacher
@@ -321,8 +330,12 @@ def _require_same_config(saved: TrainConfig, config: TrainConfig, out: Path) -> 
     saved = replace(saved, epochs=config.epochs, earlier_epochs=config.earlier_epochs)
     if saved.teacher_digest is None:  # of a run that began before this was written
         saved = replace(saved, teacher_digest=config.teacher_digest)
-    for key in changed_keys(saved, config):
+    # What follows from other choices comes last: other labels may be another batch size.
+    for key in sorted(changed_keys(saved, config), key=("batch_size", "warmup_epochs").__contains__):
         before, after = saved.to_dict()[key], config.to_dict()[key]
+        if key == "method_options":
+            key = next(name for name in after if after[name] != before.get(name))
+            before, after = before.get(key), after[key]
         raise ConfigError(
             f"{key} is {after}, but the run in {out} was started with {before}; "
             "resume it as it was, or give another --out"
@@ -349,13 +362,15 @@ def _save_recalibrated(
     progress: Progress,
     own: StoredClassifier | None = None,
 ) -> None:
-    """Write the encoder of a run or branch, after its own classifier; an earlier encoder's goes, as it fits no more."""
+    """Write the encoder of a run or branch, after its own classifier; what was of an earlier encoder goes."""
     encoder = encoder.to(device)
     recalibrate_batch_norm(encoder, clean)
     content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
     path, classifier = run / ENCODER_FILE, run / CLASSIFIER_FILE
     if path.is_file() and path.read_bytes() != content:
         path.unlink()  # First: no encoder is a training that has not ended.
+        for picture in (EMBEDDING_PLOT, CONFUSION_PLOT):
+            (run / picture).unlink(missing_ok=True)
         if classifier.is_file():
             classifier.unlink()
             if own is None:

@@ -16,15 +16,15 @@ from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.tflite.graph import Tensor
 
 ELEMENTWISE = (
-    *("te_add_s8", "te_add_rows_s8", "te_sub_s8", "te_mul_s8", "te_add_s16", "te_sub_s16", "te_mul_s16"),
-    *("te_table_s8", "te_softmax_s8"),
+    *("te_add_s8", "te_add_rows_s8", "te_sub_s8", "te_sub_rows_s8", "te_mul_s8"),
+    *("te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
     *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16", "te_prelu_", "te_maximum_", "te_minimum_"),
     *("te_squared_difference_", "te_sided_s16", "te_l2_normalization_s8", "te_compare_s8", "te_select_s8"),
 )
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
 COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
-WHOLE_ROWS = "te_depthwise_whole_s8_dsp"
-BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", WHOLE_ROWS)
+WHOLE_ROWS = {"te_depthwise_whole_s8_dsp": 4, "te_depthwise_whole_s8_mve": 8}  # Channels at a time.
+BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", *WHOLE_ROWS)
 TURNED = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
 SCRATCH = -1
 
@@ -93,8 +93,8 @@ class _Replay:
     def _run_by_channels(self, call: KernelCall) -> None:
         """A row of a channel is read once, before the first output row that needs it is written."""
         fields, source, output = call.fields, call.inputs[0], call.output
-        if call.function == WHOLE_ROWS:
-            self._run_windows(call)
+        if call.function in WHOLE_ROWS:
+            self._run_windows(call, WHOLE_ROWS[call.function])
             return
         channels = np.arange(source.shape[3])
         for group in np.split(channels, range(4, len(channels), 4)):
@@ -106,15 +106,15 @@ class _Replay:
                 self._write_at(output, _row_bytes(output, y, group))
         self._read_bytes(output, 0, output.bytes, call)
 
-    def _run_windows(self, call: KernelCall) -> None:
-        """Four channels of a window are read before they are written."""
+    def _run_windows(self, call: KernelCall, width: int) -> None:
+        """So many channels of a window are read before they are written."""
         fields, source, output = call.fields, call.inputs[0], call.output
         pixels = np.arange(fields["pixels"]) * fields["pixel_bytes"]
         for window in range(fields["windows"]):
-            for first in range(0, fields["channels"], 4):
-                four = np.arange(first, first + 4)
-                self._read_at(source, (window * fields["window_bytes"] + pixels[:, None] + four).ravel(), call)
-                self._write_at(output, window * fields["channels"] + four)
+            for first in range(0, fields["channels"], width):
+                group = np.arange(first, min(first + width, fields["channels"]))
+                self._read_at(source, (window * fields["window_bytes"] + pixels[:, None] + group).ravel(), call)
+                self._write_at(output, window * fields["channels"] + group)
 
     def _write(self, tensor: Tensor, begin: int = 0, end: int | None = None) -> None:
         end = tensor.bytes if end is None else end

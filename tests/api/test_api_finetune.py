@@ -170,7 +170,7 @@ def test_what_cannot_be_tuned_leaves_nothing_behind(begun, small_cnn, tmp_path, 
     (tmp_path / "photos").mkdir()
     for index in range(8):
         Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / "photos" / f"{index}.png")
-    with pytest.raises(DataError, match=r"labels of 0 classes, .* give that to --data"):
+    with pytest.raises(DataError, match=r"labels of no class, .* give that to --data"):
         tinyedge.finetune(begun, tmp_path / "run", data=str(tmp_path / "photos"))
     assert not (tmp_path / "run").exists()
     assert not (begun.path.parent / "begun-finetuned").exists()

@@ -43,7 +43,7 @@ def check_training(
         check_source(config.teacher)
     check_start_given(config.method, config.from_run is not None)
     if config.from_run is not None and not (resume and (out / CHECKPOINT_FILE).is_file()):
-        check_start(config, out)  # With a checkpoint, the run has gone on from there.
+        check_start(config.from_run, config, out)  # With a checkpoint, the run has gone on from there.
     size = config.image_size or _ANY_SIZE
     check_encoder(config.encoder, input_size=size, strides=config.strides, act=config.act)
     root = Path(config.data_root) if config.data_root else None

@@ -137,7 +137,7 @@ def _train_rank(
                 from_digest = saved.from_digest
             else:
                 progress.say(f"beginning with the encoder of {config.from_run}")
-                from_digest = load_start(encoder, config)
+                from_digest = load_start(encoder, config.from_run)
         teacher = None
         if config.teacher is not None:
             progress.say(f"loading the teacher {named_source(config.teacher)}")

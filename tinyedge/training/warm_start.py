@@ -34,31 +34,31 @@ def with_architecture(config: TrainConfig, given: Collection[str]) -> TrainConfi
     return replace(config, **taken)
 
 
-def check_start(config: TrainConfig, out: Path) -> None:
+def check_start(from_run: str, config: TrainConfig, out: Path) -> None:
     """Refuse a run to begin with whose encoder is another one than is to be trained, before PyTorch is imported.
 
     Args:
-        config: With `from_run`; see `with_architecture`.
+        from_run: What the run begins with.
+        config: Of the run; see `with_architecture`.
         out: The run directory.
 
     Raises:
         CheckpointError: `from_run` is no run, or its training has not ended.
         ConfigError: The encoders differ, it is `out` itself, or its encoder came from a plug-in that is not loaded.
     """
-    assert config.from_run is not None
-    start = _start(config.from_run)
+    start = _start(from_run)
     if start.path.resolve() == out.resolve():
         raise ConfigError(f"{out} cannot begin with itself; give another --out, or --resume to go on with it")
     start.check_trained()
     if any(getattr(start.config, key) != getattr(config, key) for key in _ARCHITECTURE):
         raise ConfigError(
-            f"{config.from_run} holds {_in_words(start.config)}, but what is to begin with it is {_in_words(config)}; "
+            f"{from_run} holds {_in_words(start.config)}, but what is to begin with it is {_in_words(config)}; "
             "leave out --encoder, --strides and --act to train the same, or leave out --from"
         )
 
 
-def load_start(encoder: "Encoder", config: TrainConfig) -> str:
-    """Give an encoder the weights of `config.from_run`, and return their digest; see `encoder_digest`.
+def load_start(encoder: "Encoder", from_run: str) -> str:
+    """Give an encoder the weights of a run, and return their digest; see `encoder_digest`.
 
     Raises:
         CheckpointError: The weights are missing or corrupt.
@@ -66,13 +66,12 @@ def load_start(encoder: "Encoder", config: TrainConfig) -> str:
     """
     from tinyedge.training.encoder_file import encoder_digest
 
-    assert config.from_run is not None
-    trained = _start(config.from_run).load_encoder()
+    trained = _start(from_run).load_encoder()
     try:
         encoder.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise ConfigError(
-            f"the weights of {config.from_run} are for images of {trained.input_size} pixels, and do not fit a "
+            f"the weights of {from_run} are for images of {trained.input_size} pixels, and do not fit a "
             f"{encoder.name} for {encoder.input_size}; give --image-size {trained.input_size}, or leave out --from"
         ) from error
     return encoder_digest(trained)

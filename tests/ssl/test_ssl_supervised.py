@@ -48,7 +48,7 @@ def test_without_two_classes_there_is_nothing_to_learn(labels, count, toy_encode
 
 def test_without_labels_the_error_says_what_to_do(toy_encoder):
     images = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
-    with pytest.raises(DataError, match=r"labels of 0 classes.*s0-plus"):
+    with pytest.raises(DataError, match=r"labels of no class.*s0-plus"):
         create_method("supervised", toy_encoder).training_split(ImageSplit(images, None), 0)
 
 

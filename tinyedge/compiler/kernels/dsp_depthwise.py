@@ -155,15 +155,26 @@ def _is_short(fields: Fields) -> bool:
 
 
 def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
+    (output_zero_point,) = integers(call.fields, "output_zero_point")
+    return of_whole_rows(call, _DEPTHWISE_WHOLE, {}, pack_whole(prepared, output_zero_point))
+
+
+def of_whole_rows(call: KernelCall, kernel: Kernel, limits: Fields, packed: np.ndarray) -> KernelCall:
+    """Return the call of a kernel whose windows are whole rows of the image.
+
+    Args:
+        call: Of the portable kernel; `covers_rows` holds of its fields.
+        kernel: The faster one.
+        limits: Fields of it beside the geometry.
+        packed: Its stream of weights and per-channel constants.
+    """
     fields = call.fields
-    batches, in_h, in_w, in_c, out_h, output_zero_point = integers(
-        fields, "batches", "in_h", "in_w", "in_c", "out_h", "output_zero_point"
-    )
+    batches, in_h, in_w, in_c, out_h = integers(fields, "batches", "in_h", "in_w", "in_c", "out_h")
     kernel_h, stride_h, dilation_h = integers(fields, "kernel_h", "stride_h", "dilation_h")
     row = in_w * in_c
     return dataclasses.replace(
         call,
-        kernel=_DEPTHWISE_WHOLE,
+        kernel=kernel,
         fields={
             "batches": batches,
             "image_bytes": in_h * row,
@@ -172,7 +183,8 @@ def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCa
             "pixels": kernel_h * in_w,
             "pixel_bytes": dilation_h * in_c,
             "channels": in_c,
-            "packed": ConstantArray(pack_whole(prepared, output_zero_point)),
+            **limits,
+            "packed": ConstantArray(packed),
         },
         overlaps=in_place_by_channels(call.inputs[0], call.output, vertical_window(fields)),
     )

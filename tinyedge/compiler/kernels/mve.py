@@ -17,7 +17,7 @@ from tinyedge.compiler.kernels.convolution_forms import (
     with_filters,
 )
 from tinyedge.compiler.kernels.dsp import use_dsp
-from tinyedge.compiler.kernels.dsp_depthwise import covers_rows, whole_windowed
+from tinyedge.compiler.kernels.dsp_depthwise import covers_rows, of_whole_rows, whole_windowed
 from tinyedge.compiler.kernels.dsp_elementwise import (
     MEANS_NOT_OVER_PIXELS,
     PRODUCTS_TOO_LARGE,
@@ -27,7 +27,6 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
     pixels_of_means,
 )
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
-from tinyedge.compiler.kernels.dsp_layer import vertical_window
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
@@ -51,7 +50,7 @@ from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
-from tinyedge.ops.overlap import in_place, in_place_by_channels, row_lag
+from tinyedge.ops.overlap import in_place, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
 from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
 from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
@@ -149,26 +148,8 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
 
 
 def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
-    fields = call.fields
-    batches, in_h, in_w, in_c, out_h = integers(fields, "batches", "in_h", "in_w", "in_c", "out_h")
-    kernel_h, stride_h, dilation_h = integers(fields, "kernel_h", "stride_h", "dilation_h")
-    row = in_w * in_c
-    return dataclasses.replace(
-        call,
-        kernel=_DEPTHWISE_WHOLE,
-        fields={
-            "batches": batches,
-            "image_bytes": in_h * row,
-            "windows": out_h,
-            "window_bytes": stride_h * row,
-            "pixels": kernel_h * in_w,
-            "pixel_bytes": dilation_h * in_c,
-            "channels": in_c,
-            **{name: fields[name] for name in ("output_min", "output_max")},
-            "packed": ConstantArray(pack_whole(prepared)),
-        },
-        overlaps=in_place_by_channels(call.inputs[0], call.output, vertical_window(fields)),
-    )
+    limits: Fields = {name: call.fields[name] for name in ("output_min", "output_max")}
+    return of_whole_rows(call, _DEPTHWISE_WHOLE, limits, pack_whole(prepared))
 
 
 def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:

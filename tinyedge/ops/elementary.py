@@ -15,7 +15,7 @@ from tinyedge.ops.descriptor import INT8, FloatFunction, Lowering, OperatorDescr
 from tinyedge.ops.functions import looked_up
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.rules import int8_activation, int8_output
-from tinyedge.ops.table import codes_of, float_codes, integer_layer_of, lookup, table_call
+from tinyedge.ops.table import bounded_steps, codes_of, float_codes, integer_layer_of, lookup, table_call
 from tinyedge.tflite.fixed_point import clamp
 from tinyedge.tflite.graph import Operator
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def _lower(operator: Operator, function: Callable[[float], float]) -> KernelCall:
     source, output = int8_activation(operator), int8_output(operator)
-    return lookup(operator, float_codes(source.q, output.q, function))
+    return lookup(operator, float_codes(operator, source.q, output.q, function))
 
 
 def _lower_sqrt(operator: Operator) -> KernelCall:
@@ -34,9 +34,10 @@ def _lower_sqrt(operator: Operator) -> KernelCall:
 
     def evaluate(code: int) -> int:
         real = source.scales[0] * np.float32(max(code - source.zero_point, 0))
-        return clamp(int(np.sqrt(real) / output.scales[0]) + output.zero_point, -128, 127)
+        return clamp(int(bounded_steps(np.sqrt(real) / output.scales[0])) + output.zero_point, -128, 127)
 
-    return table_call(operator, evaluate)
+    with np.errstate(over="ignore"):
+        return table_call(operator, evaluate)
 
 
 def _elu(x: float) -> float:

@@ -31,22 +31,13 @@ _INT32 = np.dtype(np.int32)
 def _lower(operator: Operator) -> KernelCall:
     """Lower GELU, by the error function or by the hyperbolic tangent."""
     source, output = int8_activation(operator), int8_output(operator)
-    return lookup(operator, gelu_codes(source.q, output.q, bool(operator.options.get("approximate", False))))
+    return lookup(operator, _codes(operator, source.q, output.q))
 
 
-def gelu_codes(source: Quantisation, output: Quantisation, approximate: bool = False) -> np.ndarray:
-    """Return the codes of GELU for the codes -128 ... 127.
-
-    Args:
-        source: Of the input; one scale.
-        output: Of the output; one scale.
-        approximate: Whether by the hyperbolic tangent.
-
-    Returns:
-        (256,) int8.
-    """
-    function = _by_tanh if approximate else _by_error_function
-    return float_codes(source, output, function)
+def _codes(operator: Operator, source: Quantisation, output: Quantisation) -> np.ndarray:
+    """The codes (256,) int8 of GELU for the codes -128 ... 127."""
+    function = _by_tanh if operator.options.get("approximate", False) else _by_error_function
+    return float_codes(operator, source, output, function)
 
 
 def _by_error_function(x: float) -> float:
@@ -65,7 +56,7 @@ def _lookup(operator: Operator, int8_tensors: Mapping[Tensor, Tensor]) -> list[O
         int8_tensors: Those that its input and its output become.
     """
     source, output = int8_tensors[operator.input(0)], int8_tensors[operator.output]
-    codes = gelu_codes(source.q, output.q, bool(operator.options.get("approximate", False)))
+    codes = _codes(operator, source.q, output.q)
     return table_lookup(dataclasses.replace(operator, inputs=(source,), outputs=(output,)), codes)
 
 

@@ -22,8 +22,8 @@ _MAX_RIGHT_SHIFT = 31
 def _lower(operator: Operator) -> KernelCall:
     """Lower RSQRT; TFLite Micro stops at values below the zero point, which have the result of 0 here."""
     source, output = int8_activation(operator), int8_output(operator)
-    with np.errstate(divide="ignore"):
-        unit = 1 / float(np.sqrt(source.q.scales[0]) * output.q.scales[0])
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        unit = float(1 / np.float64(np.sqrt(source.q.scales[0]) * output.q.scales[0]))
     multiplier, shift = requantisation_multiplier(operator, unit)
     if shift - _FRACTION_BITS < -_MAX_RIGHT_SHIFT:
         raise unsupported(

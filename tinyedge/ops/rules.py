@@ -1,5 +1,6 @@
 """What every lowering asks of its operator, and the error that says what is missing."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -186,34 +187,29 @@ def requantisation_multiplier(operator: Operator, value: float) -> tuple[int, in
     """The requantisation multiplier of 31 bits, and its shift, that a real is written as.
 
     Raises:
-        UnsupportedOpError: The real is beyond 2^30.
+        UnsupportedOpError: The real is beyond 2^30, or no number.
     """
-    multiplier, shift = quantise_multiplier(value)
-    if shift > MAX_LEFT_SHIFT:
-        raise unsupported(
-            operator,
-            operator.outputs[0],
-            f"is rescaled by {value:g}",
-            f"scales that rescale by less than 2^{MAX_LEFT_SHIFT}",
-        )
-    return multiplier, shift
+    return _bounded_multiplier(operator, value, MAX_LEFT_SHIFT, "scales that rescale")
 
 
 def int16x8_multiplier(operator: Operator, value: float) -> tuple[int, int]:
     """The requantisation multiplier of accumulators of 64 bits, which has 15: multiplier * 2^(shift - 15).
 
     Raises:
-        UnsupportedOpError: The real is 2^7 or more.
+        UnsupportedOpError: The real is 2^7 or more, or no number.
     """
-    multiplier, shift = quantise_multiplier(value)
-    if shift > _MAX_INT16X8_LEFT_SHIFT:
-        raise unsupported(
-            operator,
-            operator.outputs[0],
-            f"is rescaled by {value:g}",
-            f"scales that rescale int16 sums by less than 2^{_MAX_INT16X8_LEFT_SHIFT}",
-        )
+    multiplier, shift = _bounded_multiplier(operator, value, _MAX_INT16X8_LEFT_SHIFT, "scales that rescale int16 sums")
     return min((multiplier + (1 << 15)) >> 16, 2**15 - 1), shift
+
+
+def _bounded_multiplier(operator: Operator, value: float, most_shift: int, supported: str) -> tuple[int, int]:
+    """`quantise_multiplier` of a quotient of scales, which single precision may have made infinite or NaN."""
+    multiplier, shift = quantise_multiplier(value) if math.isfinite(value) else (0, most_shift + 1)
+    if shift > most_shift:
+        raise unsupported(
+            operator, operator.outputs[0], f"is rescaled by {value:g}", f"{supported} by less than 2^{most_shift}"
+        )
+    return multiplier, shift
 
 
 def requantisation_multipliers(operator: Operator, values: Sequence[float]) -> tuple[ConstantArray, ConstantArray]:

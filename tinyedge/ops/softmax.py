@@ -87,7 +87,7 @@ def _lower_int8(operator: Operator, source: Tensor, output: Tensor) -> KernelCal
 
 
 def _lower_int16(operator: Operator, source: Tensor, output: Tensor) -> KernelCall:
-    if abs(np.float32(scale(output)) * 2**15 - 1) > 1e-3:
+    if abs(scale(output) * 2**15 - 1) > 1e-3:
         raise unsupported(operator, output, f"has scale {scale(output):g}", "int16 shares of scale 2^-15")
     beta = float(operator.options.get("beta", 1.0))
     unit = _INT16_RANGE / _INT16_STEPS

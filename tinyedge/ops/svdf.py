@@ -78,7 +78,8 @@ def _requantisation(operator: Operator, source: Tensor, features: Tensor, times:
     given, weights, kept, over_time, made = (
         np.float32(scale(tensor)) for tensor in (source, features, state, times, operator.output)
     )
-    pairs = {"feature": given * weights / kept, "output": kept * over_time / made}
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        pairs = {"feature": given * weights / kept, "output": kept * over_time / made}
     fields: Fields = {}
     for name, real in pairs.items():
         multiplier, shift = requantisation_multiplier(operator, float(real))

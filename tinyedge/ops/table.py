@@ -3,6 +3,7 @@
 TABLE is no operator of TFLite: the pass `fuse_tables` makes it of several.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -65,29 +66,42 @@ def byte_lookup(operator: Operator, source: Tensor, output: Tensor, table: np.nd
     )
 
 
-def float_codes(source: Quantisation, output: Quantisation, function: Callable[[float], float]) -> np.ndarray:
+def float_codes(
+    operator: Operator, source: Quantisation, output: Quantisation, function: Callable[[float], float]
+) -> np.ndarray:
     """Return the codes of a function for the codes -128 ... 127, rounded once, in single precision as LiteRT does.
 
     Args:
+        operator: Whose function it is.
         source: Of the input; one scale.
         output: Of the output; one scale.
         function: From a real to a real, of which single precision is kept. It may be infinite.
 
     Returns:
         (256,) int8.
+
+    Raises:
+        UnsupportedOpError: A result is no number, as the scales are at an end of single precision.
     """
-    steps_of_one = np.float32(1) / output.scales[0]
     codes = []
-    for code in range(-128, 128):
-        real = source.scales[0] * np.float32(code - source.zero_point)
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps_of_one = np.float32(1) / output.scales[0]
+        for code in range(-128, 128):
+            real = source.scales[0] * np.float32(code - source.zero_point)
             steps = float(np.float32(function(float(real))) * steps_of_one)
-        codes.append(clamp(round_half_away(_finite(steps)) + output.zero_point, -128, 127))
+            if math.isnan(steps):
+                raise unsupported(
+                    operator,
+                    operator.outputs[0],
+                    f"has scale {output.scale:g} and the input {source.scale:g}, by which code {code} has no result",
+                    "scales whose codes and quotients stay within single precision",
+                )
+            codes.append(clamp(round_half_away(bounded_steps(steps)) + output.zero_point, -128, 127))
     return np.array(codes, dtype=np.int8)
 
 
-def _finite(steps: float) -> float:
-    """Any number of steps beyond int8's is as good as a thousand."""
+def bounded_steps(steps: float) -> float:
+    """A number of steps, infinite too, as one that an integer holds: any beyond int8's is as good as a thousand."""
     return min(max(steps, -1000.0), 1000.0)
 
 

@@ -4,12 +4,24 @@
 #ifndef TE_ASSEMBLY_H
 #define TE_ASSEMBLY_H
 
+/** 1 where flash is worth more than time: smaller forms of kernels, and one variant where there are two. */
+#ifndef TE_SMALL
+#define TE_SMALL 0
+#endif
+
+/** Where a function in assembly begins. */
+#if TE_SMALL
+#define TE_ASSEMBLY_ALIGNMENT "    .balign 4\n"
+#else
+#define TE_ASSEMBLY_ALIGNMENT "    .balign 32\n"
+#endif
+
 /** The lines of an assembly string before a function's first instruction. It begins at a line of the caches that slow
  *  flash is read through, so that what a loop takes of them does not depend on where the linker puts it.
  *  @param name  A string: the function's, or a macro's argument that holds it. */
 #define TE_ASSEMBLY_FUNCTION(name)                     \
     "    .section .text." name ", \"ax\", %progbits\n" \
-    "    .balign 32\n"                                 \
+    TE_ASSEMBLY_ALIGNMENT                              \
     "    .thumb\n"                                     \
     "    .thumb_func\n"                                \
     "    .type " name ", %function\n"                  \

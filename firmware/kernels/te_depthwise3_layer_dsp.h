@@ -70,7 +70,7 @@ typedef struct {
 } layer;
 
 static void make_rows(const te_depthwise_conv2d_dsp_params *params, te_depthwise3_rows *rows) {
-    if (params->quick) {
+    if (te_is_quick(params)) {
         (params->stride_w == 2 ? te_depthwise3_stride2_quick_dsp : te_depthwise3_stride1_quick_dsp)(rows);
     } else {
         (params->stride_w == 2 ? te_depthwise3_stride2_dsp : te_depthwise3_stride1_dsp)(rows);

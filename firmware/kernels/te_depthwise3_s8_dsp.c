@@ -132,6 +132,10 @@ __asm__(
     "    te_store2 r1, r2\n"
     "    str r5, [sp, #40]\n"
     ".endm\n"
+    ".macro te_two_outputs_of_loop quick:req\n"
+    "    te_two_outputs_stride1 \\quick\n"
+    "    cmp r0, r14\n"
+    ".endm\n"
     ".macro te_two_outputs_stride2 quick:req\n"
     "    te_biases r1, r2\n"
     "    te_three_words te_first, te_second2, te_third2\n"
@@ -141,8 +145,8 @@ __asm__(
     "    str r5, [sp, #40]\n"
     ".endm\n"
 
-    /* `unrolled` makes 2^`shift` outputs of 8 bytes of the first row; where that is four, a pair may be left. */
-    ".macro te_depthwise3 name:req, unrolled:req, shift:req, quick:req\n"
+    /* `unrolled` makes 2^`shift` outputs of 2^`bytes` bytes of the first row; where that is four, a pair may be left. */
+    ".macro te_depthwise3 name:req, unrolled:req, shift:req, bytes:req, quick:req\n"
     TE_ASSEMBLY_FUNCTION("\\name")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #52\n"
@@ -179,7 +183,7 @@ __asm__(
     "    str r5, [sp, #32]\n"
     "    lsrs r12, r12, #\\shift\n"
     "    beq 3f\n"
-    "    add r12, r0, r12, lsl #3\n"
+    "    add r12, r0, r12, lsl #\\bytes\n"
     "    str r12, [sp, #20]\n"
     "    .balign 4\n"
     "2:\n"
@@ -219,10 +223,15 @@ __asm__(
     "    .size \\name, . - \\name\n"
     ".endm\n"
 
-    "te_depthwise3 te_depthwise3_stride1_dsp, te_four_outputs, 2, 0\n"
-    "te_depthwise3 te_depthwise3_stride1_quick_dsp, te_four_outputs, 2, 1\n"
-    "te_depthwise3 te_depthwise3_stride2_dsp, te_two_outputs_stride2, 1, 0\n"
-    "te_depthwise3 te_depthwise3_stride2_quick_dsp, te_two_outputs_stride2, 1, 1\n"
+#if TE_SMALL
+    "te_depthwise3 te_depthwise3_stride1_dsp, te_two_outputs_of_loop, 1, 2, 0\n"
+    "te_depthwise3 te_depthwise3_stride2_dsp, te_two_outputs_stride2, 1, 3, 0\n"
+#else
+    "te_depthwise3 te_depthwise3_stride1_dsp, te_four_outputs, 2, 3, 0\n"
+    "te_depthwise3 te_depthwise3_stride1_quick_dsp, te_four_outputs, 2, 3, 1\n"
+    "te_depthwise3 te_depthwise3_stride2_dsp, te_two_outputs_stride2, 1, 3, 0\n"
+    "te_depthwise3 te_depthwise3_stride2_quick_dsp, te_two_outputs_stride2, 1, 3, 1\n"
+#endif
     "    .text\n");
 
 #else /* The same in C. */

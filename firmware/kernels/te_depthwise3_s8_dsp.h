@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "te_assembly.h"
 #include "te_dsp.h"
 #include "te_kernels.h"
 
@@ -20,11 +21,16 @@ typedef struct {
     int32_t right_shift; /**< Of a quick layer the zero point in its place. */
 } te_depthwise3_channel;
 
+/** Whether the variants for quick layers serve: they are others' with fewer instructions. */
+static inline int te_is_quick(const te_depthwise_conv2d_dsp_params *params) {
+    return !TE_SMALL && params->quick;
+}
+
 /** How a channel's products with its multiplier become outputs. */
 static inline void te_set_rounding(te_depthwise3_channel *channel, int32_t right_shift,
                                    const te_depthwise_conv2d_dsp_params *params) {
     const int32_t zero_point = params->output_zero_point;
-    if (params->quick) {
+    if (te_is_quick(params)) {
         channel->rounding = te_quick_factor(right_shift, zero_point);
         channel->right_shift = zero_point;
     } else {

@@ -7,6 +7,10 @@
 
 #if TE_DSP_ASSEMBLY
 
+#if TE_SMALL
+#include "te_gemm_small_s8_dsp.h"
+#else
+
 /* The sums are made as te_gemm_block_dsp.h says; the rest is on the stack, as te_gemm_finish_dsp.h says, and here
  *
  *      sp + 28  of two blocks, channels left less 2^30     sp + 52  bytes of a pair's stream
@@ -370,7 +374,12 @@ __asm__(
     "    ldm sp, {r1, r4, r10, r11}\n"
     "    bx r4\n"
     "    .size te_gemm1_s8_dsp, . - te_gemm1_s8_dsp\n"
+    "    .text\n");
 
+#endif
+
+__asm__(
+    ".syntax unified\n"
     TE_ASSEMBLY_FUNCTION("te_widen4_dsp")
     "    push {r4-r11, lr}\n"
     "    ldm r1, {r3, r8, r9, r10}\n"

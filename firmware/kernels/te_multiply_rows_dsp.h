@@ -5,6 +5,7 @@
 #ifndef TE_MULTIPLY_ROWS_DSP_H
 #define TE_MULTIPLY_ROWS_DSP_H
 
+#include "te_assembly.h"
 #include "te_gemm_s8_dsp.h"
 #include "te_kernels.h"
 #include "te_widen_row_dsp.h"
@@ -34,6 +35,9 @@ static void te_multiply_rows_dsp(const te_fully_connected_dsp_params *params, co
     te_gemm_s8_dsp gemm = {params->packed,     ((params->in_c + 3) >> 2) * 2, params->out_c,
                            params->out_c,      params->output_zero_point,     params->output_min,
                            params->output_max, params->plain,                 params->blocks};
+#if TE_SMALL
+    gemm.blocks = 1;
+#endif
     uint32_t *const columns = scratch;
     int32_t left = params->batches;
     while (left >= TE_GEMM_PIXELS) {

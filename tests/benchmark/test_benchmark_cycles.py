@@ -143,7 +143,7 @@ def test_what_lies_in_ram_does_not_wait_for_the_flash(silicon, in_ram):
 
 def test_an_image_for_size_is_compiled_for_size(model):
     report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=1, optimize="size")
-    assert report.env["flags"].endswith("-Os")
+    assert report.env["flags"].endswith("-Os -DTE_SMALL=1")
 
 
 @pytest.mark.parametrize("target", ["host", "board"])

@@ -38,21 +38,25 @@ class ModelCase:
 
 
 @lru_cache(maxsize=256)
-def _compiled(case: ModelCase, instruction_set: str) -> Program:
+def _compiled(case: ModelCase, instruction_set: str, optimize: str) -> Program:
     """The case's program: on this machine, under the sanitisers and on a board it is the same."""
     try:
-        return compile_graph(case.model.graph(), CompileOptions(instruction_set))
+        return compile_graph(case.model.graph(), CompileOptions(instruction_set, optimize=optimize))
     except TinyEdgeError as error:
         raise AssertionError(f"{case.label}: {error}") from error
 
 
 def model_outcomes(
-    cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path, rewrite: Callable[[Program], Program] | None = None
+    cases: Sequence[ModelCase],
+    kernels: KernelBuild,
+    folder: Path,
+    rewrite: Callable[[Program], Program] | None = None,
+    optimize: str = "balanced",
 ) -> list[CaseOutcome]:
     """What the compiled and rewritten models give, and in how many instructions where the machine counts."""
     objects, entries = [], []
     for index, case in enumerate(cases):
-        program = _compiled(case, kernels.machine.instruction_set)
+        program = _compiled(case, kernels.machine.instruction_set, optimize)
         program = program if rewrite is None else rewrite(program)
         sources = folder / f"model_{index}"
         # Each model has functions of its own names; the kernels are shared.
@@ -78,10 +82,14 @@ def model_outcomes(
 
 
 def assert_models_bit_exact(
-    cases: Sequence[ModelCase], kernels: KernelBuild, folder: Path, rewrite: Callable[[Program], Program] | None = None
+    cases: Sequence[ModelCase],
+    kernels: KernelBuild,
+    folder: Path,
+    rewrite: Callable[[Program], Program] | None = None,
+    optimize: str = "balanced",
 ) -> list[CaseOutcome]:
     """Fail, naming the case, unless every output byte of every run equals TFLite Micro's."""
-    outcomes = model_outcomes(cases, kernels, folder, rewrite)
+    outcomes = model_outcomes(cases, kernels, folder, rewrite, optimize)
     for case, outcome in zip(cases, outcomes, strict=True):
         differing = int((outcome.outputs != case.expected).sum())
         assert differing == 0, (

@@ -175,6 +175,27 @@ def test_speed_spends_flash_and_a_quarter_more_ram(shared_model):
     assert speed.constant_bytes > 2 * balanced.constant_bytes
 
 
+def kernels_of(path, optimize):
+    program = compile_graph(read_tflite(path), CompileOptions("dsp", optimize=optimize))
+    return Counter(call.function for call in program.calls), program
+
+
+def test_size_gives_all_products_the_kernel_of_convolutions(shared_model):
+    balanced, before = kernels_of(shared_model("ic_resnet8_int8.tflite"), "balanced")
+    size, after = kernels_of(shared_model("ic_resnet8_int8.tflite"), "size")
+    products = ("te_conv2d_rows_s8_dsp", "te_fully_connected_row_s8_dsp", "te_conv2d_s8_dsp")
+    assert all(balanced[name] for name in products)
+    assert not any(name.startswith(("te_conv2d_rows", "te_fully_connected")) for name in size)
+    assert size["te_conv2d_s8_dsp"] == sum(balanced[name] for name in products)
+    assert after.plan.arena_bytes <= before.plan.arena_bytes
+
+
+def test_size_leaves_many_products_what_has_fewer_parameters(shared_model):
+    size, _ = kernels_of(shared_model("vww_mbv1_025_int8.tflite"), "size")
+    assert size["te_conv2d_s8_dsp"] == 1
+    assert size["te_fully_connected_s8_dsp"] > 10
+
+
 def test_winograd_is_left_where_it_does_not_fit(shared_model):
     """Stripes of one row waste half of each tile, so with little memory a cascade keeps its direct convolutions."""
     graph = read_tflite(shared_model("ic_resnet8_int8.tflite"))

@@ -59,6 +59,13 @@ def test_random_models_under_the_sanitisers(
 
 
 @pytest.mark.slow
+def test_random_models_for_little_flash(seeds: list[int], once: OncePerSession, tmp_path: Path) -> None:
+    """With fewer kernels, under the sanitisers; the small forms of kernels are in tests/kernels."""
+    kernels = build_kernels(HostMachine(SANITISED, "dsp"), once)
+    assert_models_bit_exact([random_case(seed) for seed in seeds[1::2]], kernels, tmp_path, optimize="size")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("board_name", BOARDS)
 def test_random_models_on_a_board(board_kernels, board_name: str, seeds: list[int], tmp_path: Path) -> None:
     assert_models_bit_exact([random_case(seed) for seed in seeds], board_kernels(board_name), tmp_path)

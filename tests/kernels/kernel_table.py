@@ -63,6 +63,7 @@ def check_rows(
     rng: np.random.Generator,
     folder: Path,
     model: CycleModel | None = None,
+    flags: Sequence[str] = (),
 ) -> list[KernelResult]:
     """Run so many cases of each row in one program, and hold what they wrote of the stack against its bound.
 
@@ -74,9 +75,10 @@ def check_rows(
         rng: Draws the cases.
         folder: Receives what is made.
         model: As for `run_checks`.
+        flags: Of the compiler, for the kernels.
     """
     cases = row_cases(rows, count, most_work, rng, folder)
-    objects = _compiled(cases, machine, folder)
+    objects = _compiled(cases, machine, folder, flags)
     outcomes = run_checks([case.checked for case in cases], ["te_kernels.h"], machine, objects, folder, model)
     gcc = find_tool("arm-none-eabi-gcc").path
     called = sorted({call.function for case in cases for call in (case.fast, case.portable)})
@@ -98,13 +100,13 @@ def counting_model(machine: EmulatedMachine, board_name: str = "") -> CycleModel
         return CycleModel("cortex-m4", 0, "", NOT_CHECKED, {"core": "cortex-m4", "wait_states": 0, "read_bytes": 4})
 
 
-def _compiled(cases: Sequence[RowCase], machine: EmulatedMachine, folder: Path) -> list[Path]:
+def _compiled(cases: Sequence[RowCase], machine: EmulatedMachine, folder: Path, flags: Sequence[str]) -> list[Path]:
     """All kernels that the cases call, with their call graphs, where `function_stacks` looks for those of a model."""
     objects = folder / "CMakeFiles" / "te_model.dir"
     objects.mkdir(parents=True)
     names = {name for case in cases for name in case.functions}
     return [
-        machine.compile(source, objects / f"{source.name}.obj", (*WARNINGS, CALL_GRAPH, "-g0"))
+        machine.compile(source, objects / f"{source.name}.obj", (*WARNINGS, CALL_GRAPH, "-g0", *flags))
         for source in sources_of(sorted(names))
         if source.suffix == ".c"
     ]

@@ -10,6 +10,7 @@ from kernels.kernel_rows import ROWS, rows_of
 from kernels.kernel_table import check_rows, counting_model
 from machines.case_machines import KERNELS, WARNINGS, emulated_machine
 
+from tinyedge.compiler.emit.kernel_sources import sources_of
 from tinyedge.cycles.plugin import cycle_plugin
 from tinyedge.errors import ToolMissing
 
@@ -17,6 +18,7 @@ from tinyedge.errors import ToolMissing
 LEFT_OUT: dict[str, str] = {}
 
 _COUNT, _MOST_WORK = 2, 20_000
+_SMALL_COUNT = 4
 _THOROUGH_COUNT, _THOROUGH_MOST_WORK = 20, 60_000
 _COPIED = 37
 BROKEN = {
@@ -64,6 +66,27 @@ def test_kernels_are_their_references_and_keep_what_the_caller_has(board_name, i
     count, most_work = (_THOROUGH_COUNT, _THOROUGH_MOST_WORK) if thorough else (_COUNT, _MOST_WORK)
     rng = np.random.default_rng(seed)
     results = check_rows(rows_of(instruction_set), machine, count, most_work, rng, tmp_path)
+    faults = [fault.text for result in results for fault in result.faults]
+    assert not faults, f"seed {seed}:\n" + "\n".join(faults)
+    assert all(result.stack_bound_bytes is not None for result in results)
+
+
+# What has another form where flash is worth more than time.
+_SMALL = ("te_gemm_s8_dsp.c", "te_depthwise3_s8_dsp.c")
+
+
+@pytest.mark.parametrize(
+    "board_name",
+    ["mps2_an386", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("mps2_an500", "mps2_an505"))],
+)
+def test_kernels_for_little_flash_are_their_references(board_name, thorough, tmp_path):
+    machine = emulated_machine(board_name)
+    seed = secrets.randbits(32)
+    rows = [row for row in ROWS if {path.name for path in sources_of([row.kernel])} & set(_SMALL)]
+    assert len(rows) > 8
+    count, most_work = (_THOROUGH_COUNT, _THOROUGH_MOST_WORK) if thorough else (_SMALL_COUNT, _MOST_WORK)
+    rng = np.random.default_rng(seed)
+    results = check_rows(rows, machine, count, most_work, rng, tmp_path, flags=("-Os", "-DTE_SMALL=1"))
     faults = [fault.text for result in results for fault in result.faults]
     assert not faults, f"seed {seed}:\n" + "\n".join(faults)
     assert all(result.stack_bound_bytes is not None for result in results)

@@ -23,7 +23,8 @@ class CompileOptions:
         quantised_ends: Whether the model takes and gives its int8 or int16 tensors where the file has QUANTIZE and
             DEQUANTIZE from and to float32 or uint8 around them.
         optimize: What the kernels are chosen for: "balanced", "speed" for as much flash as that takes and up to a
-            quarter more RAM, or "size", which is "balanced" compiled with -Os.
+            quarter more RAM, or "size" for little flash: fewer kernels, which are to be compiled
+            with -Os and TE_SMALL=1.
 
     Raises:
         ConfigError: There is no such instruction set, pass or choice.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyedge.compiler.cascade import Cascade, Step, layers_of
-from tinyedge.compiler.kernels import PORTABLE, hasten, specialise
+from tinyedge.compiler.kernels import PORTABLE, condense, hasten, specialise
 from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
@@ -149,12 +149,15 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
 
 def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOptions, parameters: int) -> Program:
     calls = specialise(portable_calls, options.instruction_set)
+    size = options.optimize == "size"
+    if size:
+        calls = condense(portable_calls, calls, options.instruction_set)
     share = _CASCADE_SHARES.get(options.cascade)
     costs = cascade_costs(options.instruction_set)
     steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs, share)
     plan = plan_memory(graph, steps)
     spend = options.optimize == "speed"
-    quicker = hasten(portable_calls, calls, options.instruction_set, spend_flash=spend)
+    quicker = calls if size else hasten(portable_calls, calls, options.instruction_set, spend_flash=spend)
     if spend or any(call.smaller is not None for call in quicker):
         most = int(_SPEED_SHARE * plan.arena_bytes) if spend else plan.arena_bytes
         steps, plan = _quickest(graph, quicker, costs, most, cascades=share is not None) or (steps, plan)

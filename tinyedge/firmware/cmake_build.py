@@ -20,7 +20,7 @@ from tinyedge.version import __version__
 
 _BUILD_TIMEOUT_S = 900
 # By `ImageOptions.optimize`.
-_KERNEL_OPTIMISATION = {"balanced": "-O2", "speed": "-O2", "size": "-Os"}
+_KERNEL_OPTIMISATION = {"balanced": ("-O2",), "speed": ("-O2",), "size": ("-Os", "-DTE_SMALL=1")}
 _TFLM_LIBRARY = "libtensorflow-microlite.a"
 # NAME_model.c for aot, model.c for tflm.
 _MODEL_OBJECT = re.compile(r"libte_model\.a\((\w+_)?model\.c\.obj\)")
@@ -117,7 +117,7 @@ def configure_image(model_dir: Path, board: Board, build: Path, options: ImageOp
         "ENROLL_CLASSES": options.classes,
         "LAYERS": "ON" if options.layers else "OFF",
         "TE_VERSION": __version__,
-        "KERNEL_OPTIMISATION": _KERNEL_OPTIMISATION[options.optimize],
+        "KERNEL_OPTIMISATION": ";".join(_KERNEL_OPTIMISATION[options.optimize]),
         "WARNINGS_AS_ERRORS": _WARNINGS_AS_ERRORS,
     }
     definitions = [f"-D{key}={value}" for key, value in configuration.items()]
@@ -169,7 +169,11 @@ def finish_image(build: Path, board: Board, out: Path, options: ImageOptions, *,
         compiler=f"{gcc.name} {gcc.version}",
         ram=variables,
         flags=f"{board.cpu_flags} "
-        + (_TFLM_LIBRARY if options.runtime == "tflm" else f"-std=c99 {_KERNEL_OPTIMISATION[options.optimize]}"),
+        + (
+            _TFLM_LIBRARY
+            if options.runtime == "tflm"
+            else " ".join(("-std=c99", *_KERNEL_OPTIMISATION[options.optimize]))
+        ),
         sizes=sizes,
         stack=stack,
     )

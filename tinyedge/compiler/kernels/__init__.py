@@ -8,11 +8,12 @@ import dataclasses
 from collections.abc import Callable
 
 from tinyedge.compiler.kernels.dsp import hasten_dsp, use_dsp
+from tinyedge.compiler.kernels.dsp_condense import condense_dsp
 from tinyedge.compiler.kernels.mve import use_mve
 from tinyedge.compiler.kernels.scalar import use_scalar
 from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
-__all__ = ["INSTRUCTION_SETS", "PORTABLE", "hasten", "specialise"]
+__all__ = ["INSTRUCTION_SETS", "PORTABLE", "condense", "hasten", "specialise"]
 
 _SETS: dict[str, Callable[[KernelCall], KernelCall]] = {
     PORTABLE: lambda call: call,
@@ -38,6 +39,20 @@ def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall
         As many calls. `kept_because` says which sums of products none of its kernels runs, and why.
     """
     return [_specialise(call, instruction_set) for call in calls]
+
+
+def condense(portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:
+    """Choose fewer kernels, which take less flash and more time, where the instruction set has any to spare.
+
+    Args:
+        portable_calls: As lowered.
+        calls: What `specialise` made of them.
+        instruction_set: One of `INSTRUCTION_SETS`.
+
+    Returns:
+        As many calls.
+    """
+    return condense_dsp(portable_calls, calls) if instruction_set == "dsp" else calls
 
 
 def hasten(

@@ -50,8 +50,8 @@ _ROWS_BYTES = 1024
 _WIDE_ROWS_BYTES, _GATHERED_ROW_CYCLES = 6144, 40
 
 
-def conv2d(call: KernelCall) -> KernelCall | str:
-    """The kernel of CONV_2D in int8, or why it keeps the portable one."""
+def conv2d(call: KernelCall, *, condensed: bool = False) -> KernelCall | str:
+    """The kernel of CONV_2D in int8, or why it keeps the portable one; where it is `condensed`, always the same one."""
     call = along_rows(call)
     fields = call.fields
     in_h, in_w, in_c, out_h, out_w = integers(fields, "in_h", "in_w", "in_c", "out_h", "out_w")
@@ -61,9 +61,9 @@ def conv2d(call: KernelCall) -> KernelCall | str:
     if prepared is None:
         return SUMS_TOO_LARGE
     packed = pack_filters(prepared, groups)
-    if is_pointwise(fields):
+    if is_pointwise(fields) and not condensed:
         return matrix_product(call, packed, batches * in_h * in_w, in_c, out_c)
-    if groups == 1 and in_c % 4 != 0:
+    if groups == 1 and not condensed and in_c % 4 != 0:
         widened = _conv2d_rows(call, prepared)
         if widened is not None:
             return widened
@@ -198,7 +198,7 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
         return None
     return dataclasses.replace(
         call,
-        kernel=_CONV2D_ROWS,
+        kernel=CONV2D_ROWS,
         fields={
             **without(fields, "group_c", *FILTERS),
             "plain": packed.plain,
@@ -230,7 +230,7 @@ _CONV2D_NARROW_S16 = Kernel(
 )
 _CONV2D_LOW_S16 = Kernel("te_conv2d_low_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
-_CONV2D_ROWS = Kernel(
+CONV2D_ROWS = Kernel(
     "te_conv2d_rows_s8_dsp",
     "te_conv2d_rows_dsp_params",
     "dsp",

@@ -90,7 +90,7 @@ def of_rows(call: KernelCall) -> KernelCall:
         return call
     packed = pack_row(values(call.fields, "packed"), -(-in_c // 4), out_c)
     return dataclasses.replace(
-        call, kernel=_FULLY_CONNECTED_ROW, fields={**call.fields, "packed": ConstantArray(packed)}
+        call, kernel=FULLY_CONNECTED_ROW, fields={**call.fields, "packed": ConstantArray(packed)}
     )
 
 
@@ -157,9 +157,7 @@ def matrix_product(call: KernelCall, packed: PackedFilters, rows: int, in_c: int
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "dsp")
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_params", "dsp")
 FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
-_FULLY_CONNECTED_ROW = Kernel(
-    "te_fully_connected_row_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise
-)
+FULLY_CONNECTED_ROW = Kernel("te_fully_connected_row_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 _FULLY_CONNECTED_ONE = Kernel(
     "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
 )

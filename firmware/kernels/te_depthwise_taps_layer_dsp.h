@@ -2,7 +2,10 @@
 /** @file te_depthwise_taps_layer_dsp.h
  *  The stripes of te_depthwise_taps_s8_dsp(), with what unpacks the streams left open: a channel of te_taps_s8_dsp.h with
  *  `words` words takes TE_TAPS_PACKED_WORDS(words) of them, and TE_TAPS_STREAMS(packed, words, channels, spare) returns the
- *  streams of up to TE_PLANES channels, which it may write to `spare`. */
+ *  streams of up to TE_PLANES channels, which it may write to `spare`.
+ *
+ *  Taps that are d columns apart are neighbours among every d-th column, so a padded row is d parts of a plane then: columns
+ *  0, d, 2 * d, ..., columns 1, d + 1, ... Outputs d columns apart are a run over one part. */
 #ifndef TE_DEPTHWISE_TAPS_LAYER_DSP_H
 #define TE_DEPTHWISE_TAPS_LAYER_DSP_H
 
@@ -27,6 +30,7 @@ typedef struct {
     int32_t channel_words; /**< Of a channel's stream. */
     uint32_t *spare;       /**< Past the planes. */
     int32_t reach;         /**< Rows from a window's first to its last. */
+    int32_t parts;         /**< Of a padded row; its columns in turn. */
     te_taps_run run;
     stripe rows;
 } layer;
@@ -65,15 +69,20 @@ static void advance(layer *of, const int8_t *input, int32_t channels, int32_t fi
     }
     if (inside_begin < inside_end) {
         te_plane_runs runs;
-        runs.values = rows->values + (kept + inside_begin - begin) * unit + params->pad_left;
         runs.plane_bytes = 2 * rows->plane;
         runs.pixels = input + inside_begin * row;
-        runs.step = params->tall ? row : params->in_c;
-        runs.count = params->tall ? inside_end - inside_begin : params->in_w;
+        runs.step = params->tall ? row : of->parts * params->in_c;
         runs.runs = params->tall ? params->in_w : inside_end - inside_begin;
         runs.values_bytes = 2 * params->line;
         runs.pixels_bytes = params->tall ? params->in_c : row;
-        te_widen_channels_dsp(&runs, channels);
+        int16_t *const values = rows->values + (kept + inside_begin - begin) * unit;
+        for (int32_t x = 0; x < of->parts && x < params->in_w; ++x) {
+            const int32_t column = params->pad_left + x;
+            runs.values = values + column % of->parts * (params->line / of->parts) + column / of->parts;
+            runs.count = params->tall ? inside_end - inside_begin : (params->in_w - x - 1) / of->parts + 1;
+            te_widen_channels_dsp(&runs, channels);
+            runs.pixels += params->in_c;
+        }
     }
     rows->top = first;
     rows->loaded = last + 1;
@@ -109,11 +118,24 @@ static void convolve_any(const layer *of, const int16_t *values, const uint32_t 
     }
 }
 
+/** A row of outputs of one channel, the runs of its parts. */
+static void convolve_parts(const layer *of, const int16_t *values, const uint32_t *stream, int8_t *output) {
+    const te_depthwise_taps_dsp_params *params = of->params;
+    te_taps_run run = of->run;
+    run.out_stride *= of->parts;
+    for (int32_t part = 0; part < of->parts && part < params->out_w; ++part) {
+        run.outputs = (params->out_w - part - 1) / of->parts + 1;
+        te_taps_stride1_dsp(&run, values, stream, output);
+        values += params->line / of->parts;
+        output += params->in_c;
+    }
+}
+
 static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32_t channels, const uint32_t *packed) {
     const te_depthwise_taps_dsp_params *params = of->params;
     const int32_t out_row = params->out_w * params->in_c;
     const uint32_t *streams = TE_TAPS_STREAMS(packed, of->channel_words, channels, of->spare);
-    const int32_t unit_steps = of->run.step_bytes == (int32_t)sizeof(int16_t);
+    const int32_t unit_steps = params->plain && of->run.step_bytes == (int32_t)sizeof(int16_t) && of->parts == 1;
     of->rows.top = 0;
     of->rows.loaded = 0;
     for (int32_t out_y = 0; out_y < params->out_h; out_y += params->stripe_h) {
@@ -131,12 +153,14 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
             const uint32_t *stream = streams + c * of->channel_words;
             int8_t *to = output + c;
             for (int32_t run = 0; run < runs; ++run) {
-                if (!params->plain) {
-                    convolve_any(of, values, stream, to);
-                } else if (unit_steps) {
+                if (unit_steps) {
                     te_taps_stride1_dsp(&of->run, values, stream, to);
-                } else {
+                } else if (!params->plain) {
+                    convolve_any(of, values, stream, to);
+                } else if (of->parts == 1) {
                     te_taps_strided_dsp(&of->run, values, stream, to);
+                } else {
+                    convolve_parts(of, values, stream, to);
                 }
                 values += values_step;
                 to += output_step;
@@ -154,6 +178,7 @@ static void te_depthwise_taps_layer_dsp(const te_depthwise_taps_dsp_params *para
     of.params = params;
     of.channel_words = TE_TAPS_REQUANTISATION_WORDS + rows * ((taps + 3) / 4);
     of.reach = (params->kernel_h - 1) * params->dilation_h;
+    of.parts = params->plain && !params->tall && params->kernel_w > 1 ? params->dilation_w : 1;
     of.run.out_stride = (params->tall ? params->out_w : 1) * params->in_c;
     of.run.step_bytes = 2 * (params->tall ? params->stride_h : params->stride_w);
     of.run.pairs = (taps + 1) / 2;

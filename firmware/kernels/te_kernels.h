@@ -373,10 +373,11 @@ typedef struct {
     int8_t output_zero_point;
     int8_t output_min;
     int8_t output_max;
-    int8_t plain;     /**< Whether the taps of a row are neighbours and the layer plain as in te_gemm_s8_dsp.h, whatever its
-                           biases. */
+    int8_t plain;     /**< Whether the layer is plain as in te_gemm_s8_dsp.h, whatever its biases, and the taps of a row are
+                           neighbours, or dilated by any with a stride_w of 1 and kernel_w above 1. */
     int8_t tall;      /**< Whether kernel_w is 1: then runs of taps and outputs go down the columns, else along the rows. */
-    int16_t line;     /**< Values of a padded input row, or of a column under stripe_h output rows. */
+    int16_t line;     /**< Values of a padded input row, in dilation_w parts of as many where `plain`, or of a column under
+                           stripe_h output rows. */
     int16_t stripe_h; /**< Output rows whose input is widened at once. */
     const uint32_t *packed; /**< A channel after the other as in te_taps_s8_dsp.h; a row of taps is a column where `tall`. */
 } te_depthwise_taps_dsp_params;

@@ -30,11 +30,18 @@ def test_published_models_get_no_portable_kernel_for_their_sums(name, instructio
 
 
 @pytest.mark.parametrize(
-    ("kernel", "dilation", "is_kept"),
-    [((5, 3), (1, 1), False), ((5, 3), (2, 1), False), ((5, 3), (2, 2), True), ((1, 3), (1, 2), False)],
+    ("kernel", "stride", "dilation", "is_kept"),
+    [
+        ((5, 3), 1, (1, 1), False),
+        ((5, 3), 1, (2, 1), False),
+        ((5, 3), 1, (2, 2), False),
+        ((3, 3), 1, (2, 2), False),
+        ((5, 3), 2, (2, 2), True),
+        ((1, 3), 2, (1, 2), False),
+    ],
 )
-def test_several_rows_of_dilated_taps_keep_the_portable_kernel(kernel, dilation, is_kept, tmp_path):
-    case = depthwise_conv2d(np.random.default_rng(0), (1, 9, 9, 6), 1, kernel, (1, 1), dilation, gain=0.5)
+def test_rows_of_dilated_taps_under_a_stride_keep_the_portable_kernel(kernel, stride, dilation, is_kept, tmp_path):
+    case = depthwise_conv2d(np.random.default_rng(0), (1, 9, 9, 6), 1, kernel, (stride, stride), dilation, gain=0.5)
     (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
     assert call.function == ("te_depthwise_conv2d_s8" if is_kept else "te_depthwise_taps_s8_dsp")
     assert bool(call.kept_because) == is_kept

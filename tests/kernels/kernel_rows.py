@@ -264,6 +264,20 @@ def _depthwise(
     return draw
 
 
+def _depthwise_taps(**forms: Any) -> Draw:
+    """Half of them with taps of a row that lie apart, of 3x3 too."""
+    neighbours = _depthwise(_kernel, **forms)
+
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        if rng.random() < 0.5:
+            return neighbours(rng, prime)
+        taps = int(rng.integers(1, 6)), int(rng.integers(2, 6))
+        window = _window(rng, taps, (1,), (int(rng.integers(1, 4)), int(rng.integers(2, 5))))
+        return build.depthwise_conv2d(rng, (*window.pop("shape"), prime), 1, **window, **_weighted(rng), **forms)
+
+    return draw
+
+
 def _depthwise_whole(rng: np.random.Generator, prime: int) -> Case:
     kernel_h, width = _prime(rng, 7), _prime(rng, 7)
     return build.depthwise_conv2d(
@@ -414,8 +428,8 @@ ROWS = (
     Row("te_depthwise_conv2d_narrow_s16_dsp", "dsp", _depthwise(_kernel, dtype=np.int16)),
     Row("te_depthwise_conv2d_s4_dsp", "dsp", _depthwise(_three, (1, 2), int4=True)),
     Row("te_depthwise_conv2d_s8_dsp", "dsp", _depthwise(_three, (1, 2))),
-    Row("te_depthwise_taps_s4_dsp", "dsp", _depthwise(_kernel, int4=True)),
-    Row("te_depthwise_taps_s8_dsp", "dsp", _depthwise(_kernel)),
+    Row("te_depthwise_taps_s4_dsp", "dsp", _depthwise_taps(int4=True)),
+    Row("te_depthwise_taps_s8_dsp", "dsp", _depthwise_taps()),
     Row("te_depthwise_whole_s8_dsp", "dsp", _depthwise_whole),
     Row("te_fully_connected_one_s8_dsp", "dsp", _fully_connected(outputs=1)),
     Row("te_fully_connected_row_s8_dsp", "dsp", _few_rows),

@@ -84,14 +84,15 @@ def depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     rows, _, _ = _lines(fields)
     if rows > 1 and not _is_plain(fields, prepared):
         # te_depthwise_taps_s8_dsp is C then, and slower, but for windows of one line.
-        return f"each of its {rows} rows of taps is dilated, or its outputs are limited"
+        return f"each of its {rows} rows of taps is dilated under a stride, or its outputs are limited"
     return (_depthwise3 if prepared.plain and _is_three_by_three(fields) else _depthwise_taps)(call, prepared)
 
 
 def _is_plain(fields: Fields, prepared: RequantisedFilters) -> bool:
-    """Whether the taps of a line are neighbours, and the layer plain."""
+    """Whether the taps of a line are neighbours, or so among every d-th column, and the layer plain."""
     _, taps, dilation = _lines(fields)
-    return prepared.plain and (dilation == 1 or taps == 1)
+    (stride_w,) = integers(fields, "stride_w")
+    return prepared.plain and (dilation == 1 or taps == 1 or (stride_w == 1 and not _is_tall(fields)))
 
 
 def _lines(fields: Fields) -> tuple[int, int, int]:
@@ -218,7 +219,7 @@ def _depthwise_taps(call: KernelCall, prepared: RequantisedFilters) -> KernelCal
     rows, taps, _ = _lines(fields)
     tall, plain = _is_tall(fields), _is_plain(fields, prepared)
     extra: Fields = {"plain": int(plain), "tall": int(tall), "packed": ConstantArray(pack_taps(prepared, rows, taps))}
-    stripe_h = stripe_rows(vertical, out_h, 8 * (in_w if tall else padded_w(fields)))
+    stripe_h = stripe_rows(vertical, out_h, 8 * (in_w if tall else _parted_w({**fields, **extra})))
     made = dataclasses.replace(
         call,
         kernel=_DEPTHWISE_TAPS,
@@ -253,8 +254,15 @@ def _with_depthwise3_scratch(call: KernelCall) -> KernelCall:
 def _with_depthwise_taps_scratch(call: KernelCall) -> KernelCall:
     in_w, tall, stripe_h = integers(call.fields, "in_w", "tall", "stripe_h")
     rows = input_rows(vertical_window(call.fields), stripe_h)
-    line, lines = (rows, in_w) if tall else (padded_w(call.fields), rows)
+    line, lines = (rows, in_w) if tall else (_parted_w(call.fields), rows)
     return dataclasses.replace(call, fields={**call.fields, "line": line}, scratch_bytes=8 * line * lines + 4)
+
+
+def _parted_w(fields: Fields) -> int:
+    """Values of a padded row that is as many parts of the same length as its taps are apart."""
+    plain, kernel_w, dilation_w = integers(fields, "plain", "kernel_w", "dilation_w")
+    parts = dilation_w if plain and kernel_w > 1 else 1
+    return -(-padded_w(fields) // parts) * parts
 
 
 def _narrow_windowed(call: KernelCall) -> StripeForm | None:

@@ -67,6 +67,8 @@ system:
 	command -v clang >/dev/null || need clang; \
 	echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null \
 		|| need libclang-rt-dev; \
+	command -v wasm-ld >/dev/null || need lld; \
+	command -v chromium >/dev/null || need chromium; \
 	command -v openocd >/dev/null || need openocd; \
 	command -v st-flash >/dev/null || need stlink-tools; \
 	[ -x $(BIN)/python ] || need $$(tools/python package "$(PYTHON)"); \

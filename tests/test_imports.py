@@ -32,7 +32,7 @@ LAYERS = (
     ("devices",),
     ("cycles", "firmware"),
     ("benchmark", "learning", "prediction"),
-    ("checks", "doctor"),
+    ("browser", "checks", "doctor"),
     ("api", "demo"),
     ("tinyedge",),
     ("cli",),
@@ -97,7 +97,7 @@ STATEMENTS = (
         ("import tinyedge.firmware.build, tinyedge.devices.emulator, tinyedge.devices.serial", HEAVY),
         ("import tinyedge.devices.flash, tinyedge.devices.emulated_probe, tinyedge.devices.board_line", HEAVY),
         ("import tinyedge.benchmark.measure, tinyedge.benchmark.board", HEAVY),
-        ("import tinyedge.prediction.predict, tinyedge.learning.enroll", HEAVY),
+        ("import tinyedge.prediction.predict, tinyedge.learning.enroll, tinyedge.browser.site", HEAVY),
         ("import tinyedge.training.check", HEAVY),
         ("import tinyedge; [getattr(tinyedge, name) for name in tinyedge.__all__ if name.islower()]", HEAVY),
         ("from tinyedge.data.digits import load_digits; load_digits(8)", {"sklearn", "scipy", "matplotlib"}),
@@ -216,6 +216,8 @@ MISTAKES = [
     ("bench", "m.tflite", "--runtime", "aot", "--outputs", "full"),
     ("enroll", "runs/none", "--data", "full", "--emulator"),
     ("flash", "runs/none"),
+    ("web", "runs/none", "--out", "site"),
+    ("web", "m.tflite", "--out", "full/notes.txt"),
 ]
 
 

@@ -157,6 +157,7 @@ BARE = {
     "bench": ("model.tflite --target emulator --board mps2_an386", None),
     "predict": ("tinynext_t_cifar10 picture.png", r"\[bench\] @ file://"),
     "enroll": ("model.tflite --data . --emulator --board mps2_an386", r"\[bench\] @ file://"),
+    "web": ("tinynext_t_cifar10 --out site", None),
     "doctor": ("", None),
     "demo": ("", r"\[export,bench\] @ file://"),
 }

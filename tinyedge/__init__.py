@@ -28,6 +28,7 @@ __all__ = [
     "register_encoder",
     "register_method",
     "train",
+    "web",
 ]
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tinyedge.api.probe import probe
     from tinyedge.api.quantise import quantise
     from tinyedge.api.train import train
+    from tinyedge.api.web import web
     from tinyedge.encoders.base import Encoder
     from tinyedge.encoders.registry import register_encoder
     from tinyedge.errors import TinyEdgeError

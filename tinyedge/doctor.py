@@ -38,6 +38,8 @@ _PROGRAMS = (
     ("build", "cmake"),
     ("build", "ninja"),
     ("bench on the emulator", "qemu-system-arm"),
+    ("web", "clang"),
+    ("web", "wasm-ld"),
 )
 
 

@@ -31,6 +31,8 @@ DEBIAN_PACKAGES = {
     "cmake": "cmake",
     "ninja": "ninja-build",
     "qemu-system-arm": "qemu-system-arm",
+    "clang": "clang",
+    "wasm-ld": "lld",
 }
 
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
@@ -40,7 +42,7 @@ def find_tool(name: str) -> Tool:
     """Find a program and ask for its version.
 
     Args:
-        name: arm-none-eabi-gcc, arm-none-eabi-objcopy, cmake, ninja or qemu-system-arm.
+        name: A key of `DEBIAN_PACKAGES`.
 
     Raises:
         ToolMissing: It is not on PATH or does not start.

@@ -28,6 +28,7 @@ COMMANDS = (
     "flash",
     "bench",
     "predict",
+    "web",
     "enroll",
     "doctor",
     "demo",

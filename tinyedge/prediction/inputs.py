@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.data.decode import decode_image, grey
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError, ModelError
 from tinyedge.manifest.beside import ImageManifest
@@ -39,6 +38,8 @@ class Preprocessing:
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
         """
+        from tinyedge.data.decode import decode_image, grey
+
         pixels = decode_image(file, (self.height, self.width))  # (H, W, 3)
         if len(self.table) == 1:
             pixels = grey(pixels)

@@ -1,0 +1,107 @@
+"""What of a model a page runs and shows: its classes, an embedding to learn from, and how pixels become its input."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyedge.browser.wasm import Learning
+from tinyedge.compiler.embedding import find_embedding
+from tinyedge.compiler.program import Program, compile_graph
+from tinyedge.errors import ModelError
+from tinyedge.manifest.beside import ImageManifest, manifest_of
+from tinyedge.prediction.inputs import Preprocessing, preprocessing_of
+from tinyedge.tflite.graph import Graph
+from tinyedge.tflite.model import Model
+
+VALUE_TYPES = ("int8", "uint8", "int16", "int32", "float32")
+"""Of inputs and outputs that a page reads."""
+
+# TE_CLASS_VALUES of firmware/app/te_classes.h.
+_MOST_VALUES = 16384
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The output that classifies.
+
+    Attributes:
+        output: Its number.
+        classes: A name for each of its values.
+        is_probability: Whether the model ends with a softmax itself.
+    """
+
+    output: int
+    classes: tuple[str, ...]
+    is_probability: bool
+
+
+@dataclass(frozen=True)
+class WebModel:
+    """A model as a page runs it.
+
+    Attributes:
+        path: The .tflite file.
+        sha256: Of that file.
+        program: The compiled model; where it both classifies and teaches, the embedding is its second output.
+        preprocessing: How an image becomes its input.
+        manifest: What says so; None where it is assumed.
+        scores: None for an encoder.
+        learning: None where nothing can be learned from.
+    """
+
+    path: Path
+    sha256: str
+    program: Program
+    preprocessing: Preprocessing
+    manifest: ImageManifest | None
+    scores: Scores | None
+    learning: Learning | None
+
+
+def read_web_model(path: Path) -> WebModel:
+    """Read and compile a model for a page.
+
+    Args:
+        path: A full-INT8 .tflite file; what lies beside it says how it takes images and what its classes are.
+
+    Raises:
+        ModelError: It cannot be read or compiled, takes no image, or puts out several tensors or what no page reads.
+    """
+    model = Model(path)
+    graph = model.graph()
+    manifest = manifest_of(path)
+    preprocessing = preprocessing_of(graph, manifest)
+    if len(graph.outputs) != 1:
+        raise ModelError(f"{path} puts out {len(graph.outputs)} tensors, and a page shows one")
+    for tensor in (*graph.inputs, *graph.outputs):
+        if tensor.dtype.name not in VALUE_TYPES:
+            raise ModelError(f"'{tensor.name}' of {path} is {tensor.dtype}, and a page reads {', '.join(VALUE_TYPES)}")
+    scores = _scores(graph, manifest)
+    learning = _prepare_learning(graph, scores, manifest)
+    program = compile_graph(graph)
+    return WebModel(path, graph.sha256, program, preprocessing, manifest, scores, learning)
+
+
+def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:
+    elements = graph.outputs[0].elements
+    classes = None if manifest is None else manifest.classes
+    if classes is None:
+        classes = tuple(map(str, range(elements)))
+    if len(classes) != elements:
+        return None
+    last = next(o for o in reversed(graph.operators) if o.op not in ("QUANTIZE", "DEQUANTIZE"))
+    return Scores(0, classes, last.op == "SOFTMAX")
+
+
+def _prepare_learning(graph: Graph, scores: Scores | None, manifest: ImageManifest | None) -> Learning | None:
+    """Make an embedding that is none of the outputs one of them, after the scores."""
+    try:
+        embedding = find_embedding(graph)
+    except ModelError:
+        return None
+    is_output = embedding in graph.outputs
+    # Named classes right out of convolutions are no embedding.
+    if embedding.elements > _MOST_VALUES or (is_output and manifest is not None and manifest.classes and scores):
+        return None
+    if not is_output:
+        graph.outputs = (*graph.outputs, embedding)
+    return Learning(graph.outputs.index(embedding), embedding.elements, embedding.q.zero_point)

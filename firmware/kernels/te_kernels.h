@@ -425,7 +425,7 @@ typedef struct {
     int8_t output_min;
     int8_t output_max;
     int8_t plain;           /**< See te_gemm_s8_dsp.h. */
-    int8_t blocks;          /**< Of four rows that are made at once: 1 or 2. */
+    int8_t blocks;          /**< Of four rows that are made at once: 1 or 2, and more of te_fully_connected_blocks_s8_dsp(). */
     const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h. */
 } te_fully_connected_dsp_params;
 
@@ -436,6 +436,10 @@ typedef struct {
  *                  rows. */
 void te_fully_connected_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
+
+/** te_fully_connected_s8_dsp() of an even number of outputs, quick as in te_gemm_s8_dsp.h, that makes many rows of two outputs. */
+void te_fully_connected_blocks_s8_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,
+                                      void *scratch);
 
 /** te_fully_connected_s8_dsp() with filters in the order of te_gemm_s4_dsp.h. */
 void te_fully_connected_s4_dsp(const te_fully_connected_dsp_params *params, const int8_t *input, int8_t *output,

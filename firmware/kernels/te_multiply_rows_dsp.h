@@ -42,7 +42,7 @@ static void te_multiply_rows_dsp(const te_fully_connected_dsp_params *params, co
     int32_t left = params->batches;
     while (left >= TE_GEMM_PIXELS) {
         if (left < gemm.blocks * TE_GEMM_PIXELS) {
-            gemm.blocks = 1;
+            gemm.blocks = left / TE_GEMM_PIXELS;
         }
         const int32_t at_once = gemm.blocks * TE_GEMM_PIXELS;
         for (int32_t block = 0; block < gemm.blocks; ++block) {

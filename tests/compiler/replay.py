@@ -175,9 +175,10 @@ def _moments(call: KernelCall) -> Iterator[tuple[dict[int, tuple[int, int]], tup
     elif call.function.startswith("te_fully_connected_") or _is_of_pixels(call):
         pixels = fields["batches"] if "out_w" not in fields else fields["in_h"] * fields["in_w"]
         read, written = source.bytes // pixels, output.bytes // pixels
+        at_once = 4 * fields.get("blocks", 1)
         for pixel in range(pixels):
-            # Groups of four may begin anywhere.
-            yield {0: (pixel * read, source.bytes)}, (pixel * written, min(pixel + 4, pixels) * written)
+            # Groups may begin anywhere.
+            yield {0: (pixel * read, source.bytes)}, (pixel * written, min(pixel + at_once, pixels) * written)
     elif call.function.startswith(WINDOWS) and fields["batches"] == 1:
         in_row, out_row = source.bytes // fields["in_h"], output.bytes // fields["out_h"]
         under = [set(_rows(fields, y)) for y in range(fields["out_h"])]

@@ -320,6 +320,12 @@ def _fully_connected(**forms: Any) -> Draw:
     return draw
 
 
+def _many_rows(rng: np.random.Generator, prime: int) -> Case:
+    """Of eight rows and more, and an even number of outputs."""
+    shape = (1, 1 + _prime(rng, 11), 3 + _prime(rng, 13), prime)
+    return build.conv2d(rng, shape, 2 * _prime(rng, 23), (1, 1), **_weighted(rng))
+
+
 def _few_rows(rng: np.random.Generator, prime: int) -> Case:
     """Of eight outputs and more."""
     outputs = 7 + _prime(rng, 31)
@@ -431,6 +437,7 @@ ROWS = (
     Row("te_depthwise_taps_s4_dsp", "dsp", _depthwise_taps(int4=True)),
     Row("te_depthwise_taps_s8_dsp", "dsp", _depthwise_taps()),
     Row("te_depthwise_whole_s8_dsp", "dsp", _depthwise_whole),
+    Row("te_fully_connected_blocks_s8_dsp", "dsp", _many_rows, speed=True),
     Row("te_fully_connected_one_s8_dsp", "dsp", _fully_connected(outputs=1)),
     Row("te_fully_connected_row_s8_dsp", "dsp", _few_rows),
     Row("te_fully_connected_s4_dsp", "dsp", _fully_connected(int4=True)),

@@ -36,10 +36,14 @@ def check(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Sequence[
 
 
 @pytest.fixture
-def check_quicker(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Sequence[Case]], None]:
+def check_quicker(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., None]:
     """The same of the kernels that spend flash or scratch for time."""
     builds = _wanted_kernels(request)
-    return lambda cases: assert_bit_exact(cases, builds, tmp_path, speed=True)
+
+    def check(cases: Sequence[Case], *, spend_flash: bool = True) -> None:
+        assert_bit_exact(cases, builds, tmp_path, speed=True, spend_flash=spend_flash)
+
+    return check
 
 
 def _wanted_kernels(request: pytest.FixtureRequest) -> list[KernelBuild]:

@@ -101,15 +101,18 @@ def kernel_outcomes(
 
 
 def assert_bit_exact(
-    cases: Sequence[Case], builds: Sequence[KernelBuild], folder: Path, *, speed: bool = False
+    cases: Sequence[Case], builds: Sequence[KernelBuild], folder: Path, *, speed: bool = False, spend_flash: bool = True
 ) -> None:
-    """Fail, naming the case, unless every element of every run equals TFLite Micro's, for each build of the kernels."""
+    """Fail, naming the case, unless every element of every run equals TFLite Micro's, for each build of the kernels.
+
+    With `speed` they are those that spend scratch for time, and flash unless that is asked to be spared.
+    """
     expected = [(case.peer or tflite_micro_outputs)(case) for case in cases]
     lowered = _lowered(cases, folder)
     seen: set[tuple[object, ...]] = set()
     for kernels in builds:
         # Many operators have one kernel for all processors: what two builds have alike, to the byte, runs once.
-        entries = _entries(cases, lowered, kernels, speed)
+        entries = _entries(cases, lowered, kernels, speed, spend_flash)
         known = {
             (*kernels.objects, entry.declarations, entry.body): (case, entry, values)
             for case, entry, values in zip(cases, entries, expected, strict=True)
@@ -126,10 +129,12 @@ def _lowered(cases: Sequence[Case], folder: Path) -> list[KernelCall]:
     return [lower(read_operator(case.model, folder, case.output)) for case in cases]
 
 
-def _entries(cases: Sequence[Case], lowered: list[KernelCall], kernels: KernelBuild, speed: bool) -> list[CaseEntry]:
+def _entries(
+    cases: Sequence[Case], lowered: list[KernelCall], kernels: KernelBuild, speed: bool, spend_flash: bool = True
+) -> list[CaseEntry]:
     """The cases as C, with the kernels of the machine; each is told apart by its index in its names."""
     calls = specialise(lowered, kernels.machine.instruction_set)
-    calls = hasten(lowered, calls, kernels.machine.instruction_set, spend_flash=True) if speed else calls
+    calls = hasten(lowered, calls, kernels.machine.instruction_set, spend_flash=spend_flash) if speed else calls
     return [
         _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
         for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))

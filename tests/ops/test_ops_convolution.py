@@ -120,6 +120,31 @@ def test_conv2d_of_one_pixel_in_two_blocks(check_quicker, tmp_path):
     calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=False)
     assert [call.fields["blocks"] for call in calls] == [2] * len(cases)
     assert {min(int(call.fields["plain"]), 2) for call in calls} == {0, 1, 2}
+    check_quicker(cases, spend_flash=False)
+
+
+def test_conv2d_of_one_pixel_in_many_blocks(check_quicker, tmp_path):
+    """Numbers of pixels and of channels that leave any remainder, depths of one word and of many."""
+    rng = np.random.default_rng(33)
+    cases = [
+        conv2d(rng, shape, filters, (1, 1), gain=0.5, zero_points=(3, zero_point), symmetric=True)
+        for shape, filters in (
+            ((1, 2, 4, 32), 6),
+            ((2, 7, 9, 43), 2),
+            ((1, 16, 17, 3), 48),
+            ((1, 5, 5, 104), 34),
+            ((1, 8, 9, 8), 24),
+            ((1, 4, 4, 112), 20),
+            ((1, 4, 7, 64), 16),
+        )
+        for zero_point in (-4, -128)
+    ]
+    lowered = [lower(read_operator(case.model, tmp_path)) for case in cases]
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=True)
+    blocks = [int(call.fields["blocks"]) for call in calls if call.function == "te_fully_connected_blocks_s8_dsp"]
+    assert len(blocks) == 10  # The others' sums are too large for a quick finish with the zero point -4.
+    assert min(blocks) == 2
+    assert max(blocks) == 16
     check_quicker(cases)
 
 

@@ -142,7 +142,7 @@ class KernelCall:
         states: What it changes in place, and finds so when it is called again; passed as pointers after the scratch.
         kept_because: Why no kernel of the instruction set that was asked for runs it, where one might have; else empty.
         smaller: The same by a kernel that takes more time, and less flash or scratch; None where there is no other.
-        saved_cycles: How many cycles it takes less than `smaller`, by an estimate.
+        saved_cycles: How many cycles it takes less than the last of its `smaller` ones, by an estimate.
     """
 
     kernel: Kernel

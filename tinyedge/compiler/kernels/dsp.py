@@ -33,6 +33,7 @@ from tinyedge.compiler.kernels.dsp_products import (
     batch_matmul_s16,
     fully_connected,
     lstm,
+    many_blocks,
     of_rows,
     two_blocks,
 )
@@ -68,7 +69,7 @@ def hasten_dsp(portable: KernelCall, call: KernelCall, *, spend_flash: bool) -> 
         spend_flash: Whether it may also take more flash.
     """
     if call.kernel is FULLY_CONNECTED:
-        return two_blocks(call)
+        return (many_blocks if spend_flash else two_blocks)(call)
     if call.kernel is not CONV2D or not spend_flash:
         return call
     in_c, group_c = integers(portable.fields, "in_c", "group_c")

@@ -22,6 +22,11 @@ from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 
 # Of a step what its filters wait for flash, and what two blocks of four pixels take more for each pair of channels.
 _FLASH_STEP_CYCLES, _BLOCK_CYCLES = 2.5, 30
+# Of a pair of channels beside its steps: what te_gemm4_s8_dsp takes for four pixels, what te_gemm_blocks_s8_dsp takes
+# for them, and once for all of its blocks; words of the stream.
+_FOUR_CYCLES, _OF_BLOCKS_CYCLES, _PAIR_CYCLES, _PAIR_WORDS = 84, 68, 40, 4
+# How many blocks of four pixels te_gemm_blocks_s8_dsp may make at once.
+_BLOCKS = (2, 3, 4, 5, 6, 8, 12, 16)
 # What the cache for data of an STM32L4 holds of a pair's filters beside the rest.
 _CACHED_BYTES = 208
 # That te_fully_connected_row_s8_dsp makes at once.
@@ -47,6 +52,31 @@ def two_blocks(four: KernelCall) -> KernelCall:
         smaller=four,
         saved_cycles=saved,
     )
+
+
+def many_blocks(four: KernelCall) -> KernelCall:
+    """Return a call that makes many rows of a pair of channels at once; its `smaller` one makes fewer."""
+    rows, in_c, out_c, plain = integers(four.fields, "batches", "in_c", "out_c", "plain")
+    if plain < 2 or out_c % 2 != 0 or not four.overlaps:
+        return two_blocks(four)
+    steps = 2 * -(-in_c // 4)
+    read = _FLASH_STEP_CYCLES * (steps + _PAIR_WORDS)
+    made = four
+    for blocks in (blocks for blocks in _BLOCKS if blocks * PIXELS <= rows):
+        cached = read * (1 - 1 / blocks) if 4 * steps <= _CACHED_BYTES else 0.0
+        saved = _FOUR_CYCLES - _OF_BLOCKS_CYCLES - _PAIR_CYCLES / blocks + cached
+        saved_cycles = rows // PIXELS * out_c / 2 * saved
+        if saved_cycles > made.saved_cycles:
+            made = dataclasses.replace(
+                four,
+                kernel=_FULLY_CONNECTED_BLOCKS,
+                fields={**four.fields, "blocks": blocks},
+                overlaps=pixel_lag(four.inputs[0], four.output, rows, blocks * PIXELS),
+                scratch_bytes=blocks * four.scratch_bytes,
+                smaller=made,
+                saved_cycles=saved_cycles,
+            )
+    return made
 
 
 def fully_connected(call: KernelCall) -> KernelCall | str:
@@ -158,6 +188,9 @@ _BATCH_MATMUL = Kernel("te_batch_matmul_s8_dsp", "te_batch_matmul_dsp_params", "
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_dsp", "te_batch_matmul_s16_params", "dsp")
 FULLY_CONNECTED = Kernel("te_fully_connected_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
 FULLY_CONNECTED_ROW = Kernel("te_fully_connected_row_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise)
+_FULLY_CONNECTED_BLOCKS = Kernel(
+    "te_fully_connected_blocks_s8_dsp", "te_fully_connected_dsp_params", "dsp", stripes=pixelwise
+)
 _FULLY_CONNECTED_ONE = Kernel(
     "te_fully_connected_one_s8_dsp", "te_fully_connected_one_dsp_params", "dsp", stripes=pixelwise
 )

@@ -50,7 +50,7 @@ def quickest_layers(
 
     Args:
         graph: After the other passes.
-        calls: One an operator, in execution order; those with a `smaller` one may be run by that.
+        calls: One an operator, in execution order; those with a `smaller` one may be run by that, or that one's.
         costs: Of the instruction set of the calls' kernels, in the unit of what they save.
         limit_bytes: Of the arena.
         cascades: Whether layers may be joined.
@@ -58,11 +58,15 @@ def quickest_layers(
     Returns:
         The steps; None where some need more.
     """
-    smaller = [call.smaller or call for call in calls]
+    variants = [list(calls)]
+    while any(call.smaller is not None for call in variants[-1]):
+        variants.append([call.smaller or call for call in variants[-1]])
     choices = [
         choice
-        for variant in (calls, smaller)
-        for choice in _Choices(graph, variant, costs).within(limit_bytes, cascades)
+        for variant in variants  # Layers are joined as they take least time, or least memory.
+        for choice in _Choices(graph, variant, costs).within(
+            limit_bytes, cascades and (variant is variants[0] or variant is variants[-1])
+        )
     ]
     best = _quickest(choices, len(calls))
     return None if best is None else best.steps

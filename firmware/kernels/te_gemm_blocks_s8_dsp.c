@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_gemm_blocks_s8_dsp.h"
+
+#include "te_assembly.h"
+#include "te_dsp.h"
+#include "te_gemm_finish_dsp.h"
+
+#if TE_DSP_ASSEMBLY
+
+/* Registers while sums are made are those of te_gemm_block_dsp.h, and sums those of a quick layer in te_gemm_s8_dsp.c. On the
+ * stack:
+ *
+ *      sp +  0  where the unrolled loop is entered         sp + 32  output
+ *      sp +  4  the pair's weights                         sp + 36  stride of the output
+ *      sp +  8  bias of the first channel's sum            sp + 40  end of the columns
+ *      sp + 12  bias of both channels' sum                 sp + 44  begin of the columns
+ *      sp + 16  end of the pair's weights                  sp + 48  the pair's first output
+ *      sp + 20  the first channel's factor                 sp + 52  channels left
+ *      sp + 24  the second channel's                       sp + 56  the layer's factor
+ *      sp + 28  the zero point                             sp + 60  bytes of a pair's weights
+ *
+ * The first step of a block takes the biases from two registers, so that its sums need not begin with copies of them, and
+ * all its columns at once into registers that are still free. */
+__asm__(
+    ".syntax unified\n"
+    TE_GEMM_BLOCK_MACROS
+    TE_GEMM_FINISH_MACROS
+
+    ".macro te_store_pair_of_a_pixel first:req, second:req\n"
+    "    bfi \\first, \\second, #8, #8\n"
+    "    strh.w \\first, [r0]\n"
+    "    add.w r0, r0, r10\n"
+    ".endm\n"
+
+    TE_ASSEMBLY_FUNCTION("te_gemm_blocks_s8_dsp")
+    "    push {r4-r11, lr}\n"
+    "    sub sp, sp, #64\n"
+    "    ldm r0, {r3, r4, r5, r6, r7}\n" /* The stream, steps, channels, stride and zero point. */
+    "    ldrd r8, r9, [r0, #28]\n"
+    "    mov r0, r3\n"
+    "    mul r9, r9, r4\n"
+    "    add r9, r1, r9, lsl #4\n"
+    "    te_quick_factor r10, r8, r7\n"
+    "    lsl r12, r4, #2\n"
+    "    str r7, [sp, #28]\n"
+    "    str r6, [sp, #36]\n"
+    "    strd r9, r1, [sp, #40]\n"
+    "    strd r2, r5, [sp, #48]\n"
+    "    strd r10, r12, [sp, #56]\n"
+    "    sub r5, r4, #1\n" /* The first step is not of the loop. */
+    "    te_keep_entry 8, 52\n"
+    "    str r6, [sp, #0]\n"
+    "    .balign 4\n"
+    "1:\n" /* The next pair of channels. */
+    "    ldr.w r6, [r0, #4]\n"
+    "    ldr.w r2, [r0], #8\n"
+    "    ldr.w r11, [sp, #56]\n"
+    "    ldr.w r12, [sp, #60]\n"
+    "    ldr.w r10, [sp, #48]\n"
+    "    ldr.w r1, [sp, #44]\n"
+    "    lsl r3, r11, r2\n"
+    "    lsl r4, r11, r6\n"
+    "    add r6, r6, r2, asr #8\n" /* The shift below the second bias is a fraction, and stays one. */
+    "    asr r2, r2, #8\n"
+    "    add r12, r12, r0\n"
+    "    str r0, [sp, #4]\n"
+    "    str r2, [sp, #8]\n"
+    "    str r6, [sp, #12]\n"
+    "    str r12, [sp, #16]\n"
+    "    str r3, [sp, #20]\n"
+    "    str r4, [sp, #24]\n"
+    "    str r10, [sp, #32]\n"
+    "    .balign 4\n"
+    "4:\n" /* The next block of pixels. */
+    "    ldr.w r0, [sp, #4]\n"
+    "    ldr.w r2, [sp, #8]\n"
+    "    ldr.w r6, [sp, #12]\n"
+    "    ldr.w r11, [sp, #0]\n"
+    "    ldr.w r3, [r1, #4]\n"
+    "    ldr.w r4, [r1, #8]\n"
+    "    ldr.w r5, [r1, #12]\n"
+    "    ldr.w r10, [r1], #16\n"
+    "    ldr.w r14, [r0], #4\n"
+    "    sxtb16 r12, r14\n"
+    "    smlad r7, r14, r3, r6\n"
+    "    smlad r3, r12, r3, r2\n"
+    "    smlad r8, r14, r4, r6\n"
+    "    smlad r4, r12, r4, r2\n"
+    "    smlad r9, r14, r5, r6\n"
+    "    smlad r5, r12, r5, r2\n"
+    "    smlad r6, r14, r10, r6\n"
+    "    smlad r2, r12, r10, r2\n"
+    "    bx r11\n"
+    "    .balign 4\n"
+    "2:\n"
+    "    .rept 8\n"
+    "    te_load_step\n"
+    "    sxtb16 r12, r14\n"
+    "    te_sum_step\n"
+    "    .endr\n"
+    "3:\n"
+    "    ldr.w r10, [sp, #16]\n"
+    "    cmp.w r0, r10\n"
+    "    bne.w 2b\n"
+    "    sub r6, r6, r2\n"
+    "    sub r7, r7, r3\n"
+    "    sub r8, r8, r4\n"
+    "    sub r9, r9, r5\n"
+    "    .irp sum, r6, r7, r8, r9\n"
+    "    asr \\sum, \\sum, #8\n"
+    "    .endr\n"
+    "    ldr.w r11, [r0, #4]\n"
+    "    ldr.w r10, [r0]\n"
+    "    ldr.w r12, [sp, #20]\n"
+    "    ldr.w r14, [sp, #28]\n"
+    "    .irp sum, r2, r3, r4, r5\n"
+    "    smmlar \\sum, \\sum, r10, \\sum\n"
+    "    .endr\n"
+    "    .irp sum, r2, r3, r4, r5\n"
+    "    smmlar \\sum, \\sum, r12, r14\n"
+    "    .endr\n"
+    "    .irp sum, r6, r7, r8, r9\n"
+    "    smmlar \\sum, \\sum, r11, \\sum\n"
+    "    .endr\n"
+    "    ldr.w r12, [sp, #24]\n"
+    "    ldr.w r0, [sp, #32]\n"
+    "    ldr.w r10, [sp, #36]\n"
+    "    ldr.w r11, [sp, #40]\n"
+    "    .irp sum, r6, r7, r8, r9\n"
+    "    smmlar \\sum, \\sum, r12, r14\n"
+    "    .endr\n"
+    "    .irp sum, r2, r3, r4, r5, r6, r7, r8, r9\n"
+    "    ssat \\sum, #8, \\sum\n"
+    "    .endr\n"
+    "    te_store_pair_of_a_pixel r2, r6\n"
+    "    te_store_pair_of_a_pixel r3, r7\n"
+    "    te_store_pair_of_a_pixel r4, r8\n"
+    "    te_store_pair_of_a_pixel r5, r9\n"
+    "    cmp.w r1, r11\n"
+    "    str.w r0, [sp, #32]\n"
+    "    bne.w 4b\n"
+    "    ldr r0, [sp, #16]\n"
+    "    ldr r11, [sp, #52]\n"
+    "    ldr r10, [sp, #48]\n"
+    "    add r0, r0, #8\n"
+    "    subs r11, r11, #2\n"
+    "    add r10, r10, #2\n"
+    "    str r11, [sp, #52]\n"
+    "    str r10, [sp, #48]\n"
+    "    bgt 1b\n"
+    "    add sp, sp, #64\n"
+    "    pop {r4-r11, pc}\n"
+    "    .size te_gemm_blocks_s8_dsp, . - te_gemm_blocks_s8_dsp\n"
+    "    .text\n");
+
+#else /* The same in C. */
+
+void te_gemm_blocks_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+    te_gemm_s8_dsp block = *gemm;
+    block.blocks = 1;
+    for (int32_t left = gemm->blocks; left > 0; --left) {
+        te_gemm4_s8_dsp(&block, columns, output);
+        columns += TE_GEMM_PIXELS * gemm->steps;
+        output += TE_GEMM_PIXELS * gemm->out_stride;
+    }
+}
+
+#endif

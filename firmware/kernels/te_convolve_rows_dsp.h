@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_convolve_rows_dsp.h
  *  The windows of te_conv2d_rows_s8_dsp(), with the matrix product left open: TE_GEMM4 and TE_GEMM1 are
- *  te_gemm4_s8_dsp() and te_gemm1_s8_dsp(), or those of weights of other widths. */
+ *  te_gemm4_s8_dsp() and te_gemm1_s8_dsp(), or those of weights of other widths or of many blocks; TE_GEMM_BLOCKS is how many
+ *  blocks of four pixels TE_GEMM4 makes at once at most, of the params. */
 #ifndef TE_CONVOLVE_ROWS_DSP_H
 #define TE_CONVOLVE_ROWS_DSP_H
 
@@ -69,12 +70,13 @@ static void advance(layer *of, const int8_t *input, int32_t first, int32_t last)
 
 /** Output pixels of the rows that the stripe lies under, in order.
  *  @param pixels  How many. */
-static void convolve_stripe(const layer *of, int8_t *output, int32_t pixels) {
+static void convolve_stripe(layer *of, int8_t *output, int32_t pixels) {
     const te_conv2d_rows_dsp_params *params = of->params;
     const te_window *const geometry = &params->window;
     const int32_t step = geometry->stride_w * geometry->in_c;
     const int16_t *row = of->rows.values;
     int32_t x = 0;
+    uint32_t *columns = of->columns;
     while (pixels > 0) {
         const int16_t *windows[TE_GEMM_PIXELS];
         const int32_t count = pixels >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
@@ -95,15 +97,27 @@ static void convolve_stripe(const layer *of, int8_t *output, int32_t pixels) {
                 }
             }
         }
+        pixels -= count;
+        if (count == TE_GEMM_PIXELS && TE_GEMM_BLOCKS(params) > 1) {
+            te_columns4_dsp(&of->shape, windows, columns);
+            columns += TE_GEMM_PIXELS * of->gemm.steps;
+            ++of->gemm.blocks;
+            if (of->gemm.blocks == TE_GEMM_BLOCKS(params) || pixels < TE_GEMM_PIXELS) {
+                TE_GEMM4(&of->gemm, of->columns, output);
+                output += of->gemm.blocks * TE_GEMM_PIXELS * params->out_c;
+                columns = of->columns;
+                of->gemm.blocks = 0;
+            }
+            continue;
+        }
         if (count == TE_GEMM_PIXELS) {
-            te_columns4_dsp(&of->shape, windows, of->columns);
-            TE_GEMM4(&of->gemm, of->columns, output);
+            te_columns4_dsp(&of->shape, windows, columns);
+            TE_GEMM4(&of->gemm, columns, output);
         } else {
-            te_columns1_dsp(&of->shape, windows[0], of->columns);
-            TE_GEMM1(&of->gemm, of->columns, output);
+            te_columns1_dsp(&of->shape, windows[0], columns);
+            TE_GEMM1(&of->gemm, columns, output);
         }
         output += count * params->out_c;
-        pixels -= count;
     }
 }
 
@@ -111,7 +125,8 @@ static void te_convolve_rows_dsp(const te_conv2d_rows_dsp_params *params, const 
     const te_window *const geometry = &params->window;
     const int32_t pairs = (geometry->kernel_w * geometry->in_c + 1) / 2;
     const int32_t steps = (geometry->kernel_h * pairs + 1) / 2 * 2;
-    const int32_t at_once = geometry->out_h * geometry->out_w >= TE_GEMM_PIXELS ? TE_GEMM_PIXELS : 1;
+    const int32_t at_once =
+        geometry->out_h * geometry->out_w >= TE_GEMM_PIXELS ? TE_GEMM_BLOCKS(params) * TE_GEMM_PIXELS : 1;
     layer of;
     of.params = params;
     of.reach = (geometry->kernel_h - 1) * geometry->dilation_h;
@@ -126,7 +141,7 @@ static void te_convolve_rows_dsp(const te_conv2d_rows_dsp_params *params, const 
     of.gemm.output_min = params->output_min;
     of.gemm.output_max = params->output_max;
     of.gemm.plain = params->plain;
-    of.gemm.blocks = 1;
+    of.gemm.blocks = TE_GEMM_BLOCKS(params) > 1 ? 0 : 1; /* Of many, those whose columns are there, but no outputs. */
     of.columns = scratch;
     of.rows.values = (int16_t *)(of.columns + steps * at_once);
     /* The borders to the left and right stay for all rows. */

@@ -273,7 +273,8 @@ typedef struct {
     int32_t output_zero_point;
     int32_t output_min;
     int32_t output_max;
-    int32_t plain;    /**< See te_gemm_s8_dsp.h. */
+    int16_t plain;    /**< See te_gemm_s8_dsp.h. */
+    int16_t blocks;   /**< Of four pixels that te_conv2d_rows_blocks_s8_dsp() makes at once, else 1. */
     int32_t line;     /**< Values of a padded input row. */
     int32_t stripe_h; /**< Output rows whose input is widened at once. */
     const uint32_t *packed; /**< Filters, biases and multipliers in the order of te_gemm_s8_dsp.h, but with neighbouring
@@ -285,10 +286,14 @@ typedef struct {
  *  the input by rows.
  *  @param input    (batches, in_h, in_w, in_c)
  *  @param output   (batches, out_h, out_w, out_c)
- *  @param scratch  4 * n bytes a step, where n is 4 pixels, or 1 where the output has fewer than 4; 2 * line for each row
- *                  under stripe_h output rows, and 4. */
+ *  @param scratch  4 * n bytes a step, where n is 4 * blocks pixels, or 1 where the output has fewer than 4; 2 * line for
+ *                  each row under stripe_h output rows, and 4. */
 void te_conv2d_rows_s8_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
                            void *scratch);
+
+/** te_conv2d_rows_s8_dsp() of an even number of outputs, quick as in te_gemm_s8_dsp.h, that makes many pixels of two outputs. */
+void te_conv2d_rows_blocks_s8_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
+                                  void *scratch);
 
 /** te_conv2d_params of 3x3 filters without stride, dilation and groups, of input channels in fours and an even number of
  *  output channels, for processors with the DSP extension; plain as in te_gemm_s8_dsp.h but for large biases. */

@@ -6,9 +6,11 @@ from functools import partial
 from tinyedge.compiler.kernels.choice import chosen
 from tinyedge.compiler.kernels.dsp_convolution import (
     CONV2D,
+    CONV2D_ROWS,
     conv2d,
     conv2d_low_s16,
     conv2d_s16,
+    rows_in_blocks,
     transpose_conv,
     wide_rows,
     winograd,
@@ -70,10 +72,12 @@ def hasten_dsp(portable: KernelCall, call: KernelCall, *, spend_flash: bool) -> 
     """
     if call.kernel is FULLY_CONNECTED:
         return (many_blocks if spend_flash else two_blocks)(call)
-    if call.kernel is not CONV2D or not spend_flash:
+    if not spend_flash:
         return call
-    in_c, group_c = integers(portable.fields, "in_c", "group_c")
-    return winograd(portable, call) if in_c % 4 == 0 or group_c != in_c else wide_rows(portable, call)
+    if call.kernel is CONV2D:
+        in_c, group_c = integers(portable.fields, "in_c", "group_c")
+        call = winograd(portable, call) if in_c % 4 == 0 or group_c != in_c else wide_rows(portable, call)
+    return rows_in_blocks(call) if call.kernel is CONV2D_ROWS else call
 
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {

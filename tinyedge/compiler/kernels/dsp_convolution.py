@@ -31,7 +31,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_rows,
     pack_winograd,
 )
-from tinyedge.compiler.kernels.dsp_products import matrix_product
+from tinyedge.compiler.kernels.dsp_products import in_blocks, matrix_product, takes_blocks
 from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.overlap import row_lag
@@ -111,6 +111,30 @@ def wide_rows(portable: KernelCall, gathered: KernelCall) -> KernelCall:
     if widened is None:
         return gathered
     return dataclasses.replace(widened, smaller=gathered, saved_cycles=_GATHERED_ROW_CYCLES * out_h * out_w * kernel_h)
+
+
+def rows_in_blocks(four: KernelCall) -> KernelCall:
+    """Return a convolution of few channels that makes many pixels at once; its `smaller` one makes fewer."""
+    fields = four.fields
+    out_h, out_w, kernel_h, kernel_w, in_c, stripe_h = integers(
+        fields, "out_h", "out_w", "kernel_h", "kernel_w", "in_c", "stripe_h"
+    )
+    at_once = stripe_h * out_w // PIXELS
+    if not takes_blocks(four):
+        return four
+    steps = 2 * -(-kernel_h * -(-kernel_w * in_c // 2) // 2)
+    made = dataclasses.replace(four, kernel=_CONV2D_ROWS_BLOCKS)
+    return in_blocks(
+        four,
+        steps=steps,
+        groups=-(-out_h // stripe_h) * at_once,
+        at_once=at_once,
+        make=lambda blocks: dataclasses.replace(
+            made,
+            fields={**fields, "blocks": blocks},
+            scratch_bytes=four.scratch_bytes + 4 * PIXELS * steps * (blocks - 1),
+        ),
+    )
 
 
 def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
@@ -202,6 +226,7 @@ def _conv2d_rows(call: KernelCall, prepared: RequantisedFilters, most_bytes: int
         fields={
             **without(fields, "group_c", *FILTERS),
             "plain": packed.plain,
+            "blocks": 1,
             "line": line,
             "stripe_h": stripe_h,
             "packed": ConstantArray(packed.stream),
@@ -230,6 +255,14 @@ _CONV2D_NARROW_S16 = Kernel(
 )
 _CONV2D_LOW_S16 = Kernel("te_conv2d_low_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)
 _TRANSPOSE_CONV = Kernel("te_transpose_conv_s8_dsp", "te_transpose_conv_dsp_params", "dsp", has_window=True)
+_CONV2D_ROWS_BLOCKS = Kernel(
+    "te_conv2d_rows_blocks_s8_dsp",
+    "te_conv2d_rows_dsp_params",
+    "dsp",
+    stripes=windowed,
+    loads_rows=True,
+    has_window=True,
+)
 CONV2D_ROWS = Kernel(
     "te_conv2d_rows_s8_dsp",
     "te_conv2d_rows_dsp_params",

@@ -1,6 +1,7 @@
 """Matrix products for the DSP extension."""
 
 import dataclasses
+from collections.abc import Callable
 
 from tinyedge.compiler.kernels.convolution_forms import (
     dense_filters,
@@ -56,26 +57,51 @@ def two_blocks(four: KernelCall) -> KernelCall:
 
 def many_blocks(four: KernelCall) -> KernelCall:
     """Return a call that makes many rows of a pair of channels at once; its `smaller` one makes fewer."""
-    rows, in_c, out_c, plain = integers(four.fields, "batches", "in_c", "out_c", "plain")
-    if plain < 2 or out_c % 2 != 0 or not four.overlaps:
+    rows, in_c = integers(four.fields, "batches", "in_c")
+    if not takes_blocks(four) or not four.overlaps:
         return two_blocks(four)
-    steps = 2 * -(-in_c // 4)
+    made = dataclasses.replace(four, kernel=_FULLY_CONNECTED_BLOCKS)
+    return in_blocks(
+        four,
+        steps=2 * -(-in_c // 4),
+        groups=rows // PIXELS,
+        at_once=rows // PIXELS,
+        make=lambda blocks: dataclasses.replace(
+            made,
+            fields={**four.fields, "blocks": blocks},
+            overlaps=pixel_lag(four.inputs[0], four.output, rows, blocks * PIXELS),
+            scratch_bytes=blocks * four.scratch_bytes,
+        ),
+    )
+
+
+def takes_blocks(four: KernelCall) -> bool:
+    """Whether te_gemm_blocks_s8_dsp makes the outputs of a call of te_gemm4_s8_dsp."""
+    out_c, plain = integers(four.fields, "out_c", "plain")
+    return plain > 1 and out_c % 2 == 0
+
+
+def in_blocks(
+    four: KernelCall, *, steps: int, groups: int, at_once: int, make: Callable[[int], KernelCall]
+) -> KernelCall:
+    """Return the quickest call of te_gemm_blocks_s8_dsp, with those of fewer blocks as its `smaller` ones.
+
+    Args:
+        four: Of te_gemm4_s8_dsp: the last of them, or what is left where none is quicker.
+        steps: Of a pair of channels.
+        groups: Of four pixels, in all.
+        at_once: The most of them that may be blocks of one call.
+        make: Makes the call of so many blocks.
+    """
+    (out_c,) = integers(four.fields, "out_c")
     read = _FLASH_STEP_CYCLES * (steps + _PAIR_WORDS)
     made = four
-    for blocks in (blocks for blocks in _BLOCKS if blocks * PIXELS <= rows):
+    for blocks in (blocks for blocks in _BLOCKS if blocks <= at_once):
         cached = read * (1 - 1 / blocks) if 4 * steps <= _CACHED_BYTES else 0.0
         saved = _FOUR_CYCLES - _OF_BLOCKS_CYCLES - _PAIR_CYCLES / blocks + cached
-        saved_cycles = rows // PIXELS * out_c / 2 * saved
+        saved_cycles = four.saved_cycles + groups * out_c / 2 * saved
         if saved_cycles > made.saved_cycles:
-            made = dataclasses.replace(
-                four,
-                kernel=_FULLY_CONNECTED_BLOCKS,
-                fields={**four.fields, "blocks": blocks},
-                overlaps=pixel_lag(four.inputs[0], four.output, rows, blocks * PIXELS),
-                scratch_bytes=blocks * four.scratch_bytes,
-                smaller=made,
-                saved_cycles=saved_cycles,
-            )
+            made = dataclasses.replace(make(blocks), smaller=made, saved_cycles=saved_cycles)
     return made
 
 

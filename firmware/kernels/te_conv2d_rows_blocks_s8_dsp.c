@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "te_gemm_blocks_s8_dsp.h"
+
+#define TE_GEMM4 te_gemm_blocks_s8_dsp
+#define TE_GEMM1 te_gemm1_s8_dsp
+#define TE_GEMM_BLOCKS(params) ((params)->blocks)
+#include "te_convolve_rows_dsp.h"
+
+void te_conv2d_rows_blocks_s8_dsp(const te_conv2d_rows_dsp_params *params, const int8_t *input, int8_t *output,
+                                  void *scratch) {
+    te_convolve_rows_dsp(params, input, output, scratch);
+}

@@ -39,10 +39,12 @@ static void advance(stripe *rows, const te_depthwise_conv2d_dsp_params *params, 
     const int32_t inside_end = end < params->in_h ? end : params->in_h;
     int16_t *const values = rows->values + (rows->loaded - first) * rows->width;
     for (int32_t y = begin; y < end; ++y) {
-        if (y < 0 || y >= params->in_h) {
-            for (int32_t c = 0; c < channels; ++c) {
-                te_fill_values_dsp(values + c * rows->plane + (y - begin) * rows->width, rows->width, params->input_zero_point);
-            }
+        if (y == inside_begin && inside_begin < inside_end) {
+            y = inside_end - 1;
+            continue;
+        }
+        for (int32_t c = 0; c < channels; ++c) {
+            te_fill_values_dsp(values + c * rows->plane + (y - begin) * rows->width, rows->width, params->input_zero_point);
         }
     }
     if (inside_begin < inside_end) {
@@ -104,6 +106,46 @@ static void convolve_group(layer *of, const int8_t *input, int8_t *output, int32
     }
 }
 
+/** An image whose outputs are one stripe: what lies around it in the planes stays for all channels. */
+static void convolve_image(layer *of, const int8_t *input, int8_t *output) {
+    const te_depthwise_conv2d_dsp_params *params = of->params;
+    const stripe *rows = &of->rows;
+    const int32_t row_bytes = 2 * rows->width;
+    const int32_t rows_below = rows->plane / rows->width - params->pad_top;
+    const int32_t row = params->in_w * params->in_c;
+    te_plane_runs runs = {rows->values + params->pad_top * rows->width + params->pad_left,
+                          2 * rows->plane,
+                          input,
+                          params->in_c,
+                          params->in_w,
+                          params->in_h < rows_below ? params->in_h : rows_below,
+                          row_bytes,
+                          row};
+    te_depthwise3_rows three = {rows->values,
+                                of->constants,
+                                output,
+                                2 * rows->plane,
+                                params->dilation_h * row_bytes,
+                                params->stride_h * row_bytes,
+                                params->in_c,
+                                params->out_w,
+                                params->out_h,
+                                TE_PLANES};
+    const uint32_t *packed = params->packed;
+    for (int32_t left = params->in_c; left > 0; left -= TE_PLANES) {
+        three.count = left < TE_PLANES ? left : TE_PLANES;
+        TE_UNPACK3(of->constants, packed, params, three.count);
+        te_widen_channels_dsp(&runs, three.count);
+        three.values = rows->values;
+        three.channels = of->constants;
+        three.output = output;
+        make_rows(params, &three);
+        runs.pixels += TE_PLANES;
+        output += TE_PLANES;
+        packed += TE_PLANES * params->words;
+    }
+}
+
 static void te_depthwise3_layer_dsp(const te_depthwise_conv2d_dsp_params *params, const int8_t *input, int8_t *output,
                                     void *scratch) {
     te_depthwise3_channel *constants = scratch;
@@ -117,10 +159,14 @@ static void te_depthwise3_layer_dsp(const te_depthwise_conv2d_dsp_params *params
     /* The borders to the left and right stay for all channels. */
     te_fill_values_dsp(of.rows.values, TE_PLANES * of.rows.plane, params->input_zero_point);
     for (int32_t batch = 0; batch < params->batches; ++batch) {
-        for (int32_t channel = 0; channel < params->in_c; channel += TE_PLANES) {
-            const int32_t left = params->in_c - channel;
-            convolve_group(&of, input + channel, output + channel, left < TE_PLANES ? left : TE_PLANES,
-                           params->packed + channel * params->words);
+        if (!TE_SMALL && params->stripe_h >= params->out_h && params->pad_top * of.rows.width < of.rows.plane) {
+            convolve_image(&of, input, output);
+        } else {
+            for (int32_t channel = 0; channel < params->in_c; channel += TE_PLANES) {
+                const int32_t left = params->in_c - channel;
+                convolve_group(&of, input + channel, output + channel, left < TE_PLANES ? left : TE_PLANES,
+                               params->packed + channel * params->words);
+            }
         }
         input += params->in_h * params->in_w * params->in_c;
         output += params->out_h * params->out_w * params->in_c;

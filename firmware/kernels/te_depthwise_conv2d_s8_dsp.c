@@ -5,13 +5,18 @@
 /* Words of a channel with nine weights whose bias has a word of its own. */
 #define TE_DEPTHWISE3_WIDE 5
 
-/** Weights a, b and c of a row as the words (a, b) and (b, c). */
-static void unpack_row(uint32_t weights[2], const int8_t *row) {
-    const uint32_t bytes = te_load4(row);
-    const uint32_t outer = te_even_bytes(bytes);
-    const uint32_t middle = te_odd_bytes(bytes);
-    weights[0] = (outer & 0xffffu) | middle << 16;
-    weights[1] = (middle & 0xffffu) | (outer & 0xffff0000u);
+/** Weights a, b and c of each row as the words (a, b) and (b, c). */
+static inline void unpack_weights(uint32_t weights[6], const uint32_t *packed) {
+    const uint32_t a0a2 = te_even_bytes(packed[0]);
+    const uint32_t a1b0 = te_odd_bytes(packed[0]);
+    const uint32_t b1c0 = te_even_bytes(packed[1]);
+    const uint32_t b2c1 = te_odd_bytes(packed[1]);
+    weights[0] = te_low_halves(a0a2, a1b0);
+    weights[1] = (a1b0 & 0xffffu) | (a0a2 & 0xffff0000u);
+    weights[2] = te_low_halves(a1b0 >> 16, b1c0);
+    weights[3] = te_low_halves(b1c0, b2c1);
+    weights[4] = te_high_halves(b1c0, b2c1);
+    weights[5] = te_low_halves(b2c1 >> 16, te_even_bytes(packed[2]));
 }
 
 /** The constants of up to four channels, widened once for all rows. */
@@ -20,9 +25,7 @@ static void unpack3(te_depthwise3_channel *channels, const uint32_t *packed, con
     const int32_t words = params->words;
     for (int32_t c = 0; c < count; ++c) {
         const uint32_t right_shift = (packed[2] >> 8) & 0x1fu;
-        for (int32_t row = 0; row < 3; ++row) {
-            unpack_row(channels->weights + 2 * row, (const int8_t *)packed + 3 * row);
-        }
+        unpack_weights(channels->weights, packed);
         channels->bias = words == TE_DEPTHWISE3_WIDE ? (int32_t)packed[4] : (int32_t)packed[2] >> 13;
         channels->multiplier = (int32_t)packed[3];
         te_set_rounding(channels, (int32_t)right_shift, params);

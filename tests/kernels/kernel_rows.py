@@ -217,12 +217,13 @@ def _conv2d(multiple: int = 1, **forms: Any) -> Draw:
     return draw
 
 
-def _few_channels(**forms: Any) -> Draw:
-    """Without groups and dilation."""
+def _few_channels(of_filters: int = 1, **forms: Any) -> Draw:
+    """Without groups and dilation; of so many filters or a multiple of them."""
 
     def draw(rng: np.random.Generator, prime: int) -> Case:
         window = _window(rng, _kernel(rng))
-        return build.conv2d(rng, (*window.pop("shape"), prime), _prime(rng, 19), **window, **_weighted(rng), **forms)
+        filters = of_filters * _prime(rng, 19)
+        return build.conv2d(rng, (*window.pop("shape"), prime), filters, **window, **_weighted(rng), **forms)
 
     return draw
 
@@ -425,6 +426,7 @@ ROWS = (
     Row("te_batch_matmul_s8_dsp", "dsp", _batch_matmul()),
     Row("te_conv2d_low_s16_dsp", "dsp", _conv2d(dtype=np.int16, bias_type=np.int32)),
     Row("te_conv2d_narrow_s16_dsp", "dsp", _conv2d(dtype=np.int16)),
+    Row("te_conv2d_rows_blocks_s8_dsp", "dsp", _few_channels(2), speed=True),
     Row("te_conv2d_rows_s4_dsp", "dsp", _few_channels(int4=True)),
     Row("te_conv2d_rows_s8_dsp", "dsp", _few_channels()),
     Row("te_conv2d_s16_dsp", "dsp", _conv2d(dtype=np.int16, gain=1000.0)),

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tinyedge.plots.confusion import confusion_matrix, plot_confusion
-from tinyedge.plots.embedding import embed, plot_embedding
+from tinyedge.plots.embedding import embed, map_features, plot_embedding
 
 
 @pytest.mark.parametrize("classes", [2, 7, 23])
@@ -25,7 +25,7 @@ def test_plots_are_images(tmp_path: Path, classes: int) -> None:
     features = random.normal(size=(120, 6)) + labels[:, None]
     names = tuple(f"class {index}" for index in range(classes))
     plot_confusion(labels, labels, names, "title", tmp_path / "plots" / "confusion.png")
-    plot_embedding(features, labels, names, tmp_path / "plots" / "embedding.png")
+    plot_embedding(map_features(features), labels, names, tmp_path / "plots" / "embedding.png")
     for name in ("confusion", "embedding"):
         pixels = np.asarray(Image.open(tmp_path / "plots" / f"{name}.png"))
         assert pixels.std() > 5

@@ -26,6 +26,7 @@ WRITTEN = (
         "features.safetensors",
         "features-held-out.safetensors",
         "plots/embedding.png",
+        "plots/gallery.json",
     ),
     *("export/export.json", "export/model.onnx", "export/model_int8.tflite", "export/plots/layers.png"),
     *(".export.ab12cd_4/model.onnx", "firmware/stm32f405/tinyedge.elf", "branches/gated/config.yaml"),

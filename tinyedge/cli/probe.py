@@ -65,7 +65,7 @@ def probe(
             announce=progress.begin,
         )
 
-    from tinyedge.evaluation.probe import PROBE_FILE
+    from tinyedge.evaluation.probe_records import PROBE_FILE
     from tinyedge.evaluation.protocols import OWN
     from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, load_run
 

@@ -1,7 +1,6 @@
 """How good a run's encoder is: linear probes and nearest neighbours on its frozen features, and fine-tuning."""
 
 import hashlib
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from tinyedge.evaluation import finetune, linear_sgd
 from tinyedge.evaluation.features import extract_features
 from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import fit_linear_probe
+from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
 from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, OWN, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 from tinyedge.plots.png import pictures_of
@@ -31,9 +31,8 @@ from tinyedge.ssl.logistic import LinearClassifier
 from tinyedge.ssl.registry import learns_from_labels
 from tinyedge.training.classifier_file import StoredClassifier, read_classifier, save_classifier
 from tinyedge.training.encoder_file import encoder_digest
-from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, Run
+from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, GALLERY_FILE, Run
 
-PROBE_FILE = "probe.json"
 FEATURES_FILE = "features.safetensors"
 
 _NEIGHBOURS = 20
@@ -186,7 +185,8 @@ def probe_run(
         stages: Ascending, of 1 to 4: the pooled maps that are put side by side. `finetune` takes stage 4 alone.
         hold_out: Train images that are measured instead of the test split and never labelled, see
             `tinyedge.evaluation.split.probe_images`; 0 measures the test split.
-        plots: Whether a linear probe draws `plots/embedding.png` and `plots/confusion.png`.
+        plots: Whether a linear probe draws `plots/embedding.png` and `plots/confusion.png`, and keeps what a report
+            shows in `plots/gallery.json`.
         announce: Called with the name of each step when it begins.
 
     Raises:
@@ -212,7 +212,7 @@ def probe_run(
     images = probe_images(dataset, hold_out)
     encoder = run.load_encoder()
     digest = encoder_digest(encoder)
-    records = _read_records(run.path / PROBE_FILE)
+    records = read_probe_records(run.path / PROBE_FILE)
     if protocol == OWN:
         result, classifier, features = _measure_own(run, encoder, dataset, images, announce)
     else:
@@ -239,7 +239,7 @@ def probe_run(
     if plots and classifier is not None and features is not None:
         announce("plots")
         with pictures_of("the probe"):
-            _draw(run.path, features, classifier, dataset.classes, result)
+            _draw(run.path, images, features, classifier, dataset.classes, result)
     return result
 
 
@@ -250,7 +250,7 @@ def own_record(run: Run) -> dict[str, Any] | None:
         CheckpointError: The file is corrupt.
     """
     key = OWN, Path(run.config.data).resolve().name  # A folder is named as `load_folder` names it.
-    records = _read_records(run.path / PROBE_FILE)
+    records = read_probe_records(run.path / PROBE_FILE)
     return next((record for record in records if (record["protocol"], record.get("data")) == key), None)
 
 
@@ -500,29 +500,22 @@ def _features_name(split: str, stages: tuple[int, ...]) -> str:
 
 def _draw(
     folder: Path,
+    images: ProbeImages,
     features: FrozenFeatures,
     classifier: LinearClassifier,
     classes: tuple[str, ...],
     result: ProbeResult,
 ) -> None:
     from tinyedge.plots.confusion import plot_confusion
-    from tinyedge.plots.embedding import plot_embedding
+    from tinyedge.plots.embedding import map_features, plot_embedding
+    from tinyedge.plots.gallery import write_gallery
 
     labels = features.test_labels.numpy()
     predicted = classifier.predict(features.test).numpy()
     what = "own classifier" if result.protocol == OWN else "linear probe"
     title = f"{what}, {result.labels:,} labels, {result.split} images: {100 * result.accuracies[0]:.2f} %"
     plot_confusion(predicted, labels, classes, title, folder / CONFUSION_PLOT)
-    plot_embedding(features.test.numpy(), labels, classes, folder / EMBEDDING_PLOT)
-
-
-def _read_records(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is corrupt ({error}): delete it and probe again") from error
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise CheckpointError(f"{path} is no list of probe records: delete it and probe again")
-    return records
+    embedding = map_features(features.test.numpy())
+    plot_embedding(embedding, labels, classes, folder / EMBEDDING_PLOT)
+    pixels = images.test[torch.from_numpy(embedding.chosen)].permute(0, 2, 3, 1).numpy()
+    write_gallery(folder / GALLERY_FILE, title, embedding, pixels, labels, predicted, classes)

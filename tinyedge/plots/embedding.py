@@ -1,5 +1,6 @@
 """Features in the plane: which images an encoder puts side by side."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,41 @@ _MOST_NAMES = 20
 _FEWEST_NEIGHBOURS = 10  # Below, no map of neighbours says anything.
 
 
-def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
-    """Draw features in the plane as a PNG, a colour a class; the title says which map was used.
+@dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """Images in the plane.
+
+    Attributes:
+        chosen: (n,) int: which images, ascending.
+        points: (n, 2) float: where each is.
+        mapping: What put them there, as a reader is told.
+    """
+
+    chosen: np.ndarray
+    points: np.ndarray
+    mapping: str
+
+
+def map_features(features: np.ndarray) -> EmbeddingMap:
+    """Return features (N, D) in the plane: at most 2,000 rows, drawn with a fixed seed."""
+    chosen: np.ndarray = np.arange(len(features))
+    if len(features) > MOST_POINTS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(features), MOST_POINTS, replace=False))
+    return EmbeddingMap(chosen, *embed(features[chosen]))
+
+
+def plot_embedding(embedding: EmbeddingMap, labels: np.ndarray, classes: tuple[str, ...], path: Path) -> None:
+    """Draw images in the plane as a PNG, a colour a class; the title says which map was used.
 
     Args:
-        features: (N, D) float; at most 2,000 rows, drawn with a fixed seed, are shown.
-        labels: (N,) int class of each.
+        embedding: Of their features.
+        labels: (N,) int class of every image, those that are not in the map among them.
         classes: Names; the legend has them up to 20.
         path: The PNG.
     """
-    if len(features) > MOST_POINTS:
-        chosen = np.sort(np.random.default_rng(0).choice(len(features), MOST_POINTS, replace=False))
-        features, labels = features[chosen], labels[chosen]
-    points, mapping = embed(features)
     from matplotlib import colormaps
 
+    points, labels = embedding.points, labels[embedding.chosen]
     figure = new_figure(8, 6.5)
     axes = figure.subplots()
     colours = colormaps["tab20" if len(classes) > 10 else "tab10"]
@@ -41,7 +62,7 @@ def plot_embedding(features: np.ndarray, labels: np.ndarray, classes: tuple[str,
         )
     if len(classes) <= _MOST_NAMES:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, fontsize=8)
-    axes.set_title(f"{mapping} of {len(features):,} images' features")
+    axes.set_title(f"{embedding.mapping} of {len(points):,} images' features")
     axes.set_xticks([])
     axes.set_yticks([])
     save_png(figure, path)

@@ -5,12 +5,20 @@ from pathlib import Path
 from tinyedge.destination import written_parts
 from tinyedge.errors import ConfigError
 from tinyedge.manifest.manifest import EXPORT_FILES, EXPORT_FOLDER
-from tinyedge.training.run import BRANCHES, CHECKPOINT_FILE, CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE
+from tinyedge.training.run import (
+    BRANCHES,
+    CHECKPOINT_FILE,
+    CLASSIFIER_FILE,
+    CONFIG_FILE,
+    ENCODER_FILE,
+    GALLERY_FILE,
+    METRICS_FILE,
+)
 
 # What train, probe, detect, export and build write.
 _OF_A_RUN = (
     *(CONFIG_FILE, ENCODER_FILE, CHECKPOINT_FILE, METRICS_FILE, "metrics.csv", "tensorboard/events.out.tfevents.*"),
-    *("probe.json", CLASSIFIER_FILE, "features*.safetensors", "detection.json", "plots/*.png"),
+    *("probe.json", CLASSIFIER_FILE, "features*.safetensors", "detection.json", "plots/*.png", GALLERY_FILE),
     *("card.md", "metrics.json", "teacher.yaml", "teacher_of_teacher.yaml"),  # Of a copy of the zoo's.
     *(f"firmware/*/tinyedge.{suffix}" for suffix in ("elf", "bin", "hex", "map")),
     *(f"{folder}/{name}" for folder in (EXPORT_FOLDER, f".{EXPORT_FOLDER}.*") for name in EXPORT_FILES),

@@ -31,6 +31,7 @@ CHECKPOINT_FILE = "checkpoints/last.ckpt"
 METRICS_FILE = "metrics.jsonl"
 CLASSIFIER_FILE = "probe.safetensors"
 EMBEDDING_PLOT, CONFUSION_PLOT = "plots/embedding.png", "plots/confusion.png"  # of a probe
+GALLERY_FILE = "plots/gallery.json"  # the same for a report
 _EXPORTED = frozenset({"export.json", "parity.json"})  # What lies beside the encoder in the zoo, and below it in a run.
 BRANCHES = "branches"  # folder of the further encoders that a method gave, each a run of its own
 

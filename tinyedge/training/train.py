@@ -41,6 +41,7 @@ from tinyedge.training.run import (
     CONFUSION_PLOT,
     EMBEDDING_PLOT,
     ENCODER_FILE,
+    GALLERY_FILE,
     Run,
 )
 from tinyedge.training.run_lock import locked_run
@@ -369,7 +370,7 @@ def _save_recalibrated(
     path, classifier = run / ENCODER_FILE, run / CLASSIFIER_FILE
     if path.is_file() and path.read_bytes() != content:
         path.unlink()  # First: no encoder is a training that has not ended.
-        for picture in (EMBEDDING_PLOT, CONFUSION_PLOT):
+        for picture in (EMBEDDING_PLOT, CONFUSION_PLOT, GALLERY_FILE):
             (run / picture).unlink(missing_ok=True)
         if classifier.is_file():
             classifier.unlink()

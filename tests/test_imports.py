@@ -33,6 +33,7 @@ LAYERS = (
     ("cycles", "firmware"),
     ("benchmark", "learning", "prediction"),
     ("browser", "checks", "doctor"),
+    ("reports",),
     ("api", "demo"),
     ("tinyedge",),
     ("cli",),
@@ -218,6 +219,9 @@ MISTAKES = [
     ("flash", "runs/none"),
     ("web", "runs/none", "--out", "site"),
     ("web", "m.tflite", "--out", "full/notes.txt"),
+    ("report", "runs/none"),
+    ("report", "tinynext_t_cifar10", "--out", "full/notes.txt"),
+    ("report", "tinynext_t_cifar10", "--bench", "full/notes.txt"),
 ]
 
 

@@ -158,6 +158,7 @@ BARE = {
     "predict": ("tinynext_t_cifar10 picture.png", r"\[bench\] @ file://"),
     "enroll": ("model.tflite --data . --emulator --board mps2_an386", r"\[bench\] @ file://"),
     "web": ("tinynext_t_cifar10 --out site", None),
+    "report": ("model.tflite", None),
     "doctor": ("", None),
     "demo": ("", r"\[export,bench\] @ file://"),
 }

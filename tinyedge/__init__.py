@@ -27,6 +27,7 @@ __all__ = [
     "quantise",
     "register_encoder",
     "register_method",
+    "report",
     "train",
     "web",
 ]
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from tinyedge.api.predict import predict
     from tinyedge.api.probe import probe
     from tinyedge.api.quantise import quantise
+    from tinyedge.api.report import report
     from tinyedge.api.train import train
     from tinyedge.api.web import web
     from tinyedge.encoders.base import Encoder

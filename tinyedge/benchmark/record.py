@@ -1,7 +1,11 @@
 """What a benchmark reports, and the JSON that carries it (schema 1)."""
 
+import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from tinyedge.errors import ConfigError
 
 SCHEMA = 1
 
@@ -116,6 +120,18 @@ class BenchRecord:
     modelled: ModelledCycles | None = None
     not_modelled_because: str = ""
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "BenchRecord":
+        """Return what `dataclasses.asdict` made a JSON object of; fields that are newer than the file are empty."""
+        modelled = content.get("modelled")
+        return cls(
+            **{
+                **content,
+                "layers": tuple(LayerRecord(**layer) for layer in content.get("layers", ())),
+                "modelled": None if modelled is None else ModelledCycles(**modelled),
+            }
+        )
+
 
 @dataclass(frozen=True)
 class ModelRecord:
@@ -152,3 +168,29 @@ class BenchReport:
             "results": [asdict(record) for record in self.results],
             "env": self.env,
         }
+
+
+def read_bench(path: Path) -> BenchReport:
+    """Read what `tinyedge bench --json` printed.
+
+    Args:
+        path: The file it went to.
+
+    Raises:
+        ConfigError: It is not there, damaged, something else, or of another schema.
+    """
+    advice = "give what `tinyedge bench --json` printed"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): {advice}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is no benchmark of schema {SCHEMA}: {advice}")
+    try:
+        return BenchReport(
+            ModelRecord(**content["model"]),
+            tuple(BenchRecord.from_json(record) for record in content["results"]),
+            dict(content["env"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}): {advice}") from error

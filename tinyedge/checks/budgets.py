@@ -91,7 +91,7 @@ def board_budgets(
             continue
         if on_board is not None and verdict.runtime == "aot":
             arena_bytes = on_board.plan.arena_bytes + input_bytes + _VARIABLES_BYTES
-            needs["aot"] = (_aot_flash_bytes(on_board), "estimate"), (arena_bytes, "plan")
+            needs["aot"] = (estimate_flash(on_board).bytes, "estimate"), (arena_bytes, "plan")
         elif verdict.arena_bytes is not None:
             needs[verdict.runtime] = (
                 (file_bytes + _TFLM_CODE_BYTES, "estimate"),
@@ -113,10 +113,37 @@ def board_budgets(
     return budgets
 
 
-def _aot_flash_bytes(program: Program) -> int:
+@dataclass(frozen=True)
+class FlashEstimate:
+    """What an image of `tinyedge build` takes of the flash, part by part, without building it.
+
+    Attributes:
+        constant_bytes: Weights and per-channel data, as the compiler writes them.
+        layer_bytes: The layers' parameters and calls.
+        kernel_bytes: The kernels' instructions.
+        application_bytes: The start, the serial protocol and the C library.
+    """
+
+    constant_bytes: int
+    layer_bytes: int
+    kernel_bytes: int
+    application_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """The image."""
+        return self.constant_bytes + self.layer_bytes + self.kernel_bytes + self.application_bytes
+
+
+def estimate_flash(program: Program) -> FlashEstimate:
+    """Return what a program's image takes of a board's flash, some kilobytes more than a build measures.
+
+    Args:
+        program: With the kernels of the board's instruction set.
+    """
     kernels = {call.kernel for call in program.calls}
     in_assembly = {kernel for kernel in kernels if kernel.instruction_set != PORTABLE}
     kernel_bytes = len(kernels - in_assembly) * _KERNEL_CODE_BYTES
     if in_assembly:
         kernel_bytes += len(in_assembly) * _ASSEMBLY_KERNEL_CODE_BYTES + _MATRIX_PRODUCT_CODE_BYTES
-    return program.constant_bytes + len(program.calls) * _LAYER_BYTES + kernel_bytes + _FIRMWARE_CODE_BYTES
+    return FlashEstimate(program.constant_bytes, len(program.calls) * _LAYER_BYTES, kernel_bytes, _FIRMWARE_CODE_BYTES)

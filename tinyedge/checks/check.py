@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tinyedge.checks.layers import Layer, describe_layers, planned_bytes
 from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules import find
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
-from tinyedge.compiler.program import with_instruction_set
+from tinyedge.compiler.program import Program, with_instruction_set
 from tinyedge.errors import ModelError
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
 from tinyedge.tflite.graph import Tensor
@@ -183,7 +183,25 @@ class CheckReport:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """A model's report, and what was compiled for it.
+
+    Attributes:
+        report: What is to be known.
+        programs: By the instruction set of each of the boards; empty where the compiler does not take the model.
+    """
+
+    report: CheckReport
+    programs: Mapping[str, Program]
+
+
 def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
+    """Ask everybody concerned about a model; see `examine_model`."""
+    return examine_model(model, boards).report
+
+
+def examine_model(model: Path, boards: Sequence[Board]) -> Examination:
     """Ask everybody concerned about a model.
 
     Args:
@@ -218,7 +236,7 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
             board, on_board, programs.get(board.instruction_set), layers, inspection.bytes, input_bytes
         )
     ]
-    return CheckReport(
+    report = CheckReport(
         model=str(model),
         sha256=graph.sha256,
         file_bytes=inspection.bytes,
@@ -231,6 +249,7 @@ def check_model(model: Path, boards: Sequence[Board]) -> CheckReport:
         budgets=tuple(budgets),
         arena_bytes=aot.arena_bytes,
     )
+    return Examination(report, programs)
 
 
 def _with_build(verdict: RuntimeVerdict, model: Path) -> RuntimeVerdict:

@@ -29,6 +29,7 @@ COMMANDS = (
     "bench",
     "predict",
     "web",
+    "report",
     "enroll",
     "doctor",
     "demo",

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyedge.manifest.manifest import MANIFEST_FILE, Preprocessing, TensorSpec, read_manifest, record_file
+from tinyedge.manifest.manifest import (
+    MANIFEST_FILE,
+    ExportManifest,
+    Preprocessing,
+    TensorSpec,
+    read_manifest,
+    record_file,
+)
 from tinyedge.manifest.quantised import read_quantised_manifest
 
 
@@ -22,6 +29,18 @@ class ImageManifest:
     classes: tuple[str, ...] | None
 
 
+def export_of(model: Path) -> ExportManifest | None:
+    """Return the `export.json` beside a .tflite file, if it tells of that very file.
+
+    Raises:
+        ModelError: There is a manifest, and it is damaged or of another schema.
+    """
+    if not (model.parent / MANIFEST_FILE).is_file():
+        return None
+    export = read_manifest(model.parent)
+    return export if export.files.get(model.name) == record_file(model) else None
+
+
 def manifest_of(model: Path) -> ImageManifest | None:
     """Return what lies beside a .tflite file: `export.json` of an export, or `NAME.json` of `tinyedge quantise`.
 
@@ -34,14 +53,11 @@ def manifest_of(model: Path) -> ImageManifest | None:
     Raises:
         ModelError: There is a manifest, and it is damaged or of another schema.
     """
-    sha256 = record_file(model).sha256
-    if (model.parent / MANIFEST_FILE).is_file():
-        export = read_manifest(model.parent)
-        record = export.files.get(model.name)
-        if record is not None and record.sha256 == sha256:
-            return ImageManifest(export.input, export.preprocessing, export.classes)
+    export = export_of(model)
+    if export is not None:
+        return ImageManifest(export.input, export.preprocessing, export.classes)
     quantised = read_quantised_manifest(model)
-    if quantised is None or quantised.preprocessing is None or quantised.file.sha256 != sha256:
+    if quantised is None or quantised.preprocessing is None or quantised.file != record_file(model):
         return None
     (image,) = quantised.inputs
     return ImageManifest(image, quantised.preprocessing, quantised.classes or None)

@@ -595,6 +595,10 @@ typedef struct {
  *  @param scratch  8 * (kernel_h * kernel_w * group_c rounded up to fours) + kernel_w * group_c bytes. */
 void te_conv2d_s8_scalar(const te_conv2d_scalar_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_conv2d_s8_scalar() with weights of 4 bits, filters in the order of te_gemm_s4_scalar.h.
+ *  @param scratch  As there, rounded up to eights. */
+void te_conv2d_s4_scalar(const te_conv2d_scalar_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_depthwise_conv2d_params of one filter a channel, for processors without SIMD instructions. */
 typedef struct {
     te_window window;

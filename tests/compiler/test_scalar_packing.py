@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
-from tinyedge.compiler.kernels.scalar_packing import pack_scalar
+from tinyedge.compiler.kernels.scalar_packing import pack_scalar, pack_scalar_int4
 from tinyedge.tflite.fixed_point import clamp, requantise
 
 ZERO_POINT = -7
@@ -48,17 +48,25 @@ def test_halving_last_rounds_as_the_reference_does(zero_point):
     assert ties > 100  # Negative halves, which go away from zero.
 
 
+def nibbles(words: np.ndarray) -> np.ndarray:
+    """The weights of words of te_gemm_s4_scalar.h."""
+    halves = words[:, None] >> np.arange(0, 32, 4, dtype=np.uint32) & 15
+    return halves.ravel().astype(np.int64) - 16 * (halves.ravel() > 7)
+
+
+@pytest.mark.parametrize("is_int4", [False, True])
 @pytest.mark.parametrize(("channels", "depth"), [(1, 1), (4, 16), (7, 27)])
-def test_a_stream_holds_the_matrix_product(channels, depth):
+def test_a_stream_holds_the_matrix_product(channels, depth, is_int4):
     rng = np.random.default_rng(channels)
-    filters = rng.integers(-128, 128, (channels, depth)).astype(np.int8)
+    filters = rng.integers(*((-8, 8) if is_int4 else (-128, 128)), (channels, depth)).astype(np.int8)
     bias = rng.integers(-5000, 5000, channels)
     multipliers, shifts = rng.integers(2**30, 2**31, channels), rng.integers(-12, 0, channels)
-    packed = pack_scalar(prepare(filters, bias, multipliers, shifts), ZERO_POINT)
-    words = -(-depth // 4)
-    pixel = rng.integers(-128, 128, 4 * words)  # What is beyond the depth does not matter.
+    pack, per_word = (pack_scalar_int4, 8) if is_int4 else (pack_scalar, 4)
+    packed = pack(prepare(filters, bias, multipliers, shifts), ZERO_POINT)
+    words = -(-depth // per_word)
+    pixel = rng.integers(-128, 128, per_word * words)  # What is beyond the depth does not matter.
     for channel, stream in enumerate(packed.stream.reshape(channels, words + 2)):
-        weights = stream[:words].view(np.int8).astype(np.int64)
+        weights = nibbles(stream[:words]) if is_int4 else stream[:words].view(np.int8).astype(np.int64)
         first, multiplier = stream[words:].view(np.int32).tolist()
         exact = int(filters[channel].astype(np.int64) @ (pixel[:depth] - 3) + bias[channel])
         assert int(weights @ pixel) + first == exact

@@ -474,6 +474,7 @@ ROWS = (
     Row("te_mul_s8_mve", "mve", _rows_of_two("MUL")),
     Row("te_softmax_s8_mve", "mve", _softmax()),
     Row("te_table_s8_mve", "mve", _table),
+    Row("te_conv2d_s4_scalar", "scalar", _conv2d(int4=True)),
     Row("te_conv2d_s8_scalar", "scalar", _conv2d()),
     Row("te_depthwise_conv2d_s8_scalar", "scalar", _depthwise(_kernel)),
     Row("te_fully_connected_s8_scalar", "scalar", _fully_connected()),

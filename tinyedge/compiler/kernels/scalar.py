@@ -13,8 +13,9 @@ from tinyedge.compiler.kernels.convolution_forms import (
     is_pointwise,
     with_filters,
 )
+from tinyedge.compiler.kernels.int4 import with_int8_weights
 from tinyedge.compiler.kernels.mve_packing import NO_CONSTANTS, RequantisedFilters, prepare_layer
-from tinyedge.compiler.kernels.scalar_packing import pack_scalar
+from tinyedge.compiler.kernels.scalar_packing import ScalarFilters, pack_scalar, pack_scalar_int4
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
 from tinyedge.ops.fields import integers, without
@@ -46,6 +47,21 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         return _rows(call, prepared, batches * in_h * in_w, in_c)
     scratch_bytes = _column_bytes(kernel_h * kernel_w * group_c) + kernel_w * group_c
     return with_filters(call, _CONV2D, _packed(fields, prepared), scratch_bytes)
+
+
+def _conv2d_int4(call: KernelCall) -> KernelCall | str:
+    """The kernel of CONV_2D with weights from -8 to 7, which makes four pixels at a time."""
+    call = along_rows(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+    fields = call.fields
+    out_h, out_w, kernel_h, kernel_w, group_c = integers(fields, "out_h", "out_w", "kernel_h", "kernel_w", "group_c")
+    prepared = prepare_layer(fields, dense_filters(fields))
+    if out_h * out_w < _PIXELS:
+        return f"it has {out_h * out_w} pixels of the {_PIXELS} that are made at a time"
+    if prepared is None:
+        return NO_CONSTANTS
+    packed = pack_scalar_int4(prepared, *integers(fields, "output_zero_point"))
+    scratch_bytes = _column_bytes(kernel_h * kernel_w * group_c, 8) + kernel_w * group_c
+    return with_filters(call, _CONV2D_INT4, _members(packed), scratch_bytes)
 
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
@@ -109,17 +125,21 @@ def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int) 
     )
 
 
-def _column_bytes(depth: int) -> int:
-    """Of the columns of four pixels."""
-    return 2 * _PIXELS * (-(-depth // 4) * 4)
+def _column_bytes(depth: int, multiple: int = 4) -> int:
+    """Of the columns of four pixels, whose depth is rounded up."""
+    return 2 * _PIXELS * (-(-depth // multiple) * multiple)
 
 
 def _packed(fields: Fields, prepared: RequantisedFilters) -> Fields:
-    packed = pack_scalar(prepared, *integers(fields, "output_zero_point"))
+    return _members(pack_scalar(prepared, *integers(fields, "output_zero_point")))
+
+
+def _members(packed: ScalarFilters) -> Fields:
     return {"packed": ConstantArray(packed.stream), "shifts": ConstantArray(packed.shifts)}
 
 
 _CONV2D = Kernel("te_conv2d_s8_scalar", "te_conv2d_scalar_params", "scalar", stripes=windowed, has_window=True)
+_CONV2D_INT4 = Kernel("te_conv2d_s4_scalar", "te_conv2d_scalar_params", "scalar", stripes=windowed, has_window=True)
 _DEPTHWISE_CONV2D = Kernel(
     "te_depthwise_conv2d_s8_scalar",
     "te_depthwise_conv2d_scalar_params",
@@ -133,6 +153,7 @@ _FULLY_CONNECTED = Kernel(
 )
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
+    CONV_2D_KERNELS["s4"]: _conv2d_int4,
     CONV_2D_KERNELS["s8"]: _conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,

@@ -31,7 +31,18 @@ def pack_scalar(prepared: RequantisedFilters, output_zero_point: int) -> ScalarF
         output_zero_point: Added to every output.
     """
     filters = np.pad(prepared.filters, ((0, 0), (0, -prepared.filters.shape[1] % 4)))
-    words = np.ascontiguousarray(filters).view(np.uint8).view("<u4")
+    return _packed(np.ascontiguousarray(filters).view(np.uint8).view("<u4"), prepared, output_zero_point)
+
+
+def pack_scalar_int4(prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
+    """The same of weights from -8 to 7, eight to a word; firmware/kernels/te_gemm_s4_scalar.h describes it."""
+    filters = np.pad(prepared.filters, ((0, 0), (0, -prepared.filters.shape[1] % 8)))
+    halves = np.ascontiguousarray(filters).view(np.uint8) & 15
+    words = np.ascontiguousarray(halves[:, 0::2] | halves[:, 1::2] << 4).view("<u4")
+    return _packed(words, prepared, output_zero_point)
+
+
+def _packed(words: np.ndarray, prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
     biases, multipliers, right_shifts = requantisation(prepared, output_zero_point)
     constants = as_words(np.stack([biases, multipliers], axis=1))
     stream: np.ndarray = np.concatenate([words, constants], axis=1).ravel()

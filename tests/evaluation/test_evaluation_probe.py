@@ -388,6 +388,9 @@ def test_a_collapsed_encoder_is_probed_whether_its_features_can_be_drawn_or_not(
     save_file(weights, path)
     result = probe_run(load_run(run.path), seeds=1, plots=True)
     assert result.accuracies[0] == pytest.approx(0.1, abs=0.05)  # of ten digits
+    gallery = json.loads((run.path / "plots" / "gallery.json").read_text())
+    right = sum(gallery["confusion"][index][index] for index in range(10))
+    assert right == round(result.accuracies[0] * result.test_images)
     (record,) = json.loads((run.path / "probe.json").read_text())
     assert record["accuracies"] == list(result.accuracies)
     assert (run.path / "probe.safetensors").is_file()

@@ -69,6 +69,14 @@ def test_a_benchmark_of_another_model_is_refused(model, tmp_path, full_run):
         ('{"schema": 2}', "no benchmark of schema 1"),
         ('{"schema": 1, "model": {}, "results": [], "env": {}}', "damaged"),
         ('{"schema": 1, "model": 3, "results": [], "env": {}}', "damaged"),
+        (
+            '{"schema": 1, "model": {"path": "m", "sha256": 1, "macs": 1, "params": 1, "bytes": 1}, "results": []}',
+            "sha256",
+        ),
+        (
+            f'{{"schema": 1, "model": {{"path": "m", "sha256": "", "macs": 1{"0" * 99}, "params": 1, "bytes": 1}}}}',
+            "macs",
+        ),
     ],
 )
 def test_a_damaged_benchmark_is_refused(model, tmp_path, content, said):
@@ -132,7 +140,8 @@ def test_a_gallery_that_does_not_fit_itself_is_refused(full_run, tmp_path, chang
 def test_a_run_that_is_not_exported_is_reported_all_the_same(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "config.yaml").write_text("method: best\nencoder: tinynext_t\n")
+    (run / "config.yaml").write_text("method: best\nencoder: tinynext_t\nhidden: &a {b: *a}\nact: [[*a, *a], 3]\n")
+    (run / "probe.json").write_text('[{"protocol": "knn", "mean": NaN}, {"accuracies": [1e999]}]')
     (run / "metrics.jsonl").write_text(
         '{"step": 1, "loss": 3}\n{"step": 2, "loss": NaN}\n7\n{"loss": 2}\n{"step": 3, "loss": 1}\n'
     )

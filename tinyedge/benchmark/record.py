@@ -1,13 +1,20 @@
 """What a benchmark reports, and the JSON that carries it (schema 1)."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from tinyedge.errors import ConfigError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SCHEMA = 1
+
+_Record = TypeVar("_Record", bound="DataclassInstance")
+_MOST = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,14 @@ class BenchRecord:
     def from_json(cls, content: dict[str, Any]) -> "BenchRecord":
         """Return what `dataclasses.asdict` made a JSON object of; fields that are newer than the file are empty."""
         modelled = content.get("modelled")
-        return cls(
-            **{
-                **content,
-                "layers": tuple(LayerRecord(**layer) for layer in content.get("layers", ())),
-                "modelled": None if modelled is None else ModelledCycles(**modelled),
-            }
+        return _checked(
+            cls(
+                **{
+                    **content,
+                    "layers": tuple(_checked(LayerRecord(**layer)) for layer in content.get("layers", ())),
+                    "modelled": None if modelled is None else _checked(ModelledCycles(**modelled)),
+                }
+            )
         )
 
 
@@ -170,6 +179,25 @@ class BenchReport:
         }
 
 
+def _checked(record: _Record) -> _Record:
+    """Return a record whose fields are of their types.
+
+    Raises:
+        TypeError: One is not.
+        ValueError: A number is larger than any count.
+    """
+    for each in fields(record):
+        value, kind = getattr(record, each.name), each.type
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and not -_MOST < value < _MOST:
+            raise ValueError(f"{each.name} has {len(str(value))} digits")
+        if whole and (kind is float or float in get_args(kind)):
+            continue
+        if isinstance(kind, type | UnionType) and not isinstance(value, kind):
+            raise TypeError(f"{each.name} is {value!r:.40}")
+    return record
+
+
 def read_bench(path: Path) -> BenchReport:
     """Read what `tinyedge bench --json` printed.
 
@@ -188,7 +216,7 @@ def read_bench(path: Path) -> BenchReport:
         raise ConfigError(f"{path} is no benchmark of schema {SCHEMA}: {advice}")
     try:
         return BenchReport(
-            ModelRecord(**content["model"]),
+            _checked(ModelRecord(**content["model"])),
             tuple(BenchRecord.from_json(record) for record in content["results"]),
             dict(content["env"]),
         )

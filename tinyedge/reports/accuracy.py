@@ -1,12 +1,14 @@
 """Accuracy of a run's encoder by the share of the labels that a probe learned from."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tinyedge.evaluation.protocols import FINAL_STAGE
 from tinyedge.reports.chart import Chart, Mark, Series, line, linear_axis, logarithmic_axis
 from tinyedge.reports.panel import Missing
-from tinyedge.reports.subject import Subject, number
+from tinyedge.reports.subject import Subject, finite, number
 from tinyedge.shell import command_line
 
 
@@ -15,7 +17,7 @@ class ProbeRow:
     """One measurement.
 
     Attributes:
-        protocol: And what of it is not the usual: the split, the stages.
+        protocol: And what of it is not the usual: the split, the stages, and the data where there are several.
         solver: What exactly was run.
         fraction: Share of the labels.
         labels: How many.
@@ -52,26 +54,35 @@ def accuracy_by_labels(subject: Subject) -> Accuracy | Missing | None:
     """Return the probes of a run's encoder; None for what is no run."""
     if subject.source.run is None:
         return None
-    rows = sorted(
-        filter(None, map(_row, subject.source.probes)), key=lambda row: (row.protocol, row.fraction, row.labels)
-    )
+    rows = probe_rows(subject)
     if not rows:
         probe = command_line("tinyedge", "probe", subject.source.given)
         return Missing("This run's encoder has not been probed.", probe)
-    return Accuracy(tuple(rows), _chart(rows))
+    return Accuracy(rows, _chart(rows))
 
 
-def _row(record: dict) -> ProbeRow | None:
+def probe_rows(subject: Subject) -> tuple[ProbeRow, ...]:
+    """Return the measurements of a run by protocol and fraction; what is no record of one is left out."""
+    records = subject.source.probes
+    several = len({str(record.get("data", "")) for record in records}) > 1
+    rows = filter(None, (_row(record, several) for record in records))
+    return tuple(sorted(rows, key=lambda row: (row.protocol, row.fraction, row.labels)))
+
+
+def _row(record: dict[str, Any], name_data: bool) -> ProbeRow | None:
     fraction, mean, labels = (number(record, name) for name in ("label_fraction", "mean", "labels"))
     images = number(record, "test_images")
     if fraction is None or mean is None or labels is None or images is None or fraction <= 0:
         return None
     seeds = record.get("accuracies")
-    accuracies = [100 * seed for seed in seeds if isinstance(seed, int | float)] if isinstance(seeds, list) else []
+    found = map(finite, seeds) if isinstance(seeds, list) else ()
+    accuracies = [100 * seed for seed in found if seed is not None]
     stages = record.get("stages")
     named = [str(record.get("protocol", "")), str(record.get("split", "test"))]
     if isinstance(stages, list) and stages != list(FINAL_STAGE):
         named.append("stages " + ", ".join(map(str, stages)))
+    if name_data:
+        named.append(f"on {record.get('data', '')}")
     sd = number(record, "sd")
     return ProbeRow(
         protocol=", ".join(name for name in named if name != "test"),
@@ -85,7 +96,7 @@ def _row(record: dict) -> ProbeRow | None:
     )
 
 
-def _chart(rows: list[ProbeRow]) -> Chart | None:
+def _chart(rows: Sequence[ProbeRow]) -> Chart | None:
     fractions = sorted({row.fraction for row in rows})
     if len(fractions) < 2:
         return None

@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+# A range that is this share of its values has no marks that could be told apart.
+_FLAT, _SMALLEST = 1e-9, 1e-300
+
 
 @dataclass(frozen=True)
 class Tick:
@@ -105,7 +108,7 @@ def linear_axis(values: Iterable[float], ticks: int = 5, unit: str = "", *, snug
     """
     found = list(values)
     low, high = min(found), max(found)
-    if low == high:
+    if high - low <= max(_SMALLEST, _FLAT * max(abs(low), abs(high))):
         room = abs(low) / 2 or 1.0
         low, high = low - room, high + room
     step = _round_step((high - low) / ticks)

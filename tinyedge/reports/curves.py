@@ -51,7 +51,8 @@ def training_curves(subject: Subject) -> Curves | Missing | None:
     for title, names in metric_groups(source.log).values():
         charts = []
         for name in names:
-            points = [(float(record["step"]), value) for record in shown if (value := number(record, name)) is not None]
+            pairs = ((number(record, "step"), number(record, name)) for record in shown)
+            points = [(step, value) for step, value in pairs if step is not None and value is not None]
             if not points:
                 continue
             x, y = (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tinyedge.reports.accuracy import probe_rows
 from tinyedge.reports.boards import Verdict, boards_verdict
 from tinyedge.reports.exactness import bit_exactness
 from tinyedge.reports.flash import Flash, flash_by_part
@@ -51,7 +52,11 @@ def describe(subject: Subject) -> str:
 
 def figures(subject: Subject) -> tuple[Figure, ...]:
     """Return the figures of a subject, those that are known."""
-    return (*_of_model(subject), *_of_parity(subject), *_of_probes(subject), *_of_benches(subject), *_of_run(subject))
+    found = (*_of_model(subject), *_of_parity(subject), *_of_probes(subject), *_of_benches(subject), *_of_run(subject))
+    known: dict[str, Figure] = {}
+    for figure in found:  # Of two benchmarks alike the one that was given first counts.
+        known.setdefault(figure.label, figure)
+    return tuple(known.values())
 
 
 def _count(
@@ -119,15 +124,10 @@ def _of_parity(subject: Subject) -> list[Figure]:
 
 
 def _of_probes(subject: Subject) -> list[Figure]:
-    found = []
-    for record in subject.source.probes:
-        mean, fraction = number(record, "mean"), number(record, "label_fraction")
-        if mean is not None and fraction is not None:
-            label = f"{record.get('protocol')} probe, {100 * fraction:g} % of the labels"
-            split = record.get("split", "test")
-            label += "" if split == "test" else f", {split}"
-            found.append(Figure(label, f"{100 * mean:.2f} %", 100 * mean, HIGHER))
-    return found
+    return [
+        Figure(f"probe {row.protocol}, {100 * row.fraction:g} % of the labels", f"{row.mean:.2f} %", row.mean, HIGHER)
+        for row in probe_rows(subject)
+    ]
 
 
 def _of_benches(subject: Subject) -> list[Figure]:

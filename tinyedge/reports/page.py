@@ -133,7 +133,7 @@ def render_page(subjects: Sequence[Subject], command: str) -> Page:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     return Page(
-        html,
+        html.encode("utf-8", "replace").decode(),  # JSON may hold halves of characters, which no file can.
         {section.name: [p.subject.source.name for p in panels if p.missing is None] for section, panels in sections},
         {
             section.name: [p.missing.command for p in panels if p.missing is not None and p.missing.command]

@@ -53,15 +53,21 @@ def provenance(subject: Subject) -> Provenance:
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return the keys of a configuration with a value, inner ones behind a dot, in the order of the file."""
+    """Return the keys of a configuration with a value, those of its options behind a dot, in the order of the file."""
     found = []
     for key, value in config.items():
-        if isinstance(value, dict):
-            found += flat(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and not prefix:
+            found += flat(value, f"{key}.")
         elif value is not None:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append((f"{prefix}{key}", text))
+            found.append((f"{prefix}{key}", _text(value)))
     return found
+
+
+def _text(value: object) -> str:
+    """Return a value as text; what is nested deeper than ours is may have no end."""
+    if isinstance(value, list):
+        return ", ".join("…" if isinstance(one, list | dict) else str(one) for one in value)
+    return "…" if isinstance(value, dict) else str(value)
 
 
 def _commands(subject: Subject) -> list[str]:

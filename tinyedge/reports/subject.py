@@ -69,7 +69,11 @@ def examine(source: Source, boards: Sequence[Board], letter: str = "") -> Subjec
 
 def number(record: dict[str, Any], name: str) -> float | None:
     """Return a figure of a record that anybody may have written; None where there is none, or no finite number."""
-    value = record.get(name)
+    return finite(record.get(name))
+
+
+def finite(value: object) -> float | None:
+    """Return a value that anybody may have written as a number; None where it is none, or not finite."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if abs(value) < _LARGEST else None  # NaN is not.

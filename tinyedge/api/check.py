@@ -27,6 +27,7 @@ def check(
     encoder: str,
     board: str | None = None,
     input_size: int = ...,
+    channels: int = 3,
     strides: Sequence[int] | None = None,
     act: str = "relu",
     classes: int | None = None,
@@ -40,6 +41,7 @@ def check(
     encoder: str | None = None,
     board: str | None = None,
     input_size: int = _DEFAULT_SIZE,
+    channels: int = 3,
     strides: Sequence[int] | None = None,
     act: str = "relu",
     classes: int | None = None,
@@ -51,6 +53,7 @@ def check(
         encoder: An encoder by name, in place of a model.
         board: What it has to fit; None is any board.
         input_size: H = W of the encoder's images, in pixels.
+        channels: Of the encoder's images: 3 for RGB, 1 for greyscale.
         strides: Of the encoder; None are its own for that size.
         act: The encoder's activation.
         classes: Of a classifier behind the encoder; None is none.
@@ -73,4 +76,6 @@ def check(
     check_encoder_options(encoder, input_size=input_size, strides=own, act=act)
     from tinyedge.checks.encoder import check_encoder
 
-    return check_encoder(encoder, boards, input_size=input_size, strides=own, act=act, classes=classes)
+    return check_encoder(
+        encoder, boards, input_size=input_size, channels=channels, strides=own, act=act, classes=classes
+    )

@@ -154,8 +154,8 @@ def quantise(
     elif run is not None:
         from tinyedge.exporter.run_source import folded_network
 
-        folded, size = folded_network(run)
-        network = read_network(folded, None, examples({"image": (1, 3, size, size)}))
+        folded, shape = folded_network(run)
+        network = read_network(folded, None, examples({"image": shape}))
     else:
         assert not isinstance(source, Path)
         arguments = list(signature(source.forward).parameters)

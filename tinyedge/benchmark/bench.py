@@ -145,7 +145,9 @@ def _named_inputs(model: Path, data: str) -> LabelledInputs:
     from tinyedge.manifest.preprocess import quantise_images
 
     manifest = read_manifest(model.parent)
-    dataset = load_dataset(data, image_size=manifest.input.shape[1], labels_required=True)
+    dataset = load_dataset(
+        data, image_size=manifest.input.shape[1], channels=manifest.input.shape[3], labels_required=True
+    )
     if dataset.test is None or dataset.test.labels is None:
         raise ConfigError(f"{data} has no test images: give a folder with train/CLASS and test/CLASS")
     if tuple(manifest.classes) != dataset.classes:

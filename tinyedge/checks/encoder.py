@@ -85,6 +85,7 @@ def check_encoder(
     boards: Sequence[Board],
     *,
     input_size: int,
+    channels: int = 3,
     strides: tuple[int, ...] | None = None,
     act: str = "relu",
     classes: int | None = None,
@@ -95,6 +96,7 @@ def check_encoder(
         name: One of `tinyedge.encoders.registry.encoder_names()`.
         boards: What it might be deployed on.
         input_size: H = W of its images, in pixels.
+        channels: As for `create_encoder`.
         strides: As for `create_encoder`.
         act: As for `create_encoder`.
         classes: Of a linear classifier behind it; None leaves the feature as the output.
@@ -102,7 +104,9 @@ def check_encoder(
     Raises:
         ConfigError: There is no such encoder, or not with these options.
     """
-    encoder = create_encoder(name, input_size=input_size, strides=strides, act=act, enforce_budget=False).eval()
+    encoder = create_encoder(
+        name, input_size=input_size, strides=strides, act=act, channels=channels, enforce_budget=False
+    ).eval()
     diagnostic, deployable = None, None
     try:
         deployable = _fold(encoder, classes)
@@ -116,7 +120,7 @@ def check_encoder(
         parameters=count_parameters(encoder),
         macs=count_macs(encoder),
         diagnostic=diagnostic,
-        deployed=None if deployable is None else _check_deployable(deployable, name, input_size, boards),
+        deployed=None if deployable is None else _check_deployable(deployable, encoder, boards),
     )
 
 
@@ -126,14 +130,14 @@ def _fold(encoder: Encoder, classes: int | None) -> Deployable:
     return fold_classifier(encoder, torch.zeros(classes, encoder.feature_dim), torch.zeros(classes))
 
 
-def _check_deployable(network: Deployable, name: str, input_size: int, boards: Sequence[Board]) -> CheckReport:
+def _check_deployable(network: Deployable, encoder: Encoder, boards: Sequence[Board]) -> CheckReport:
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         parameter.data.normal_(generator=generator)  # Equal constants are stored once; trained ones are not equal.
-    graph = trace(network, input_size, name)
+    graph = trace(network, encoder.input_size, encoder.name, encoder.channels)
     activations = [*graph.inputs, *(operator.output for operator in graph.operators)]
     model = tflite_bytes(quantise(graph, dict.fromkeys(activations, _RANGE)))
     with tempfile.TemporaryDirectory(prefix="tinyedge-check-") as folder:
-        path = Path(folder) / f"{name}.tflite"
+        path = Path(folder) / f"{encoder.name}.tflite"
         path.write_bytes(model)
-        return dataclasses.replace(check_model(path, boards), model=name)
+        return dataclasses.replace(check_model(path, boards), model=encoder.name)

@@ -36,18 +36,19 @@ class _Value:
     axes: tuple[int, ...]
 
 
-def trace(network: nn.Module, input_size: int, name: str) -> Graph:
+def trace(network: nn.Module, input_size: int, name: str, channels: int = 3) -> Graph:
     """Return the float graph of a network.
 
     Args:
         network: Of the functions that `Encoder.fold` leaves, in evaluation mode.
         input_size: H = W of the images.
         name: Of the graph.
+        channels: Of the images.
 
     Raises:
         UnsupportedOpError: It calls a function, or a form of one, that has no operator here.
     """
-    image = torch.zeros(1, 3, input_size, input_size)
+    image = torch.zeros(1, channels, input_size, input_size)
     recorder = _Recorder(image)
     with torch.no_grad(), recorder:
         out = network(image)

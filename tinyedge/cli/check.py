@@ -28,6 +28,7 @@ def check(
     ),
     encoder: str = typer.Option(None, help="An encoder by name, before any training, in place of a model."),
     input: int = typer.Option(None, "--input", help="H = W of the encoder's images, in pixels.", show_default="32"),
+    channels: int = typer.Option(None, help="Channels of its images: 3 for RGB (default), 1 for greyscale."),
     strides: str = typer.Option(None, help="Strides of the encoder, such as 2,1,2,2,2."),
     act: str = typer.Option(None, help="The encoder's activation: relu (default; deploys) or gelu (the paper's)."),
     classes: int = typer.Option(None, min=1, help="Classes of a classifier behind the encoder; by default none."),
@@ -41,8 +42,10 @@ def check(
     from tinyedge.errors import ConfigError, GateFailed
 
     plugins = load_plugins(plugin)
-    if encoder is None and (input, strides, act, classes) != (None, None, None, None):
-        raise ConfigError("--input, --strides, --act and --classes describe an encoder: give --encoder NAME with them")
+    if encoder is None and any(option is not None for option in (input, channels, strides, act, classes)):
+        raise ConfigError(
+            "--input, --channels, --strides, --act and --classes describe an encoder: give --encoder NAME with them"
+        )
     if (model is None) == (encoder is None):
         raise ConfigError("check takes one model or one encoder: give RUN, MODEL.tflite or --encoder NAME")
     if encoder is None:
@@ -53,11 +56,14 @@ def check(
             encoder=encoder,
             board=board,
             input_size=input or 32,
+            channels=channels or 3,
             strides=whole_numbers("--strides", strides, "2,1,2,2,2") if strides else None,
             act=act or "relu",
             classes=classes,
         )
-        asked = given(encoder=encoder, out=f"runs/{encoder}", image_size=input, strides=strides, act=act)
+        asked = given(
+            encoder=encoder, out=f"runs/{encoder}", image_size=input, channels=channels, strides=strides, act=act
+        )
         following = command_line("tinyedge", "train", *asked, *plugins)
     console = report_console(json)
     if json:

@@ -31,6 +31,7 @@ _PANELS = {
             names=dataset_names,
         ),
         "image_size": FieldOption("H = W in pixels; by default the data set's own."),
+        "channels": FieldOption("3 for RGB, or 1 for greyscale, which colour images are turned into."),
         "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default the method's own."),
     },
     "Encoder": {

@@ -14,18 +14,19 @@ OPSET = 20  # The first with Gelu.
 INPUT_NAME = "image"
 
 
-def export_onnx(network: Deployable, input_size: int, output_name: str, path: Path) -> None:
+def export_onnx(network: Deployable, input_size: int, output_name: str, path: Path, channels: int = 3) -> None:
     """Write a folded network as ONNX.
 
     Args:
         network: Folded, in evaluation mode.
         input_size: H = W of the images.
         output_name: "logits" or "feature".
-        path: The file; its input is (1, 3, H, W) float32, normalised.
+        path: The file; its input is (1, C, H, W) float32, normalised.
+        channels: C.
     """
     import onnx
 
-    example = torch.zeros(1, 3, input_size, input_size)
+    example = torch.zeros(1, channels, input_size, input_size)
     with quiet_exporter():
         torch.onnx.export(
             network,

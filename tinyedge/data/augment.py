@@ -105,15 +105,13 @@ def default_augment(dataset_name: str, image_size: int) -> AugmentConfig:
     return AugmentConfig(blur_probability=0.5 if image_size >= 64 else 0.0)
 
 
-def normalise(images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> torch.Tensor:
-    """Return (B, 3, H, W) uint8 images as float32 `(image / 255 - mean) / std`: what an encoder sees at evaluation."""
+def normalise(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """Return (B, C, H, W) uint8 images as float32 `(image / 255 - mean) / std`: what an encoder sees at evaluation."""
     return _standardise(images.float() / 255, mean, std)
 
 
-def _standardise(
-    pixels: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> torch.Tensor:
-    values = _constant((tuple(mean), tuple(std)), pixels.device)[..., None, None]  # (2, 3, 1, 1)
+def _standardise(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    values = _constant((tuple(mean), tuple(std)), pixels.device)[..., None, None]  # (2, C, 1, 1)
     return (pixels - values[0]) / values[1]
 
 
@@ -131,15 +129,13 @@ class Augment:
     restores the generator's state draws the same views.
     """
 
-    def __init__(
-        self, config: AugmentConfig, mean: tuple[float, float, float], std: tuple[float, float, float]
-    ) -> None:
+    def __init__(self, config: AugmentConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         self.config = config
         self.mean = mean
         self.std = std
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return (B, 3, H, W) float32 views, normalised, of (B, 3, H, W) uint8 images, on their device."""
+        """Return (B, C, H, W) float32 views, normalised, of (B, C, H, W) uint8 images, on their device."""
         return self.apply(images, self.draw(len(images), generator))
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
@@ -153,7 +149,7 @@ class Augment:
 
     @torch.no_grad()
     def apply(self, images: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-        """Return the views (B, 3, H, W) float32, normalised, that `drawn` makes of (B, 3, H, W) uint8 images."""
+        """Return the views (B, C, H, W) float32, normalised, that `drawn` makes of (B, C, H, W) uint8 images."""
         drawn = drawn.to(images.device)
         # bfloat16 products would leave 8 bits of the pixels.
         with torch.autocast(images.device.type, enabled=False):
@@ -172,8 +168,8 @@ def share_crop(drawn: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
 
 
 def _move_pixels(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
-    """Crop, flip and blur (B, 3, H, W) pixels in [0, 1]."""
-    batch, _, height, width = pixels.shape
+    """Crop, flip and blur (B, C, H, W) pixels in [0, 1]."""
+    batch, channels, height, width = pixels.shape
     flip, blur, sigma = drawn[:, _CROP_DRAWS:].unbind(1)
     flipped = flip < config.flip_probability
     if config.crop_area == (1.0, 1.0) and config.blur_probability == 0:
@@ -186,19 +182,24 @@ def _move_pixels(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfi
         blurred = blur < config.blur_probability
         rows = _blur_matrix(sigma, blurred, height, config) @ rows
         columns = _blur_matrix(sigma, blurred, width, config) @ columns
-    pixels = (pixels.reshape(batch, 3 * height, width) @ columns.mT).reshape(pixels.shape)
+    pixels = (pixels.reshape(batch, channels * height, width) @ columns.mT).reshape(pixels.shape)
     return (rows[:, None] @ pixels).clamp_(0, 1)
 
 
 def _change_colours(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
-    """Jitter, grey and solarise (B, 3, H, W) pixels in [0, 1]."""
+    """Jitter, grey and solarise (B, C, H, W) pixels in [0, 1]."""
     jitter, brightness, contrast, saturation, hue, grey, solarise = drawn.unbind(1)
-    if config.jitter_probability > 0 or config.greyscale_probability > 0:
-        jittered = jitter < config.jitter_probability
+    jittered = jitter < config.jitter_probability
+    brightness = torch.where(jittered, _factor(brightness, config.brightness), 1.0)
+    contrast = torch.where(jittered, _factor(contrast, config.contrast), 1.0)
+    if pixels.shape[1] == 1:
+        if config.jitter_probability > 0:
+            pixels = _map_greys(pixels, brightness, contrast)
+    elif config.jitter_probability > 0 or config.greyscale_probability > 0:
         pixels = _map_colours(
             pixels,
-            torch.where(jittered, _factor(brightness, config.brightness), 1.0),
-            torch.where(jittered, _factor(contrast, config.contrast), 1.0),
+            brightness,
+            contrast,
             torch.where(jittered, _factor(saturation, config.saturation), 1.0),
             torch.where(jittered, (2 * hue - 1) * config.hue, 0.0),
             grey < config.greyscale_probability,
@@ -265,6 +266,13 @@ def _blur_matrix(uniform: torch.Tensor, blurred: torch.Tensor, size: int, config
     weight = torch.where(exponent <= 8, torch.exp(-exponent.clamp(max=8)), 0.0)
     weight = weight / weight.sum(2, keepdim=True)
     return torch.where(blurred[:, None, None], weight, torch.eye(size, device=uniform.device))
+
+
+def _map_greys(pixels: torch.Tensor, brightness: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
+    """Scale (B, 1, H, W) pixels in [0, 1] by `brightness` (B,), then by `contrast` (B,) about their mean, and clamp."""
+    offset = (1 - contrast) * brightness * pixels.mean((1, 2, 3))  # (B,)
+    scale = contrast * brightness
+    return (pixels * scale[:, None, None, None] + offset[:, None, None, None]).clamp_(0, 1)
 
 
 def _map_colours(

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import torch
 
+from tinyedge.data import decode
 from tinyedge.errors import DataError
+
+_IMAGES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class ImageSplit:
     """Images of one split, in memory.
 
     Attributes:
-        images: (N, 3, H, W) uint8, RGB.
+        images: (N, C, H, W) uint8: RGB, or greyscale with C of 1.
         labels: (N,) int64 class indices, -1 for an image that has none (STL-10's unlabelled part), or None where no
             image has one.
     """
@@ -35,8 +38,8 @@ class ImageDataset:
         train: The only images that pretraining, calibration and probe training ever see.
         test: Held out; None for a folder without one.
         classes: Class names by index; empty where there are no labels.
-        mean: Per-channel mean for images scaled to [0, 1], RGB, of the train split.
-        std: Per-channel standard deviation for images scaled to [0, 1], RGB, of the train split.
+        mean: Per-channel mean for images scaled to [0, 1], of the train split.
+        std: Per-channel standard deviation for images scaled to [0, 1], of the train split.
         skipped_files: Broken files that were left out, by path.
         held_out: How `test` was taken from one folder a class, in words that name the very images; None where the set
             has a test split of its own, or none.
@@ -46,8 +49,8 @@ class ImageDataset:
     train: ImageSplit
     test: ImageSplit | None
     classes: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     skipped_files: tuple[str, ...] = ()
     held_out: str | None = None
 
@@ -65,29 +68,47 @@ def build_dataset(
     return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files), held_out)
 
 
-def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return the per-channel mean and standard deviation of (N, 3, H, W) uint8 images scaled to [0, 1].
+def greyscale_dataset(dataset: ImageDataset) -> ImageDataset:
+    """Return an RGB data set in greyscale, with the mean and standard deviation of its grey train split."""
+    train = ImageSplit(greyscale(dataset.train.images), dataset.train.labels)
+    test = None if dataset.test is None else ImageSplit(greyscale(dataset.test.images), dataset.test.labels)
+    return build_dataset(dataset.name, train, test, dataset.classes, dataset.skipped_files, dataset.held_out)
+
+
+def greyscale(images: torch.Tensor) -> torch.Tensor:
+    """Return (N, 1, H, W) uint8 of (N, 3, H, W) uint8 RGB images on the CPU; see `tinyedge.data.decode.grey`."""
+    grey = torch.empty(len(images), 1, *images.shape[2:], dtype=torch.uint8)
+    for start in range(0, len(images), _IMAGES_AT_ONCE):
+        pixels = images[start : start + _IMAGES_AT_ONCE].permute(0, 2, 3, 1).numpy()
+        grey[start : start + _IMAGES_AT_ONCE] = torch.from_numpy(decode.grey(pixels)).permute(0, 3, 1, 2)
+    return grey
+
+
+def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the per-channel mean and standard deviation of (N, C, H, W) uint8 images scaled to [0, 1].
 
     They come from exact integer histograms, so they do not depend on the number of threads. The deviation is at least
     1/255, so that a channel of one value can be normalised.
     """
-    histogram = torch.zeros(3, 256, dtype=torch.int64)
-    for start in range(0, len(images), 4096):
-        for channel in range(3):
-            histogram[channel] += torch.bincount(images[start : start + 4096, channel].flatten(), minlength=256)
+    channels = images.shape[1]
+    histogram = torch.zeros(channels, 256, dtype=torch.int64)
+    for start in range(0, len(images), _IMAGES_AT_ONCE):
+        for channel in range(channels):
+            histogram[channel] += torch.bincount(
+                images[start : start + _IMAGES_AT_ONCE, channel].flatten(), minlength=256
+            )
     value = torch.arange(256, dtype=torch.float64) / 255
     weight = histogram.double() / histogram.sum(1, keepdim=True)  # (3, 256)
     mean = weight @ value  # (3,)
     std = ((weight * (value - mean[:, None]) ** 2).sum(1)).sqrt().clamp_min(1 / 255)
-    rounded = [[round(float(x), 6) for x in row] for row in (mean, std)]
-    return (rounded[0][0], rounded[0][1], rounded[0][2]), (rounded[1][0], rounded[1][1], rounded[1][2])
+    return tuple(round(float(x), 6) for x in mean), tuple(round(float(x), 6) for x in std)
 
 
 class LabelledSplit(NamedTuple):
     """Images of one split of which some have labels.
 
     Attributes:
-        images: (N, 3, H, W) uint8, RGB.
+        images: (N, C, H, W) uint8.
         labels: (N,) int64 class indices, -1 for an image that has none.
     """
 

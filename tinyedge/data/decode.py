@@ -8,6 +8,8 @@ from PIL import Image, ImageOps
 
 # More than a phone's 108 megapixels. A JPEG of more is decoded at a smaller size.
 _MOST_PIXELS = 128_000_000
+# 0.299, 0.587 and 0.114 in steps of 2^-16, and a half.
+_LUMA, _HALF = np.array([19_595, 38_470, 7_471], np.uint32), np.uint32(1 << 15)
 
 
 def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np.ndarray:
@@ -45,9 +47,9 @@ def _check_size(image: Image.Image, width: int, height: int) -> None:
 
 
 def grey(pixels: np.ndarray) -> np.ndarray:
-    """Return the luma of RGB pixels (H, W, 3), as Pillow and JPEG weigh it (ITU-R BT.601), as (H, W, 1) uint8."""
-    luma: np.ndarray = np.round(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
-    return luma
+    """Return the luma (..., 1) uint8 of RGB pixels (..., 3) uint8: the bytes of Pillow's mode "L" (ITU-R BT.601)."""
+    luma: np.ndarray = (pixels.astype(np.uint32) @ _LUMA + _HALF) >> 16
+    return luma[..., None].astype(np.uint8)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -40,6 +40,7 @@ def load_dataset(
     name_or_path: str,
     *,
     image_size: int | None = None,
+    channels: int = 3,
     root: Path | None = None,
     download: bool = False,
     labels_required: bool = False,
@@ -53,6 +54,7 @@ def load_dataset(
             (`shards/{000..099}.tar`) the first images are loaded, see `tinyedge.data.shards`.
         image_size: H = W in pixels; None keeps the set's own (a folder: the multiple of 32 nearest to its most common
             short side, from 32 to 96; digits: 32).
+        channels: 3 for RGB; 1 turns the images into greyscale.
         root: Where the published sets lie or are downloaded to; None is `datasets` in the cache folder.
         download: Whether a published set that is missing may be downloaded.
         labels_required: Whether a set that cannot be probed is an error.
@@ -62,7 +64,7 @@ def load_dataset(
         ConfigError: `image_size` is out of range.
     """
     _check_name(name_or_path, image_size, root, download)
-    from tinyedge.data.dataset import labelled_splits
+    from tinyedge.data.dataset import greyscale_dataset, labelled_splits
 
     if name_or_path == "digits":
         from tinyedge.data.digits import load_digits
@@ -76,6 +78,8 @@ def load_dataset(
         dataset = load_shard_sample(name_or_path, image_size)
     else:
         dataset = _load_path(Path(name_or_path).expanduser(), image_size)
+    if channels == 1:
+        dataset = greyscale_dataset(dataset)
     if labels_required:
         labelled_splits(dataset)
     return dataset

@@ -27,7 +27,7 @@ from PIL import Image
 
 from tinyedge.atomic import write_json
 from tinyedge.data.cache import cache_directory
-from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
+from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset, greyscale
 from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import ConfigError, DataError, TinyEdgeError
@@ -120,25 +120,28 @@ class ShardStream:
         seed: Of the order.
         rank: Of this process.
         world_size: Ranks.
+        channels: 3 for RGB, 1 for greyscale.
 
     Raises:
         ConfigError: There are fewer shards than ranks.
     """
 
-    def __init__(self, shards: Shards, image_size: int, batch_size: int, seed: int, rank: int, world_size: int):
+    def __init__(
+        self, shards: Shards, image_size: int, batch_size: int, seed: int, rank: int, world_size: int, channels: int = 3
+    ):
         if len(shards.files) < world_size:
             raise ConfigError(
                 f"{shards.pattern} has {len(shards.files)} shards for {world_size} devices; "
                 "write more and smaller shards, or give a smaller --devices"
             )
-        self._shards, self._size, self._batch_size = shards, image_size, batch_size
+        self._shards, self._size, self._channels, self._batch_size = shards, image_size, channels, batch_size
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self.steps_per_epoch = len(shards) // (batch_size * world_size)
         self.seen = 0
         self.broken = 0
 
     def batches(self, first_step: int) -> Iterator[torch.Tensor]:
-        """Yield the batches (B, 3, S, S) uint8 of the steps from `first_step` on, without end.
+        """Yield the batches (B, C, S, S) uint8 of the steps from `first_step` on, without end.
 
         Raises:
             DataError: A shard became unreadable, or too many images are broken.
@@ -182,7 +185,8 @@ class ShardStream:
             )
         fill = iter(good * len(items))
         rows = [item if isinstance(item, np.ndarray) else next(fill) for item in items]
-        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()  # (B, 3, S, S)
+        images = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()  # (B, 3, S, S)
+        return greyscale(images) if self._channels == 1 else images
 
 
 def _files_of(pattern: str) -> tuple[Path, ...]:

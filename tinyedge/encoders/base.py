@@ -48,6 +48,7 @@ class Encoder(nn.Module):
         strides: The strides that are adapted to the input size, first layer first.
         act: The activation of its MLPs, for encoders that have a choice.
         hidden: Hidden channels of its blocks where pruning narrowed them, first block first; None is the encoder's own.
+        channels: C of the images: 3 for RGB, 1 for greyscale.
 
     Attributes:
         feature_dim: D, the length of the pooled feature.
@@ -63,6 +64,7 @@ class Encoder(nn.Module):
         strides: tuple[int, ...],
         act: str = "relu",
         hidden: tuple[int, ...] | None = None,
+        channels: int = 3,
     ):
         super().__init__()
         self.name = name
@@ -70,21 +72,20 @@ class Encoder(nn.Module):
         self.strides = strides
         self.act = act
         self.hidden = hidden
+        self.channels = channels
 
-    def initialise_from(
-        self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float], seed: int
-    ) -> None:
+    def initialise_from(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...], seed: int) -> None:
         """Take what the encoder starts with from images, before any training; most start with random weights alone.
 
         Args:
-            images: (N, 3, H, W) uint8, of the train split.
+            images: (N, C, H, W) uint8, of the train split.
             mean: Per channel, for images in [0, 1].
             std: Per channel, for images in [0, 1].
             seed: Of what is drawn.
         """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the pooled feature (B, D) of normalised images (B, 3, H, W); both float32 outside autocast."""
+        """Return the pooled feature (B, D) of normalised images (B, C, H, W); both float32 outside autocast."""
         return self.forward_maps(images)[-1].mean(dim=(2, 3))
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
         """Return the final tokens (B, N, D), row-major over the last stage's grid.
 
         Args:
-            images: (B, 3, H, W) float32, normalised.
+            images: (B, C, H, W) float32, normalised.
             stage: Where `corrupt` acts: 4 on the returned tokens (after the final norm), 3 on the tokens that enter
                 stage 3 (at its resolution), which the rest of the encoder then has to repair.
             corrupt: Maps (B, N, C) tokens to corrupted tokens of the same shape; None leaves them as they are.
@@ -125,7 +126,7 @@ class Encoder(nn.Module):
         """Return the map of each of the four stages, with `corrupt` applied where stage 3 begins.
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, C, H, W), normalised.
             corrupt: What `tinyedge.encoders.tokens.corrupt_map` applies to the map that stage 3 works on; None leaves
                 it as it is.
 

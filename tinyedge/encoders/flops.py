@@ -26,7 +26,7 @@ def macs_by_module(encoder: Encoder) -> dict[str, int]:
         module.register_forward_hook(counter.leave)
     device = next(clone.parameters()).device
     with torch.no_grad(), counter:
-        clone(torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=device))
+        clone(torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size, device=device))
     return dict(counter.macs)
 
 

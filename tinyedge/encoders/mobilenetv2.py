@@ -84,6 +84,7 @@ class MobileNetV2(Encoder):
         input_size: H = W of the images, in pixels.
         strides: Of the stem and of the first block of each of the seven rows, each 1 or 2.
         hidden: Expanded channels of all blocks that expand, in the order of the layers; None is the paper's own.
+        channels: C of the images.
     """
 
     def __init__(
@@ -93,11 +94,12 @@ class MobileNetV2(Encoder):
         input_size: int,
         strides: tuple[int, ...],
         hidden: tuple[int, ...] | None = None,
+        channels: int = 3,
     ):
-        super().__init__(name, input_size, strides, "relu6", hidden)
+        super().__init__(name, input_size, strides, "relu6", hidden, channels)
         self.feature_dim = HEAD_CHANNELS
-        widths = [scaled_channels(channels, width) for channels in (STEM_CHANNELS, *(row[1] for row in ROWS))]
-        self.stem = ConvBnRelu6(3, widths[0], 3, strides[0])
+        widths = [scaled_channels(own, width) for own in (STEM_CHANNELS, *(row[1] for row in ROWS))]
+        self.stem = ConvBnRelu6(channels, widths[0], 3, strides[0])
         inner = iter(_own_hidden(widths) if hidden is None else hidden)
         rows = [
             _row(in_channels, out_channels, blocks, stride, inner if expansion > 1 else None)
@@ -151,6 +153,8 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
 
-def mobilenetv2_035(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> MobileNetV2:
+def mobilenetv2_035(
+    input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int
+) -> MobileNetV2:
     """Build MobileNetV2 of width 0.35; `act` is its own ReLU6 whatever it says."""
-    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides, hidden)
+    return MobileNetV2("mobilenetv2_035", 0.35, input_size, strides, hidden, channels)

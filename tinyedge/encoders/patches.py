@@ -43,20 +43,19 @@ class Patches(Encoder):
         input_size: H = W of the images, in pixels.
         strides: One: of the patches.
         act: `soft_threshold`, or anything else for the triangle.
+        channels: C of the images; a patch of theirs has 36 C values, 108 of RGB.
     """
 
-    def __init__(self, name: str, atoms: int, input_size: int, strides: tuple[int, ...], act: str):
-        super().__init__(name, input_size, strides, act)
+    def __init__(self, name: str, atoms: int, input_size: int, strides: tuple[int, ...], act: str, channels: int):
+        super().__init__(name, input_size, strides, act, channels=channels)
         self.feature_dim = GRID**2 * atoms
-        values = 3 * PATCH_SIZE**2
-        self.whitening = nn.Conv2d(3, values, PATCH_SIZE, strides[0])
+        values = channels * PATCH_SIZE**2
+        self.whitening = nn.Conv2d(channels, values, PATCH_SIZE, strides[0])
         self.dictionary = nn.Linear(values, atoms)
         self.requires_grad_(False)
 
     @torch.no_grad()
-    def initialise_from(
-        self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float], seed: int
-    ) -> None:
+    def initialise_from(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...], seed: int) -> None:
         """Take whitening and dictionary from random patches of images; see `Encoder.initialise_from`."""
         patches = normalise(_random_patches(images, _SAMPLED_PATCHES, seed), mean, std).flatten(1).double()  # (N, 108)
         centre = patches.mean(dim=0)
@@ -102,16 +101,18 @@ def _halves(side: int) -> list[slice]:
 
 
 def _random_patches(images: torch.Tensor, count: int, seed: int) -> torch.Tensor:
-    """Return (count, 3, 6, 6) uint8 patches at random places of random images (N, 3, H, W)."""
+    """Return (count, C, 6, 6) uint8 patches at random places of random images (N, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)  # on the CPU: the same patches on every device
     limits = (len(images), images.shape[2] - PATCH_SIZE + 1, images.shape[3] - PATCH_SIZE + 1)
     image, top, left = (torch.randint(limit, (count, 1, 1, 1), generator=generator) for limit in limits)
     offset = torch.arange(PATCH_SIZE)
-    places = (image, torch.arange(3)[:, None, None], top + offset[:, None], left + offset)
+    places = (image, torch.arange(images.shape[1])[:, None, None], top + offset[:, None], left + offset)
     return images[tuple(place.to(images.device) for place in places)]
 
 
-def patches(name: str, input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Patches:
+def patches(
+    name: str, input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int
+) -> Patches:
     """Build a dictionary as its name, `patches` or `patches:ATOMS`, says.
 
     Raises:
@@ -120,4 +121,4 @@ def patches(name: str, input_size: int, strides: tuple[int, ...], act: str, hidd
     if hidden is not None:
         raise ConfigError(f"{name} has no blocks to narrow; leave out hidden")
     atoms = name.partition(":")[2]
-    return Patches(name, int(atoms) if atoms else ATOMS, input_size, strides, act)
+    return Patches(name, int(atoms) if atoms else ATOMS, input_size, strides, act, channels)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PARAMETER_BUDGET = 1_000_000
 SMALLEST_INPUT = 8
+_RGB_CHANNELS = 3
 
 E = TypeVar("E", bound="Encoder")
 
@@ -27,8 +29,8 @@ class _Entry:
     """How to build one encoder.
 
     Attributes:
-        build: Makes it from (input_size, strides, act, hidden): a function, or `module:function`, which is imported on
-            first use.
+        build: Makes it from (input_size, strides, act, hidden), and from `channels` if it takes that: a function, or
+            `module:function`, which is imported on first use.
         strides_by_size: Default strides for inputs up to the given size in pixels, in ascending order.
         acts: What `act` may be.
         deployable: Whether a microcontroller can run it; one that only trains others has no parameter budget.
@@ -103,7 +105,8 @@ def register_encoder(
             budget.
 
     Returns:
-        What takes a subclass of `Encoder`, to be called as `Class(name, input_size, strides, act, hidden)`.
+        What takes a subclass of `Encoder`, to be called as `Class(name, input_size, strides, act, hidden)`, with
+        `channels=1` too for greyscale images if its signature has that.
 
     Raises:
         ConfigError: The name is no name or is taken, or the strides are none.
@@ -177,6 +180,7 @@ def create_encoder(
     strides: tuple[int, ...] | None = None,
     act: str = "relu",
     hidden: tuple[int, ...] | None = None,
+    channels: int = 3,
     enforce_budget: bool = True,
 ) -> "Encoder":
     """Build an encoder with fresh weights, drawn from torch's global generator.
@@ -187,16 +191,17 @@ def create_encoder(
         strides: Each 1 or 2, first layer first; None takes the encoder's default for the input size.
         act: Activation of TinyNeXt's MLPs: "relu", "gelu" as in its paper, "silu" or "hard_swish".
         hidden: Hidden channels of the blocks as pruning left them, first block first; None is the encoder's own.
+        channels: C of the images: 3 for RGB, 1 for greyscale.
         enforce_budget: Whether a deployable encoder of 1,000,000 parameters or more is refused.
 
     Raises:
-        ConfigError: An unknown name, activation or stride, hidden channels that the encoder cannot have, or too small
-            an input.
+        ConfigError: An unknown name, activation or stride, hidden channels that the encoder cannot have, too small
+            an input, or greyscale images for one that takes RGB alone.
         BudgetExceeded: The encoder has 1,000,000 parameters or more.
     """
     strides = check_encoder(name, input_size=input_size, strides=strides, act=act)
     entry = _entry(name)
-    build = _build(name, entry)
+    build = _build(name, entry, channels)
     if hidden is not None:
         import torch
 
@@ -237,12 +242,25 @@ def check_encoder(
     return strides
 
 
-def _build(name: str, entry: _Entry) -> "Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]":
-    if not isinstance(entry.build, str):
-        return entry.build
-    module, _, function = entry.build.partition(":")
-    build: Callable[..., Encoder] = getattr(importlib.import_module(module), function)
-    return partial(build, name) if entry.counted else build
+def _build(
+    name: str, entry: _Entry, channels: int
+) -> "Callable[[int, tuple[int, ...], str, tuple[int, ...] | None], Encoder]":
+    """Return what makes an encoder for images of so many channels."""
+    build: Callable[..., Encoder]
+    if isinstance(entry.build, str):
+        module, _, function = entry.build.partition(":")
+        build = getattr(importlib.import_module(module), function)
+    else:
+        build = entry.build
+    if entry.counted:
+        build = partial(build, name)
+    if "channels" in inspect.signature(build).parameters:
+        return partial(build, channels=channels)
+    if channels != _RGB_CHANNELS:
+        raise ConfigError(
+            f"the encoder {name} takes RGB images alone: leave out --channels, or give its class a parameter `channels`"
+        )
+    return build
 
 
 def _check_hidden(full: "Encoder", hidden: tuple[int, ...]) -> None:

@@ -64,6 +64,7 @@ class ResNet18(Encoder):
         strides: Of the stem and of the first block of each of the four stages, each 1 or 2.
         hidden: Channels between the convolutions of each of the eight blocks; None is the block's width.
         stem_padding: Padding of the stem; 2 is what the gating paper's code has.
+        channels: C of the images.
     """
 
     def __init__(
@@ -73,13 +74,16 @@ class ResNet18(Encoder):
         strides: tuple[int, ...],
         hidden: tuple[int, ...] | None = None,
         stem_padding: int = 1,
+        channels: int = 3,
     ):
-        super().__init__(name, input_size, strides, hidden=hidden)
+        super().__init__(name, input_size, strides, hidden=hidden, channels=channels)
         self.feature_dim = WIDTHS[-1]
         own = tuple(width for width in WIDTHS for _ in range(BLOCKS_PER_STAGE))
         inner = iter(own if hidden is None else hidden)
         self.stem = nn.Sequential(
-            nn.Conv2d(3, WIDTHS[0], 3, strides[0], stem_padding, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
+            nn.Conv2d(channels, WIDTHS[0], 3, strides[0], stem_padding, bias=False),
+            nn.BatchNorm2d(WIDTHS[0]),
+            nn.ReLU(),
         )
         stages = []
         for in_width, width, stride in zip((WIDTHS[0], *WIDTHS), WIDTHS, strides[1:], strict=False):
@@ -104,6 +108,8 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def resnet18(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> ResNet18:
+def resnet18(
+    input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int
+) -> ResNet18:
     """Build ResNet-18; `act` is ReLU."""
-    return ResNet18("resnet18", input_size, strides, hidden)
+    return ResNet18("resnet18", input_size, strides, hidden, channels=channels)

@@ -210,6 +210,7 @@ class TinyNext(Encoder):
         act: Of the MLPs, a key of `ACTIVATIONS`. The paper has GELU; ReLU costs a microcontroller nothing.
         hidden: Expanded channels of the `MobileBlock`s and of the MLPs, in the order of the layers; None is the
             config's own.
+        channels: C of the images.
     """
 
     def __init__(
@@ -220,13 +221,14 @@ class TinyNext(Encoder):
         strides: tuple[int, ...],
         act: str,
         hidden: tuple[int, ...] | None = None,
+        channels: int = 3,
     ):
-        super().__init__(name, input_size, strides, act, hidden)
+        super().__init__(name, input_size, strides, act, hidden, channels)
         self.feature_dim = config.widths[3]
         w1, w2, w3, w4 = config.widths
         d1, d2, d3, d4 = config.depths
         h = iter(_own_hidden(config) if hidden is None else hidden)
-        self.stem = nn.Sequential(ConvBnRelu(3, w1 // 2, 3, strides[0]), ConvBnRelu(w1 // 2, w1, 3, strides[1]))
+        self.stem = nn.Sequential(ConvBnRelu(channels, w1 // 2, 3, strides[0]), ConvBnRelu(w1 // 2, w1, 3, strides[1]))
         self.stage1 = nn.Sequential(*(MobileBlock(w1, w1, 1, next(h)) for _ in range(d1)))
         self.embed1 = MobileBlock(w1, w2, strides[2], next(h))
         self.stage2 = nn.Sequential(*(MobileBlock(w2, w2, 1, next(h)) for _ in range(d2)))
@@ -283,11 +285,15 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def tinynext_t(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> TinyNext:
+def tinynext_t(
+    input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int
+) -> TinyNext:
     """Build TinyNeXt-T."""
-    return TinyNext("tinynext_t", TINYNEXT_T, input_size, strides, act, hidden)
+    return TinyNext("tinynext_t", TINYNEXT_T, input_size, strides, act, hidden, channels)
 
 
-def tinynext_s(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> TinyNext:
+def tinynext_s(
+    input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int
+) -> TinyNext:
     """Build TinyNeXt-S."""
-    return TinyNext("tinynext_s", TINYNEXT_S, input_size, strides, act, hidden)
+    return TinyNext("tinynext_s", TINYNEXT_S, input_size, strides, act, hidden, channels)

@@ -66,6 +66,7 @@ class Vit(Encoder):
         width: D.
         depth: Blocks.
         heads: Attention heads a block.
+        channels: C of the images.
 
     Raises:
         ConfigError: The images are not a multiple of the patch.
@@ -81,8 +82,9 @@ class Vit(Encoder):
         width: int = 192,
         depth: int = 6,
         heads: int = 3,
+        channels: int = 3,
     ):
-        super().__init__(name, input_size, strides, act)
+        super().__init__(name, input_size, strides, act, channels=channels)
         self.feature_dim = width
         patch = math.prod(strides)
         if input_size % patch:
@@ -91,7 +93,7 @@ class Vit(Encoder):
                 "give another --image-size or other --strides"
             )
         self.grid = input_size // patch
-        self.patches = nn.Conv2d(3, width, patch, patch)
+        self.patches = nn.Conv2d(channels, width, patch, patch)
         self.position = nn.Parameter(nn.init.trunc_normal_(torch.empty(self.grid**2, width), std=0.02))
         ends = [math.ceil(depth * stage / _STAGES) for stage in range(_STAGES + 1)]
         self.stages = nn.ModuleList(
@@ -117,7 +119,7 @@ def _initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None) -> Vit:
+def vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None, channels: int) -> Vit:
     """Build ViT-Ti.
 
     Raises:
@@ -125,4 +127,4 @@ def vit_ti(input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[in
     """
     if hidden is not None:
         raise ConfigError("the blocks of vit_ti cannot be narrowed; leave out hidden")
-    return Vit("vit_ti", input_size, strides, act)
+    return Vit("vit_ti", input_size, strides, act, channels=channels)

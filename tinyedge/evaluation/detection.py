@@ -101,6 +101,8 @@ def detect_run(
         TrainingError: The loss became NaN or infinite.
     """
     check_detection(epochs, image_size, seeds)
+    if run.config.channels == 1:
+        raise ConfigError(f"{run.path} was trained on greyscale images, and VOC's are colour: give a run of RGB images")
     trained = run.load_encoder()
     dataset = load_voc(voc, image_size)
     pretrained_on = run.load_dataset()
@@ -195,9 +197,7 @@ class DetectionBackbone(nn.Module):
         return OrderedDict((str(index), feature_map) for index, feature_map in enumerate(maps))
 
 
-def create_detector(
-    encoder: Encoder, num_classes: int, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> "SSD":
+def create_detector(encoder: Encoder, num_classes: int, mean: tuple[float, ...], std: tuple[float, ...]) -> "SSD":
     """Return torchvision's SSD on an encoder, with SSDLite's depthwise-separable head.
 
     Args:

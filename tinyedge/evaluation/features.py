@@ -14,7 +14,7 @@ def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int
 
     Args:
         encoder: Any encoder.
-        images: (B, 3, H, W) float32, normalised, on the encoder's device.
+        images: (B, C, H, W) float32, normalised, on the encoder's device.
         stages: From 1 to 4, ascending; (4,) alone is the encoder's own feature, (B, D).
     """
     if tuple(stages) == FINAL_STAGE:
@@ -28,8 +28,8 @@ def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int
 def extract_features(
     encoder: Encoder,
     images: torch.Tensor,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
     batch_size: int = 256,
     stages: Sequence[int] = FINAL_STAGE,
 ) -> torch.Tensor:
@@ -37,7 +37,7 @@ def extract_features(
 
     Args:
         encoder: Left as it came, its training mode included.
-        images: (N, 3, H, W) uint8, anywhere.
+        images: (N, C, H, W) uint8, anywhere.
         mean: Per channel, for images in [0, 1].
         std: Per channel, for images in [0, 1].
         batch_size: Images a forward pass; the result does not depend on it but for rounding.

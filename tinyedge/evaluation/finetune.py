@@ -45,7 +45,7 @@ class FineTuned(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map normalised images (B, 3, H, W) to logits (B, C)."""
+        """Map normalised images (B, C, H, W) to logits (B, C)."""
         logits: torch.Tensor = self.head((self.encoder(images) - self.mean) * self.inverse)
         return logits
 
@@ -67,7 +67,7 @@ def fine_tune(
 
     Args:
         encoder: Left as it came: a copy is trained, on its device.
-        images: (M, 3, H, W) uint8, M at least 2.
+        images: (M, C, H, W) uint8, M at least 2.
         labels: (M,) int64.
         augment: Makes the views.
         num_classes: C.
@@ -116,7 +116,7 @@ def fine_tune(
 
 
 def predict(model: FineTuned, images: torch.Tensor, augment: Augment) -> torch.Tensor:
-    """Return the class of each of (N, 3, H, W) uint8 images, not augmented, (N,) int64 on the CPU."""
+    """Return the class of each of (N, C, H, W) uint8 images, not augmented, (N,) int64 on the CPU."""
     features = extract_features(model.encoder, images, augment.mean, augment.std).to(model.mean)
     with torch.inference_mode():
         predicted: torch.Tensor = model.head((features - model.mean) * model.inverse).argmax(1).cpu()

@@ -65,7 +65,7 @@ def fit_linear_sgd(
 
     Args:
         encoder: Left as it came; its device is used.
-        images: (M, 3, H, W) uint8.
+        images: (M, C, H, W) uint8.
         labels: (M,) int64.
         augment: Makes the views, see `crops_and_flips`.
         num_classes: C.

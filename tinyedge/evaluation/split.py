@@ -18,9 +18,9 @@ class ProbeImages:
     """The labelled images of a probe.
 
     Attributes:
-        train: (M, 3, H, W) uint8: those that labels may be taken from.
+        train: (M, C, H, W) uint8: those that labels may be taken from.
         train_labels: (M,) int64, none below 0.
-        test: (N, 3, H, W) uint8: those that the accuracy is measured on.
+        test: (N, C, H, W) uint8: those that the accuracy is measured on.
         test_labels: (N,) int64, none below 0.
         split: `test`, or `held-out` where `test` is a part of the train split.
     """

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tinyedge.data.augment import normalise
-from tinyedge.data.decode import decode_image
+from tinyedge.data.decode import decode_image, grey
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
@@ -46,7 +46,7 @@ class TrainedModel(nn.Module):
         self.std = std
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, C), or features (B, D) without a classifier, of normalised images (B, 3, H, W) float32."""
+        """Return logits (B, C), or features (B, D) without a classifier, of normalised images (B, C, H, W) float32."""
         features: torch.Tensor = self.encoder(images)
         if self.classifier is None:
             return features
@@ -54,15 +54,15 @@ class TrainedModel(nn.Module):
         return logits
 
     def preprocess(self, files: Sequence[Path | str]) -> torch.Tensor:
-        """Decode image files to what `forward` takes, as training did: (B, 3, H, W) float32, normalised.
+        """Decode image files to what `forward` takes, as training did: (B, C, H, W) float32, normalised.
 
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: A file is broken or of an unknown form.
         """
         pixels = np.stack([decode_image(Path(file), self.encoder.input_size) for file in files])  # (B, H, W, 3)
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-        mean, std = ((values[0], values[1], values[2]) for values in (self.mean, self.std))
-        return normalise(images, mean, std)
+        if self.encoder.channels == 1:
+            pixels = grey(pixels)
+        return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), self.mean, self.std)
 
 
 def load_trained(source: Path | str) -> TrainedModel:

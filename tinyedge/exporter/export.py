@@ -40,7 +40,7 @@ from tinyedge.manifest.manifest import (
     record_file,
     write_manifest,
 )
-from tinyedge.manifest.preprocess import FORMULA, normalise_images
+from tinyedge.manifest.preprocess import FORMULA, colour_order, normalise_images
 from tinyedge.ops import operator_macs
 from tinyedge.parity.compare import ExportedFiles, compare_stages, draw_parity_images, plot_report
 from tinyedge.parity.layer_names import name_layers
@@ -181,7 +181,7 @@ def export_model(
         network = equalise(network, torch.from_numpy(calibration.transpose(0, 3, 1, 2)))
         announce("ONNX")
         output_name = "feature" if probe is None else "logits"
-        export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE)
+        export_onnx(network, encoder.input_size, output_name, folder / ONNX_FILE, encoder.channels)
         announce("float TFLite")
         images = draw_parity_images(dataset, count_macs(encoder), probe is not None)
         reference = beside.submit(run_torch, trained, images.first)  # While the converter computes.
@@ -268,7 +268,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _normalised(dataset: ImageDataset, positions: np.ndarray) -> np.ndarray:
-    """Train images (n, H, W, 3) float32 as the float model takes them."""
+    """Train images (n, H, W, C) float32 as the float model takes them."""
     return normalise_images(dataset.train.images[torch.from_numpy(positions)].numpy(), dataset.mean, dataset.std)
 
 
@@ -358,9 +358,9 @@ def _describe(
         parameters=count_parameters(encoder),
         weights_sha256=_hash_weights(weights),
         classes=() if probe is None else tuple(dataset.classes),
-        input=TensorSpec(INPUT_NAME, (1, size, size, 3), *scales[0]),
+        input=TensorSpec(INPUT_NAME, (1, size, size, encoder.channels), *scales[0]),
         output=TensorSpec("feature" if probe is None else "logits", (1, outputs), *scales[1]),
-        preprocessing=Preprocessing(tuple(dataset.mean), tuple(dataset.std), "RGB", FORMULA),
+        preprocessing=Preprocessing(dataset.mean, dataset.std, colour_order(dataset.mean), FORMULA),
         calibration=calibration,
         operators={},
         transposes=0,

@@ -24,7 +24,7 @@ from tinyedge.manifest.manifest import (
     TensorSpec,
     record_file,
 )
-from tinyedge.manifest.preprocess import FORMULA
+from tinyedge.manifest.preprocess import FORMULA, colour_order
 from tinyedge.manifest.quantised import (
     Form,
     QuantisedManifest,
@@ -215,9 +215,9 @@ def _values(data: CalibrationData, positions: np.ndarray) -> Values:
 
 
 def _views(data: CalibrationData, positions: np.ndarray, seen: Values) -> Views:
-    """Return what a finish trains on: crops and flips of colour images, other samples as they are."""
+    """Return what a finish trains on: crops and flips of images, other samples as they are."""
     pixels = data.pixels(positions)
-    if pixels is None or pixels.shape[-1] != 3 or data.normalisation is None:
+    if pixels is None or pixels.shape[-1] not in (1, 3) or data.normalisation is None:
         return lambda chosen, _: tuple(values[chosen] for values in seen)
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
     return image_views(images, data.origin, data.normalisation.mean, data.normalisation.std)
@@ -260,6 +260,4 @@ def _preprocessing(data: CalibrationData) -> Preprocessing | None:
     normalisation = data.normalisation
     if normalisation is None:
         return None
-    return Preprocessing(
-        normalisation.mean, normalisation.std, "RGB" if len(normalisation.mean) == 3 else "grey", FORMULA
-    )
+    return Preprocessing(normalisation.mean, normalisation.std, colour_order(normalisation.mean), FORMULA)

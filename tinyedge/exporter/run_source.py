@@ -11,21 +11,22 @@ from tinyedge.quantisation.normalisation import Normalisation
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
 
 
-def folded_network(run_path: Path) -> tuple[nn.Module, int]:
-    """Return the trained encoder, with its classifier where it was probed, and the size of its images.
+def folded_network(run_path: Path) -> tuple[nn.Module, tuple[int, int, int, int]]:
+    """Return the trained encoder, with its classifier where it was probed, and the shape (1, C, H, W) of an image.
 
     Raises:
         CheckpointError: The weights or the probe are missing or corrupt.
     """
     encoder = load_run(run_path).load_encoder().eval()
+    shape = (1, encoder.channels, encoder.input_size, encoder.input_size)
     if not (run_path / CLASSIFIER_FILE).is_file():
-        return fold_encoder(encoder), encoder.input_size
+        return fold_encoder(encoder), shape
     probe = load_probe(run_path)
-    return fold_classifier(encoder, probe.weight, probe.bias), encoder.input_size
+    return fold_classifier(encoder, probe.weight, probe.bias), shape
 
 
 def train_samples(run_path: Path, data: str | None = None) -> tuple[np.ndarray, Normalisation, tuple[str, ...]]:
-    """Return the train images of a run (n, H, W, 3) uint8, what makes its input of them, and the names of its classes.
+    """Return the train images of a run (n, H, W, C) uint8, what makes its input of them, and the names of its classes.
 
     Raises:
         DataError: The data set is missing or broken.

@@ -110,8 +110,8 @@ class Lesson:
         model: The .tflite file.
         graph: The model, with the embedding as its output.
         task: The files.
-        support: (ways * shots, H, W, 3) int8.
-        queries: (n, H, W, 3) int8.
+        support: (ways * shots, H, W, C) int8.
+        queries: (n, H, W, C) int8.
     """
 
     model: Path
@@ -136,9 +136,10 @@ def open_lesson(source: Path, options: EnrollOptions) -> Lesson:
     graph = read_embedding(model)
     manifest = read_manifest(model.parent)
     task = draw_task(options.data, options.shots, options.queries, options.seed, options.classes)
-    height, width = manifest.input.shape[1:3]
+    height, width, channels = manifest.input.shape[1:]
     support, queries = (
-        quantise_images(load_images(examples, height, width), manifest) for examples in (task.support, task.queries)
+        quantise_images(load_images(examples, height, width, channels), manifest)
+        for examples in (task.support, task.queries)
     )
     return Lesson(model, graph, task, support, queries)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.data.decode import decode_image
+from tinyedge.data.decode import decode_image, grey
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError
 
@@ -66,8 +66,8 @@ def draw_task(folder: Path, shots: int, queries: int, seed: int, classes: tuple[
     )
 
 
-def load_images(examples: tuple[Example, ...], height: int, width: int) -> np.ndarray:
-    """Decode images to (n, height, width, 3) uint8 RGB, as `decode_image` resizes them.
+def load_images(examples: tuple[Example, ...], height: int, width: int, channels: int = 3) -> np.ndarray:
+    """Decode images to (n, height, width, channels) uint8, RGB or grey, as `decode_image` resizes them.
 
     Raises:
         DataError: The size is not square, or a file cannot be read.
@@ -82,7 +82,8 @@ def load_images(examples: tuple[Example, ...], height: int, width: int) -> np.nd
             images.append(decode_image(example.file, height))
         except Exception as error:  # Pillow raises almost anything on a broken file.
             raise DataError(f"{example.file} cannot be read ({error}): delete or replace it") from error
-    return np.stack(images)
+    pixels = np.stack(images)
+    return grey(pixels) if channels == 1 else pixels
 
 
 def _draw(folder: Path, count: int, generator: np.random.Generator) -> list[Path]:

@@ -13,29 +13,35 @@ if TYPE_CHECKING:
 FORMULA = "q = clip(floor((pixel / 255 - mean) / std / scale + 0.5) + zero_point, -128, 127)"
 
 
+def colour_order(mean: tuple[float, ...]) -> str:
+    """Return what an export calls the channels of images that have so many means."""
+    return "RGB" if len(mean) == 3 else "grey"
+
+
 def channels_last(images: np.ndarray) -> np.ndarray:
-    """Return uint8 images as (n, H, W, 3), whether they are that or (n, 3, H, W).
+    """Return uint8 images as (n, H, W, C), whether they are that or (n, C, H, W); C is 3 or 1.
 
     Raises:
         DataError: They are not uint8, or neither shape fits.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
+    if images.dtype != np.uint8 or images.ndim != 4 or not {images.shape[1], images.shape[3]} & {1, 3}:
         raise DataError(
-            f"images are {images.dtype} of shape {images.shape}; give uint8 of shape (n, 3, H, W) or (n, H, W, 3)"
+            f"images are {images.dtype} of shape {images.shape}; give uint8 of shape (n, 3, H, W) or (n, H, W, 3), or "
+            "with 1 for the 3 where they are grey"
         )
-    return images if images.shape[3] == 3 else np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    return images if images.shape[3] in (1, 3) else np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
 def normalise_images(images: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
     """Return what the encoder was trained on: `(pixel / 255 - mean) / std`.
 
     Args:
-        images: (n, 3, H, W) or (n, H, W, 3) uint8, RGB.
+        images: (n, C, H, W) or (n, H, W, C) uint8: RGB, or grey with C of 1.
         mean: Of each channel, for images scaled to [0, 1].
         std: Of each channel, likewise.
 
     Returns:
-        (n, H, W, 3) float32.
+        (n, H, W, C) float32.
     """
     values: np.ndarray = channels_last(images).astype(np.float32)
     values /= np.float32(255)
@@ -63,20 +69,21 @@ def quantise_images(images: np.ndarray, manifest: "ExportManifest") -> np.ndarra
     """Return images as the INT8 model takes them.
 
     Args:
-        images: (n, 3, H, W) or (n, H, W, 3) uint8, RGB, of the model's height and width.
+        images: (n, C, H, W) or (n, H, W, C) uint8: RGB, or grey with C of 1, of the model's height and width.
         manifest: Of the export that holds the model.
 
     Returns:
-        (n, H, W, 3) int8: `FORMULA` of every pixel.
+        (n, H, W, C) int8: `FORMULA` of every pixel.
 
     Raises:
         DataError: The images are of another type or size, or the export holds no INT8 model.
     """
     images = channels_last(images)
-    height, width = manifest.input.shape[1:3]
-    if images.shape[1:3] != (height, width):
+    height, width, channels = manifest.input.shape[1:]
+    if images.shape[1:] != (height, width, channels):
         raise DataError(
-            f"images are {images.shape[1]}x{images.shape[2]} pixels and the model takes {height}x{width}; resize them"
+            f"images are {images.shape[1]}x{images.shape[2]} pixels of {images.shape[3]} channels and the model takes "
+            f"{height}x{width} of {channels}; resize or convert them"
         )
     table = input_table(manifest)
-    return np.stack([table[channel][images[..., channel]] for channel in range(3)], axis=-1)
+    return np.stack([table[channel][images[..., channel]] for channel in range(channels)], axis=-1)

@@ -55,8 +55,8 @@ class ParityImages:
     Attributes:
         split: "test", or "train" where there is no test split.
         positions: (n,) in the split.
-        pixels: (n, 3, H, W) uint8.
-        normalised: (n, H, W, 3) float32.
+        pixels: (n, C, H, W) uint8.
+        normalised: (n, H, W, C) float32.
         labels: (n,) int of test images that have labels, else None.
         macs: Multiply-accumulates of the encoder for one image.
     """
@@ -70,7 +70,7 @@ class ParityImages:
 
     @property
     def first(self) -> np.ndarray:
-        """The images that PyTorch and ONNX Runtime run too, (m, H, W, 3) float32, normalised."""
+        """The images that PyTorch and ONNX Runtime run too, (m, H, W, C) float32, normalised."""
         return self.normalised[: self.affordable(_FLOAT_MACS)]
 
     def affordable(self, macs: float) -> int:

@@ -65,8 +65,8 @@ def compare_layers(
     Args:
         float_model: What was quantised.
         int8_model: The same operators in the same order; QUANTIZE may stand between them, and a lookup be a GELU.
-        images: (n, H, W, 3) float32, normalised.
-        codes: (n, H, W, 3): the same images as the INT8 file takes them.
+        images: (n, H, W, C) float32, normalised.
+        codes: (n, H, W, C): the same images as the INT8 file takes them.
         names: Of the float file's operators.
 
     Raises:
@@ -128,7 +128,7 @@ def first_difference(
         network: The folded network that the files were made from.
         onnx_model: The ONNX file.
         float_model: The float TFLite file.
-        images: (n, H, W, 3) float32, normalised.
+        images: (n, H, W, C) float32, normalised.
         limit: On the difference of a layer's output, relative to its largest magnitude or 1.
 
     Returns:
@@ -156,7 +156,7 @@ def run_operators(model: Path | Model, images: np.ndarray) -> list[np.ndarray]:
 
     Args:
         model: One input, and one output an operator.
-        images: (n, H, W, 3) of the model's own type.
+        images: (n, H, W, C) of the model's own type.
     """
     content = litert_content(open_model(model))
     # Our own files name no tensor inside the graph, so tensors are found by their position in the file.
@@ -208,7 +208,7 @@ def _onnx_layers(model: Path, images: np.ndarray) -> Iterator[tuple[str, str, np
     )
     session = onnxruntime.InferenceSession(content.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [node.output[0] for node in nodes]
-    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, 3, H, W)
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, C, H, W)
     results = [session.run(names, {INPUT_NAME: plane[np.newaxis]}) for plane in planes]
     for node, values in zip(nodes, zip(*results, strict=True), strict=True):
         yield node.input[1].removesuffix(".weight"), "NONE", np.concatenate(values).transpose(0, 2, 3, 1)

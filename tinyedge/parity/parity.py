@@ -338,7 +338,7 @@ def dequantise(codes: np.ndarray, tensor: TensorSpec) -> np.ndarray:
 
 
 def run_torch(network: nn.Module, images: np.ndarray) -> np.ndarray:
-    """Run normalised images (n, H, W, 3) float32 through a PyTorch network; return (n, K) float32."""
+    """Run normalised images (n, H, W, C) float32 through a PyTorch network; return (n, K) float32."""
     with torch.inference_mode():
         # The channels stay last in memory, which is faster on a CPU.
         batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(64)

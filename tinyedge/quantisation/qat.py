@@ -49,7 +49,7 @@ class Finish:
 
 
 def image_views(images: torch.Tensor, dataset: str, mean: Sequence[float], std: Sequence[float]) -> Views:
-    """Return what makes crops and flips of images (N, 3, H, W) uint8, normalised and channels last.
+    """Return what makes crops and flips of images (N, C, H, W) uint8, normalised and channels last.
 
     Args:
         images: To train on.

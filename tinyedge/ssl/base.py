@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     """What a method sees of one step's images.
 
     Attributes:
-        views: A tensor (B, 3, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
+        views: A tensor (B, C, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
         indices: (B,) int64, the images' places in the split that the method trains on.
         labels: (B,) int64 classes for a method that `uses_labels`; None for all others.
     """
@@ -88,11 +88,11 @@ class PretrainingMethod(nn.Module):
         """Return the part of the train split that the method learns from: all of it, unless it needs labels."""
         return train
 
-    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Compute what is needed once before the first step, such as a teacher's features.
 
         Args:
-            images: (N, 3, H, W) uint8, all that the method trains on, on the device of the method.
+            images: (N, C, H, W) uint8, all that the method trains on, on the device of the method.
             mean: Per channel, for images in [0, 1]: what views are normalised with.
             std: Per channel, for images in [0, 1].
         """

@@ -105,7 +105,7 @@ def mix_with_others(
     Row i of N meets row N - 1 - i: the order of the batch is random already.
 
     Args:
-        views: (B, 3, H, W) each, this rank's rows; all are mixed alike.
+        views: (B, C, H, W) each, this rank's rows; all are mixed alike.
         target: Features (B, D), mixed at unit length, and maps (B, C_i, H_i, W_i).
         share: Of the images that are mixed.
         generator: Draws the proportions, uniform in [0, 1); in the same state on every rank.

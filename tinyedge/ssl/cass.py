@@ -59,7 +59,11 @@ class Cass(PretrainingMethod):
         self.options = options
         self.views = (View(),) * options.views
         self.partner = create_encoder(
-            options.partner, input_size=encoder.input_size, act=options.partner_act, enforce_budget=False
+            options.partner,
+            input_size=encoder.input_size,
+            act=options.partner_act,
+            channels=encoder.channels,
+            enforce_budget=False,
         )
         self.project = nn.Linear(encoder.feature_dim, options.embedding_dim, bias=False)
         self.project_partner = nn.Linear(self.partner.feature_dim, options.embedding_dim, bias=False)
@@ -69,7 +73,7 @@ class Cass(PretrainingMethod):
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the arms' embeddings of the global batch."""
-        images = torch.cat(batch.views) if len(batch.views) > 1 else batch.views[0]  # (V B, 3, H, W)
+        images = torch.cat(batch.views) if len(batch.views) > 1 else batch.views[0]  # (V B, C, H, W)
         embeddings = (self.project(self.encoder(images)), self.project_partner(self.partner(images)))
         with torch.autocast(images.device.type, enabled=False):
             own, other = (gather_rows(z.float()) for z in embeddings)  # (V B, D): first all first views

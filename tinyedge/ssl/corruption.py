@@ -84,7 +84,7 @@ def blank_cells(images: torch.Tensor, masked: torch.Tensor, grid: int) -> torch.
     """Set the pixels of masked cells to zero (the mean colour of normalised images).
 
     Args:
-        images: (B, 3, H, W) float32, H = W a multiple of `grid`.
+        images: (B, C, H, W) float32, H = W a multiple of `grid`.
         masked: (B, N) bool over the grid, row-major.
         grid: Cells a side.
     """
@@ -95,10 +95,10 @@ def blank_cells(images: torch.Tensor, masked: torch.Tensor, grid: int) -> torch.
 
 
 def cell_targets(images: torch.Tensor, grid: int) -> torch.Tensor:
-    """Return each cell's pixels with mean 0 and variance 1, (B, N, P), P = 3 * cell * cell (as in MAE).
+    """Return each cell's pixels with mean 0 and variance 1, (B, N, P), P = C * cell * cell (as in MAE).
 
     Args:
-        images: (B, 3, H, W) float32, H = W a multiple of `grid`.
+        images: (B, C, H, W) float32, H = W a multiple of `grid`.
         grid: Cells a side; N = grid * grid, row-major.
     """
     B, C, H, _ = images.shape

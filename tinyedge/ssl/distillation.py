@@ -53,7 +53,7 @@ class Distillation(PretrainingMethod):
             self._teacher_index = len(student_views)
             self.views = (*student_views, teacher_view)
 
-    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Move the teacher to the images' device, or run it over all of them where its features are cached."""
         teacher = self._teacher[0]
         if self._cached_views:
@@ -92,6 +92,6 @@ def map_channels(encoder: Encoder, count: int) -> tuple[int, ...]:
     """Return the channels of the last `count` of an encoder's maps, the finest first."""
     training = encoder.training
     size, parameter = encoder.input_size, next(encoder.parameters())
-    maps = encoder.eval().forward_maps(torch.zeros(1, 3, size, size, device=parameter.device))
+    maps = encoder.eval().forward_maps(torch.zeros(1, encoder.channels, size, size, device=parameter.device))
     encoder.train(training)
     return tuple(feature_map.shape[1] for feature_map in maps[-count:])

@@ -68,7 +68,7 @@ class Finetune(Supervised):
         return split
 
     @torch.no_grad()
-    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Fit the first classifier on unaugmented images, once a run, and move the teacher to their device."""
         for teacher in self._teacher:
             teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

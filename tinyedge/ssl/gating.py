@@ -139,7 +139,7 @@ class GatedEncoder(Encoder):
             ]
 
     def sample(self, images: torch.Tensor, generator: torch.Generator) -> GatedPass:
-        """Return features and masks of images (B, 3, H, W), with the noise that training explores by.
+        """Return features and masks of images (B, C, H, W), with the noise that training explores by.
 
         Args:
             images: Normalised, this rank's rows.
@@ -151,11 +151,11 @@ class GatedEncoder(Encoder):
         return self._pass(images, torch.logit(uniform, _UNIFORM_MARGIN).split(channels, dim=1))
 
     def open(self, images: torch.Tensor) -> GatedPass:
-        """Return features and masks of images (B, 3, H, W) with every gate open: no gradient reaches the gates."""
+        """Return features and masks of images (B, C, H, W) with every gate open: no gradient reaches the gates."""
         return self._pass(images, [math.inf] * len(self.layers))
 
     def decide(self, images: torch.Tensor) -> GatedPass:
-        """Return features and masks of images (B, 3, H, W); the same images give the same masks."""
+        """Return features and masks of images (B, C, H, W); the same images give the same masks."""
         return self._pass(images, [None] * len(self.layers))
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:

@@ -83,7 +83,7 @@ class MultiPretext(PretrainingMethod):
         )
         cell = encoder.input_size // self.grid
         classes = _SHIFTS + options.rotation_with_clean
-        self.reconstruct = reconstruction_head(width, 3 * cell * cell)
+        self.reconstruct = reconstruction_head(width, encoder.channels * cell * cell)
         self.rotate = rotation_head(width, classes)
         self.shift_adversary = discriminator(width, _SHIFTS) if options.disentangle_weight > 0 else None
         self.mask_adversary = discriminator(width, _QUADRANTS) if options.symmetric_adversary else None
@@ -178,7 +178,7 @@ def _token_shapes(encoder: Encoder, stage: int) -> tuple[int, int, int]:
 
     training = encoder.training
     parameter = next(encoder.parameters())
-    images = torch.zeros(1, 3, encoder.input_size, encoder.input_size, device=parameter.device)
+    images = torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size, device=parameter.device)
     with torch.no_grad():
         out = encoder.eval().forward_tokens(images, stage, record)
     encoder.train(training)

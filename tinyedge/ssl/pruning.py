@@ -24,7 +24,7 @@ def activation_frequencies(gated: GatedEncoder, batches: Iterable[torch.Tensor])
 
     Args:
         gated: It is not changed.
-        batches: (B, 3, H, W) normalised images, B at least 2; at least one batch.
+        batches: (B, C, H, W) normalised images, B at least 2; at least one batch.
     """
     # By the statistics of each batch: the recorded ones are of augmented images and sampled masks, and some of them of
     # both networks.
@@ -98,6 +98,7 @@ def pruned_encoder(gated: GatedEncoder, kept: Sequence[torch.Tensor]) -> Encoder
             strides=gated.strides,
             act=gated.act,
             hidden=tuple(len(indices) for indices in kept),
+            channels=gated.channels,
             enforce_budget=False,
         )
     encoder.load_state_dict(state)

@@ -27,7 +27,7 @@ class ClassifiedStep(NamedTuple):
     """What a step makes of a batch.
 
     Attributes:
-        images: (B, 3, H, W), boxes of other images included.
+        images: (B, C, H, W), boxes of other images included.
         features: (B, D).
         logits: (B, C).
         loss: Cross entropy with the labels, a scalar.

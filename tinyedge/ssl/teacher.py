@@ -44,7 +44,7 @@ class Teacher(nn.Module):
         return super().train(False)
 
     def forward(self, images: torch.Tensor) -> TeacherOutput:
-        """Return the features and maps of images (B, 3, H, W), normalised as the data set's are."""
+        """Return the features and maps of images (B, C, H, W), normalised as the data set's are."""
         raise NotImplementedError
 
 
@@ -70,7 +70,7 @@ class ConcatenatedTeacher(Teacher):
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
-        """Return the concatenated features and maps of images (B, 3, H, W)."""
+        """Return the concatenated features and maps of images (B, C, H, W)."""
         outputs = [teacher(images) for teacher in self.teachers]
         features = torch.cat([F.normalize(output.features, dim=1) for output in outputs], dim=1)  # (B, sum D)
         levels = zip(*(output.maps for output in outputs if self.map_channels), strict=True)

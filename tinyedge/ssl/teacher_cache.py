@@ -59,8 +59,8 @@ class TeacherCache:
 def load_teacher_cache(
     teacher: Teacher,
     images: torch.Tensor,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
     *,
     views: int,
     with_maps: bool,
@@ -72,7 +72,7 @@ def load_teacher_cache(
 
     Args:
         teacher: Moved to the images' device if it has to run.
-        images: (N, 3, H, W) uint8, on the device that the features are to be on.
+        images: (N, C, H, W) uint8, on the device that the features are to be on.
         mean: Per channel, for images in [0, 1].
         std: Per channel.
         views: V; the first is the image itself.
@@ -162,7 +162,7 @@ def _compute(
 def _features(
     teacher: Teacher, augment: Augment, images: torch.Tensor, drawn: torch.Tensor | None, count: int
 ) -> list[torch.Tensor]:
-    """Return the features of one view of images (N, 3, H, W), and the means of the first `count` - 1 maps.
+    """Return the features of one view of images (N, C, H, W), and the means of the first `count` - 1 maps.
 
     Args:
         teacher: On the images' device.

@@ -56,7 +56,7 @@ class VicRegDual(PretrainingMethod):
         self.projector = Projector(encoder.feature_dim, options.projector_width, layers=options.projector_layers)
         self._sample: CleanImages | None = None
 
-    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Remember the images that pruning asks the gates about."""
         self._sample = CleanImages(images, mean, std)
 
@@ -87,17 +87,17 @@ class CleanImages:
     """Unlabelled images without augmentation.
 
     Attributes:
-        images: (N, 3, H, W) uint8.
+        images: (N, C, H, W) uint8.
         mean: Per channel, for images in [0, 1].
         std: Per channel, for images in [0, 1].
     """
 
     images: torch.Tensor
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def batches(self) -> Iterator[torch.Tensor]:
-        """Yield normalised batches (B, 3, H, W), B at least 2, of at most 4,096 images spread over all."""
+        """Yield normalised batches (B, C, H, W), B at least 2, of at most 4,096 images spread over all."""
         spread = self.images[:: math.ceil(len(self.images) / _FREQUENCY_IMAGES)]
         for chunk in spread.split(_FREQUENCY_BATCH):
             if len(chunk) > 1:
@@ -114,7 +114,7 @@ def gate_budget(encoder: Encoder, options: GatedVicRegOptions) -> GateBudget:
 def gated_pass(
     gated: GatedEncoder, images: torch.Tensor, generator: torch.Generator, progress: float, options: GatedVicRegOptions
 ) -> GatedPass:
-    """Return features and masks of normalised images (B, 3, H, W); all gates are open during the warm-up."""
+    """Return features and masks of normalised images (B, C, H, W); all gates are open during the warm-up."""
     return gated.open(images) if progress < options.gate_warmup else gated.sample(images, generator)
 
 

@@ -50,7 +50,7 @@ class VicRegGating(PretrainingMethod):
         self._sample: CleanImages | None = None
         self._pruned: Encoder | None = None
 
-    def prepare(self, images: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Remember the images that pruning asks the gates about."""
         self._sample = CleanImages(images, mean, std)
 

@@ -23,7 +23,7 @@ def recalibrate_batch_norm(encoder: nn.Module, batches: Iterable[torch.Tensor]) 
 
     Args:
         encoder: Any module with batch norms.
-        batches: (B, 3, H, W) float32 normalised images, as they will be seen at inference.
+        batches: (B, C, H, W) float32 normalised images, as they will be seen at inference.
     """
     norms = _batch_norms(encoder)
     momenta = [norm.momentum for norm in norms]

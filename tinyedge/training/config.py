@@ -47,6 +47,7 @@ class TrainConfig:
             `tinyedge.data.layout.Layout.held_out`; training writes it.
         skipped_files: Broken files that were left out; training writes it.
         image_size: H = W in pixels; None takes the data set's own.
+        channels: Of the images: 3 for RGB, or 1 for greyscale, which colour images are turned into.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
         act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
         hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
@@ -95,6 +96,7 @@ class TrainConfig:
     held_out: str | None = None
     skipped_files: int = 0
     image_size: int | None = None
+    channels: int = 3
     strides: tuple[int, ...] | None = None
     act: str = "relu"
     hidden: tuple[int, ...] | None = None
@@ -136,6 +138,8 @@ class TrainConfig:
             not_negative=("min_lr_fraction", "weight_decay", "warmup_epochs"),
             at_least=at_least,
         )
+        if self.channels not in (1, 3):
+            raise ConfigError(f"channels is {self.channels}, but images have 3 (RGB) or 1 (greyscale)")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but has to be in [0, 1); 0.999 is usual")
         if self.precision is not None and self.precision not in _PRECISIONS:
@@ -181,6 +185,7 @@ class TrainOptions(TypedDict, total=False):
     data: str
     data_root: str | None
     image_size: int | None
+    channels: int
     strides: tuple[int, ...] | None
     act: str
     hidden: tuple[int, ...] | None

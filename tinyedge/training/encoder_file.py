@@ -27,7 +27,7 @@ class EncoderDescription:
         strides: As for `create_encoder`.
         act: As for `create_encoder`.
         hidden: As for `create_encoder`.
-        mean: Of each channel, for images in [0, 1].
+        mean: Of each channel, for images in [0, 1]: three of RGB, one of greyscale.
         std: Of each channel, for images in [0, 1].
         plugin: What registered it; None for one of tinyedge's own.
     """
@@ -55,6 +55,7 @@ class EncoderDescription:
             strides=self.strides,
             act=self.act,
             hidden=self.hidden,
+            channels=len(self.mean),
             enforce_budget=False,
         )
 

@@ -55,7 +55,7 @@ class PatchTeacher(Teacher):
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
-        """Return the coordinates of images (B, 3, H, W)."""
+        """Return the coordinates of images (B, C, H, W)."""
         return TeacherOutput((self.encoder(images) - self.centre) @ self.axes, ())
 
     @torch.no_grad()
@@ -143,7 +143,7 @@ def load_patch_teacher(name: str, dataset: ImageDataset) -> PatchTeacher:
         repr((name, dataset.name, _FORMAT, COORDINATES, tuple(images.shape), dataset.mean, dataset.std)).encode()
     )
     digest.update(images.cpu().contiguous().numpy().data)
-    encoder = create_encoder(name, input_size=images.shape[-1])
+    encoder = create_encoder(name, input_size=images.shape[-1], channels=images.shape[1])
     teacher = PatchTeacher(encoder, min(COORDINATES, encoder.feature_dim), digest.hexdigest())
     path = cache_directory() / "teachers" / f"patches-{teacher.digest}.safetensors"
     if not _restore(teacher, path):

@@ -111,6 +111,7 @@ class Run:
             strides=self.config.strides,
             act=self.config.act,
             hidden=self.config.hidden,
+            channels=self.config.channels,
             enforce_budget=False,
         )
         try:
@@ -168,7 +169,9 @@ class Run:
         return self.load_dataset() if probed is None or probed == self.config.data else self._load(probed)
 
     def _load(self, data: str) -> "ImageDataset":
-        return load_dataset(data, image_size=self.config.image_size, root=self._data_root)
+        return load_dataset(
+            data, image_size=self.config.image_size, channels=self.config.channels, root=self._data_root
+        )
 
     def _probed_data(self) -> str | None:
         path = self.path / CLASSIFIER_FILE

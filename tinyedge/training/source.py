@@ -14,7 +14,7 @@ class SourceBatch(NamedTuple):
     """One rank's images of a step, on its device.
 
     Attributes:
-        images: (B, 3, H, W) uint8.
+        images: (B, C, H, W) uint8.
         indices: (B,) int64, the images' places in the split; -1 where there is none.
         labels: (B,) int64 classes, or None.
     """
@@ -29,7 +29,7 @@ class BatchSource(Protocol):
 
     Attributes:
         steps_per_epoch: Steps until each image was seen once, or nearly.
-        sample: (N, 3, H, W) uint8 on the device, what a method may look at before the first step.
+        sample: (N, C, H, W) uint8 on the device, what a method may look at before the first step.
     """
 
     steps_per_epoch: int

@@ -80,8 +80,8 @@ class TimmTeacher(Teacher):
     def __init__(
         self,
         model: nn.Module,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
         input_size: int | None = None,
     ):
         from timm.data.config import resolve_data_config
@@ -100,14 +100,14 @@ class TimmTeacher(Teacher):
             "offset", ((torch.tensor(mean) - torch.tensor(self._own["mean"])) / own_std)[:, None, None]
         )
         with torch.no_grad():
-            features, maps = self(torch.zeros(1, 3, 8, 8))
+            features, maps = self(torch.zeros(1, len(mean), 8, 8))
         self.feature_dim = features.shape[1]
         self.map_channels = tuple(feature_map.shape[1] for feature_map in maps)
         self.digest = _digest(f"{self.input_size} {model!r}", self)
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
-        """Return feature and maps of images (B, 3, H, W), enlarged bicubically to the network's own size."""
+        """Return feature and maps of images (B, C, H, W), enlarged bicubically to the network's own size."""
         images = images * self.scale + self.offset
         images = F.interpolate(images, size=(self.input_size, self.input_size), mode="bicubic", align_corners=False)
         model: Any = self.model
@@ -156,6 +156,11 @@ def _load_one(part: str, dataset: ImageDataset, download: bool, with_classifier:
         raise ConfigError(
             f"the teacher {part} was trained on images of {encoder.input_size} pixels and the student's have "
             f"{image_size}; give --image-size {encoder.input_size}, or another --teacher"
+        )
+    if encoder.channels != dataset.train.images.shape[1]:
+        raise ConfigError(
+            f"the teacher {part} was trained on images of {encoder.channels} channels and the student's have "
+            f"{dataset.train.images.shape[1]}; give --channels {encoder.channels}, or another --teacher"
         )
     return EncoderTeacher(encoder, _classifier(run.path / CLASSIFIER_FILE, dataset) if with_classifier else None)
 

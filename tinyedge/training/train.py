@@ -120,7 +120,9 @@ def _train_rank(
     with failures.raised_on_all_ranks():
         root = Path(config.data_root) if config.data_root else None
         progress.say(f"loading {config.data}")
-        dataset = load_dataset(config.data, image_size=config.image_size, root=root, download=download)
+        dataset = load_dataset(
+            config.data, image_size=config.image_size, channels=config.channels, root=root, download=download
+        )
         torch.manual_seed(config.seed)  # the same initial weights on every rank
         encoder = create_encoder(
             config.encoder,
@@ -128,6 +130,7 @@ def _train_rank(
             strides=config.strides,
             act=config.act,
             hidden=config.hidden,
+            channels=config.channels,
             enforce_budget=config.enforce_budget,
         )
         encoder.initialise_from(dataset.train.images, dataset.mean, dataset.std, config.seed)
@@ -306,7 +309,7 @@ def _source(
     if isinstance(split, ImageSplit):
         return ResidentSource(split, batch_size, seed, **place, device=rank.device, with_labels=method.uses_labels)
     own_batch = batch_size // rank.world_size
-    stream = ShardStream(split, method.encoder.input_size, own_batch, seed, **place)
+    stream = ShardStream(split, method.encoder.input_size, own_batch, seed, **place, channels=method.encoder.channels)
     return ShardSource(stream, dataset.train.images, rank.device)
 
 

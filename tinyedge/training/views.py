@@ -65,10 +65,10 @@ class ViewMaker:
     def __call__(
         self, images: torch.Tensor, generator: torch.Generator, strength: float = 1.0
     ) -> tuple[torch.Tensor, ...]:
-        """Return a tensor (B, 3, H, W) float32, normalised and channels-last, for each view.
+        """Return a tensor (B, C, H, W) float32, normalised and channels-last, for each view.
 
         Args:
-            images: (B, 3, H, W) uint8, this rank's rows.
+            images: (B, C, H, W) uint8, this rank's rows.
             generator: Source of randomness on the device of the images, in the same state on every rank.
             strength: In [0, 1]; scales the augmentation of the views that name no preset.
         """

@@ -13,7 +13,7 @@ from tinyedge.zoo import locate
 if TYPE_CHECKING:
     from tinyedge.encoders.base import Encoder
 
-_ARCHITECTURE = ("encoder", "strides", "act", "hidden")
+_ARCHITECTURE = ("encoder", "channels", "strides", "act", "hidden")
 _TAKEN = (*_ARCHITECTURE, "image_size", "enforce_budget")
 
 
@@ -53,7 +53,7 @@ def check_start(from_run: str, config: TrainConfig, out: Path) -> None:
     if any(getattr(start.config, key) != getattr(config, key) for key in _ARCHITECTURE):
         raise ConfigError(
             f"{from_run} holds {_in_words(start.config)}, but what is to begin with it is {_in_words(config)}; "
-            "leave out --encoder, --strides and --act to train the same, or leave out --from"
+            "leave out --encoder, --channels, --strides and --act to train the same, or leave out --from"
         )
 
 
@@ -89,4 +89,5 @@ def _start(from_run: str) -> Run:
 def _in_words(config: TrainConfig) -> str:
     strides = "its own strides" if config.strides is None else f"strides {','.join(map(str, config.strides))}"
     pruned = "" if config.hidden is None else f", hidden channels {','.join(map(str, config.hidden))}"
-    return f"a {config.encoder} with {strides}, {config.act}{pruned}"
+    images = " of greyscale images" if config.channels == 1 else ""
+    return f"a {config.encoder}{images} with {strides}, {config.act}{pruned}"

@@ -1,4 +1,7 @@
-"""A user's own encoder, method and board, from a folder outside the package, to an emulated board."""
+"""A user's own encoder, method and board, from a folder outside the package, to an emulated board.
+
+The images are those of a thermal camera, 12 bits of grey in 16-bit files, so that one channel goes the whole way too.
+"""
 
 import json
 import shlex
@@ -61,8 +64,8 @@ def draw_squares(folder: Path) -> None:
         for name, corner in (("left", slice(0, 8)), ("right", slice(8, 16))):
             (folder / split / name).mkdir(parents=True)
             for index in range(count):
-                pixels = generator.integers(0, 90, (SIZE, SIZE, 3), dtype=np.uint8)
-                pixels[corner, corner] += generator.integers(90, 160, dtype=np.uint8)
+                pixels = generator.integers(0, 1440, (SIZE, SIZE), dtype=np.uint16)
+                pixels[corner, corner] += generator.integers(1440, 2560, dtype=np.uint16)
                 Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
 
 
@@ -81,7 +84,7 @@ def test_own_encoder_method_and_board(tmp_path, tinyedge):
     draw_squares(folder / "squares")
     both = ("--plugin", "my encoder.py", "--plugin", "align_spread.py")
     method = ("--method", "align-spread", "--option", "projector_width=32")
-    shape = ("--encoder", "small_cnn", "--data", "squares", "--epochs", "2", "--batch-size", "40")
+    shape = ("--encoder", "small_cnn", "--data", "squares", "--channels", "1", "--epochs", "2", "--batch-size", "40")
     trained = tinyedge(folder, "train", *both, *method, *shape, "--out", "my runs/1")
     probe = next_command(trained)
     assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py' --plugin align_spread.py"
@@ -97,6 +100,10 @@ def test_own_encoder_method_and_board(tmp_path, tinyedge):
     assert next_command(exported) == "tinyedge bench 'my runs/1' --target emulator"
     parity = json.loads((folder / "my runs" / "1" / "export" / "parity.json").read_text())
     assert parity["failures"] == []
+    described = json.loads((folder / "my runs" / "1" / "export" / "export.json").read_text())
+    assert described["input"]["shape"] == [1, 32, 32, 1]
+    assert described["preprocessing"]["channels"] == "grey"
+    assert described["preprocessing"]["white_level"] == 4095
     board = ("--board", "lab_m4.toml")
     tinyedge(folder, "build", "my runs/1", *board, "--out", "image")
     assert (folder / "image" / "tinyedge.elf").is_file()

@@ -23,10 +23,18 @@ def conv_block(in_channels: int, out_channels: int, stride: int, groups: int = 1
 class SmallCnn(Encoder):
     """Four stages; the third adds a depthwise convolution to its own input."""
 
-    def __init__(self, name: str, input_size: int, strides: tuple[int, ...], act: str, hidden: tuple[int, ...] | None):
-        super().__init__(name, input_size, strides, act, hidden)
+    def __init__(
+        self,
+        name: str,
+        input_size: int,
+        strides: tuple[int, ...],
+        act: str,
+        hidden: tuple[int, ...] | None,
+        channels: int = 3,
+    ):
+        super().__init__(name, input_size, strides, act, hidden, channels)
         self.feature_dim = 48
-        self.stage1 = conv_block(3, 16, strides[0])
+        self.stage1 = conv_block(channels, 16, strides[0])
         self.stage2 = conv_block(16, 24, strides[1])
         self.enter3 = conv_block(24, 32, strides[2])
         self.stage3 = conv_block(32, 32, 1, groups=32)

@@ -209,6 +209,16 @@ def test_greyscale_is_the_luma() -> None:
     torch.testing.assert_close(views, expected.expand(-1, 3, -1, -1))
 
 
+def test_one_channel_is_changed_as_three_equal_ones() -> None:
+    grey = _images(64)[:, :1]
+    one = Augment(EVERYTHING, (0.4,), (0.2,))(grey, torch.Generator().manual_seed(3))
+    three = Augment(EVERYTHING, (0.4,) * 3, (0.2,) * 3)(grey.expand(-1, 3, -1, -1), torch.Generator().manual_seed(3))
+    assert one.shape == (64, 1, 32, 32)
+    # Where a pixel lies at the limit of the solarisation, rounding decides.
+    near = (one.expand(-1, 3, -1, -1) - three).abs() < 1e-4
+    assert near.float().mean() > 0.9999
+
+
 def test_blur_inside_the_image_is_a_gaussian() -> None:
     images = torch.zeros(3, 3, 41, 41, dtype=torch.uint8)
     images[:, :, 20, 20] = 255

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import count_parameters, create_encoder, encoder_names
 from tinyedge.errors import BudgetExceeded, ConfigError
 
@@ -169,6 +170,39 @@ def test_budget_is_a_gate():
     with pytest.raises(BudgetExceeded, match=r"1,118,928 .*1,000,000.*--no-budget"):
         create_encoder("tinynext_s", input_size=32)
     assert count_parameters(create_encoder("tinynext_s", input_size=32, enforce_budget=False)) == 1_118_928
+
+
+@pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035", "resnet18", "vit_ti", "patches:8"])
+def test_greyscale_images_take_a_first_layer_of_one_channel(name):
+    """All that differs: with its weights in three channels, a third each, RGB of equal values gives the same."""
+    torch.manual_seed(0)
+    grey, colour = (create_encoder(name, input_size=32, channels=channels).eval() for channels in (1, 3))
+    assert (grey.channels, colour.channels) == (1, 3)
+    if name.startswith("patches"):
+        assert grey.whitening.weight.shape == (36, 1, 6, 6)
+        return
+    state = colour.state_dict()
+    first = next(key for key, value in state.items() if value.ndim == 4 and value.shape[1] == 3)
+    state = grey.state_dict() | {first: grey.state_dict()[first].expand(-1, 3, -1, -1) / 3}
+    colour.load_state_dict(state)
+    images = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(grey(images), colour(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+
+
+def test_an_encoder_of_colours_alone_says_so(monkeypatch):
+    from tinyedge.encoders import registry
+
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+
+    @registry.register_encoder("colours", strides=(1,))
+    class Colours(Encoder):
+        def __init__(self, name, input_size, strides, act, hidden):
+            super().__init__(name, input_size, strides)
+
+    create_encoder("colours", input_size=32)
+    with pytest.raises(ConfigError, match="colours takes RGB images alone: leave out --channels"):
+        create_encoder("colours", input_size=32, channels=1)
 
 
 def test_wrong_choices_name_the_right_ones():

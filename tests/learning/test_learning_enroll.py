@@ -112,7 +112,7 @@ def test_a_board_learns_what_the_host_learns(enroll, folder):
     manifest = manifests.read_manifest(folder / "m")
     runtime = TflmRuntime(folder / "encoder.tflite")
     shots, queries = (
-        runtime.run(quantise_images(load_images(examples, SIDE, SIDE), manifest))
+        runtime.run(quantise_images(load_images(examples, manifest), manifest))
         for examples in (task.support, task.queries)
     )
     host = NearestMean(3, 5)

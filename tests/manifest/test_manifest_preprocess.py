@@ -78,6 +78,8 @@ def test_wrong_images_are_named():
         quantise_images(np.zeros((1, 5, 7, 3), np.float32), manifest())
     with pytest.raises(DataError, match="7x5 pixels and the model takes 5x7"):
         quantise_images(np.zeros((1, 7, 5, 3), np.uint8), manifest())
+    with pytest.raises(DataError, match="1 channels and the model takes 3"):
+        quantise_images(np.zeros((1, 5, 7, 1), np.uint8), manifest())
     with pytest.raises(DataError, match="no INT8 model"):
         quantise_images(np.zeros((1, 5, 7, 3), np.uint8), manifest(None, None))
 

@@ -1,7 +1,7 @@
 """What a data set is, wherever it came from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -43,6 +43,7 @@ class ImageDataset:
         skipped_files: Broken files that were left out, by path.
         held_out: How `test` was taken from one folder a class, in words that name the very images; None where the set
             has a test split of its own, or none.
+        white_level: White of its 16-bit greyscale files, see `find_white_level`; None where there are none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ImageDataset:
     std: tuple[float, ...]
     skipped_files: tuple[str, ...] = ()
     held_out: str | None = None
+    white_level: int | None = None
 
 
 def build_dataset(
@@ -62,17 +64,19 @@ def build_dataset(
     classes: Sequence[str],
     skipped_files: Sequence[str] = (),
     held_out: str | None = None,
+    white_level: int | None = None,
 ) -> ImageDataset:
     """Return the data set with the mean and standard deviation of its train split."""
     mean, std = channel_statistics(train.images)
-    return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files), held_out)
+    return ImageDataset(name, train, test, tuple(classes), mean, std, tuple(skipped_files), held_out, white_level)
 
 
 def greyscale_dataset(dataset: ImageDataset) -> ImageDataset:
     """Return an RGB data set in greyscale, with the mean and standard deviation of its grey train split."""
     train = ImageSplit(greyscale(dataset.train.images), dataset.train.labels)
     test = None if dataset.test is None else ImageSplit(greyscale(dataset.test.images), dataset.test.labels)
-    return build_dataset(dataset.name, train, test, dataset.classes, dataset.skipped_files, dataset.held_out)
+    mean, std = channel_statistics(train.images)
+    return replace(dataset, train=train, test=test, mean=mean, std=std)
 
 
 def greyscale(images: torch.Tensor) -> torch.Tensor:

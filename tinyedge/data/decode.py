@@ -6,17 +6,22 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from tinyedge.data.white_level import FULL_WHITE, is_sixteen_bit
+
 # More than a phone's 108 megapixels. A JPEG of more is decoded at a smaller size.
 _MOST_PIXELS = 128_000_000
 # 0.299, 0.587 and 0.114 in steps of 2^-16, and a half.
 _LUMA, _HALF = np.array([19_595, 38_470, 7_471], np.uint32), np.uint32(1 << 15)
 
 
-def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np.ndarray:
+def decode_image(
+    path: Path | BinaryIO, image_size: int | tuple[int, int], white_level: int | None = None
+) -> np.ndarray:
     """Decode one file, or its opened content, to (H, W, 3) uint8 RGB; `image_size` is (H, W), or both in one.
 
     EXIF orientation is applied, the image resized to cover (H, W) and the centre cropped. Transparent pixels are
-    composited on white. 16-bit greyscale is divided by 257. Only the first frame of an animation is taken.
+    composited on white. Of 16-bit greyscale, `white_level` and what is above becomes 255; None is 65,535. Only the
+    first frame of an animation is taken.
 
     Raises:
         OSError, ValueError, SyntaxError and others of Pillow's: The file is broken, of an unknown form, or its pixels
@@ -27,7 +32,7 @@ def decode_image(path: Path | BinaryIO, image_size: int | tuple[int, int]) -> np
         # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
         opened.draft(None, (2 * width, 2 * height))
         _check_size(opened, width, height)
-        image = _to_rgb(ImageOps.exif_transpose(opened))
+        image = _to_rgb(ImageOps.exif_transpose(opened), white_level or FULL_WHITE)
     if image.size != (width, height):
         scale = max(width / image.width, height / image.height)
         size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
@@ -52,12 +57,13 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     return luma[..., None].astype(np.uint8)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, white_level: int) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    if is_sixteen_bit(image):
         wide = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip((wide + 128) // 257, 0, 255).astype(np.uint8)).convert("RGB")
+        eight = (2 * 255 * wide + white_level) // (2 * white_level)  # Rounded half up.
+        return Image.fromarray(np.clip(eight, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

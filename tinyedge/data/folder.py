@@ -9,6 +9,7 @@ import torch
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.images import decode_files, native_short_side
 from tinyedge.data.layout import Listing, list_folder
+from tinyedge.data.white_level import find_white_level
 from tinyedge.errors import DataError
 
 _SMALLEST_SIZE, _LARGEST_SIZE, _SIZE_STEP = 32, 96, 32
@@ -16,7 +17,9 @@ _MOST_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
-def load_folder(root: Path, *, image_size: int | None = None, name: str | None = None) -> ImageDataset:
+def load_folder(
+    root: Path, *, image_size: int | None = None, name: str | None = None, white_level: int | None = None
+) -> ImageDataset:
     """Load a folder of images, laid out as `tinyedge.data.layout` knows it, into memory.
 
     Broken files are left out and named.
@@ -26,6 +29,8 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
         image_size: S; the short side is resized to it and the centre is cropped. None takes the multiple of 32 nearest
             to the most common short side of the training images, from 32 to 96.
         name: The data set's name; the folder's by default.
+        white_level: White of 16-bit greyscale files; None takes it from those of the train split, see
+            `find_white_level`.
 
     Raises:
         DataError: See `list_folder`; or more than half of the files are broken, or all of a split.
@@ -33,15 +38,17 @@ def load_folder(root: Path, *, image_size: int | None = None, name: str | None =
     layout = list_folder(root)
     if image_size is None:
         image_size = _default_size(layout.train.files)
-    train, broken = _load(layout.train, layout.classes, image_size)
+    white_level = white_level or find_white_level(layout.train.files)
+    train, broken = _load(layout.train, layout.classes, image_size, white_level)
     test = None
     if layout.test is not None:
-        test, broken_test = _load(layout.test, layout.classes, image_size)
+        test, broken_test = _load(layout.test, layout.classes, image_size, white_level)
         broken += broken_test
     total = len(layout.train.files) + (len(layout.test.files) if layout.test is not None else 0)
     _check_broken(root, broken, total, len(train) == 0 or (test is not None and len(test) == 0))
     skipped = [path for path, _ in broken]
-    return build_dataset(name or root.resolve().name, train, test, layout.classes, skipped, layout.held_out)
+    named = name or root.resolve().name
+    return build_dataset(named, train, test, layout.classes, skipped, layout.held_out, white_level)
 
 
 def _default_size(files: Sequence[Path]) -> int:
@@ -50,8 +57,10 @@ def _default_size(files: Sequence[Path]) -> int:
     return min(max(nearest, _SMALLEST_SIZE), _LARGEST_SIZE)
 
 
-def _load(listing: Listing, classes: Sequence[str], image_size: int) -> tuple[ImageSplit, list[tuple[str, str]]]:
-    decoded = decode_files(listing.files, image_size)
+def _load(
+    listing: Listing, classes: Sequence[str], image_size: int, white_level: int | None
+) -> tuple[ImageSplit, list[tuple[str, str]]]:
+    decoded = decode_files(listing.files, image_size, white_level)
     labels = None
     if listing.class_names is not None:
         index_of: dict[str | None, int] = {name: index for index, name in enumerate(classes)}

@@ -18,7 +18,7 @@ from tinyedge.data.cache import cache_directory
 from tinyedge.data.decode import decode_image
 from tinyedge.errors import TinyEdgeError
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _CACHE_MIN_FILES = 2000  # Fewer decode in about the time that the cache takes to read.
 _CACHE_MAX_BYTES = 8 << 30
 _CHUNK = 256
@@ -53,32 +53,32 @@ def native_short_side(files: Sequence[Path], sample: int = 256) -> int | None:
     return max(counts, key=lambda side: (counts[side], side)) if counts else None
 
 
-def decode_files(files: Sequence[Path], image_size: int) -> DecodedImages:
+def decode_files(files: Sequence[Path], image_size: int, white_level: int | None = None) -> DecodedImages:
     """Decode `files` to one size, leaving out the broken ones.
 
     A long list is cached under `cache_directory()/decoded`, keyed by each file's path, size and modification time and
-    by `image_size`; the second call then takes about a second.
+    by `image_size` and `white_level`; the second call then takes about a second.
     """
     cache = None
     if len(files) >= _CACHE_MIN_FILES and len(files) * 3 * image_size**2 <= _CACHE_MAX_BYTES:
-        cache = cache_directory() / "decoded" / f"{_fingerprint(files, image_size)}.safetensors"
+        cache = cache_directory() / "decoded" / f"{_fingerprint(files, image_size, white_level)}.safetensors"
         found = _read_cache(cache)
         if found is not None:
             return found
-    decoded = _decode(files, image_size)
+    decoded = _decode(files, image_size, white_level)
     if cache is not None:
         _write_cache(cache, decoded)
     return decoded
 
 
-def _decode(files: Sequence[Path], image_size: int) -> DecodedImages:
+def _decode(files: Sequence[Path], image_size: int, white_level: int | None) -> DecodedImages:
     pixels = np.empty((len(files), image_size, image_size, 3), dtype=np.uint8)
 
     def decode_chunk(start: int) -> list[tuple[int, str]]:
         broken = []
         for index in range(start, min(start + _CHUNK, len(files))):
             try:
-                pixels[index] = decode_image(files[index], image_size)
+                pixels[index] = decode_image(files[index], image_size, white_level)
             except MemoryError:
                 raise
             except Exception as error:  # Pillow raises almost anything on a broken file.
@@ -94,8 +94,8 @@ def _decode(files: Sequence[Path], image_size: int) -> DecodedImages:
     return DecodedImages(images, torch.from_numpy(kept), tuple(broken))
 
 
-def _fingerprint(files: Sequence[Path], image_size: int) -> str:
-    digest = hashlib.sha256(f"{_CACHE_VERSION} {image_size}\n".encode())
+def _fingerprint(files: Sequence[Path], image_size: int, white_level: int | None) -> str:
+    digest = hashlib.sha256(f"{_CACHE_VERSION} {image_size} {white_level}\n".encode())
     here = Path.cwd()
     for path in files:
         status = path.stat()

@@ -41,6 +41,7 @@ def load_dataset(
     *,
     image_size: int | None = None,
     channels: int = 3,
+    white_level: int | None = None,
     root: Path | None = None,
     download: bool = False,
     labels_required: bool = False,
@@ -55,6 +56,7 @@ def load_dataset(
         image_size: H = W in pixels; None keeps the set's own (a folder: the multiple of 32 nearest to its most common
             short side, from 32 to 96; digits: 32).
         channels: 3 for RGB; 1 turns the images into greyscale.
+        white_level: White of 16-bit greyscale files; None takes it from those of the train split.
         root: Where the published sets lie or are downloaded to; None is `datasets` in the cache folder.
         download: Whether a published set that is missing may be downloaded.
         labels_required: Whether a set that cannot be probed is an error.
@@ -75,9 +77,9 @@ def load_dataset(
     elif is_shard_pattern(name_or_path):
         from tinyedge.data.shards import load_shard_sample
 
-        dataset = load_shard_sample(name_or_path, image_size)
+        dataset = load_shard_sample(name_or_path, image_size, white_level)
     else:
-        dataset = _load_path(Path(name_or_path).expanduser(), image_size)
+        dataset = _load_path(Path(name_or_path).expanduser(), image_size, white_level)
     if channels == 1:
         dataset = greyscale_dataset(dataset)
     if labels_required:
@@ -143,13 +145,13 @@ def _published(name: str) -> "Callable[..., ImageDataset]":
     return load
 
 
-def _load_path(folder: Path, image_size: int | None) -> "ImageDataset":
+def _load_path(folder: Path, image_size: int | None, white_level: int | None) -> "ImageDataset":
     """Load a folder of images; one without is a published set, or the folder that such a set is unpacked in."""
     from tinyedge.data.folder import load_folder
 
     found = _unpacked_sets(folder)
     if not found:
-        return load_folder(folder, image_size=image_size)
+        return load_folder(folder, image_size=image_size, white_level=white_level)
     if len(found) > 1:
         raise DataError(
             f"{folder} holds {' and '.join(found)}: give one of them, {command_line('--data', folder / found[0])}"

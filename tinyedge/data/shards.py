@@ -30,6 +30,7 @@ from tinyedge.data.cache import cache_directory
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset, greyscale
 from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
+from tinyedge.data.white_level import find_white_level
 from tinyedge.errors import ConfigError, DataError, TinyEdgeError
 from tinyedge.installation import package_missing
 
@@ -88,13 +89,14 @@ def open_shards(pattern: str) -> Shards:
     return Shards(pattern, files, tuple(_count_images(file) for file in files))
 
 
-def load_shard_sample(pattern: str, image_size: int | None) -> ImageDataset:
+def load_shard_sample(pattern: str, image_size: int | None, white_level: int | None = None) -> ImageDataset:
     """Return the first images of the shards as a data set in memory: what statistics and calibration are taken from.
 
     Args:
         pattern: See `open_shards`.
         image_size: S; see `tinyedge.data.images.decode_image`. None takes the multiple of 32 nearest to the most common
             short side, from 32 to 96.
+        white_level: White of 16-bit greyscale images; None takes it from those of the sample.
 
     Raises:
         DataError: See `open_shards`; or no image of the sample can be decoded.
@@ -103,11 +105,13 @@ def load_shard_sample(pattern: str, image_size: int | None) -> ImageDataset:
     shards = open_shards(pattern)
     raw = list(islice(_read(shards.files), _SAMPLE_IMAGES))
     size = image_size or _most_common_size(raw)
-    decoded = [item for item in _decode_all(raw, size) if isinstance(item, np.ndarray)]
+    white_level = white_level or find_white_level(map(io.BytesIO, raw))
+    decoded = [item for item in _decode_all(raw, size, white_level) if isinstance(item, np.ndarray)]
     if not decoded:
         raise DataError(f"none of the first {len(raw)} images of {pattern} can be decoded; write the shards again")
     images = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()  # (N, 3, S, S)
-    return build_dataset(Path(pattern).parent.name or "shards", ImageSplit(images, None), None, ())
+    name = Path(pattern).parent.name or "shards"
+    return build_dataset(name, ImageSplit(images, None), None, (), white_level=white_level)
 
 
 class ShardStream:
@@ -121,13 +125,22 @@ class ShardStream:
         rank: Of this process.
         world_size: Ranks.
         channels: 3 for RGB, 1 for greyscale.
+        white_level: White of 16-bit greyscale images.
 
     Raises:
         ConfigError: There are fewer shards than ranks.
     """
 
     def __init__(
-        self, shards: Shards, image_size: int, batch_size: int, seed: int, rank: int, world_size: int, channels: int = 3
+        self,
+        shards: Shards,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+        channels: int = 3,
+        white_level: int | None = None,
     ):
         if len(shards.files) < world_size:
             raise ConfigError(
@@ -136,6 +149,7 @@ class ShardStream:
             )
         self._shards, self._size, self._channels, self._batch_size = shards, image_size, channels, batch_size
         self._seed, self._rank, self._world_size = seed, rank, world_size
+        self._white_level = white_level
         self.steps_per_epoch = len(shards) // (batch_size * world_size)
         self.seen = 0
         self.broken = 0
@@ -156,7 +170,7 @@ class ShardStream:
                 ahead: list[Future[np.ndarray | str]] | None = None
                 for _ in range(position, self.steps_per_epoch):
                     samples = list(islice(raw, self._batch_size))
-                    ready, ahead = ahead, [pool.submit(_decode, sample, self._size) for sample in samples]
+                    ready, ahead = ahead, [pool.submit(self._decode, sample) for sample in samples]
                     if ready is not None:
                         yield self._stack([future.result() for future in ready])
                 if ahead is not None:
@@ -170,6 +184,9 @@ class ShardStream:
             own = [self._shards.files[index] for index in order[self._rank :: self._world_size]]
             shuffle = random.Random(f"{self._seed} {epoch} {self._rank} {turn}")
             yield from _webdataset().filters.shuffle(_SHUFFLE_IMAGES, initial=_SHUFFLE_IMAGES, rng=shuffle)(_read(own))
+
+    def _decode(self, sample: bytes) -> np.ndarray | str:
+        return _decode(sample, self._size, self._white_level)
 
     def _stack(self, items: Sequence[np.ndarray | str]) -> torch.Tensor:
         good = [item for item in items if isinstance(item, np.ndarray)]
@@ -248,19 +265,19 @@ def _opened(files: Sequence[Path]) -> Iterator[tuple[Path, BinaryIO]]:
             yield file, stream
 
 
-def _decode(raw: bytes, image_size: int) -> np.ndarray | str:
+def _decode(raw: bytes, image_size: int, white_level: int | None) -> np.ndarray | str:
     """Return the image (S, S, 3) uint8, or why there is none."""
     try:
-        return decode_image(io.BytesIO(raw), image_size)
+        return decode_image(io.BytesIO(raw), image_size, white_level)
     except MemoryError:
         raise
     except Exception as error:  # Pillow raises almost anything on a broken file.
         return f"{type(error).__name__}: {error}"
 
 
-def _decode_all(raw: Sequence[bytes], image_size: int) -> list[np.ndarray | str]:
+def _decode_all(raw: Sequence[bytes], image_size: int, white_level: int | None) -> list[np.ndarray | str]:
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
-        return list(pool.map(lambda item: _decode(item, image_size), raw))
+        return list(pool.map(lambda item: _decode(item, image_size, white_level), raw))
 
 
 def _most_common_size(raw: Sequence[bytes]) -> int:

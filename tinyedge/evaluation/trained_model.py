@@ -14,7 +14,7 @@ from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
 from tinyedge.training.classifier_file import read_classifier
-from tinyedge.training.encoder_file import read_description
+from tinyedge.training.encoder_file import EncoderDescription, read_description
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.zoo import locate
 
@@ -28,6 +28,7 @@ class TrainedModel(nn.Module):
         classes: Names by index of the logits; empty for an encoder alone.
         mean: Of each channel, for images in [0, 1].
         std: Of each channel, for images in [0, 1].
+        white_level: White of 16-bit greyscale files; None is 65,535.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class TrainedModel(nn.Module):
         classes: tuple[str, ...],
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        white_level: int | None = None,
     ):
         super().__init__()
         self.encoder = encoder
@@ -44,6 +46,7 @@ class TrainedModel(nn.Module):
         self.classes = classes
         self.mean = mean
         self.std = std
+        self.white_level = white_level
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (B, C), or features (B, D) without a classifier, of normalised images (B, C, H, W) float32."""
@@ -59,7 +62,8 @@ class TrainedModel(nn.Module):
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: A file is broken or of an unknown form.
         """
-        pixels = np.stack([decode_image(Path(file), self.encoder.input_size) for file in files])  # (B, H, W, 3)
+        size, white = self.encoder.input_size, self.white_level
+        pixels = np.stack([decode_image(Path(file), size, white) for file in files])  # (B, H, W, 3)
         if self.encoder.channels == 1:
             pixels = grey(pixels)
         return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), self.mean, self.std)
@@ -78,24 +82,20 @@ def load_trained(source: Path | str) -> TrainedModel:
     """
     path = locate(source)
     if path.is_file():
-        encoder, mean, std = _read_encoder(path)
-        return TrainedModel(encoder, None, (), mean, std).eval()
+        encoder, described = _read_encoder(path)
+        return TrainedModel(encoder, None, (), described.mean, described.std, described.white_level).eval()
     run = load_run(path)
     encoder = run.load_encoder()
-    described = read_description(run.encoder_path)
-    if described is None:  # Of a run from before its file said so.
-        dataset = run.load_dataset()
-        mean, std = dataset.mean, dataset.std
-    else:
-        mean, std = described.mean, described.std
+    # The file of a run from before files said so leaves it to the data set.
+    images = read_description(run.encoder_path) or run.load_dataset()
     path = run.path / CLASSIFIER_FILE
     if not path.is_file():
-        return TrainedModel(encoder, None, (), mean, std).eval()
+        return TrainedModel(encoder, None, (), images.mean, images.std, images.white_level).eval()
     stored = read_classifier(path)
-    return TrainedModel(encoder, stored.module(), stored.classes, mean, std).eval()
+    return TrainedModel(encoder, stored.module(), stored.classes, images.mean, images.std, images.white_level).eval()
 
 
-def _read_encoder(path: Path) -> tuple[Encoder, tuple[float, ...], tuple[float, ...]]:
+def _read_encoder(path: Path) -> tuple[Encoder, EncoderDescription]:
     described = read_description(path)
     if described is None:
         raise CheckpointError(f"{path} does not say which encoder it holds; give the run that it is part of")
@@ -105,4 +105,4 @@ def _read_encoder(path: Path) -> tuple[Encoder, tuple[float, ...], tuple[float, 
         encoder.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not hold the {described.encoder} that it says it holds") from error
-    return encoder, described.mean, described.std
+    return encoder, described

@@ -360,7 +360,9 @@ def _describe(
         classes=() if probe is None else tuple(dataset.classes),
         input=TensorSpec(INPUT_NAME, (1, size, size, encoder.channels), *scales[0]),
         output=TensorSpec("feature" if probe is None else "logits", (1, outputs), *scales[1]),
-        preprocessing=Preprocessing(dataset.mean, dataset.std, colour_order(dataset.mean), FORMULA),
+        preprocessing=Preprocessing(
+            dataset.mean, dataset.std, colour_order(dataset.mean), FORMULA, dataset.white_level
+        ),
         calibration=calibration,
         operators={},
         transposes=0,

@@ -260,4 +260,5 @@ def _preprocessing(data: CalibrationData) -> Preprocessing | None:
     normalisation = data.normalisation
     if normalisation is None:
         return None
-    return Preprocessing(normalisation.mean, normalisation.std, colour_order(normalisation.mean), FORMULA)
+    order = colour_order(normalisation.mean)
+    return Preprocessing(normalisation.mean, normalisation.std, order, FORMULA, normalisation.white_level)

@@ -34,6 +34,6 @@ def train_samples(run_path: Path, data: str | None = None) -> tuple[np.ndarray, 
     run = load_run(run_path, data)
     probed = (run_path / CLASSIFIER_FILE).is_file()
     dataset = run.load_probed_dataset() if probed else run.load_dataset()
-    normalisation = Normalisation(tuple(dataset.mean), tuple(dataset.std))
+    normalisation = Normalisation(dataset.mean, dataset.std, dataset.white_level)
     images = dataset.train.images.numpy().transpose(0, 2, 3, 1)
     return images, normalisation, tuple(dataset.classes) if probed else ()

@@ -136,10 +136,8 @@ def open_lesson(source: Path, options: EnrollOptions) -> Lesson:
     graph = read_embedding(model)
     manifest = read_manifest(model.parent)
     task = draw_task(options.data, options.shots, options.queries, options.seed, options.classes)
-    height, width, channels = manifest.input.shape[1:]
     support, queries = (
-        quantise_images(load_images(examples, height, width, channels), manifest)
-        for examples in (task.support, task.queries)
+        quantise_images(load_images(examples, manifest), manifest) for examples in (task.support, task.queries)
     )
     return Lesson(model, graph, task, support, queries)
 

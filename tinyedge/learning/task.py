@@ -8,6 +8,7 @@ import numpy as np
 from tinyedge.data.decode import decode_image, grey
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError
+from tinyedge.manifest.manifest import ExportManifest
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ def draw_task(folder: Path, shots: int, queries: int, seed: int, classes: tuple[
     )
 
 
-def load_images(examples: tuple[Example, ...], height: int, width: int, channels: int = 3) -> np.ndarray:
-    """Decode images to (n, height, width, channels) uint8, RGB or grey, as `decode_image` resizes them.
+def load_images(examples: tuple[Example, ...], manifest: ExportManifest) -> np.ndarray:
+    """Decode images to what a model takes: (n, H, W, C) uint8, RGB or grey, as `decode_image` resizes them.
 
     Raises:
         DataError: The size is not square, or a file cannot be read.
     """
+    height, width, channels = manifest.input.shape[1:]
     if height != width:
         raise DataError(
             f"the model takes images of {height}x{width} and files are cropped to squares: use another model"
@@ -79,7 +81,7 @@ def load_images(examples: tuple[Example, ...], height: int, width: int, channels
     images = []
     for example in examples:
         try:
-            images.append(decode_image(example.file, height))
+            images.append(decode_image(example.file, height, manifest.preprocessing.white_level))
         except Exception as error:  # Pillow raises almost anything on a broken file.
             raise DataError(f"{example.file} cannot be read ({error}): delete or replace it") from error
     pixels = np.stack(images)

@@ -53,12 +53,14 @@ class Preprocessing:
         std: Of each channel, likewise.
         channels: The order of the channels.
         formula: The int8 input of a pixel.
+        white_level: What becomes pixel 255 in 16-bit greyscale files; None where there were none.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: str
     formula: str
+    white_level: int | None = None
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Preprocessing":

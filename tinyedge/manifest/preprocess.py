@@ -80,10 +80,11 @@ def quantise_images(images: np.ndarray, manifest: "ExportManifest") -> np.ndarra
     """
     images = channels_last(images)
     height, width, channels = manifest.input.shape[1:]
-    if images.shape[1:] != (height, width, channels):
+    if images.shape[1:3] != (height, width):
         raise DataError(
-            f"images are {images.shape[1]}x{images.shape[2]} pixels of {images.shape[3]} channels and the model takes "
-            f"{height}x{width} of {channels}; resize or convert them"
+            f"images are {images.shape[1]}x{images.shape[2]} pixels and the model takes {height}x{width}; resize them"
         )
+    if images.shape[3] != channels:
+        raise DataError(f"images have {images.shape[3]} channels and the model takes {channels}; convert them")
     table = input_table(manifest)
     return np.stack([table[channel][images[..., channel]] for channel in range(channels)], axis=-1)

@@ -1,7 +1,7 @@
 """From the pixels of image files to a model's input."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,21 @@ class Preprocessing:
         height: Of the input, in pixels.
         width: Of the input, in pixels.
         table: (C, 256) int8, uint8 or float32: the input for each value of a pixel, a row a channel; RGB, or grey.
+        white_level: White of 16-bit greyscale files; None where nothing tells.
         assumption: What was taken for granted, in a sentence; None where the export's manifest says it.
     """
 
     height: int
     width: int
     table: np.ndarray
+    white_level: int | None
     assumption: str | None
+
+    def for_files(self, files: Sequence[Path]) -> "Preprocessing":
+        """Return the same with the white of these files, if nothing else tells it."""
+        from tinyedge.data.white_level import find_white_level
+
+        return self if self.white_level is not None else replace(self, white_level=find_white_level(files))
 
     def read(self, file: Path) -> np.ndarray:
         """Return the input (H, W, C) that an image file becomes.
@@ -40,7 +48,7 @@ class Preprocessing:
         """
         from tinyedge.data.decode import decode_image, grey
 
-        pixels = decode_image(file, (self.height, self.width))  # (H, W, 3)
+        pixels = decode_image(file, (self.height, self.width), self.white_level)  # (H, W, 3)
         if len(self.table) == 1:
             pixels = grey(pixels)
         return np.stack([self.table[channel][pixels[..., channel]] for channel in range(len(self.table))], axis=-1)
@@ -65,14 +73,14 @@ def preprocessing_of(graph: Graph, manifest: ImageManifest | None) -> Preprocess
         )
     _, height, width, channels = shape
     if manifest is not None:
-        return Preprocessing(height, width, input_table(manifest), None)
+        return Preprocessing(height, width, input_table(manifest), manifest.preprocessing.white_level, None)
     values, low, high = _whole_range(graph)
     table = np.tile(values, (channels, 1))
     assumption = (
         f"no {MANIFEST_FILE} is beside the model: pixels 0 to 255 are taken to span the whole range of its input, "
         f"{low:.3g} to {high:.3g}, and classes are called by their number"
     )
-    return Preprocessing(height, width, table, assumption)
+    return Preprocessing(height, width, table, None, assumption)
 
 
 def _whole_range(graph: Graph) -> tuple[np.ndarray, float, float]:

@@ -132,7 +132,7 @@ def predict_images(
     graph = model.graph()
     manifest = manifest_of(model.path)
     names = _class_names(model.path, graph, manifest)
-    preprocessing = preprocessing_of(graph, manifest)
+    preprocessing = preprocessing_of(graph, manifest).for_files(files)
     skipped: list[Skipped] = []
     batches = _read(files, preprocessing, skipped)
     first = next(batches, None)

@@ -1,7 +1,7 @@
 """Calibration samples of any network: a folder of images, or arrays of any rank, as the network's graph takes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -183,7 +183,8 @@ class _ImageFolder:
         _, self._height, self._width, channels = shape
         self.count = len(self._files)
         self.origin = str(folder)
-        self.normalisation: Normalisation | None = (normalisation or Normalisation()).for_channels(channels)
+        chosen = replace(normalisation or Normalisation(), white_level=_white_level(self._files))
+        self.normalisation: Normalisation | None = chosen.for_channels(channels)
         colours = "RGB" if channels == 3 else "grey"
         assumed = "" if normalisation else ", for no --mean and --std were given"
         self.notes: tuple[str, ...] = (
@@ -211,8 +212,14 @@ class _ImageFolder:
         from tinyedge.data.decode import decode_image, grey  # Pillow, which arrays do without.
 
         assert self.normalisation is not None
-        pixels = decode_image(file, (self._height, self._width))
+        pixels = decode_image(file, (self._height, self._width), self.normalisation.white_level)
         return grey(pixels) if len(self.normalisation.mean) == 1 else pixels
+
+
+def _white_level(files: Sequence[Path]) -> int | None:
+    from tinyedge.data.white_level import find_white_level  # Pillow, which arrays do without.
+
+    return find_white_level(files)
 
 
 class _Arrays:

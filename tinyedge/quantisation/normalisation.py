@@ -1,6 +1,6 @@
 """How the pixels of calibration images become the values that a network takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,10 +20,12 @@ class Normalisation:
     Attributes:
         mean: Of each channel, for pixels scaled to [0, 1]; one for all where there is one.
         std: Of each channel, likewise.
+        white_level: What is pixel 255 in 16-bit greyscale files; None where there are none.
     """
 
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    white_level: int | None = None
 
     def for_channels(self, channels: int) -> "Normalisation":
         """Return the same with one mean and one standard deviation for each of so many channels.
@@ -37,7 +39,7 @@ class Normalisation:
                     f"{option} has {len(values)} numbers and the images {channels} channels: give one each"
                 )
         mean, std = (values * channels if len(values) == 1 else values for values in (self.mean, self.std))
-        return Normalisation(mean, std)
+        return replace(self, mean=mean, std=std)
 
     def table(self) -> np.ndarray:
         """Return the value of every pixel value of every channel, (C, 256) float32."""

@@ -46,6 +46,8 @@ class TrainConfig:
         held_out: Which images of a folder without a test split are not trained on, see
             `tinyedge.data.layout.Layout.held_out`; training writes it.
         skipped_files: Broken files that were left out; training writes it.
+        white_level: White of 16-bit greyscale files; None takes it from the train split, see
+            `tinyedge.data.white_level.find_white_level`.
         image_size: H = W in pixels; None takes the data set's own.
         channels: Of the images: 3 for RGB, or 1 for greyscale, which colour images are turned into.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
@@ -95,6 +97,7 @@ class TrainConfig:
     data_root: str | None = None
     held_out: str | None = None
     skipped_files: int = 0
+    white_level: int | None = None
     image_size: int | None = None
     channels: int = 3
     strides: tuple[int, ...] | None = None
@@ -131,7 +134,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         at_least = {"epochs": 1, "log_every_steps": 1, "checkpoint_every_steps": 0, "seed": 0}
-        at_least |= {"bn_recalibration_batches": 1, "batch_size": 2, "image_size": 8}
+        at_least |= {"bn_recalibration_batches": 1, "batch_size": 2, "image_size": 8, "white_level": 1}
         check_options(
             self,
             positive=("lr_per_256", "grad_clip", "checkpoint_every_s"),
@@ -218,6 +221,7 @@ class TrainOptions(TypedDict, total=False):
     method_plugin: str | None
     held_out: str | None
     skipped_files: int
+    white_level: int | None
     method_options: Mapping[str, Any]
 
 

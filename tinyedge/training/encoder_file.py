@@ -30,6 +30,7 @@ class EncoderDescription:
         mean: Of each channel, for images in [0, 1]: three of RGB, one of greyscale.
         std: Of each channel, for images in [0, 1].
         plugin: What registered it; None for one of tinyedge's own.
+        white_level: White of 16-bit greyscale files; None where its data set had none.
     """
 
     encoder: str
@@ -40,6 +41,7 @@ class EncoderDescription:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     plugin: str | None
+    white_level: int | None = None
 
     def build(self) -> "Encoder":
         """Return an encoder of this description, with fresh weights.
@@ -61,7 +63,11 @@ class EncoderDescription:
 
 
 def encoder_bytes(
-    encoder: "Encoder", weights: "dict[str, torch.Tensor]", mean: Sequence[float], std: Sequence[float]
+    encoder: "Encoder",
+    weights: "dict[str, torch.Tensor]",
+    mean: Sequence[float],
+    std: Sequence[float],
+    white_level: int | None = None,
 ) -> bytes:
     """Return the content of a file that alone is enough to build the encoder again.
 
@@ -70,6 +76,7 @@ def encoder_bytes(
         weights: The encoder's, with batch-norm statistics, in the type to keep them in.
         mean: What its images are normalised with.
         std: What its images are normalised with.
+        white_level: White of 16-bit greyscale files.
     """
     from safetensors.torch import save
 
@@ -84,10 +91,14 @@ def encoder_bytes(
         mean=tuple(mean),
         std=tuple(std),
         plugin=encoder_plugin(encoder.name),
+        white_level=white_level,
     )
+    values = asdict(description)
+    if white_level is None:  # Files of other data sets stay byte for byte what they were.
+        del values["white_level"]
     content: bytes = save(
         {name: value.detach().cpu().contiguous() for name, value in weights.items()},
-        metadata={_KEY: json.dumps(asdict(description))},
+        metadata={_KEY: json.dumps(values)},
     )
     return content
 

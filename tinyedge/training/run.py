@@ -170,7 +170,11 @@ class Run:
 
     def _load(self, data: str) -> "ImageDataset":
         return load_dataset(
-            data, image_size=self.config.image_size, channels=self.config.channels, root=self._data_root
+            data,
+            image_size=self.config.image_size,
+            channels=self.config.channels,
+            white_level=self.config.white_level,
+            root=self._data_root,
         )
 
     def _probed_data(self) -> str | None:

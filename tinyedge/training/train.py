@@ -121,7 +121,12 @@ def _train_rank(
         root = Path(config.data_root) if config.data_root else None
         progress.say(f"loading {config.data}")
         dataset = load_dataset(
-            config.data, image_size=config.image_size, channels=config.channels, root=root, download=download
+            config.data,
+            image_size=config.image_size,
+            channels=config.channels,
+            white_level=config.white_level,
+            root=root,
+            download=download,
         )
         torch.manual_seed(config.seed)  # the same initial weights on every rank
         encoder = create_encoder(
@@ -258,6 +263,7 @@ def _resolve(
         teacher_digest=None if teacher is None else teacher.digest,
         held_out=dataset.held_out,
         skipped_files=len(dataset.skipped_files),
+        white_level=dataset.white_level,
         image_size=encoder.input_size,
         hidden=encoder.hidden,
         strides=encoder.strides,
@@ -309,7 +315,15 @@ def _source(
     if isinstance(split, ImageSplit):
         return ResidentSource(split, batch_size, seed, **place, device=rank.device, with_labels=method.uses_labels)
     own_batch = batch_size // rank.world_size
-    stream = ShardStream(split, method.encoder.input_size, own_batch, seed, **place, channels=method.encoder.channels)
+    stream = ShardStream(
+        split,
+        method.encoder.input_size,
+        own_batch,
+        seed,
+        **place,
+        channels=method.encoder.channels,
+        white_level=dataset.white_level,
+    )
     return ShardSource(stream, dataset.train.images, rank.device)
 
 
@@ -369,7 +383,7 @@ def _save_recalibrated(
     """Write the encoder of a run or branch, after its own classifier; what was of an earlier encoder goes."""
     encoder = encoder.to(device)
     recalibrate_batch_norm(encoder, clean)
-    content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std)
+    content = encoder_bytes(encoder, encoder.state_dict(), dataset.mean, dataset.std, dataset.white_level)
     path, classifier = run / ENCODER_FILE, run / CLASSIFIER_FILE
     if path.is_file() and path.read_bytes() != content:
         path.unlink()  # First: no encoder is a training that has not ended.

@@ -119,11 +119,11 @@ function coverCentre(pixels, width, height, toWidth, toHeight) {
   return result;
 }
 
-/** RGB pixels as luma (ITU-R BT.601), a byte a pixel. */
+/** RGB pixels as luma (ITU-R BT.601) in steps of 2^-16, a byte a pixel: what `tinyedge.data.decode.grey` makes. */
 function greyOf(rgb) {
   const luma = new Uint8Array(rgb.length / 3);
   for (let at = 0, from = 0; at < luma.length; ++at, from += 3) {
-    luma[at] = roundHalfEven(rgb[from] * 0.299 + rgb[from + 1] * 0.587 + rgb[from + 2] * 0.114);
+    luma[at] = (rgb[from] * 19595 + rgb[from + 1] * 38470 + rgb[from + 2] * 7471 + (1 << 15)) >> 16;
   }
   return luma;
 }

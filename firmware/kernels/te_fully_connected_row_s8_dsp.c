@@ -15,7 +15,7 @@ void te_fully_connected_row_s8_dsp(const te_fully_connected_dsp_params *params, 
         te_widen_row_dsp(params, input, columns);
         gemm.packed = params->packed;
         gemm.out_c = params->out_c;
-        te_gemm_row_s8_dsp(&gemm, columns, output);
+        te_gemm_row_s8_dsp(&gemm, columns, output, te_gemm_row_products(columns, gemm.steps));
         if (rest > 0) {
             gemm.packed += rows_words;
             gemm.out_c = rest;

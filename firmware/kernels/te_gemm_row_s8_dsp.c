@@ -8,39 +8,32 @@
 #if TE_DSP_ASSEMBLY
 
 /* r0 reads the stream and r1 the columns; r2 to r5 sums of the first channels of the pairs, r6 to r9 those of both channels.
- * Two steps are 34 instructions and 136 bytes, hence the .w, and 37 cycles of a Cortex-M4 for 32 multiply-accumulates: a load
+ * Two steps are 30 instructions and 120 bytes, hence the .w, and 34 cycles of a Cortex-M4 for 32 multiply-accumulates: a load
  * that follows another takes one. On the stack:
  *
  *      sp +  0  zero point               sp + 12  eights of channels left       sp + 20  where the unrolled loop is entered
  *      sp +  4  the layer's factor       sp + 16  begin of the columns          sp + 24  end of the columns
- *      sp +  8  output */
+ *      sp +  8  output                                                          sp + 28  products of the columns */
 __asm__(
     ".syntax unified\n"
     TE_GEMM_FINISH_MACROS
-    ".macro te_row_pair weights:req, value:req, both:req, first:req\n"
-    "    smlad \\both, \\weights, \\value, \\both\n"
-    "    sxtb16 \\weights, \\weights\n"
-    "    smlad \\first, \\weights, \\value, \\first\n"
+    /* Two steps of a pair, their values in r10 and r11. */
+    ".macro te_row_pair both:req, first:req\n"
+    "    ldr.w r14, [r0, #4]\n"
+    "    ldr.w r12, [r0], #8\n"
+    "    smlad \\both, r12, r10, \\both\n"
+    "    sxtab16 r12, r11, r12\n"
+    "    smlad \\both, r14, r11, \\both\n"
+    "    sxtab16 r14, r10, r14\n"
+    "    smlad \\first, r12, r14, \\first\n"
     ".endm\n"
     ".macro te_row_steps\n"
+    "    ldr.w r11, [r1, #4]\n"
     "    ldr.w r10, [r1], #8\n"
-    "    ldr.w r11, [r0, #4]\n"
-    "    ldr.w r12, [r0, #8]\n"
-    "    ldr.w r14, [r0, #12]\n"
-    "    te_row_pair r11, r10, r6, r2\n"
-    "    te_row_pair r12, r10, r7, r3\n"
-    "    te_row_pair r14, r10, r8, r4\n"
-    "    ldr r11, [r1, #-4]\n"
-    "    ldr.w r12, [r0, #16]\n"
-    "    ldr.w r14, [r0, #20]\n"
-    "    te_row_pair r12, r10, r9, r5\n"
-    "    te_row_pair r14, r11, r6, r2\n"
-    "    ldr.w r10, [r0, #24]\n"
-    "    ldr.w r12, [r0, #28]\n"
-    "    ldr.w r14, [r0], #32\n"
-    "    te_row_pair r10, r11, r7, r3\n"
-    "    te_row_pair r12, r11, r8, r4\n"
-    "    te_row_pair r14, r11, r9, r5\n"
+    "    te_row_pair r6, r2\n"
+    "    te_row_pair r7, r3\n"
+    "    te_row_pair r8, r4\n"
+    "    te_row_pair r9, r5\n"
     ".endm\n"
     /* Two sums to outputs: r11 zero point, r14 the layer's factor, r12 by how much it is shifted. */
     ".macro te_row_outputs first:req, second:req\n"
@@ -60,7 +53,8 @@ __asm__(
 
     TE_ASSEMBLY_FUNCTION("te_gemm_row_s8_dsp")
     "    push {r4-r11, lr}\n"
-    "    sub sp, sp, #28\n"
+    "    sub sp, sp, #32\n"
+    "    str r3, [sp, #28]\n"
     "    ldm r0, {r3, r4, r5, r6, r7}\n" /* The stream, steps, channels, stride and zero point. */
     "    ldr r8, [r0, #28]\n"
     "    mov r0, r3\n"
@@ -70,7 +64,7 @@ __asm__(
     "    sub r4, r4, #1\n"
     "    and r4, r4, #3\n"
     "    add r4, r4, #1\n" /* Pairs of steps of the first time through the loop. */
-    "    mov r6, #136\n"
+    "    mov r6, #120\n"
     "    adr r12, 3f\n"
     "    mls r4, r4, r6, r12\n"
     "    orr r4, r4, #1\n"
@@ -83,7 +77,11 @@ __asm__(
     "1:\n"
     "    ldr.w r1, [sp, #16]\n"
     "    ldr.w r14, [sp, #20]\n"
+    "    ldr.w r10, [sp, #28]\n"
     "    ldm.w r0!, {r2-r9}\n"
+    "    .irp sum, r2, r3, r4, r5\n"
+    "    sub.w \\sum, \\sum, r10\n"
+    "    .endr\n"
     "    bx r14\n"
     "    .balign 4\n"
     "2:\n"
@@ -124,35 +122,36 @@ __asm__(
     "    str r11, [sp, #12]\n"
     "    str r10, [sp, #8]\n"
     "    bgt 1b\n"
-    "    add sp, sp, #28\n"
+    "    add sp, sp, #32\n"
     "    pop {r4-r11, pc}\n"
     "    .size te_gemm_row_s8_dsp, . - te_gemm_row_s8_dsp\n"
     "    .text\n");
 
 #else /* The same in C. */
 
-/** Where the weights of pairs 0 to 3 in the first and in the second step are. */
-static const int8_t places[2][4] = {{1, 2, 3, 4}, {5, 6, 7, 0}};
-
-static int32_t sum_of(const uint32_t *stream, const uint32_t *columns, int32_t steps, int32_t pair, int32_t second) {
-    int32_t first_sum = (int32_t)stream[pair];
-    uint32_t both_sums = stream[4 + pair];
-    for (int32_t step = 0; step < steps; ++step) {
-        const uint32_t word = stream[8 + 8 * (step / 2) + places[step % 2][pair]];
-        first_sum = te_dual_mac(te_even_bytes(word), columns[step], first_sum);
-        both_sums = (uint32_t)te_dual_mac(word, columns[step], (int32_t)both_sums);
+static int32_t sum_of(const uint32_t *stream, const uint32_t *columns, int32_t steps, int32_t products, int32_t pair,
+                      int32_t second) {
+    const uint32_t *words = stream + 8 + 2 * pair;
+    int32_t first_sum = (int32_t)(stream[pair] - (uint32_t)products);
+    int32_t both_sums = (int32_t)stream[4 + pair];
+    for (int32_t step = 0; step < steps; step += 2) {
+        both_sums = te_dual_mac(words[0], columns[step], both_sums);
+        both_sums = te_dual_mac(words[1], columns[step + 1], both_sums);
+        first_sum = te_dual_mac(te_add_even_bytes(columns[step + 1], words[0]),
+                                te_add_even_bytes(columns[step], words[1]), first_sum);
+        words += 8;
     }
-    return second ? (int32_t)(both_sums - (uint32_t)first_sum) >> 8 : first_sum;
+    return second ? (int32_t)((uint32_t)both_sums - (uint32_t)first_sum) >> 8 : first_sum;
 }
 
-void te_gemm_row_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output) {
+void te_gemm_row_s8_dsp(const te_gemm_s8_dsp *gemm, const uint32_t *columns, int8_t *output, int32_t products) {
     const uint32_t *stream = gemm->packed;
     for (int32_t left = gemm->out_c; left >= TE_GEMM_ROW_CHANNELS; left -= TE_GEMM_ROW_CHANNELS) {
         const uint32_t *const requantisation = stream + 8 + 4 * gemm->steps;
         for (int32_t channel = 0; channel < TE_GEMM_ROW_CHANNELS; ++channel) {
             const int32_t pair = channel / 2;
             const uint32_t *const of = requantisation + 5 * (channel % 2);
-            const int32_t sum = sum_of(stream, columns, gemm->steps, pair, channel % 2);
+            const int32_t sum = sum_of(stream, columns, gemm->steps, products, pair, channel % 2);
             const int32_t shift = (int32_t)(of[0] >> (8 * pair) & 0xffu);
             *output++ = (int8_t)te_gemm_finish_quick(gemm, sum, of[1 + pair], shift);
         }

@@ -298,13 +298,16 @@ def pack_row(stream: np.ndarray, words: int, channels: int) -> np.ndarray:
     rows, rest = np.split(pairs, [eights * _ROW_CHANNELS // 2])
     biases = rows[:, :2].view(np.int32).astype(np.int64)
     first, second = (biases >> 8).T
-    weights = rows[:, 2:-2].reshape(eights, 4, words, 2).transpose(0, 2, 3, 1).reshape(eights, words, 8)
+    joined = np.ascontiguousarray(rows[:, 2:-2])
+    by_steps = joined.view(np.int8).reshape(len(rows), words, 2, 4)[..., ::2].astype(np.int64)  # Of first channels.
+    products = by_steps.prod(axis=2).sum(axis=(1, 2))
+    weights = joined.reshape(eights, 4, words, 2).transpose(0, 2, 1, 3)
     multipliers = rows[:, -2:].reshape(eights, 4, 2)
     shifts = (biases & 0xFF).reshape(eights, 4, 2).transpose(0, 2, 1) @ (1 << np.arange(0, 32, 8))  # (eights, member)
     parts: list[np.ndarray] = [
-        _words(first).reshape(eights, 4),
+        _words(first - products).reshape(eights, 4),
         _words(256 * second + first).reshape(eights, 4),
-        np.roll(weights, 1, axis=2).reshape(eights, -1),
+        weights.reshape(eights, -1),
     ]
     for member in range(2):
         parts += [_words(shifts[:, member : member + 1]), multipliers[..., member]]

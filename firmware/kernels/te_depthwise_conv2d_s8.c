@@ -33,6 +33,35 @@ static int32_t window_sum(const tap_grid *grid, const int8_t *input, const int8_
     return sum;
 }
 
+#if TE_WASM_VECTORS
+/** Channels that one pass over a window sums. */
+#define TE_TOGETHER 8
+
+/** window_sum() of TE_TOGETHER channels whose inputs and weights lie beside each other. */
+static void window_sums(const tap_grid *grid, const int8_t *input, const int8_t *weights, int32_t input_offset,
+                        int32_t *sums) {
+    const v128_t offsets = wasm_i16x8_splat((int16_t)input_offset);
+    v128_t low = wasm_i32x4_const_splat(0);
+    v128_t high = low;
+    for (int32_t y = 0; y < grid->height; ++y) {
+        const int8_t *at = input;
+        const int8_t *tap = weights;
+        for (int32_t x = grid->width; x > 0; --x) {
+            const v128_t values = wasm_i16x8_add(wasm_i16x8_load8x8(at), offsets);
+            const v128_t factors = wasm_i16x8_load8x8(tap);
+            low = wasm_i32x4_add(low, wasm_i32x4_extmul_low_i16x8(values, factors));
+            high = wasm_i32x4_add(high, wasm_i32x4_extmul_high_i16x8(values, factors));
+            at += grid->input_step;
+            tap += grid->weights_step;
+        }
+        input += grid->input_row;
+        weights += grid->weights_row;
+    }
+    wasm_v128_store(sums, low);
+    wasm_v128_store(sums + 4, high);
+}
+#endif
+
 void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8_t *input, int8_t *output,
                             void *scratch) {
     const te_window *const geometry = &params->window;
@@ -60,10 +89,24 @@ void te_depthwise_conv2d_s8(const te_depthwise_conv2d_params *params, const int8
                 const int32_t corner = first_y * row + first_x * in_c;
                 const int32_t tap = (taps_y.begin * geometry->kernel_w + taps_x.begin) * out_c;
                 int32_t channel = 0;
+#if TE_WASM_VECTORS
+                int32_t sums[TE_TOGETHER];
+                int32_t summed = 0; /* Channels whose sums were made, the last of them in `sums`. */
+#endif
                 grid.width = taps_x.end - taps_x.begin;
                 for (int32_t source = 0; source < in_c; ++source) {
                     for (int32_t copy = 0; copy < params->multiplier_c; ++copy, ++channel) {
                         int32_t sum = 0;
+#if TE_WASM_VECTORS
+                        if (source == summed && params->multiplier_c == 1 && source + TE_TOGETHER <= in_c) {
+                            window_sums(&grid, input + corner + source, params->weights + tap + source,
+                                        -params->input_zero_point, sums);
+                            summed += TE_TOGETHER;
+                        }
+                        if (source < summed) {
+                            sum = sums[source % TE_TOGETHER];
+                        } else
+#endif
                         if (grid.height > 0 && grid.width > 0) {
                             sum = window_sum(&grid, input + corner + source, params->weights + tap + channel,
                                              -params->input_zero_point);

@@ -6,6 +6,14 @@
 
 #include <stdint.h>
 
+/** Whether there are WebAssembly's vector instructions, of which compilers make little of a sum. */
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define TE_WASM_VECTORS 1
+#else
+#define TE_WASM_VECTORS 0
+#endif
+
 /** The part of a kernel axis whose taps fall inside the input. */
 typedef struct {
     int32_t begin; /**< First tap inside, at most the kernel's size. */
@@ -36,6 +44,23 @@ static inline te_taps te_taps_inside(int32_t origin, int32_t in_size, int32_t ke
 static inline int32_t te_dot(const int8_t *a, const int8_t *b, int32_t count, int32_t a_offset) {
     int32_t sum = 0;
     int32_t i = 0;
+#if TE_WASM_VECTORS
+    const v128_t offsets = wasm_i16x8_splat((int16_t)a_offset);
+    v128_t sums = wasm_i32x4_const_splat(0);
+    for (; i + 16 <= count; i += 16) {
+        const v128_t a_values = wasm_v128_load(a + i), b_values = wasm_v128_load(b + i);
+        const v128_t low = wasm_i16x8_add(wasm_i16x8_extend_low_i8x16(a_values), offsets);
+        const v128_t high = wasm_i16x8_add(wasm_i16x8_extend_high_i8x16(a_values), offsets);
+        sums = wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(low, wasm_i16x8_extend_low_i8x16(b_values)));
+        sums = wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(high, wasm_i16x8_extend_high_i8x16(b_values)));
+    }
+    for (; i + 8 <= count; i += 8) {
+        const v128_t a_values = wasm_i16x8_add(wasm_i16x8_load8x8(a + i), offsets);
+        sums = wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(a_values, wasm_i16x8_load8x8(b + i)));
+    }
+    sum = wasm_i32x4_extract_lane(sums, 0) + wasm_i32x4_extract_lane(sums, 1) + wasm_i32x4_extract_lane(sums, 2) +
+          wasm_i32x4_extract_lane(sums, 3);
+#endif
     for (; i + 4 <= count; i += 4) {
         sum += (a[i] + a_offset) * b[i];
         sum += (a[i + 1] + a_offset) * b[i + 1];

@@ -1,0 +1,75 @@
+"""Portable kernels that use WebAssembly's vector instructions, in a browser, against TFLite Micro."""
+
+import shutil
+
+import numpy as np
+import pytest
+from chromium import Chromium, find_chromium
+from machines.case_machines import KERNELS, WARNINGS, KernelBuild
+from machines.wasm_machine import WasmMachine
+from ops.case_builders import conv2d, depthwise_conv2d, fully_connected, transpose_conv
+from ops.kernel_cases import assert_bit_exact
+
+VECTORISED = ("te_conv2d_s8", "te_depthwise_conv2d_s8", "te_fully_connected_s8", "te_transpose_conv_s8")
+ENDS = [(-128, 127), (127, -128), (3, -4)]  # Zero points: with the first, an input less its own is 255.
+
+pytestmark = pytest.mark.skipif(
+    any(shutil.which(program) is None for program in ("clang", "wasm-ld")) or find_chromium() is None,
+    reason="apt-get install clang lld chromium",
+)
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wasm")
+    browser = Chromium(find_chromium(), folder / "profile")
+    machine = WasmMachine(browser)
+    objects = [machine.compile(KERNELS / f"{name}.c", folder / f"{name}.o", WARNINGS) for name in VECTORISED]
+    yield KernelBuild(machine, objects)
+    browser.close()
+
+
+def test_vectors_and_what_is_left_of_them_give_the_bits_of_tflite_micro(kernels, tmp_path):
+    rng = np.random.default_rng(0)
+    # Sums of 1 to 40 products and of some hundreds; windows of 1 to 33 channels, over edges, apart and dilated.
+    cases = [fully_connected(rng, (3, count), zero_points=ENDS[count % 3]) for count in (*range(1, 41), 517)]
+    cases += [
+        conv2d(rng, (1, 5, 4, channels), kernel=kernel, zero_points=zero_points, groups=groups, dilation=dilation)
+        for channels, kernel, groups, dilation in (
+            *((channels, (1, 1), 1, (1, 1)) for channels in (3, 8, 16, 31)),
+            *((channels, (3, 3), 1, (1, 1)) for channels in (1, 5, 24)),
+            *((16, (2, 3), 2, (1, 1)), (18, (3, 2), 1, (2, 1))),
+        )
+        for zero_points in ENDS
+    ]
+    cases += [
+        depthwise_conv2d(
+            rng, (1, 6, 7, channels), multiplier, stride=stride, dilation=dilation, zero_points=zero_points
+        )
+        for channels, multiplier, stride, dilation in (
+            *((channels, 1, (1, 1), (1, 1)) for channels in (1, 7, 8, 9, 16, 33)),
+            *((24, 1, (2, 2), (1, 1)), (10, 1, (1, 1), (2, 2)), (8, 2, (1, 1), (1, 1)), (1, 9, (1, 1), (1, 1))),
+        )
+        for zero_points in ENDS
+    ]
+    cases += [transpose_conv(rng, (1, 3, 4, channels), zero_points=ENDS[channels % 3]) for channels in (3, 8, 25)]
+    assert_bit_exact(cases, [kernels], tmp_path)
+
+
+def test_a_wrong_bit_and_a_write_too_far_are_found(kernels, tmp_path):
+    case = fully_connected(np.random.default_rng(1), (1, 20))
+    wrong = tmp_path / "wrong.c"
+    wrong.write_text(
+        '#include "te_kernels.h"\n'
+        "void te_fully_connected_s8(const te_fully_connected_params *params, const int8_t *input, int8_t *output,\n"
+        "                           void *scratch) {\n"
+        "    (void)input, (void)scratch;\n    for (int32_t i = 0; i <= params->out_c; i++) {\n        output[i] = 1;\n"
+        "    }\n}\n"
+    )
+    broken = KernelBuild(kernels.machine, [kernels.machine.compile(wrong, tmp_path / "wrong.o")])
+    with pytest.raises(AssertionError, match="writes outside its buffers"):
+        assert_bit_exact([case], [broken], tmp_path)
+    wrong.write_text(wrong.read_text().replace("<=", "<"))
+    broken = KernelBuild(kernels.machine, [kernels.machine.compile(wrong, tmp_path / "wrong.o")])
+    with pytest.raises(AssertionError, match="elements differ"):
+        assert_bit_exact([case], [broken], tmp_path)

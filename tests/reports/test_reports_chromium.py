@@ -84,6 +84,16 @@ def test_a_filter_leaves_the_rows_that_have_every_word(chromium, full_report):
     assert chromium.run("document.querySelector('#layers output').textContent") == f"{len(shown)} of {len(every)}"
 
 
+def test_differences_have_room_on_a_telephone(chromium, compared):
+    chromium.open(compared.path, width=360)
+    edges = "[...document.querySelectorAll('#differences-table td')].map((cell) => cell.getBoundingClientRect().right)"
+    assert max(chromium.run(edges)) <= 360
+    chromium.run("document.querySelector('#differences input').focus()")
+    chromium.type("arena")
+    rows = "[...document.querySelectorAll('#differences-table tbody tr')].filter((row) => row.checkVisibility())"
+    assert chromium.run(f"{rows}.map((row) => row.cells[0].textContent)") == ["arena"]
+
+
 def test_a_head_sorts_its_column_both_ways(chromium, full_report):
     chromium.open(full_report.path)
     macs = "[...document.querySelectorAll('#layers tbody tr')].map((r) => Number(r.cells[4].dataset.value))"

@@ -88,7 +88,7 @@ for (const figure of document.querySelectorAll("[data-map]")) {
   }
 }
 
-// On paper nothing can be opened.
+// On paper nothing can be opened; what fills pages by itself stays shut.
 addEventListener("beforeprint", () => {
-  for (const closed of document.querySelectorAll("details:not([open])")) closed.open = true;
+  for (const closed of document.querySelectorAll("details:not([open], [data-long])")) closed.open = true;
 });

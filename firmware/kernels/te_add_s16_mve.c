@@ -17,50 +17,40 @@ void te_add_s16_mve(const te_add_s16_mve_params *params, const int16_t *scaled, 
     register const int16_t *r2 __asm__("r2") = exact;
     register int16_t *r3 __asm__("r3") = output;
     (void)scratch;
-    __asm__ volatile("ldm r0, {r4-r6, r8-r12}\n\t"
-                     "mov lr, r4\n\t"
-                     "mov r4, #1 << 14\n\t"
-                     "wlstp.32 lr, lr, 2f\n"
+    __asm__ volatile("ldm r0, {r4-r6, r8, r9}\n\t"
+                     "mov r0, #1 << 14\n\t"
+                     "wlstp.32 lr, r4, 2f\n"
                      "1:\n\t"
                      "vldrh.s32 q0, [r1], #8\n\t"
                      "vldrh.s32 q2, [r2], #8\n\t"
-                     "vshl.s32 q0, r5\n\t"
+                     "vshl.i32 q0, q0, #15\n\t"
                      "vshr.s32 q1, q0, #31\n\t"
-                     "vadd.i32 q1, q1, r6\n\t"
-                     "vqrdmlah.s32 q1, q0, r8\n\t"
-                     "vshl.s32 q1, r9\n\t"
-                     "vmla.s32 q1, q2, r4\n\t"
+                     "vqrdmlah.s32 q1, q0, r5\n\t"
+                     "vrshl.s32 q1, r6\n\t"
+                     "vmla.s32 q1, q2, r0\n\t"
                      "vshr.s32 q0, q1, #31\n\t"
-                     "vadd.i32 q0, q0, r10\n\t"
-                     "vqrdmlah.s32 q0, q1, r11\n\t"
-                     "vshl.s32 q0, r12\n\t"
+                     "vqrdmlah.s32 q0, q1, r8\n\t"
+                     "vrshl.s32 q0, r9\n\t"
                      "vqmovnb.s32 q0, q0\n\t"
                      "vstrh.32 q0, [r3], #8\n\t"
                      "letp lr, 1b\n"
                      "2:"
                      : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3)
                      :
-                     : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "cc", "memory");
+                     : "r4", "r5", "r6", "r8", "r9", "lr", "q0", "q1", "q2", "cc", "memory");
 }
 
 #else /* The same in C, one value at a time. */
-
-/** round(value * multiplier / 2^31), and that by a right shift, halves away from zero. */
-static int32_t scale(int32_t value, int32_t multiplier, int32_t rounding, int32_t left_shift) {
-    return (te_high_product(value, multiplier) - (value < 0 ? 1 : 0) + rounding) >> -left_shift;
-}
 
 void te_add_s16_mve(const te_add_s16_mve_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
                     void *scratch) {
     (void)scratch;
     for (int32_t i = 0; i < params->count; ++i) {
-        const int32_t unit = (int32_t)1 << params->scaled_unit_shift;
-        const int32_t sum = scale(scaled[i] * unit, params->scaled_multiplier, params->scaled_rounding,
-                                  params->scaled_left_shift) +
-                            exact[i] * (1 << 14);
-        output[i] = te_clamp_s16(
-            scale(sum, params->output_multiplier, params->output_rounding, params->output_left_shift), INT16_MIN,
-            INT16_MAX);
+        const int32_t sum =
+            te_requantise(scaled[i] * (1 << 15), params->scaled_multiplier, params->scaled_left_shift) +
+            exact[i] * (1 << 14);
+        output[i] = te_clamp_s16(te_requantise(sum, params->output_multiplier, params->output_left_shift), INT16_MIN,
+                                 INT16_MAX);
     }
 }
 

@@ -1,38 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "te_kernels.h"
 #include "te_mve.h"
+#include "te_requantise.h"
 
 #if TE_MVE_ASSEMBLY
 
 void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const int8_t *exact, int8_t *output,
                    void *scratch) {
-    /* In the order of the struct, as one LDM loads them; r4 and r0 then become the last two. No push: the compiler would not
-     * count it where the stack of a model is asked for. */
+    /* In the order of the struct, as one LDM loads them. No push: the compiler would not count it where the stack of a model
+     * is asked for. */
     register const te_add_mve_params *r0 __asm__("r0") = params;
     register const int8_t *r1 __asm__("r1") = scaled;
     register const int8_t *r2 __asm__("r2") = exact;
     register int8_t *r3 __asm__("r3") = output;
     (void)scratch;
     __asm__ volatile("ldm r0, {r4-r6, r8-r12}\n\t"
-                     "mov lr, r4\n\t"
-                     "ldrd r4, r0, [r0, #32]\n\t"
-                     "vdup.32 q3, r5\n\t"
-                     "mov r5, #1 << 19\n\t"
-                     "wlstp.32 lr, lr, 2f\n"
+                     "mov r0, #1 << 20\n\t"
+                     "vdup.32 q3, r0\n\t"
+                     "mov r0, #1 << 19\n\t"
+                     "wlstp.32 lr, r4, 2f\n"
                      "1:\n\t"
                      "vldrb.s32 q0, [r1], #4\n\t"
                      "vldrb.s32 q2, [r2], #4\n\t"
-                     "vmlas.s32 q0, q3, r6\n\t"
+                     "vmlas.s32 q0, q3, r5\n\t"
                      "vshr.s32 q1, q0, #31\n\t"
-                     "vadd.i32 q1, q1, r8\n\t"
-                     "vqrdmlah.s32 q1, q0, r9\n\t"
-                     "vshl.s32 q1, r10\n\t"
-                     "vmla.s32 q1, q2, r5\n\t"
-                     "vadd.i32 q0, q1, r11\n\t"
+                     "vqrdmlah.s32 q1, q0, r6\n\t"
+                     "vrshl.s32 q1, r8\n\t"
+                     "vmla.s32 q1, q2, r0\n\t"
+                     "vadd.i32 q0, q1, r9\n\t"
                      "vshr.s32 q1, q0, #31\n\t"
-                     "vadd.i32 q1, q1, r12\n\t"
-                     "vqrdmlah.s32 q1, q0, r4\n\t"
-                     "vqshl.s32 q1, r0\n\t"
+                     "vadd.i32 q1, q1, r10\n\t"
+                     "vqrdmlah.s32 q1, q0, r11\n\t"
+                     "vqshl.s32 q1, r12\n\t"
                      "vshr.s32 q1, q1, #24\n\t"
                      "vstrb.32 q1, [r3], #4\n\t"
                      "letp lr, 1b\n"
@@ -48,10 +47,8 @@ void te_add_s8_mve(const te_add_mve_params *params, const int8_t *scaled, const 
                    void *scratch) {
     (void)scratch;
     for (int32_t i = 0; i < params->count; ++i) {
-        const int32_t shifted = scaled[i] * params->scaled_unit + params->scaled_offset;
-        const int64_t product = (int64_t)shifted * params->scaled_multiplier + ((int64_t)1 << 30);
-        int32_t sum = (int32_t)(product >> 31) - (shifted < 0 ? 1 : 0) + params->scaled_rounding;
-        sum >>= -params->scaled_left_shift;
+        int32_t sum = te_requantise(scaled[i] * (1 << 20) + params->scaled_offset, params->scaled_multiplier,
+                                    params->scaled_left_shift);
         sum += exact[i] * (1 << 19) + params->exact_offset;
         output[i] = (int8_t)te_requantise_mve(sum, params->output_multiplier, params->output_rounding,
                                               params->output_left_shift);

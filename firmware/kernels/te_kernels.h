@@ -827,9 +827,7 @@ void te_add_s8_dsp(const te_add_dsp_params *params, const int8_t *scaled, const 
 /** Sum of two tensors of one shape for processors with MVE: 2^19 to a unit of the larger scale. */
 typedef struct {
     int32_t count;
-    int32_t scaled_unit;       /**< 2^20, or 2^21 where both scales are the same. */
-    int32_t scaled_offset;     /**< Less the zero point, in these units. */
-    int32_t scaled_rounding;   /**< Half a unit of the right shift. */
+    int32_t scaled_offset;     /**< Less the zero point, times 2^20. */
     int32_t scaled_multiplier;
     int32_t scaled_left_shift; /**< [-31, -1] */
     int32_t exact_offset;      /**< Less the zero point, times 2^19. */
@@ -901,11 +899,8 @@ void te_sub_s16_dsp(const te_add_s16_dsp_params *params, const int16_t *scaled, 
 /** te_add_s16_dsp_params for processors with MVE. */
 typedef struct {
     int32_t count;
-    int32_t scaled_unit_shift; /**< 15, or 16 where the multiplier is 1/2 and the shift 1 bit, which then rounds nothing. */
-    int32_t scaled_rounding;   /**< Half a unit of the shift. */
     int32_t scaled_multiplier;
     int32_t scaled_left_shift; /**< [-31, -1] */
-    int32_t output_rounding;   /**< Half a unit of the shift. */
     int32_t output_multiplier;
     int32_t output_left_shift; /**< [-31, -1] */
 } te_add_s16_mve_params;
@@ -915,6 +910,38 @@ typedef struct {
  *  @param output  (count), which may be the very memory of an operand. */
 void te_add_s16_mve(const te_add_s16_mve_params *params, const int16_t *scaled, const int16_t *exact, int16_t *output,
                     void *scratch);
+
+/** How a code of an operand is scaled in a sum. */
+typedef struct {
+    int32_t offset; /**< Less the zero point, times 2^20; 0 of int16 values. */
+    int32_t multiplier;
+    int32_t left_shift; /**< [-31, -1] */
+} te_scaled_operand_mve;
+
+/** te_add_params and te_add_s16_params for processors with MVE; the step along a row is 0 or 1. */
+typedef struct {
+    te_scaled_operand_mve operand1;
+    te_scaled_operand_mve operand2;
+    int32_t sign;              /**< 1, or -1 for input1 - input2. */
+    int32_t output_multiplier; /**< Of int8 values as in the stream of te_gemm_s8_mve.h, like the next two. */
+    int32_t output_left_shift; /**< Of int16 values [-31, -1]. */
+    int32_t output_rounding;   /**< 0 of int16 values. */
+    int32_t output_min;
+    int32_t output_max;
+    int32_t dims[4];
+    int32_t strides1[4];
+    int32_t strides2[4];
+    const void *constant1; /**< The first operand, or NULL where it is the kernel's first input. */
+    const void *constant2; /**< The second operand, or NULL where it is the kernel's second input. */
+} te_add_rows_mve_params;
+
+/** te_add_s8() or te_sub_s8() of these params. */
+void te_add_rows_s8_mve(const te_add_rows_mve_params *params, const int8_t *input1, const int8_t *input2,
+                        int8_t *output, void *scratch);
+
+/** te_add_s16() or te_sub_s16() of these params. */
+void te_add_rows_s16_mve(const te_add_rows_mve_params *params, const int16_t *input1, const int16_t *input2,
+                         int16_t *output, void *scratch);
 
 /** Product of two tensors, either of which may be broadcast or constant.
  *
@@ -1007,7 +1034,7 @@ typedef struct {
     int32_t input1_zero_point;
     int32_t input2_zero_point;
     int32_t multiplier; /**< As in the stream of te_gemm_s8_mve.h, like the next two. */
-    int32_t rounding;
+    int32_t rounding;   /**< 0 of int16 values. */
     int32_t left_shift; /**< Of int16 values less the right shift. */
     int32_t output_min;
     int32_t output_max;
@@ -1180,6 +1207,19 @@ void te_mean_s8_mve(const te_mean_mve_params *params, const int8_t *input, int8_
 /** te_mean_s8() of int16 values, whose zero points are 0. */
 void te_mean_s16(const te_mean_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_mean_params of int16 values over all but batches and channels, for processors with MVE. */
+typedef struct {
+    int32_t batches;
+    int32_t count; /**< Values of a mean, at most 65,535. */
+    int32_t channels;
+    int32_t multiplier;
+    int32_t left_shift; /**< [-31, -1] */
+} te_mean_s16_mve_params;
+
+/** @param input   (batches, count, channels)
+ *  @param output  (batches, channels) */
+void te_mean_s16_mve(const te_mean_s16_mve_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** One value of all along some axes of a tensor. Strides are in elements of the input. */
 typedef struct {
     int32_t kept_dims[3];
@@ -1243,6 +1283,9 @@ void te_average_pool_s16(const te_pool_params *params, const int16_t *input, int
 /** te_average_pool_s16() for processors with the DSP extension. */
 void te_average_pool_s16_dsp(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_average_pool_s16() for processors with MVE, of windows of at most 256 positions. */
+void te_average_pool_s16_mve(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** @param input   (batches, in_h, in_w, channels)
  *  @param output  (batches, out_h, out_w, channels), in rows: the largest values. */
 void te_max_pool_s8(const te_pool_params *params, const int8_t *input, int8_t *output, void *scratch);
@@ -1258,6 +1301,9 @@ void te_max_pool_s16(const te_pool_params *params, const int16_t *input, int16_t
 
 /** te_max_pool_s16() for processors with the DSP extension. */
 void te_max_pool_s16_dsp(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_max_pool_s16() for processors with MVE. */
+void te_max_pool_s16_mve(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Softmax over rows; the output has scale 1/256 and zero point -128. */
 typedef struct {
@@ -1296,6 +1342,9 @@ void te_softmax_s16(const te_softmax_s16_params *params, const int16_t *input, i
 
 /** te_softmax_s16() for processors with the DSP extension, where the shift is at least -14. */
 void te_softmax_s16_dsp(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
+
+/** te_softmax_s16() for processors with MVE, where the shift is at least -14. */
+void te_softmax_s16_mve(const te_softmax_s16_params *params, const int16_t *input, int16_t *output, void *scratch);
 
 /** Logarithms of the shares of a softmax. */
 typedef struct {

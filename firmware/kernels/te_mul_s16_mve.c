@@ -19,16 +19,15 @@ static void multiply_rows(const te_mul_mve_params *params, const int16_t *a, con
                      "vldrh.s32 q1, [%[b]], #8\n\t"
                      "vmul.i32 q0, q0, q1\n\t"
                      "vshr.s32 q1, q0, #31\n\t"
-                     "vadd.i32 q1, q1, %[rounding]\n\t"
                      "vqrdmlah.s32 q1, q0, %[multiplier]\n\t"
-                     "vshl.s32 q1, %[shift]\n\t"
+                     "vrshl.s32 q1, %[shift]\n\t"
                      "vmax.s32 q1, q1, %q[low]\n\t"
                      "vmin.s32 q1, q1, %q[high]\n\t"
                      "vstrh.32 q1, [%[output]], #8\n\t"
                      "letp lr, 1b\n"
                      "2:"
                      : [a] "+l"(a), [b] "+l"(b), [output] "+l"(output)
-                     : [rounding] "r"(params->rounding), [multiplier] "r"(params->multiplier), [shift] "r"(params->left_shift),
+                     : [multiplier] "r"(params->multiplier), [shift] "r"(params->left_shift),
                        [low] "w"(low), [high] "w"(high), [count] "r"(count)
                      : "lr", "q0", "q1", "memory");
 }
@@ -43,16 +42,15 @@ static void multiply_by_one(const te_mul_mve_params *params, const int16_t *a, i
                      "vldrh.s32 q0, [%[a]], #8\n\t"
                      "vmul.i32 q0, q0, %[factor]\n\t"
                      "vshr.s32 q1, q0, #31\n\t"
-                     "vadd.i32 q1, q1, %[rounding]\n\t"
                      "vqrdmlah.s32 q1, q0, %[multiplier]\n\t"
-                     "vshl.s32 q1, %[shift]\n\t"
+                     "vrshl.s32 q1, %[shift]\n\t"
                      "vmax.s32 q1, q1, %q[low]\n\t"
                      "vmin.s32 q1, q1, %q[high]\n\t"
                      "vstrh.32 q1, [%[output]], #8\n\t"
                      "letp lr, 1b\n"
                      "2:"
                      : [a] "+l"(a), [output] "+l"(output)
-                     : [factor] "r"(factor), [rounding] "r"(params->rounding), [multiplier] "r"(params->multiplier), [shift] "r"(params->left_shift),
+                     : [factor] "r"(factor), [multiplier] "r"(params->multiplier), [shift] "r"(params->left_shift),
                        [low] "w"(low), [high] "w"(high), [count] "r"(count)
                      : "lr", "q0", "q1", "memory");
 }
@@ -60,8 +58,8 @@ static void multiply_by_one(const te_mul_mve_params *params, const int16_t *a, i
 #else /* The same in C, one value at a time. */
 
 static int16_t output_of(const te_mul_mve_params *params, int32_t product) {
-    const int32_t high = te_high_product(product, params->multiplier) - (product < 0 ? 1 : 0);
-    return te_clamp_s16((high + params->rounding) >> -params->left_shift, params->output_min, params->output_max);
+    return te_clamp_s16(te_requantise(product, params->multiplier, params->left_shift), params->output_min,
+                        params->output_max);
 }
 
 static void multiply_rows(const te_mul_mve_params *params, const int16_t *a, const int16_t *b, int16_t *output, int32_t count) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "te_fixed_point.h"
+
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 /** 1 where the assembly is compiled, 0 where its C stand-in is. */
 #define TE_MVE_ASSEMBLY 1
@@ -54,6 +56,17 @@ static inline void te_fill_mve(int8_t *to, int32_t value, int32_t count) {
                      : "lr", "q0", "memory");
 #else
     memset(to, value, (size_t)count);
+#endif
+}
+
+/** Zeros above the highest bit of x; 32 of 0. */
+static inline int32_t te_leading_zeros_mve(uint32_t x) {
+#if TE_MVE_ASSEMBLY
+    int32_t zeros;
+    __asm__("clz %0, %1" : "=r"(zeros) : "r"(x));
+    return zeros;
+#else
+    return te_leading_zeros(x);
 #endif
 }
 

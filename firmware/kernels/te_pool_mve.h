@@ -14,17 +14,20 @@ typedef struct {
     int32_t height;
     int32_t width;
     int32_t row;  /**< Bytes from a row to the next. */
-    int32_t step; /**< Bytes from a pixel to the next: channels. */
+    int32_t step; /**< Bytes from a pixel to the next: all channels. */
 } te_pool_mve_window;
 
 /** Makes the outputs of all channels of a window. */
 typedef void te_pool_mve_function(const te_pool_params *params, const te_pool_mve_window *window, int8_t *output);
 
-static inline void te_pool_mve(const te_pool_params *params, const int8_t *input, int8_t *output,
+/** @param value_bytes  Of an input or output value. */
+static inline void te_pool_mve(const te_pool_params *params, int32_t value_bytes, const void *values, void *outputs,
                                te_pool_mve_function *pool) {
+    const int8_t *input = values;
+    int8_t *output = outputs;
     te_pool_mve_window window;
-    window.step = params->channels;
-    window.row = params->in_w * params->channels;
+    window.step = params->channels * value_bytes;
+    window.row = params->in_w * window.step;
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
             const int32_t origin_y = out_y * params->stride_h - params->pad_top;
@@ -37,7 +40,7 @@ static inline void te_pool_mve(const te_pool_params *params, const int8_t *input
                 window.width = taps_x.end - taps_x.begin;
                 window.corner = row + (origin_x + taps_x.begin) * window.step;
                 pool(params, &window, output);
-                output += params->channels;
+                output += window.step;
             }
         }
         input += params->in_h * window.row;

@@ -14,11 +14,7 @@ typedef struct {
 
 #if TE_MVE_ASSEMBLY
 
-static inline int32_t leading_zeros(uint32_t x) {
-    int32_t zeros;
-    __asm__("clz %0, %1" : "=r"(zeros) : "r"(x));
-    return zeros;
-}
+#include <arm_mve.h>
 
 /* A lane that a predicate leaves out loads 0. */
 static inline row_sum sum_of(const te_softmax_params *params, const int8_t *input) {
@@ -51,12 +47,12 @@ static inline row_sum sum_of(const te_softmax_params *params, const int8_t *inpu
 static inline void write_shares(const te_softmax_params *params, const int8_t *input, int32_t largest,
                                 int32_t reciprocal, int32_t exponent, int8_t *output) {
     const int32_t zero_point = INT8_MIN;
-    __asm__ volatile("vdup.32 q2, %[largest]\n\t"
-                     "vmov.i32 q3, #255\n\t"
+    const int32x4_t above = vdupq_n_s32(largest);
+    __asm__ volatile("vmov.i32 q3, #255\n\t"
                      "wlstp.32 lr, %[depth], 2f\n"
                      "1:\n\t"
                      "vldrb.s32 q0, [%[input]], #4\n\t"
-                     "vsub.i32 q0, q2, q0\n\t"
+                     "vsub.i32 q0, %q[above], q0\n\t"
                      "vpt.s32 lt, q0, %[levels]\n\t"
                      "vldrwt.u32 q1, [%[exps], q0, uxtw #2]\n\t"
                      "vqrdmulh.s32 q1, q1, %[reciprocal]\n\t"
@@ -67,17 +63,13 @@ static inline void write_shares(const te_softmax_params *params, const int8_t *i
                      "letp lr, 1b\n"
                      "2:"
                      : [input] "+l"(input), [output] "+l"(output)
-                     : [largest] "r"(largest), [depth] "r"(params->depth),
+                     : [above] "w"(above), [depth] "r"(params->depth),
                        [levels] "r"(params->levels), [exps] "r"(params->exps), [reciprocal] "r"(reciprocal),
                        [left_shift] "r"(-exponent), [zero_point] "r"(zero_point)
-                     : "lr", "q0", "q1", "q2", "q3", TE_PREDICATE_CLOBBER "memory");
+                     : "lr", "q0", "q1", "q3", TE_PREDICATE_CLOBBER "memory");
 }
 
 #else /* The same in C, one value at a time. */
-
-static inline int32_t leading_zeros(uint32_t x) {
-    return te_leading_zeros(x);
-}
 
 static int32_t exponential_of(const te_softmax_params *params, int32_t below) {
     return below < params->levels ? params->exps[below] : 0;
@@ -110,7 +102,7 @@ void te_softmax_s8_mve(const te_softmax_params *params, const int8_t *input, int
     for (int32_t row = 0; row < params->rows; ++row) {
         const row_sum of = sum_of(params, input);
         /* sum = 2^(SUM_INTEGER_BITS - zeros) * (1 + x), so that only 1 / (1 + x) needs computing. */
-        const int32_t zeros = leading_zeros((uint32_t)of.sum);
+        const int32_t zeros = te_leading_zeros_mve((uint32_t)of.sum);
         const int32_t x = (int32_t)(((uint32_t)of.sum << zeros) - 0x80000000u);
         const int32_t exponent = SUM_INTEGER_BITS - zeros + 31 - 8;
         write_shares(params, input, of.largest, te_reciprocal_of_one_plus(x), exponent, output);

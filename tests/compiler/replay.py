@@ -17,7 +17,7 @@ from tinyedge.tflite.graph import Tensor
 
 ELEMENTWISE = (
     *("te_add_s8", "te_add_rows_s8", "te_sub_s8", "te_sub_rows_s8", "te_mul_s8"),
-    *("te_add_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
+    *("te_add_s16", "te_add_rows_s16", "te_sub_s16", "te_mul_s16", "te_table_s8", "te_softmax_s8"),
     *("te_softmax_s16", "te_rescale_s16", "te_logistic_s16", "te_tanh_s16", "te_prelu_", "te_maximum_", "te_minimum_"),
     *("te_squared_difference_", "te_sided_s16", "te_l2_normalization_s8", "te_compare_s8", "te_select_s8"),
 )

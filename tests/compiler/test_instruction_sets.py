@@ -84,8 +84,13 @@ KEPT = {
 }
 
 
-# What is too small for the DSP extension's kernels, which make a table or read words.
-WORTH_A_VECTOR = {"few exponentials": "te_softmax_s8_mve", "few values of a table": "te_table_s8_mve"}
+# What is too small for the DSP extension's kernels, which make a table or read words, or has a form in vectors alone.
+OF_VECTORS = {
+    "few exponentials": "te_softmax_s8_mve",
+    "few values of a table": "te_table_s8_mve",
+    "limited outputs": "te_add_rows_s16_mve",
+    "a constant subtrahend": "te_add_rows_s16_mve",
+}
 
 
 @pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
@@ -93,8 +98,8 @@ WORTH_A_VECTOR = {"few exponentials": "te_softmax_s8_mve", "few values of a tabl
 def test_a_layer_that_keeps_its_portable_kernel_says_why(kind, instruction_set, tmp_path):
     said, build = KEPT[kind]
     (call,) = specialise([lower(read_operator(build(np.random.default_rng(0)).model, tmp_path))], instruction_set)
-    if instruction_set == "mve" and kind in WORTH_A_VECTOR:
-        assert call.function == WORTH_A_VECTOR[kind]
+    if instruction_set == "mve" and kind in OF_VECTORS:
+        assert call.function == OF_VECTORS[kind]
         return
     assert call.kernel.instruction_set == PORTABLE
     # `scalar` has kernels of sums of products alone.
@@ -154,6 +159,15 @@ def test_short_runs_of_a_column_are_summed_where_they_lie(length, taps, kernel, 
     (call,) = specialise([lower(read_operator(case.model, tmp_path))], "dsp")
     assert call.function == f"te_depthwise_{kernel}_s8_dsp"
     assert (call.scratch_bytes == 0) == (kernel == "whole")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize(("op", "ratio", "gain"), [("ADD", 1e-12, 0.5), ("SUB", 1e12, 0.5), ("MUL", 1.0, 1e-12)])
+def test_a_multiplier_of_0_is_a_right_shift_of_vectors(op, ratio, gain, dtype, tmp_path):
+    case = elementwise(np.random.default_rng(0), op, ((1, 200),) * 2, ratio=ratio, gain=gain, dtype=dtype)
+    (call,) = specialise([lower(read_operator(case.model, tmp_path))], "mve")
+    assert call.kernel.instruction_set == "mve"
+    assert call.kept_because == ""
 
 
 @pytest.mark.parametrize(

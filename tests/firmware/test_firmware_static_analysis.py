@@ -161,3 +161,12 @@ def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
 
     kernels = [path for path in sources() if path.parent.name == "kernels"]
     assert complaints([command(source) for source in [*kernels, model / f"{MODEL}_model.c"]]) == ""
+
+
+def test_vector_kernels_compile_without_optimisation(tmp_path):
+    """Whoever steps through them in a debugger: then the compiler has fewer registers left for assembly."""
+    board = load_board("mps3_an547")
+    gcc = [need("arm-none-eabi-gcc"), *board.cpu_flags.split(), "-std=c99", "-O0", "-Wall", "-Wextra", "-Werror", "-c"]
+    kernels = sorted((firmware_root() / "kernels").glob("*_mve.c"))
+    assert len(kernels) > 20
+    assert complaints([[*gcc, source, "-o", tmp_path / f"{source.stem}.o"] for source in kernels]) == ""

@@ -355,7 +355,7 @@ def _add(dtype: type = np.int8, ops: Sequence[str] = ("ADD",)) -> Draw:
     return draw
 
 
-def _rows_of_two(op: str, dtype: type = np.int8) -> Draw:
+def _rows_of_two(op: str | Sequence[str], dtype: type = np.int8) -> Draw:
     """One operand may be repeated along some axes, and one constant."""
 
     def draw(rng: np.random.Generator, prime: int) -> Case:
@@ -364,7 +364,8 @@ def _rows_of_two(op: str, dtype: type = np.int8) -> Draw:
         shapes = (shape, repeated) if rng.random() < 0.5 else (repeated, shape)
         activation = str(rng.choice(build.ACTIVATIONS))
         quantised = float(np.exp(rng.normal(0, 1))), _gain(rng), _zero_points(rng, 3), dtype
-        return build.elementwise(rng, op, shapes, [None, 0, 1][int(rng.integers(3))], activation, *quantised)
+        drawn = op if isinstance(op, str) else str(rng.choice(op))
+        return build.elementwise(rng, drawn, shapes, [None, 0, 1][int(rng.integers(3))], activation, *quantised)
 
     return draw
 
@@ -396,9 +397,13 @@ def _table(rng: np.random.Generator, prime: int) -> Case:
     return build.table(rng, "LOGISTIC", zero_points=(_zero_points(rng, 1)[0], -128), shape=shape)
 
 
-def _mean(rng: np.random.Generator, prime: int) -> Case:
-    shape = (_prime(rng, 2), _prime(rng, 13), _prime(rng, 13), prime)
-    return build.reduction(rng, "MEAN", shape, (1, 2), bool(rng.integers(2)), _gain(rng), _zero_points(rng, 2))
+def _mean(dtype: type = np.int8) -> Draw:
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        shape = (_prime(rng, 2), _prime(rng, 13), _prime(rng, 13), prime)
+        zero_points = _zero_points(rng, 2) if dtype == np.int8 else (0, 0)
+        return build.reduction(rng, "MEAN", shape, (1, 2), bool(rng.integers(2)), _gain(rng), zero_points, dtype=dtype)
+
+    return draw
 
 
 def _lstm(rng: np.random.Generator, prime: int) -> Case:
@@ -447,7 +452,7 @@ ROWS = (
     Row("te_lstm_s8_dsp", "dsp", _lstm),
     Row("te_max_pool_s16_dsp", "dsp", _pool("MAX_POOL_2D", np.int16)),
     Row("te_max_pool_s8_dsp", "dsp", _pool("MAX_POOL_2D")),
-    Row("te_mean_s8_dsp", "dsp", _mean),
+    Row("te_mean_s8_dsp", "dsp", _mean()),
     Row("te_mul_s16_dsp", "dsp", _rows_of_two("MUL", np.int16)),
     Row("te_mul_s8_dsp", "dsp", _rows_of_two("MUL")),
     Row("te_softmax_s16_dsp", "dsp", _softmax(np.int16)),
@@ -456,8 +461,11 @@ ROWS = (
     Row("te_sub_rows_s8_dsp", "dsp", _rows_of_two("SUB")),
     Row("te_table_s8_dsp", "dsp", _table),
     Row("te_transpose_conv_s8_dsp", "dsp", _transpose_conv),
+    Row("te_add_rows_s16_mve", "mve", _rows_of_two(("ADD", "SUB"), np.int16)),
+    Row("te_add_rows_s8_mve", "mve", _rows_of_two(("ADD", "SUB"))),
     Row("te_add_s16_mve", "mve", _add(np.int16)),
     Row("te_add_s8_mve", "mve", _add()),
+    Row("te_average_pool_s16_mve", "mve", _pool("AVERAGE_POOL_2D", np.int16)),
     Row("te_average_pool_s8_mve", "mve", _pool("AVERAGE_POOL_2D")),
     Row("te_batch_matmul_s16_mve", "mve", _batch_matmul(np.int16)),
     Row("te_batch_matmul_s8_mve", "mve", _batch_matmul()),
@@ -468,10 +476,13 @@ ROWS = (
     Row("te_depthwise_whole_s8_mve", "mve", _depthwise_rows),
     Row("te_fully_connected_narrow_s16_mve", "mve", _fully_connected(dtype=np.int16)),
     Row("te_fully_connected_s8_mve", "mve", _fully_connected()),
+    Row("te_max_pool_s16_mve", "mve", _pool("MAX_POOL_2D", np.int16)),
     Row("te_max_pool_s8_mve", "mve", _pool("MAX_POOL_2D")),
-    Row("te_mean_s8_mve", "mve", _mean),
+    Row("te_mean_s16_mve", "mve", _mean(np.int16)),
+    Row("te_mean_s8_mve", "mve", _mean()),
     Row("te_mul_s16_mve", "mve", _rows_of_two("MUL", np.int16)),
     Row("te_mul_s8_mve", "mve", _rows_of_two("MUL")),
+    Row("te_softmax_s16_mve", "mve", _softmax(np.int16)),
     Row("te_softmax_s8_mve", "mve", _softmax()),
     Row("te_table_s8_mve", "mve", _table),
     Row("te_conv2d_s4_scalar", "scalar", _conv2d(int4=True)),

@@ -150,11 +150,11 @@ def test_products_of_activations(check, dtype, kernel, adjoint_left, tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
 def test_products_of_two_values(check, dtype, tmp_path):
-    """Rows of both operands, of which one may be a value for each row, or one for all; and limited outputs."""
+    """Rows of both operands, of which one may be a value for each row, or one for all; limited outputs, and multipliers of 0."""
     rng = np.random.default_rng(6)
     cases = [
-        elementwise(rng, "MUL", shapes, constant, activation, 1.0, GAIN, zero_points, dtype)
-        for size in (1, 4, 7, 33)
+        elementwise(rng, "MUL", shapes, constant, activation, 1.0, gain, zero_points, dtype)
+        for size, gain in ((1, GAIN), (4, GAIN), (7, 1e-12), (33, GAIN))
         for shapes in (((3, size), (3, size)), ((3, size), (3, 1)), ((1, 1), (3, size)), ((1, size), (3, size)))
         for constant, activation in ((None, "NONE"), (1, "RELU6"))
         for zero_points in ((-128, 127, 0), (5, -9, 127))
@@ -163,24 +163,26 @@ def test_products_of_two_values(check, dtype, tmp_path):
     check(cases)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
 @pytest.mark.parametrize("op", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
 @pytest.mark.parametrize("channels", [1, 7, 8, 16, 37])
-def test_pools_of_broken_vectors(check, op, channels, tmp_path):
+def test_pools_of_broken_vectors(check, op, channels, dtype, tmp_path):
     rng = np.random.default_rng(channels)
     cases = [
-        pool(rng, op, (2, *size, channels), kernel, stride, padding, activation)
+        pool(rng, op, (2, *size, channels), kernel, stride, padding, activation, -3 if dtype == np.int8 else 0, dtype)
         for size in ((1, 1), (5, 4), (16, 16))
         for kernel, stride in (((2, 2), (2, 2)), ((3, 3), (1, 2)), ((1, 4), (1, 1)), ((16, 16), (1, 1)))
         for padding, activation in (("SAME", "NONE"), ("VALID", "RELU_N1_TO_1"))
         if padding == "SAME" or (kernel[0] <= size[0] and kernel[1] <= size[1])
     ]
-    assert functions(cases, tmp_path) == {f"te_{op.lower().removesuffix('_2d')}_s8_mve"}
+    assert functions(cases, tmp_path) == {f"te_{op.lower().removesuffix('_2d')}_s{8 * np.dtype(dtype).itemsize}_mve"}
     check(cases)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
-@pytest.mark.parametrize("scale", [1.0, 0.7, 0.01])
+@pytest.mark.parametrize("scale", [1.0, 0.7, 0.01, 1e-12])
 def test_sums_of_equal_and_unequal_scales(check, scale, dtype, tmp_path):
+    """Down to scales of which the smaller one adds nothing."""
     rng = np.random.default_rng(5)
     cases = [
         elementwise(rng, "ADD", ((1, size), (1, size)), None, "NONE", ratio, GAIN, zero_points, dtype)
@@ -192,23 +194,61 @@ def test_sums_of_equal_and_unequal_scales(check, scale, dtype, tmp_path):
     check(cases)
 
 
-@pytest.mark.parametrize("channels", [2, 7, 8, 20])
-def test_means_of_images(check, channels, tmp_path):
-    rng = np.random.default_rng(channels)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize("op", ["ADD", "SUB"])
+@pytest.mark.parametrize("scale", [1.0, 0.7, 1e-12])
+def test_sums_of_rows(check, op, scale, dtype, tmp_path):
+    """Differences, limited sums, and operands of which one is a value for each row, or one for all, or constant."""
+    rng = np.random.default_rng(7)
+    kinds = ((None, "RELU6"), (0, "NONE"), (1, "NONE"), *([(None, "NONE")] if op == "SUB" else []))
     cases = [
-        reduction(rng, "MEAN", (batches, height, 5, channels), (1, 2), keep_dims, 0.9, (-128, 127))
+        elementwise(rng, op, shapes, constant, activation, ratio, GAIN, zero_points, dtype)
+        for size in (1, 4, 7, 33)
+        for shapes in (((3, size), (3, size)), ((3, size), (3, 1)), ((1, 1), (3, size)), ((1, size), (3, size)))
+        for (constant, activation), ratio, zero_points in zip(
+            kinds, (scale, 1 / scale, scale, 1 / scale), ((-128, 127, 0), (5, -9, 127)) * 2, strict=False
+        )
+    ]
+    assert functions(cases, tmp_path) == {f"te_add_rows_s{8 * np.dtype(dtype).itemsize}_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_the_least_value_of_the_larger_scale(check, dtype, tmp_path):
+    """Halving it is a multiplier of almost one and a shift."""
+    rng = np.random.default_rng(9)
+    cases = []
+    for op in ("ADD", "SUB"):
+        case = elementwise(rng, op, ((1, 40), (1, 40)), None, "RELU6", 0.3, GAIN, (0, 0, 0), dtype)
+        for values in case.inputs:
+            values[..., ::2] = np.iinfo(dtype).min
+        cases.append(case)
+    assert functions(cases, tmp_path) == {f"te_add_rows_s{8 * np.dtype(dtype).itemsize}_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize("channels", [2, 7, 8, 20])
+def test_means_of_images(check, channels, dtype, tmp_path):
+    rng = np.random.default_rng(channels)
+    zero_points = (-128, 127) if dtype == np.int8 else (0, 0)
+    cases = [
+        reduction(rng, "MEAN", (batches, height, 5, channels), (1, 2), keep_dims, 0.9, zero_points, dtype)
         for batches, height, keep_dims in itertools.product((1, 2), (1, 7, 51), (True, False))
     ]
-    assert "te_mean_s8_mve" in functions(cases, tmp_path)
+    assert f"te_mean_s{8 * np.dtype(dtype).itemsize}_mve" in functions(cases, tmp_path)
     check(cases)
 
 
 @pytest.mark.parametrize("scale", [0.001, 0.1, 2.0])
-def test_rows_of_softmax(check, scale, tmp_path):
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_rows_of_softmax(check, dtype, scale, tmp_path):
     """Of steps that all count, and of few."""
     rng = np.random.default_rng(7)
-    cases = [softmax(rng, (3, depth), scale) for depth in (1, 2, 7, 16, 33, 100)]
-    assert functions(cases, tmp_path) == {"te_softmax_s8_mve"}
+    unit = scale / 256 if dtype == np.int16 else scale
+    zero_point = 0 if dtype == np.int16 else -7
+    cases = [softmax(rng, (3, depth), unit, 1.0, zero_point, dtype) for depth in (1, 2, 7, 16, 33, 100)]
+    assert functions(cases, tmp_path) == {f"te_softmax_s{8 * np.dtype(dtype).itemsize}_mve"}
     check(cases)
 
 

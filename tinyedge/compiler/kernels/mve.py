@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Collection
+from functools import partial
 
 import numpy as np
 
@@ -23,9 +24,9 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
     PRODUCTS_TOO_LARGE,
     SCALE_TOO_SMALL,
     average_pool,
-    operands_of_sum,
     pixels_of_means,
 )
+from tinyedge.compiler.kernels.dsp_functions import softmax_s16
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
 from tinyedge.compiler.kernels.int4 import unpacked
@@ -34,6 +35,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     INT16_CHUNK,
     NO_CONSTANTS,
     RequantisedFilters,
+    left_shift_of,
     pack_depthwise,
     pack_filters,
     pack_int16_filters,
@@ -42,6 +44,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     prepare_requantisation,
 )
 from tinyedge.ops.add import KERNELS as ADD_KERNELS
+from tinyedge.ops.add import SUB_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
@@ -52,10 +55,12 @@ from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.overlap import in_place, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.rules import type_range
 from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
 from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
 from tinyedge.ops.table import KERNEL as TABLE_KERNEL
 from tinyedge.ops.window import Window
+from tinyedge.tflite.graph import Tensor
 
 # Rows and columns of an image that one vector holds of a channel.
 _WINDOW = 4
@@ -63,6 +68,9 @@ _WINDOW = 4
 _LANES = 8
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
+_ALMOST_ONE = 2**31 - 1
+# What kernels of rows keep of a portable call.
+_OF_ROWS = ("dims", "strides1", "strides2", "output_min", "output_max", "constant1", "constant2")
 # Offsets of eight values have 16 bits.
 _MAX_GATHER_STRIDE = (2**16 - 1) // 7
 # Then the sum of so many int8 values fits 16 bits.
@@ -243,8 +251,22 @@ def _max_pool(call: KernelCall) -> KernelCall:
     return dataclasses.replace(call, kernel=_MAX_POOL)
 
 
+def _average_pool_s16(call: KernelCall) -> KernelCall | str:
+    pool = average_pool(call)
+    return pool if isinstance(pool, str) else dataclasses.replace(pool, kernel=_AVERAGE_POOL_S16)
+
+
+def _max_pool_s16(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_MAX_POOL_S16)
+
+
 def _softmax(call: KernelCall) -> KernelCall:
     return dataclasses.replace(call, kernel=_SOFTMAX)
+
+
+def _softmax_s16(call: KernelCall) -> KernelCall | str:
+    softmax = softmax_s16(call)
+    return softmax if isinstance(softmax, str) else dataclasses.replace(softmax, kernel=_SOFTMAX_S16)
 
 
 def _table(call: KernelCall) -> KernelCall:
@@ -280,74 +302,149 @@ def _mean(call: KernelCall) -> KernelCall | str:
     )
 
 
-def _add(call: KernelCall) -> KernelCall | str:
-    fields = call.fields
-    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
-    constant = fields["constant1"] is not None or fields["constant2"] is not None
-    limits = integers(fields, "output_min", "output_max")
-    if repeats or constant:
-        return "an operand is broadcast or constant"
-    if limits != (-128, 127):
-        return f"its outputs are limited to {limits[0]} ... {limits[1]}"
-    names = ("multiplier", "shift", "zero_point")
-    operands = [(position, *integers(fields, *(f"input{position}_{name}" for name in names))) for position in (1, 2)]
-    # The operand of the larger scale comes last: it has the multiplier 1/2.
-    operands.sort(key=lambda operand: operand[1:3] == _HALF)
-    (position, multiplier, shift, zero_point), (_, *exact_requantisation, exact_zero_point) = operands
-    requantisation = prepare_requantisation(
-        *integers(fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
+def _mean_s16(call: KernelCall) -> KernelCall | str:
+    sizes = pixels_of_means(call.fields)
+    if sizes is None:
+        return MEANS_NOT_OVER_PIXELS
+    multiplier, shift = integers(call.fields, "multiplier", "shift")
+    left_shift = left_shift_of(multiplier, shift)
+    if left_shift > -1:
+        return "its sums are multiplied by 1/2 or more"
+    batches, count, channels = sizes
+    return dataclasses.replace(
+        call,
+        kernel=_MEAN_S16,
+        fields={
+            "batches": batches,
+            "count": count,
+            "channels": channels,
+            "multiplier": multiplier,
+            "left_shift": left_shift,
+        },
+        overlaps=(),
     )
-    is_equal = (multiplier, shift) == _HALF
-    if tuple(exact_requantisation) != _HALF or requantisation is None or not (shift < 0 or is_equal):
-        return "its output's scale is less than half of what the sums need"
-    # A multiplier of 1/2 leaves a unit of twice the size without a remainder, so that a shift may halve it.
-    unit, right_shift = (2**21, 1) if is_equal else (2**20, -shift)
+
+
+def _add(call: KernelCall, sign: int = 1) -> KernelCall | str:
+    """The kernel of ADD in int8, or of SUB with the sign -1."""
+    requantisation = prepare_requantisation(
+        *integers(call.fields, "output_multiplier", "output_shift", "output_zero_point"), largest=2 * 255 * 2**19
+    )
+    operands = _scaled_operands(call, ("multiplier", "shift", "zero_point"))
+    if requantisation is None or operands is None:
+        return SCALE_TOO_SMALL
+    left_shift = 24 - requantisation.right_shift
+    aligned = None if sign < 0 else _aligned(call, operands)
+    if aligned is None:
+        constants = requantisation.multiplier, left_shift, requantisation.rounding
+        return _sum_of_rows(call, _ADD_ROWS, sign, operands, constants, 2**20)
+    inputs, (multiplier, scaled_left_shift, zero_point), (_, _, exact_zero_point) = aligned
     return dataclasses.replace(
         call,
         kernel=_ADD,
         fields={
             "count": call.output.elements,
-            "scaled_unit": unit,
-            "scaled_offset": -zero_point * unit,
-            "scaled_rounding": 2 ** (right_shift - 1),
+            "scaled_offset": -zero_point * 2**20,
             "scaled_multiplier": multiplier,
-            "scaled_left_shift": -right_shift,
+            "scaled_left_shift": scaled_left_shift,
             "exact_offset": -exact_zero_point * 2**19,
             "output_rounding": requantisation.rounding,
             "output_multiplier": requantisation.multiplier,
-            "output_left_shift": 24 - requantisation.right_shift,
+            "output_left_shift": left_shift,
         },
-        inputs=call.inputs if position == 1 else call.inputs[::-1],
+        inputs=inputs,
         overlaps=in_place(call.output, *call.inputs),
     )
 
 
-def _add_s16(call: KernelCall) -> KernelCall | str:
-    operands = operands_of_sum(call, ("multiplier", "shift"), 1)
-    if isinstance(operands, str):
-        return operands
-    inputs, (_, multiplier, shift), (_, *exact) = operands
+def _add_s16(call: KernelCall, sign: int = 1) -> KernelCall | str:
+    """The kernel of ADD in int16, or of SUB with the sign -1."""
     output_multiplier, output_shift = integers(call.fields, "output_multiplier", "output_shift")
-    is_equal = (multiplier, shift) == _HALF
-    if tuple(exact) != _HALF or output_shift >= 0 or not (shift < 0 or is_equal):
+    output_shift = left_shift_of(output_multiplier, output_shift)
+    operands = _scaled_operands(call, ("multiplier", "shift"))
+    if output_shift > -1 or operands is None:
         return SCALE_TOO_SMALL
-    # As in _add(): a unit of twice the size, halved by the shift.
-    unit_shift, right_shift = (16, 1) if is_equal else (15, -shift)
+    aligned = None if sign < 0 else _aligned(call, operands)
+    if aligned is None:
+        return _sum_of_rows(call, _ADD_ROWS_S16, sign, operands, (output_multiplier, output_shift, 0), 0)
+    inputs, (multiplier, left_shift), _ = aligned
     return dataclasses.replace(
         call,
         kernel=_ADD_S16,
         fields={
             "count": call.output.elements,
-            "scaled_unit_shift": unit_shift,
-            "scaled_rounding": 2 ** (right_shift - 1),
             "scaled_multiplier": multiplier,
-            "scaled_left_shift": -right_shift,
-            "output_rounding": 2 ** (-output_shift - 1),
+            "scaled_left_shift": left_shift,
             "output_multiplier": output_multiplier,
             "output_left_shift": output_shift,
         },
         inputs=inputs,
         overlaps=in_place(call.output, *call.inputs),
+    )
+
+
+def _scaled_operands(call: KernelCall, members: tuple[str, ...]) -> list[tuple[int, ...]] | None:
+    """Return these members of both operands of a sum, with right shifts; None where one has another shift.
+
+    A multiplier of 1/2 is one of almost 1 and a right shift: it leaves a code times 2^20 as it is, and an int16 value
+    times 2^15 too, but for a half which the shift rounds away.
+    """
+    operands = []
+    for position in (1, 2):
+        multiplier, shift, *rest = integers(call.fields, *(f"input{position}_{name}" for name in members))
+        if (multiplier, shift) == _HALF:
+            multiplier, shift = _ALMOST_ONE, -1
+        shift = left_shift_of(multiplier, shift)
+        if shift > -1:
+            return None
+        operands.append((multiplier, shift, *rest))
+    return operands
+
+
+def _aligned(
+    call: KernelCall, operands: list[tuple[int, ...]]
+) -> tuple[tuple[Tensor, ...], tuple[int, ...], tuple[int, ...]] | None:
+    """Return the inputs of a sum of two activations of one shape, and both operands; None where the sum is another.
+
+    The operand of the larger scale, whose multiplier is 1/2, is last.
+    """
+    fields = call.fields
+    repeats = any(tensor.elements != call.output.elements for tensor in call.inputs)
+    constant = fields["constant1"] is not None or fields["constant2"] is not None
+    limited = integers(fields, "output_min", "output_max") != type_range(call.output)
+    if repeats or constant or limited:
+        return None
+    first, second = operands
+    if second[:2] == (_ALMOST_ONE, -1):
+        return call.inputs, first, second
+    return (call.inputs[::-1], second, first) if first[:2] == (_ALMOST_ONE, -1) else None
+
+
+def _sum_of_rows(
+    call: KernelCall,
+    kernel: Kernel,
+    sign: int,
+    operands: list[tuple[int, ...]],
+    constants: tuple[int, int, int],
+    unit: int,
+) -> KernelCall:
+    scaled: Fields = {}
+    for position, (multiplier, left_shift, *zero_point) in enumerate(operands, start=1):
+        scaled[f"operand{position}.offset"] = -sum(zero_point) * unit
+        scaled[f"operand{position}.multiplier"] = multiplier
+        scaled[f"operand{position}.left_shift"] = left_shift
+    multiplier, left_shift, rounding = constants
+    return dataclasses.replace(
+        call,
+        kernel=kernel,
+        fields={
+            **{name: call.fields[name] for name in _OF_ROWS},
+            **scaled,
+            "sign": sign,
+            "output_multiplier": multiplier,
+            "output_left_shift": left_shift,
+            "output_rounding": rounding,
+        },
     )
 
 
@@ -362,21 +459,19 @@ def _mul(call: KernelCall) -> KernelCall | str:
 
 def _mul_s16(call: KernelCall) -> KernelCall | str:
     multiplier, shift = integers(call.fields, "multiplier", "shift")
-    if shift >= 0:
-        return PRODUCTS_TOO_LARGE
-    return _product(call, _MUL_S16, (0, 0), (multiplier, 2 ** (-shift - 1), shift))
+    shift = left_shift_of(multiplier, shift)
+    return PRODUCTS_TOO_LARGE if shift > -1 else _product(call, _MUL_S16, (0, 0), (multiplier, 0, shift))
 
 
 def _product(
     call: KernelCall, kernel: Kernel, zero_points: tuple[int, ...], constants: tuple[int, int, int]
 ) -> KernelCall:
-    kept = ("dims", "strides1", "strides2", "output_min", "output_max", "constant1", "constant2")
     multiplier, rounding, left_shift = constants
     return dataclasses.replace(
         call,
         kernel=kernel,
         fields={
-            **{name: call.fields[name] for name in kept},
+            **{name: call.fields[name] for name in _OF_ROWS},
             "input1_zero_point": zero_points[0],
             "input2_zero_point": zero_points[1],
             "multiplier": multiplier,
@@ -427,11 +522,17 @@ _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_mve", "te_batch_matmul_s16_params", "mve")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
 _MAX_POOL = Kernel("te_max_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)
+_AVERAGE_POOL_S16 = Kernel("te_average_pool_s16_mve", "te_pool_params", "mve", stripes=windowed)
+_MAX_POOL_S16 = Kernel("te_max_pool_s16_mve", "te_pool_params", "mve", stripes=windowed)
 _SOFTMAX = Kernel("te_softmax_s8_mve", "te_softmax_params", "mve")
+_SOFTMAX_S16 = Kernel("te_softmax_s16_mve", "te_softmax_s16_params", "mve")
 _TABLE = Kernel("te_table_s8_mve", "te_table_params", "mve", stripes=counted)
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
+_MEAN_S16 = Kernel("te_mean_s16_mve", "te_mean_s16_mve_params", "mve")
 _ADD = Kernel("te_add_s8_mve", "te_add_mve_params", "mve", stripes=counted)
 _ADD_S16 = Kernel("te_add_s16_mve", "te_add_s16_mve_params", "mve", stripes=counted)
+_ADD_ROWS = Kernel("te_add_rows_s8_mve", "te_add_rows_mve_params", "mve", stripes=broadcast)
+_ADD_ROWS_S16 = Kernel("te_add_rows_s16_mve", "te_add_rows_mve_params", "mve", stripes=broadcast)
 _MUL = Kernel("te_mul_s8_mve", "te_mul_mve_params", "mve", stripes=broadcast)
 _MUL_S16 = Kernel("te_mul_s16_mve", "te_mul_mve_params", "mve", stripes=broadcast)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
@@ -463,10 +564,16 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),
     FULLY_CONNECTED_KERNEL: _fully_connected,
     MEAN_KERNELS["s8"]: _mean,
+    MEAN_KERNELS["s16"]: _mean_s16,
     MUL_KERNELS["s8"]: _mul,
     MUL_KERNELS["s16"]: _mul_s16,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s8"]: _average_pool,
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,
+    POOL_KERNELS["AVERAGE_POOL_2D"]["s16"]: _average_pool_s16,
+    POOL_KERNELS["MAX_POOL_2D"]["s16"]: _max_pool_s16,
     SOFTMAX_KERNELS["s8"]: _softmax,
+    SOFTMAX_KERNELS["s16"]: _softmax_s16,
+    SUB_KERNELS["s8"]: partial(_add, sign=-1),
+    SUB_KERNELS["s16"]: partial(_add_s16, sign=-1),
     TABLE_KERNEL: _table,
 }

@@ -59,17 +59,23 @@ def prepare_requantisation(
 
     Args:
         multiplier: In [0, 2^31).
-        shift: In [-31, 31].
+        shift: In [-31, 31]; with the multiplier 0 of any value.
         output_zero_point: Added to every output.
         largest: The largest sum.
 
     Returns:
         The constants, or None as `prepare_filters` does.
     """
+    shift = left_shift_of(multiplier, shift)
     if shift > -1 or largest >= ACCUMULATOR_BOUND:
         return None
     rounding = 2 ** (-shift - 1) + output_zero_point * 2**-shift
     return Requantisation(multiplier, rounding, -shift) if abs(rounding) < ACCUMULATOR_BOUND else None
+
+
+def left_shift_of(multiplier: int, shift: int) -> int:
+    """Return the shift of a multiplier, which of 0 may as well be a right shift: these kernels have no other."""
+    return shift if multiplier else -1
 
 
 def prepare_layer(fields: Fields, filters: np.ndarray) -> RequantisedFilters | None:

@@ -70,5 +70,5 @@ static void pool_channels(const te_pool_params *params, const te_pool_mve_window
 
 void te_average_pool_s16_mve(const te_pool_params *params, const int16_t *input, int16_t *output, void *scratch) {
     (void)scratch;
-    te_pool_mve(params, (int32_t)sizeof *output, input, output, pool_channels);
+    te_pool_mve(params, (int32_t)sizeof *output, (const int8_t *)input, (int8_t *)output, pool_channels);
 }

@@ -88,5 +88,5 @@ static void convolve_pixel(const void *opaque, const te_tap_grid *grid, const in
 void te_depthwise_conv2d_narrow_s16_dsp(const te_depthwise_conv2d_narrow_s16_dsp_params *params, const int16_t *input,
                                         int16_t *output, void *scratch) {
     (void)scratch;
-    te_for_each_window_s16(&params->window, params->weights, convolve_pixel, params, input, output);
+    te_for_each_window_s16(&params->window, params->weights, params->window.in_c, convolve_pixel, params, input, output);
 }

@@ -26,15 +26,17 @@ typedef void te_pixel_function(const void *params, const te_tap_grid *grid, cons
                                int16_t *output);
 
 /** Calls the function for each pixel, row after row.
- *  @param weights  (kernel_h, kernel_w, in_c) */
-static inline void te_for_each_window_s16(const te_window *geometry, const int8_t *weights, te_pixel_function *make,
-                                          const void *params, const int16_t *input, int16_t *output) {
+ *  @param weights       (kernel_h, kernel_w, weights_step)
+ *  @param weights_step  Values from a tap to the next one. */
+static inline void te_for_each_window_s16(const te_window *geometry, const int8_t *weights, int32_t weights_step,
+                                          te_pixel_function *make, const void *params, const int16_t *input,
+                                          int16_t *output) {
     const int32_t in_c = geometry->in_c;
     const int32_t row = geometry->in_w * in_c;
     te_tap_grid grid;
 
     grid.input_step = geometry->dilation_w * in_c;
-    grid.weights_step = in_c;
+    grid.weights_step = weights_step;
     for (int32_t batch = 0; batch < geometry->batches; ++batch) {
         for (int32_t out_y = 0; out_y < geometry->out_h; ++out_y) {
             const int32_t origin_y = out_y * geometry->stride_h - geometry->pad_top;
@@ -47,11 +49,11 @@ static inline void te_for_each_window_s16(const te_window *geometry, const int8_
                 const int32_t first_x = origin_x + taps_x.begin * geometry->dilation_w;
                 const int32_t inside = taps_y.end > taps_y.begin && taps_x.end > taps_x.begin;
                 const int32_t corner = inside ? first_y * row + first_x * in_c : 0;
-                const int32_t tap = inside ? (taps_y.begin * geometry->kernel_w + taps_x.begin) * in_c : 0;
+                const int32_t tap = inside ? (taps_y.begin * geometry->kernel_w + taps_x.begin) * weights_step : 0;
                 grid.height = inside ? taps_y.end - taps_y.begin : 0;
                 grid.width = taps_x.end - taps_x.begin;
                 grid.input_row = geometry->dilation_h * row - grid.width * grid.input_step;
-                grid.weights_row = (geometry->kernel_w - grid.width) * in_c;
+                grid.weights_row = (geometry->kernel_w - grid.width) * weights_step;
                 make(params, &grid, input + corner, weights + tap, output);
                 output += in_c;
             }

@@ -208,9 +208,9 @@ typedef struct {
     te_window window;
     int32_t output_min;
     int32_t output_max;
-    const int8_t *weights; /**< (kernel_h, kernel_w, in_c), symmetric. */
+    int32_t stream_words;  /**< Of eight channels. */
     const int32_t *packed; /**< For every eight channels, and then for the last eight if others are left: the biases of the
-                                even ones, of the odd ones, and multipliers likewise. */
+                                even ones, of the odd ones, and multipliers likewise; then eight weights a tap. */
 } te_depthwise_conv2d_narrow_s16_mve_params;
 
 /** @param input   (batches, in_h, in_w, in_c)
@@ -1442,13 +1442,22 @@ typedef struct {
  *  @param output  (count); may be the very memory of the input. */
 void te_rescale_s16(const te_rescale_params *params, const int16_t *input, int16_t *output, void *scratch);
 
+/** te_rescale_s16() for processors with MVE. */
+void te_rescale_s16_mve(const te_rescale_params *params, const int16_t *input, int16_t *output, void *scratch);
+
 /** @param input   (count)
  *  @param output  (count) */
 void te_rescale_s8_s16(const te_rescale_params *params, const int8_t *input, int16_t *output, void *scratch);
 
+/** te_rescale_s8_s16() for processors with MVE. */
+void te_rescale_s8_s16_mve(const te_rescale_params *params, const int8_t *input, int16_t *output, void *scratch);
+
 /** @param input   (count)
  *  @param output  (count) */
 void te_rescale_s16_s8(const te_rescale_params *params, const int16_t *input, int8_t *output, void *scratch);
+
+/** te_rescale_s16_s8() for processors with MVE. */
+void te_rescale_s16_s8_mve(const te_rescale_params *params, const int16_t *input, int8_t *output, void *scratch);
 
 /** A sigmoid or a hyperbolic tangent of int16 values; the output has scale 2^-15. */
 typedef struct {

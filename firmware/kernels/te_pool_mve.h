@@ -21,13 +21,11 @@ typedef struct {
 typedef void te_pool_mve_function(const te_pool_params *params, const te_pool_mve_window *window, int8_t *output);
 
 /** @param value_bytes  Of an input or output value. */
-static inline void te_pool_mve(const te_pool_params *params, int32_t value_bytes, const void *values, void *outputs,
+static inline void te_pool_mve(const te_pool_params *params, int32_t value_bytes, const int8_t *input, int8_t *output,
                                te_pool_mve_function *pool) {
-    const int8_t *input = values;
-    int8_t *output = outputs;
     te_pool_mve_window window;
     window.step = params->channels * value_bytes;
-    window.row = params->in_w * window.step;
+    window.row = params->in_w * params->channels * value_bytes;
     for (int32_t batch = 0; batch < params->batches; ++batch) {
         for (int32_t out_y = 0; out_y < params->out_h; ++out_y) {
             const int32_t origin_y = out_y * params->stride_h - params->pad_top;
@@ -40,7 +38,7 @@ static inline void te_pool_mve(const te_pool_params *params, int32_t value_bytes
                 window.width = taps_x.end - taps_x.begin;
                 window.corner = row + (origin_x + taps_x.begin) * window.step;
                 pool(params, &window, output);
-                output += window.step;
+                output += params->channels * value_bytes;
             }
         }
         input += params->in_h * window.row;

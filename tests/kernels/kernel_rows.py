@@ -406,6 +406,16 @@ def _mean(dtype: type = np.int8) -> Draw:
     return draw
 
 
+def _rescale(source: type, output: type) -> Draw:
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
+        steps = {np.int8: 2.0**8, np.int16: 1.0}
+        gain = _gain(rng) * steps[source] / steps[output]
+        return build.rescale(rng, shape, gain, _zero_points(rng, 2), (source, output))
+
+    return draw
+
+
 def _lstm(rng: np.random.Generator, prime: int) -> Case:
     time_major = bool(rng.integers(2))
     shape = (_prime(rng, 3), _prime(rng, 5), prime)
@@ -482,6 +492,9 @@ ROWS = (
     Row("te_mean_s8_mve", "mve", _mean()),
     Row("te_mul_s16_mve", "mve", _rows_of_two("MUL", np.int16)),
     Row("te_mul_s8_mve", "mve", _rows_of_two("MUL")),
+    Row("te_rescale_s16_mve", "mve", _rescale(np.int16, np.int16)),
+    Row("te_rescale_s16_s8_mve", "mve", _rescale(np.int16, np.int8)),
+    Row("te_rescale_s8_s16_mve", "mve", _rescale(np.int8, np.int16)),
     Row("te_softmax_s16_mve", "mve", _softmax(np.int16)),
     Row("te_softmax_s8_mve", "mve", _softmax()),
     Row("te_table_s8_mve", "mve", _table),

@@ -478,6 +478,20 @@ def table(
     return Case(label, model, [rng.permuted(values, axis=2)])
 
 
+def rescale(
+    rng: np.random.Generator,
+    shape: tuple[int, ...] = (1, 7, 9),
+    gain: float = 1.0,
+    zero_points: tuple[int, int] = (3, -4),
+    dtypes: tuple[type, type] = (np.int8, np.int16),
+) -> Case:
+    """`gain`: scale of the input over that of the output."""
+    names = [dtype.__name__ for dtype in dtypes]
+    label = _label("QUANTIZE", dtypes=names, shape=shape, gain=gain, zero_points=zero_points)
+    source, output = (_tensor(shape, s, z, t) for s, z, t in zip((0.03 * gain, 0.03), zero_points, dtypes, strict=True))
+    return Case(label, one_operator("QUANTIZE", [source], output), _inputs(rng, source))
+
+
 def reduction(
     rng: np.random.Generator,
     op: str = "MEAN",

@@ -12,6 +12,7 @@ from ops.case_builders import (
     fully_connected,
     pool,
     reduction,
+    rescale,
     softmax,
     table,
 )
@@ -150,7 +151,7 @@ def test_products_of_activations(check, dtype, kernel, adjoint_left, tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
 def test_products_of_two_values(check, dtype, tmp_path):
-    """Rows of both operands, of which one may be a value for each row, or one for all; limited outputs, and multipliers of 0."""
+    """Rows of both operands, or of one and a value for each row, or for all; limited outputs, and multipliers of 0."""
     rng = np.random.default_rng(6)
     cases = [
         elementwise(rng, "MUL", shapes, constant, activation, 1.0, gain, zero_points, dtype)
@@ -249,6 +250,23 @@ def test_rows_of_softmax(check, dtype, scale, tmp_path):
     zero_point = 0 if dtype == np.int16 else -7
     cases = [softmax(rng, (3, depth), unit, 1.0, zero_point, dtype) for depth in (1, 2, 7, 16, 33, 100)]
     assert functions(cases, tmp_path) == {f"te_softmax_s{8 * np.dtype(dtype).itemsize}_mve"}
+    check(cases)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "kernel"),
+    [((np.int8, np.int16), "s8_s16"), ((np.int16, np.int8), "s16_s8"), ((np.int16, np.int16), "s16")],
+)
+def test_quantisations_of_the_same_values(check, dtypes, kernel, tmp_path):
+    """By left shifts, by right ones, by neither, and by so much that all are limited."""
+    rng = np.random.default_rng(10)
+    cases = [
+        rescale(rng, (1, count), gain, zero_points, dtypes)
+        for count in (1, 4, 33)
+        for gain in (1e-4, 1 / 256, 0.7, 1.0, 200.0, 1e6)
+        for zero_points in ((-128, 127), (5, -9))
+    ]
+    assert functions(cases, tmp_path) == {f"te_rescale_{kernel}_mve"}
     check(cases)
 
 

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     import torch
 
 
-_KERNELS = {
+KERNELS = {
     ("s8", "s16"): Kernel("te_rescale_s8_s16", "te_rescale_params", stripes=counted),
     ("s16", "s8"): Kernel("te_rescale_s16_s8", "te_rescale_params", stripes=counted),
     ("s16", "s16"): Kernel("te_rescale_s16", "te_rescale_params", stripes=counted),
 }
-
+"""By the types of the input and the output."""
 
 _QUANTIZE_FLOAT = {
     element: Kernel(f"te_quantize_f32_{element}", "te_quantize_params", stripes=counted) for element in ("s8", "s16")
@@ -149,7 +149,7 @@ def _rescale(operator: Operator, real_multiplier: float, low: int, high: int) ->
             ),
         )
     return KernelCall(
-        kernel=_KERNELS[element(source), element(output)],
+        kernel=KERNELS[element(source), element(output)],
         fields={
             "count": output.elements,
             "input_zero_point": zero_point(source),

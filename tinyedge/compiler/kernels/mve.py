@@ -27,7 +27,7 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
     pixels_of_means,
 )
 from tinyedge.compiler.kernels.dsp_functions import softmax_s16
-from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form, pack_lanes
+from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
 from tinyedge.compiler.kernels.int4 import unpacked
 from tinyedge.compiler.kernels.mve_packing import (
@@ -39,6 +39,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     pack_depthwise,
     pack_filters,
     pack_int16_filters,
+    pack_lane_streams,
     pack_whole,
     prepare_layer,
     prepare_requantisation,
@@ -55,6 +56,7 @@ from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
 from tinyedge.ops.mul import KERNELS as MUL_KERNELS
 from tinyedge.ops.overlap import in_place, row_lag
 from tinyedge.ops.pool import KERNELS as POOL_KERNELS
+from tinyedge.ops.rescale import KERNELS as RESCALE_KERNELS
 from tinyedge.ops.rules import type_range
 from tinyedge.ops.softmax import KERNELS as SOFTMAX_KERNELS
 from tinyedge.ops.stripes import broadcast, counted, pixelwise, windowed
@@ -172,13 +174,14 @@ def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
         return SUMS_TOO_LARGE_FOR_32_BITS
     if in_c < _LANES:
         return f"it has {in_c} channels of at least {_LANES}"
+    packed = pack_lane_streams(narrow, _LANES)
     return dataclasses.replace(
         call,
         kernel=_DEPTHWISE_NARROW_S16,
         fields={
             **without(fields, "multiplier_c", *FILTERS),
-            "weights": ConstantArray(np.ascontiguousarray(narrow.filters.T)),
-            "packed": ConstantArray(pack_lanes(narrow.biases, narrow.multipliers, _LANES)),
+            "stream_words": packed.shape[1],
+            "packed": ConstantArray(packed.ravel()),
         },
     )
 
@@ -267,6 +270,10 @@ def _softmax(call: KernelCall) -> KernelCall:
 def _softmax_s16(call: KernelCall) -> KernelCall | str:
     softmax = softmax_s16(call)
     return softmax if isinstance(softmax, str) else dataclasses.replace(softmax, kernel=_SOFTMAX_S16)
+
+
+def _rescale(call: KernelCall) -> KernelCall:
+    return dataclasses.replace(call, kernel=_RESCALES[call.kernel])
 
 
 def _table(call: KernelCall) -> KernelCall:
@@ -526,6 +533,10 @@ _AVERAGE_POOL_S16 = Kernel("te_average_pool_s16_mve", "te_pool_params", "mve", s
 _MAX_POOL_S16 = Kernel("te_max_pool_s16_mve", "te_pool_params", "mve", stripes=windowed)
 _SOFTMAX = Kernel("te_softmax_s8_mve", "te_softmax_params", "mve")
 _SOFTMAX_S16 = Kernel("te_softmax_s16_mve", "te_softmax_s16_params", "mve")
+_RESCALES = {
+    portable: dataclasses.replace(portable, function=f"{portable.function}_mve", instruction_set="mve")
+    for portable in RESCALE_KERNELS.values()
+}
 _TABLE = Kernel("te_table_s8_mve", "te_table_params", "mve", stripes=counted)
 _MEAN = Kernel("te_mean_s8_mve", "te_mean_mve_params", "mve")
 _MEAN_S16 = Kernel("te_mean_s16_mve", "te_mean_s16_mve_params", "mve")
@@ -571,6 +582,7 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     POOL_KERNELS["MAX_POOL_2D"]["s8"]: _max_pool,
     POOL_KERNELS["AVERAGE_POOL_2D"]["s16"]: _average_pool_s16,
     POOL_KERNELS["MAX_POOL_2D"]["s16"]: _max_pool_s16,
+    **dict.fromkeys(RESCALE_KERNELS.values(), _rescale),
     SOFTMAX_KERNELS["s8"]: _softmax,
     SOFTMAX_KERNELS["s16"]: _softmax_s16,
     SUB_KERNELS["s8"]: partial(_add, sign=-1),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters
+from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters, pack_lanes
 from tinyedge.ops.fields import integers, values
 from tinyedge.ops.kernel_call import Fields
 from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
@@ -222,6 +222,27 @@ def pack_whole(prepared: RequantisedFilters) -> np.ndarray:
     words = as_words(constants.transpose(1, 0, 3, 2)).reshape(groups, -1)
     packed: np.ndarray = np.concatenate([words, weights], axis=1).view(np.int32).ravel()
     return packed
+
+
+def pack_lane_streams(narrow: NarrowFilters, lanes: int) -> np.ndarray:
+    """Pack filters, biases and multipliers of `te_depthwise_conv2d_narrow_s16_mve`.
+
+    Args:
+        narrow: The depth is the taps, row by row; of at least as many channels as lanes.
+        lanes: Channels of a vector.
+
+    Returns:
+        (vectors, words) int32: what `pack_lanes` gives of a vector, then its weights tap by tap.
+    """
+    ends = pack_lanes(narrow.biases, narrow.multipliers, lanes)
+    channels = len(narrow.biases)
+    first = np.minimum(np.arange(len(ends)) * lanes, channels - lanes)
+    members = first[:, None] + np.arange(lanes)
+    weights = np.ascontiguousarray(narrow.filters[members].transpose(0, 2, 1))  # (vectors, taps, lanes)
+    streams: np.ndarray = np.concatenate(
+        [ends.reshape(len(ends), -1), weights.reshape(len(ends), -1).view("<i4")], axis=1
+    )
+    return streams
 
 
 def _constants(prepared: RequantisedFilters) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 
 #include "te_assembly.h"
 #include "te_mve.h"
+#include "te_nibbles.h"
 #include "te_requantise.h"
 
 #if TE_MVE_ASSEMBLY
@@ -30,6 +31,44 @@ __asm__(
     "    vldrw.u32 q3, [r1], #16\n"
     "    \\mac r6, q3, q0\n"
     "    \\mac r14, q3, q1\n"
+    ".endm\n"
+
+    /* The same of weights of 4 bits: a vector holds two channels, and its sum is 16 times the second one's and the first one's. */
+    ".macro te_mve_chunk2_int4 mac:req\n"
+    "    vldrb.u8 q0, [r3], #16\n"
+    "    vldrw.u32 q2, [r1], #16\n"
+    "    vldrb.u8 q1, [r5], #16\n"
+    "    \\mac r2, q2, q0\n"
+    "    \\mac r10, q2, q1\n"
+    "    vshl.i8 q3, q2, #4\n"
+    "    vldrw.u32 q2, [r1], #16\n"
+    "    \\mac r0, q3, q0\n"
+    "    \\mac r8, q3, q1\n"
+    "    \\mac r6, q2, q0\n"
+    "    \\mac r14, q2, q1\n"
+    "    vshl.i8 q3, q2, #4\n"
+    "    \\mac r4, q3, q0\n"
+    "    \\mac r12, q3, q1\n"
+    ".endm\n"
+    ".macro te_mve_apart_none\n"
+    ".endm\n"
+    ".macro te_mve_shift_none\n"
+    ".endm\n"
+    ".macro te_mve_apart_one\n"
+    "    sub r2, r2, r0, asr #4\n"
+    "    sub r6, r6, r4, asr #4\n"
+    ".endm\n"
+    ".macro te_mve_apart_two\n"
+    "    te_mve_apart_one\n"
+    "    sub r10, r10, r8, asr #4\n"
+    "    sub r14, r14, r12, asr #4\n"
+    ".endm\n"
+    ".macro te_mve_shift_one\n"
+    "    vshr.s32 q0, q0, #4\n"
+    ".endm\n"
+    ".macro te_mve_shift_two\n"
+    "    te_mve_shift_one\n"
+    "    vshr.s32 q1, q1, #4\n"
     ".endm\n"
 
     /* Four accumulators of four channels to outputs in 32-bit lanes. */
@@ -72,7 +111,7 @@ __asm__(
     TE_ASSEMBLY_FUNCTION("\\name")
     ".endm\n"
 
-    ".macro te_mve_gemm2 name:req, clamp:req, addends:req, pair:req\n"
+    ".macro te_mve_gemm2 name:req, clamp:req, addends:req, pair:req, chunk=te_mve_chunk2, apart=te_mve_apart_none, shift=te_mve_shift_none\n"
     "    te_mve_function \\name\n"
     "    push {r4-r11, lr}\n"
     "    vpush {d8-d11}\n"
@@ -99,21 +138,23 @@ __asm__(
     "    str r6, [sp, #12]\n"
     "1:\n"
     "    ldrd r3, r5, [sp, #0]\n"
-    "    te_mve_chunk2 vmladav.s8\n"
+    "    \\chunk vmladav.s8\n"
     "    ldr.w pc, [sp, #12]\n"
     "    .balign 4\n"
     "2:\n"
     "    .rept 4\n"
-    "    te_mve_chunk2 vmladava.s8\n"
+    "    \\chunk vmladava.s8\n"
     "    .endr\n"
     "    cmp.n r3, r9\n"
     "    bne.n 2b\n"
     "3:\n"
     "    vldrw.u32 q2, [r1], #16\n"
+    "    \\apart\n"
     "    vmov q0[2], q0[0], r0, r4\n"
     "    vmov q0[3], q0[1], r2, r6\n"
     "    vmov q1[2], q1[0], r8, r12\n"
     "    vmov q1[3], q1[1], r10, r14\n"
+    "    \\shift\n"
     "    vadd.i32 q0, q0, q2\n"
     "    vadd.i32 q1, q1, q2\n"
     "    \\addends second\n"
@@ -155,7 +196,18 @@ __asm__(
     "    \\mac r6, q3, q0\n"
     ".endm\n"
 
-    ".macro te_mve_gemm1 name:req, clamp:req, addends:req, pair:req\n"
+    ".macro te_mve_chunk1_int4 mac:req\n"
+    "    vldrb.u8 q0, [r3], #16\n"
+    "    vldrw.u32 q2, [r1], #16\n"
+    "    \\mac r2, q2, q0\n"
+    "    vshl.i8 q3, q2, #4\n"
+    "    vldrw.u32 q2, [r1], #16\n"
+    "    \\mac r0, q3, q0\n"
+    "    \\mac r6, q2, q0\n"
+    "    vshl.i8 q3, q2, #4\n"
+    "    \\mac r4, q3, q0\n"
+    ".endm\n"
+    ".macro te_mve_gemm1 name:req, clamp:req, addends:req, pair:req, chunk=te_mve_chunk1, apart=te_mve_apart_none, shift=te_mve_shift_none\n"
     "    te_mve_function \\name\n"
     "    push {r4-r9, lr}\n"
     "    vpush {d8-d11}\n"
@@ -169,15 +221,17 @@ __asm__(
     "    sub r9, r9, #1\n"
     "1:\n"
     "    mov r3, r5\n"
-    "    te_mve_chunk1 vmladav.s8\n"
+    "    \\chunk vmladav.s8\n"
     "    wls lr, r9, 3f\n"
     "2:\n"
-    "    te_mve_chunk1 vmladava.s8\n"
+    "    \\chunk vmladava.s8\n"
     "    le lr, 2b\n"
     "3:\n"
     "    vldrw.u32 q2, [r1], #16\n"
+    "    \\apart\n"
     "    vmov q0[2], q0[0], r0, r4\n"
     "    vmov q0[3], q0[1], r2, r6\n"
+    "    \\shift\n"
     "    vadd.i32 q0, q0, q2\n"
     "    \\addends\n"
     "    te_mve_load_requantisation\n"
@@ -207,9 +261,20 @@ __asm__(
     "te_mve_gemm1 te_gemm1_full_s8_mve, te_mve_clamp_full, te_mve_addends_none, 16\n"
     "te_mve_gemm1 te_gemm1_limited_s8_mve, te_mve_clamp_limited, te_mve_addends_none, 16\n"
     "te_mve_gemm1 te_gemm1_plus_s8_mve, te_mve_clamp_full, te_mve_addends_two, 24\n"
+    "te_mve_gemm2 te_gemm2_full_s4_mve, te_mve_clamp_full, te_mve_addends_none, 16, te_mve_chunk2_int4, te_mve_apart_two, te_mve_shift_two\n"
+    "te_mve_gemm2 te_gemm2_limited_s4_mve, te_mve_clamp_limited, te_mve_addends_none, 16, te_mve_chunk2_int4, te_mve_apart_two, te_mve_shift_two\n"
+    "te_mve_gemm1 te_gemm1_full_s4_mve, te_mve_clamp_full, te_mve_addends_none, 16, te_mve_chunk1_int4, te_mve_apart_one, te_mve_shift_one\n"
+    "te_mve_gemm1 te_gemm1_limited_s4_mve, te_mve_clamp_limited, te_mve_addends_none, 16, te_mve_chunk1_int4, te_mve_apart_one, te_mve_shift_one\n"
     "    .text\n");
 
 #else /* The same in C, one channel at a time. */
+
+/** Turns sums of a channel of a stream into its output. */
+static int8_t output_of(const te_gemm_mve *gemm, const uint32_t *requantisation, int32_t sum) {
+    sum = te_add_wrapping(sum, (int32_t)requantisation[0]);
+    sum = te_requantise_mve(sum, (int32_t)requantisation[4], (int32_t)requantisation[8], (int32_t)requantisation[12]);
+    return te_clamp(sum, gemm->output_min, gemm->output_max);
+}
 
 static void multiply(const te_gemm_mve *gemm, const int8_t *pixel, int32_t addend, int8_t *output) {
     const int32_t weights_words = 16 * gemm->chunks;
@@ -217,21 +282,57 @@ static void multiply(const te_gemm_mve *gemm, const int8_t *pixel, int32_t adden
     for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
         const int32_t member = channel % 4;
         const int8_t *weights = (const int8_t *)stream + member * TE_MVE_CHUNK;
-        const uint32_t *requantisation = stream + weights_words + member;
-        int32_t sum = 0;
+        int32_t sum = addend;
         for (int32_t chunk = 0; chunk < gemm->chunks; ++chunk) {
             for (int32_t i = 0; i < TE_MVE_CHUNK; ++i) {
                 sum += weights[4 * TE_MVE_CHUNK * chunk + i] * pixel[TE_MVE_CHUNK * chunk + i];
             }
         }
-        sum = te_add_wrapping(sum + addend, (int32_t)requantisation[0]);
-        sum = te_requantise_mve(sum, (int32_t)requantisation[4], (int32_t)requantisation[8],
-                                (int32_t)requantisation[12]);
-        output[channel] = te_clamp(sum, gemm->output_min, gemm->output_max);
+        output[channel] = output_of(gemm, stream + weights_words + member, sum);
         if (member == 3) {
             stream += weights_words + 16;
         }
     }
+}
+
+/** The same of weights of 4 bits. */
+static void multiply_int4(const te_gemm_mve *gemm, const int8_t *pixel, int8_t *output) {
+    const int32_t weights_words = 8 * gemm->chunks;
+    const uint32_t *stream = gemm->packed;
+    for (int32_t channel = 0; channel < gemm->out_c; ++channel) {
+        const int32_t member = channel % 4;
+        const int8_t *weights = (const int8_t *)stream + (member >> 1) * TE_MVE_CHUNK;
+        int32_t sum = 0;
+        for (int32_t chunk = 0; chunk < gemm->chunks; ++chunk) {
+            for (int32_t i = 0; i < TE_MVE_CHUNK; ++i) {
+                const int32_t both = weights[2 * TE_MVE_CHUNK * chunk + i];
+                const int32_t first = te_low_nibble((int8_t)both);
+                const int32_t weight = (member & 1) == 0 ? first : (both - first) / 16;
+                sum += weight * pixel[TE_MVE_CHUNK * chunk + i];
+            }
+        }
+        output[channel] = output_of(gemm, stream + weights_words + member, sum);
+        if (member == 3) {
+            stream += weights_words + 16;
+        }
+    }
+}
+
+void te_gemm1_limited_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
+    multiply_int4(gemm, pixel, output);
+}
+
+void te_gemm1_full_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
+    multiply_int4(gemm, pixel, output);
+}
+
+void te_gemm2_limited_s4_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output) {
+    multiply_int4(gemm, first, output);
+    multiply_int4(gemm, second, (int8_t *)output + gemm->out_stride);
+}
+
+void te_gemm2_full_s4_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output) {
+    te_gemm2_limited_s4_mve(gemm, first, second, output);
 }
 
 void te_gemm1_limited_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {

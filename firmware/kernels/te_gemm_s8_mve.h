@@ -10,7 +10,11 @@
  *  words, one a channel, of each of: bias, multiplier, rounding, 24 - right shift. With r = round(sum * multiplier /
  *  2^31), an output is (r - (1 if the sum is negative) + rounding) >> right shift, clamped to 8 bits; `rounding` holds
  *  half a unit and the output's zero point. The right shift is in [1, 31]: the sum is shifted left instead, saturating,
- *  until the output is its highest byte. The last stream holds channels of zeros where there are no more. */
+ *  until the output is its highest byte. The last stream holds channels of zeros where there are no more.
+ *
+ *  In the streams of the `_s4` functions a chunk has half of the words, for weights of 4 bits: 16 bytes of the first and the
+ *  second channel, each 16 times the second one's weight and the first one's, which fits a byte; and of the third and
+ *  fourth. */
 #ifndef TE_GEMM_S8_MVE_H
 #define TE_GEMM_S8_MVE_H
 
@@ -41,15 +45,16 @@ void te_gemm1_limited_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *o
 /** One pixel, its addend, the clamp range of 8 bits. */
 void te_gemm1_plus_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
-/** Which function a layer's clamp range needs. */
-static inline te_gemm2_function *te_gemm2_for(const te_gemm_mve *gemm) {
-    const int full = gemm->output_min == -128 && gemm->output_max == 127;
-    return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;
-}
+/** te_gemm2_full_s8_mve() of weights of 4 bits. */
+void te_gemm2_full_s4_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output);
 
-static inline void te_gemm1_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
-    const int full = gemm->output_min == -128 && gemm->output_max == 127;
-    (full ? te_gemm1_full_s8_mve : te_gemm1_limited_s8_mve)(gemm, pixel, output);
-}
+/** te_gemm2_limited_s8_mve() of weights of 4 bits. */
+void te_gemm2_limited_s4_mve(const te_gemm_mve *gemm, const void *first, const void *second, void *output);
+
+/** te_gemm1_full_s8_mve() of weights of 4 bits. */
+void te_gemm1_full_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
+
+/** te_gemm1_limited_s8_mve() of weights of 4 bits. */
+void te_gemm1_limited_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
 #endif /* TE_GEMM_S8_MVE_H */

@@ -492,6 +492,9 @@ typedef struct {
  *  @param scratch  2 * (kernel_h * kernel_w * group_c rounded up to sixteens) bytes. */
 void te_conv2d_s8_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_conv2d_s8_mve() of INT4 weights, packed in half of the words. */
+void te_conv2d_s4_mve(const te_conv2d_mve_params *params, const int8_t *input, int8_t *output, void *scratch);
+
 /** te_depthwise_conv2d_params of one filter a channel, of up to 4x4 taps, for processors with MVE. */
 typedef struct {
     int32_t batches;
@@ -558,6 +561,10 @@ typedef struct {
  *  @param output   (batches, out_c)
  *  @param scratch  in_c bytes rounded up to sixteens; not used where in_c is a multiple of 16. */
 void te_fully_connected_s8_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
+/** te_fully_connected_s8_mve() of INT4 weights, packed in half of the words. */
+void te_fully_connected_s4_mve(const te_fully_connected_mve_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
 /** te_conv2d_narrow_s16_dsp() for processors with MVE.

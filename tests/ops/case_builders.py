@@ -58,9 +58,9 @@ def _weights(
     axis: int = 0,
     symmetric: bool = False,
 ) -> TensorSpec:
-    """`symmetric` ones are as converters make them: -127 is the least."""
+    """`symmetric` ones are as converters make them: -127 is the least, of INT4 -7."""
     values = int8_values(rng, *shape) >> (4 if int4 else 0)
-    values = np.maximum(values, -127) if symmetric else values
+    values = np.maximum(values, -7 if int4 else -127) if symmetric else values
     return dataclasses.replace(constant(values, scales, zero_point, axis), is_int4=int4)
 
 

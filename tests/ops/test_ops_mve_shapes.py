@@ -91,6 +91,25 @@ def test_convolution_runs(check, channels, tmp_path):
     check(cases)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("channels", [1, 3, 16, 33])
+def test_convolution_runs_of_int4(check, channels, symmetric, tmp_path):
+    """Weights down to -8 lie in bytes of their own where a byte does not hold two."""
+    rng = np.random.default_rng(channels)
+    cases = [
+        conv2d(
+            rng, (2, *size, channels), filters, kernel, activation=activation, gain=GAIN, int4=True, symmetric=symmetric
+        )
+        for size, filters in itertools.product(((1, 1), (3, 5)), (5, 8))
+        for kernel, activation in (((3, 3), "NONE"), ((1, 1), "NONE"), ((2, 4), "RELU6"), ((1, 1), "RELU6"))
+    ]
+    if symmetric:
+        assert functions(cases, tmp_path) == {"te_conv2d_s4_mve", "te_fully_connected_s4_mve"}
+    else:
+        assert channels < 16 or "te_conv2d_s8_mve" in functions(cases, tmp_path)
+    check(cases)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 8, 24])
 def test_convolution_runs_of_int16(check, channels, tmp_path):
     """The same of values of two bytes: one pixel of whole vectors is read where it lies."""

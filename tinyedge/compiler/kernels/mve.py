@@ -1,6 +1,7 @@
 """The vector extension of Armv8.1-M (MVE, "Helium"): sixteen 8-bit multiply-accumulates an instruction."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -29,13 +30,14 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
 from tinyedge.compiler.kernels.dsp_functions import softmax_s16
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
-from tinyedge.compiler.kernels.int4 import unpacked
+from tinyedge.compiler.kernels.int4 import unpacked, with_int8_weights
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     INT16_CHUNK,
     NO_CONSTANTS,
     RequantisedFilters,
     left_shift_of,
+    narrow_filters,
     pack_depthwise,
     pack_filters,
     pack_int16_filters,
@@ -49,7 +51,7 @@ from tinyedge.ops.add import SUB_KERNELS
 from tinyedge.ops.batch_matmul import KERNELS as BATCH_MATMUL_KERNELS
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
-from tinyedge.ops.fields import integers, without
+from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.fully_connected import KERNEL as FULLY_CONNECTED_KERNEL
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.mean import KERNELS as MEAN_KERNELS
@@ -75,6 +77,8 @@ _ALMOST_ONE = 2**31 - 1
 _OF_ROWS = ("dims", "strides1", "strides2", "output_min", "output_max", "constant1", "constant2")
 # Offsets of eight values have 16 bits.
 _MAX_GATHER_STRIDE = (2**16 - 1) // 7
+# Then 16 times a sum of INT4 weights, and another sum, fit 32 bits.
+_MAX_INT4_DEPTH = 2**16
 # Then the sum of so many int8 values fits 16 bits.
 _MAX_MEAN_COUNT = 255
 
@@ -100,6 +104,23 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     packed = pack_filters(prepared, groups)
     scratch_bytes = 2 * _round_up(prepared.filters.shape[1], CHUNK)
     return with_filters(call, _CONV2D, packed_by_group(packed, groups), scratch_bytes, dropped=("output_zero_point",))
+
+
+def _conv2d_int4(call: KernelCall) -> KernelCall | str:
+    """The kernel of INT4 weights, or of int8 ones where two of them do not fit a byte as it takes them."""
+    made = _conv2d(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+    if isinstance(made, str):
+        return made
+    stream = values(made.fields, "packed")
+    depth = math.prod(integers(call.fields, "kernel_h", "kernel_w", "group_c"))
+    narrow = narrow_filters(stream, -(-depth // CHUNK)) if depth <= _MAX_INT4_DEPTH else None
+    if narrow is None:
+        return made
+    changed: Fields = {"packed": ConstantArray(narrow)}
+    if "group_words" in made.fields:
+        (group_words,) = integers(made.fields, "group_words")
+        changed["group_words"] = group_words * narrow.size // stream.size
+    return dataclasses.replace(made, kernel=_INT4[made.kernel], fields={**made.fields, **changed})
 
 
 def _conv2d_s16(call: KernelCall) -> KernelCall | str:
@@ -547,6 +568,10 @@ _ADD_ROWS_S16 = Kernel("te_add_rows_s16_mve", "te_add_rows_mve_params", "mve", s
 _MUL = Kernel("te_mul_s8_mve", "te_mul_mve_params", "mve", stripes=broadcast)
 _MUL_S16 = Kernel("te_mul_s16_mve", "te_mul_mve_params", "mve", stripes=broadcast)
 _FULLY_CONNECTED = Kernel("te_fully_connected_s8_mve", "te_fully_connected_mve_params", "mve", stripes=pixelwise)
+_INT4 = {
+    kernel: dataclasses.replace(kernel, function=kernel.function.replace("_s8_", "_s4_"))
+    for kernel in (_CONV2D, _FULLY_CONNECTED)
+}
 _CONV2D_NARROW_S16 = Kernel(
     "te_conv2d_narrow_s16_mve", "te_conv2d_mve_params", "mve", stripes=windowed, has_window=True
 )
@@ -569,7 +594,7 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     BATCH_MATMUL_KERNELS["s16"]: _batch_matmul_s16,
     CONV_2D_KERNELS["s8"]: _conv2d,
     CONV_2D_KERNELS["s16"]: _conv2d_s16,
-    CONV_2D_KERNELS["s4"]: unpacked(CONV_2D_KERNELS["s8"], _conv2d),
+    CONV_2D_KERNELS["s4"]: _conv2d_int4,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s16"]: _depthwise_conv2d_s16,
     DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),

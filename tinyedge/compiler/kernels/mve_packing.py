@@ -20,6 +20,8 @@ NO_CONSTANTS = "its sums are multiplied by 1/2 or more, or may reach 2^30"
 
 # Channels whose accumulators are turned into outputs together.
 _LANES = 4
+# Words of a stream after its weights.
+_CONSTANT_WORDS = 16
 # Channels of which a vector holds a pixel of a window of whole rows.
 _WHOLE_LANES = 8
 
@@ -151,6 +153,29 @@ def pack_filters(prepared: RequantisedFilters, groups: int = 1) -> np.ndarray:
         uint32 words, group by group.
     """
     return _pack_streams(prepared.filters, np.stack(_constants(prepared)), groups, CHUNK)
+
+
+def narrow_filters(stream: np.ndarray, chunks: int) -> np.ndarray | None:
+    """Pack the stream of `pack_filters` for weights of 4 bits, as `te_gemm2_full_s4_mve` and its kin read it.
+
+    Args:
+        stream: uint32 words; its weights have 4 bits.
+        chunks: Of the depth.
+
+    Returns:
+        uint32 words, or None where a weight is -8 beside a negative one of the filter before, which no byte holds.
+    """
+    weight_words = chunks * _LANES * CHUNK // 4
+    fours = stream.reshape(-1, weight_words + _CONSTANT_WORDS)
+    weights = (
+        np.ascontiguousarray(fours[:, :weight_words]).view(np.int8).reshape(len(fours), chunks, _LANES // 2, 2, CHUNK)
+    )
+    both = 16 * weights[..., 1, :].astype(np.int16) + weights[..., 0, :]
+    if both.min(initial=0) < -128:
+        return None
+    words = both.astype(np.int8).reshape(len(fours), -1).view("<u4")
+    narrow: np.ndarray = np.concatenate([words, fours[:, weight_words:]], axis=1).ravel()
+    return narrow
 
 
 def pack_int16_filters(narrow: NarrowFilters, groups: int = 1) -> np.ndarray:

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file te_fully_connected_mve.h
+ *  The walk over rows that fully connected layers of int8 values share, for processors with MVE. */
+#ifndef TE_FULLY_CONNECTED_MVE_H
+#define TE_FULLY_CONNECTED_MVE_H
+
+#include "te_gemm_s8_mve.h"
+#include "te_kernels.h"
+
+/** @param one  Makes the outputs of one row.
+ *  @param two  Makes those of two. */
+static inline void te_fully_connected_mve(const te_fully_connected_mve_params *params, te_gemm1_function *one,
+                                          te_gemm2_function *two, const int8_t *input, int8_t *output, int8_t *last) {
+    const int32_t in_c = params->in_c;
+    const int32_t chunks = (in_c + TE_MVE_CHUNK - 1) / TE_MVE_CHUNK;
+    const int32_t read = TE_MVE_CHUNK * chunks;
+    const te_gemm_mve gemm = {params->packed, chunks, params->out_c, params->out_c, params->output_min,
+                              params->output_max, 0, 0};
+    int32_t left = params->batches;
+    /* What a row is read beyond its end is the next rows'; only the last rows are copied to where more can be read. */
+    for (; left >= 2 && (left - 1) * in_c >= read; left -= 2) {
+        two(&gemm, input, input + in_c, output);
+        input += 2 * in_c;
+        output += 2 * params->out_c;
+    }
+    for (; left > 0; --left) {
+        const int8_t *row = input;
+        if (left * in_c < read) {
+            te_copy_mve(last, input, in_c);
+            row = last;
+        }
+        one(&gemm, row, output);
+        input += in_c;
+        output += params->out_c;
+    }
+}
+
+#endif /* TE_FULLY_CONNECTED_MVE_H */

@@ -409,7 +409,7 @@ def _mean(dtype: type = np.int8) -> Draw:
 def _rescale(source: type, output: type) -> Draw:
     def draw(rng: np.random.Generator, prime: int) -> Case:
         shape = (1, _prime(rng, 13), _prime(rng, 13), prime)
-        steps = {np.int8: 2.0**8, np.int16: 1.0}
+        steps: dict[type, float] = {np.int8: 2.0**8, np.int16: 1.0}
         gain = _gain(rng) * steps[source] / steps[output]
         return build.rescale(rng, shape, gain, _zero_points(rng, 2), (source, output))
 

@@ -13,6 +13,7 @@ from chromium import Chromium, find_chromium
 from PIL import Image
 
 import tinyedge
+from tinyedge.data.decode import grey
 from tinyedge.learning.nearest_mean import NearestMean
 from tinyedge.manifest.beside import manifest_of
 from tinyedge.manifest.model_path import resolve_model
@@ -157,6 +158,14 @@ def test_a_png_becomes_the_input_that_it_is_for_predict(chromium, folder, tmp_pa
     drop(chromium, tmp_path / "noise.png")
     np.testing.assert_array_equal(np.array(chromium.run("Array.from(input)")), expected.reshape(-1))
     assert quiet(chromium)
+
+
+def test_the_luma_of_a_colour_is_that_of_predict(chromium, folder):
+    opened(chromium, folder / "grey" / "site")
+    colours = np.random.default_rng(3).integers(0, 256, (20_000, 3), dtype=np.uint8)
+    given = base64.b64encode(colours.tobytes()).decode()
+    shown = chromium.run(f"Array.from(greyOf(bytesOf('{given}')))")
+    np.testing.assert_array_equal(np.array(shown), grey(colours).reshape(-1))
 
 
 def test_a_dropped_image_shows_the_bars_of_predict_and_another_file_changes_nothing(chromium, folder, tmp_path):

@@ -160,7 +160,7 @@ def test_a_port_that_never_pauses_is_given_up(monkeypatch):
         DeviceClient(Endless()).handshake()
 
 
-def test_changed_answers_are_taken_or_refused_in_a_sentence(monkeypatch, fuzz_seconds):
+def test_changed_answers_are_taken_or_refused_in_a_sentence(monkeypatch, fuzz_seconds, record_property):
     seed = random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
     said: list[str] = []
@@ -190,4 +190,5 @@ def test_changed_answers_are_taken_or_refused_in_a_sentence(monkeypatch, fuzz_se
             pytest.fail(f"seed {seed}: {bytes(data)!r} raises {error!r}")
     assert len(said) > 500
     assert all(sentence.isprintable() and len(sentence) < 800 for sentence in said), seed
+    record_property("tries", tried)
     print(f"{tried:,} answers were taken or refused")

@@ -30,7 +30,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("unit_bytes", "depth"), RUNS)
-def test_power_cuts_leave_the_old_or_the_new_classes(host_store, unit_bytes, depth):
+def test_power_cuts_leave_the_old_or_the_new_classes(host_store, unit_bytes, depth, record_property):
     done = subprocess.run([host_store, str(unit_bytes), str(depth)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     cuts, old, new, sequences, told = (int(word.split()[0]) for word in done.stdout.split(", "))
@@ -41,5 +41,6 @@ def test_power_cuts_leave_the_old_or_the_new_classes(host_store, unit_bytes, dep
     # Only a cut after, or at the very end of, the last unit gives the new ones.
     assert 6 <= new <= 6 * 5
     assert sequences == generations * (ways * operations) ** depth
+    record_property("tries", sequences)
     # Both slots are erased at first, and a unit of ones needs no writing.
     assert 0.95 * generations * operations - 2 <= told <= generations * operations - 2

@@ -51,26 +51,29 @@ def protocol_fuzzer(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_protocol_stands_what_libfuzzer_sends(protocol_fuzzer, tmp_path, fuzz_seconds):
+def test_the_protocol_stands_what_libfuzzer_sends(protocol_fuzzer, tmp_path, fuzz_seconds, record_property):
     length = f"-runs={RUNS}" if fuzz_seconds is None else f"-max_total_time={fuzz_seconds:.0f}"
     options = [f"-dict={HERE / 'protocol.dict'}", "-max_len=700", "-timeout=10", length]
     done = subprocess.run(
         [protocol_fuzzer, *options, tmp_path, CORPUS / "protocol"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    print(*re.findall(r"Done \d+ runs", done.stderr))
+    (runs,) = re.findall(r"Done (\d+) runs", done.stderr)
+    record_property("tries", int(runs))
+    print(f"{int(runs):,} inputs were sent")
 
 
 @pytest.mark.slow
-def test_the_reader_stands_mutated_models(fuzz_seconds):
+def test_the_reader_stands_mutated_models(fuzz_seconds, record_property):
     corpus = [path.read_bytes() for path in sorted((CORPUS / "reader").iterdir())]
     count = fuzz(corpus, fuzz_seconds or 5, random.SystemRandom().randrange(2**32), lambda _: None)
     assert count > len(corpus)
+    record_property("tries", count)
     print(f"{count:,} models were read, and those that can be checked and compiled")
 
 
 @pytest.mark.slow
-def test_the_c_of_mutated_models_stays_within_its_memory(once, tmp_path, fuzz_seconds):
+def test_the_c_of_mutated_models_stays_within_its_memory(once, tmp_path, fuzz_seconds, record_property):
     """What the compiler takes of a stranger's model does nothing that is undefined, whatever its numbers are."""
     seed = random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
@@ -93,6 +96,7 @@ def test_the_c_of_mutated_models_stays_within_its_memory(once, tmp_path, fuzz_se
             pytest.fail(f"seed {seed}, {folder}: {error}")
         shutil.rmtree(folder)
         mutants += len(cases)
+    record_property("tries", mutants)
     print(f"{mutants:,} mutants ran under the sanitisers")
 
 

@@ -11,7 +11,7 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 from tinyedge.quantisation.integer_executor import IntegerExecutor
 from tinyedge.quantisation.noise import reference_of
 from tinyedge.quantisation.observers import choose_ranges
-from tinyedge.quantisation.qat import finish, integer_sqnr, student_outputs
+from tinyedge.quantisation.qat import finish, image_views, integer_sqnr, student_outputs
 from tinyedge.quantisation.quantise import quantise
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.tflite.graph import Graph, Operator, Tensor
@@ -134,3 +134,14 @@ def test_a_loss_that_is_not_a_number_is_an_error(images):
     augment = Augment(AugmentConfig(), MEAN, (0.0, 0.0, 0.0))
     with pytest.raises(TrainingError, match="--qat"):
         finish(quantise(graph, choice.ranges), teacher, views(images, augment), 512, (unseen,), epochs=1.0, seed=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_are_normalised_images_with_the_channels_last(channels):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (6, channels, 9, 9), generator=generator, dtype=torch.uint8)
+    mean, std = (0.4, 0.5, 0.6)[:channels], (0.2, 0.3, 0.4)[:channels]
+    (views,) = image_views(images, "photos", mean, std)(torch.arange(4), generator)
+    assert views.shape == (4, 9, 9, channels)
+    lowest, highest = ((limit - torch.tensor(mean)) / torch.tensor(std) for limit in (0.0, 1.0))
+    assert ((views >= lowest - 1e-5) & (views <= highest + 1e-5)).all()

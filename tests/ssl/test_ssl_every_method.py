@@ -19,20 +19,21 @@ STRIDES = (2, 2, 2, 1, 1)  # As coarse as grids of tokens allow.
 OPTIONS = {"emp-ssl": {"patches": 4}}
 
 
-def make(name, encoder=None):
+def make(name, encoder=None, channels=3):
     torch.manual_seed(0)
+    shape = {"input_size": 16, "strides": STRIDES, "channels": channels}
     teacher = None
     if method_entry(name).needs_teacher:
-        teacher = EncoderTeacher(create_encoder("tinynext_t", input_size=16, strides=STRIDES))
-    encoder = encoder or create_encoder("tinynext_t", input_size=16, strides=STRIDES)
+        teacher = EncoderTeacher(create_encoder("tinynext_t", **shape))
+    encoder = encoder or create_encoder("tinynext_t", **shape)
     method = create_method(name, encoder, OPTIONS.get(name, {}), teacher)
-    method.training_split(ImageSplit(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3), 0)
+    method.training_split(ImageSplit(torch.zeros(6, channels, 16, 16, dtype=torch.uint8), torch.arange(6) % 3), 0)
     return method.train()
 
 
-def step(method, count=8):
+def step(method, count=8, channels=3):
     generator = torch.Generator().manual_seed(1)
-    views = tuple(torch.randn(count, 3, 16, 16, generator=generator) for _ in method.views)
+    views = tuple(torch.randn(count, channels, 16, 16, generator=generator) for _ in method.views)
     labels = torch.arange(count) % 3 if method.uses_labels else None
     return method(Batch(views, torch.arange(count), labels), generator, 0.5)
 
@@ -49,6 +50,18 @@ def test_bfloat16_gives_the_loss_of_float32_nearly(name):
     assert result.loss.item() == pytest.approx(expected, rel=0.2 if name in GATED else 0.05)
     gradients = [value.grad for value in method.parameters() if value.grad is not None]
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_greyscale_images_are_learned_from(name):
+    method = make(name, channels=1)
+    result = step(method, channels=1)
+    result.loss.backward()
+    assert result.loss.isfinite()
+    images = torch.zeros(4, 1, 16, 16)
+    for encoder in (method.encoder, *method.branches().values()):
+        assert encoder.channels == 1
+        assert encoder.eval()(images).shape == (4, encoder.feature_dim)
 
 
 class Witness(PretrainingMethod):

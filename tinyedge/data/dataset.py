@@ -103,7 +103,7 @@ def channel_statistics(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[f
             )
     value = torch.arange(256, dtype=torch.float64) / 255
     weight = histogram.double() / histogram.sum(1, keepdim=True)  # (3, 256)
-    mean = weight @ value  # (3,)
+    mean = weight @ value  # (C,)
     std = ((weight * (value - mean[:, None]) ** 2).sum(1)).sqrt().clamp_min(1 / 255)
     return tuple(round(float(x), 6) for x in mean), tuple(round(float(x), 6) for x in std)
 

@@ -58,7 +58,7 @@ def image_views(images: torch.Tensor, dataset: str, mean: Sequence[float], std: 
         std: Of each channel, likewise.
     """
     config = default_augment(dataset, images.shape[-1]).scaled(_AUGMENT_STRENGTH)
-    augment = Augment(config, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+    augment = Augment(config, tuple(mean), tuple(std))
     return lambda chosen, generator: (augment(images[chosen], generator).permute(0, 2, 3, 1).contiguous(),)
 
 

@@ -121,7 +121,9 @@ class GatedEncoder(Encoder):
     """
 
     def __init__(self, encoder: Encoder):
-        super().__init__(encoder.name, encoder.input_size, encoder.strides, encoder.act, encoder.hidden)
+        super().__init__(
+            encoder.name, encoder.input_size, encoder.strides, encoder.act, encoder.hidden, encoder.channels
+        )
         self.feature_dim = encoder.feature_dim
         self.layers = gateable_layers(encoder)
         self.network = encoder

@@ -57,4 +57,15 @@ void te_gemm1_full_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *outp
 /** te_gemm1_limited_s8_mve() of weights of 4 bits. */
 void te_gemm1_limited_s4_mve(const te_gemm_mve *gemm, const void *pixel, void *output);
 
+/** Which function a layer's clamp range needs. */
+static inline te_gemm2_function *te_gemm2_for(const te_gemm_mve *gemm) {
+    const int full = gemm->output_min == -128 && gemm->output_max == 127;
+    return full ? te_gemm2_full_s8_mve : te_gemm2_limited_s8_mve;
+}
+
+static inline void te_gemm1_s8_mve(const te_gemm_mve *gemm, const void *pixel, void *output) {
+    const int full = gemm->output_min == -128 && gemm->output_max == 127;
+    (full ? te_gemm1_full_s8_mve : te_gemm1_limited_s8_mve)(gemm, pixel, output);
+}
+
 #endif /* TE_GEMM_S8_MVE_H */

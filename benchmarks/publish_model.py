@@ -4,7 +4,8 @@
 
 Writes models/NAME/{config.yaml, encoder.safetensors, probe.safetensors, probe.json, model_int8.tflite, export.json,
 parity.json, metrics.json, card.md}; of a distilled run teacher.yaml too, and teacher_of_teacher.yaml of a distilled
-teacher, and so on, so that the card's commands need nothing but the images. The weights are rounded first: probe,
+teacher, and so on, and start.yaml of a run that begins with another's encoder, so that the card's commands need nothing
+but the images. A classifier that was trained with the encoder stays its own. The weights are rounded first: probe,
 export and bench then measure the rounded encoder, which `tinyedge export models/NAME --data FOLDER` takes as any run.
 Each step is one command of `tinyedge`, printed before it runs. models/README.md, the table of the zoo, is written last,
 from every metrics.json.
@@ -24,10 +25,11 @@ from typing import Any
 import torch
 
 from tinyedge.atomic import write_json, write_text
+from tinyedge.training.classifier_file import read_classifier, save_classifier
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import encoder_bytes, read_description
 from tinyedge.training.metrics import read_metrics
-from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
+from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
 
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
@@ -46,7 +48,8 @@ def tinyedge(*arguments: object) -> None:
 def portable(config: TrainConfig) -> TrainConfig:
     """Return a configuration without this machine's paths of images and teacher."""
     teacher = ",".join(portable_teacher(part) for part in teacher_parts(config)) or None
-    return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher)
+    start = None if config.from_run is None else Path(config.from_run).name
+    return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher, from_run=start)
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,20 @@ class Training:
         config: What that file holds.
         teachers: What it learns from: files of earlier trainings and names of published networks.
         seconds: How long it took; None where nobody kept that.
+        start: File of the earlier training whose encoder it begins with; None for one that begins by itself.
     """
 
     file: str
     config: TrainConfig
     teachers: tuple[str, ...]
     seconds: int | None
+    start: str | None = None
 
-    def as_teacher(self, name: str) -> "Training":
-        """Return the training under the name that it has in the folder of its student."""
-        teachers = tuple(file_as_teacher(teacher, name) for teacher in self.teachers)
-        return replace(self, file=file_as_teacher(self.file, name), teachers=teachers)
+    def as_source(self, name: str) -> "Training":
+        """Return the training under the name that it has in the folder of the run that learns from it."""
+        teachers = tuple(file_as_source(teacher, name) for teacher in self.teachers)
+        start = None if self.start is None else file_as_source(self.start, name)
+        return replace(self, file=file_as_source(self.file, name), teachers=teachers, start=start)
 
     def to_dict(self) -> dict[str, Any]:
         """Return metrics.json's record of the training."""
@@ -78,18 +84,19 @@ class Training:
             "epochs": self.config.epochs,
             "teachers": list(self.teachers),
             "seconds": self.seconds,
+            **({} if self.start is None else {"start": self.start}),
         }
 
 
-def file_as_teacher(file: str, name: str) -> str:
-    """Return what a folder's `file` is called beside its student `name`; a published network keeps its name."""
+def file_as_source(file: str, name: str) -> str:
+    """Return what a source's `file` is called where the source is `name`; a published network keeps its name."""
     if file == CONFIG_FILE:
         return f"{name}.yaml"
     return f"{Path(file).stem}_of_{name}.yaml" if file.endswith(".yaml") else file
 
 
 def trainings(folder: Path) -> list[Training]:
-    """Return every training that leads to a run or a folder of the zoo: teachers first, itself last."""
+    """Return every training that leads to a run or a folder of the zoo: what it begins with, its teachers, itself."""
     config = load_run(folder).config
     if (folder / SUMMARY_FILE).is_file():
         summary = json.loads((folder / SUMMARY_FILE).read_text())
@@ -97,23 +104,30 @@ def trainings(folder: Path) -> list[Training]:
             raise SystemExit(f"{folder / SUMMARY_FILE} does not say how its teachers were trained; publish it again")
         return [
             Training(
-                record["config"], load_config(folder / record["config"]), tuple(record["teachers"]), record["seconds"]
+                record["config"],
+                load_config(folder / record["config"]),
+                tuple(record["teachers"]),
+                record["seconds"],
+                record.get("start"),
             )
             for record in summary["training"]
         ]
     parts = teacher_parts(config)
     runs = [part for part in parts if Path(part).is_absolute()]
     steps, teachers = [], []
+    if config.from_run is not None:
+        steps += [step.as_source("start") for step in trainings(Path(config.from_run))]
     for part in parts:
         if part not in runs:
             teachers.append(portable_teacher(part))
             continue
         name = "teacher" if len(runs) == 1 else f"teacher{runs.index(part) + 1}"
-        steps += [step.as_teacher(name) for step in trainings(Path(part))]
+        steps += [step.as_source(name) for step in trainings(Path(part))]
         teachers.append(f"{name}.yaml")
     log = read_metrics(folder / METRICS_FILE)
     seconds = round(log[-1]["elapsed_s"]) if log else None
-    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds)]
+    start = None if config.from_run is None else "start.yaml"
+    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds, start)]
 
 
 def teacher_parts(config: TrainConfig) -> list[str]:
@@ -131,7 +145,7 @@ def portable_teacher(part: str) -> str:
 def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
     """Write configurations and weights, the weights and batch-norm statistics rounded to half precision."""
     out.mkdir(parents=True, exist_ok=True)
-    for stale in out.glob("teacher*.yaml"):
+    for stale in (*out.glob("teacher*.yaml"), *out.glob("start*.yaml")):
         stale.unlink()
     for step in steps:
         step.config.save(out / step.file)
@@ -144,21 +158,33 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
         raise SystemExit(f"{broken[0]} does not fit half precision; publish another run")
     described = read_description(run.encoder_path)
     statistics = run.load_dataset() if described is None else described
-    (out / ENCODER_FILE).write_bytes(encoder_bytes(encoder, weights, statistics.mean, statistics.std))
+    (out / ENCODER_FILE).write_bytes(
+        encoder_bytes(encoder, weights, statistics.mean, statistics.std, statistics.white_level)
+    )
+    if run.has_own_classifier:
+        stored = read_classifier(run.path / CLASSIFIER_FILE)
+        save_classifier(out / CLASSIFIER_FILE, replace(stored, data=portable(run.config).data))
 
 
-def measure(out: Path, data: Path) -> dict[str, Any]:
+def measure(out: Path, data: Path, qat_epochs: float) -> dict[str, Any]:
     """Probe, export and bench the published encoder; returns metrics.json's figures of the benches."""
-    for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0)):
+    own = (("own", 1.0),) if load_run(out).has_own_classifier else ()
+    for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0), *own):
         tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction)
-    tinyedge("export", out, "--data", data)
+    tinyedge("export", out, "--data", data, *qat_arguments(qat_epochs))
     host = bench(out, "--data", data, "--target", "host", "--runtime", "all")
     for name in EXPORTED:
         shutil.move(out / "export" / name, out / name)
     shutil.rmtree(out / "export")
     shutil.rmtree(out / "plots", ignore_errors=True)
     (out / "features.safetensors").unlink(missing_ok=True)
-    return {"host": host["results"], **emulate(out)}
+    finished = {"qat_epochs": qat_epochs} if qat_epochs else {}
+    return {"host": host["results"], **finished, **emulate(out)}
+
+
+def qat_arguments(epochs: float) -> list[str]:
+    """Return the options of `tinyedge export` for so many epochs of quantisation-aware training."""
+    return ["--qat", f"{epochs:g}"] if epochs else []
 
 
 def emulate(out: Path) -> dict[str, Any]:
@@ -207,7 +233,8 @@ def train_command(name: str, step: dict[str, Any]) -> str:
         run_folder(teacher) if teacher.endswith(".yaml") else f"{teacher}=WEIGHTS" for teacher in step["teachers"]
     ]
     command = f"tinyedge train --config models/{name}/{step['config']} --data FOLDER --out {run_folder(step['config'])}"
-    return f"{command} --teacher {','.join(sources)}" if sources else command
+    start = f" --from {run_folder(step['start'])}" if step.get("start") else ""
+    return f"{command}{start} --teacher {','.join(sources)}" if sources else f"{command}{start}"
 
 
 def bit_exactness(record: dict[str, Any]) -> str:
@@ -222,14 +249,19 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     config = metrics["config"]
     probes = {(probe["protocol"], probe["label_fraction"]): probe for probe in metrics["probes"]}
     linear20, linear, knn = (probes[key] for key in (("linear", 0.2), ("linear", 1.0), ("knn", 1.0)))
+    own_classifier = probes.get(("own", 1.0))
     accuracies = [record for record in metrics["host"] if record.get("accuracy")]
     strides = ",".join(str(stride) for stride in config["strides"])
     *teachers, own = metrics["training"]
     rows = [
         ("encoder", f"{config['encoder']}, strides {strides}, {config['act']}, half precision"),
-        ("data", f"{metrics['data']}: all train images, no labels; {linear['test_images']:,} test images"),
         (
-            "pretraining",
+            "data",
+            f"{metrics['data']}: all train images, {'with their' if own_classifier else 'no'} labels; "
+            f"{linear['test_images']:,} test images",
+        ),
+        (
+            "fine-tuning" if own_classifier else "pretraining",
             f"`{config['method']}`, {config['epochs']} epochs, batch {config['batch_size']}, seed {config['seed']}",
         ),
         ("took", seconds(own)),
@@ -240,6 +272,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
+        *([("its own classifier", f"{100 * own_classifier['mean']:.2f} %")] if own_classifier else []),
         *(
             (f"classifier, {record['runtime']}", f"{100 * record['accuracy']:.2f} % of {record['accuracy_images']:,}")
             for record in accuracies
@@ -271,14 +304,19 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         "",
         "Every figure is in `metrics.json`. To deploy it:",
         "",
-        f"    tinyedge export models/{name} --data FOLDER",
+        " ".join(["    tinyedge export", f"models/{name} --data FOLDER", *qat_arguments(metrics.get("qat_epochs", 0))]),
         f"    tinyedge bench models/{name}/{EXPORTED[0]} --target emulator --board {BOARD}",
     ]
     return "\n".join(lines) + "\n"
 
 
+def has_own_classifier(metrics: dict[str, Any]) -> bool:
+    """Tell whether the classifier of metrics.json was trained with its encoder."""
+    return any(probe["protocol"] == "own" for probe in metrics["probes"])
+
+
 def catalogue() -> str:
-    """Return the text of the zoo's README.md, with the best encoder first."""
+    """Return the text of the zoo's README.md, with the best classifier first."""
     header = (
         *("model", "data", "linear probe, 20 % of labels", "top-1 INT8", "MACs"),
         *(f"flash on {BOARD}", "static RAM", "arena", "instructions", "against TFLite Micro"),
@@ -294,14 +332,14 @@ def catalogue() -> str:
         cells = (
             f"[`{path.parent.name}`]({path.parent.name}/card.md)",
             metrics["data"],
-            f"{100 * linear20['mean']:.1f} %",
+            "learned from all" if has_own_classifier(metrics) else f"{100 * linear20['mean']:.1f} %",
             f"{100 * host['accuracy']:.1f} %",
             f"{metrics['model']['macs']:,}",
             *(f"{emulated[key]:,} B" for key in ("flash_bytes", "ram_bytes", "arena_bytes")),
             f"{emulated['instructions']:,}",
             bit_exactness(emulated),
         )
-        rows.append((-linear20["mean"], cells))
+        rows.append((-host["accuracy"], cells))
     lines = [
         "# The zoo",
         "",
@@ -329,12 +367,13 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of the images, test split included")
     parser.add_argument("--data-name", default="CIFAR-10 (JPEG)")
+    parser.add_argument("--qat", type=float, default=0.0, help="epochs of quantisation-aware training")
     options = parser.parse_args()
 
     run, out = load_run(options.run), MODELS / options.name
     steps = trainings(options.run)
     write_encoder(run, steps, out)
-    metrics = summarise(steps, out, options.data_name, measure(out, options.data))
+    metrics = summarise(steps, out, options.data_name, measure(out, options.data, options.qat))
     write_json(out / SUMMARY_FILE, metrics)
     write_text(out / "card.md", card(options.name, metrics))
     write_text(MODELS / "README.md", catalogue())

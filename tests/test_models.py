@@ -112,6 +112,8 @@ def test_the_commands_of_a_card_need_nothing_but_the_images(entry):
         assert method_options(config.method, config.method_options) == config.method_options
         assert (config.teacher is None) == ("--teacher" not in given), f"{given['--config']} needs another teacher"
         assert set(given.get("--teacher", "").split(",")) - {""} <= trained
+        assert (config.from_run is None) == ("--from" not in given), f"{given['--config']} needs another start"
+        assert {given["--from"]} <= trained if "--from" in given else True
         assert given["--out"] not in trained
         trained.add(given["--out"])
     assert given["--config"] == f"models/{entry.name}/{CONFIG_FILE}"
@@ -159,6 +161,20 @@ def test_the_whole_chain_of_teachers_is_published(publish, tmp_path):
     commands = [publish.train_command("x", step.to_dict()) for step in steps]
     assert commands[1].endswith("--out TEACHER1 --teacher TEACHER_OF_TEACHER1")
     assert commands[3].endswith("--out RUN --teacher TEACHER1,dino_vits16=WEIGHTS,TEACHER2")
+
+
+def test_what_a_run_begins_with_is_published_before_it(publish, tmp_path):
+    tuned = write_run(tmp_path / "tuned", 7.0, method="finetune", from_run=str(TINYNEXT_T.parent))
+    steps = publish.trainings(Path(tuned))
+    assert [(step.file, step.teachers, step.start) for step in steps] == [
+        ("teacher_of_start.yaml", (), None),
+        ("start.yaml", ("teacher_of_start.yaml",), None),
+        (CONFIG_FILE, (), "start.yaml"),
+    ]
+    assert steps[-1].config.from_run == TINYNEXT_T.parent.name
+    commands = [publish.train_command("x", step.to_dict()) for step in steps]
+    assert commands[1].endswith("--out START --teacher TEACHER_OF_START")
+    assert commands[2].endswith("--out RUN --from START")
 
 
 def test_a_teacher_of_the_zoo_brings_its_own_teachers(publish, tmp_path):

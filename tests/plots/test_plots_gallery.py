@@ -12,15 +12,15 @@ from tinyedge.plots.embedding import map_features
 from tinyedge.plots.gallery import write_gallery
 
 
-@pytest.mark.parametrize("count", [1, 7, 2100])
-def test_points_classes_and_thumbnails_are_those_of_the_images(tmp_path, count, monkeypatch):
+@pytest.mark.parametrize(("count", "channels"), [(1, 3), (7, 3), (7, 1), (2100, 3)])
+def test_points_classes_and_thumbnails_are_those_of_the_images(tmp_path, count, channels, monkeypatch):
     monkeypatch.setattr("tinyedge.plots.embedding.embed", lambda features: (features[:, :2], "as it is"))
     random = np.random.default_rng(0)
     features = random.normal(size=(count, 4))
     labels, predicted = random.integers(0, 3, (2, count))
     embedding = map_features(features)
-    colours = random.integers(0, 256, (len(embedding.chosen), 1, 1, 3), dtype=np.uint8)
-    pixels = np.broadcast_to(colours, (len(embedding.chosen), 6, 9, 3))
+    colours = random.integers(0, 256, (len(embedding.chosen), 1, 1, channels), dtype=np.uint8)
+    pixels = np.broadcast_to(colours, (len(embedding.chosen), 6, 9, channels))
     write_gallery(tmp_path / "g.json", "a title", embedding, pixels, labels, predicted, ("a", "b", "c"))
     gallery = json.loads((tmp_path / "g.json").read_text())
     assert np.sum(gallery["confusion"]) == count  # Of all images, not of those in the map alone.

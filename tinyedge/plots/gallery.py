@@ -34,7 +34,7 @@ def write_gallery(
         path: The file.
         title: What was measured.
         embedding: Of the test images.
-        pixels: (n, H, W, 3) uint8: those of the map.
+        pixels: (n, H, W, C) uint8, RGB, or grey with C of 1: those of the map.
         labels: (N,) int true class of every test image.
         predicted: (N,) int class that each was taken for.
         classes: Names.
@@ -62,12 +62,12 @@ def write_gallery(
 
 
 def _sheet(pixels: np.ndarray, columns: int) -> bytes:
-    """Return thumbnails of images (n, H, W, 3), row by row, as one WebP."""
+    """Return thumbnails of images (n, H, W, C), row by row, as one WebP."""
     from PIL import Image
 
     rows = max(1, -(-len(pixels) // columns))
     sheet = Image.new("RGB", (columns * _SIDE, rows * _SIDE))
-    for index, image in enumerate(pixels):
+    for index, image in enumerate(np.broadcast_to(pixels, (*pixels.shape[:3], 3))):
         row, column = divmod(index, columns)
         sheet.paste(Image.fromarray(image).resize((_SIDE, _SIDE)), (column * _SIDE, row * _SIDE))
     stream = io.BytesIO()

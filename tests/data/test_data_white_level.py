@@ -52,6 +52,16 @@ def test_every_pixel_is_rounded_to_the_nearest_of_256(tmp_path, white):
     assert (np.diff(decoded.astype(int)) >= 0).all()
 
 
+def test_a_pgm_says_itself_what_is_white(tmp_path):
+    file = tmp_path / "grey.pgm"
+    file.write_bytes(b"P5 33 33 4095\n" + ramp(4095).astype(">u2").tobytes())
+    assert find_white_level([file]) is None
+    assert find_white_level([file.open("rb")]) is None
+    for white in (None, 1023, 4095):  # As that of the PNG files beside it.
+        exact = ramp(4095) * (255 / 4095)
+        assert np.abs(decode_image(file, 33, white)[..., 0] - exact).max() <= 0.51
+
+
 def test_a_folder_has_one_white_which_its_train_split_says(tmp_path):
     for name in "ab":
         for index, most in enumerate((900, 4000)):

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from tinyedge.data.white_level import FULL_WHITE, is_sixteen_bit
+from tinyedge.data.white_level import is_sixteen_bit, white_of
 
 # More than a phone's 108 megapixels. A JPEG of more is decoded at a smaller size.
 _MOST_PIXELS = 128_000_000
@@ -20,8 +20,8 @@ def decode_image(
     """Decode one file, or its opened content, to (H, W, 3) uint8 RGB; `image_size` is (H, W), or both in one.
 
     EXIF orientation is applied, the image resized to cover (H, W) and the centre cropped. Transparent pixels are
-    composited on white. Of 16-bit greyscale, `white_level` and what is above becomes 255; None is 65,535. Only the
-    first frame of an animation is taken.
+    composited on white. Of 16-bit greyscale PNG and TIFF, `white_level` and what is above becomes 255; None is
+    65,535. Only the first frame of an animation is taken.
 
     Raises:
         OSError, ValueError, SyntaxError and others of Pillow's: The file is broken, of an unknown form, or its pixels
@@ -32,7 +32,7 @@ def decode_image(
         # A JPEG is decoded at the smallest of 1/8..1/1 that leaves twice the wanted size for the resampling.
         opened.draft(None, (2 * width, 2 * height))
         _check_size(opened, width, height)
-        image = _to_rgb(ImageOps.exif_transpose(opened), white_level or FULL_WHITE)
+        image = _to_rgb(ImageOps.exif_transpose(opened), white_of(opened, white_level))
     if image.size != (width, height):
         scale = max(width / image.width, height / image.height)
         size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))

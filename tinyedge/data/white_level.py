@@ -9,7 +9,8 @@ from PIL import Image
 
 FULL_WHITE = 65_535
 _BITS = (8, 10, 12, 14, 16)
-# The other formats have no 16-bit greyscale, or Pillow makes all 16 bits of what they have.
+# The other formats have no 16-bit greyscale, or say what is white, as PGM does, and Pillow makes it 65,535.
+_FORMATS = frozenset({"PNG", "TIFF"})
 _SUFFIXES = frozenset({".png", ".tif", ".tiff"})
 
 
@@ -28,13 +29,18 @@ def find_white_level(files: Iterable[Path | BinaryIO]) -> int | None:
             continue
         try:
             with Image.open(file) as image:
-                if is_sixteen_bit(image):
+                if image.format in _FORMATS and is_sixteen_bit(image):
                     brightest = max(brightest, int(np.asarray(image).max()))
         except Exception:  # What decodes them names the broken ones.
             continue
     if brightest < 0:
         return None
     return next((2**bits - 1 for bits in _BITS if brightest < 2**bits), FULL_WHITE)
+
+
+def white_of(image: Image.Image, white_level: int | None) -> int:
+    """Return the white of an image that was just opened, where that of its data set is `white_level`."""
+    return white_level if white_level is not None and image.format in _FORMATS else FULL_WHITE
 
 
 def is_sixteen_bit(image: Image.Image) -> bool:

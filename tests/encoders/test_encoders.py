@@ -219,3 +219,9 @@ def test_wrong_choices_name_the_right_ones():
         create_encoder("mobilenetv2_035", input_size=32, act="gelu")
     with pytest.raises(ConfigError, match="input size 4"):
         create_encoder("tinynext_t", input_size=4)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_images_have_three_channels_or_one(channels):
+    with pytest.raises(ConfigError, match=f"channels is {channels}, but images have 3"):
+        create_encoder("tinynext_t", input_size=32, channels=channels)

@@ -56,7 +56,7 @@ def check(
             encoder=encoder,
             board=board,
             input_size=input or 32,
-            channels=channels or 3,
+            channels=3 if channels is None else channels,
             strides=whole_numbers("--strides", strides, "2,1,2,2,2") if strides else None,
             act=act or "relu",
             classes=classes,

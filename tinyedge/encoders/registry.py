@@ -196,10 +196,12 @@ def create_encoder(
 
     Raises:
         ConfigError: An unknown name, activation or stride, hidden channels that the encoder cannot have, too small
-            an input, or greyscale images for one that takes RGB alone.
+            an input, channels that no image has, or greyscale images for one that takes RGB alone.
         BudgetExceeded: The encoder has 1,000,000 parameters or more.
     """
     strides = check_encoder(name, input_size=input_size, strides=strides, act=act)
+    if channels not in (1, _RGB_CHANNELS):
+        raise ConfigError(f"channels is {channels}, but images have 3 (RGB) or 1 (greyscale)")
     entry = _entry(name)
     build = _build(name, entry, channels)
     if hidden is not None:

@@ -106,6 +106,25 @@ def test_a_model_that_takes_no_image_is_refused(web, tmp_path):
 
 
 @needs_clang
+@pytest.mark.parametrize("operator", ["QUANTIZE", "RELU"])
+def test_a_model_whose_output_is_an_image_has_no_classes(web, tmp_path, operator):
+    image, output = (TensorSpec((1, 8, 8, 3), scale, -5) for scale in (0.02, 0.03))
+    (tmp_path / "map.tflite").write_bytes(one_operator(operator, [image], output))
+    code, out, err = web("map.tflite", "--out", "site", "--json")
+    assert code == 0, err
+    assert json.loads(out)["classes"] == []
+
+
+@needs_clang
+def test_half_a_character_in_a_name_is_written_as_a_question_mark(web, tmp_path):
+    manifest = tmp_path / "run" / "export" / "export.json"
+    manifest.write_text(manifest.read_text().replace('"yes"', '"\\ud800yes"'))
+    code, _, err = web("run", "--out", "site", "--json")
+    assert code == 0, err
+    assert '"?yes"' in (tmp_path / "site" / "index.html").read_text()
+
+
+@needs_clang
 @pytest.mark.parametrize("values", [0, 4])
 def test_the_driver_has_no_warnings(tmp_path, values):
     """Against a header of what it asks of the generated one."""

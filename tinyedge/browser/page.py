@@ -37,7 +37,8 @@ def page_html(title: str, about: dict[str, Any], wasm: bytes) -> bytes:
         "module": base64.b64encode(wasm).decode("ascii"),
     }
     template = (_ASSETS / "page.html").read_text(encoding="utf-8")
-    body = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
+    # JSON, and a file's name, may hold halves of characters, which no file can.
+    body = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode("utf-8", "replace")
     return _HEAD.format(hashlib.sha256(body).hexdigest()).encode() + body
 
 

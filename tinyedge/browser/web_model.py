@@ -82,14 +82,14 @@ def read_web_model(path: Path) -> WebModel:
 
 
 def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:
-    elements = graph.outputs[0].elements
+    (output,) = graph.outputs
     classes = None if manifest is None else manifest.classes
-    if classes is None:
-        classes = tuple(map(str, range(elements)))
-    if len(classes) != elements:
+    if classes is None:  # Images, and boxes of many objects, are no scores.
+        classes = tuple(map(str, range(output.elements))) if output.elements == output.shape[-1] else ()
+    if len(classes) != output.elements:
         return None
-    last = next(o for o in reversed(graph.operators) if o.op not in ("QUANTIZE", "DEQUANTIZE"))
-    return Scores(0, classes, last.op == "SOFTMAX")
+    ops = [operator.op for operator in graph.operators if operator.op not in ("QUANTIZE", "DEQUANTIZE")]
+    return Scores(0, classes, ops[-1:] == ["SOFTMAX"])
 
 
 def _prepare_learning(graph: Graph, scores: Scores | None, manifest: ImageManifest | None) -> Learning | None:

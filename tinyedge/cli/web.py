@@ -42,7 +42,7 @@ def web(
     costs.add_row("kernels", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
-    costs.add_row("classes", str(len(report.classes)) if report.classes else "none: an encoder")
+    costs.add_row("classes", str(len(report.classes) or ("none: an encoder" if report.learns else "none")))
     costs.add_row("learns classes", "yes" if report.learns else "no: it has no int8 embedding")
     console.print(costs)
     if report.assumption:

@@ -272,8 +272,8 @@ def _probabilities(outputs: np.ndarray, graph: Graph) -> np.ndarray:
     real: np.ndarray = outputs.reshape(len(outputs), -1).astype(np.float64)
     if tensor.quantisation is not None:
         real = (real - tensor.q.zero_point) * tensor.q.scale
-    last = next(o for o in reversed(graph.operators) if o.op not in ("QUANTIZE", "DEQUANTIZE"))
-    if last.op == "SOFTMAX":
+    ops = [operator.op for operator in graph.operators if operator.op not in ("QUANTIZE", "DEQUANTIZE")]
+    if ops[-1:] == ["SOFTMAX"]:
         probabilities: np.ndarray = real
         return probabilities
     exponential = np.exp(real - real.max(axis=1, keepdims=True))

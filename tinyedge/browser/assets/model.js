@@ -51,7 +51,7 @@ class Model {
     const { scale, zero_point: zeroPoint } = this.about.outputs[index];
     const reals = Array.from(outputs[index], (value) => (scale === null ? value : (value - zeroPoint) * scale));
     if (isProbability) return reals;
-    const most = Math.max(...reals);
+    const most = reals.reduce((one, other) => Math.max(one, other)); // Too many may be no arguments.
     const powers = reals.map((real) => Math.exp(real - most));
     const total = powers.reduce((sum, power) => sum + power, 0);
     return powers.map((power) => power / total);

@@ -209,7 +209,7 @@ function showBars(probabilities) {
 
 function answerText() {
   const nearest = $("nearest").textContent;
-  return [best, nearest.charAt(0).toLowerCase() + nearest.slice(1)].filter(Boolean).join("; ") || "an embedding";
+  return [best, nearest.charAt(0).toLowerCase() + nearest.slice(1)].filter(Boolean).join("; ") || (about.embedding === null ? "an output" : "an embedding");
 }
 
 function timeIt() {

@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from tinyedge.atomic import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,14 +47,20 @@ def tally(report: Path) -> Tally:
 
 
 def run(selections: list[str], fuzz_seconds: float | None) -> Tally:
-    """Run the tests that some words for pytest select, and count their tries."""
+    """Run the tests that some words for pytest select, and count their tries.
+
+    Raises:
+        SystemExit: They select none, or pytest itself ended.
+    """
     longer = [] if fuzz_seconds is None else ["--fuzz-seconds", str(fuzz_seconds), "--timeout", "0"]
     tallies = []
     with tempfile.TemporaryDirectory() as folder:
         for index, selection in enumerate(selections):
             report = Path(folder) / f"{index}.xml"
             command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *longer, f"--junitxml={report}"]
-            subprocess.run([*command, *shlex.split(selection)], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+            done = subprocess.run([*command, *shlex.split(selection)], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+            if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                raise SystemExit(f"pytest {selection} ended with {done.returncode}: nothing was counted")
             tallies.append(tally(report))
     return Tally(sum(one.tries for one in tallies), sum(one.survived for one in tallies))
 

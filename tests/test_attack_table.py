@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SUITE = """
 import pytest
@@ -28,6 +30,11 @@ def test_tries_and_survivors_are_counted(benchmark_script, tmp_path):
     subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL, check=False)
     table = benchmark_script("attack_table")
     assert table.tally(tmp_path / "own.xml") == table.Tally(tries=1 + 40 + 1 + 5 + 1, survived=41)
+
+
+def test_a_row_that_selects_nothing_counts_nothing(benchmark_script):
+    with pytest.raises(SystemExit, match="-k nothing_is_called_so ended with 5: nothing was counted"):
+        benchmark_script("attack_table").run(["tests/test_atomic.py -k nothing_is_called_so"], None)
 
 
 def test_every_row_of_the_page_is_found_and_names_tests_that_there_are(benchmark_script):

@@ -108,6 +108,14 @@ def test_a_run_begins_neither_with_itself_nor_with_one_that_has_not_ended(begun,
         check_training(replace(config, from_run=str(tmp_path / "begun")), tmp_path / "run")
 
 
+def test_the_white_of_16_bit_files_is_that_of_the_other_run(begun, small_config, tmp_path):
+    shutil.copytree(begun.path, tmp_path / "start")
+    replace(begun.config, white_level=4095).save(tmp_path / "start" / CONFIG_FILE)
+    config = replace(small_config, from_run=str(tmp_path / "start"))
+    assert with_architecture(config, []).white_level == 4095
+    assert with_architecture(replace(config, white_level=1023), ["white_level"]).white_level == 1023
+
+
 def test_what_is_not_given_of_the_encoder_is_that_of_the_other_run(begun, small_config, tmp_path, monkeypatch):
     run = train_by_keywords(
         tmp_path / "run", from_run=str(begun.path), data=small_config.data, method="random", accelerator="cpu"

@@ -350,11 +350,13 @@ def test_rows_of_eight_channels_hold_what_pairs_do(channels, depth):
     pairs = packed.stream.reshape(-1, 4 + 2 * words)
     for channel in range(8 * eights):
         eight, pair, member = channel // 8, channel % 8 // 2, channel % 2
-        first, sums = signed(rows[eight, pair]), signed(rows[eight, 4 + pair])
+        less, sums = signed(rows[eight, pair]), signed(rows[eight, 4 + pair])
+        # Of each two steps the first channel's weights are multiplied with each other, too.
+        steps = pairs[channel // 2, 2 : 2 + 2 * words].copy().view(np.int8).reshape(words, 2, 4)[..., ::2].astype(int)
+        first = less + int((steps[:, 0] * steps[:, 1]).sum())
         assert (first, (sums - first) >> 8)[member] == prepared.biases[channel]
         for step in range(2 * words):
-            # Of the second step the last pair comes first.
-            place = 8 + 8 * (step // 2) + (pair + 1 + 4 * (step % 2)) % 8
+            place = 8 + 8 * (step // 2) + 2 * pair + step % 2
             assert rows[eight, place] == pairs[channel // 2, 2 + step]
         requantisation = rows[eight, 8 + 8 * words + 5 * member :]
         assert int(requantisation[0]) >> 8 * pair & 0xFF == 7 - prepared.right_shifts[channel]

@@ -250,6 +250,8 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     probes = {(probe["protocol"], probe["label_fraction"]): probe for probe in metrics["probes"]}
     linear20, linear, knn = (probes[key] for key in (("linear", 0.2), ("linear", 1.0), ("knn", 1.0)))
     own_classifier = probes.get(("own", 1.0))
+    seen = ", of features that learned from all" if own_classifier else ""
+    qat = qat_arguments(metrics.get("qat_epochs", 0))
     accuracies = [record for record in metrics["host"] if record.get("accuracy")]
     strides = ",".join(str(stride) for stride in config["strides"])
     *teachers, own = metrics["training"]
@@ -269,7 +271,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             (f"`{step['config']}`", f"`{step['method']}`, {step['epochs']} epochs, took {seconds(step)}")
             for step in reversed(teachers)
         ),
-        ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %"),
+        ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %{seen}"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
         *([("its own classifier", f"{100 * own_classifier['mean']:.2f} %")] if own_classifier else []),
@@ -300,11 +302,11 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     ]
     lines += [
         *("    " + train_command(name, step) for step in metrics["training"]),
-        f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER",
+        " ".join([f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER", *qat]),
         "",
         "Every figure is in `metrics.json`. To deploy it:",
         "",
-        " ".join(["    tinyedge export", f"models/{name} --data FOLDER", *qat_arguments(metrics.get("qat_epochs", 0))]),
+        " ".join([f"    tinyedge export models/{name} --data FOLDER", *qat]),
         f"    tinyedge bench models/{name}/{EXPORTED[0]} --target emulator --board {BOARD}",
     ]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ import pytest
 from compiler.tflite_builder import TensorSpec, constant
 
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.ops import lower, supported_operators
+from tinyedge.ops import descriptor_of, lower, supported_operators
 from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
 
@@ -299,3 +299,15 @@ def test_supported_operators_are_those_of_the_issue():
     )
     assert set(needed.split()) <= set(supported_operators())
     assert supported_operators() == sorted(supported_operators())
+
+
+def test_a_permutation_of_texts_moves_nothing_that_is_known():
+    """A stranger's file may give the permutation any type; passes ask of it before the lowering refuses it."""
+    texts = Tensor("input_1", (4,), np.dtype("S1"), None, np.array([b"\0", b"1", b"2", b"3"]))
+    odd = operator("TRANSPOSE", [IMAGE], IMAGE)
+    odd.inputs = (odd.inputs[0], texts)
+    moves_nothing = descriptor_of(odd).moves_nothing
+    assert moves_nothing is not None
+    assert not moves_nothing(odd, odd.inputs[0])
+    with pytest.raises(UnsupportedOpError, match=r"input_1.*not a constant permutation"):
+        lower(odd)

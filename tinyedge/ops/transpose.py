@@ -34,7 +34,7 @@ def _lower(operator: Operator) -> KernelCall:
 def _permutation(operator: Operator, source: Tensor) -> list[int] | None:
     """The constant permutation of all axes of a TRANSPOSE; None where it is something else."""
     axes = operator.inputs[1] if len(operator.inputs) == 2 else None
-    if axes is None or axes.data is None:
+    if axes is None or axes.data is None or axes.dtype.kind != "i":
         return None
     permutation = [int(axis) for axis in axes.data.reshape(-1)]
     return permutation if sorted(permutation) == list(range(len(source.shape))) else None
@@ -85,7 +85,10 @@ def _lower_reverse(operator: Operator) -> KernelCall:
 
 
 def _reversed(operator: Operator) -> np.ndarray | None:
-    return np.flip(operator.input(0).values, tuple(int(axis) for axis in operator.input(1).values.reshape(-1)))
+    axes = operator.input(1)
+    if axes.dtype.kind != "i":
+        return None
+    return np.flip(operator.input(0).values, tuple(int(axis) for axis in axes.values.reshape(-1)))
 
 
 OPERATORS = (

@@ -183,6 +183,6 @@ def _block_axes(blocks: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, .
 
 def _integers(operator: Operator, position: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     tensor = operator.inputs[position] if position < len(operator.inputs) else None
-    if tensor is None or tensor.data is None or tensor.shape != shape:
+    if tensor is None or tensor.data is None or tensor.shape != shape or tensor.dtype.kind != "i":
         return None
     return tuple(int(value) for value in tensor.data.reshape(-1))

@@ -156,6 +156,13 @@ def _require_quantised(operator: Operator, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def integers_of(tensor: Tensor) -> list[int] | None:
+    """The values of a constant of integers, such as axes, as a pass asks for them; None of any other tensor."""
+    if tensor.data is None or tensor.dtype.kind != "i":
+        return None
+    return [int(value) for value in tensor.data.reshape(-1)]
+
+
 def constant_integers(operator: Operator, position: int, meaning: str) -> list[int]:
     """The values of a constant int32 input: axes, paddings, a permutation.
 

@@ -8,7 +8,7 @@ from tinyedge.ops.broadcasting import dense_strides
 from tinyedge.ops.descriptor import INT8, INT8_AND_INT16, IntegerLayer, OperatorDescriptor
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.ops.moves import in_torch
-from tinyedge.ops.rules import constant_integers, output_like, quantised_activation, unsupported
+from tinyedge.ops.rules import constant_integers, integers_of, output_like, quantised_activation, unsupported
 from tinyedge.ops.strided_copy import strided_copy
 from tinyedge.tflite.graph import Operator, Tensor
 
@@ -34,9 +34,9 @@ def _lower(operator: Operator) -> KernelCall:
 def _permutation(operator: Operator, source: Tensor) -> list[int] | None:
     """The constant permutation of all axes of a TRANSPOSE; None where it is something else."""
     axes = operator.inputs[1] if len(operator.inputs) == 2 else None
-    if axes is None or axes.data is None or axes.dtype.kind != "i":
+    permutation = None if axes is None else integers_of(axes)
+    if permutation is None:
         return None
-    permutation = [int(axis) for axis in axes.data.reshape(-1)]
     return permutation if sorted(permutation) == list(range(len(source.shape))) else None
 
 
@@ -85,10 +85,8 @@ def _lower_reverse(operator: Operator) -> KernelCall:
 
 
 def _reversed(operator: Operator) -> np.ndarray | None:
-    axes = operator.input(1)
-    if axes.dtype.kind != "i":
-        return None
-    return np.flip(operator.input(0).values, tuple(int(axis) for axis in axes.values.reshape(-1)))
+    axes = integers_of(operator.input(1))
+    return None if axes is None else np.flip(operator.input(0).values, axes)
 
 
 OPERATORS = (

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyedge.compiler.passes.sequences import SEQUENCE_RANK, as_image, image_axis, reshape
 from tinyedge.ops import descriptor_of
+from tinyedge.ops.rules import integers_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _SINGLE_STEPS = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
@@ -183,6 +184,5 @@ def _block_axes(blocks: tuple[int, ...], image: tuple[int, ...]) -> tuple[int, .
 
 def _integers(operator: Operator, position: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     tensor = operator.inputs[position] if position < len(operator.inputs) else None
-    if tensor is None or tensor.data is None or tensor.shape != shape or tensor.dtype.kind != "i":
-        return None
-    return tuple(int(value) for value in tensor.data.reshape(-1))
+    values = None if tensor is None or tensor.shape != shape else integers_of(tensor)
+    return None if values is None else tuple(values)

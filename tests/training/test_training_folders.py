@@ -4,9 +4,14 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from tinyedge.data.decode import decode_image
+from tinyedge.data.folder import load_folder
 from tinyedge.evaluation.probe import probe_run
+from tinyedge.evaluation.trained_model import load_trained
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import load_run
 from tinyedge.training.train import train
@@ -75,3 +80,24 @@ def test_the_classifier_s_images_may_lie_elsewhere(pets, tmp_path):
     assert again.load_dataset().classes == ()
     assert again.load_probed_dataset().classes == ("cat", "dog")
     assert load_run(run.path, str(tmp_path / "photos")).load_probed_dataset().classes == ()
+
+
+def test_other_images_are_normalised_with_what_the_encoder_was_trained_with(pets, tmp_path):
+    draw(tmp_path / "photos", 8)
+    run, _ = random_run(tmp_path / "photos", tmp_path / "run")
+    own, other = load_folder(tmp_path / "photos", image_size=16), load_folder(pets, image_size=16)
+    assert own.mean != other.mean
+    for elsewhere in (load_run(run.path, str(pets)).load_dataset(), load_run(run.path).load_dataset()):
+        assert (elsewhere.mean, elsewhere.std) == (own.mean, own.std)
+
+    probe_run(load_run(run.path, str(pets)), seeds=1)
+    probed = load_run(run.path).load_probed_dataset()
+    assert (probed.classes, probed.mean, probed.std) == (("cat", "dog"), own.mean, own.std)
+    # What the probe saw is what the model as it is loaded sees of the same file.
+    image = torch.tensor(decode_image(pets / "cat" / "0.png", 16)).permute(2, 0, 1)
+    index = next(i for i, one in enumerate(probed.train.images) if torch.equal(one, image))
+    model = load_trained(run.path)
+    with torch.no_grad():
+        feature = model.encoder(model.preprocess([pets / "cat" / "0.png"]))
+    kept = load_file(run.path / "features.safetensors")["train"][index]
+    torch.testing.assert_close(feature[0], kept, rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ from tinyedge.plugins import require_plugin
 from tinyedge.shell import command_line
 from tinyedge.training.classifier_file import read_origin
 from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.training.encoder_file import read_description
 from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Run:
     def load_dataset(self) -> "ImageDataset":
         """Return the data set that the run was trained on, or that `load_run` was asked for.
 
-        Its images have the run's size.
+        Its images have the run's size, and its mean and deviation are those that the encoder was trained with.
         """
         dataset = self._load(self.config.data)
         held_out = None if self.other_data else self.config.held_out
@@ -169,13 +170,16 @@ class Run:
         return self.load_dataset() if probed is None or probed == self.config.data else self._load(probed)
 
     def _load(self, data: str) -> "ImageDataset":
-        return load_dataset(
+        """Load a data set as the encoder takes it: what it normalises with was fixed when it was trained."""
+        dataset = load_dataset(
             data,
             image_size=self.config.image_size,
             channels=self.config.channels,
             white_level=self.config.white_level,
             root=self._data_root,
         )
+        described = read_description(self.encoder_path) if self.encoder_path.is_file() else None
+        return dataset if described is None else replace(dataset, mean=described.mean, std=described.std)
 
     def _probed_data(self) -> str | None:
         path = self.path / CLASSIFIER_FILE

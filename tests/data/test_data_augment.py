@@ -159,17 +159,34 @@ def test_crop_and_flip_against_a_naive_reference(height: int, width: int, ratio:
         np.testing.assert_allclose(views[index].numpy(), expected, atol=2e-5)
 
 
-def test_crop_against_torchvisions_resize() -> None:
+@pytest.mark.parametrize("size", [32, 9, 20, 41])  # the crops' sides are 14 to 32 pixels
+def test_crop_against_torchvisions_resize(size: int) -> None:
     config = replace(OFF, crop_area=(0.2, 1.0))
     images = _images(20, 32)
-    views = _views(config, images, seed=2)
+    views = Augment(config, (0.0,) * 3, (1.0,) * 3, size)(images, torch.Generator().manual_seed(2))
     drawn = torch.rand(20, 32, generator=torch.Generator().manual_seed(2)).tolist()
     for index in range(20):
         box = _naive_box(drawn[index], 32, 32, config)
         expected = v2.functional.resized_crop(
-            images[index].float() / 255, *box, [32, 32], v2.InterpolationMode.BICUBIC, antialias=True
+            images[index].float() / 255, *box, [size, size], v2.InterpolationMode.BICUBIC, antialias=True
         )
         torch.testing.assert_close(views[index], expected.clamp(0, 1), atol=2e-5, rtol=0)
+
+
+def test_a_whole_image_is_resized_too_and_blurred_as_wide_as_before() -> None:
+    images = _images(2, 32)
+    views = Augment(OFF, (0.0,) * 3, (1.0,) * 3, 16)(images, torch.Generator())
+    expected = v2.functional.resize(images.float() / 255, [16, 16], v2.InterpolationMode.BICUBIC, antialias=True)
+    torch.testing.assert_close(views, expected.clamp(0, 1), atol=2e-5, rtol=0)
+
+    point = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    point[:, :, 30:34, 30:34] = 255
+    blur = replace(OFF, blur_probability=1.0, blur_sigma=(4.0, 4.0))
+    drawn = torch.full((1, 32), 0.5)
+    full, half = (Augment(blur, (0.0,) * 3, (1.0,) * 3, size).apply(point, drawn) for size in (None, 32))
+    pooled = torch.nn.functional.avg_pool2d(full, 2)
+    torch.testing.assert_close(half, pooled, atol=0.01, rtol=0)
+    assert float(pooled.max()) > 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,6 +18,7 @@ from PIL import Image
 
 from tinyedge.data.augment import normalise
 from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, DataError, Interrupted, TrainingError
+from tinyedge.ssl.vicreg import VicReg
 from tinyedge.training.check import check_training
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
 from tinyedge.training.config import TrainConfig
@@ -188,6 +190,48 @@ def test_identical_images_are_a_collapse(small_config, tmp_path):
         Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(folder / f"{index}.png")
     with pytest.raises(TrainingError, match=r"collapsed at step 1: .*; give images that differ"):
         train(replace(small_config, data=str(folder), epochs=1), tmp_path / "run")
+
+
+def test_views_grow_to_the_images_in_equal_parts_of_the_training(small_config, tmp_path, monkeypatch):
+    seen = []
+
+    def forward(method, batch, generator, progress):
+        seen.append([tuple(view.shape[2:]) for view in batch.views])
+        return forward_of_method(method, batch, generator, progress)
+
+    forward_of_method = VicReg.forward
+    monkeypatch.setattr(VicReg, "forward", forward)
+    config = replace(small_config, method="vicreg", method_options={}, view_sizes=(8, 12, 16), epochs=2)
+    run = train(config, tmp_path / "run")
+    assert seen == [[((8, 12, 16)[3 * step // len(seen)],) * 2] * 2 for step in range(len(seen))]
+    assert load_run(run.path).config.view_sizes == (8, 12, 16)
+    # A branch of a longer run is at the size that its share of the steps says.
+    seen.clear()
+    train(replace(run.config, epochs=4), run.path, resume=True)
+    sizes = [view_sizes[0][0] for view_sizes in seen]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (12, 16)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"method": "s0"}, "s0 needs views of the images' own size; leave out --view-sizes"),
+        ({"view_sizes": (8, 12)}, "end --view-sizes with 16"),
+        ({"encoder": "vit_ti", "strides": None}, "vit_ti takes no images of 8 pixels; leave out --view-sizes"),
+    ],
+)
+def test_view_sizes_that_cannot_be_are_refused(small_config, tmp_path, changed, said):
+    config = {"method": "vicreg", "method_options": {}, "view_sizes": (8, 16), "enforce_budget": False, **changed}
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        train(replace(small_config, **config), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sizes", [(), (4, 16), (16, 8)])
+def test_view_sizes_that_make_no_sense_are_refused(sizes):
+    with pytest.raises(ConfigError, match=r"view_sizes is .*write 16,24,32"):
+        TrainConfig(view_sizes=sizes)
 
 
 def test_one_image_is_too_few(small_config, tmp_path):

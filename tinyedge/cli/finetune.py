@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from tinyedge.cli.completions import zoo_models
-from tinyedge.cli.config_options import FieldOption, with_fields
+from tinyedge.cli.config_options import FieldOption, whole_numbers, with_fields
 from tinyedge.cli.output import JSON
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
 from tinyedge.cli.train import PLACE, TEACHER, print_trained
@@ -23,6 +23,7 @@ _PANELS = {
         ),
         "image_size": FieldOption("H = W in pixels; by default the run's."),
         "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default supervised."),
+        "view_sizes": FieldOption("Sizes of the views over the training, in pixels, such as 16,24,32: faster."),
     },
     "Optimisation": {
         "epochs": FieldOption("Passes over the labelled images; by default 30.", told=False),
@@ -75,6 +76,8 @@ def finetune(
 
     plugins = load_plugins(plugin)
     out = finetuned_path(run) if out is None else out
+    if settings["view_sizes"]:
+        settings["view_sizes"] = whole_numbers("--view-sizes", settings["view_sizes"], "16,24,32")
     given = {key: value for key, value in settings.items() if value is not None}
     with TrainingProgress(Console(stderr=True)) as progress:
         tuned = finetune_run(

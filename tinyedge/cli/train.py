@@ -33,6 +33,7 @@ _PANELS = {
         "image_size": FieldOption("H = W in pixels; by default the data set's own."),
         "channels": FieldOption("3 for RGB, or 1 for greyscale, which colour images are turned into."),
         "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default the method's own."),
+        "view_sizes": FieldOption("Sizes of the views over the training, in pixels, such as 16,24,32: faster."),
     },
     "Encoder": {
         "encoder": FieldOption(
@@ -105,6 +106,8 @@ def train(
         raise ConfigError("--out is missing; give the run directory to write, such as --out runs/first")
     if settings["strides"]:
         settings["strides"] = whole_numbers("--strides", settings["strides"], "2,1,2,2,2")
+    if settings["view_sizes"]:
+        settings["view_sizes"] = whole_numbers("--view-sizes", settings["view_sizes"], "16,24,32")
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
     if base is None:

@@ -127,15 +127,24 @@ class Augment:
 
     The random numbers come from the generator that is passed, a fixed count for each batch size, so a run that
     restores the generator's state draws the same views.
+
+    Args:
+        config: What is changed, and how strongly.
+        mean: Per channel, for images in [0, 1].
+        std: Per channel, for images in [0, 1].
+        size: H = W of the views in pixels; None is the images' own.
     """
 
-    def __init__(self, config: AugmentConfig, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, config: AugmentConfig, mean: tuple[float, ...], std: tuple[float, ...], size: int | None = None
+    ) -> None:
         self.config = config
         self.mean = mean
         self.std = std
+        self.size = size
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return (B, C, H, W) float32 views, normalised, of (B, C, H, W) uint8 images, on their device."""
+        """Return float32 views, normalised, of (B, C, H, W) uint8 images, on their device; see `apply`."""
         return self.apply(images, self.draw(len(images), generator))
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
@@ -145,16 +154,16 @@ class Augment:
     def sharing_crop(self, other: "Augment") -> "Augment":
         """Return this augmentation with the crop and the flip of `other`; see `share_crop`."""
         crop = {key: getattr(other.config, key) for key in ("crop_area", "crop_ratio", "flip_probability")}
-        return Augment(replace(self.config, **crop), self.mean, self.std)
+        return Augment(replace(self.config, **crop), self.mean, self.std, self.size)
 
     @torch.no_grad()
     def apply(self, images: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-        """Return the views (B, C, H, W) float32, normalised, that `drawn` makes of (B, C, H, W) uint8 images."""
+        """Return the views that `drawn` makes of (B, C, H, W) uint8 images: (B, C, size, size) float32, normalised."""
         drawn = drawn.to(images.device)
         # bfloat16 products would leave 8 bits of the pixels.
         with torch.autocast(images.device.type, enabled=False):
             pixels = images.float() / 255
-            pixels = _move_pixels(pixels, drawn[:, : _CROP_DRAWS + 3], self.config)
+            pixels = _move_pixels(pixels, drawn[:, : _CROP_DRAWS + 3], self.config, self.size)
             pixels = _change_colours(pixels, drawn[:, _CROP_DRAWS + 3 :], self.config)
             return _standardise(pixels, self.mean, self.std)
 
@@ -167,22 +176,25 @@ def share_crop(drawn: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     return torch.cat([source[:, : _CROP_DRAWS + 1], drawn[:, _CROP_DRAWS + 1 :]], dim=1)
 
 
-def _move_pixels(pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig) -> torch.Tensor:
-    """Crop, flip and blur (B, C, H, W) pixels in [0, 1]."""
+def _move_pixels(
+    pixels: torch.Tensor, drawn: torch.Tensor, config: AugmentConfig, size: int | None = None
+) -> torch.Tensor:
+    """Crop (B, C, H, W) pixels in [0, 1], resize the crops to `size` (None: to H and W), flip and blur them."""
     batch, channels, height, width = pixels.shape
+    to_height, to_width = (height, width) if size is None else (size, size)
     flip, blur, sigma = drawn[:, _CROP_DRAWS:].unbind(1)
     flipped = flip < config.flip_probability
-    if config.crop_area == (1.0, 1.0) and config.blur_probability == 0:
+    if config.crop_area == (1.0, 1.0) and config.blur_probability == 0 and (to_height, to_width) == (height, width):
         return torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
     (top, box_height), (left, box_width) = _crop_boxes(drawn[:, :_CROP_DRAWS], height, width, config)
-    rows = _resize_matrix(top, box_height, height)  # (B, H, H)
-    columns = _resize_matrix(left, box_width, width)  # (B, W, W)
+    rows = _resize_matrix(top, box_height, height, to_height)  # (B, H', H)
+    columns = _resize_matrix(left, box_width, width, to_width)  # (B, W', W)
     columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
     if config.blur_probability > 0:
         blurred = blur < config.blur_probability
-        rows = _blur_matrix(sigma, blurred, height, config) @ rows
-        columns = _blur_matrix(sigma, blurred, width, config) @ columns
-    pixels = (pixels.reshape(batch, channels * height, width) @ columns.mT).reshape(pixels.shape)
+        rows = _blur_matrix(sigma, blurred, to_height, config, to_height / height) @ rows
+        columns = _blur_matrix(sigma, blurred, to_width, config, to_width / width) @ columns
+    pixels = (pixels.reshape(batch, channels * height, width) @ columns.mT).reshape(batch, channels, height, to_width)
     return (rows[:, None] @ pixels).clamp_(0, 1)
 
 
@@ -239,27 +251,33 @@ def _crop_boxes(
     return (top, box_height), (left, box_width)
 
 
-def _resize_matrix(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
-    """Return (B, size, size) matrices that enlarge the pixels [start, start + length) to `size`, bicubic (a = -0.5).
+def _resize_matrix(start: torch.Tensor, length: torch.Tensor, source: int, size: int) -> torch.Tensor:
+    """Return (B, size, source) matrices that resize the pixels [start, start + length) to `size`, bicubic (a = -0.5).
 
-    The weights of pixels outside the crop are zero and the others sum to one, as in Pillow and torchvision. A crop is
-    never larger than the image, so no smoothing for reduction is needed.
+    The weights of pixels outside the crop are zero and the others sum to one, and what is reduced is smoothed by a
+    cubic as much wider, as in Pillow and torchvision (antialias).
     """
-    pixel = torch.arange(size, device=start.device, dtype=torch.float32)
-    centre = start[:, None] + (pixel + 0.5) * (length[:, None] / size) - 0.5  # (B, size), in source pixels
-    distance = (pixel - centre[..., None]).abs()  # (B, size, size)
+    pixel = torch.arange(source, device=start.device, dtype=torch.float32)
+    step = length[:, None] / size  # (B, 1), source pixels a pixel
+    centre = start[:, None] + (torch.arange(size, device=start.device) + 0.5) * step - 0.5  # (B, size)
+    distance = (pixel - centre[..., None]).abs() / step[..., None].clamp(min=1)  # (B, size, source)
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     weight = torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
-    inside = (pixel >= start[:, None]) & (pixel < (start + length)[:, None])  # (B, size)
+    inside = (pixel >= start[:, None]) & (pixel < (start + length)[:, None])  # (B, source)
     weight = weight * inside[:, None]
     return weight / weight.sum(2, keepdim=True)
 
 
-def _blur_matrix(uniform: torch.Tensor, blurred: torch.Tensor, size: int, config: AugmentConfig) -> torch.Tensor:
-    """Return (B, size, size) Gaussian smoothing matrices, renormalised at the border; identity where not `blurred`."""
+def _blur_matrix(
+    uniform: torch.Tensor, blurred: torch.Tensor, size: int, config: AugmentConfig, scale: float
+) -> torch.Tensor:
+    """Return (B, size, size) Gaussian smoothing matrices, renormalised at the border; identity where not `blurred`.
+
+    The deviations are `scale` times those of `config`, which are in pixels of the image before it was resized.
+    """
     low, high = config.blur_sigma
-    sigma = (low + (high - low) * uniform)[:, None, None]
+    sigma = (low + (high - low) * uniform)[:, None, None] * scale
     pixel = torch.arange(size, device=uniform.device, dtype=torch.float32)
     exponent = ((pixel - pixel[:, None]) / sigma) ** 2 / 2  # (B, size, size)
     # Cut at four standard deviations: the denormal numbers beyond make the products several times slower.

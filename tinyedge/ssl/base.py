@@ -70,11 +70,14 @@ class PretrainingMethod(nn.Module):
         encoder: What is kept.
         views: The views of each image that a step takes; none for a method without training steps.
         uses_labels: Whether it learns from labels, as the supervised baseline and fine-tuning do.
+        any_view_size: Whether views that name no preset may be smaller than the encoder's images: of those it then
+            compares nothing but features.
     """
 
     encoder: Encoder
     views: tuple[View, ...]
     uses_labels: bool = False
+    any_view_size: bool = False
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let torch.compile make the encoder's kernels; see `torch.compile` for the arguments.

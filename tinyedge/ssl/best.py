@@ -34,6 +34,8 @@ class Best(Distillation):
         teacher: What it learns from.
     """
 
+    any_view_size = True  # The teacher's views name a preset, or its features are cached.
+
     def __init__(self, encoder: Encoder, options: BestOptions, teacher: Teacher):
         views = 2 if options.vicreg_weight > 0 else options.distilled_views
         super().__init__(

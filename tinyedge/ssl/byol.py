@@ -34,6 +34,7 @@ class Byol(PretrainingMethod):
     """
 
     views = (View(), View())
+    any_view_size = True
 
     def __init__(self, encoder: Encoder, options: ByolOptions):
         super().__init__()

@@ -29,6 +29,8 @@ class EmpSsl(PretrainingMethod):
         options: See `EmpSslOptions`.
     """
 
+    any_view_size = True
+
     def __init__(self, encoder: Encoder, options: EmpSslOptions):
         super().__init__()
         self.encoder = encoder

@@ -49,6 +49,7 @@ class Finetune(Supervised):
 
     def __init__(self, encoder: Encoder, options: FinetuneOptions, teacher: Teacher | None = None):
         super().__init__(encoder, options)
+        self.any_view_size = teacher is None  # Which sees the student's pixels.
         self._distilled = options
         self._teacher = () if teacher is None else (teacher.eval(),)  # in a tuple: a submodule would be in the state
         self.register_buffer("feature_mean", torch.zeros(encoder.feature_dim))

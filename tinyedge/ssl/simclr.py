@@ -27,6 +27,7 @@ class SimClr(PretrainingMethod):
     """
 
     views = (View(), View())
+    any_view_size = True
 
     def __init__(self, encoder: Encoder, options: SimClrOptions):
         super().__init__()

@@ -50,6 +50,7 @@ class Supervised(PretrainingMethod):
     """
 
     views = (View(),)
+    any_view_size = True
     uses_labels = True
     classifier: nn.Linear
 

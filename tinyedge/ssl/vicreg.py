@@ -70,6 +70,7 @@ class VicReg(PretrainingMethod):
     """
 
     views = (View(), View())
+    any_view_size = True
 
     def __init__(self, encoder: Encoder, options: VicRegOptions):
         super().__init__()

@@ -61,6 +61,9 @@ class TrainConfig:
         enforce_budget: Refuse an encoder of 1,000,000 parameters or more.
         augment: Augmentation preset of the method's views; None takes the method's own, see
             `tinyedge.training.views.view_augment`.
+        view_sizes: H = W in pixels of the views in each part of the training, parts of as many steps, ascending to
+            `image_size`: early steps then cost less ("progressive learning", Tan & Le 2021, EfficientNetV2, arXiv
+            2104.00298). None is `image_size` throughout.
         epochs: Passes over the train split.
         earlier_epochs: What `epochs` was before the run was resumed for another number of them: until then the learning
             rate followed that. Training writes it.
@@ -109,6 +112,7 @@ class TrainConfig:
     teacher_digest: str | None = None
     enforce_budget: bool = True
     augment: str | None = None
+    view_sizes: tuple[int, ...] | None = None
     epochs: int = 100
     earlier_epochs: tuple[int, ...] | None = None
     batch_size: int | None = None
@@ -149,6 +153,10 @@ class TrainConfig:
             raise ConfigError(unknown_name("precision", self.precision, _PRECISIONS))
         if self.augment is not None and self.augment not in AUGMENT_PRESETS:
             raise ConfigError(unknown_name("augment", self.augment, AUGMENT_PRESETS))
+        if self.view_sizes is not None and (not self.view_sizes or min(self.view_sizes) < 8):
+            raise ConfigError(f"view_sizes is {list(self.view_sizes)}, but views have 8 pixels or more; write 16,24,32")
+        if self.view_sizes is not None and list(self.view_sizes) != sorted(self.view_sizes):
+            raise ConfigError(f"view_sizes is {list(self.view_sizes)}, but has to ascend; write 16,24,32")
         if self.accelerator not in _ACCELERATORS:
             raise ConfigError(unknown_name("accelerator", self.accelerator, _ACCELERATORS))
         if len(self.betas) != 2:
@@ -198,6 +206,7 @@ class TrainOptions(TypedDict, total=False):
     teacher_digest: str | None
     enforce_budget: bool
     augment: str | None
+    view_sizes: tuple[int, ...] | None
     epochs: int
     earlier_epochs: tuple[int, ...] | None
     batch_size: int | None

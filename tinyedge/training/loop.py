@@ -168,7 +168,9 @@ class _Training:
         method = self._method
         self._generator.manual_seed(step_seed(self._config.seed, step))
         done_share = step / self._total_steps
-        views = self._make_views(chosen.images, self._generator, method.view_strength(done_share))
+        sizes = self._config.view_sizes
+        size = sizes[step * len(sizes) // self._total_steps] if sizes else None
+        views = self._make_views(chosen.images, self._generator, method.view_strength(done_share), size)
         batch = Batch(views, chosen.indices, chosen.labels)
         for group in self._optimizer.param_groups:
             group["lr"] = self._lr(step)

@@ -155,6 +155,7 @@ def _train_rank(
         method = create_method(config.method, encoder, config.method_options, teacher)
         if method.views and not any(parameter.requires_grad for parameter in encoder.parameters()):
             raise ConfigError(f"{config.encoder} has nothing to train; give --method random, or another --encoder")
+        _check_view_sizes(method, config)
         if config.compile:
             method.compile()
         split: ImageSplit | Shards
@@ -286,6 +287,26 @@ def _note_choices(
         )
     if asked.batch_size is not None and config.batch_size != asked.batch_size:
         progress.say(f"batch size {config.batch_size} in place of {asked.batch_size}: {images} images are there")
+
+
+@torch.no_grad()
+def _check_view_sizes(method: PretrainingMethod, config: TrainConfig) -> None:
+    encoder, sizes = method.encoder, config.view_sizes
+    if sizes is None:
+        return
+    if not method.any_view_size:
+        raise ConfigError(f"{config.method} needs views of the images' own size; leave out --view-sizes")
+    if sizes[-1] != encoder.input_size:
+        raise ConfigError(
+            f"the images have {encoder.input_size} pixels a side and the last views {sizes[-1]}; "
+            f"end --view-sizes with {encoder.input_size}"
+        )
+    encoder.eval()
+    for size in sizes:
+        try:
+            encoder.forward_maps(torch.zeros(1, encoder.channels, size, size))
+        except RuntimeError as error:  # As learned positions of its tokens raise it.
+            raise ConfigError(f"{config.encoder} takes no images of {size} pixels; leave out --view-sizes") from error
 
 
 def _check_batch_size(batch_size: int, devices: int) -> None:

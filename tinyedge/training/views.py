@@ -63,19 +63,23 @@ class ViewMaker:
         self._mean, self._std = dataset.mean, dataset.std
 
     def __call__(
-        self, images: torch.Tensor, generator: torch.Generator, strength: float = 1.0
+        self, images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, size: int | None = None
     ) -> tuple[torch.Tensor, ...]:
-        """Return a tensor (B, C, H, W) float32, normalised and channels-last, for each view.
+        """Return a tensor (B, C, H', W') float32, normalised and channels-last, for each view.
 
         Args:
             images: (B, C, H, W) uint8, this rank's rows.
             generator: Source of randomness on the device of the images, in the same state on every rank.
             strength: In [0, 1]; scales the augmentation of the views that name no preset.
+            size: H' = W' of the views that name no preset; None, as for the others, is the images' own.
         """
         augments: list[Augment] = []
         drawn: list[torch.Tensor] = []
         for view, config in zip(self.views, self._configs, strict=True):
-            augment = Augment(config if view.preset else config.scaled(strength), self._mean, self._std)
+            if view.preset:
+                augment = Augment(config, self._mean, self._std)
+            else:
+                augment = Augment(config.scaled(strength), self._mean, self._std, size)
             numbers = own_rows(augment.draw(len(images) * world_size(), generator))
             if view.crop_of is not None:
                 augment = augment.sharing_crop(augments[view.crop_of])

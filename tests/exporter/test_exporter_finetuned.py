@@ -5,6 +5,8 @@ import torch
 
 import tinyedge
 from tinyedge.data.augment import normalise
+from tinyedge.errors import ModelError
+from tinyedge.manifest.model_path import resolve_model
 from tinyedge.manifest.preprocess import quantise_images
 from tinyedge.runtimes.litert import LitertRuntime
 
@@ -38,3 +40,9 @@ def test_the_int8_classifier_is_the_runs_own_after_a_probe_and_a_finish(small_cn
     assert (classes == floats.argmax(1)).float().mean() > 0.97
     # A classifier of 2 % of the labels is another one, and worse.
     assert (classes == labels).float().mean() > probed.mean + 0.02
+
+    # Once the encoder is another one, the run's export is not the run's any more.
+    assert resolve_model(tuned.path) == tuned.path / "export" / manifest.model
+    tinyedge.finetune(begun, epochs=4, resume=True, accelerator="cpu")
+    with pytest.raises(ModelError, match=r"encoder\.safetensors was trained on since it was exported"):
+        resolve_model(tuned.path)

@@ -51,6 +51,19 @@ def test_a_manifest_of_before_there_was_a_choice_means_int8(tmp_path):
     assert resolve_model(tmp_path).name == "model_int8.tflite"
 
 
+def test_an_export_of_an_encoder_that_was_trained_on_since_is_refused(tmp_path):
+    write_export(tmp_path, made_from={"encoder.safetensors": record_of(b"exported")})
+    model = tmp_path / "export" / "model_int8.tflite"
+    model.write_bytes(b"x")
+    assert resolve_model(tmp_path) == model  # The encoder is not there to compare.
+    (tmp_path / "encoder.safetensors").write_bytes(b"exported")
+    assert resolve_model(tmp_path) == model
+    (tmp_path / "encoder.safetensors").write_bytes(b"trained on")
+    with pytest.raises(ModelError, match=r"safetensors was trained on since it was exported: run `tinyedge export"):
+        resolve_model(tmp_path)
+    assert resolve_model(model) == model
+
+
 def test_a_model_that_is_not_the_one_that_was_exported_is_refused(tmp_path):
     write_export(tmp_path, model="model_int8.tflite", files={"model_int8.tflite": record_of(b"exported")})
     model = tmp_path / "export" / "model_int8.tflite"

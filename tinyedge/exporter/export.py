@@ -126,7 +126,9 @@ def export_run(
     encoder = run.load_encoder()
     probe = load_probe(run.path) if classifier else None
     dataset = run.load_probed_dataset() if classifier else run.load_dataset()
-    return export_model(encoder, dataset, probe, run.path / EXPORT_FOLDER, options, announce, detail, converter)
+    made_from = {run.encoder_path.name: record_file(run.encoder_path)}
+    out = run.path / EXPORT_FOLDER
+    return export_model(encoder, dataset, probe, out, options, announce, detail, converter, made_from)
 
 
 def export_model(
@@ -138,6 +140,7 @@ def export_model(
     announce: Callable[[str], None] = silent,
     detail: Callable[[str], None] = silent,
     converter: Converter | None = None,
+    made_from: Mapping[str, FileRecord] | None = None,
 ) -> ExportManifest:
     """Export an encoder, with or without a classifier, to a folder.
 
@@ -152,6 +155,7 @@ def export_model(
         announce: Called with the name of each step when it begins.
         detail: Called with how far a long step is.
         converter: One that runs already, as it takes seconds to load; None starts one.
+        made_from: The files of the encoder by name, for the manifest.
 
     Raises:
         ConfigError: The encoder, its images and the probe do not fit each other, the encoder cannot be deployed, the
@@ -211,7 +215,9 @@ def export_model(
         announce("parity")
         int8_model = None if model is None else Model(model)
         manifest = _describe(encoder, dataset, probe, int8_model, options, choice)
-        manifest = dataclasses.replace(manifest, model=options.model_file, precision=precision, qat=qat)
+        manifest = dataclasses.replace(
+            manifest, model=options.model_file, precision=precision, qat=qat, made_from=dict(made_from or {})
+        )
         files = ExportedFiles(folder / ONNX_FILE, float_model, int8_model)
         report, int8_outputs = compare_stages(
             files, manifest, network, images, reference.result(), tflite.result(), options.gates

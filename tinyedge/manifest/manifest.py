@@ -171,6 +171,7 @@ class ExportManifest:
         model: The name of the quantised file, which is the one to deploy; None without one.
         precision: Of that file.
         qat: How it was finished; None if it was not.
+        made_from: The run's encoder by its file's name; empty where it came from Python or an earlier version.
         schema: Of this file.
     """
 
@@ -193,6 +194,7 @@ class ExportManifest:
     model: str | None = "model_int8.tflite"  # The only one there was when manifests did not say.
     precision: Precision = field(default_factory=Precision)
     qat: Qat | None = None
+    made_from: dict[str, FileRecord] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
 
 
@@ -231,6 +233,7 @@ def read_manifest(directory: Path) -> ExportManifest:
                 "precision": Precision.from_json(content.get("precision", {})),
                 "qat": Qat(**content["qat"]) if content.get("qat") else None,
                 "files": {name: FileRecord(**record) for name, record in content["files"].items()},
+                "made_from": {name: FileRecord(**record) for name, record in content.get("made_from", {}).items()},
             }
         )
     except (KeyError, TypeError, AttributeError) as error:

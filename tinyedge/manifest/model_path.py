@@ -15,7 +15,8 @@ def resolve_model(source: Path | str) -> Path:
         source: A run directory with a quantised export, a .tflite file, or the name or folder of a model of the zoo.
 
     Raises:
-        ModelError: There is no such file, or the run has no quantised export, or another file in its place.
+        ModelError: There is no such file, or the run has no quantised export, one of an encoder that was trained on
+            since, or another file in its place.
     """
     path = locate(source)
     if path.is_dir():
@@ -31,6 +32,7 @@ def resolve_model(source: Path | str) -> Path:
         if name is None or not (folder / name).is_file():
             raise ModelError(f"{folder} has no {name or 'quantised model'}: run `{export}` first")
         _check_own(folder, manifest, export)
+        _check_current(run, manifest, export)
         return folder / name
     if not path.is_file():
         raise ModelError(
@@ -49,6 +51,16 @@ def _check_own(folder: Path, manifest: ExportManifest, export: str) -> None:
         raise ModelError(
             f"{folder / name} is not the file that was exported: run `{export}`, or give the path of the file itself"
         )
+
+
+def _check_current(run: Path, manifest: ExportManifest, export: str) -> None:
+    """Make sure that a run's encoder is the one that was exported; where it went, as by a move, nothing is known."""
+    for name, record in manifest.made_from.items():
+        source = run / Path(name).name
+        if source.is_file() and record_file(source) != record:
+            raise ModelError(
+                f"{source} was trained on since it was exported: run `{export}`, or give the .tflite file itself"
+            )
 
 
 def _not_exported(folder: Path, source: Path | str) -> str:

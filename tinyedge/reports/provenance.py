@@ -32,7 +32,8 @@ def provenance(subject: Subject) -> Provenance:
     source = subject.source
     files: dict[str, tuple[str, int]] = {}
     if source.export is not None:
-        files |= {name: (record.sha256, record.bytes) for name, record in source.export.files.items()}
+        recorded = source.export.made_from | source.export.files
+        files |= {name: (record.sha256, record.bytes) for name, record in recorded.items()}
     if source.quantised is not None and source.quantised.source.sha256 is not None:
         files[f"{source.quantised.source.name} (the float network)"] = source.quantised.source.sha256, 0
     if source.model is not None and subject.check is not None:

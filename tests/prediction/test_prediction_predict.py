@@ -204,6 +204,13 @@ def test_ends_of_other_types_say_the_same(photos, tmp_path, kind):
     )
 
 
+def test_an_image_or_a_map_of_cells_is_no_row_of_classes(photos, tmp_path):
+    build = GraphBuilder(1, 6, 4, 3)
+    model = graph_file(tmp_path / "map.tflite", build, build.conv(build.input, 5))
+    with pytest.raises(ModelError, match=r"puts out 1 x 6 x 4 x 5 numbers, not the scores of classes; `tinyedge comp"):
+        tinyedge.predict(model, photos / "a.png")
+
+
 def test_several_inputs_or_outputs_are_refused(photos, tmp_path):
     build = GraphBuilder(1, 6, 4, 3)
     graph = read_tflite(graph_file(tmp_path / "one.tflite", build, build.conv(build.input, 5)))

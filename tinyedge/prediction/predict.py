@@ -25,6 +25,7 @@ from tinyedge.manifest.beside import ImageManifest, manifest_of
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.prediction.inputs import Preprocessing, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
+from tinyedge.shell import command_line
 from tinyedge.tflite.frames import frames_from_bytes
 from tinyedge.tflite.graph import Graph
 from tinyedge.tflite.model import Model
@@ -255,8 +256,14 @@ def _on_device(infer: Callable[[bytes], bytes], program: Program) -> Callable[[n
 def _class_names(model: Path, graph: Graph, manifest: ImageManifest | None) -> tuple[str, ...]:
     if len(graph.outputs) != 1:
         raise ModelError(f"{model} puts out {len(graph.outputs)} tensors, not the scores of classes alone")
-    outputs = graph.outputs[0].elements
+    outputs, shape = graph.outputs[0].elements, graph.outputs[0].shape
     if manifest is None or manifest.classes is None:
+        if outputs != max(shape):  # An image, a map of cells or a list of boxes.
+            compiled = command_line("tinyedge", "compile", model, "--out", "c")
+            raise ModelError(
+                f"{model} puts out {' x '.join(map(str, shape))} numbers, not the scores of classes; "
+                f"`{compiled}` gives C whose outputs other code can read"
+            )
         return tuple(map(str, range(outputs)))
     if len(manifest.classes) != outputs:
         raise ConfigError(

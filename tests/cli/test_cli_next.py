@@ -68,3 +68,10 @@ def test_the_library_of_a_compiled_model_is_built(folder):
     command = following(folder, shlex.join(["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine"]))
     subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True)
     assert list((folder / "build" / "mine").iterdir())
+
+
+def test_the_layout_that_was_asked_for_is_built(folder):
+    arguments = ["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine", "--layout", "make"]
+    command = following(folder, shlex.join(arguments))
+    done = subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True, text=True)
+    assert "as by TFLite Micro" in done.stdout

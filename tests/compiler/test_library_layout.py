@@ -1,61 +1,156 @@
-"""The compiled folder in other build systems, as far as they are here."""
+"""The compiled folder in other build systems, as far as they are here: each example compares with TFLite Micro's."""
 
+import json
 import re
+import shutil
 import subprocess
+import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import yaml
 from compiler.random_models import random_inputs, random_model
+from compiler.test_interfaces import several, write
 
 from tinyedge.compiler.compile import compile_model
+from tinyedge.compiler.emit.golden import golden_frame
+from tinyedge.compiler.emit.library_layout import LAYOUTS, USUAL_LAYOUTS
+from tinyedge.errors import ConfigError
+from tinyedge.runtimes import golden
+from tinyedge.runtimes.golden import golden_of
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.reader import read_tflite
 
-# What the sketch takes of Arduino's core, no more.
+# Arduino's core as far as the sketch needs it, which loops once.
 ARDUINO = """\
-#include <cstring>
-using std::memset;
+#include <stdio.h>
+enum { DEC = 10, HEX = 16 };
 struct Port {
     void begin(long) {}
-    void print(const char *) {}
-    void print(unsigned long) {}
-    void print(int) {}
-    void println(const char *) {}
+    void print(const char *text) { fputs(text, stdout); }
+    void print(unsigned long value, int base = DEC) { printf(base == HEX ? "%lX" : "%lu", value); }
+    void println(const char *text) { puts(text); }
 };
 static Port Serial;
 static unsigned long micros() { return 0; }
 static void delay(unsigned long) {}
 """
+STRICT = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "odd name (1).tflite"
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "odd name (1).tflite"
     path.write_bytes(random_model(1))
     return path
 
 
-@pytest.fixture
-def folder(model: Path, tmp_path: Path) -> Path:
-    compile_model(model, tmp_path / "c", name="ic")
-    return tmp_path / "c"
+@pytest.fixture(scope="module")
+def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all build systems at once."""
+    out = tmp_path_factory.mktemp("library") / "c"
+    report = compile_model(model, out, name="ic", layouts=LAYOUTS, golden_of=golden_of)
+    assert report.golden_source == "TFLite Micro"
+    return out
 
 
-def test_the_cmake_example_gives_tflite_micros_bits(folder: Path, model: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def verdict(model: Path) -> str:
+    """What the examples print."""
+    output = TflmRuntime(model).run(golden_frame(read_tflite(model).inputs))
+    return f"ic: CRC-32 {zlib.crc32(output.tobytes()):08x}, as by TFLite Micro"
+
+
+def call(*command: str | Path, **more: object) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
+
+
+def tool(name: str) -> str:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return name
+
+
+def test_the_cmake_example_gives_tflite_micros_bits(folder: Path, model: Path, verdict: str, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    example = folder / "examples" / "ic" / "cmake"
-    subprocess.run(["cmake", "-G", "Ninja", "-S", example, "-B", build], check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
+    call("cmake", "-G", "Ninja", "-S", folder / "examples" / "ic" / "cmake", "-B", build)
+    call("cmake", "--build", build)
     inputs = random_inputs(0, read_tflite(model).inputs[0].shape, 5)
     ran = subprocess.run([build / "infer"], input=inputs.tobytes(), check=True, capture_output=True)
     expected = TflmRuntime(model).run(inputs)
     np.testing.assert_array_equal(np.frombuffer(ran.stdout, np.int8).reshape(expected.shape), expected)
+    assert verdict in call("ctest", "--test-dir", build, "-V")
+
+
+def test_an_installed_folder_is_found_by_cmake(folder: Path, verdict: str, tmp_path: Path) -> None:
+    call("cmake", "-G", "Ninja", "-S", folder, "-B", tmp_path / "build")
+    call("cmake", "--build", tmp_path / "build")
+    call("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "prefix")
+    user = tmp_path / "user"
+    user.mkdir()
+    shutil.copy(folder / "examples" / "ic" / "hosted" / "check.c", user)
+    (user / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(user C)\nfind_package(ic_model 0.1 REQUIRED)\n"
+        "add_executable(check check.c)\ntarget_link_libraries(check PRIVATE tinyedge::ic_model)\n"
+    )
+    call("cmake", "-G", "Ninja", "-S", user, "-B", user / "build", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    call("cmake", "--build", user / "build")
+    assert call(user / "build" / "check").strip() == verdict
+
+
+def test_make_checks_and_installs(folder: Path, verdict: str, tmp_path: Path) -> None:
+    build = f"BUILD={tmp_path / 'build'}"
+    assert verdict in call("make", "-C", folder, "check", build, f"CFLAGS={' '.join(STRICT)}")
+    call("make", "-C", folder, "install", build, f"PREFIX={tmp_path / 'prefix'}")
+    source = folder / "examples" / "ic" / "hosted" / "check.c"
+    flags = ["-DIC_ARENA_EXTERNAL", f"-I{tmp_path / 'prefix' / 'include'}", "-c", "-o", tmp_path / "check.o"]
+    call("cc", "-std=c99", *STRICT, *flags, source)
+    library = tmp_path / "prefix" / "lib" / "libic_model.a"
+    call("cc", "-I", tmp_path / "prefix" / "include", source, library, "-o", tmp_path / "check")
+    assert call(tmp_path / "check").strip() == verdict
+    call("make", "-C", folder, "clean", build)
+    assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("march", "mabi"), [("rv32imac", "ilp32"), ("rv32i", "ilp32")])
+def test_risc_v_gives_tflite_micros_bits(folder: Path, verdict: str, tmp_path: Path, march: str, mabi: str) -> None:
+    tool("riscv64-unknown-elf-gcc")
+    tool("qemu-system-riscv32")
+    flags = f"-march={march} -mabi={mabi}"
+    if not Path(call("riscv64-unknown-elf-gcc", "-print-file-name=picolibc.specs").strip()).is_file():
+        pytest.skip("picolibc for RISC-V is not installed")
+    memory = {"flash": "0x80000000", "flash_size": "0x400000", "ram": "0x80400000", "ram_size": "0x400000"}
+    link = ["--oslib=semihost", "--crt0=hosted", *(f"-Wl,--defsym=__{key}={value}" for key, value in memory.items())]
+    console = "-chardev stdio,id=out -semihosting-config enable=on,target=native,chardev=out"
+    machine = f"qemu-system-riscv32 -M virt -bios none -display none {console} -kernel"
+    printed = call(
+        *("make", "-C", folder, "check", f"BUILD={tmp_path}", "CROSS=riscv64-unknown-elf-"),
+        *(f"CFLAGS={flags} --specs=picolibc.specs", f"LDFLAGS={' '.join(link)}", f"RUN={machine}"),
+        timeout=60,
+    )
+    assert verdict in printed
+
+
+def test_a_wrong_output_is_told(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "c")
+    header = tmp_path / "c" / "src" / "ic_golden.h"
+    other = re.sub(r"(?<=GOLDEN_CRC32 0x).", lambda digit: "1" if digit[0] == "0" else "0", header.read_text())
+    header.write_text(other)
+    done = subprocess.run(["make", "-C", tmp_path / "c", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert re.search(r"^ic: CRC-32 [0-9a-f]{8}, WRONG$", done.stdout, re.MULTILINE)
 
 
 def test_the_zephyr_module_names_files_that_are_there(folder: Path) -> None:
-    build = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())["build"]
+    module = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())
+    # What zephyr_module.py takes at its top and below "build", as far as a module of code has it.
+    assert module.keys() == {"name", "build", "samples"}
+    assert module["build"].keys() == {"cmake", "kconfig"}
+    build = module["build"]
     assert (folder / build["cmake"] / "CMakeLists.txt").is_file()
     kconfig = (folder / build["kconfig"]).read_text()
     (pattern,) = re.findall(r'rsource "(.*)"', kconfig)
@@ -65,7 +160,23 @@ def test_the_zephyr_module_names_files_that_are_there(folder: Path) -> None:
     assert "CONFIG_IC_MODEL=y\n" in (folder / "examples" / "ic" / "zephyr" / "prj.conf").read_text()
 
 
-def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(folder: Path, tmp_path: Path) -> None:
+def test_zephyrs_twister_would_take_the_line_that_the_sample_prints(folder: Path, verdict: str, tmp_path: Path) -> None:
+    (place,) = yaml.safe_load((folder / "zephyr" / "module.yml").read_text())["samples"]
+    sample = yaml.safe_load((folder / place / "sample.yaml").read_text())
+    assert set(sample) == {"sample", "common", "tests"}
+    (expression,) = sample["common"]["harness_config"]["regex"]
+    (tmp_path / "zephyr" / "sys").mkdir(parents=True)
+    (tmp_path / "zephyr" / "sys" / "printk.h").write_text("#include <stdio.h>\n#define printk printf\n")
+    sources = [folder / place / "src" / "main.c", *(folder / "src").rglob("*.c")]
+    call("cc", "-O1", f"-I{tmp_path}", f"-I{folder / 'src'}", *sources, "-o", tmp_path / "app")
+    printed = call(tmp_path / "app").strip()
+    assert printed == verdict
+    assert re.search(expression, printed)
+
+
+def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(
+    folder: Path, verdict: str, tmp_path: Path
+) -> None:
     lines = (folder / "library.properties").read_text().splitlines()
     properties = dict(line.split("=", 1) for line in lines)
     assert {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url"} <= properties.keys()
@@ -73,17 +184,21 @@ def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(fold
     assert (folder / "src" / properties["includes"]).is_file()
     (sketch,) = (folder / "examples").glob("*/*.ino")
     assert sketch.stem == sketch.parent.name
+    # As a core for Arm calls its compilers.
+    arm = ["-mcpu=cortex-m4", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections", f"-I{folder / 'src'}"]
     (tmp_path / "Arduino.h").write_text(ARDUINO)
-    flags = [
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Wno-unused-function",
-        f"-I{folder / 'src'}",
-        "-include",
-        tmp_path / "Arduino.h",
-    ]
-    subprocess.run(["g++", *flags, "-x", "c++", "-c", sketch, "-o", tmp_path / "sketch.o"], check=True)
+    cpp = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    cpp += ["-include", str(tmp_path / "Arduino.h"), "-x", "c++"]
+    call("arm-none-eabi-g++", *arm, *cpp, "-c", sketch, "-o", tmp_path / "sketch.o")
+    call("arm-none-eabi-gcc", *arm, "-std=gnu11", "-c", folder / "src" / "ic_model.c", "-o", tmp_path / "model.o")
+    # And here, where it runs.
+    (tmp_path / "main.cpp").write_text(f'#include "{sketch}"\nint main() {{\n    setup();\n    loop();\n}}\n')
+    (tmp_path / "kernels").mkdir()
+    for source in (folder / "src").rglob("*.c"):
+        call("cc", "-O1", "-c", source, "-o", tmp_path / "kernels" / f"{source.stem}.o")
+    objects = (tmp_path / "kernels").glob("*.o")
+    call("g++", f"-I{folder / 'src'}", *cpp, tmp_path / "main.cpp", "-x", "none", *objects, "-o", tmp_path / "main")
+    assert call(tmp_path / "main").lower() == f"{verdict.lower()} in 0 us\n"
 
 
 # What ESP-IDF's build system does with a component, no more.
@@ -110,17 +225,17 @@ target_link_libraries(program PRIVATE main)
 """
 
 
-def test_the_esp_idf_component_and_its_example_build(folder: Path, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "CMakeLists.txt").write_text(ESP_IDF.format(folder=folder))
-    (tmp_path / "start.c").write_text("void app_main(void);\nint main(void) { app_main(); return 0; }\n")
-    build = tmp_path / "build"
-    subprocess.run(["cmake", "-G", "Ninja", "-S", tmp_path, "-B", build], check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
-    printed = subprocess.run([build / "program"], check=True, capture_output=True, text=True).stdout
-    source = read_tflite(model).inputs[0]
-    assert source.quantisation is not None
-    zeros = np.full((1, *source.shape[1:]), source.quantisation.zero_point, np.int8)
-    assert [int(line) for line in printed.split()] == TflmRuntime(model).run(zeros).reshape(-1).tolist()
+def test_the_esp_idf_component_and_its_example_build(folder: Path, model: Path, verdict: str, tmp_path: Path) -> None:
+    alone = tmp_path / "alone" / "c"
+    compile_model(model, alone, name="ic", layouts=["esp-idf"], golden_of=golden_of)
+    for component in (folder, alone):
+        place = tmp_path / f"{component.parent.name}_build"
+        place.mkdir()
+        (place / "CMakeLists.txt").write_text(ESP_IDF.format(folder=component))
+        (place / "start.c").write_text("void app_main(void);\nint main(void) { app_main(); return 0; }\n")
+        call("cmake", "-G", "Ninja", "-S", place, "-B", place / "build")
+        call("cmake", "--build", place / "build")
+        assert call(place / "build" / "program").strip() == verdict
 
 
 def test_the_esp_idf_component_has_a_version_that_its_manager_takes(folder: Path) -> None:
@@ -130,6 +245,129 @@ def test_the_esp_idf_component_has_a_version_that_its_manager_takes(folder: Path
     # Its tools read the lists of a component without a project, and know no targets then.
     listed = (folder / "CMakeLists.txt").read_text()
     assert listed.index("idf_component_register") < listed.index("project(")
+
+
+def test_the_platformio_library_says_how_it_is_built(folder: Path, verdict: str, tmp_path: Path) -> None:
+    library = json.loads((folder / "library.json").read_text())
+    assert library["name"] == "ic_model"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", library["version"])
+    assert [(folder / library["build"]["includeDir"] / header).is_file() for header in library["headers"]] == [True]
+    (example,) = library["examples"]
+    assert all((folder / example["base"] / file).is_file() for file in example["files"])
+    project = (folder / example["base"] / "platformio.ini").read_text()
+    assert (folder / example["base"] / re.findall(r"lib_deps = symlink://(.*)", project)[0]).resolve() == folder
+    # As the platform "native" builds it.
+    sources = (folder / library["build"]["srcDir"]).rglob("*.c")
+    flags = [*library["build"]["flags"], f"-I{folder / library['build']['includeDir']}"]
+    objects = tmp_path / "objects"
+    objects.mkdir()
+    for source in sources:
+        call("gcc", *flags, "-c", source, "-o", objects / f"{source.stem}.o")
+    main = folder / example["base"] / "src" / "main.cpp"
+    call("g++", "-Wall", "-Wextra", "-Werror", *flags, main, *objects.glob("*.o"), "-o", tmp_path / "program")
+    assert call(tmp_path / "program").strip() == verdict
+
+
+def test_the_cmsis_pack_names_what_a_program_needs(folder: Path, tmp_path: Path) -> None:
+    (description,) = folder.glob("*.pdsc")
+    package = ElementTree.parse(description).getroot()
+    assert description.name == f"{package.findtext('vendor')}.{package.findtext('name')}.pdsc"
+    # The order in which PACK.xsd has them.
+    assert [part.tag for part in package] == [
+        *("vendor", "name", "description", "url", "releases", "keywords", "conditions", "components", "examples")
+    ]
+    components = {one.attrib["Csub"]: one for one in package.iter("component")}
+    assert set(components) == {"kernels", "ic"}
+    conditions = {one.attrib["id"]: one.find("require") for one in package.iter("condition")}
+    required = conditions[components["ic"].attrib["condition"]]
+    assert required is not None
+    assert required.attrib.items() <= components["kernels"].attrib.items()
+    files = list(package.iter("file"))
+    assert all((folder / one.attrib["name"]).exists() for one in files)
+    named = {one.attrib["name"] for one in files if one.attrib["category"] != "include"}
+    assert named == {path.relative_to(folder).as_posix() for path in (folder / "src").rglob("*.[ch]")}
+    # What csolution makes of the example, for the device that it names.
+    (example,) = package.iter("example")
+    solution = yaml.safe_load((folder / example.attrib["folder"] / example.attrib["doc"]).read_text())["solution"]
+    assert {"pack": f"tinyedge::{package.findtext('name')}"} in solution["packs"]
+    (project,) = (folder / example.attrib["folder"] / one["project"] for one in solution["projects"])
+    wanted = {one["component"] for one in yaml.safe_load(project.read_text())["project"]["components"]}
+    assert {f"tinyedge::Machine Learning:tinyedge:{name}" for name in components} <= wanted
+    include = [f"-I{folder / one.attrib['name']}" for one in files if one.attrib["category"] == "include"]
+    sources = [folder / one.attrib["name"] for one in files if one.attrib["category"] == "sourceC"]
+    flags = ["-mcpu=cortex-m4", "-mthumb", "-O1", *STRICT, *include, "--specs=nosys.specs"]
+    call("arm-none-eabi-gcc", *flags, project.parent / "main.c", *sources, "-o", tmp_path / "program.elf")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_alone_brings_no_other_build_systems_files(layout: str, model: Path, tmp_path: Path) -> None:
+    marks = {
+        "cmake": "CMakeLists.txt",
+        "zephyr": "zephyr/module.yml",
+        "arduino": "library.properties",
+        "esp-idf": "idf_component.yml",
+        "platformio": "library.json",
+        "cmsis-pack": "tinyedge.m_model.pdsc",
+        "make": "Makefile",
+    }
+    compile_model(model, tmp_path, name="m", layouts=["make", "zephyr"])
+    report = compile_model(model, tmp_path, name="m", layouts=[layout])
+    with_list = {"cmake"} if layout == "esp-idf" else set()
+    assert {name for name, mark in marks.items() if mark in report.files} == {layout, *with_list}
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(report.files)
+    assert report.foreign == ()
+
+
+def test_models_of_one_folder_have_layouts_of_their_own(model: Path, tmp_path: Path) -> None:
+    compile_model(model, tmp_path, name="a", layouts=["make"])
+    report = compile_model(model, tmp_path, name="b", layouts=["zephyr", "cmsis-pack"])
+    wanted = {"Makefile", "zephyr/module.yml", "tinyedge.a_b_model.pdsc", "examples/a/hosted/check.c"}
+    assert wanted <= set(report.files)
+    assert "MODELS := a\n" in (tmp_path / "Makefile").read_text()
+    assert "examples/b/hosted/check.c" not in report.files
+    report = compile_model(model, tmp_path, name="b", layouts=["make"])
+    assert "zephyr/module.yml" not in report.files
+    assert "MODELS := a b\n" in (tmp_path / "Makefile").read_text()
+
+
+def test_an_unknown_layout_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such layout: bazel; choose --layout cmake, .* or make"):
+        compile_model(model, tmp_path, layouts=["bazel"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_tflite_micro_the_same_c_makes_the_golden_output(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden, "ApartRuntime", _absent)
+    report = compile_model(model, tmp_path, name="ic", layouts=["make"], golden_of=golden_of)
+    assert report.golden_source == "the same C on another machine"
+    crc32 = re.compile(r"#define IC_GOLDEN_CRC32 .*")
+    assert crc32.findall((tmp_path / "src" / "ic_golden.h").read_text()) == crc32.findall(
+        (folder / "src" / "ic_golden.h").read_text()
+    )
+
+
+def _absent(name: str, model: object) -> None:
+    raise golden.ToolMissing(f"no {name}")
+
+
+def test_several_inputs_of_other_types_are_filled_as_in_python(tmp_path: Path) -> None:
+    several_ends = write(tmp_path, several())
+    frame = golden_frame(several_ends.graph().inputs)
+    expected = zlib.crc32(TflmRuntime(several_ends).run(frame).tobytes())
+    compile_model(several_ends, tmp_path / "c", name="m", layouts=["make", "cmake"], golden_of=golden_of)
+    assert f"m: CRC-32 {expected:08x}, as by TFLite Micro\n" in call("make", "-C", tmp_path / "c", "check")
+    sources = [tmp_path / "c" / "examples" / "m" / "cmake" / "main.c", *(tmp_path / "c" / "src").rglob("*.c")]
+    call("cc", f"-I{tmp_path / 'c' / 'src'}", *sources, "-o", tmp_path / "infer")
+    ran = subprocess.run([tmp_path / "infer"], input=frame.tobytes(), check=True, capture_output=True)
+    assert zlib.crc32(ran.stdout) == expected
+
+
+def test_a_folder_without_a_golden_output_compares_nothing(model: Path, tmp_path: Path) -> None:
+    report = compile_model(model, tmp_path, name="ic")
+    assert report.layouts == USUAL_LAYOUTS
+    assert '#define IC_GOLDEN_SAME "not compared"\n' in (tmp_path / "src" / "ic_golden.h").read_text()
 
 
 def test_no_placeholder_is_left(folder: Path) -> None:

@@ -27,6 +27,7 @@ def compile(
     cascade: str = "auto",
     quantised_ends: bool = False,
     optimize: str = "balanced",
+    layouts: Sequence[str] = (),
 ) -> "CompileReport":
     """Compile a model to standalone C99: no malloc, no interpreter, floats only where a model takes or gives them.
 
@@ -46,11 +47,14 @@ def compile(
             model converts from and to float32 or uint8 itself.
         optimize: What the kernels are chosen for: `balanced`, `speed` for more flash and up to a quarter more RAM, or
             `size`.
+        layouts: The build systems to make the folder for: `cmake`, `zephyr`, `arduino`, `esp-idf`, `platformio`,
+            `cmsis-pack`, `make`. Their examples compare one inference with the golden output, for which TFLite Micro
+            runs the model here. Empty: the first four, and nothing is run.
 
     Raises:
         ModelError: The model cannot be read or compiled.
         ConfigError: `out` cannot be written to or a file in it is in the way, or there is no such name, board,
-            instruction set, pass, cascade or aim.
+            instruction set, pass, cascade, aim or layout.
         ToolMissing: The cross compiler is not installed, and a board was given.
         TargetError: The model does not compile for the board's processor.
     """
@@ -59,13 +63,23 @@ def compile(
     target = None if board is None else load_board(board)
     check_folder(Path(out), "give another folder to --out")
     from tinyedge.compiler.compile import compile_model
+    from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS
     from tinyedge.compiler.emit.names import default_name
     from tinyedge.compiler.options import CompileOptions
     from tinyedge.firmware.model_stack import model_stack
+    from tinyedge.runtimes.golden import golden_of
 
     chosen = instruction_set or ("portable" if target is None else target.instruction_set)
     folder = locate(model)
     if name is None and folder.is_dir():
         name = default_name(folder.resolve().name)
     options = CompileOptions(chosen, tuple(without), cascade, quantised_ends, optimize)
-    return compile_model(file, Path(out), options, name, None if target is None else partial(model_stack, board=target))
+    return compile_model(
+        file,
+        Path(out),
+        options,
+        name,
+        None if target is None else partial(model_stack, board=target),
+        layouts or USUAL_LAYOUTS,
+        golden_of if layouts else None,
+    )

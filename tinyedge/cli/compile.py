@@ -1,7 +1,9 @@
 """`tinyedge compile`: a full-INT8 model as C99 for any project."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +12,19 @@ from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
 from tinyedge.shell import command_line
+
+if TYPE_CHECKING:
+    from tinyedge.compiler.compile import CompileReport
+
+_TITLES = {
+    "cmake": "CMake",
+    "zephyr": "Zephyr",
+    "arduino": "Arduino",
+    "esp-idf": "ESP-IDF",
+    "platformio": "PlatformIO",
+    "cmsis-pack": "CMSIS-Pack",
+    "make": "make",
+}
 
 
 def compile(
@@ -43,6 +58,13 @@ def compile(
         help="Take and give the int8 or int16 inside, where the model converts from and to float32 or uint8 itself.",
     ),
     optimize: str = OPTIMIZE,
+    layout: list[str] = typer.Option(
+        [],
+        "--layout",
+        help="A build system to make the folder for: cmake, zephyr, arduino, esp-idf, platformio, cmsis-pack or make; "
+        "may be given again. Its example compares an inference with TFLite Micro's. Default: the first four, without "
+        "that.",
+    ),
     plan: Path = typer.Option(None, "--plan", help="A PNG to draw the memory plan into."),
     json: bool = JSON,
 ) -> None:
@@ -74,27 +96,32 @@ def compile(
             cascade=chosen,
             quantised_ends=quantised_ends,
             optimize=optimize,
+            layouts=layout,
         )
     if plan is not None:
         plot_plan(report.plan, report.model.name, plan)
     console = report_console(json)
-    example = report.directory / "examples" / report.name / "cmake"
-    folder = f"build/{report.name}"
-    configure, make = command_line("cmake", "-S", example, "-B", folder), command_line("cmake", "--build", folder)
-    following = f"{configure} && {make}"
+    following = _next_command(report)
     if json:
         print_json(report.to_json())
         print_next(console, following)
         return
     kernels = [size for path, size in report.files.items() if path.startswith("src/kernels/")]
+    systems = _listed([_TITLES[layout] for layout in report.layouts])
     print_files(console, *(report.directory / "src" / f"{report.name}_model.{ending}" for ending in "ch"))
     console.print(
         f"{report.directory / 'src' / 'kernels'}/  {sum(kernels):,} bytes in {len(kernels)} files, "
-        "and what CMake, Zephyr, ESP-IDF and Arduino ask for",
+        f"and what {systems} {'asks' if len(report.layouts) == 1 else 'ask'} for",
         highlight=False,
         soft_wrap=True,
         markup=False,
     )
+    if report.golden_source is not None:
+        console.print(
+            f"the examples run one inference, whose output has to be that of {report.golden_source}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if report.foreign:
         console.print(f"left as they are: {', '.join(report.foreign)}", highlight=False, soft_wrap=True, markup=False)
     operators = Table(
@@ -121,3 +148,29 @@ def compile(
     if plan is not None:
         console.print(f"{plan}  the memory plan", highlight=False, soft_wrap=True, markup=False)
     print_next(console, following)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _next_command(report: "CompileReport") -> str:
+    """What builds the example of the report's first layout."""
+    example = report.directory / "examples" / report.name
+    build = f"build/{report.name}"
+    match report.layouts[0]:
+        case "zephyr":
+            return command_line("west", "build", "-b", "BOARD", example / "zephyr")
+        case "arduino":
+            return command_line("arduino-cli", "compile", "-b", "BOARD", "--library", report.directory, example)
+        case "esp-idf":
+            return command_line("idf.py", "-C", example / "esp_idf", "set-target", "esp32s3", "build")
+        case "platformio":
+            return command_line("pio", "run", "-d", example / "platformio", "-e", "native")
+        case "cmsis-pack":
+            (description,) = (path for path in report.files if path.endswith(".pdsc"))
+            return command_line("cpackget", "add", report.directory / description)
+        case "make":
+            return command_line("make", "-C", report.directory, "check")
+    configure = command_line("cmake", "-S", example / "cmake", "-B", build)
+    return f"{configure} && {command_line('cmake', '--build', build)}"

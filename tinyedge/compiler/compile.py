@@ -1,20 +1,21 @@
 """`tinyedge compile` as a function: a model file in, a folder of C out."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyedge.compiler.emit.emitter import program_files
+from tinyedge.compiler.emit.golden import Golden, golden_header
 from tinyedge.compiler.emit.header import ModelStack
 from tinyedge.compiler.emit.library_folder import ModelRecord, put_model
-from tinyedge.compiler.emit.library_layout import model_files
+from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS, check_layouts, model_files
 from tinyedge.compiler.emit.model_card import read_card
 from tinyedge.compiler.emit.names import check_name, default_name
 from tinyedge.compiler.memory.memory_plan import MemoryPlan
 from tinyedge.compiler.options import CompileOptions
-from tinyedge.compiler.program import KeptKernel, compile_graph
+from tinyedge.compiler.program import KeptKernel, Program, compile_graph
 from tinyedge.tflite.model import Model, open_model
 
 
@@ -28,6 +29,8 @@ class CompileReport:
         name: What the model is called in C.
         directory: Holds the C sources.
         instruction_set: What they are written for.
+        layouts: The build systems that take the folder as it lies.
+        golden_source: What computed the output that the examples compare with; None where they compare nothing.
         files: Size in bytes of each file that tinyedge has in the folder, by path; those of its other models too.
         foreign: What else is beside them; it was left as it is.
         seconds: From reading the model to the last file.
@@ -50,6 +53,8 @@ class CompileReport:
     name: str
     directory: Path
     instruction_set: str
+    layouts: tuple[str, ...]
+    golden_source: str | None
     files: dict[str, int]
     foreign: tuple[str, ...]
     seconds: float
@@ -83,6 +88,8 @@ def compile_model(
     options: CompileOptions = CompileOptions(),
     name: str | None = None,
     stack_of: Callable[[Mapping[PurePosixPath, bytes], str], ModelStack] | None = None,
+    layouts: Sequence[str] = USUAL_LAYOUTS,
+    golden_of: Callable[[Model, Program], Golden | None] | None = None,
 ) -> CompileReport:
     """Compile a full-INT8 .tflite file to C99.
 
@@ -93,11 +100,14 @@ def compile_model(
         options: How to compile it.
         name: What the model is called in C; None: as the file, see `tinyedge.compiler.emit.names.default_name`.
         stack_of: Finds what an inference takes of the stack, from the C sources and the name; None: that is not told.
+        layouts: The build systems to make the folder for, of `LAYOUTS`.
+        golden_of: Finds what the output of the examples has to be; None: they compare nothing.
 
     Raises:
         ModelError: The model cannot be read or compiled.
-        ConfigError: `name` is no name in C, or a file of `directory` is in the way.
+        ConfigError: `name` is no name in C, there is no such layout, or a file of `directory` is in the way.
     """
+    check_layouts(layouts)
     if name is not None:
         check_name(name)
     started = time.perf_counter()
@@ -112,15 +122,19 @@ def compile_model(
     if stack_of is not None:
         stack = stack_of(files, name)
         files = program_files(program, name, card, stack)
+    golden = None if golden_of is None else golden_of(model, program)
+    files[PurePosixPath(f"{name}_golden.h")] = golden_header(program, name, golden).encode()
     sources = {PurePosixPath("src", path): content for path, content in files.items()}
-    record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, ())
-    sizes, foreign = put_model(Path(directory), name, record, sources | model_files(program, name))
+    record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, (), tuple(dict.fromkeys(layouts)))
+    sizes, foreign = put_model(Path(directory), name, record, sources | model_files(program, name, layouts))
     return CompileReport(
         model=model.path,
         sha256=graph.sha256,
         name=name,
         directory=Path(directory),
         instruction_set=options.instruction_set,
+        layouts=record.layouts,
+        golden_source=None if golden is None else golden.source,
         files=sizes,
         foreign=foreign,
         seconds=time.perf_counter() - started,

@@ -8,11 +8,12 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tinyedge.atomic import atomic_path, write_json
-from tinyedge.compiler.emit.library_layout import folder_files
+from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS, folder_files
 from tinyedge.errors import ConfigError
 from tinyedge.version import __version__
 
@@ -29,12 +30,14 @@ class ModelRecord:
         sha256: Of that file.
         instruction_set: Of its kernels.
         files: What it needs, some of it together with other models.
+        layouts: The build systems that it is made for.
     """
 
     model: str
     sha256: str
     instruction_set: str
     files: tuple[str, ...]
+    layouts: tuple[str, ...] = USUAL_LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def read_record(directory: Path) -> FolderRecord:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema"] != _SCHEMA:
             raise ValueError(f"schema {content['schema']}")
-        models = {name: ModelRecord(**{**one, "files": tuple(one["files"])}) for name, one in content["models"].items()}
+        models = {name: _model_record(one) for name, one in content["models"].items()}
         files = {str(path): str(sha256) for path, sha256 in content["files"].items()}
         needed = {path for model in models.values() for path in model.files}
         outside = [path for path in files if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts]
@@ -104,9 +107,10 @@ def put_model(
     own = {path.as_posix(): content for path, content in files.items()}
     others = {key: one for key, one in former.models.items() if key != name}
     _check_shared(directory, own, others, former)
-    present = {**others, name: ModelRecord(model.model, model.sha256, model.instruction_set, tuple(sorted(own)))}
-    models = dict(sorted(present.items()))
-    own |= {path.as_posix(): content for path, content in folder_files(list(models)).items()}
+    models = dict(sorted({**others, name: replace(model, files=tuple(sorted(own)))}.items()))
+    needed = sorted({path for one in models.values() for path in one.files})
+    shared = folder_files({key: one.layouts for key, one in models.items()}, needed)
+    own |= {path.as_posix(): content for path, content in shared.items()}
     kept = {path: former.files[path] for one in others.values() for path in one.files if path not in own}
     obsolete = former.files.keys() - own.keys() - kept.keys()
     for path, content in own.items():
@@ -126,6 +130,12 @@ def put_model(
     written = [*hashes, RECORD_FILE]
     sizes = {path: (directory / path).stat().st_size for path in sorted(written)}
     return sizes, tuple(sorted(_others(directory, sizes)))
+
+
+def _model_record(said: dict[str, Any]) -> ModelRecord:
+    """What the file says of a model; a version without layouts wrote the usual ones."""
+    layouts = tuple(said.get("layouts", USUAL_LAYOUTS))
+    return ModelRecord(**{**said, "files": tuple(said["files"]), "layouts": layouts})
 
 
 def _check_shared(

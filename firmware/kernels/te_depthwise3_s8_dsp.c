@@ -10,20 +10,21 @@
  * accumulators of up to four outputs, r4-r5 values, r6-r11 weights. On the stack: 0 multiplier, 4 rounding, 8 right shift,
  * 12 stride of the outputs, 16 bias, 20 where the unrolled part of the first row ends, 24 the struct, 28 channels left, 32
  * the first row of the next window, 36 rows left, 40 output, 44 how far rows are apart, 48 outputs of a row that the
- * unrolled part leaves. Of a quick layer four outputs are 65 instructions for 36 multiply-accumulates and 75 cycles of a
+ * unrolled part leaves. Of a quick layer four outputs are 64 instructions for 36 multiply-accumulates and 74 cycles of a
  * Cortex-M4, where a load that follows another takes one; two with a stride of 2 are 42 and 51; of others each output takes
- * two more. Wide instructions that lie across two words are fetched more slowly, hence the .w. */
+ * two more. With loads apart they are 44 and 30 cycles of a Cortex-M7. Wide instructions that lie across two words are
+ * fetched more slowly, hence the .w. */
 __asm__(
     ".syntax unified\n"
     /* What the first, second and third word of a row of the window add, w01 and w12 being that row's weights. With a
-     * stride of 1, two words make two outputs and three words four; */
-    ".macro te_first1 value:req, w01:req, w12:req\n"
+     * stride of 1, two words make two outputs and three words four, of which the second begins with the bias in r1; */
+    ".macro te_first1 value:req, w01:req, w12:req, bias=r2\n"
+    "    smlatb r2, \\value, \\w01, \\bias\n"
     "    smlad r1, \\value, \\w01, r1\n"
-    "    smlatb r2, \\value, \\w01, r2\n"
     ".endm\n"
     ".macro te_last1 value:req, w01:req, w12:req\n"
-    "    smlabt r1, \\value, \\w12, r1\n"
     "    smlad r2, \\value, \\w12, r2\n"
+    "    smlabt r1, \\value, \\w12, r1\n"
     ".endm\n"
     ".macro te_second1 value:req, w01:req, w12:req\n"
     "    te_last1 \\value, \\w01, \\w12\n"
@@ -43,17 +44,98 @@ __asm__(
     "    smlabt r2, \\value, \\w12, r2\n"
     ".endm\n"
     /* and two words make one output. */
-    ".macro te_first value:req, w01:req, w12:req\n"
+    ".macro te_first value:req, w01:req, w12:req, bias=r1\n"
     "    smlad r1, \\value, \\w01, r1\n"
     ".endm\n"
     ".macro te_last value:req, w01:req, w12:req\n"
     "    smlabt r1, \\value, \\w12, r1\n"
     ".endm\n"
 
+#if TE_LOADS_APART
+    /* The first two words come with the bias; each other one is loaded behind what adds the word that was in its register. Then
+     * r5 is the multiplier and r14 the right shift. */
+    ".macro te_biases from:req, beside:req, first:req, more:vararg\n"
+    "    ldr.w r14, [sp, #44]\n"
+    "    ldr.w \\first, [sp, #16]\n"
+    "    ldr.w \\from, [r0]\n"
+    "    ldr.w \\beside, [r0, r14]\n"
+    "    .ifnb \\more\n"
+    "    .irp sum, \\more\n"
+    "    mov.w \\sum, \\first\n"
+    "    .endr\n"
+    "    .endif\n"
+    ".endm\n"
+    ".macro te_two_words first:req, second:req\n"
+    "    \\first r5, r6, r7, r1\n"
+    "    ldr.w r5, [r0, r14, lsl #1]\n"
+    "    \\first r4, r8, r9\n"
+    "    ldr.w r4, [r0, #4]!\n"
+    "    \\first r5, r10, r11\n"
+    "    ldr.w r5, [r0, r14]\n"
+    "    \\second r4, r6, r7\n"
+    "    ldr.w r4, [r0, r14, lsl #1]\n"
+    "    \\second r5, r8, r9\n"
+    "    ldr.w r5, [sp, #0]\n"
+    "    ldr.w r14, [sp, #8]\n"
+    "    \\second r4, r10, r11\n"
+    ".endm\n"
+    ".macro te_three_words first:req, second:req, third:req\n"
+    "    \\first r4, r6, r7, r1\n"
+    "    ldr.w r4, [r0, r14, lsl #1]\n"
+    "    \\first r5, r8, r9\n"
+    "    ldr.w r5, [r0, #4]!\n"
+    "    \\first r4, r10, r11\n"
+    "    ldr.w r4, [r0, r14]\n"
+    "    \\second r5, r6, r7\n"
+    "    ldr.w r5, [r0, r14, lsl #1]\n"
+    "    \\second r4, r8, r9\n"
+    "    ldr.w r4, [r0, #4]!\n"
+    "    \\second r5, r10, r11\n"
+    "    ldr.w r5, [r0, r14]\n"
+    "    \\third r4, r6, r7\n"
+    "    ldr.w r4, [r0, r14, lsl #1]\n"
+    "    \\third r5, r8, r9\n"
+    "    ldr.w r5, [sp, #0]\n"
+    "    ldr.w r14, [sp, #8]\n"
+    "    \\third r4, r10, r11\n"
+    ".endm\n"
+    /* In a quick layer a product shifts and rounds; in others negative sums are rounded away from zero first. Then r4 is the
+     * stride of the outputs, r5 the output and r14 where the unrolled part ends. */
+    ".macro te_finish quick:req, first:req, more:vararg\n"
+    "    ldr.w r4, [sp, #4]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    smmlar \\sum, \\sum, r5, \\sum\n"
+    "    .endr\n"
+    "    ldr.w r5, [sp, #40]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    .if \\quick\n"
+    "    smmlar \\sum, \\sum, r4, r14\n"
+    "    .else\n"
+    "    add \\sum, \\sum, \\sum, asr #31\n"
+    "    add.w \\sum, \\sum, r4\n"
+    "    asr.w \\sum, \\sum, r14\n"
+    "    .endif\n"
+    "    .endr\n"
+    "    ldr.w r4, [sp, #12]\n"
+    "    ldr.w r14, [sp, #20]\n"
+    "    .irp sum, \\first, \\more\n"
+    "    ssat \\sum, #8, \\sum\n"
+    "    .endr\n"
+    ".endm\n"
+#else
+    ".macro te_biases from:req, beside:req, first:req, more:vararg\n"
+    "    ldr.w r14, [sp, #44]\n"
+    "    ldr.w \\first, [sp, #16]\n"
+    "    .ifnb \\more\n"
+    "    .irp sum, \\more\n"
+    "    mov.w \\sum, \\first\n"
+    "    .endr\n"
+    "    .endif\n"
+    ".endm\n"
     ".macro te_two_words first:req, second:req\n"
     "    ldr.w r4, [r0, r14]\n"
     "    ldr.w r5, [r0, r14, lsl #1]\n"
-    "    \\first r4, r8, r9\n"
+    "    \\first r4, r8, r9, r1\n"
     "    \\first r5, r10, r11\n"
     "    ldr.w r4, [r0, #4]\n"
     "    ldr.w r5, [r0], #4\n"
@@ -72,14 +154,6 @@ __asm__(
     "    ldr.w r5, [r0, r14, lsl #1]\n"
     "    \\third r4, r8, r9\n"
     "    \\third r5, r10, r11\n"
-    ".endm\n"
-
-    ".macro te_biases first:req, more:vararg\n"
-    "    ldr.w r14, [sp, #44]\n"
-    "    ldr.w \\first, [sp, #16]\n"
-    "    .irp sum, \\more\n"
-    "    mov.w \\sum, \\first\n"
-    "    .endr\n"
     ".endm\n"
     /* In a quick layer a product shifts and rounds; in others negative sums are rounded away from zero first. Then r4 is the
      * stride of the outputs, r5 the output and r14 where the unrolled part ends. */
@@ -107,15 +181,21 @@ __asm__(
     "    ldr.w r5, [sp, #40]\n"
     "    ldr.w r14, [sp, #20]\n"
     ".endm\n"
+#endif
     /* A store with a register in its address takes a cycle behind a load, else two. */
     ".macro te_store2 first:req, second:req\n"
+#if TE_LOADS_APART
+    "    strb.w \\first, [r5]\n"
+    "    strb.w \\second, [r5, r4]\n"
+#else
     "    strb.w \\second, [r5, r4]\n"
     "    strb.w \\first, [r5]\n"
+#endif
     "    add r5, r5, r4, lsl #1\n"
     ".endm\n"
 
     ".macro te_four_outputs quick:req\n"
-    "    te_biases r1, r2, r3, r12\n"
+    "    te_biases r4, r5, r1, r3, r12\n"
     "    te_three_words te_first1, te_second1, te_third1\n"
     "    te_finish \\quick, r1, r2, r3, r12\n"
     "    te_store2 r1, r2\n"
@@ -126,7 +206,7 @@ __asm__(
     "    str r5, [sp, #40]\n"
     ".endm\n"
     ".macro te_two_outputs_stride1 quick:req\n"
-    "    te_biases r1, r2\n"
+    "    te_biases r5, r4, r1\n"
     "    te_two_words te_first1, te_last1\n"
     "    te_finish \\quick, r1, r2\n"
     "    te_store2 r1, r2\n"
@@ -137,7 +217,7 @@ __asm__(
     "    cmp r0, r14\n"
     ".endm\n"
     ".macro te_two_outputs_stride2 quick:req\n"
-    "    te_biases r1, r2\n"
+    "    te_biases r4, r5, r1, r2\n"
     "    te_three_words te_first, te_second2, te_third2\n"
     "    te_finish \\quick, r1, r2\n"
     "    te_store2 r1, r2\n"
@@ -202,8 +282,7 @@ __asm__(
     "    beq 4f\n"
     "6:\n"
     "    .endif\n"
-    "    ldr r14, [sp, #44]\n" /* The last of an odd number of outputs. */
-    "    ldr r1, [sp, #16]\n"
+    "    te_biases r5, r4, r1\n" /* The last of an odd number of outputs. */
     "    te_two_words te_first, te_last\n"
     "    te_finish \\quick, r1\n"
     "    strb r1, [r5]\n"

@@ -32,13 +32,13 @@
     "    strd r6, r9, [sp, #28]\n"                                                                                    \
     "    add r4, r1, r5, lsl #4\n"                                                                                    \
     ".endm\n"                                                                                                         \
-    /* Where the unrolled loop before 3 is entered, in r6, of r5 rounds of so many bytes. */                          \
-    ".macro te_keep_entry unrolled:req, bytes:req\n"                                                                  \
+    /* Where the unrolled loop before 3 is entered, in r6, of r5 rounds of so many bytes, the last of so many less. */\
+    ".macro te_keep_entry unrolled:req, bytes:req, less=0\n"                                                          \
     "    sub r5, r5, #1\n"                                                                                            \
     "    and r5, r5, #\\unrolled - 1\n"                                                                               \
     "    add r5, r5, #1\n" /* Rounds of the first time through the loop. */                                           \
     "    mov r6, #\\bytes\n"                                                                                          \
-    "    adr r7, 3f\n"                                                                                                \
+    "    adr r7, 3f + \\less\n"                                                                                       \
     "    mls r6, r5, r6, r7\n"                                                                                        \
     "    orr r6, r6, #1\n"                                                                                            \
     ".endm\n"                                                                                                         \

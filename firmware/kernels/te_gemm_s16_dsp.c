@@ -25,6 +25,7 @@ static inline int32_t finish(const te_gemm_s16_dsp *gemm, int32_t sum, uint32_t 
 __asm__(
     ".syntax unified\n"
     TE_GEMM_BLOCK_MACROS
+    TE_GEMM_EIGHT_STEPS_MACROS
 
     TE_ASSEMBLY_FUNCTION("te_gemm4_s16_dsp")
     "    push {r4-r11, lr}\n"
@@ -34,9 +35,9 @@ __asm__(
     "    add r4, r1, r5, lsl #4\n"
     "    sub r5, r5, #1\n"
     "    and r5, r5, #7\n"
-    "    add r5, r5, #1\n" /* Steps of the first time through the loop, of 56 bytes each. */
-    "    mov r11, #56\n"
-    "    adr r12, 3f\n"
+    "    add r5, r5, #1\n" /* Steps of the first time through the loop. */
+    "    mov r11, #" TE_GEMM_STEP_BYTES "\n"
+    "    adr r12, 3f + " TE_GEMM_LAST_STEP_LESS "\n"
     "    mls r5, r5, r11, r12\n"
     "    orr r5, r5, #1\n"
     "    strd r4, r5, [sp, #0]\n"
@@ -50,13 +51,10 @@ __asm__(
     "    ldr r2, [r0], #8\n"
     "    ldr r1, [sp, #8]\n"
     "    ldr r10, [sp, #4]\n"
-    "    te_begin_sums\n"
-    "    bx r10\n"
+    "    te_begin_steps\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept 8\n"
-    "    te_step_of_bytes\n"
-    "    .endr\n"
+    "    te_eight_steps te_step_of_bytes\n"
     "3:\n"
     "    ldr r10, [sp, #0]\n"
     "    cmp r1, r10\n"

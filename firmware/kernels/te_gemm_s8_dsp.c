@@ -29,6 +29,7 @@
 __asm__(
     ".syntax unified\n"
     TE_GEMM_BLOCK_MACROS
+    TE_GEMM_EIGHT_STEPS_MACROS
     TE_GEMM_FINISH_MACROS
 
     ".macro te_quick_channel multiplier:req, factor:req, first:req, more:vararg\n"
@@ -94,7 +95,7 @@ __asm__(
     "    str r4, [sp, #0]\n"
     "    strd r2, r7, [sp, #20]\n"
     "    strd r6, r8, [sp, #28]\n"
-    "    te_keep_entry 8, 52\n"
+    "    te_keep_entry 8, " TE_GEMM_QUICK_STEP_BYTES ", " TE_GEMM_LAST_STEP_LESS "\n"
     "    te_quick_factor r5, r11, r8\n"
     "    strd r6, r1, [sp, #8]\n"
     "    str r5, [sp, #16]\n"
@@ -111,15 +112,10 @@ __asm__(
     "    asr r2, r2, #8\n"
     "    str r12, [sp, #36]\n"
     "    str r11, [sp, #40]\n"
-    "    te_begin_sums\n"
-    "    bx r10\n"
+    "    te_begin_steps\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept 8\n"
-    "    te_load_step\n"
-    "    sxtb16 r12, r14\n"
-    "    te_sum_step\n"
-    "    .endr\n"
+    "    te_eight_steps te_quick_step\n"
     "3:\n"
     "    ldr r10, [sp, #0]\n"
     "    cmp r1, r10\n"
@@ -157,7 +153,7 @@ __asm__(
 
     "20:\n" /* All other layers. */
     "    te_keep_layer\n"
-    "    te_keep_entry 8, 56\n"
+    "    te_keep_entry 8, " TE_GEMM_STEP_BYTES ", " TE_GEMM_LAST_STEP_LESS "\n"
     "    te_keep_finish\n"
     "    .balign 4\n"
     "1:\n"
@@ -170,13 +166,10 @@ __asm__(
     "    str r6, [sp, #40]\n"
     "    asr r2, r2, r11\n"
     "    asr r6, r6, r11\n"
-    "    te_begin_sums\n"
-    "    bx r10\n"
+    "    te_begin_steps\n"
     "    .balign 4\n"
     "2:\n"
-    "    .rept 8\n"
-    "    te_step_of_bytes\n"
-    "    .endr\n"
+    "    te_eight_steps te_step_of_bytes\n"
     "3:\n"
     "    ldr r10, [sp, #0]\n"
     "    cmp r1, r10\n"

@@ -92,6 +92,19 @@ def test_kernels_for_little_flash_are_their_references(board_name, thorough, tmp
     assert all(result.stack_bound_bytes is not None for result in results)
 
 
+@pytest.mark.parametrize("board_name", ["mps2_an500"])
+def test_kernels_with_loads_apart_are_their_references(board_name, tmp_path):
+    """What has another order of instructions for cores on which loads come late."""
+    machine = emulated_machine(board_name)
+    seed = secrets.randbits(32)
+    apart = {path.name for path in KERNELS.iterdir() if "TE_LOADS_APART" in path.read_text()} - {"te_assembly.h"}
+    rows = [row for row in rows_of("dsp") if {path.name for path in sources_of([row.kernel])} & apart]
+    assert len(rows) > 8
+    results = check_rows(rows, machine, _COUNT, _MOST_WORK, np.random.default_rng(seed), tmp_path)
+    faults = [fault.text for result in results for fault in result.faults]
+    assert not faults, f"seed {seed}:\n" + "\n".join(faults)
+
+
 def test_a_kernel_and_its_reference_are_counted_in_the_same_run(tmp_path):
     try:
         cycle_plugin()

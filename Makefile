@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= 2
 
-.PHONY: help demo test test-fast test-thorough fuzz lint format setup system lock sbom clean FORCE
+.PHONY: help demo test test-fast test-thorough fuzz lint format docs setup system lock lock-docs sbom clean FORCE
 
 help:
 	@echo "make demo           train, probe, export, build and bench on the embedded data set, in minutes"
@@ -17,8 +17,10 @@ help:
 	@echo "make test-thorough  the suite with more networks and random draws, as every night"
 	@echo "make fuzz           each of the four fuzzers for MINUTES (default 10)"
 	@echo "make lint           ruff and mypy"
+	@echo "make docs           the documentation as a site, in build/docs/site"
 	@echo "make setup          the virtual environment and the system packages, nothing else"
 	@echo "make lock           resolve requirements.lock anew from pyproject.toml"
+	@echo "make lock-docs      resolve tools/docs.txt anew"
 	@echo "make sbom           what requirements.lock installs, in build/tinyedge.cdx.json (CycloneDX)"
 
 demo: setup
@@ -47,6 +49,17 @@ lint: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Zensical reads the sources, so its environment, of its own, holds nothing else. Links that lead nowhere fail.
+docs: build/docs_venv/.installed
+	@build/docs_venv/bin/python tools/docs_site.py build/docs
+	@build/docs_venv/bin/zensical build --strict -f build/docs/zensical.toml
+	@echo "open build/docs/site/index.html"
+
+build/docs_venv/.installed: tools/docs.txt | setup
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python build/docs_venv
+	@$(BIN)/uv pip sync -q --require-hashes --python build/docs_venv/bin/python tools/docs.txt
+	@touch $@
 
 setup: system $(VENV)/.installed
 
@@ -98,6 +111,10 @@ lock: setup
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
 		--python-version 3.11 --generate-hashes --upgrade -q -o requirements.lock
+
+lock-docs: setup
+	printf 'mkdocstrings-python\nzensical\n' | UV_CUSTOM_COMPILE_COMMAND="make lock-docs" $(BIN)/uv pip compile - --universal \
+		--python-version 3.11 --generate-hashes --upgrade -q -o tools/docs.txt
 
 # A tool of its own environment: nothing else needs it.
 sbom: setup

@@ -52,6 +52,14 @@ def test_each_operator_is_registered_once_in_a_statement_of_its_own(tmp_path):
     assert "&&" not in source
 
 
+@pytest.mark.parametrize("missing", ["inputs", "outputs"])
+def test_an_operator_of_no_inputs_or_outputs_keeps_its_general_kernel(tmp_path, missing):
+    """A stranger's model may have one, which no runtime takes; what is said of its build must not be a traceback."""
+    graph = graph_of(pool_then("MAX_POOL_2D", np.int8), tmp_path)
+    setattr(graph.operators[1], missing, ())
+    assert "_INT8" not in resolver_source(graph, graph.operators)
+
+
 def test_an_int16_operator_keeps_its_general_kernel(tmp_path):
     source = resolver_of(pool_then("MAX_POOL_2D", np.int16), tmp_path)
     assert source.count("AddMaxPool2D()") == 1

@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -289,19 +290,28 @@ class FileParser:
 def _text(value: bytes | None) -> str:
     """A name from the file, fit to be printed on one line."""
     name = "" if value is None else value.decode("utf-8", errors="replace")
+    if name.isprintable():
+        return name
     return "".join(character if character.isprintable() else "?" for character in name)
+
+
+@cache
+def _accessors(table: type) -> tuple[tuple[str, str, bool], ...]:
+    """The accessors of a table's fields, the fields' snake_case names, and whether there are several values."""
+    accessors = vars(table)
+    return tuple(
+        (accessor, re.sub(r"(?<!^)([A-Z])", r"_\1", accessor).lower(), f"{accessor}Length" in accessors)
+        for accessor in accessors
+        if accessor != "Init"
+        and not accessor.startswith(("_", "GetRootAs"))
+        and not accessor.endswith(("Length", "AsNumpy", "IsNone", "BufferHasIdentifier"))
+    )
 
 
 def _fields(options: Any, length: Callable[[int], int]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a flatbuffer options table by their snake_case schema names, enumerations by name."""
-    accessors = vars(type(options))
-    for accessor in accessors:
-        vector = f"{accessor}Length" in accessors
-        if accessor in ("Init", "GetRootAs") or accessor.startswith(("_", "GetRootAs")):
-            continue
-        if accessor.endswith(("Length", "AsNumpy", "IsNone", "BufferHasIdentifier")):
-            continue
-        field = re.sub(r"(?<!^)([A-Z])", r"_\1", accessor).lower()
+    table: Any = type(options)
+    for accessor, field, vector in _accessors(table):
         if vector:
             count = length(getattr(options, f"{accessor}Length")())
             yield field, tuple(int(getattr(options, accessor)(i)) for i in range(count))

@@ -107,8 +107,8 @@ def _registration(op: str, int8_only: bool) -> str:
 
 
 def _is_int8(operator: Operator) -> bool:
-    first = operator.inputs[0]
-    return first is not None and first.dtype == np.int8 and operator.output.dtype == np.int8
+    ends = [*operator.inputs[:1], *operator.outputs[:1]]  # A stranger's operator may have neither.
+    return len(ends) == 2 and all(tensor is not None and tensor.dtype == np.int8 for tensor in ends)
 
 
 def _header(graph: Graph) -> str:

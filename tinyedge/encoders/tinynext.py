@@ -1,8 +1,8 @@
 """TinyNeXt: convolution early, one lean attention head late, squeeze-and-excitation last.
 
-Zeng et al., "TinyNeXt: Improving the Efficiency of Tiny Hybrid Networks": four stages of MobileNetV2 blocks, attention
-blocks and squeeze-and-excitation blocks. The strides are free here, because the parameters do not depend on them:
-32-pixel images need a finer grid than 224-pixel ones.
+Zeng et al., "An Efficient Hybrid Vision Transformer for TinyML Applications" (TinyNeXt), ICCV 2025: four stages of
+MobileNetV2 blocks, attention blocks and squeeze-and-excitation blocks. The strides are free here, because the parameters
+do not depend on them: 32-pixel images need a finer grid than 224-pixel ones.
 """
 
 from collections import OrderedDict

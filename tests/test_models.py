@@ -13,6 +13,7 @@ import torch
 from tinyedge.ssl.registry import method_options
 from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.training.config import TrainConfig, load_config
+from tinyedge.training.encoder_file import encoder_digest
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, load_run
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,8 @@ def test_an_entry_is_a_run(entry):
     encoder = load_run(entry).load_encoder()
     images = torch.zeros(2, 3, encoder.input_size, encoder.input_size)
     assert torch.isfinite(encoder(images)).all()
+    probed = {record["encoder_sha256"] for record in json.loads((entry / "probe.json").read_text())}
+    assert probed == {encoder_digest(encoder)}  # So what was recorded of an encoder stays of it.
     assert not Path(load_run(entry).config.data).is_absolute()
 
 

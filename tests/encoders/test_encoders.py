@@ -225,3 +225,20 @@ def test_wrong_choices_name_the_right_ones():
 def test_images_have_three_channels_or_one(channels):
     with pytest.raises(ConfigError, match=f"channels is {channels}, but images have 3"):
         create_encoder("tinynext_t", input_size=32, channels=channels)
+
+
+@pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035", "resnet18", "vit_ti"])
+def test_activations_that_overwrite_their_input_compute_the_same(name):
+    def gradients(overwrite):
+        torch.manual_seed(0)
+        encoder = create_encoder(name, input_size=16, enforce_budget=False).train()
+        for module in encoder.modules():
+            if isinstance(module, nn.ReLU | nn.ReLU6):
+                module.inplace = overwrite
+        maps = encoder.forward_maps(images)
+        sum(feature_map.square().mean() for feature_map in maps).backward()
+        return [*maps, *(parameter.grad for parameter in encoder.parameters())]
+
+    images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    for kept, overwritten in zip(gradients(False), gradients(True), strict=True):
+        torch.testing.assert_close(overwritten, kept, rtol=0, atol=0)

@@ -36,7 +36,7 @@ class ConvBnRelu6(nn.Sequential):
         super().__init__(
             nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
             nn.BatchNorm2d(out_channels),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
         )
 
 

@@ -25,10 +25,10 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, hidden, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(hidden)
-        self.relu1 = nn.ReLU()
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(hidden, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.relu2 = nn.ReLU()
+        self.relu2 = nn.ReLU(inplace=True)
         self.shortcut = (
             nn.Identity()
             if stride == 1 and in_channels == out_channels
@@ -83,7 +83,7 @@ class ResNet18(Encoder):
         self.stem = nn.Sequential(
             nn.Conv2d(channels, WIDTHS[0], 3, strides[0], stem_padding, bias=False),
             nn.BatchNorm2d(WIDTHS[0]),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         stages = []
         for in_width, width, stride in zip((WIDTHS[0], *WIDTHS), WIDTHS, strides[1:], strict=False):

@@ -181,7 +181,8 @@ def _run_layers(network: nn.Module, images: np.ndarray) -> dict[str, np.ndarray]
     outputs: dict[str, np.ndarray] = {}
 
     def keep(path: str, value: torch.Tensor) -> None:
-        outputs[path] = (value.permute(0, 2, 3, 1) if value.ndim == 4 else value).numpy()
+        # A copy: an activation may overwrite it.
+        outputs[path] = (value.permute(0, 2, 3, 1) if value.ndim == 4 else value).numpy().copy()
 
     hooks = [
         module.register_forward_hook(lambda _, __, value, path=path: keep(path, value))

@@ -19,5 +19,5 @@ class Projector(nn.Sequential):
         widths = [feature_dim, *[hidden] * (layers - 1)]
         steps: list[nn.Module] = []
         for before, after in pairwise(widths):
-            steps += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
+            steps += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
         super().__init__(*steps, nn.Linear(widths[-1], out or hidden))

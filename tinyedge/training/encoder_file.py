@@ -103,9 +103,16 @@ def encoder_bytes(
     return content
 
 
+def encoder_settings(encoder: "Encoder") -> str:
+    """Return all that decides what an encoder computes beside its weights, as digests have it."""
+    settings = f"{encoder.input_size} {encoder!r}"  # repr() names every stride and activation
+    # Whether a ReLU overwrites what it is given does not; those of tinyedge's own encoders once did not.
+    return settings.replace("inplace=True", "") if type(encoder).__module__.startswith("tinyedge.") else settings
+
+
 def encoder_digest(encoder: "Encoder") -> str:
     """SHA-256 of all weights and batch-norm statistics, and of the settings that change what they compute."""
-    digest = hashlib.sha256(f"{encoder.input_size} {encoder!r}".encode())  # repr() names every stride and activation
+    digest = hashlib.sha256(encoder_settings(encoder).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

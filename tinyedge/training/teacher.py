@@ -16,6 +16,7 @@ from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.classifier_file import read_classifier
+from tinyedge.training.encoder_file import encoder_settings
 from tinyedge.training.patch_teacher import load_patch_teacher
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
 from tinyedge.training.teacher_source import (
@@ -47,7 +48,7 @@ class EncoderTeacher(Teacher):
         self.encoder = encoder.requires_grad_(False).eval()
         self.feature_dim = encoder.feature_dim
         self.map_channels = map_channels(encoder, _TAPS)
-        self.digest = _digest(f"{encoder.input_size} {encoder!r}", encoder)
+        self.digest = _digest(encoder_settings(encoder), encoder)
         if classifier is not None:
             self.classifier = classifier.requires_grad_(False)
             self.digest = _digest(self.digest, classifier)

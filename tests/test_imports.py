@@ -19,8 +19,18 @@ HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 # From what knows nothing to what knows everything. A module imports from its own part and from layers before it; parts
 # of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
 LAYERS = (
-    ("errors", "folder_lock", "shell", "version"),
-    ("announce", "atomic", "destination", "documentation", "fork_server", "installation", "plugins", "toolchain"),
+    ("errors", "folder_lock", "notebook", "shell", "version"),
+    (
+        "announce",
+        "atomic",
+        "destination",
+        "documentation",
+        "fork_server",
+        "installation",
+        "notebook",
+        "plugins",
+        "toolchain",
+    ),
     ("boards", "c_sources", "data", "plots", "tflite", "zoo"),
     ("encoders", "manifest", "ops"),
     ("compiler", "ssl"),

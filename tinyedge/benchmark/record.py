@@ -6,6 +6,7 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from tinyedge import notebook
 from tinyedge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -177,6 +178,38 @@ class BenchReport:
             "results": [asdict(record) for record in self.results],
             "env": self.env,
         }
+
+    def _repr_html_(self) -> str:
+        """For a notebook: a column a runtime, and where they were measured each layer's share."""
+        model, records = self.model, self.results
+        size = f"{model.path}: {model.bytes:,} bytes, {model.params:,} parameters, {model.macs:,} MACs"
+        figures: dict[str, list[object]] = {
+            "on": [record.board or record.target for record in records],
+            "instructions": [record.instructions for record in records],
+            "modelled cycles": [record.modelled and record.modelled.cycles for record in records],
+            "cycles": [record.cycles for record in records],
+            "ms": [record.latency_ms and round(record.latency_ms, 3) for record in records],
+            "arena, bytes": [record.arena_bytes for record in records],
+            "RAM, bytes": [record.ram_bytes for record in records],
+            "flash, bytes": [record.flash_bytes for record in records],
+            "stack, bytes": [record.stack_used_bytes for record in records],
+            "top-1": [record.accuracy and f"{100 * record.accuracy:.1f} %" for record in records],
+            "bit-exact": [record.bit_exact for record in records],
+        }
+        rows = [(what, *cells) for what, cells in figures.items() if any(cell is not None for cell in cells)]
+        layers = (
+            notebook.folded(
+                f"{len(record.layers)} layers of {record.runtime}",
+                notebook.table(
+                    ("layer", "kernel", "MACs", "instructions", "modelled cycles"),
+                    ((one.name, one.kernel, one.macs, one.instructions, one.modelled_cycles) for one in record.layers),
+                ),
+            )
+            for record in records
+            if record.layers
+        )
+        head = ("", *(record.runtime for record in records))
+        return "".join((notebook.paragraph(size, bold=True), notebook.table(head, rows), *layers))
 
 
 def _checked(record: _Record) -> _Record:

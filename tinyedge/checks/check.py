@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyedge import notebook
 from tinyedge.benchmark.budget import PARAMETER_LIMIT
 from tinyedge.boards.board import Board
 from tinyedge.checks.aot import judge_aot
@@ -181,6 +182,36 @@ class CheckReport:
             "deployments": [{"board": board, "runtime": runtime} for board, runtime in self.deployments],
             "failure": self.failure(),
         }
+
+    def _repr_html_(self) -> str:
+        """For a notebook: whether it can be deployed and why not, memories, runtimes, layers."""
+        verdict = self.failure() or "can be deployed on " + ", ".join(dict.fromkeys(b for b, _ in self.deployments))
+        size = f"{self.model}: {self.file_bytes:,} bytes, {self.parameters:,} parameters, {self.macs:,} MACs"
+        runtimes = (
+            (TITLES[one.runtime], "refused" if one.takes is False else one.proof, *one.reasons(1))
+            for one in self.verdicts
+        )
+        budgets = (
+            (one.board, TITLES.get(one.runtime, one.runtime), one.memory, one.used, one.limit, one.fits, one.basis)
+            for one in self.budgets
+        )
+        layers = (
+            (one.index, one.op, "x".join(map(str, one.output_shape)), one.macs, one.parameters, one.alive_bytes)
+            for one in self.layers
+        )
+        return "".join(
+            (
+                notebook.paragraph(size, bold=True),
+                notebook.paragraph(verdict),
+                *(notebook.paragraph(f"warning: {warning.sentence}") for warning in self.warnings),
+                notebook.table(("runtime", "verdict", "because"), runtimes),
+                notebook.table(("board", "runtime", "memory", "used", "limit", "fits", "from"), budgets),
+                notebook.folded(
+                    f"{len(self.layers)} layers",
+                    notebook.table(("", "operator", "output", "MACs", "parameters", "bytes alive"), layers),
+                ),
+            )
+        )
 
 
 @dataclass(frozen=True, eq=False)

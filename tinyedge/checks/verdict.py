@@ -29,6 +29,10 @@ class RuntimeVerdict:
     arena_bytes: int | None = None
     not_built: str | None = None
 
+    def reasons(self, most: int) -> tuple[str, ...]:
+        """The first sentences that stand against the model."""
+        return tuple(diagnostic.sentence for diagnostic in self.diagnostics[:most])
+
     @property
     def refused_operators(self) -> frozenset[int]:
         """The indices of the operators that it does not take."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tinyedge import notebook
 from tinyedge.compiler.emit.emitter import program_files
 from tinyedge.compiler.emit.golden import Golden, golden_header
 from tinyedge.compiler.emit.header import ModelStack
@@ -80,6 +81,20 @@ class CompileReport:
             "kept_kernels": [vars(kept) for kept in self.kept_kernels],
         }
         return {"schema": 1, **vars(self), **own}
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what it costs, and the memory plan."""
+        rows = (
+            ("instruction set", self.instruction_set),
+            ("arena, bytes", self.arena_bytes),
+            ("states, bytes", self.state_bytes),
+            ("stack, bytes", self.stack_bytes),
+            ("constants, bytes", self.constant_bytes),
+            ("parameters", self.parameters),
+            ("multiply-accumulates", self.macs),
+        )
+        size = f"{self.model} as {self.name} in {self.directory}"
+        return notebook.paragraph(size, bold=True) + notebook.table(("cost", ""), rows) + self.plan._repr_html_()
 
 
 def compile_model(

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinyedge import notebook
 from tinyedge.compiler.cascade import Step, layers_of
 from tinyedge.compiler.memory.arena import Buffer, InPlaceAlias, aligned, lower_bound
 from tinyedge.compiler.memory.planner import place
@@ -56,6 +57,11 @@ class MemoryPlan:
     arena_bytes: int
     state_bytes: int
     lower_bound_bytes: int
+
+    def _repr_html_(self) -> str:
+        """For a notebook: which tensor is where while the layers run."""
+        layers = max((tensor.last for tensor in self.tensors), default=0)
+        return notebook.plan_drawing(self.tensors, self.arena_bytes, layers)
 
     def alive_bytes(self, layer: int) -> int:
         """How much of the arena holds tensors that are needed while a layer runs; what two share counts once."""

@@ -13,6 +13,7 @@ from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError, TrainingError
 from tinyedge.plots.plots import plot_training
 from tinyedge.ssl.base import View
+from tinyedge.ssl.gating import Gate
 from tinyedge.training.average import WeightAverage
 from tinyedge.training.batch_norm import batch_statistics, recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order, rank_batch, step_seed
@@ -62,6 +63,20 @@ def test_only_matrices_decay():
     assert {id(p) for p in decayed["params"]} == {id(module["conv"].weight), id(module["linear"].weight)}
     assert len(free["params"]) == 5
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
+
+
+def test_gates_do_not_decay_wherever_they_are():
+    class Branch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = nn.Linear(3, 4)
+            self.gate = Gate(3, 5)
+
+    method = nn.Sequential(Branch(), Branch())
+    decayed, free = create_optimizer(method, 0.05, (0.9, 0.95)).param_groups
+    assert {id(own) for own in decayed["params"]} == {id(branch.plain.weight) for branch in method}
+    assert len(free["params"]) == len(list(method.parameters())) - 2
+    assert free["weight_decay"] == 0
 
 
 def test_recalibration_averages_the_batches():

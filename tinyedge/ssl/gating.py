@@ -42,6 +42,8 @@ class Gate(nn.Module):
         channels: C, its hidden channels.
     """
 
+    weight_decay = False  # As in the paper's code: towards 0 a gate decides nothing.
+
     def __init__(self, in_channels: int, channels: int):
         super().__init__()
         reduced = max(in_channels // 4, _LEAST_REDUCED)

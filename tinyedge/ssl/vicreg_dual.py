@@ -4,9 +4,9 @@ Krishna et al. (https://github.com/KrishnaTarun/Unification, solo/methods/vicreg
 first view passes the gated network and the second one the dense network; both have the same convolutions, norms of
 their own and one projector. VICReg compares the two, and the gates are held at a budget. No gradient is stopped.
 
-Deviations: AdamW instead of LARS, with its weight decay on the gates as on all matrices; a projector of 1024 instead of
-2048 for encoders below 1,000,000 parameters; the bounds' annealing is a function of progress, which at 500 epochs is
-the paper's exp(-0.02 epoch). See `gating`, `gate_budget` and `pruning` for theirs.
+Deviations: AdamW instead of LARS; a projector of 1024 instead of 2048 for encoders below 1,000,000 parameters; the
+bounds' annealing is a function of progress, which at 500 epochs is the paper's exp(-0.02 epoch). See `gating`,
+`gate_budget` and `pruning` for theirs.
 
 The run's own encoder is the dense one. The gated one is pruned to a plain encoder, `branches/gated`.
 """

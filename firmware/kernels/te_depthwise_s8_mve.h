@@ -8,7 +8,9 @@
  *  over, so that one window makes 2x2 outputs with the filter at four places.
  *
  *  The stream of a channel is in words: 0; four columns of taps, row 0 in the lowest byte; bias; multiplier; rounding;
- *  24 - right shift. The last four are those of te_gemm_s8_mve.h. */
+ *  24 - right shift. The last four are those of te_gemm_s8_mve.h. Of weights of 4 bits, two words take the place of the
+ *  first five: each half of a byte is a tap, the lower ones of the first and the second column, the upper ones of the
+ *  third and the fourth. They become the same vectors where a channel begins. */
 #ifndef TE_DEPTHWISE_S8_MVE_H
 #define TE_DEPTHWISE_S8_MVE_H
 
@@ -20,6 +22,7 @@
 #define TE_TILE_ROWS 4
 #define TE_TILE_COLUMN_BYTES (TE_TILE_CHANNELS * TE_TILE_ROWS)
 #define TE_DEPTHWISE_STREAM_WORDS 9
+#define TE_DEPTHWISE_S4_STREAM_WORDS 6
 
 /** What the channels of a stripe share. */
 typedef struct {
@@ -33,18 +36,26 @@ typedef struct {
     int32_t output_max;
 } te_depthwise_stripe;
 
-/** Two rows of outputs, the clamp range of 8 bits; column_step is not used.
- *  @param stream  Of the first channel; the taps of the fourth row and column are 0. */
-void te_depthwise2_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
+/** Makes rows of outputs.
+ *  @param stream  Of the first channel. */
+typedef void te_depthwise_function(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
+
+/** Two rows of outputs, the clamp range of 8 bits; column_step is not used, and the taps of the fourth row and column are
+ *  0. */
+te_depthwise_function te_depthwise2_full_s8_mve;
 
 /** Two rows of outputs, any clamp range. */
-void te_depthwise2_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
+te_depthwise_function te_depthwise2_limited_s8_mve;
 
 /** One row of outputs, the clamp range of 8 bits. */
-void te_depthwise1_full_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
+te_depthwise_function te_depthwise1_full_s8_mve;
 
 /** One row of outputs, any clamp range. */
-void te_depthwise1_limited_s8_mve(const te_depthwise_stripe *stripe, const uint32_t *stream, int8_t *output);
+te_depthwise_function te_depthwise1_limited_s8_mve;
+
+/** The same by weights of 4 bits. */
+te_depthwise_function te_depthwise2_full_s4_mve, te_depthwise2_limited_s4_mve;
+te_depthwise_function te_depthwise1_full_s4_mve, te_depthwise1_limited_s4_mve;
 
 /** Writes columns of a tile.
  *  @param rows      Where the first column's channels are, four rows.

@@ -523,6 +523,10 @@ typedef struct {
 void te_depthwise_conv2d_s8_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
                                 void *scratch);
 
+/** te_depthwise_conv2d_s8_mve() of INT4 weights, packed in six words a channel in place of nine. */
+void te_depthwise_conv2d_s4_mve(const te_depthwise_conv2d_mve_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
 /** te_depthwise_conv2d_params of one filter a channel whose windows are whole rows of the image, without padding, for
  *  processors with MVE. */
 typedef struct {
@@ -624,6 +628,11 @@ typedef struct {
  *  @param output  (batches, out_h, out_w, in_c), in rows.
  *  @param scratch  kernel_h * line bytes. */
 void te_depthwise_conv2d_s8_scalar(const te_depthwise_conv2d_scalar_params *params, const int8_t *input, int8_t *output,
+                                   void *scratch);
+
+/** te_depthwise_conv2d_s8_scalar() of INT4 weights, eight to a word: the first four in the lower halves of its bytes.
+ *  @param scratch  As there, and kernel_h * kernel_w bytes rounded up to eights before. */
+void te_depthwise_conv2d_s4_scalar(const te_depthwise_conv2d_scalar_params *params, const int8_t *input, int8_t *output,
                                    void *scratch);
 
 /** te_fully_connected_params for processors without SIMD instructions; 1x1 convolutions are the same over their

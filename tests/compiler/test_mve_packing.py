@@ -9,6 +9,7 @@ from tinyedge.compiler.kernels.dsp_int16 import narrow_sums
 from tinyedge.compiler.kernels.mve_packing import (
     RequantisedFilters,
     pack_depthwise,
+    pack_depthwise_int4,
     pack_filters,
     pack_int16_filters,
     pack_whole,
@@ -150,25 +151,34 @@ def test_a_stream_of_int16_values_holds_the_matrix_product(channels, depth, grou
         assert clamp(found, -(2**15), 2**15 - 1) == clamp(expected, -(2**15), 2**15 - 1)
 
 
+@pytest.mark.parametrize("is_int4", [False, True])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 4), (4, 1), (4, 4)])
-def test_a_depthwise_stream_holds_a_window(kernel):
+def test_a_depthwise_stream_holds_a_window(kernel, is_int4):
     rng = np.random.default_rng(kernel[0])
-    filters = rng.integers(-128, 128, (5, kernel[0] * kernel[1])).astype(np.int8)
+    filters = rng.integers(*((-8, 8) if is_int4 else (-128, 128)), (5, kernel[0] * kernel[1])).astype(np.int8)
     prepared = prepare(filters, rng.integers(-500, 500, 5), [2**30] * 5, [-7, -8, -9, -5, -6])
     assert prepared is not None
-    streams = pack_depthwise(prepared, kernel).reshape(5, 9)
-    assert not streams[:, 0].any()
+    pack, constants = (pack_depthwise_int4, 2) if is_int4 else (pack_depthwise, 5)
+    streams = pack(prepared, kernel).reshape(5, constants + 4)
+    assert is_int4 or not streams[:, 0].any()
     window = rng.integers(-128, 128, (4, 4))  # (row, column)
     for channel, stream in enumerate(streams):
-        taps = stream[1:5].view(np.int8).reshape(4, 4)  # (column, row)
+        taps = stream[constants - 4 : constants].view(np.int8) if not is_int4 else halves(stream[:2])
         inside = window[: kernel[0], : kernel[1]]
-        assert np.sum(taps.T * window.astype(int)) == np.sum(filters[channel].reshape(kernel).astype(int) * inside)
-        assert signed(stream[5:].copy()).tolist() == [
+        of_window = taps.reshape(4, 4).T * window.astype(int)  # Taps are (column, row).
+        assert np.sum(of_window) == np.sum(filters[channel].reshape(kernel).astype(int) * inside)
+        assert signed(stream[constants:].copy()).tolist() == [
             prepared.biases[channel],
             prepared.multipliers[channel],
             prepared.roundings[channel],
             24 - prepared.right_shifts[channel],
         ]
+
+
+def halves(words: np.ndarray) -> np.ndarray:
+    """The lower halves of all bytes, then the upper ones."""
+    both = words.view(np.int8)
+    return np.concatenate([(both << 4) >> 4, both >> 4])
 
 
 @pytest.mark.parametrize(("channels", "pixels"), [(1, 1), (8, 4), (13, 7), (16, 23)])

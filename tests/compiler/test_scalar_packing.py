@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
-from tinyedge.compiler.kernels.scalar_packing import pack_scalar, pack_scalar_int4
+from tinyedge.compiler.kernels.scalar_packing import pack_scalar, pack_scalar_int4, pack_scalar_taps_int4
 from tinyedge.tflite.fixed_point import clamp, requantise
 
 ZERO_POINT = -7
@@ -72,6 +72,19 @@ def test_a_stream_holds_the_matrix_product(channels, depth, is_int4):
         assert int(weights @ pixel) + first == exact
         expected = clamp(requantise(exact, int(multipliers[channel]), int(shifts[channel])) + ZERO_POINT, -128, 127)
         assert kernel_output(exact, multiplier, int(packed.shifts[channel])) == expected
+
+
+@pytest.mark.parametrize("taps", [1, 8, 9, 25])
+def test_words_of_depthwise_weights_hold_fours_in_the_halves_of_their_bytes(taps):
+    rng = np.random.default_rng(taps)
+    filters = rng.integers(-8, 8, (3, taps)).astype(np.int8)
+    packed = pack_scalar_taps_int4(prepare(filters, [0] * 3, [2**30] * 3, [-7] * 3), ZERO_POINT)
+    words = -(-taps // 8)
+    for channel, stream in enumerate(packed.stream.reshape(3, words + 2)):
+        both = stream[:words].view(np.int8).reshape(words, 1, 4)
+        weights = np.concatenate([(both << 4) >> 4, both >> 4], axis=1).ravel()
+        assert weights[:taps].tolist() == filters[channel].tolist()
+        assert not weights[taps:].any()
 
 
 def test_channels_of_one_output_need_no_sum():

@@ -91,6 +91,20 @@ def test_convolution_runs(check, channels, tmp_path):
     check(cases)
 
 
+@pytest.mark.parametrize("channels", [1, 17])
+def test_depthwise_stripes_of_int4(check, channels, tmp_path):
+    rng = np.random.default_rng(channels)
+    cases = [
+        depthwise_conv2d(
+            rng, (2, 5, width, channels), 1, kernel, (stride, stride), activation=activation, gain=GAIN, int4=True
+        )
+        for width, activation in ((4, "NONE"), (9, "RELU_N1_TO_1"))
+        for kernel, stride in (((3, 3), 1), ((3, 3), 2), ((4, 4), 1), ((2, 3), 1))
+    ]
+    assert channels == 1 or functions(cases, tmp_path) == {"te_depthwise_conv2d_s4_mve"}
+    check(cases)
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("channels", [1, 3, 16, 33])
 def test_convolution_runs_of_int4(check, channels, symmetric, tmp_path):

@@ -66,13 +66,22 @@ def test_depthwise_rows_are_read_where_they_lie_or_copied(check_sanitised, width
     rng = np.random.default_rng(width)
     cases = [
         depthwise_conv2d(
-            rng, (2, height, width, 3), 1, kernel, (stride, stride), (dilation,) * 2, "SAME", activation, gain=GAIN
+            rng,
+            (2, height, width, 3),
+            1,
+            kernel,
+            (stride, stride),
+            (dilation,) * 2,
+            "SAME",
+            activation,
+            gain=GAIN,
+            int4=int4,
         )
         for height in (1, 4)
         for dilation in ((1, 2) if stride == 1 else (1,))
-        for activation in ("NONE", "RELU_N1_TO_1")
+        for activation, int4 in (("NONE", False), ("RELU_N1_TO_1", False), ("NONE", True))
     ]
     calls = [specialised(case, tmp_path) for case in cases]
-    assert {call.function for call in calls} == {"te_depthwise_conv2d_s8_scalar"}
+    assert {call.function for call in calls} == {"te_depthwise_conv2d_s8_scalar", "te_depthwise_conv2d_s4_scalar"}
     assert (calls[0].fields["line"] == 0) == lies
     check_sanitised(cases)

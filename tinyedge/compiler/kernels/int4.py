@@ -23,16 +23,6 @@ def with_int8_weights(call: KernelCall, wide: Kernel) -> KernelCall:
     return dataclasses.replace(call, kernel=wide, fields={**call.fields, "weights": ConstantArray(weights)})
 
 
-def unpacked(wide: Kernel, choose: Choice) -> Choice:
-    """Return the choice for a kernel of INT4 weights where that of int8 ones is far faster than to read them.
-
-    Args:
-        wide: The kernel of int8 weights with the same struct.
-        choose: The choice for calls of that one.
-    """
-    return lambda call: choose(with_int8_weights(call, wide))
-
-
 def _count_weights(fields: Fields) -> int:
     taps = math.prod(integers(fields, "kernel_h", "kernel_w"))
     of_taps = ("in_c", "multiplier_c") if "multiplier_c" in fields else ("group_c", "out_c")

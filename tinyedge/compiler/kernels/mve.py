@@ -30,7 +30,7 @@ from tinyedge.compiler.kernels.dsp_elementwise import (
 from tinyedge.compiler.kernels.dsp_functions import softmax_s16
 from tinyedge.compiler.kernels.dsp_int16 import SUMS_TOO_LARGE_FOR_32_BITS, narrow_form
 from tinyedge.compiler.kernels.dsp_products import batch_matmul_s16
-from tinyedge.compiler.kernels.int4 import unpacked, with_int8_weights
+from tinyedge.compiler.kernels.int4 import with_int8_weights
 from tinyedge.compiler.kernels.mve_packing import (
     CHUNK,
     INT16_CHUNK,
@@ -39,6 +39,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     left_shift_of,
     narrow_filters,
     pack_depthwise,
+    pack_depthwise_int4,
     pack_filters,
     pack_int16_filters,
     pack_lane_streams,
@@ -108,7 +109,12 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
 
 def _conv2d_int4(call: KernelCall) -> KernelCall | str:
     """The kernel of INT4 weights, or of int8 ones where two of them do not fit a byte as it takes them."""
-    made = _conv2d(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+    return _narrow_conv2d(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+
+
+def _narrow_conv2d(call: KernelCall) -> KernelCall | str:
+    """The same of the int8 kernel's call, whose weights have 4 bits."""
+    made = _conv2d(call)
     if isinstance(made, str):
         return made
     stream = values(made.fields, "packed")
@@ -141,6 +147,22 @@ def _conv2d_s16(call: KernelCall) -> KernelCall | str:
 
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
+    if integers(call.fields, "in_c") == (1,):
+        return _conv2d(as_convolution(call))
+    return _depthwise(call, _DEPTHWISE_CONV2D, pack_depthwise)
+
+
+def _depthwise_conv2d_int4(call: KernelCall) -> KernelCall | str:
+    """The kernel of INT4 weights, or of int8 ones where windows are whole rows."""
+    call = with_int8_weights(call, DEPTHWISE_CONV_2D_KERNELS["s8"])
+    if integers(call.fields, "in_c") == (1,):
+        return _narrow_conv2d(as_convolution(call))
+    return _depthwise(call, _DEPTHWISE_CONV2D_INT4, pack_depthwise_int4)
+
+
+def _depthwise(
+    call: KernelCall, kernel_of_small: Kernel, pack: Callable[[RequantisedFilters, tuple[int, int]], np.ndarray]
+) -> KernelCall | str:
     fields = call.fields
     in_c, out_h, multiplier_c = integers(fields, "in_c", "out_h", "multiplier_c")
     kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
@@ -148,8 +170,6 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         fields, "stride_h", "stride_w", "dilation_h", "dilation_w", "pad_top"
     )
     weights = depthwise_filters(fields)
-    if in_c == 1:
-        return _conv2d(as_convolution(call))
     dilated = (kernel_h > 1 and dilation_h > 1) or (kernel_w > 1 and dilation_w > 1)
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
@@ -166,12 +186,12 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     vertical = Window(stride_h, dilation_h, pad_top, kernel_h)
     return dataclasses.replace(
         call,
-        kernel=_DEPTHWISE_CONV2D,
+        kernel=kernel_of_small,
         fields={
             **without(kept, *FILTERS, "output_zero_point"),
             "two_rows": int(two_rows),
             "columns": columns,
-            "packed": ConstantArray(pack_depthwise(prepared, (kernel_h, kernel_w))),
+            "packed": ConstantArray(pack(prepared, (kernel_h, kernel_w))),
         },
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
         scratch_bytes=_tile_bytes(columns),
@@ -545,6 +565,7 @@ _DEPTHWISE_CONV2D = Kernel(
     fit=_fit_tile,
     loads_rows=True,
 )
+_DEPTHWISE_CONV2D_INT4 = dataclasses.replace(_DEPTHWISE_CONV2D, function="te_depthwise_conv2d_s4_mve")
 _DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_mve", "te_depthwise_whole_mve_params", "mve", stripes=whole_windowed)
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "mve")
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_mve", "te_batch_matmul_s16_params", "mve")
@@ -597,7 +618,7 @@ _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     CONV_2D_KERNELS["s4"]: _conv2d_int4,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     DEPTHWISE_CONV_2D_KERNELS["s16"]: _depthwise_conv2d_s16,
-    DEPTHWISE_CONV_2D_KERNELS["s4"]: unpacked(DEPTHWISE_CONV_2D_KERNELS["s8"], _depthwise_conv2d),
+    DEPTHWISE_CONV_2D_KERNELS["s4"]: _depthwise_conv2d_int4,
     FULLY_CONNECTED_KERNEL: _fully_connected,
     MEAN_KERNELS["s8"]: _mean,
     MEAN_KERNELS["s16"]: _mean_s16,

@@ -218,13 +218,26 @@ def pack_depthwise(prepared: RequantisedFilters, kernel: tuple[int, int]) -> np.
     Returns:
         uint32 words, channel by channel.
     """
+    taps = _by_columns(prepared, kernel).reshape(-1, 16).view("<u4")
+    return _with_constants(np.pad(taps, ((0, 0), (1, 0))), prepared)
+
+
+def pack_depthwise_int4(prepared: RequantisedFilters, kernel: tuple[int, int]) -> np.ndarray:
+    """The same for weights from -8 to 7, as `te_depthwise2_full_s4_mve` and its kin read them."""
+    halves = _by_columns(prepared, kernel).reshape(-1, 2, 8) & 15
+    return _with_constants((halves[:, 0] | halves[:, 1] << 4).view("<u4"), prepared)
+
+
+def _by_columns(prepared: RequantisedFilters, kernel: tuple[int, int]) -> np.ndarray:
+    """(channels, 4 columns, 4 rows) taps as bytes, zeros where the filter has none."""
     channels = len(prepared.filters)
     by_columns = np.zeros((channels, 4, 4), np.int8)
     by_columns[:, : kernel[1], : kernel[0]] = prepared.filters.reshape(channels, *kernel).transpose(0, 2, 1)
-    taps = by_columns.view(np.uint8).reshape(channels, 16).view("<u4")
-    constants = _constants(prepared)
-    zero = np.zeros((channels, 1), np.uint32)
-    packed: np.ndarray = np.concatenate([zero, taps, as_words(np.stack(constants, axis=1))], axis=1).ravel()
+    return by_columns.view(np.uint8)
+
+
+def _with_constants(taps: np.ndarray, prepared: RequantisedFilters) -> np.ndarray:
+    packed: np.ndarray = np.concatenate([taps, as_words(np.stack(_constants(prepared), axis=1))], axis=1).ravel()
     return packed
 
 

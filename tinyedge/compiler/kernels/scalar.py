@@ -1,6 +1,7 @@
 """Cores without SIMD instructions: two 8-bit multiply-accumulates by one 32-bit multiplication."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from tinyedge.compiler.kernels.choice import chosen
@@ -15,7 +16,12 @@ from tinyedge.compiler.kernels.convolution_forms import (
 )
 from tinyedge.compiler.kernels.int4 import with_int8_weights
 from tinyedge.compiler.kernels.mve_packing import NO_CONSTANTS, RequantisedFilters, prepare_layer
-from tinyedge.compiler.kernels.scalar_packing import ScalarFilters, pack_scalar, pack_scalar_int4
+from tinyedge.compiler.kernels.scalar_packing import (
+    ScalarFilters,
+    pack_scalar,
+    pack_scalar_int4,
+    pack_scalar_taps_int4,
+)
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
 from tinyedge.ops.depthwise_conv2d import KERNELS as DEPTHWISE_CONV_2D_KERNELS
 from tinyedge.ops.fields import integers, without
@@ -50,8 +56,13 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
 
 
 def _conv2d_int4(call: KernelCall) -> KernelCall | str:
-    """The kernel of CONV_2D with weights from -8 to 7, which makes four pixels at a time."""
-    call = along_rows(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+    """The kernel of CONV_2D with weights from -8 to 7."""
+    return _narrow_conv2d(with_int8_weights(call, CONV_2D_KERNELS["s8"]))
+
+
+def _narrow_conv2d(call: KernelCall) -> KernelCall | str:
+    """The kernel of weights from -8 to 7, which makes four pixels at a time, of the int8 kernel's call."""
+    call = along_rows(call)
     fields = call.fields
     out_h, out_w, kernel_h, kernel_w, group_c = integers(fields, "out_h", "out_w", "kernel_h", "kernel_w", "group_c")
     prepared = prepare_layer(fields, dense_filters(fields))
@@ -65,10 +76,26 @@ def _conv2d_int4(call: KernelCall) -> KernelCall | str:
 
 
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
+    if integers(call.fields, "in_c") == (1,):
+        return _conv2d(as_convolution(call))
+    return _depthwise(call, _DEPTHWISE_CONV2D, pack_scalar, 0)
+
+
+def _depthwise_conv2d_int4(call: KernelCall) -> KernelCall | str:
+    """The kernel of weights from -8 to 7, which takes a filter apart for each row of outputs."""
+    call = with_int8_weights(call, DEPTHWISE_CONV_2D_KERNELS["s8"])
+    if integers(call.fields, "in_c") == (1,):
+        return _narrow_conv2d(as_convolution(call))
+    taps = math.prod(integers(call.fields, "kernel_h", "kernel_w"))
+    return _depthwise(call, _DEPTHWISE_CONV2D_INT4, pack_scalar_taps_int4, -(-taps // 8) * 8)
+
+
+def _depthwise(
+    call: KernelCall, kernel: Kernel, pack: Callable[[RequantisedFilters, int], ScalarFilters], weight_bytes: int
+) -> KernelCall | str:
+    """The call of a kernel that has so many bytes of weights in scratch, or why there is none."""
     fields = call.fields
     in_c, multiplier_c, kernel_h, out_w = integers(fields, "in_c", "multiplier_c", "kernel_h", "out_w")
-    if in_c == 1:
-        return _conv2d(as_convolution(call))
     if multiplier_c != 1:
         return f"{multiplier_c} filters see each of {in_c} channels"
     prepared = prepare_layer(fields, depthwise_filters(fields))
@@ -79,13 +106,13 @@ def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
         return f"its rows of {out_w} outputs are fewer than the {_LEAST_COPIED} that a copy of the input pays for"
     return dataclasses.replace(
         call,
-        kernel=_DEPTHWISE_CONV2D,
+        kernel=kernel,
         fields={
             **without(fields, "multiplier_c", *FILTERS),
             "line": line,
-            **_packed(fields, prepared),
+            **_members(pack(prepared, *integers(fields, "output_zero_point"))),
         },
-        scratch_bytes=kernel_h * line,
+        scratch_bytes=weight_bytes + kernel_h * line,
     )
 
 
@@ -148,6 +175,7 @@ _DEPTHWISE_CONV2D = Kernel(
     loads_rows=True,
     has_window=True,
 )
+_DEPTHWISE_CONV2D_INT4 = dataclasses.replace(_DEPTHWISE_CONV2D, function="te_depthwise_conv2d_s4_scalar")
 _FULLY_CONNECTED = Kernel(
     "te_fully_connected_s8_scalar", "te_fully_connected_scalar_params", "scalar", stripes=pixelwise
 )
@@ -155,6 +183,7 @@ _FULLY_CONNECTED = Kernel(
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     CONV_2D_KERNELS["s4"]: _conv2d_int4,
     CONV_2D_KERNELS["s8"]: _conv2d,
+    DEPTHWISE_CONV_2D_KERNELS["s4"]: _depthwise_conv2d_int4,
     DEPTHWISE_CONV_2D_KERNELS["s8"]: _depthwise_conv2d,
     FULLY_CONNECTED_KERNEL: _fully_connected,
 }

@@ -1,6 +1,6 @@
 """Filters in the order in which the scalar kernels read them; firmware/kernels/te_gemm_s8_scalar.h describes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,13 @@ def pack_scalar_int4(prepared: RequantisedFilters, output_zero_point: int) -> Sc
     halves = np.ascontiguousarray(filters).view(np.uint8) & 15
     words = np.ascontiguousarray(halves[:, 0::2] | halves[:, 1::2] << 4).view("<u4")
     return _packed(words, prepared, output_zero_point)
+
+
+def pack_scalar_taps_int4(prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
+    """Of depthwise weights from -8 to 7: of eight in a word, the first four in the lower halves of its bytes."""
+    filters = np.pad(prepared.filters, ((0, 0), (0, -prepared.filters.shape[1] % 8)))
+    turns = filters.reshape(len(filters), -1, 2, 4).transpose(0, 1, 3, 2).reshape(filters.shape)
+    return pack_scalar_int4(replace(prepared, filters=turns), output_zero_point)
 
 
 def _packed(words: np.ndarray, prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:

@@ -145,6 +145,7 @@ def bare(tmp_path_factory, wheel):
 # Command -> its arguments, and what its one sentence says; None where it needs no extra.
 BARE = {
     "train": ("--data digits --out run", r"\[train\] @ file://"),
+    "watch": ("trained --once", None),
     "finetune": ("trained --out tuned", r"\[train\] @ file://"),
     "probe": ("trained", r"\[train\] @ file://"),
     "detect": ("trained --voc voc", r"\[train\] @ file://"),

@@ -29,6 +29,7 @@ __all__ = [
     "register_method",
     "report",
     "train",
+    "watch",
     "web",
 ]
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tinyedge.api.quantise import quantise
     from tinyedge.api.report import report
     from tinyedge.api.train import train
+    from tinyedge.api.watch import watch
     from tinyedge.api.web import web
     from tinyedge.encoders.base import Encoder
     from tinyedge.encoders.registry import register_encoder

@@ -17,6 +17,7 @@ from tinyedge.version import __version__
 
 COMMANDS = (
     "train",
+    "watch",
     "finetune",
     "probe",
     "detect",

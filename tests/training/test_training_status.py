@@ -1,0 +1,98 @@
+"""How far a training is, read from the files of its run."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinyedge.errors import CheckpointError
+from tinyedge.training.status import read_status
+
+NOW_S = 2_000_000_000.0
+
+
+def record(step: int, elapsed_s: float, **more: Any) -> dict[str, Any]:
+    return {"step": step, "epoch": step / 100, "loss": 10 / step, "images_per_s": 1.0, "elapsed_s": elapsed_s, **more}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 5\nbatch_size: 64\n")
+    return tmp_path
+
+
+def write_log(run: Path, *records: dict[str, Any], age_s: float = 3.0, end: str = "\n") -> None:
+    log = run / "metrics.jsonl"
+    log.write_text("\n".join(map(json.dumps, records)) + end)
+    os.utime(log, (NOW_S - age_s, NOW_S - age_s))
+
+
+def test_steps_speed_and_time_left_come_from_the_log(run: Path) -> None:
+    write_log(run, record(50, 100.0), record(100, 125.0), record(150, 150.0, accuracy=0.5))
+    status = read_status(run, NOW_S)
+    assert status.state == "training"
+    assert (status.step, status.steps, status.epoch, status.epochs) == (150, 500, 1.5, 5)
+    assert status.images_per_s == pytest.approx(64 / 0.5)
+    assert status.left_s == pytest.approx(350 * 0.5)
+    assert status.age_s == pytest.approx(3.0)
+    assert status.losses == pytest.approx([0.2, 0.1, 10 / 150])
+    assert (status.loss, status.accuracy, status.probe) == (pytest.approx(10 / 150), 0.5, None)
+    assert json.loads(json.dumps(status.to_json()))["steps"] == 500
+
+
+def test_a_break_does_not_count_for_the_speed(run: Path) -> None:
+    spans = (0, 25, 50, 9_000, 9_025, 9_050)
+    write_log(run, *(record(50 * (at + 1), float(elapsed)) for at, elapsed in enumerate(spans)))
+    assert read_status(run, NOW_S).left_s == pytest.approx(200 * 0.5)
+
+
+def test_a_training_without_records_waits(run: Path) -> None:
+    for text in (None, "", '{"step": 1, "epo'):
+        if text is not None:
+            (run / "metrics.jsonl").write_text(text)
+        status = read_status(run, NOW_S)
+        assert (status.state, status.steps, status.left_s, status.losses) == ("waiting", None, None, ())
+
+
+def test_a_log_that_does_not_grow_is_silent(run: Path) -> None:
+    write_log(run, record(50, 10.0), record(100, 20.0), age_s=119)
+    assert read_status(run, NOW_S).state == "training"
+    write_log(run, record(50, 10.0), record(100, 20.0), age_s=121)
+    assert read_status(run, NOW_S).state == "silent"
+    # With 5 s a step a record comes every 250 s.
+    write_log(run, record(50, 10.0), record(100, 260.0), age_s=900)
+    assert read_status(run, NOW_S).state == "training"
+
+
+def test_the_end_is_the_encoder_of_the_last_step(run: Path) -> None:
+    (run / "encoder.safetensors").touch()
+    write_log(run, record(450, 10.0), record(500, 20.0), age_s=9_999)
+    assert (read_status(run, NOW_S).state, read_status(run, NOW_S).left_s) == ("ended", 0.0)
+    # `--resume --epochs 10` goes on; the encoder of before is there still.
+    (run / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 10\nbatch_size: 64\n")
+    write_log(run, record(450, 10.0), record(500, 20.0))
+    assert read_status(run, NOW_S).state == "training"
+
+
+def test_the_last_probe_is_told_and_a_half_written_one_is_not(run: Path) -> None:
+    rows = [{"protocol": "knn", "mean": 0.2}, {"protocol": "linear", "label_fraction": 0.2, "mean": 0.61}]
+    (run / "probe.json").write_text(json.dumps(rows))
+    status = read_status(run, NOW_S)
+    assert (status.probe, status.probe_protocol, status.probe_fraction) == (0.61, "linear", 0.2)
+    (run / "probe.json").write_text(json.dumps(rows)[:30])
+    assert read_status(run, NOW_S).probe is None
+
+
+def test_values_that_are_no_numbers_are_left_out(run: Path) -> None:
+    (run / "metrics.jsonl").write_text(
+        '{"step": 50, "epoch": 0.5, "loss": NaN, "elapsed_s": "x"}\n[1]\n{"step": true, "epoch": 1}\n'
+    )
+    status = read_status(run, NOW_S)
+    assert (status.step, status.loss, status.left_s) == (50, None, None)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is no run"):
+        read_status(tmp_path)

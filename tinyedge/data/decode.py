@@ -15,13 +15,13 @@ _LUMA, _HALF = np.array([19_595, 38_470, 7_471], np.uint32), np.uint32(1 << 15)
 
 
 def decode_image(
-    path: Path | BinaryIO, image_size: int | tuple[int, int], white_level: int | None = None
+    path: Path | BinaryIO, image_size: int | tuple[int, int], white_level: int | None = None, channels: int = 3
 ) -> np.ndarray:
-    """Decode one file, or its opened content, to (H, W, 3) uint8 RGB; `image_size` is (H, W), or both in one.
+    """Decode one file, or its opened content, to (H, W, C) uint8; `image_size` is (H, W), or both in one.
 
-    EXIF orientation is applied, the image resized to cover (H, W) and the centre cropped. Transparent pixels are
-    composited on white. Of 16-bit greyscale PNG and TIFF, `white_level` and what is above becomes 255; None is
-    65,535. Only the first frame of an animation is taken.
+    With 3 `channels` it is RGB, with 1 its luma. EXIF orientation is applied, the image resized to cover (H, W) and the
+    centre cropped. Transparent pixels are composited on white. Of 16-bit greyscale PNG and TIFF, `white_level` and what
+    is above becomes 255; None is 65,535. Only the first frame of an animation is taken.
 
     Raises:
         OSError, ValueError, SyntaxError and others of Pillow's: The file is broken, of an unknown form, or its pixels
@@ -39,7 +39,8 @@ def decode_image(
         image = image.resize(size, Image.Resampling.BICUBIC)
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))
-    return np.asarray(image, dtype=np.uint8)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return grey(pixels) if channels == 1 else pixels
 
 
 def _check_size(image: Image.Image, width: int, height: int) -> None:

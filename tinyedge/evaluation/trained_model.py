@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tinyedge.data.augment import normalise
-from tinyedge.data.decode import decode_image, grey
+from tinyedge.data.decode import decode_image
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.plugins import require_plugin
@@ -62,10 +62,8 @@ class TrainedModel(nn.Module):
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: A file is broken or of an unknown form.
         """
-        size, white = self.encoder.input_size, self.white_level
-        pixels = np.stack([decode_image(Path(file), size, white) for file in files])  # (B, H, W, 3)
-        if self.encoder.channels == 1:
-            pixels = grey(pixels)
+        how = self.encoder.input_size, self.white_level, self.encoder.channels
+        pixels = np.stack([decode_image(Path(file), *how) for file in files])  # (B, H, W, C)
         return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), self.mean, self.std)
 
 

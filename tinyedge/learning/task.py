@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyedge.data.decode import decode_image, grey
+from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError
 from tinyedge.manifest.manifest import ExportManifest
@@ -71,21 +71,16 @@ def load_images(examples: tuple[Example, ...], manifest: ExportManifest) -> np.n
     """Decode images to what a model takes: (n, H, W, C) uint8, RGB or grey, as `decode_image` resizes them.
 
     Raises:
-        DataError: The size is not square, or a file cannot be read.
+        DataError: A file cannot be read.
     """
     height, width, channels = manifest.input.shape[1:]
-    if height != width:
-        raise DataError(
-            f"the model takes images of {height}x{width} and files are cropped to squares: use another model"
-        )
     images = []
     for example in examples:
         try:
-            images.append(decode_image(example.file, height, manifest.preprocessing.white_level))
+            images.append(decode_image(example.file, (height, width), manifest.preprocessing.white_level, channels))
         except Exception as error:  # Pillow raises almost anything on a broken file.
             raise DataError(f"{example.file} cannot be read ({error}): delete or replace it") from error
-    pixels = np.stack(images)
-    return grey(pixels) if channels == 1 else pixels
+    return np.stack(images)
 
 
 def _draw(folder: Path, count: int, generator: np.random.Generator) -> list[Path]:

@@ -46,11 +46,9 @@ class Preprocessing:
         Raises:
             OSError, ValueError, SyntaxError and others of Pillow's: The file is broken or of an unknown form.
         """
-        from tinyedge.data.decode import decode_image, grey
+        from tinyedge.data.decode import decode_image
 
-        pixels = decode_image(file, (self.height, self.width), self.white_level)  # (H, W, 3)
-        if len(self.table) == 1:
-            pixels = grey(pixels)
+        pixels = decode_image(file, (self.height, self.width), self.white_level, len(self.table))  # (H, W, C)
         return np.stack([self.table[channel][pixels[..., channel]] for channel in range(len(self.table))], axis=-1)
 
 

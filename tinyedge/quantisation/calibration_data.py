@@ -209,11 +209,11 @@ class _ImageFolder:
         return np.stack(images)
 
     def _pixels(self, file: Path) -> np.ndarray:
-        from tinyedge.data.decode import decode_image, grey  # Pillow, which arrays do without.
+        from tinyedge.data.decode import decode_image  # Pillow, which arrays do without.
 
         assert self.normalisation is not None
-        pixels = decode_image(file, (self._height, self._width), self.normalisation.white_level)
-        return grey(pixels) if len(self.normalisation.mean) == 1 else pixels
+        white, channels = self.normalisation.white_level, len(self.normalisation.mean)
+        return decode_image(file, (self._height, self._width), white, channels)
 
 
 def _white_level(files: Sequence[Path]) -> int | None:

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from tinyedge.atomic import write_json
 from tinyedge.boards.board import Board, load_board
+from tinyedge.compiler.costs import board_costs
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
@@ -56,7 +57,7 @@ def examine(path: Path, board_name: str, count: int) -> dict[str, Any]:
     board = load_board(board_name)
     try:
         outputs, instructions = run_on_board(
-            compile_graph(model.graph(), CompileOptions(board.instruction_set)), board, inputs
+            compile_graph(model.graph(), CompileOptions(board.instruction_set, costs=board_costs(board))), board, inputs
         )
     except BudgetExceeded as error:
         return {**row, "board": str(error)}

@@ -17,11 +17,11 @@ from once import OncePerSession
 
 from tinyedge.compiler.cascade import Cascade, layers_of, make_cascade
 from tinyedge.compiler.compile import compile_model
+from tinyedge.compiler.costs import default_costs
 from tinyedge.compiler.kernels import INSTRUCTION_SETS
 from tinyedge.compiler.memory.arena import aligned
 from tinyedge.compiler.memory.memory_plan import least_bytes, lifetimes_of
 from tinyedge.compiler.options import CompileOptions
-from tinyedge.compiler.passes.cascade_costs import cascade_costs
 from tinyedge.compiler.passes.cascade_layers import cascade_layers
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.tflite.model import Model
@@ -163,7 +163,7 @@ def test_no_partition_has_a_step_that_needs_less(tmp_path: Path) -> None:
         ]
         lowest = min(max(step for step in steps if step) for steps in partitions if None not in steps)
         begin, most = 0, 0
-        for step in cascade_layers(program.graph, calls, cascade_costs("portable"), max_share=math.inf):
+        for step in cascade_layers(program.graph, calls, default_costs("portable").cascades, max_share=math.inf):
             end = begin + len(layers_of([step]))
             most = max(most, least_bytes(step, begin, end, lifetimes))
             begin = end

@@ -9,6 +9,7 @@ from compiler.random_networks import random_network
 from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, softmax, table, transpose_conv
 from ops.kernel_cases import read_operator
 
+from tinyedge.compiler.costs import default_costs
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE, hasten, specialise
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
@@ -222,7 +223,7 @@ def test_winograd_is_left_where_it_does_not_fit(shared_model):
     graph = read_tflite(shared_model("ic_resnet8_int8.tflite"))
     simplify(graph)
     lowered = [lower(operator) for operator in graph.operators]
-    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", spend_flash=True)
+    calls = hasten(lowered, specialise(lowered, "dsp"), "dsp", default_costs("dsp"), spend_flash=True)
     (winograd,) = [call for call in calls if call.output.shape == (1, 8, 8, 64) and call.smaller is not None]
     assert winograd.saved_cycles > 0
     assert winograd.kernel.fit is not None

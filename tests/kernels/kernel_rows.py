@@ -14,6 +14,7 @@ from ops import case_builders as build
 from ops.kernel_cases import Case, declared_params, int8_values, int16_values, read_operator
 from ops.recurrent_models import lstm
 
+from tinyedge.compiler.costs import default_costs
 from tinyedge.compiler.kernels import PORTABLE, hasten, specialise
 from tinyedge.compiler.kernels.int4 import with_int8_weights
 from tinyedge.ops import lower
@@ -108,7 +109,7 @@ def _row_case(row: Row, prime: int, index: int, most_work: int, rng: np.random.G
 def _fast(row: Row, portable: KernelCall) -> KernelCall:
     (call,) = specialise([portable], row.instruction_set)
     if row.speed:
-        (call,) = hasten([portable], [call], row.instruction_set, spend_flash=True)
+        (call,) = hasten([portable], [call], row.instruction_set, default_costs(row.instruction_set), spend_flash=True)
     return call
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from machines.case_machines import KernelBuild
 from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 
+from tinyedge.compiler.costs import default_costs
 from tinyedge.compiler.emit.c_text import member_literal, string_array
 from tinyedge.compiler.kernels import hasten, specialise
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
@@ -134,7 +135,9 @@ def _entries(
 ) -> list[CaseEntry]:
     """The cases as C, with the kernels of the machine; each is told apart by its index in its names."""
     calls = specialise(lowered, kernels.machine.instruction_set)
-    calls = hasten(lowered, calls, kernels.machine.instruction_set, spend_flash=spend_flash) if speed else calls
+    if speed:
+        costs = default_costs(kernels.machine.instruction_set)
+        calls = hasten(lowered, calls, kernels.machine.instruction_set, costs, spend_flash=spend_flash)
     return [
         _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
         for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))

@@ -36,8 +36,9 @@ def compile(
         out: Folder for the C sources. Its other models stay, and so does what is not tinyedge's.
         name: What the model is called in C: "ic" gives ic_model.h and ic_invoke(). None: as the file or
             the run.
-        board: A board's name or .toml file: the header then tells the stack of an inference there, found with the cross
-            compiler. None: it does not.
+        board: A board's name or .toml file: kernels and cascades are chosen by their costs there, and the header tells
+            the stack of an inference, found with the cross compiler. None: it does not, and `dsp` is for the costs of a
+            NUCLEO-L4R5ZI.
         instruction_set: `portable` for any processor; `scalar` for Cortex-M0+, M3 and M23; `dsp` for M4, M7 and M33;
             `mve` for M55 and M85. None: the board's, or `portable` without a board.
         without: Names of passes to leave out.
@@ -63,6 +64,7 @@ def compile(
     target = None if board is None else load_board(board)
     check_folder(Path(out), "give another folder to --out")
     from tinyedge.compiler.compile import compile_model
+    from tinyedge.compiler.costs import board_costs
     from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS
     from tinyedge.compiler.emit.names import default_name
     from tinyedge.compiler.options import CompileOptions
@@ -73,7 +75,8 @@ def compile(
     folder = locate(model)
     if name is None and folder.is_dir():
         name = default_name(folder.resolve().name)
-    options = CompileOptions(chosen, tuple(without), cascade, quantised_ends, optimize)
+    costs = board_costs(target) if target is not None and chosen == target.instruction_set else None
+    options = CompileOptions(chosen, tuple(without), cascade, quantised_ends, optimize, costs)
     return compile_model(
         file,
         Path(out),

@@ -16,6 +16,7 @@ from tinyedge.announce import silent
 from tinyedge.benchmark.inputs import LabelledInputs, first_per_class_round, read_inputs
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelledCycles, ModelRecord
 from tinyedge.boards.board import Board, emulated_board
+from tinyedge.compiler.costs import board_costs
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph, count_parameters
 from tinyedge.cycles.count import CycleCounter, cycle_counter
@@ -168,7 +169,12 @@ def bench_emulator(
         announce("compiling")
         program = compile_graph(
             subject.model.graph(),
-            CompileOptions(board.instruction_set, cascade=options.image.cascade, optimize=options.image.optimize),
+            CompileOptions(
+                board.instruction_set,
+                cascade=options.image.cascade,
+                optimize=options.image.optimize,
+                costs=board_costs(board),
+            ),
         )
     graph = subject.model.any_graph()
     inputs = choose_inputs(subject, graph, options)

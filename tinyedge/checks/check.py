@@ -17,6 +17,7 @@ from tinyedge.checks.layers import Layer, describe_layers, planned_bytes
 from tinyedge.checks.lint_warning import LintWarning
 from tinyedge.checks.rules import find
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict
+from tinyedge.compiler.costs import Costs, board_costs
 from tinyedge.compiler.program import Program, with_instruction_set
 from tinyedge.errors import ModelError
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
@@ -220,7 +221,7 @@ class Examination:
 
     Attributes:
         report: What is to be known.
-        programs: By the instruction set of each of the boards; empty where the compiler does not take the model.
+        programs: By the boards' names; empty where the compiler does not take the model.
     """
 
     report: CheckReport
@@ -258,14 +259,11 @@ def examine_model(model: Path, boards: Sequence[Board]) -> Examination:
         )
     verdicts = (aot, *(_with_build(verdict, model) for verdict in interpreters))
     on_board = [verdict for verdict in verdicts if verdict.runtime in FIRMWARE_RUNTIMES]
-    sets = {board.instruction_set for board in boards}
-    programs = {} if program is None else {name: with_instruction_set(program, name) for name in sets}
+    programs = {} if program is None else _programs(program, boards)
     budgets = [
         budget
         for board in boards
-        for budget in board_budgets(
-            board, on_board, programs.get(board.instruction_set), layers, inspection.bytes, input_bytes
-        )
+        for budget in board_budgets(board, on_board, programs.get(board.name), layers, inspection.bytes, input_bytes)
     ]
     report = CheckReport(
         model=str(model),
@@ -281,6 +279,18 @@ def examine_model(model: Path, boards: Sequence[Board]) -> Examination:
         arena_bytes=aot.arena_bytes,
     )
     return Examination(report, programs)
+
+
+def _programs(portable: Program, boards: Sequence[Board]) -> dict[str, Program]:
+    """Compile for every board; for those that are alike to the compiler once."""
+    made: dict[tuple[str, Costs], Program] = {}
+    programs = {}
+    for board in boards:
+        kind = board.instruction_set, board_costs(board)
+        if kind not in made:
+            made[kind] = with_instruction_set(portable, *kind)
+        programs[board.name] = made[kind]
+    return programs
 
 
 def _with_build(verdict: RuntimeVerdict, model: Path) -> RuntimeVerdict:

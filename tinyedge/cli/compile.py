@@ -41,7 +41,8 @@ def compile(
         None,
         "--board",
         autocompletion=BOARDS,
-        help="Find the stack of an inference on a board, with the cross compiler, and tell it in C.",
+        help="Choose kernels by their costs on a board, and tell in C the stack of an inference, found with the cross "
+        "compiler.",
     ),
     instruction_set: str = typer.Option(
         None,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tinyedge.compiler.costs import Costs
 from tinyedge.compiler.kernels import INSTRUCTION_SETS, PORTABLE
 from tinyedge.compiler.passes import PASS_NAMES
 from tinyedge.errors import ConfigError
@@ -25,6 +26,8 @@ class CompileOptions:
         optimize: What the kernels are chosen for: "balanced", "speed" for as much flash as that takes and up to a
             quarter more RAM, or "size" for little flash: fewer kernels, which are to be compiled
             with -Os and TE_SMALL=1.
+        costs: By which kernels and cascades are chosen, of what the C is to run on; None: those of
+            `tinyedge.compiler.costs.default_costs`.
 
     Raises:
         ConfigError: There is no such instruction set, pass or choice.
@@ -35,6 +38,7 @@ class CompileOptions:
     cascade: str = "auto"
     quantised_ends: bool = False
     optimize: str = "balanced"
+    costs: Costs | None = None
 
     def __post_init__(self) -> None:
         if self.instruction_set not in INSTRUCTION_SETS:

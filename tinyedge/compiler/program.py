@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyedge.compiler.cascade import Cascade, Step, layers_of
+from tinyedge.compiler.costs import CascadeCosts, Costs, default_costs
 from tinyedge.compiler.kernels import PORTABLE, condense, hasten, specialise
 from tinyedge.compiler.memory.memory_plan import MemoryPlan, plan_memory
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import simplify
-from tinyedge.compiler.passes.cascade_costs import CascadeCosts, cascade_costs
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers, quickest_layers
 from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
@@ -134,8 +134,13 @@ def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> P
     return _program(graph, calls, options, parameters)
 
 
-def with_instruction_set(portable: Program, instruction_set: str) -> Program:
+def with_instruction_set(portable: Program, instruction_set: str, costs: Costs | None = None) -> Program:
     """Return a program of portable kernels with those of another instruction set.
+
+    Args:
+        portable: The program.
+        instruction_set: One of `tinyedge.compiler.kernels.INSTRUCTION_SETS`.
+        costs: As for `CompileOptions`.
 
     Raises:
         ConfigError: There is no such instruction set.
@@ -143,7 +148,7 @@ def with_instruction_set(portable: Program, instruction_set: str) -> Program:
     assert portable.options.instruction_set == PORTABLE
     if instruction_set == PORTABLE:
         return portable
-    options = dataclasses.replace(portable.options, instruction_set=instruction_set)
+    options = dataclasses.replace(portable.options, instruction_set=instruction_set, costs=costs)
     return _program(portable.graph, list(portable.calls), options, portable.parameters)
 
 
@@ -153,14 +158,14 @@ def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOpt
     if size:
         calls = condense(portable_calls, calls, options.instruction_set)
     share = _CASCADE_SHARES.get(options.cascade)
-    costs = cascade_costs(options.instruction_set)
-    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs, share)
+    costs = options.costs or default_costs(options.instruction_set)
+    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs.cascades, share)
     plan = plan_memory(graph, steps)
     spend = options.optimize == "speed"
-    quicker = calls if size else hasten(portable_calls, calls, options.instruction_set, spend_flash=spend)
+    quicker = calls if size else hasten(portable_calls, calls, options.instruction_set, costs, spend_flash=spend)
     if spend or any(call.smaller is not None for call in quicker):
         most = int(_SPEED_SHARE * plan.arena_bytes) if spend else plan.arena_bytes
-        steps, plan = _quickest(graph, quicker, costs, most, cascades=share is not None) or (steps, plan)
+        steps, plan = _quickest(graph, quicker, costs.cascades, most, cascades=share is not None) or (steps, plan)
         calls = layers_of(steps)
     return Program(
         graph=graph,

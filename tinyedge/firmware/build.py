@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tinyedge.boards.board import Board
+from tinyedge.compiler.costs import board_costs
 from tinyedge.compiler.embedding import cut_at_embedding
 from tinyedge.compiler.emit.emitter import emit
 from tinyedge.compiler.emit.names import default_name
@@ -50,7 +51,10 @@ def build_firmware(
         check_classes(options.classes, cut_at_embedding(graph).elements, board)
     headers = prepare_benchmark(model.path, graph, options.mlperf_id) if options.mlperf_id else {}
     program = compile_graph(
-        graph, CompileOptions(board.instruction_set, cascade=options.cascade, optimize=options.optimize)
+        graph,
+        CompileOptions(
+            board.instruction_set, cascade=options.cascade, optimize=options.optimize, costs=board_costs(board)
+        ),
     )
     return build_program(program, board, out, options, headers)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyedge.boards.board import DEFAULT_BOARD, Board, load_board
-from tinyedge.compiler.kernels import PORTABLE
+from tinyedge.compiler.costs import board_costs
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.board_line import BoardLine
@@ -139,8 +139,8 @@ def predict_images(
     first = next(batches, None)
     if first is None:  # Before anything is built.
         raise DataError(f"no image can be read: {skipped[0].file} ({skipped[0].reason}); give other files")
-    instruction_set = described.instruction_set if target == "emulator" else PORTABLE
-    program = compile_graph(graph.copy(), CompileOptions(instruction_set))
+    emulated = CompileOptions(described.instruction_set, costs=board_costs(described))
+    program = compile_graph(graph.copy(), emulated if target == "emulator" else CompileOptions())
     predictions: list[Prediction] = []
     subject = _Subject(model, program, runtime, described, None if board is None else described.name, port)
     with _OPEN[target](subject, announce) as place:

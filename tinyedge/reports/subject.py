@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinyedge.boards.board import DEFAULT_BOARD, Board, load_board
+from tinyedge.boards.board import DEFAULT_BOARD, Board
 from tinyedge.checks.check import CheckReport, Examination, examine_model
 from tinyedge.compiler.program import Program
-from tinyedge.ops.kernel_call import PORTABLE
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.source import Source
 from tinyedge.shell import command_line
@@ -38,8 +37,7 @@ class Subject:
     def program(self) -> Program | None:
         """The compiled model with the kernels of the default board, or else with any that there are."""
         programs = {} if self.examination is None else self.examination.programs
-        wanted = load_board(DEFAULT_BOARD).instruction_set
-        return programs.get(wanted) or programs.get(PORTABLE) or next(iter(programs.values()), None)
+        return programs.get(DEFAULT_BOARD) or next(iter(programs.values()), None)
 
     @property
     def not_exported(self) -> Missing:

@@ -7,6 +7,7 @@ processor, and the planner and the emitter take either.
 import dataclasses
 from collections.abc import Callable
 
+from tinyedge.compiler.costs import Costs
 from tinyedge.compiler.kernels.dsp import hasten_dsp, use_dsp
 from tinyedge.compiler.kernels.dsp_condense import condense_dsp
 from tinyedge.compiler.kernels.mve import use_mve
@@ -56,7 +57,7 @@ def condense(portable_calls: list[KernelCall], calls: list[KernelCall], instruct
 
 
 def hasten(
-    portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str, *, spend_flash: bool
+    portable_calls: list[KernelCall], calls: list[KernelCall], instruction_set: str, costs: Costs, *, spend_flash: bool
 ) -> list[KernelCall]:
     """Choose kernels that spend scratch for time, where the instruction set has them.
 
@@ -64,6 +65,7 @@ def hasten(
         portable_calls: As lowered.
         calls: What `specialise` made of them.
         instruction_set: One of `INSTRUCTION_SETS`.
+        costs: Of what they run on.
         spend_flash: Whether they may also take more flash.
 
     Returns:
@@ -71,7 +73,7 @@ def hasten(
     """
     if instruction_set != "dsp":
         return calls
-    return [hasten_dsp(*pair, spend_flash=spend_flash) for pair in zip(portable_calls, calls, strict=True)]
+    return [hasten_dsp(*pair, costs, spend_flash=spend_flash) for pair in zip(portable_calls, calls, strict=True)]
 
 
 def _specialise(call: KernelCall, instruction_set: str) -> KernelCall:

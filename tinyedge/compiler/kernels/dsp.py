@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from tinyedge.compiler.costs import Costs
 from tinyedge.compiler.kernels.choice import chosen
 from tinyedge.compiler.kernels.dsp_convolution import (
     CONV2D,
@@ -62,22 +63,23 @@ def use_dsp(call: KernelCall) -> KernelCall:
     return call if choose is None else of_rows(chosen(call, choose(call)))
 
 
-def hasten_dsp(portable: KernelCall, call: KernelCall, *, spend_flash: bool) -> KernelCall:
+def hasten_dsp(portable: KernelCall, call: KernelCall, costs: Costs, *, spend_flash: bool) -> KernelCall:
     """Return a call that takes less time than a `_dsp` kernel, and more scratch; or that call.
 
     Args:
         portable: The same as lowered.
         call: What `use_dsp` made of it.
+        costs: Of the board.
         spend_flash: Whether it may also take more flash.
     """
     if call.kernel is FULLY_CONNECTED:
-        return (many_blocks if spend_flash else two_blocks)(call)
+        return (many_blocks if spend_flash else two_blocks)(call, costs)
     if not spend_flash:
         return call
     if call.kernel is CONV2D:
         in_c, group_c = integers(portable.fields, "in_c", "group_c")
-        call = winograd(portable, call) if in_c % 4 == 0 or group_c != in_c else wide_rows(portable, call)
-    return rows_in_blocks(call) if call.kernel is CONV2D_ROWS else call
+        call = (winograd if in_c % 4 == 0 or group_c != in_c else wide_rows)(portable, call, costs)
+    return rows_in_blocks(call, costs) if call.kernel is CONV2D_ROWS else call
 
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {

@@ -3,9 +3,11 @@
 import dataclasses
 import itertools
 from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 
+from tinyedge.compiler.costs import Costs
 from tinyedge.compiler.kernels.convolution_forms import (
     FILTERS,
     along_rows,
@@ -31,7 +33,7 @@ from tinyedge.compiler.kernels.dsp_packing import (
     pack_rows,
     pack_winograd,
 )
-from tinyedge.compiler.kernels.dsp_products import in_blocks, matrix_product, takes_blocks
+from tinyedge.compiler.kernels.dsp_products import BATCH_CODE_BYTES, in_blocks, matrix_product, takes_blocks
 from tinyedge.ops.fields import integers, values, without
 from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 from tinyedge.ops.overlap import row_lag
@@ -39,15 +41,14 @@ from tinyedge.ops.stripes import windowed
 
 # The sums of te_winograd_s8_dsp.h; patches and one of padding, for each input channel; tiles at once.
 _WINOGRAD_SUMS_BYTES, _WINOGRAD_PATCH_BYTES, _WINOGRAD_TILES = 512, 144, 4
-# Cycles of a Cortex-M4 with flash of five wait states: of the matrix product a step of four pixels and two channels,
-# their requantisation, and a step of widening; of Winograd's a step of four tiles and two channels, a position of
-# them, an output, and a step of a patch.
-_STEP_CYCLES, _PAIR_CYCLES, _WIDENED_CYCLES = 19.5, 110, 9
-_WINOGRAD_STEP_CYCLES, _WINOGRAD_POSITION_CYCLES, _WINOGRAD_OUTPUT_CYCLES, _WINOGRAD_PATCH_CYCLES = 21, 32, 24, 100
+# Of the code that gathers four windows, a row of one, or a patch in the padding, what a small cache does not keep.
+_WINDOWS_CODE_BYTES, _ROW_CODE_BYTES, _EDGE_CODE_BYTES = 1340, 110, 1400
+# What a pair of channels has in the stream beside its filters, in words: directly, and by Winograd's algorithm.
+_PAIR_WORDS, _WINOGRAD_PAIR_WORDS = 4, 8
 # What the widened rows under a window of a convolution of few channels may take.
 _ROWS_BYTES = 1024
-# The same for speed, and what a row of a window costs less then.
-_WIDE_ROWS_BYTES, _GATHERED_ROW_CYCLES = 6144, 40
+# The same for speed.
+_WIDE_ROWS_BYTES = 6144
 
 
 def conv2d(call: KernelCall, *, condensed: bool = False) -> KernelCall | str:
@@ -74,7 +75,7 @@ def conv2d(call: KernelCall, *, condensed: bool = False) -> KernelCall | str:
     return with_filters(call, CONV2D, filters, 2 * depth * at_once + spare)
 
 
-def winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
+def winograd(portable: KernelCall, direct: KernelCall, costs: Costs) -> KernelCall:
     """Return a 3x3 convolution by Winograd's algorithm; the direct one where it is as quick or has another form."""
     fields = portable.fields
     in_c, out_c, group_c, output_zero_point = integers(fields, "in_c", "out_c", "group_c", "output_zero_point")
@@ -86,7 +87,7 @@ def winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
         return direct
     made = dataclasses.replace(
         direct,
-        kernel=_WINOGRAD,
+        kernel=dataclasses.replace(_WINOGRAD, fit=partial(_winograd_by_rows, costs=costs)),
         fields={
             **without(
                 fields,
@@ -99,10 +100,10 @@ def winograd(portable: KernelCall, direct: KernelCall) -> KernelCall:
         scratch_bytes=_WINOGRAD_SUMS_BYTES + _WINOGRAD_PATCH_BYTES * in_c,
         smaller=direct,
     )
-    return _winograd_by_rows(made, direct.output.shape[1:2])
+    return _winograd_by_rows(made, direct.output.shape[1:2], costs)
 
 
-def wide_rows(portable: KernelCall, gathered: KernelCall) -> KernelCall:
+def wide_rows(portable: KernelCall, gathered: KernelCall, costs: Costs) -> KernelCall:
     """Return a convolution of few channels that widens long rows, or the one that gathers windows where it cannot."""
     call = along_rows(portable)
     out_h, out_w, kernel_h = integers(call.fields, "out_h", "out_w", "kernel_h")
@@ -110,10 +111,11 @@ def wide_rows(portable: KernelCall, gathered: KernelCall) -> KernelCall:
     widened = None if prepared is None else _conv2d_rows(call, prepared, _WIDE_ROWS_BYTES)
     if widened is None:
         return gathered
-    return dataclasses.replace(widened, smaller=gathered, saved_cycles=_GATHERED_ROW_CYCLES * out_h * out_w * kernel_h)
+    saved = costs.products.gathered_row + costs.flash.code_wait * _ROW_CODE_BYTES
+    return dataclasses.replace(widened, smaller=gathered, saved_cycles=saved * out_h * out_w * kernel_h)
 
 
-def rows_in_blocks(four: KernelCall) -> KernelCall:
+def rows_in_blocks(four: KernelCall, costs: Costs) -> KernelCall:
     """Return a convolution of few channels that makes many pixels at once; its `smaller` one makes fewer."""
     fields = four.fields
     out_h, out_w, kernel_h, kernel_w, in_c, stripe_h = integers(
@@ -126,9 +128,12 @@ def rows_in_blocks(four: KernelCall) -> KernelCall:
     made = dataclasses.replace(four, kernel=_CONV2D_ROWS_BLOCKS)
     return in_blocks(
         four,
+        costs.flash,
+        dataclasses.replace(costs.products, batch=costs.products.rows_batch),
         steps=steps,
         groups=-(-out_h // stripe_h) * at_once,
         at_once=at_once,
+        code_bytes=BATCH_CODE_BYTES,
         make=lambda blocks: dataclasses.replace(
             made,
             fields={**fields, "blocks": blocks},
@@ -137,19 +142,25 @@ def rows_in_blocks(four: KernelCall) -> KernelCall:
     )
 
 
-def _winograd_by_rows(call: KernelCall, heights: Collection[int]) -> KernelCall:
+def _winograd_by_rows(call: KernelCall, heights: Collection[int], costs: Costs) -> KernelCall:
     """Return the call with what it saves where it makes so many rows at a time; the direct one if that is nothing."""
-    in_c, out_w, out_c = integers(call.fields, "in_c", "out_w", "out_c")
-    rows, steps = max(heights), in_c // 2
-    tiles = -(-rows // 2) * -(-out_w // 2)
-    groups = -(-tiles // _WINOGRAD_TILES)
-    pairs = out_c // 2
-    transformed = tiles * steps * _WINOGRAD_PATCH_CYCLES
-    winograd = transformed + pairs * groups * (16 * (steps * _WINOGRAD_STEP_CYCLES + _WINOGRAD_POSITION_CYCLES))
-    winograd += pairs * groups * 8 * _WINOGRAD_TILES * _WINOGRAD_OUTPUT_CYCLES
-    fours = rows * out_w / PIXELS
-    direct = fours * 9 * steps * _WIDENED_CYCLES + pairs * fours * (9 * steps * _STEP_CYCLES + _PAIR_CYCLES)
-    saved = (direct - winograd) * call.output.shape[1] / rows
+    in_c, out_w, out_h, out_c, pad_top = integers(call.fields, "in_c", "out_w", "out_h", "out_c", "pad_top")
+    rows, steps, pairs = max(heights), in_c // 2, out_c // 2
+    products, flash = costs.products, costs.flash
+    down, across = -(-rows // 2), -(-out_w // 2)
+    groups = -(-down * across // _WINOGRAD_TILES)
+    # Of padded images the tiles at the border are gathered, above and below in the first stripe and the last one.
+    inner = max(down - 2 * rows / out_h, 0) * max(across - 2, 0) if pad_top else down * across
+    of_patches = down * across * steps * products.winograd_patch
+    of_patches += (down * across - inner) * (products.winograd_edge + flash.code_wait * _EDGE_CODE_BYTES)
+    words = 16 * 2 * steps + _WINOGRAD_PAIR_WORDS
+    of_tiles = 16 * steps * products.winograd_step + products.winograd_pair
+    winograd = of_patches + pairs * groups * (of_tiles + flash.wait(words, 4 * pairs * words))
+    words = 9 * steps + _PAIR_WORDS
+    of_windows = 9 * steps * products.widened + 3 * PIXELS * products.window_row + flash.code_wait * _WINDOWS_CODE_BYTES
+    of_pixels = 9 * steps * products.step + products.pair + flash.wait(words, 4 * pairs * words)
+    direct = rows * out_w / PIXELS * (of_windows + pairs * of_pixels)
+    saved = (direct - winograd) * out_h / rows
     if saved <= 0 and call.smaller is not None:
         return call.smaller
     return dataclasses.replace(call, saved_cycles=saved)
@@ -246,7 +257,6 @@ _WINOGRAD = Kernel(
     "te_conv2d_winograd_dsp_params",
     "dsp",
     stripes=windowed,
-    fit=_winograd_by_rows,
     has_window=True,
 )
 _CONV2D_S16 = Kernel("te_conv2d_s16_dsp", "te_conv2d_s16_params", "dsp", stripes=windowed, has_window=True)

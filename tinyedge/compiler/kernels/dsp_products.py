@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from tinyedge.compiler.costs import Costs, FlashCosts, ProductCosts
 from tinyedge.compiler.kernels.convolution_forms import (
     dense_filters,
 )
@@ -21,29 +22,29 @@ from tinyedge.ops.overlap import pixel_lag
 from tinyedge.ops.stripes import pixelwise
 from tinyedge.ops.unidirectional_sequence_lstm import INT8_KERNEL as LSTM_KERNEL
 
-# Of a step what its filters wait for flash, and what two blocks of four pixels take more for each pair of channels.
-_FLASH_STEP_CYCLES, _BLOCK_CYCLES = 2.5, 30
-# Of a pair of channels beside its steps: what te_gemm4_s8_dsp takes for four pixels, what te_gemm_blocks_s8_dsp takes
-# for them, and once for all of its blocks; words of the stream.
-_FOUR_CYCLES, _OF_BLOCKS_CYCLES, _PAIR_CYCLES, _PAIR_WORDS = 84, 68, 40, 4
+# Words of the stream of a pair of channels beside its steps.
+_PAIR_WORDS = 4
+# Of the code that prepares columns and calls a product, what a small cache does not keep where the product uses all of
+# its unrolled steps.
+BATCH_CODE_BYTES, _UNROLLED_STEPS = 920, 8
 # How many blocks of four pixels te_gemm_blocks_s8_dsp may make at once.
 _BLOCKS = (2, 3, 4, 5, 6, 8, 12, 16)
-# What the cache for data of an STM32L4 holds of a pair's filters beside the rest.
-_CACHED_BYTES = 208
 # That te_fully_connected_row_s8_dsp makes at once.
 _ROW_CHANNELS = 8
 # Then the sum of a row of int8 values fits 16 bits.
 _MAX_BATCH_MATMUL_DEPTH = 255
 
 
-def two_blocks(four: KernelCall) -> KernelCall:
+def two_blocks(four: KernelCall, costs: Costs) -> KernelCall:
     """Return a call that reads a pair of channels' filters for eight rows, or the one that reads them for four."""
     rows, in_c, out_c = integers(four.fields, "batches", "in_c", "out_c")
+    if out_c % 2 != 0 or not four.overlaps:
+        return four
     steps = 2 * -(-in_c // 4)
-    # The filters of a pair come from the cache the second time, unless they are too many for it.
-    cached = _FLASH_STEP_CYCLES * steps if 4 * steps <= _CACHED_BYTES else 0.0
-    saved = rows // (2 * PIXELS) * out_c / 2 * (cached - _BLOCK_CYCLES)
-    if saved <= 0 or out_c % 2 != 0 or not four.overlaps:
+    again = _read_again(four, steps, costs.flash)
+    of_batch = costs.products.batch + costs.flash.code_wait * _code_bytes(steps)
+    saved = rows // (2 * PIXELS) * (out_c / 2 * (again - costs.products.two_blocks) + of_batch)
+    if saved <= 0:
         return four
     return dataclasses.replace(
         four,
@@ -55,17 +56,21 @@ def two_blocks(four: KernelCall) -> KernelCall:
     )
 
 
-def many_blocks(four: KernelCall) -> KernelCall:
+def many_blocks(four: KernelCall, costs: Costs) -> KernelCall:
     """Return a call that makes many rows of a pair of channels at once; its `smaller` one makes fewer."""
     rows, in_c = integers(four.fields, "batches", "in_c")
+    steps = 2 * -(-in_c // 4)
     if not takes_blocks(four) or not four.overlaps:
-        return two_blocks(four)
+        return two_blocks(four, costs)
     made = dataclasses.replace(four, kernel=_FULLY_CONNECTED_BLOCKS)
     return in_blocks(
         four,
-        steps=2 * -(-in_c // 4),
+        costs.flash,
+        costs.products,
+        steps=steps,
         groups=rows // PIXELS,
         at_once=rows // PIXELS,
+        code_bytes=_code_bytes(steps),
         make=lambda blocks: dataclasses.replace(
             made,
             fields={**four.fields, "blocks": blocks},
@@ -82,27 +87,50 @@ def takes_blocks(four: KernelCall) -> bool:
 
 
 def in_blocks(
-    four: KernelCall, *, steps: int, groups: int, at_once: int, make: Callable[[int], KernelCall]
+    four: KernelCall,
+    flash: FlashCosts,
+    products: ProductCosts,
+    *,
+    steps: int,
+    groups: int,
+    at_once: int,
+    code_bytes: int,
+    make: Callable[[int], KernelCall],
 ) -> KernelCall:
     """Return the quickest call of te_gemm_blocks_s8_dsp, with those of fewer blocks as its `smaller` ones.
 
     Args:
         four: Of te_gemm4_s8_dsp: the last of them, or what is left where none is quicker.
+        flash: Costs of the board's.
+        products: Costs of the board's processor.
         steps: Of a pair of channels.
         groups: Of four pixels, in all.
         at_once: The most of them that may be blocks of one call.
+        code_bytes: What is not in a small cache after the blocks of the code that prepares their columns.
         make: Makes the call of so many blocks.
     """
     (out_c,) = integers(four.fields, "out_c")
-    read = _FLASH_STEP_CYCLES * (steps + _PAIR_WORDS)
+    again = _read_again(four, steps, flash)
+    of_four = products.batch + flash.code_wait * _code_bytes(steps)
+    of_blocks = products.batch + flash.code_wait * code_bytes
     made = four
     for blocks in (blocks for blocks in _BLOCKS if blocks <= at_once):
-        cached = read * (1 - 1 / blocks) if 4 * steps <= _CACHED_BYTES else 0.0
-        saved = _FOUR_CYCLES - _OF_BLOCKS_CYCLES - _PAIR_CYCLES / blocks + cached
-        saved_cycles = four.saved_cycles + groups * out_c / 2 * saved
+        of_pair = products.blocks_less - products.blocks_pair / blocks + again * (1 - 1 / blocks)
+        saved = out_c / 2 * of_pair + of_four - of_blocks / blocks
+        saved_cycles = four.saved_cycles + groups * saved
         if saved_cycles > made.saved_cycles:
             made = dataclasses.replace(make(blocks), smaller=made, saved_cycles=saved_cycles)
     return made
+
+
+def _code_bytes(steps: int) -> int:
+    return BATCH_CODE_BYTES if steps >= _UNROLLED_STEPS else 0
+
+
+def _read_again(four: KernelCall, steps: int, flash: FlashCosts) -> float:
+    """What a pair of channels' filters wait less where they are read for the block of pixels after another."""
+    words = steps + _PAIR_WORDS
+    return flash.wait(words, values(four.fields, "packed").nbytes) - flash.wait(words, 4 * words)
 
 
 def fully_connected(call: KernelCall) -> KernelCall | str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinyedge.compiler.cascade import Cascade, Step, StreamImage, make_cascade
+from tinyedge.compiler.costs import CascadeCosts
 from tinyedge.compiler.memory.memory_plan import Lifetimes, least_bytes, lifetimes_of
-from tinyedge.compiler.passes.cascade_costs import CascadeCosts
 from tinyedge.ops.kernel_call import KernelCall
 from tinyedge.tflite.graph import Graph
 
@@ -31,7 +31,7 @@ def cascade_layers(
     Args:
         graph: After the other passes.
         calls: One an operator, in execution order.
-        costs: Of the instruction set of the calls' kernels.
+        costs: Of the calls' kernels on what they run on.
         max_share: By so much an inference may take longer, as a share of an estimate of what it takes.
     """
     choices = list(_Choices(graph, calls, costs))
@@ -51,7 +51,7 @@ def quickest_layers(
     Args:
         graph: After the other passes.
         calls: One an operator, in execution order; those with a `smaller` one may be run by that, or that one's.
-        costs: Of the instruction set of the calls' kernels, in the unit of what they save.
+        costs: Of the calls' kernels on what they run on.
         limit_bytes: Of the arena.
         cascades: Whether layers may be joined.
 

@@ -273,6 +273,17 @@ static inline int32_t te_saturate8(int32_t x) {
 #endif
 }
 
+/** A word with another byte (BFI).
+ *  @param bit  The byte's lowest bit, a constant. */
+static inline uint32_t te_insert_byte(uint32_t word, int32_t byte, int32_t bit) {
+#if TE_DSP_ASSEMBLY
+    __asm__("bfi %0, %1, %2, #8" : "+r"(word) : "r"(byte), "I"(bit));
+    return word;
+#else
+    return (word & ~((uint32_t)0xff << bit)) | ((uint32_t)byte & 0xffu) << bit;
+#endif
+}
+
 /** x limited to [-32768, 32767] (SSAT). */
 static inline int32_t te_saturate16(int32_t x) {
 #if TE_DSP_ASSEMBLY

@@ -52,88 +52,99 @@
     "    smlad r9, r14, r11, r9\n"                                                                                    \
     ".endm\n"
 
-/* The unrolled loop of eight steps. Where loads are apart, a step loads what the next begins with, the last one does not,
- * and te_load_first comes before the first: then a step takes 8 cycles of a Cortex-M7, as many as its multiplications. */
+/* The unrolled loop of eight steps. Where loads are apart, a step loads what the next begins with, the last one where the
+ * loop ends instead, and te_load_first comes before the first: then a step takes 8 cycles of a Cortex-M7, as many as its
+ * multiplications. */
 #if TE_LOADS_APART
-#define TE_GEMM_LAST_STEP_LESS "12" /* Bytes that the last step is shorter. */
+#define TE_GEMM_LAST_STEP_LESS "8" /* Bytes that the last step is shorter. */
 #define TE_GEMM_QUICK_STEP_BYTES "56"
 #define TE_GEMM_STEP_BYTES "60"
-#define TE_GEMM_STEPS_MACROS                                     \
-    ".macro te_load_first\n"                                     \
-    "    ldr.w r14, [r0], #4\n"                                  \
-    "    ldr.w r10, [r1], #4\n"                                  \
-    "    ldr.w r11, [r1], #4\n"                                  \
-    ".endm\n"                                                    \
-    ".macro te_begin_steps\n"                                    \
-    "    mov r12, r10\n"                                         \
-    "    te_load_first\n"                                        \
-    "    te_begin_sums\n"                                        \
-    "    bx r12\n"                                               \
-    ".endm\n"                                                    \
-    ".macro te_sum_apart next:req, a:req, w:req, b:req, v:req\n" \
-    "    smlad \\a, \\w, r10, \\a\n"                             \
-    "    smlad \\b, \\v, r10, \\b\n"                             \
-    "    ldr.w r10, [r1], #4\n"                                  \
-    "    smlad r3, r12, r11, r3\n"                               \
-    "    smlad r7, r14, r11, r7\n"                               \
-    "    ldr.w r11, [r1], #4\n"                                  \
-    "    smlad r8, r14, r10, r8\n"                               \
-    "    smlad r9, r14, r11, r9\n"                               \
-    "    .if \\next\n"                                           \
-    "    ldr.w r14, [r0], #4\n"                                  \
-    "    .endif\n"                                               \
-    "    smlad r4, r12, r10, r4\n"                               \
-    "    .if \\next\n"                                           \
-    "    ldr.w r10, [r1], #4\n"                                  \
-    "    .endif\n"                                               \
-    "    smlad r5, r12, r11, r5\n"                               \
-    "    .if \\next\n"                                           \
-    "    ldr.w r11, [r1], #4\n"                                  \
-    "    .endif\n"                                               \
-    ".endm\n"                                                    \
-    ".macro te_quick_step next:req\n"                            \
-    "    sxtb16 r12, r14\n"                                      \
-    "    te_sum_apart \\next, r6, r14, r2, r12\n"                \
-    ".endm\n"                                                    \
-    ".macro te_step_of_bytes next:req\n"                         \
-    "    sxtb16 r12, r14\n"                                      \
-    "    sxtb16 r14, r14, ror #8\n"                              \
-    "    te_sum_apart \\next, r2, r12, r6, r14\n"                \
+#define TE_GEMM_STEPS_MACROS                                              \
+    ".macro te_load_first\n"                                              \
+    "    ldr.w r14, [r0], #4\n"                                           \
+    "    ldr.w r10, [r1], #4\n"                                           \
+    "    ldr.w r11, [r1], #4\n"                                           \
+    ".endm\n"                                                             \
+    ".macro te_begin_steps\n"                                             \
+    "    mov r12, r10\n"                                                  \
+    "    te_load_first\n"                                                 \
+    "    te_begin_sums\n"                                                 \
+    "    bx r12\n"                                                        \
+    ".endm\n"                                                             \
+    ".macro te_sum_apart next:req, end:req, a:req, w:req, b:req, v:req\n" \
+    "    smlad \\a, \\w, r10, \\a\n"                                      \
+    "    smlad \\b, \\v, r10, \\b\n"                                      \
+    "    ldr.w r10, [r1], #4\n"                                           \
+    "    smlad r3, r12, r11, r3\n"                                        \
+    "    smlad r7, r14, r11, r7\n"                                        \
+    "    ldr.w r11, [r1], #4\n"                                           \
+    "    smlad r8, r14, r10, r8\n"                                        \
+    "    smlad r9, r14, r11, r9\n"                                        \
+    "    .if \\next\n"                                                    \
+    "    ldr.w r14, [r0], #4\n"                                           \
+    "    .else\n"                                                         \
+    "    ldr.w r14, [sp, #\\end]\n"                                       \
+    "    .endif\n"                                                        \
+    "    smlad r4, r12, r10, r4\n"                                        \
+    "    .if \\next\n"                                                    \
+    "    ldr.w r10, [r1], #4\n"                                           \
+    "    .endif\n"                                                        \
+    "    smlad r5, r12, r11, r5\n"                                        \
+    "    .if \\next\n"                                                    \
+    "    ldr.w r11, [r1], #4\n"                                           \
+    "    .endif\n"                                                        \
+    ".endm\n"                                                             \
+    ".macro te_quick_step next:req, end:req\n"                            \
+    "    sxtb16 r12, r14\n"                                               \
+    "    te_sum_apart \\next, \\end, r6, r14, r2, r12\n"                  \
+    ".endm\n"                                                             \
+    ".macro te_step_of_bytes next:req, end:req\n"                         \
+    "    sxtb16 r12, r14\n"                                               \
+    "    sxtb16 r14, r14, ror #8\n"                                       \
+    "    te_sum_apart \\next, \\end, r2, r12, r6, r14\n"                  \
+    ".endm\n"                                                             \
+    ".macro te_compare_with_end pointer:req, end:req, width\n"            \
+    "    cmp\\width \\pointer, r14\n"                                     \
     ".endm\n"
 #else
 #define TE_GEMM_LAST_STEP_LESS "0"
 #define TE_GEMM_QUICK_STEP_BYTES "52"
 #define TE_GEMM_STEP_BYTES "56"
-#define TE_GEMM_STEPS_MACROS             \
-    ".macro te_load_first\n"             \
-    ".endm\n"                            \
-    ".macro te_begin_steps\n"            \
-    "    te_begin_sums\n"                \
-    "    bx r10\n"                       \
-    ".endm\n"                            \
-    ".macro te_quick_step next:req\n"    \
-    "    te_load_step\n"                 \
-    "    sxtb16 r12, r14\n"              \
-    "    te_sum_step\n"                  \
-    ".endm\n"                            \
-    ".macro te_step_of_bytes next:req\n" \
-    "    te_load_step\n"                 \
-    "    sxtb16 r12, r14\n"              \
-    "    sxtb16 r14, r14, ror #8\n"      \
-    "    te_sum_step\n"                  \
+#define TE_GEMM_STEPS_MACROS                                   \
+    ".macro te_load_first\n"                                   \
+    ".endm\n"                                                  \
+    ".macro te_begin_steps\n"                                  \
+    "    te_begin_sums\n"                                      \
+    "    bx r10\n"                                             \
+    ".endm\n"                                                  \
+    ".macro te_quick_step next:req, end:req\n"                 \
+    "    te_load_step\n"                                       \
+    "    sxtb16 r12, r14\n"                                    \
+    "    te_sum_step\n"                                        \
+    ".endm\n"                                                  \
+    ".macro te_step_of_bytes next:req, end:req\n"              \
+    "    te_load_step\n"                                       \
+    "    sxtb16 r12, r14\n"                                    \
+    "    sxtb16 r14, r14, ror #8\n"                            \
+    "    te_sum_step\n"                                        \
+    ".endm\n"                                                  \
+    ".macro te_compare_with_end pointer:req, end:req, width\n" \
+    "    ldr.w r10, [sp, #\\end]\n"                            \
+    "    cmp\\width \\pointer, r10\n"                          \
     ".endm\n"
 #endif
 
 /** Macros of the assembler: te_begin_steps copies biases and enters the loop at r10; te_eight_steps is the loop, of
- *  te_quick_step, where the word as it is has weights, or of te_step_of_bytes. */
-#define TE_GEMM_EIGHT_STEPS_MACROS     \
-    TE_GEMM_STEPS_MACROS               \
-    ".macro te_eight_steps step:req\n" \
-    "    te_load_first\n"              \
-    "    .rept 7\n"                    \
-    "    \\step 1\n"                   \
-    "    .endr\n"                      \
-    "    \\step 0\n"                   \
+ *  te_quick_step, where the word as it is has weights, or of te_step_of_bytes; te_compare_with_end comes behind it, of the
+ *  pointer whose last value is on the stack. */
+#define TE_GEMM_EIGHT_STEPS_MACROS              \
+    TE_GEMM_STEPS_MACROS                        \
+    ".macro te_eight_steps step:req, end:req\n" \
+    "    te_load_first\n"                       \
+    "    .rept 7\n"                             \
+    "    \\step 1, \\end\n"                     \
+    "    .endr\n"                               \
+    "    \\step 0, \\end\n"                     \
     ".endm\n"
 
 #endif /* TE_GEMM_BLOCK_DSP_H */

@@ -66,6 +66,38 @@
     "    it ne\n"                                                                                                     \
     "    addne \\factor, \\factor, #1\n"                                                                              \
     ".endm\n"                                                                                                         \
+    /* Sums of both channels, in r6 to r9, and of the first one, in r2 to r5, to outputs of a quick layer, of which the second\
+     * channel's are still to be saturated. Before each multiplication is what a Cortex-M7 does beside it. */         \
+    ".macro te_quick_finish multiplier:req, multiplier2:req, factor:req, factor2:req, zero:req\n"                     \
+    "    sub r6, r6, r2\n"                                                                                            \
+    "    smmlar r2, r2, \\multiplier, r2\n"                                                                           \
+    "    sub r7, r7, r3\n"                                                                                            \
+    "    smmlar r3, r3, \\multiplier, r3\n"                                                                           \
+    "    sub r8, r8, r4\n"                                                                                            \
+    "    smmlar r4, r4, \\multiplier, r4\n"                                                                           \
+    "    sub r9, r9, r5\n"                                                                                            \
+    "    smmlar r5, r5, \\multiplier, r5\n"                                                                           \
+    "    asr r6, r6, #8\n"                                                                                            \
+    "    smmlar r2, r2, \\factor, \\zero\n"                                                                           \
+    "    asr r7, r7, #8\n"                                                                                            \
+    "    smmlar r3, r3, \\factor, \\zero\n"                                                                           \
+    "    asr r8, r8, #8\n"                                                                                            \
+    "    smmlar r4, r4, \\factor, \\zero\n"                                                                           \
+    "    asr r9, r9, #8\n"                                                                                            \
+    "    smmlar r5, r5, \\factor, \\zero\n"                                                                           \
+    "    ssat r2, #8, r2\n"                                                                                           \
+    "    smmlar r6, r6, \\multiplier2, r6\n"                                                                          \
+    "    ssat r3, #8, r3\n"                                                                                           \
+    "    smmlar r7, r7, \\multiplier2, r7\n"                                                                          \
+    "    ssat r4, #8, r4\n"                                                                                           \
+    "    smmlar r8, r8, \\multiplier2, r8\n"                                                                          \
+    "    ssat r5, #8, r5\n"                                                                                           \
+    "    smmlar r9, r9, \\multiplier2, r9\n"                                                                          \
+    "    smmlar r6, r6, \\factor2, \\zero\n"                                                                          \
+    "    smmlar r7, r7, \\factor2, \\zero\n"                                                                          \
+    "    smmlar r8, r8, \\factor2, \\zero\n"                                                                          \
+    "    smmlar r9, r9, \\factor2, \\zero\n"                                                                          \
+    ".endm\n"                                                                                                         \
     /* Both channels' accumulators to outputs: r10 and r11 the multipliers, r1 and r12 the biases with the shifts, of \
      * which an instruction that shifts by a register takes the lowest byte. */                                       \
     ".macro te_plain_pair\n"                                                                                          \
@@ -174,10 +206,10 @@
     ".macro te_store_pairs\n"                                                                                         \
     "    bfi r2, r6, #8, #8\n"                                                                                        \
     "    bfi r3, r7, #8, #8\n"                                                                                        \
-    "    bfi r4, r8, #8, #8\n"                                                                                        \
-    "    bfi r5, r9, #8, #8\n"                                                                                        \
     "    strh r2, [r10], #2\n"                                                                                        \
+    "    bfi r4, r8, #8, #8\n"                                                                                        \
     "    strh.w r3, [r1]\n"                                                                                           \
+    "    bfi r5, r9, #8, #8\n"                                                                                        \
     "    strh r4, [r1, r11]\n"                                                                                        \
     "    strh r5, [r1, r11, lsl #1]\n"                                                                                \
     ".endm\n"                                                                                                         \

@@ -9,7 +9,8 @@
 
 /* r0 reads the stream and r1 the columns; r2 to r5 sums of the first channels of the pairs, r6 to r9 those of both channels.
  * Two steps are 30 instructions and 120 bytes, hence the .w, and 34 cycles of a Cortex-M4 for 32 multiply-accumulates: a load
- * that follows another takes one. On the stack:
+ * that follows another takes one. A Cortex-M7 takes 25: both registers of a pair's weights are needed until its last product, so
+ * that the next pair's come late. On the stack:
  *
  *      sp +  0  zero point               sp + 12  eights of channels left       sp + 20  where the unrolled loop is entered
  *      sp +  4  the layer's factor       sp + 16  begin of the columns          sp + 24  end of the columns
@@ -19,8 +20,13 @@ __asm__(
     TE_GEMM_FINISH_MACROS
     /* Two steps of a pair, their values in r10 and r11. */
     ".macro te_row_pair both:req, first:req\n"
+#if TE_LOADS_APART
+    "    ldr.w r12, [r0], #4\n" /* Which is needed first. */
+    "    ldr.w r14, [r0], #4\n"
+#else
     "    ldr.w r14, [r0, #4]\n"
     "    ldr.w r12, [r0], #8\n"
+#endif
     "    smlad \\both, r12, r10, \\both\n"
     "    sxtab16 r12, r11, r12\n"
     "    smlad \\both, r14, r11, \\both\n"
@@ -28,8 +34,13 @@ __asm__(
     "    smlad \\first, r12, r14, \\first\n"
     ".endm\n"
     ".macro te_row_steps\n"
+#if TE_LOADS_APART
+    "    ldr.w r10, [r1], #4\n"
+    "    ldr.w r11, [r1], #4\n"
+#else
     "    ldr.w r11, [r1, #4]\n"
     "    ldr.w r10, [r1], #8\n"
+#endif
     "    te_row_pair r6, r2\n"
     "    te_row_pair r7, r3\n"
     "    te_row_pair r8, r4\n"

@@ -84,18 +84,72 @@ __asm__(
      * the unrolled loop is entered, 12 from where r1 begins to the end, 16 positions left. A step is 14 instructions and
      * 56 bytes, hence the .w, and 16 cycles of a Cortex-M4: a load that follows another takes one. With what calls it and
      * te_winograd_outputs_dsp() it is just short of a cache of 1 KB. */
+    ".macro te_winograd_step at:req, next:req\n"
+#if TE_LOADS_APART
+    "    smlad r2, r12, r10, r2\n"
+    "    ldr.w r14, [r0], #4\n"
+    "    smlad r3, r12, r11, r3\n"
+    "    smlad r6, r14, r10, r6\n"
+    "    ldr.w r10, [r1], #4\n"
+    "    smlad r7, r14, r11, r7\n"
+    "    ldr.w r11, [r1], #244\n"
+    "    smlad r4, r12, r10, r4\n"
+    "    smlad r5, r12, r11, r5\n"
+    "    .if \\next\n"
+    "    ldr.w r12, [r0], #4\n"
+    "    .else\n"
+    "    ldr.w r12, [sp, #0]\n"
+    "    .endif\n"
+    "    smlad r8, r14, r10, r8\n"
+    "    .if \\next\n"
+    "    ldr.w r10, [r1], #4\n"
+    "    .endif\n"
+    "    smlad r9, r14, r11, r9\n"
+    "    .if \\next\n"
+    "    ldr.w r11, [r1], #4\n"
+    "    .endif\n"
+#else
+    "    ldr.w r14, [r0, #4]\n"
+    "    ldr.w r12, [r0], #8\n"
+    "    ldr.w r10, [r1, #\\at]\n"
+    "    ldr.w r11, [r1, #\\at + 4]\n"
+    "    smlad r2, r12, r10, r2\n"
+    "    smlad r3, r12, r11, r3\n"
+    "    smlad r6, r14, r10, r6\n"
+    "    smlad r7, r14, r11, r7\n"
+    "    ldr.w r10, [r1, #\\at + 8]\n"
+    "    ldr.w r11, [r1, #\\at + 12]\n"
+    "    smlad r4, r12, r10, r4\n"
+    "    smlad r5, r12, r11, r5\n"
+    "    smlad r8, r14, r10, r8\n"
+    "    smlad r9, r14, r11, r9\n"
+#endif
+    ".endm\n"
+    ".macro te_winograd_first\n"
+    "    ldr.w r12, [r0], #4\n"
+    "    ldr.w r10, [r1], #4\n"
+    "    ldr.w r11, [r1], #4\n"
+    ".endm\n"
     TE_ASSEMBLY_FUNCTION("te_winograd_sums_dsp")
     "    push {r4-r11, lr}\n"
     "    sub sp, sp, #20\n"
+#if TE_LOADS_APART
+    "    lsl r4, r3, #8\n"      /* The loop makes eights of steps, */
+#else
     "    add r4, r3, #7\n"
     "    bic r4, r4, #7\n"
     "    lsl r4, r4, #8\n"      /* The loop makes whole eights of steps, */
+#endif
     "    add r6, r1, r3, lsl #8\n"
     "    sub r3, r3, #1\n"
     "    and r3, r3, #7\n"
     "    add r3, r3, #1\n"      /* and the first time only the last of them. */
     "    mov r5, #56\n"
+#if TE_LOADS_APART
+    "    adr r7, 3f + 8\n" /* The last step is two loads shorter. */
+#else
     "    adr r7, 3f\n"
+#endif
     "    mls r5, r3, r5, r7\n"
     "    orr r5, r5, #1\n"
     "    mov r7, #16\n"
@@ -112,29 +166,30 @@ __asm__(
     "    .endr\n"
     "    mov r8, r2\n"
     "    mov r9, r2\n"
+#if TE_LOADS_APART
+    "    mov r14, r10\n"
+    "    te_winograd_first\n"
+    "    bx r14\n"
+#else
     "    bx r10\n"
+#endif
     "    .balign 4\n"
     "2:\n"
-    "    .irp step, 0, 1, 2, 3, 4, 5, 6, 7\n"
-    "    ldr.w r14, [r0, #4]\n"
-    "    ldr.w r12, [r0], #8\n"
-    "    ldr.w r10, [r1, #256 * \\step]\n"
-    "    ldr.w r11, [r1, #256 * \\step + 4]\n"
-    "    smlad r2, r12, r10, r2\n"
-    "    smlad r3, r12, r11, r3\n"
-    "    smlad r6, r14, r10, r6\n"
-    "    smlad r7, r14, r11, r7\n"
-    "    ldr.w r10, [r1, #256 * \\step + 8]\n"
-    "    ldr.w r11, [r1, #256 * \\step + 12]\n"
-    "    smlad r4, r12, r10, r4\n"
-    "    smlad r5, r12, r11, r5\n"
-    "    smlad r8, r14, r10, r8\n"
-    "    smlad r9, r14, r11, r9\n"
+#if TE_LOADS_APART
+    "    te_winograd_first\n"
+#endif
+    "    .irp step, 0, 1, 2, 3, 4, 5, 6\n"
+    "    te_winograd_step 256 * \\step, 1\n"
     "    .endr\n"
+    "    te_winograd_step 256 * 7, 0\n"
     "3:\n"
+#if TE_LOADS_APART
+    "    cmp r1, r12\n"
+#else
     "    ldr r12, [sp, #0]\n"
     "    add r1, r1, #2048\n"
     "    cmp r1, r12\n"
+#endif
     "    bne 2b\n"
     "    ldr r10, [sp, #4]\n"
     "    ldr r14, [sp, #16]\n"

@@ -2,11 +2,15 @@
 
 import importlib.util
 import re
+import shutil
+import time
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from chromium import Chromium, find_chromium
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,3 +89,29 @@ def test_the_reference_has_all_that_the_package_offers(docs_site: ModuleType) ->
     assert set(re.findall(r"heading: tinyedge\.(\w+)", page)) == set(tinyedge.__all__) - {"__version__"}
     for path in re.findall(r"^::: (.*)$", page, re.MULTILINE):
         assert (ROOT / Path(*path.split(".")[:-1]).with_suffix(".py")).is_file(), path
+
+
+def test_a_worker_runs_in_a_page_from_a_folder(tmp_path: Path) -> None:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    polyfills = tomllib.loads((ROOT / "docs" / "zensical.toml").read_text())["project"]["extra"]["polyfills"]
+    # The offline plugin adds one of that name from a server where there is none.
+    (script,) = (one["path"] for one in polyfills if "iframe-worker" in one["path"])
+    shutil.copy(ROOT / "docs" / script, tmp_path)
+    (tmp_path / "worker.js").write_text("self.onmessage = (event) => self.postMessage(2 * event.data);\n")
+    (tmp_path / "page.html").write_text(
+        f'<!doctype html><script src="{script}"></script><body><script>window.heard = [];'
+        'const worker = new Worker("worker.js"); worker.onmessage = (event) => heard.push(event.data);'
+        "worker.postMessage(1); worker.postMessage(21);</script></body>"
+    )
+    browser = Chromium(program, tmp_path / "profile")
+    try:
+        browser.open(tmp_path / "page.html")
+        limit_s = time.monotonic() + 20
+        while browser.run("heard.length") < 2 and time.monotonic() < limit_s:
+            time.sleep(0.05)
+        assert browser.run("heard.join()") == "2,42"
+        assert browser.complaints() == []
+    finally:
+        browser.close()

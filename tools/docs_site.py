@@ -50,8 +50,9 @@ def write_site(out: Path) -> int:
         shutil.rmtree(source)
     source.mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "zensical.toml", out / "zensical.toml")
-    for picture in (ROOT / "docs").glob("*.svg"):
-        shutil.copy(picture, source)
+    for pattern in ("*.svg", "*.js"):
+        for file in (ROOT / "docs").glob(pattern):
+            shutil.copy(file, source)
     pages = site_pages()
     for name, text in pages.items():
         (source / name).write_text(text, encoding="utf-8")

@@ -654,6 +654,13 @@ typedef struct {
 void te_fully_connected_s8_scalar(const te_fully_connected_scalar_params *params, const int8_t *input, int8_t *output,
                                   void *scratch);
 
+/** te_fully_connected_s8_scalar() of INT4 weights for few rows, one after the other, without scratch.
+ *  @param params  Of every four outputs, the last ones with zeros: a word of two depths, then four biases and four
+ *                 multipliers. Weights are plus 8, those of outputs 0 and 1 in the lowest bits of the word's halves, next
+ *                 those of outputs 2 and 3, then the same of the second depth: two products are one. */
+void te_fully_connected_s4_scalar(const te_fully_connected_scalar_params *params, const int8_t *input, int8_t *output,
+                                  void *scratch);
+
 /** Product of two batches of matrices, either of which may be transposed, broadcast or constant.
  *
  *  Strides are in elements; a stride of 0 repeats. */

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from tinyedge.compiler.kernels.mve_packing import RequantisedFilters, prepare_filters
-from tinyedge.compiler.kernels.scalar_packing import pack_scalar, pack_scalar_int4, pack_scalar_taps_int4
+from tinyedge.compiler.kernels.scalar_packing import (
+    pack_scalar,
+    pack_scalar_int4,
+    pack_scalar_rows_int4,
+    pack_scalar_taps_int4,
+)
 from tinyedge.tflite.fixed_point import clamp, requantise
 
 ZERO_POINT = -7
@@ -72,6 +77,21 @@ def test_a_stream_holds_the_matrix_product(channels, depth, is_int4):
         assert int(weights @ pixel) + first == exact
         expected = clamp(requantise(exact, int(multipliers[channel]), int(shifts[channel])) + ZERO_POINT, -128, 127)
         assert kernel_output(exact, multiplier, int(packed.shifts[channel])) == expected
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(1, 1), (4, 2), (7, 9)])
+def test_a_word_of_a_row_holds_two_depths_of_four_outputs(channels, depth):
+    rng = np.random.default_rng(channels)
+    filters = rng.integers(-8, 8, (channels, depth)).astype(np.int8)
+    prepared = prepare(filters, rng.integers(-99, 99, channels), [2**30] * channels, [-7] * channels)
+    words = -(-depth // 2)
+    fours = pack_scalar_rows_int4(prepared, ZERO_POINT).stream.reshape(-1, words + 8)
+    for channel in range(channels):
+        stream, member = fours[channel // 4], channel % 4
+        place = 4 * (member // 2) + 16 * (member % 2)
+        weights = (stream[:words, None] >> np.array([place, place + 8], np.uint32) & 15).astype(int).ravel() - 8
+        assert weights[:depth].tolist() == filters[channel].tolist()
+        assert stream[words:].view(np.int32)[[member, member + 4]].tolist() == [prepared.biases[channel], 2**30]
 
 
 @pytest.mark.parametrize("taps", [1, 8, 9, 25])

@@ -322,6 +322,12 @@ def _fully_connected(**forms: Any) -> Draw:
     return draw
 
 
+def _single_rows_int4(rng: np.random.Generator, prime: int) -> Case:
+    """Of up to three rows."""
+    rows = int(rng.integers(1, 4))
+    return build.fully_connected(rng, (rows, prime), outputs=_prime(rng, 31), int4=True, **_weighted(rng))
+
+
 def _many_rows(rng: np.random.Generator, prime: int) -> Case:
     """Of eight rows and more, and an even number of outputs."""
     shape = (1, 1 + _prime(rng, 11), 3 + _prime(rng, 13), prime)
@@ -506,6 +512,7 @@ ROWS = (
     Row("te_conv2d_s8_scalar", "scalar", _conv2d()),
     Row("te_depthwise_conv2d_s4_scalar", "scalar", _depthwise(_kernel, int4=True)),
     Row("te_depthwise_conv2d_s8_scalar", "scalar", _depthwise(_kernel)),
+    Row("te_fully_connected_s4_scalar", "scalar", _single_rows_int4),
     Row("te_fully_connected_s8_scalar", "scalar", _fully_connected()),
     Row("te_conv2d_s4", PORTABLE, _conv2d(int4=True), wide=CONV_2D_KERNELS["s8"]),
     Row(

@@ -20,6 +20,7 @@ from tinyedge.compiler.kernels.scalar_packing import (
     ScalarFilters,
     pack_scalar,
     pack_scalar_int4,
+    pack_scalar_rows_int4,
     pack_scalar_taps_int4,
 )
 from tinyedge.ops.conv2d import KERNELS as CONV_2D_KERNELS
@@ -50,7 +51,7 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
     if prepared is None:
         return NO_CONSTANTS
     if is_pointwise(fields):
-        return _rows(call, prepared, batches * in_h * in_w, in_c)
+        return _int8_rows(call, prepared, batches * in_h * in_w, in_c)
     scratch_bytes = _column_bytes(kernel_h * kernel_w * group_c) + kernel_w * group_c
     return with_filters(call, _CONV2D, _packed(fields, prepared), scratch_bytes)
 
@@ -61,15 +62,19 @@ def _conv2d_int4(call: KernelCall) -> KernelCall | str:
 
 
 def _narrow_conv2d(call: KernelCall) -> KernelCall | str:
-    """The kernel of weights from -8 to 7, which makes four pixels at a time, of the int8 kernel's call."""
+    """The kernel of weights from -8 to 7, of four pixels at a time or of few rows, of the int8 kernel's call."""
     call = along_rows(call)
     fields = call.fields
     out_h, out_w, kernel_h, kernel_w, group_c = integers(fields, "out_h", "out_w", "kernel_h", "kernel_w", "group_c")
     prepared = prepare_layer(fields, dense_filters(fields))
-    if out_h * out_w < _PIXELS:
-        return f"it has {out_h * out_w} pixels of the {_PIXELS} that are made at a time"
     if prepared is None:
         return NO_CONSTANTS
+    if out_h * out_w < _PIXELS and is_pointwise(fields):
+        (batches,) = integers(fields, "batches")
+        packed = pack_scalar_rows_int4(prepared, *integers(fields, "output_zero_point"))
+        return _rows(call, _FULLY_CONNECTED_INT4, packed, batches * out_h * out_w, 0)
+    if out_h * out_w < _PIXELS:
+        return f"it has {out_h * out_w} pixels of the {_PIXELS} that are made at a time"
     packed = pack_scalar_int4(prepared, *integers(fields, "output_zero_point"))
     scratch_bytes = _column_bytes(kernel_h * kernel_w * group_c, 8) + kernel_w * group_c
     return with_filters(call, _CONV2D_INT4, _members(packed), scratch_bytes)
@@ -135,20 +140,21 @@ def _fully_connected(call: KernelCall) -> KernelCall | str:
     if weights_zero_point != 0:
         return f"its weights have the zero point {weights_zero_point}"
     prepared = prepare_layer(call.fields, dense_filters(call.fields))
-    return NO_CONSTANTS if prepared is None else _rows(call, prepared, batches, in_c)
+    return NO_CONSTANTS if prepared is None else _int8_rows(call, prepared, batches, in_c)
 
 
-def _rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int) -> KernelCall:
+def _int8_rows(call: KernelCall, prepared: RequantisedFilters, rows: int, in_c: int) -> KernelCall:
+    packed = pack_scalar(prepared, *integers(call.fields, "output_zero_point"))
+    return _rows(call, _FULLY_CONNECTED, packed, rows, _column_bytes(in_c) if rows >= _PIXELS else 0)
+
+
+def _rows(call: KernelCall, kernel: Kernel, packed: ScalarFilters, rows: int, scratch_bytes: int) -> KernelCall:
+    kept = ("in_c", "out_c", "output_zero_point", "output_min", "output_max")
     return dataclasses.replace(
         call,
-        kernel=_FULLY_CONNECTED,
-        fields={
-            "batches": rows,
-            "in_c": in_c,
-            **{name: call.fields[name] for name in ("out_c", "output_zero_point", "output_min", "output_max")},
-            **_packed(call.fields, prepared),
-        },
-        scratch_bytes=_column_bytes(in_c) if rows >= _PIXELS else 0,
+        kernel=kernel,
+        fields={"batches": rows, **{name: call.fields[name] for name in kept}, **_members(packed)},
+        scratch_bytes=scratch_bytes,
     )
 
 
@@ -179,6 +185,7 @@ _DEPTHWISE_CONV2D_INT4 = dataclasses.replace(_DEPTHWISE_CONV2D, function="te_dep
 _FULLY_CONNECTED = Kernel(
     "te_fully_connected_s8_scalar", "te_fully_connected_scalar_params", "scalar", stripes=pixelwise
 )
+_FULLY_CONNECTED_INT4 = dataclasses.replace(_FULLY_CONNECTED, function="te_fully_connected_s4_scalar")
 
 _VARIANTS: dict[Kernel, Callable[[KernelCall], KernelCall | str]] = {
     CONV_2D_KERNELS["s4"]: _conv2d_int4,

@@ -49,6 +49,21 @@ def pack_scalar_taps_int4(prepared: RequantisedFilters, output_zero_point: int) 
     return pack_scalar_int4(replace(prepared, filters=turns), output_zero_point)
 
 
+def pack_scalar_rows_int4(prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
+    """Pack weights from -8 to 7, biases and multipliers as `te_fully_connected_s4_scalar` reads them."""
+    channels, depth = prepared.filters.shape
+    lanes = -channels % 4
+    raised = (np.pad(prepared.filters, ((0, lanes), (0, depth % 2))) + 8).view(np.uint8).astype(np.uint32)
+    fours = raised.reshape(-1, 2, 2, (depth + 1) // 2, 2)  # (fours, pair, half of a word, words, depth of a word)
+    places = 4 * np.arange(2)[:, None, None, None] + 16 * np.arange(2)[:, None, None] + 8 * np.arange(2)
+    words = (fours << places.astype(np.uint32)).sum(axis=(1, 2, 4), dtype=np.uint32)
+    biases, multipliers, right_shifts = requantisation(prepared, output_zero_point)
+    constants = as_words(np.pad(np.stack([biases, multipliers]), ((0, 0), (0, lanes))))
+    by_fours = constants.reshape(2, -1, 4).transpose(1, 0, 2).reshape(len(words), -1)
+    stream: np.ndarray = np.concatenate([words, by_fours], axis=1).ravel()
+    return ScalarFilters(stream, (right_shifts - 1).astype(np.int8))
+
+
 def _packed(words: np.ndarray, prepared: RequantisedFilters, output_zero_point: int) -> ScalarFilters:
     biases, multipliers, right_shifts = requantisation(prepared, output_zero_point)
     constants = as_words(np.stack([biases, multipliers], axis=1))

@@ -24,7 +24,7 @@ from tinyedge.ops import supported_operators
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
-from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.tflite.inspection import inspect_tflite
 from tinyedge.tflite.reader import read_tflite
 
@@ -727,3 +727,16 @@ def test_an_output_that_is_a_constant_is_said_and_the_rest_is_read(tmp_path: Pat
     with pytest.raises(ModelError, match=said):
         read_tflite(path)
     assert [said in diagnostic.sentence for diagnostic in inspect_tflite(path).diagnostics] == [True]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float32, np.int32])
+def test_the_sizes_of_a_tensor_are_a_constant_where_its_type_is_one_of_shapes(dtype):
+    """A stranger's SHAPE may say any type, which sizes need not fit: NumPy's OverflowError reached the user."""
+    source = Tensor(
+        "x", (1, 300, 40_000, 3), np.dtype(np.int8), Quantisation(np.ones(1, np.float32), np.zeros(1, np.int32))
+    )
+    sizes = Tensor("sizes", (4,), np.dtype(dtype))
+    graph = Graph("shape", [Operator("SHAPE", (source,), (sizes,))], (source,), (sizes,))
+    fold_constants(graph)
+    assert sizes.is_constant == (dtype is np.int32)
+    assert len(graph.operators) == (dtype is not np.int32)

@@ -35,7 +35,8 @@ def _reshaped(operator: Operator) -> np.ndarray | None:
 
 
 def _shape(operator: Operator) -> np.ndarray | None:
-    return np.array(operator.input(0).shape, operator.output.dtype)
+    dtype = operator.output.dtype
+    return np.array(operator.input(0).shape, dtype) if dtype in (np.int32, np.int64) else None
 
 
 def _constant_channel(operator: Operator, value: int) -> int:

@@ -25,7 +25,7 @@ def _value(operator: Operator) -> np.ndarray | None:
     known = [tensor is not None and (tensor.is_constant or descriptor.folds_shapes) for tensor in operator.inputs]
     try:
         value = descriptor.fold(operator) if all(known) else None
-    except ValueError:  # NumPy's, of shapes that do not fit.
+    except (ValueError, OverflowError):  # NumPy's, of shapes that do not fit, and of numbers.
         return None
     output = operator.output
     if value is None or value.dtype != output.dtype or value.shape != output.shape:

@@ -38,7 +38,7 @@ from tinyedge.tflite.reader import read_tflite
 
 RESULTS = Path(__file__).parent / "results"
 ZOO = Path(__file__).resolve().parents[1] / "models"
-BOARDS = ("mps2_an386", "nucleo_l4r5zi", "mps2_an500", "mps3_an547")
+BOARDS = ("mps2_an386", "nucleo_l4r5zi", "nucleo_u575zi", "mps2_an500", "mps3_an547")
 PUBLISHED = {"ic_": "IC ResNet-8", "vww_": "VWW MobileNetV1-0.25", "kws_": "KWS DS-CNN", "ad_": "AD autoencoder"}
 OURS = "tinyedge"
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

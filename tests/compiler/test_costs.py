@@ -119,3 +119,11 @@ def test_a_program_is_made_by_the_costs_that_it_is_given(board, shared_model):
     program = compile_graph(read_tflite(path), CompileOptions("dsp", costs=board_costs(load_board(board))))
     twice = sum(call.fields.get("blocks") == 2 for call in program.calls)
     assert (twice > 8) == (board == "nucleo_l4r5zi")
+
+
+def test_cascades_cost_what_they_do_on_the_processor():
+    """As modelled of IC ResNet-8 (111 layers in stripes) and VWW (12 layers and 80 channels) by both."""
+    for board, residual, mobile in (("mps2_an500", 131446, 24962), ("nucleo_u575zi", 220653, 39930)):
+        cascades = board_costs(load_board(board)).cascades
+        assert 111 * cascades.layer == pytest.approx(residual, rel=0.01)
+        assert 12 * cascades.layer + 80 * cascades.channel == pytest.approx(mobile, rel=0.01)

@@ -163,16 +163,20 @@ _PRODUCTS = {
         winograd_edge=950,
     ),
 }
-# Fitted to six models (MLPerf Tiny's IC, VWW and KWS, person_detect, and the zoo's two) without cascades, with those of
-# "auto" and with those of "always": each within 1 % of the inference, the inference within 8 %, but KWS for `scalar`
-# within 14 %. For `dsp` modelled cycles of a Cortex-M4 with flash of five wait states, for `scalar` of a Cortex-M3,
-# for `mve` instructions of a Cortex-M55.
+# Fitted to modelled cycles of models without cascades, with those of "auto" and with those of "always"; docs/cycles.md
+# says how well. For `scalar` of a Cortex-M3; for `mve` instructions of a Cortex-M55.
 _SCALAR = CascadeCosts(layer=560, channel=0, table=0, moved_byte=1.2, mac=3.2, value=88)
 _CASCADES = {
     PORTABLE: _SCALAR,
     "scalar": _SCALAR,
-    "dsp": CascadeCosts(layer=300, channel=470, table=6600, moved_byte=0, mac=1.34, value=19),
     "mve": CascadeCosts(layer=470, channel=35, table=0, moved_byte=0.4, mac=0.13, value=5.2),
+}
+# For `dsp`, of the Cortex-M4 with flash of five wait states.
+_CASCADES_M4 = CascadeCosts(layer=300, channel=470, table=6600, moved_byte=0, mac=1.34, value=19)
+_DSP_CASCADES = {
+    "cortex-m4": _CASCADES_M4,
+    "cortex-m7": CascadeCosts(layer=1180, channel=135, table=0, moved_byte=0, mac=0.57, value=10.9),
+    "cortex-m33": CascadeCosts(layer=1990, channel=200, table=0, moved_byte=0, mac=0.96, value=15.2),
 }
 _NO_WAITS = FlashCosts(word_wait=0.0, code_wait=0.0, cached_bytes=0)
 # Of whose flash the kernels are chosen where no board is known.
@@ -193,7 +197,8 @@ def default_costs(instruction_set: str) -> Costs:
 
 def board_costs(board: Board) -> Costs:
     """Return what the kernels for a board cost on it; of a core or a flash that is not known, as by default."""
-    return Costs(_flash_costs(board), _PRODUCTS.get(board.cpu, _CORTEX_M4), _CASCADES[board.instruction_set])
+    cascades = _CASCADES.get(board.instruction_set) or _DSP_CASCADES.get(board.cpu, _CASCADES_M4)
+    return Costs(_flash_costs(board), _PRODUCTS.get(board.cpu, _CORTEX_M4), cascades)
 
 
 def _flash_costs(board: Board) -> FlashCosts:

@@ -551,6 +551,10 @@ typedef struct {
 void te_depthwise_whole_s8_mve(const te_depthwise_whole_mve_params *params, const int8_t *input, int8_t *output,
                                void *scratch);
 
+/** te_depthwise_whole_s8_mve() of INT4 weights: eight bytes for two pixels, the first one's weights in the lower halves. */
+void te_depthwise_whole_s4_mve(const te_depthwise_whole_mve_params *params, const int8_t *input, int8_t *output,
+                               void *scratch);
+
 /** te_fully_connected_params for processors with MVE; 1x1 convolutions are the same over their pixels. */
 typedef struct {
     int32_t batches;

@@ -23,7 +23,8 @@ ELEMENTWISE = (
 )
 WINDOWS = ("te_conv2d_", "te_depthwise_conv2d_", "te_depthwise_taps_", "te_average_pool_", "te_max_pool_")
 COPIES = ("te_strided_copy_", "te_gather_", "te_resize_bilinear_")
-WHOLE_ROWS = {"te_depthwise_whole_s8_dsp": 4, "te_depthwise_whole_s8_mve": 8}  # Channels at a time.
+# Channels at a time.
+WHOLE_ROWS = {"te_depthwise_whole_s8_dsp": 4, "te_depthwise_whole_s8_mve": 8, "te_depthwise_whole_s4_mve": 8}
 BY_CHANNELS = ("te_depthwise_conv2d_s8_dsp", "te_depthwise_taps_s8_dsp", *WHOLE_ROWS)
 TURNED = ("in_w", "out_w", "kernel_w", "stride_w", "dilation_w", "pad_left")
 SCRATCH = -1

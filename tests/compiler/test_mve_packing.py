@@ -13,6 +13,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     pack_filters,
     pack_int16_filters,
     pack_whole,
+    pack_whole_int4,
     prepare_filters,
     prepare_requantisation,
 )
@@ -181,17 +182,22 @@ def halves(words: np.ndarray) -> np.ndarray:
     return np.concatenate([(both << 4) >> 4, both >> 4])
 
 
+@pytest.mark.parametrize("is_int4", [False, True])
 @pytest.mark.parametrize(("channels", "pixels"), [(1, 1), (8, 4), (13, 7), (16, 23)])
-def test_a_stream_of_whole_rows_holds_their_windows(channels, pixels):
+def test_a_stream_of_whole_rows_holds_their_windows(channels, pixels, is_int4):
     rng = np.random.default_rng(channels)
-    filters = rng.integers(-128, 128, (channels, pixels)).astype(np.int8)
-    prepared = prepare(filters, rng.integers(-500, 500, channels), [2**30] * channels, rng.integers(-12, 0, channels))
+    filters = rng.integers(*((-8, 8) if is_int4 else (-128, 128)), (channels, pixels)).astype(np.int8)
+    shifts = rng.integers(-4 if is_int4 else -12, 0, channels)
+    prepared = prepare(filters, rng.integers(-500, 500, channels), [2**30] * channels, shifts)
     assert prepared is not None
-    streams = pack_whole(prepared).reshape(-1, 32 + 2 * pixels)
+    rows = -(-pixels // 2) if is_int4 else pixels
+    streams = (pack_whole_int4 if is_int4 else pack_whole)(prepared).reshape(-1, 32 + 2 * rows)
     for channel in range(channels):
         stream, lane = streams[channel // 8], channel % 8
-        weights = stream[32:].copy().view(np.int8).reshape(pixels, 8)[:, lane]
-        assert weights.tolist() == filters[channel].tolist()
+        weights = stream[32:].copy().view(np.int8).reshape(rows, 8)[:, lane]
+        if is_int4:
+            weights = halves(weights.copy()).reshape(2, rows).T.ravel()
+        assert weights[:pixels].tolist() == filters[channel].tolist()
         assert stream[:32].reshape(4, 2, 4)[:, lane % 2, lane // 2].tolist() == [
             prepared.biases[channel],
             prepared.multipliers[channel],

@@ -294,19 +294,18 @@ def _depthwise_whole(rng: np.random.Generator, prime: int) -> Case:
     )
 
 
-def _depthwise_rows(rng: np.random.Generator, prime: int) -> Case:
+def _depthwise_rows(**forms: Any) -> Draw:
     """Over whole rows of the image, or of one column, with any number of channels."""
-    kernel_h, width = _prime(rng, 7), _prime(rng, 7)
-    return build.depthwise_conv2d(
-        rng,
-        (_prime(rng, 2), kernel_h + _prime(rng, 7) - 1, width, prime),
-        1,
-        (kernel_h, width),
-        (int(rng.integers(1, 4)), 1),
-        (1, 1),
-        "VALID",
-        **_weighted(rng),
-    )
+
+    def draw(rng: np.random.Generator, prime: int) -> Case:
+        kernel_h, width = _prime(rng, 7), _prime(rng, 7)
+        shape = (_prime(rng, 2), kernel_h + _prime(rng, 7) - 1, width, prime)
+        strides = (int(rng.integers(1, 4)), 1)
+        return build.depthwise_conv2d(
+            rng, shape, 1, (kernel_h, width), strides, (1, 1), "VALID", **_weighted(rng), **forms
+        )
+
+    return draw
 
 
 def _fully_connected(**forms: Any) -> Draw:
@@ -492,7 +491,8 @@ ROWS = (
     Row("te_depthwise_conv2d_narrow_s16_mve", "mve", _depthwise(_kernel, dtype=np.int16)),
     Row("te_depthwise_conv2d_s4_mve", "mve", _depthwise(_small, dilated=False, int4=True)),
     Row("te_depthwise_conv2d_s8_mve", "mve", _depthwise(_small, dilated=False)),
-    Row("te_depthwise_whole_s8_mve", "mve", _depthwise_rows),
+    Row("te_depthwise_whole_s4_mve", "mve", _depthwise_rows(int4=True)),
+    Row("te_depthwise_whole_s8_mve", "mve", _depthwise_rows()),
     Row("te_fully_connected_narrow_s16_mve", "mve", _fully_connected(dtype=np.int16)),
     Row("te_fully_connected_s4_mve", "mve", _fully_connected(int4=True)),
     Row("te_fully_connected_s8_mve", "mve", _fully_connected()),

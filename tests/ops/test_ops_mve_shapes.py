@@ -58,7 +58,7 @@ def test_depthwise_windows_of_whole_rows(check, channels, tmp_path):
     rng = np.random.default_rng(channels)
     cases = [
         depthwise_conv2d(
-            rng, (2, *size, channels), 1, kernel, (stride, 1), (dilation, 1), "VALID", activation, gain=GAIN
+            rng, (2, *size, channels), 1, kernel, (stride, 1), (dilation, 1), "VALID", activation, gain=GAIN, int4=int4
         )
         for size, kernel, stride, dilation in (
             ((4, 3), (4, 3), 1, 1),
@@ -66,9 +66,9 @@ def test_depthwise_windows_of_whole_rows(check, channels, tmp_path):
             ((23, 1), (7, 1), 2, 3),
             ((9, 4), (6, 4), 2, 1),
         )
-        for activation in ("NONE", "RELU_N1_TO_1")
+        for activation, int4 in (("NONE", False), ("RELU_N1_TO_1", False), ("NONE", True))
     ]
-    assert functions(cases, tmp_path) == {"te_depthwise_whole_s8_mve"}
+    assert functions(cases, tmp_path) == {"te_depthwise_whole_s8_mve", "te_depthwise_whole_s4_mve"}
     check(cases)
 
 

@@ -44,6 +44,7 @@ from tinyedge.compiler.kernels.mve_packing import (
     pack_int16_filters,
     pack_lane_streams,
     pack_whole,
+    pack_whole_int4,
     prepare_layer,
     prepare_requantisation,
 )
@@ -149,20 +150,22 @@ def _conv2d_s16(call: KernelCall) -> KernelCall | str:
 def _depthwise_conv2d(call: KernelCall) -> KernelCall | str:
     if integers(call.fields, "in_c") == (1,):
         return _conv2d(as_convolution(call))
-    return _depthwise(call, _DEPTHWISE_CONV2D, pack_depthwise)
+    return _depthwise(call, (_DEPTHWISE_CONV2D, pack_depthwise), (_DEPTHWISE_WHOLE, pack_whole))
 
 
 def _depthwise_conv2d_int4(call: KernelCall) -> KernelCall | str:
-    """The kernel of INT4 weights, or of int8 ones where windows are whole rows."""
     call = with_int8_weights(call, DEPTHWISE_CONV_2D_KERNELS["s8"])
     if integers(call.fields, "in_c") == (1,):
         return _narrow_conv2d(as_convolution(call))
-    return _depthwise(call, _DEPTHWISE_CONV2D_INT4, pack_depthwise_int4)
+    return _depthwise(call, (_DEPTHWISE_CONV2D_INT4, pack_depthwise_int4), (_DEPTHWISE_WHOLE_INT4, pack_whole_int4))
 
 
 def _depthwise(
-    call: KernelCall, kernel_of_small: Kernel, pack: Callable[[RequantisedFilters, tuple[int, int]], np.ndarray]
+    call: KernelCall,
+    of_small: tuple[Kernel, Callable[[RequantisedFilters, tuple[int, int]], np.ndarray]],
+    of_rows: tuple[Kernel, Callable[[RequantisedFilters], np.ndarray]],
 ) -> KernelCall | str:
+    """The kernel of windows of up to 4x4 taps or that of whole rows, each with what packs its weights."""
     fields = call.fields
     in_c, out_h, multiplier_c = integers(fields, "in_c", "out_h", "multiplier_c")
     kernel = kernel_h, kernel_w = integers(fields, "kernel_h", "kernel_w")
@@ -177,9 +180,12 @@ def _depthwise(
     if prepared is None:
         return NO_CONSTANTS
     if covers_rows(fields):
-        return _depthwise_whole(call, prepared)
+        kernel_of_rows, pack_rows = of_rows
+        limits: Fields = {name: fields[name] for name in ("output_min", "output_max")}
+        return of_whole_rows(call, kernel_of_rows, limits, pack_rows(prepared))
     if max(kernel) > _WINDOW or dilated:
         return f"its window is {'dilated' if dilated else f'{kernel_h}x{kernel_w}, beyond {_WINDOW}x{_WINDOW}'}"
+    kernel_of_small, pack = of_small
     two_rows = max(kernel) < _WINDOW and stride_h == stride_w == 1
     kept = without(fields, "multiplier_c", "kernel_w", "dilation_h", "dilation_w")
     columns = _tile_columns({**kept, "two_rows": int(two_rows)}, [out_h])
@@ -196,11 +202,6 @@ def _depthwise(
         overlaps=row_lag(call.inputs[0], call.output, vertical, 2 if two_rows else 1),
         scratch_bytes=_tile_bytes(columns),
     )
-
-
-def _depthwise_whole(call: KernelCall, prepared: RequantisedFilters) -> KernelCall:
-    limits: Fields = {name: call.fields[name] for name in ("output_min", "output_max")}
-    return of_whole_rows(call, _DEPTHWISE_WHOLE, limits, pack_whole(prepared))
 
 
 def _depthwise_conv2d_s16(call: KernelCall) -> KernelCall | str:
@@ -567,6 +568,7 @@ _DEPTHWISE_CONV2D = Kernel(
 )
 _DEPTHWISE_CONV2D_INT4 = dataclasses.replace(_DEPTHWISE_CONV2D, function="te_depthwise_conv2d_s4_mve")
 _DEPTHWISE_WHOLE = Kernel("te_depthwise_whole_s8_mve", "te_depthwise_whole_mve_params", "mve", stripes=whole_windowed)
+_DEPTHWISE_WHOLE_INT4 = dataclasses.replace(_DEPTHWISE_WHOLE, function="te_depthwise_whole_s4_mve")
 _BATCH_MATMUL = Kernel("te_batch_matmul_s8_mve", "te_batch_matmul_mve_params", "mve")
 _BATCH_MATMUL_S16 = Kernel("te_batch_matmul_s16_mve", "te_batch_matmul_s16_params", "mve")
 _AVERAGE_POOL = Kernel("te_average_pool_s8_mve", "te_pool_params", "mve", stripes=windowed)

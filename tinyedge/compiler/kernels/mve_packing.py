@@ -251,14 +251,25 @@ def pack_whole(prepared: RequantisedFilters) -> np.ndarray:
         int32 words, eight channels after eight: constants of the even ones and of the odd ones, kind by kind, and eight
         weights a pixel.
     """
-    channels, pixels = prepared.filters.shape
+    return _by_lanes(prepared, prepared.filters.view(np.uint8))
+
+
+def pack_whole_int4(prepared: RequantisedFilters) -> np.ndarray:
+    """The same for weights from -8 to 7, as `te_depthwise_whole_s4_mve` reads them: eight bytes for two pixels."""
+    halves = np.pad(prepared.filters, ((0, 0), (0, prepared.filters.shape[1] % 2))).view(np.uint8) & 15
+    return _by_lanes(prepared, halves[:, 0::2] | halves[:, 1::2] << 4)
+
+
+def _by_lanes(prepared: RequantisedFilters, weights: np.ndarray) -> np.ndarray:
+    """(channels, pixels) bytes of weights, or of two pixels each, behind constants."""
+    channels, pixels = weights.shape
     lanes = -channels % _WHOLE_LANES
     groups = (channels + lanes) // _WHOLE_LANES
     constants = np.pad(np.stack(_constants(prepared)), ((0, 0), (0, lanes))).reshape(4, groups, _WHOLE_LANES // 2, 2)
-    filters = np.pad(prepared.filters, ((0, lanes), (0, 0))).reshape(groups, _WHOLE_LANES, pixels)
-    weights = np.ascontiguousarray(filters.transpose(0, 2, 1)).view(np.uint8).reshape(groups, -1).view("<u4")
+    by_pixels = np.pad(weights, ((0, lanes), (0, 0))).reshape(groups, _WHOLE_LANES, pixels).transpose(0, 2, 1)
     words = as_words(constants.transpose(1, 0, 3, 2)).reshape(groups, -1)
-    packed: np.ndarray = np.concatenate([words, weights], axis=1).view(np.int32).ravel()
+    of_weights = np.ascontiguousarray(by_pixels).reshape(groups, -1).view("<u4")
+    packed: np.ndarray = np.concatenate([words, of_weights], axis=1).view(np.int32).ravel()
     return packed
 
 

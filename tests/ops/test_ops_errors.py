@@ -5,7 +5,7 @@ import pytest
 from compiler.tflite_builder import TensorSpec, constant
 
 from tinyedge.errors import UnsupportedOpError
-from tinyedge.ops import descriptor_of, lower, supported_operators
+from tinyedge.ops import descriptor_of, lower, operator_macs, supported_operators
 from tinyedge.tflite.graph import Operator, Quantisation, Tensor
 
 
@@ -311,3 +311,11 @@ def test_a_permutation_of_texts_moves_nothing_that_is_known():
     assert not moves_nothing(odd, odd.inputs[0])
     with pytest.raises(UnsupportedOpError, match=r"input_1.*not a constant permutation"):
         lower(odd)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (0,), (1, 2, 3, 4, 5)])
+def test_an_operator_of_tensors_of_any_rank_has_a_count_of_products(shape):
+    """`check` counts what the lowering refuses, too: an LSTM of a tensor without axes was an IndexError."""
+    tensor = Tensor("t", shape, np.dtype(np.int8))
+    for op in supported_operators():
+        assert operator_macs(Operator(op, (tensor,) * 20, (tensor,), {})) >= 0

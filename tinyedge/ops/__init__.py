@@ -69,7 +69,12 @@ def check_arity(operator: Operator) -> None:
 def operator_macs(operator: Operator) -> int:
     """Count the multiply-accumulates of an operator, padded positions among them, whatever is wrong with it."""
     has_operands = len(operator.inputs) > 1 and None not in operator.inputs[:2]
-    return descriptor_of(operator).macs(operator) if has_operands and len(operator.outputs) == 1 else 0
+    if not has_operands or len(operator.outputs) != 1:
+        return 0
+    try:
+        return descriptor_of(operator).macs(operator)
+    except (IndexError, ValueError):  # Of tensors that lack an axis.
+        return 0
 
 
 def lower(operator: Operator) -> KernelCall:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import tinyedge
 from tinyedge.boards.board import load_board
+from tinyedge.browser.web_model import read_web_model
 from tinyedge.cli.tables.predict import print_predictions
 from tinyedge.devices.emulator import Emulator
 from tinyedge.devices.pty_port import PtyPort
@@ -209,6 +210,16 @@ def test_an_image_or_a_map_of_cells_is_no_row_of_classes(photos, tmp_path):
     model = graph_file(tmp_path / "map.tflite", build, build.conv(build.input, 5))
     with pytest.raises(ModelError, match=r"puts out 1 x 6 x 4 x 5 numbers, not the scores of classes; `tinyedge comp"):
         tinyedge.predict(model, photos / "a.png")
+
+
+def test_an_output_without_axes_is_a_class(photos, tmp_path):
+    build = GraphBuilder(1, 6, 4, 3)
+    model = graph_file(tmp_path / "one.tflite", build, build.mean(build.conv(build.input, 5), 0, 1, 2, 3))
+    (prediction,) = tinyedge.predict(model, photos / "a.png").predictions
+    assert [found.name for found in prediction.classes] == ["0"]
+    scores = read_web_model(model).scores
+    assert scores is not None
+    assert scores.classes == ("0",)
 
 
 def test_several_inputs_or_outputs_are_refused(photos, tmp_path):

@@ -93,6 +93,25 @@ def test_values_that_are_no_numbers_are_left_out(run: Path) -> None:
     assert (status.step, status.loss, status.left_s) == (50, None, None)
 
 
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "1e308", "-3", "0"])
+@pytest.mark.parametrize("name", ["step", "epoch"])
+def test_a_record_whose_counts_are_none_of_a_training_is_left_out(run: Path, name: str, value: str) -> None:
+    strange = {"step": "60", "epoch": "0.6", name: value}
+    (run / "metrics.jsonl").write_text(
+        '{"step": 50, "epoch": 0.5, "elapsed_s": 5}\n'
+        f'{{"step": {strange["step"]}, "epoch": {strange["epoch"]}, "loss": {"9" * 400}, "elapsed_s": 6}}\n'
+    )
+    status = read_status(run, NOW_S)
+    assert (status.step, status.steps, status.losses) == (50, 500, ())
+
+
+def test_a_training_has_no_fewer_steps_than_are_done(run: Path) -> None:
+    """As a record says that is none of this configuration; a share of no steps was a traceback."""
+    (run / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 50, "loss": {"9" * 400}}}\n')
+    status = read_status(run, NOW_S)
+    assert (status.step, status.steps, status.loss) == (1, 1, None)
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is no run"):
         read_status(tmp_path)

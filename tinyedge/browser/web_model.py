@@ -85,7 +85,7 @@ def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:
     (output,) = graph.outputs
     classes = None if manifest is None else manifest.classes
     if classes is None:  # Images, and boxes of many objects, are no scores.
-        classes = tuple(map(str, range(output.elements))) if output.elements == max(output.shape) else ()
+        classes = tuple(map(str, range(output.elements))) if output.elements == max(output.shape, default=1) else ()
     if len(classes) != output.elements:
         return None
     ops = [operator.op for operator in graph.operators if operator.op not in ("QUANTIZE", "DEQUANTIZE")]

@@ -258,7 +258,7 @@ def _class_names(model: Path, graph: Graph, manifest: ImageManifest | None) -> t
         raise ModelError(f"{model} puts out {len(graph.outputs)} tensors, not the scores of classes alone")
     outputs, shape = graph.outputs[0].elements, graph.outputs[0].shape
     if manifest is None or manifest.classes is None:
-        if outputs != max(shape):  # An image, a map of cells or a list of boxes.
+        if outputs != max(shape, default=1):  # An image, a map of cells or a list of boxes.
             compiled = command_line("tinyedge", "compile", model, "--out", "c")
             raise ModelError(
                 f"{model} puts out {' x '.join(map(str, shape))} numbers, not the scores of classes; "

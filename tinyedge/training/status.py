@@ -18,6 +18,8 @@ PROBE_FILE = "probe.json"
 _SPEED_RECORDS = 8
 # A training that has written nothing for so many of its intervals, and so long, has stopped or stands still.
 _SILENT_INTERVALS, _SILENT_S = 4.0, 120.0
+# Of steps and epochs of a record.
+_LEAST_COUNT, _MOST_COUNT = 1e-12, 1e15
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def read_status(run: Path, now_s: float | None = None) -> TrainingStatus:
     opened = load_run(run)
     config, log = opened.config, opened.path / METRICS_FILE
     try:
-        records = [record for record in read_metrics(log) if _number(record, "step") and _number(record, "epoch")]
+        records = [record for record in read_metrics(log) if _is_counted(record)]
         written_s = log.stat().st_mtime if records else None
     except FileNotFoundError:  # An overwritten run begins anew at this moment.
         records, written_s = [], None
@@ -90,7 +92,7 @@ def read_status(run: Path, now_s: float | None = None) -> TrainingStatus:
         raise CheckpointError(f"{log} cannot be read ({error}): move it away") from error
     last = records[-1] if records else {}
     step, epoch = int(last.get("step", 0)), float(last.get("epoch", 0.0))
-    steps = round(config.epochs * step / epoch) if records else None
+    steps = max(round(config.epochs * step / epoch), step) if records else None
     step_s = _seconds_a_step(records)
     age_s = None if written_s is None else max((time.time() if now_s is None else now_s) - written_s, 0.0)
     # More epochs may have been asked for since the encoder was written.
@@ -120,6 +122,12 @@ def read_status(run: Path, now_s: float | None = None) -> TrainingStatus:
     )
 
 
+def _is_counted(record: Any) -> bool:
+    """Whether a record says how far the training was, in numbers that can be those of a training."""
+    counts = [_number(record, name) for name in ("step", "epoch")]
+    return all(count is not None and _LEAST_COUNT < count < _MOST_COUNT for count in counts)
+
+
 def _seconds_a_step(records: list[dict[str, Any]]) -> float | None:
     """Seconds of a step by the last records; None where they do not tell."""
     recent = records[-_SPEED_RECORDS - 1 :]
@@ -142,6 +150,10 @@ def _last_probe(path: Path) -> dict[str, Any]:
 
 def _number(record: Any, name: str) -> float | None:
     value = record.get(name) if isinstance(record, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # Of an integer of hundreds of digits.
+        return None
+    return number if math.isfinite(number) else None

@@ -91,6 +91,17 @@ def test_the_action_hands_on_its_inputs() -> None:
             subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+def test_the_action_comments_where_it_may() -> None:
+    """The token of a pull request from a fork reads alone: a comment would fail the job of a good model."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    (comment,) = (step for step in steps if "github-script" in step.get("uses", ""))
+    assert {condition.strip() for condition in comment["if"].split("&&")} == {
+        "inputs.comment == 'true'",
+        "github.event_name == 'pull_request'",
+        "github.event.pull_request.head.repo.full_name == github.repository",
+    }
+
+
 def test_the_hook_checks_every_file_of_a_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert {"id", "name", "entry", "language", "files"} <= hook.keys()

@@ -116,6 +116,23 @@ def test_make_checks_and_installs(folder: Path, verdict: str, tmp_path: Path) ->
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()]
 
 
+def test_make_builds_anew_for_another_compiler_and_for_other_flags_alone(folder: Path, tmp_path: Path) -> None:
+    def compiled(*arguments: str) -> int:
+        printed = call("make", "-C", folder, f"BUILD={tmp_path / 'build'}", *arguments)
+        return sum("ic_model.c -o" in line for line in printed.splitlines())
+
+    quoted = """CFLAGS=-DPLACE='section(".dtcm")'"""
+    prefix = f"PREFIX={tmp_path / 'prefix'}"
+    assert compiled() == 1
+    assert compiled() == 0
+    assert compiled(quoted) == 1
+    assert compiled("check", quoted) == 0
+    assert compiled("install", prefix) == 0, "what was built is what is installed"
+    assert compiled("install", prefix, "CFLAGS=-DOTHER") == 1
+    assert compiled("CC=gcc") == 1
+    assert compiled() == 1
+
+
 @pytest.mark.parametrize(("march", "mabi"), [("rv32imac", "ilp32"), ("rv32i", "ilp32")])
 def test_risc_v_gives_tflite_micros_bits(folder: Path, verdict: str, tmp_path: Path, march: str, mabi: str) -> None:
     tool("riscv64-unknown-elf-gcc")

@@ -63,6 +63,8 @@ def test_the_table_says_what_changed(model_table: ModuleType, tmp_path: Path, mo
     assert "| `bad.tflite` | no |" in out.read_text()
     assert "\n- `bad.tflite`: bad.tflite is not a TFLite model" in out.read_text()
     assert model_table._plain("no <b> of @you | here") == "no &#60;b&#62; of &#64;you &#124; here"
+    row = model_table.row_of(Path("é`|\nb.tflite"), {"verdict": "yes"}, {}, False)
+    assert row.startswith("| `é???b.tflite` | yes |")
     assert model_table.main(["--out", str(out)]) == 0
     assert out.read_text() == "tinyedge: there is no .tflite file to check.\n"
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             before = file_before(model, given.base, Path(folder))
             former = measured(before, given.board, given.bench == "true")[0] if before is not None else {}
         rows.append(row_of(model, figures, former, bool(given.base)))
-        told += [f"- `{model}`: {_plain(sentence)}" for sentence in sentences]
+        told += [f"- {_code(model)}: {_plain(sentence)}" for sentence in sentences]
         status = status if good else _NOT_DEPLOYABLE
     given.out.write_text(page(given.board, rows, told), encoding="utf-8")
     return status
@@ -93,7 +93,7 @@ def file_before(model: Path, base: str, folder: Path) -> Path | None:
 def row_of(model: Path, figures: Mapping[str, int | str], former: Mapping[str, int | str], compared: bool) -> str:
     """A row of the table: each figure, and by how much it changed."""
     new = " (new)" if compared and not former else ""
-    cells = [f"`{model}`{new}", str(figures["verdict"]), *(_cell(figures.get(n), former.get(n)) for n in _FIGURES)]
+    cells = [f"{_code(model)}{new}", str(figures["verdict"]), *(_cell(figures.get(n), former.get(n)) for n in _FIGURES)]
     return f"| {' | '.join(cells)} |"
 
 
@@ -103,6 +103,11 @@ def _cell(value: int | str | None, before: int | str | None) -> str:
     if not isinstance(before, int) or before == value or not before:
         return f"{value:,}"
     return f"{value:,} ({100 * (value - before) / before:+.1f} %)"
+
+
+def _code(model: Path) -> str:
+    """A file's name as code; what would end it, or the cell that it stands in, is "?"."""
+    return "`" + "".join(one if one.isprintable() and one not in "`|" else "?" for one in str(model)) + "`"
 
 
 def _plain(sentence: str) -> str:

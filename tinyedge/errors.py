@@ -55,6 +55,10 @@ class ModelError(TinyEdgeError):
     """A model file is missing, truncated, not a TFLite file, or not full INT8."""
 
 
+class ExportOutdated(ModelError):  # noqa: N818
+    """A run was trained on since it was exported."""
+
+
 class UnsupportedOpError(ModelError):
     """A model holds an operator, or a form of it, that the compiler or a runtime lacks."""
 

@@ -1,6 +1,7 @@
 """A user's mistakes: one sentence, exit code 2, and no file of anybody else is touched."""
 
 import json
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_file_of_somebody_else_stays(model, tmp_path, monkeypatch, capsys, con
     assert said.count("\n") == 1
     assert "m-report.html is not from tinyedge" in said
     assert (tmp_path / "m-report.html").read_text() == content
+
+
+def test_an_export_of_an_earlier_encoder_is_left_out_in_words(full_run, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    (run / "encoder.safetensors").write_bytes(b"trained on")
+    manifest = json.loads((run / "export.json").read_text())
+    manifest["made_from"] = {"encoder.safetensors": {"sha256": "0" * 64, "bytes": 10}}
+    (run / "export.json").write_text(json.dumps(manifest))
+    source = read_source(run)
+    assert (source.model, source.export) == (None, None)
+    assert len(source.log) > 0
+    assert "trained on since it was exported" in caplog.text
+    assert "the report leaves the export out" in caplog.text
 
 
 def test_a_benchmark_of_another_model_is_refused(model, tmp_path, full_run):

@@ -76,7 +76,7 @@ def finetune(
 
     plugins = load_plugins(plugin)
     out = finetuned_path(run) if out is None else out
-    if settings["view_sizes"]:
+    if settings["view_sizes"] is not None:
         settings["view_sizes"] = whole_numbers("--view-sizes", settings["view_sizes"], "16,24,32")
     given = {key: value for key, value in settings.items() if value is not None}
     with TrainingProgress(Console(stderr=True)) as progress:

@@ -104,9 +104,9 @@ def train(
         return
     if out is None:
         raise ConfigError("--out is missing; give the run directory to write, such as --out runs/first")
-    if settings["strides"]:
+    if settings["strides"] is not None:
         settings["strides"] = whole_numbers("--strides", settings["strides"], "2,1,2,2,2")
-    if settings["view_sizes"]:
+    if settings["view_sizes"] is not None:
         settings["view_sizes"] = whole_numbers("--view-sizes", settings["view_sizes"], "16,24,32")
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)

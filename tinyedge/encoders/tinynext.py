@@ -33,7 +33,7 @@ from tinyedge.encoders.fold import (
 )
 from tinyedge.encoders.tokens import TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
 
-# ReLUs overwrite what they are given, here and below: nothing else reads it, and a step of training is a sixth faster.
+# ReLUs overwrite what they are given, here and below: nothing else reads it, and training is faster.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "gelu": nn.GELU,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tinyedge.errors import ModelError
+from tinyedge.errors import ExportOutdated, ModelError
 from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, ExportManifest, read_manifest, record_file
 from tinyedge.shell import command_line
 from tinyedge.zoo import locate, zoo_hint
@@ -15,8 +15,8 @@ def resolve_model(source: Path | str) -> Path:
         source: A run directory with a quantised export, a .tflite file, or the name or folder of a model of the zoo.
 
     Raises:
-        ModelError: There is no such file, or the run has no quantised export, one of an encoder that was trained on
-            since, or another file in its place.
+        ModelError: There is no such file, or the run has no quantised export, or another file in its place.
+        ExportOutdated: The run was trained on since it was exported.
     """
     path = locate(source)
     if path.is_dir():
@@ -58,7 +58,7 @@ def _check_current(run: Path, manifest: ExportManifest, export: str) -> None:
     for name, record in manifest.made_from.items():
         source = run / Path(name).name
         if source.is_file() and record_file(source) != record:
-            raise ModelError(
+            raise ExportOutdated(
                 f"{source} was trained on since it was exported: run `{export}`, or give the .tflite file itself"
             )
 

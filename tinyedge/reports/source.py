@@ -4,13 +4,14 @@ Nothing is computed here, and nothing heavy imported: a mistake is answered at o
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyedge.benchmark.record import BenchRecord, BenchReport, ModelRecord, read_bench
-from tinyedge.errors import CheckpointError, ModelError
+from tinyedge.errors import CheckpointError, ExportOutdated, ModelError
 from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
 from tinyedge.manifest.beside import export_of
 from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, ExportManifest, record_file
@@ -20,6 +21,8 @@ from tinyedge.reports.gallery import Gallery, read_gallery
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CONFIG_FILE, GALLERY_FILE, METRICS_FILE
 from tinyedge.zoo import locate
+
+_log = logging.getLogger(__name__)
 
 _PARITY_FILE = "parity.json"
 _PUBLISHED_FILE = "metrics.json"  # of a model of the zoo
@@ -88,7 +91,11 @@ def read_source(given: Path, benches: Sequence[BenchReport] = ()) -> Source:
     place = locate(given)
     run = place if place.is_dir() and (place / CONFIG_FILE).is_file() else None
     exported = any((folder / MANIFEST_FILE).is_file() for folder in (place / EXPORT_FOLDER, place))
-    model = None if run is not None and not exported else resolve_model(given)
+    try:
+        model = None if run is not None and not exported else resolve_model(given)
+    except ExportOutdated as error:
+        _log.warning("%s; the report leaves the export out", error)
+        model = None
     sha256 = record_file(model).sha256 if model is not None else ""
     export = export_of(model) if model is not None else None
     quantised = read_quantised_manifest(model) if model is not None and is_of_quantise(model) else None

@@ -42,7 +42,7 @@ class Gate(nn.Module):
         channels: C, its hidden channels.
     """
 
-    weight_decay = False  # As in the paper's code: towards 0 a gate decides nothing.
+    no_weight_decay = True  # As in the paper's code: towards 0 a gate decides nothing.
 
     def __init__(self, in_channels: int, channels: int):
         super().__init__()

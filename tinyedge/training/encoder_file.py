@@ -107,7 +107,9 @@ def encoder_settings(encoder: "Encoder") -> str:
     """Return all that decides what an encoder computes beside its weights, as digests have it."""
     settings = f"{encoder.input_size} {encoder!r}"  # repr() names every stride and activation
     # Whether a ReLU overwrites what it is given does not; those of tinyedge's own encoders once did not.
-    return settings.replace("inplace=True", "") if type(encoder).__module__.startswith("tinyedge.") else settings
+    bases = {base.__module__ for base in type(encoder).__mro__} - {"tinyedge.encoders.base"}
+    own = any(module.startswith("tinyedge.") for module in bases)
+    return settings.replace("inplace=True", "") if own else settings
 
 
 def encoder_digest(encoder: "Encoder") -> str:

@@ -10,11 +10,11 @@ from torch import nn
 def create_optimizer(module: nn.Module, weight_decay: float, betas: tuple[float, ...]) -> torch.optim.AdamW:
     """Build AdamW; norms, biases and mask tokens (all that has fewer than two dimensions) do not decay.
 
-    Nor do parts whose class says `weight_decay = False`. The learning rate is set before each step, from
+    Nor do parts whose class says `no_weight_decay = True`. The learning rate is set before each step, from
     `learning_rate`.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    parts = [part for part in module.modules() if not getattr(part, "weight_decay", True)]
+    parts = [part for part in module.modules() if getattr(part, "no_weight_decay", False) is True]
     exempt = {id(parameter) for part in parts for parameter in part.parameters()}
     decayed = [parameter for parameter in parameters if parameter.ndim >= 2 and id(parameter) not in exempt]
     free = [parameter for parameter in parameters if parameter.ndim < 2 or id(parameter) in exempt]

@@ -294,6 +294,8 @@ def _check_view_sizes(method: PretrainingMethod, config: TrainConfig) -> None:
     encoder, sizes = method.encoder, config.view_sizes
     if sizes is None:
         return
+    if not method.views:
+        raise ConfigError(f"{config.method} takes no steps, and so no views; leave out --view-sizes")
     if not method.any_view_size:
         raise ConfigError(f"{config.method} needs views of the images' own size; leave out --view-sizes")
     if sizes[-1] != encoder.input_size:
@@ -305,7 +307,7 @@ def _check_view_sizes(method: PretrainingMethod, config: TrainConfig) -> None:
     for size in sizes:
         try:
             encoder.forward_maps(torch.zeros(1, encoder.channels, size, size))
-        except RuntimeError as error:  # As learned positions of its tokens raise it.
+        except (RuntimeError, ValueError, AssertionError, IndexError) as error:  # As learned positions of tokens do.
             raise ConfigError(f"{config.encoder} takes no images of {size} pixels; leave out --view-sizes") from error
 
 

@@ -26,6 +26,7 @@ from tinyedge.training.metrics import read_metrics
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import start_context
 from tinyedge.training.run import load_run
+from tinyedge.training.status import read_status
 from tinyedge.training.train import _check_batch_size, train
 
 # What a clock decides.
@@ -408,6 +409,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
     for name in ("longer", "stopped"):
         shutil.copytree(uninterrupted.path, tmp_path / name)
         (tmp_path / name / "probe.safetensors").write_bytes(b"of the encoder of one epoch")
+        (tmp_path / name / "probe.json").write_text('[{"protocol": "linear", "mean": 0.5}]')
         (tmp_path / name / "export").mkdir()
         (tmp_path / name / "plots").mkdir(exist_ok=True)
         (tmp_path / name / "plots" / "confusion.png").write_bytes(b"of the encoder of one epoch")
@@ -424,6 +426,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
     assert [record["lr"] for record in records[8:]] == pytest.approx(expected)
     assert longer.encoder_path.read_bytes() != uninterrupted.encoder_path.read_bytes()
     assert not (longer.path / "probe.safetensors").exists()
+    assert read_status(longer.path).probe is None
     assert not (longer.path / "plots" / "confusion.png").exists()
     assert any("export is of the encoder before still" in sentence for sentence in heard)
 
@@ -434,6 +437,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
             train(config, stopped, resume=True)
     assert (stopped / "encoder.safetensors").read_bytes() == uninterrupted.encoder_path.read_bytes()
     assert (stopped / "probe.safetensors").exists()  # It still fits the encoder that is there.
+    assert read_status(stopped).probe == 0.5
     resumed = train(load_run(stopped).config, stopped, resume=True)
     assert resumed.config == longer.config
     assert resumed.encoder_path.read_bytes() == longer.encoder_path.read_bytes()

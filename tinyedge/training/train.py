@@ -46,6 +46,7 @@ from tinyedge.training.run import (
 )
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
+from tinyedge.training.status import PROBE_FILE
 from tinyedge.training.teacher import load_teacher
 from tinyedge.training.teacher_source import absolute_source, named_source
 from tinyedge.training.warm_start import absolute_start, load_start
@@ -410,8 +411,8 @@ def _save_recalibrated(
     path, classifier = run / ENCODER_FILE, run / CLASSIFIER_FILE
     if path.is_file() and path.read_bytes() != content:
         path.unlink()  # First: no encoder is a training that has not ended.
-        for picture in (EMBEDDING_PLOT, CONFUSION_PLOT, GALLERY_FILE):
-            (run / picture).unlink(missing_ok=True)
+        for measured in (PROBE_FILE, EMBEDDING_PLOT, CONFUSION_PLOT, GALLERY_FILE):
+            (run / measured).unlink(missing_ok=True)
         if classifier.is_file():
             classifier.unlink()
             if own is None:

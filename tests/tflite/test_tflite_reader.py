@@ -216,6 +216,12 @@ def test_refuses_files_that_are_no_models(tmp_path: Path, content: bytes, messag
         read_tflite(write(tmp_path, content))
 
 
+def test_an_onnx_file_is_sent_to_quantise(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08\x12\x07pytorch" + bytes(40))
+    with pytest.raises(ModelError, match=r"is an ONNX file: run `tinyedge quantise .*net\.onnx --calibration FOLDER`"):
+        read_tflite(tmp_path / "net.onnx")
+
+
 def test_refuses_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no model at .*gone\.tflite"):
         read_tflite(tmp_path / "gone.tflite")

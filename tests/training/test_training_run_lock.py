@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tinyedge.errors import ConfigError
+from tinyedge.errors import CheckpointError, ConfigError
+from tinyedge.training.run import load_run
 from tinyedge.training.run_lock import locked_run
 from tinyedge.training.train import train
 
@@ -46,6 +47,17 @@ def test_a_run_that_is_being_trained_is_left_alone(other_process, small_config, 
     with locked_run(run), pytest.raises(ConfigError, match="another process"):
         train(config, run, overwrite=True)
     assert (run / "encoder.safetensors").exists()
+
+
+def test_what_wants_the_encoder_is_told_to_wait_for_it(other_process, small_config, tmp_path):
+    run = tmp_path / "run"
+    small_config.save(run / "config.yaml")
+    with pytest.raises(CheckpointError, match=r"training goes on in another process; wait .* run `tinyedge watch "):
+        load_run(run).load_encoder()
+    other_process.kill()
+    other_process.wait()
+    with pytest.raises(CheckpointError, match=r"training has not ended; run `tinyedge train .*--resume"):
+        load_run(run).load_encoder()
 
 
 def test_what_cannot_be_locked_is_not(tmp_path):

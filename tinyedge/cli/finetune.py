@@ -23,7 +23,7 @@ _PANELS = {
         ),
         "image_size": FieldOption("H = W in pixels; by default the run's."),
         "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default supervised."),
-        "view_sizes": FieldOption("Sizes of the views over the training, in pixels, such as 16,24,32: faster."),
+        "view_sizes": FieldOption("Pixels of the views over the training, such as 16,24,32: faster."),
     },
     "Optimisation": {
         "epochs": FieldOption("Passes over the labelled images; by default 30.", told=False),

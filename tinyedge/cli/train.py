@@ -33,7 +33,7 @@ _PANELS = {
         "image_size": FieldOption("H = W in pixels; by default the data set's own."),
         "channels": FieldOption("3 for RGB, or 1 for greyscale, which colour images are turned into."),
         "augment": FieldOption(f"{', '.join(AUGMENT_PRESETS)}; by default the method's own."),
-        "view_sizes": FieldOption("Sizes of the views over the training, in pixels, such as 16,24,32: faster."),
+        "view_sizes": FieldOption("Pixels of the views over the training, such as 16,24,32: faster; not for s0-plus."),
     },
     "Encoder": {
         "encoder": FieldOption(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinyedge.errors import ModelError
+from tinyedge.shell import command_line
 from tinyedge.tflite.full_int8 import check_order, check_types
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.parser import FileParser, parse_untrusted
@@ -90,6 +91,9 @@ def read_content(path: Path) -> bytes:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
     if not content:
         raise ModelError(f"{path} is empty: copy or convert the model again")
+    if path.suffix.lower() == ".onnx":
+        quantise = command_line("tinyedge", "quantise", path, "--calibration", "FOLDER")
+        raise ModelError(f"{path} is an ONNX file: run `{quantise}`, and give the .tflite file that it writes")
     if content[4:8] != b"TFL3":
         raise ModelError(f"{path} is not a TFLite model (no 'TFL3' at byte 4): give a .tflite file")
     return content

@@ -18,6 +18,7 @@ from tinyedge.shell import command_line
 from tinyedge.training.classifier_file import read_origin
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import read_description
+from tinyedge.training.run_lock import is_training
 from tinyedge.zoo import locate, zoo_hint
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ class Run:
         """
         require_plugin(self.config.encoder_plugin, self.path)
         if not self.encoder_path.is_file():
-            raise CheckpointError(
-                f"{self.encoder_path} does not exist: training has not ended; "
-                f"run `{resume_command(self.path, self.config)}`"
-            )
+            missing = f"{self.encoder_path} does not exist: training"
+            if is_training(self.path):
+                watch = command_line("tinyedge", "watch", self.path)
+                raise CheckpointError(f"{missing} goes on in another process; wait until it ends, or run `{watch}`")
+            raise CheckpointError(f"{missing} has not ended; run `{resume_command(self.path, self.config)}`")
 
     def load_encoder(self) -> "Encoder":
         """Return the trained encoder in evaluation mode on the CPU, batch-norm statistics included.

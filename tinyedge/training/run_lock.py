@@ -30,3 +30,14 @@ def locked_run(run: Path) -> Iterator[None]:
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def is_training(run: Path) -> bool:
+    """Return whether another process of this machine trains in a run."""
+    try:
+        lock = lock_folder(run)
+    except BlockingIOError:
+        return True
+    if lock is not None:
+        os.close(lock)
+    return False

@@ -298,7 +298,10 @@ def _check_view_sizes(method: PretrainingMethod, config: TrainConfig) -> None:
     if not method.views:
         raise ConfigError(f"{config.method} takes no steps, and so no views; leave out --view-sizes")
     if not method.any_view_size:
-        raise ConfigError(f"{config.method} needs views of the images' own size; leave out --view-sizes")
+        raise ConfigError(
+            f"{config.method} needs views of the images' own size; leave out --view-sizes, or choose a method that "
+            "compares features alone, such as vicreg, simclr or best"
+        )
     if sizes[-1] != encoder.input_size:
         raise ConfigError(
             f"the images have {encoder.input_size} pixels a side and the last views {sizes[-1]}; "

@@ -1,11 +1,13 @@
 """Fixtures that every folder of tests may use. Its presence also puts this folder on the import path."""
 
 import importlib
+import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from once import OncePerSession
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
 SMALL_CNN = Path(__file__).resolve().parents[1] / "examples" / "plugins" / "small_cnn.py"
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 
@@ -90,6 +93,21 @@ def benchmark_script():
         if str(BENCHMARKS) not in sys.path:  # Scripts import their neighbours, as when they are run.
             sys.path.append(str(BENCHMARKS))
         return importlib.import_module(name)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def tool_script() -> Callable[[str], ModuleType]:
+    """A function that makes a new module of a script of tools/ by its name, for it is in no package."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
 
     return load
 

@@ -1,10 +1,10 @@
 """The site of `make docs`: every page is in its navigation, and every link of every page leads somewhere."""
 
-import importlib.util
 import re
 import shutil
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -16,13 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def docs_site() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_site", ROOT / "tools" / "docs_site.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def docs_site(tool_script: Callable[[str], ModuleType]) -> ModuleType:
+    return tool_script("docs_site")
 
 
 def test_the_navigation_has_every_page_once(docs_site: ModuleType) -> None:

@@ -1,8 +1,8 @@
 """The GitHub Action's table and the pre-commit hook, on models of a commit."""
 
-import importlib.util
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,13 +21,8 @@ def small(columns: int) -> bytes:
 
 
 @pytest.fixture
-def model_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("model_table", ROOT / "tools" / "model_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def model_table(tool_script: Callable[[str], ModuleType]) -> ModuleType:
+    return tool_script("model_table")
 
 
 def git(*words: str) -> str:

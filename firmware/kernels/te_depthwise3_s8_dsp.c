@@ -51,20 +51,24 @@ __asm__(
     "    smlabt r1, \\value, \\w12, r1\n"
     ".endm\n"
 
-#if TE_LOADS_APART
-    /* The first two words come with the bias; each other one is loaded behind what adds the word that was in its register. Then
-     * r5 is the multiplier and r14 the right shift. */
+    /* Biases; with loads apart the first two words come with them. */
     ".macro te_biases from:req, beside:req, first:req, more:vararg\n"
     "    ldr.w r14, [sp, #44]\n"
     "    ldr.w \\first, [sp, #16]\n"
+#if TE_LOADS_APART
     "    ldr.w \\from, [r0]\n"
     "    ldr.w \\beside, [r0, r14]\n"
+#endif
     "    .ifnb \\more\n"
     "    .irp sum, \\more\n"
     "    mov.w \\sum, \\first\n"
     "    .endr\n"
     "    .endif\n"
     ".endm\n"
+
+#if TE_LOADS_APART
+    /* Each other word is loaded behind what adds the word that was in its register. Then r5 is the multiplier and r14 the
+     * right shift. */
     ".macro te_two_words first:req, second:req\n"
     "    \\first r5, r6, r7, r1\n"
     "    ldr.w r5, [r0, r14, lsl #1]\n"
@@ -123,15 +127,6 @@ __asm__(
     "    .endr\n"
     ".endm\n"
 #else
-    ".macro te_biases from:req, beside:req, first:req, more:vararg\n"
-    "    ldr.w r14, [sp, #44]\n"
-    "    ldr.w \\first, [sp, #16]\n"
-    "    .ifnb \\more\n"
-    "    .irp sum, \\more\n"
-    "    mov.w \\sum, \\first\n"
-    "    .endr\n"
-    "    .endif\n"
-    ".endm\n"
     ".macro te_two_words first:req, second:req\n"
     "    ldr.w r4, [r0, r14]\n"
     "    ldr.w r5, [r0, r14, lsl #1]\n"

@@ -25,6 +25,8 @@ from typing import Any
 import torch
 
 from tinyedge.atomic import write_json, write_text
+from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
+from tinyedge.hub.portable import portable, portable_teacher, teacher_parts
 from tinyedge.training.classifier_file import read_classifier, save_classifier
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import encoder_bytes, read_description
@@ -34,6 +36,7 @@ from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, ME
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
 SUMMARY_FILE = "metrics.json"
+RUNTIME_NAMES = {"onnx": "float", "litert": "INT8 by LiteRT", "tflm": "INT8 by TFLite Micro", "aot": "INT8 by our C"}
 BOARD = "stm32f405"
 BYTES_LIMIT = 2_000_000
 
@@ -43,13 +46,6 @@ def tinyedge(*arguments: object) -> None:
     command = [str(argument) for argument in arguments]
     print("$ tinyedge " + " ".join(command), flush=True)
     subprocess.run([sys.executable, "-m", "tinyedge", *command], check=True)
-
-
-def portable(config: TrainConfig) -> TrainConfig:
-    """Return a configuration without this machine's paths of images and teacher."""
-    teacher = ",".join(portable_teacher(part) for part in teacher_parts(config)) or None
-    start = None if config.from_run is None else Path(config.from_run).name
-    return replace(config, data=Path(config.data).name, data_root=None, teacher=teacher, from_run=start)
 
 
 @dataclass(frozen=True)
@@ -128,18 +124,6 @@ def trainings(folder: Path) -> list[Training]:
     seconds = round(log[-1]["elapsed_s"]) if log else None
     start = None if config.from_run is None else "start.yaml"
     return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds, start)]
-
-
-def teacher_parts(config: TrainConfig) -> list[str]:
-    """Return the teachers of a run, each as an absolute path of a run, or as NAME or NAME=WEIGHTS."""
-    if config.teacher is None:
-        return []
-    return [config.teacher] if Path(config.teacher).exists() else config.teacher.split(",")
-
-
-def portable_teacher(part: str) -> str:
-    """Return the name of one teacher, without where it lies on this machine."""
-    return Path(part).name if Path(part).is_absolute() else part.partition("=")[0]
 
 
 def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
@@ -290,12 +274,26 @@ def card(name: str, metrics: dict[str, Any]) -> str:
         *((f"SHA-256 of {file}", f"`{value}`") for file, value in metrics["sha256"].items()),
         ("licence", metrics["licence"]),
     ]
+    block = metadata(
+        name,
+        data=config["data"],
+        data_name=metrics["data"],
+        classifies=True,
+        learned_from_labels=own_classifier is not None,
+        accuracies=[
+            *([] if own_classifier else [Accuracy("linear probe, 20 % of the labels", linear20["mean"])]),
+            *(
+                Accuracy(f"classifier, {RUNTIME_NAMES[record['runtime']]}", record["accuracy"])
+                for record in accuracies
+                if record["accuracy_images"] == linear["test_images"]
+            ),
+        ],
+        licence=metrics["licence"],
+    )
     lines = [
-        f"# {name}",
+        f"{metadata_block(block)}# {name}",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key} | {value} |" for key, value in rows),
+        table(rows),
         "",
         "To reproduce:",
         "",

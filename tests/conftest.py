@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from machines.case_machines import KernelBuild
     from once import OncePerSession
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 SMALL_CNN = Path(__file__).resolve().parents[1] / "examples" / "plugins" / "small_cnn.py"
@@ -70,6 +72,17 @@ def fuzz_seconds(request: pytest.FixtureRequest) -> float | None:
     """How long each fuzzer has to run; None for as little as every run of the tests can pay."""
     seconds: float | None = request.config.getoption("--fuzz-seconds")
     return seconds
+
+
+@pytest.fixture(scope="session")
+def page_blocks() -> Callable[[str, str], list[str]]:
+    """A function that returns the Python of a section of a page of docs/."""
+
+    def find(page: str, section: str) -> list[str]:
+        text = (DOCS / page).read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+        return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,7 @@ BARE = {
     "enroll": ("model.tflite --data . --emulator --board mps2_an386", r"\[bench\] @ file://"),
     "web": ("tinynext_t_cifar10 --out site", None),
     "report": ("model.tflite", None),
+    "pack": ("trained --out packed", r"\[train\] @ file://"),
     "doctor": ("", None),
     "demo": ("", r"\[export,bench\] @ file://"),
 }

@@ -22,6 +22,7 @@ __all__ = [
     "export",
     "finetune",
     "load",
+    "pack",
     "predict",
     "probe",
     "quantise",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tinyedge.api.export import export
     from tinyedge.api.finetune import finetune
     from tinyedge.api.load import load
+    from tinyedge.api.pack import pack
     from tinyedge.api.predict import predict
     from tinyedge.api.probe import probe
     from tinyedge.api.quantise import quantise

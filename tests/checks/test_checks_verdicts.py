@@ -23,6 +23,7 @@ from tinyedge.checks.layers import describe_layers, planned_bytes
 from tinyedge.checks.rules import find
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.costs import board_costs
+from tinyedge.compiler.kernels import PORTABLE, specialise
 from tinyedge.compiler.program import compile_graph, with_instruction_set
 from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError, ToolMissing
 from tinyedge.firmware.build import build_firmware
@@ -76,15 +77,23 @@ def test_the_published_model_is_clean_on_its_board(tmp_path):
 )
 def test_a_model_is_compiled_once_for_boards_of_the_same_costs(names, sets, tmp_path, monkeypatch):
     compiled = []
+    specialised = []
 
     def count(program, instruction_set, costs):
         compiled.append(instruction_set)
         return with_instruction_set(program, instruction_set, costs)
 
+    def count_sets(calls, instruction_set):
+        specialised.append(instruction_set)
+        return specialise(calls, instruction_set)
+
     monkeypatch.setattr("tinyedge.checks.check.with_instruction_set", count)
+    monkeypatch.setattr("tinyedge.compiler.program.specialise", count_sets)
     boards = [load_board(name) for name in names]
     check_model(write(tmp_path, random_network(0)), boards)
     assert sorted(compiled) == sets
+    # Their weights are packed once an instruction set.
+    assert sorted(specialised) == sorted({PORTABLE, *sets})
 
 
 def test_a_model_that_is_taken_is_not_taken_apart(tmp_path):

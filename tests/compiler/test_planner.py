@@ -18,6 +18,11 @@ def random_buffers(rng: random.Random, count: int, steps: int) -> list[Buffer]:
     return buffers
 
 
+def meet(one: Buffer, other: Buffer) -> bool:
+    """Whether both are needed at some step."""
+    return not set(range(one.first, one.last + 1)).isdisjoint(range(other.first, other.last + 1))
+
+
 def assert_valid(buffers: list[Buffer], placement: Placement) -> None:
     """Replay every step byte by byte: no two buffers that are alive may hold the same byte."""
     for step in range(-1, max(buffer.last for buffer in buffers) + 1):
@@ -38,7 +43,7 @@ def optimum(buffers: list[Buffer]) -> int:
     for order in itertools.permutations(range(len(buffers))):
         offsets: dict[int, int] = {}
         for i in order:
-            taken = [(offsets[j], offsets[j] + sizes[j]) for j in offsets if buffers[j].overlaps(buffers[i])]
+            taken = [(offsets[j], offsets[j] + sizes[j]) for j in offsets if meet(buffers[j], buffers[i])]
             candidates = sorted([0, *(end for _, end in taken)])
             offsets[i] = next(
                 at for at in candidates if all(at + sizes[i] <= start or at >= end for start, end in taken)
@@ -67,7 +72,7 @@ def test_large_plans_are_valid_and_near_the_bound(seed: int) -> None:
 def may_lie(buffers: list[Buffer], aliases: list[InPlaceAlias], offsets: tuple[int, ...], i: int, j: int) -> bool:
     """Whether two buffers may lie where they do."""
     apart = offsets[i] + buffers[i].bytes <= offsets[j] or offsets[j] + buffers[j].bytes <= offsets[i]
-    if apart or not buffers[i].overlaps(buffers[j]):
+    if apart or not meet(buffers[i], buffers[j]):
         return True
     for alias in aliases:
         output, source = alias.output, alias.input

@@ -132,19 +132,25 @@ def make_cascade(calls: Sequence[KernelCall], rows: int) -> Cascade | None:
     if images is None:
         return None
     outside = len(images) - len(calls)
-    cut = tuple(_Image(image.sources, image.window, image.height, image.row_bytes) for image in images)
-    flow = _flow(cut, rows)
+    flow = _flow(tuple(_Image(image.sources, image.window, image.height) for image in images), rows)
     fitted = [_fit(call, own) for call, own in zip(calls, flow.heights[outside:], strict=True)]
+    row_bytes = [image.row_bytes for image in images]
+    buffers: list[int | None] = [None] * len(images)
+    end = 0
+    for index in range(outside, len(images) - 1):
+        buffers[index] = end
+        end += aligned(row_bytes[index] * flow.held_rows[index])
+    leads = [_lead(ahead, row_bytes[-1], read) for ahead, read in zip(flow.ahead, row_bytes, strict=False)]
     return Cascade(
         calls=tuple(fitted),
         forms=tuple(forms),
         rows=rows,
         images=tuple(images),
         stripes=flow.stripes,
-        buffers=flow.buffers,
-        kernel_scratch=flow.buffer_bytes,
-        scratch_bytes=flow.buffer_bytes + max(call.scratch_bytes for call in fitted),
-        overlaps=tuple(_overlaps(calls[-1], images, flow.leads)),
+        buffers=tuple(buffers),
+        kernel_scratch=end,
+        scratch_bytes=end + max(call.scratch_bytes for call in fitted),
+        overlaps=tuple(_overlaps(calls[-1], images, leads)),
     )
 
 
@@ -178,46 +184,42 @@ class _Image:
         sources: As those of the image.
         window: Over its sources.
         height: In rows.
-        row_bytes: Of each row.
     """
 
     sources: tuple[int, ...]
     window: Window
     height: int
-    row_bytes: int
 
 
 @dataclass(frozen=True)
 class _Flow:
-    """What becomes of images in stripes of so many rows, whatever kernels make them.
+    """What becomes of images in stripes of so many rows, whatever kernels make them and however wide they are.
 
     Attributes:
         stripes: As those of a cascade.
         heights: Of each image, how many rows a stripe may make.
-        buffers: As those of a cascade.
-        buffer_bytes: Of all buffers.
-        leads: For each image from outside, how many bytes the writing of the output is ahead of its reading at most.
+        held_rows: Of each image, how many rows its buffer holds at most.
+        ahead: For each image from outside, stripe by stripe, the row up to which the output is written then, and the
+            first row that is read later.
     """
 
     stripes: tuple[tuple[Stripe, ...], ...]
     heights: tuple[frozenset[int], ...]
-    buffers: tuple[int | None, ...]
-    buffer_bytes: int
-    leads: tuple[int, ...]
+    held_rows: tuple[int, ...]
+    ahead: tuple[tuple[tuple[int, int], ...], ...]
 
 
-@functools.lru_cache(maxsize=1024)  # Kernels of all instruction sets have the same windows.
+# Kernels of all instruction sets have the same windows, and layers of many widths do.
+@functools.lru_cache(maxsize=1024)
 def _flow(images: tuple[_Image, ...], rows: int) -> _Flow:
     stripes = _stripes(images, rows)
-    buffers: list[int | None] = [None] * len(images)
-    end = 0
-    for index, image in enumerate(images[:-1]):
-        if image.sources:
-            buffers[index] = end
-            end += aligned(image.row_bytes * max(stripe[index].end - stripe[index].held for stripe in stripes))
-    heights = tuple(frozenset(stripe[index].rows for stripe in stripes) for index in range(len(images)))
-    leads = tuple(_lead(images, stripes, index) for index, image in enumerate(images) if not image.sources)
-    return _Flow(stripes, heights, tuple(buffers), end, leads)
+    by_image = list(zip(*stripes, strict=True))
+    return _Flow(
+        stripes,
+        heights=tuple(frozenset(stripe.rows for stripe in own) for own in by_image),
+        held_rows=tuple(max(stripe.end - stripe.held for stripe in own) for own in by_image),
+        ahead=tuple(tuple(_ahead(images, stripes, index)) for index, image in enumerate(images) if not image.sources),
+    )
 
 
 def _stripes(images: tuple[_Image, ...], rows: int) -> tuple[tuple[Stripe, ...], ...]:
@@ -240,15 +242,18 @@ def _stripes(images: tuple[_Image, ...], rows: int) -> tuple[tuple[Stripe, ...],
     return tuple(made)
 
 
-def _lead(images: tuple[_Image, ...], stripes: Sequence[Sequence[Stripe]], index: int) -> int:
+def _ahead(images: tuple[_Image, ...], stripes: Sequence[Sequence[Stripe]], index: int) -> Iterator[tuple[int, int]]:
     readers = [(at, image) for at, image in enumerate(images[:-1]) if index in image.sources]
-    lead = 0
     for stripe in stripes:
         # What the next stripes read: a layer that is done reads no more.
         later = [i.window.first_under(stripe[at].end) for at, i in readers if stripe[at].end < i.height]
         if later:
-            lead = max(lead, stripe[-1].end * images[-1].row_bytes - min(later) * images[index].row_bytes)
-    return lead
+            yield stripe[-1].end, min(later)
+
+
+def _lead(ahead: Sequence[tuple[int, int]], written_bytes: int, read_bytes: int) -> int:
+    """How many bytes the writing of the output is ahead of the reading of an image at most, by the bytes of a row."""
+    return max([0, *(written * written_bytes - read * read_bytes for written, read in ahead)])
 
 
 def _overlaps(last: KernelCall, images: Sequence[StreamImage], leads: Sequence[int]) -> Iterator[Overlap]:

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,6 +49,21 @@ class KeptKernel:
 
 
 @dataclass(frozen=True, eq=False)
+class _Draft:
+    """A program before kernels are chosen that spend scratch or flash for time.
+
+    Attributes:
+        calls: The fastest ones of an instruction set, or for size fewer of them.
+        steps: They and their cascades.
+        plan: Of the arena.
+    """
+
+    calls: list[KernelCall]
+    steps: list[Step]
+    plan: MemoryPlan
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
     """A model ready to be printed as C.
 
@@ -69,6 +84,8 @@ class Program:
     macs: int
     parameters: int
     constant_bytes: int
+    # What boards of the same instruction set and the same costs of cascades share, by both.
+    _drafts: dict[tuple[str, CascadeCosts], _Draft] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def calls(self) -> tuple[KernelCall, ...]:
@@ -131,7 +148,9 @@ def compile_graph(graph: Graph, options: CompileOptions = CompileOptions()) -> P
         if tensor.storage.is_constant:
             raise ModelError(f"output '{tensor.name}' of {graph.name} is a constant: leave it out of the model")
     calls = _with_unique_names([lower(operator) for operator in graph.operators])
-    return _program(graph, calls, options, parameters)
+    costs = options.costs or default_costs(options.instruction_set)
+    draft = _draft(graph, _specialised(calls, options), options, costs.cascades)
+    return _program(graph, calls, draft, options, costs, parameters)
 
 
 def with_instruction_set(portable: Program, instruction_set: str, costs: Costs | None = None) -> Program:
@@ -149,23 +168,41 @@ def with_instruction_set(portable: Program, instruction_set: str, costs: Costs |
     if instruction_set == PORTABLE:
         return portable
     options = dataclasses.replace(portable.options, instruction_set=instruction_set, costs=costs)
-    return _program(portable.graph, list(portable.calls), options, portable.parameters)
+    costs = costs or default_costs(instruction_set)
+    calls, drafts = list(portable.calls), portable._drafts
+    key = instruction_set, costs.cascades
+    if key not in drafts:
+        known = next((draft.calls for (other, _), draft in drafts.items() if other == instruction_set), None)
+        drafts[key] = _draft(portable.graph, known or _specialised(calls, options), options, costs.cascades)
+    return _program(portable.graph, calls, drafts[key], options, costs, portable.parameters)
 
 
-def _program(graph: Graph, portable_calls: list[KernelCall], options: CompileOptions, parameters: int) -> Program:
+def _specialised(portable_calls: list[KernelCall], options: CompileOptions) -> list[KernelCall]:
     calls = specialise(portable_calls, options.instruction_set)
-    size = options.optimize == "size"
-    if size:
-        calls = condense(portable_calls, calls, options.instruction_set)
+    return condense(portable_calls, calls, options.instruction_set) if options.optimize == "size" else calls
+
+
+def _draft(graph: Graph, calls: list[KernelCall], options: CompileOptions, costs: CascadeCosts) -> _Draft:
     share = _CASCADE_SHARES.get(options.cascade)
-    costs = options.costs or default_costs(options.instruction_set)
-    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs.cascades, share)
-    plan = plan_memory(graph, steps)
-    spend = options.optimize == "speed"
+    steps: list[Step] = [*calls] if share is None else cascade_layers(graph, calls, costs, share)
+    return _Draft(calls, steps, plan_memory(graph, steps))
+
+
+def _program(
+    graph: Graph,
+    portable_calls: list[KernelCall],
+    draft: _Draft,
+    options: CompileOptions,
+    costs: Costs,
+    parameters: int,
+) -> Program:
+    calls, steps, plan = draft.calls, draft.steps, draft.plan
+    size, spend = options.optimize == "size", options.optimize == "speed"
     quicker = calls if size else hasten(portable_calls, calls, options.instruction_set, costs, spend_flash=spend)
     if spend or any(call.smaller is not None for call in quicker):
         most = int(_SPEED_SHARE * plan.arena_bytes) if spend else plan.arena_bytes
-        steps, plan = _quickest(graph, quicker, costs.cascades, most, cascades=share is not None) or (steps, plan)
+        cascades = options.cascade in _CASCADE_SHARES
+        steps, plan = _quickest(graph, quicker, costs.cascades, most, cascades=cascades) or (steps, plan)
         calls = layers_of(steps)
     return Program(
         graph=graph,

@@ -22,10 +22,6 @@ class Buffer:
     first: int
     last: int
 
-    def overlaps(self, other: "Buffer") -> bool:
-        """Whether both are needed at the same time."""
-        return self.first <= other.last and other.first <= self.last
-
 
 @dataclass(frozen=True)
 class InPlaceAlias:
@@ -57,13 +53,19 @@ def lower_bound(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ())
     What several steps need together may be more, so a plan above this bound may still be optimal.
     """
     saved = _savings(buffers, _effective(buffers, aliases))
-    return max(
-        (
-            sum(aligned(b.bytes) for b in buffers if b.first <= step <= b.last) - saved.get(step, 0)
-            for step in {b.first for b in buffers}
-        ),
-        default=0,
-    )
+    written: dict[int, int] = {}
+    read: dict[int, int] = {}
+    for buffer in buffers:
+        size = aligned(buffer.bytes)
+        written[buffer.first] = written.get(buffer.first, 0) + size
+        read[buffer.last] = read.get(buffer.last, 0) + size
+    most = alive = 0
+    for step in sorted({*written, *read}):
+        if step in written:
+            alive += written[step]
+            most = max(most, alive - saved.get(step, 0))
+        alive -= read.get(step, 0)
+    return most
 
 
 def _effective(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> list[InPlaceAlias]:
@@ -90,6 +92,19 @@ def _savings(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias]) -> dict
         step = buffers[output].first
         savings[step] = savings.get(step, 0) + min(exact + leading, aligned(buffers[output].bytes))
     return savings
+
+
+def _beside(buffers: Sequence[Buffer]) -> list[list[int]]:
+    """For each buffer, those that are needed at the same time, in their order."""
+    beside: list[list[int]] = [[] for _ in buffers]
+    alive: list[int] = []
+    for index in sorted(range(len(buffers)), key=lambda index: buffers[index].first):
+        alive = [other for other in alive if buffers[other].last >= buffers[index].first]
+        for other in alive:
+            beside[other].append(index)
+        beside[index] += alive
+        alive.append(index)
+    return [sorted(others) for others in beside]
 
 
 Fusion = dict[int, int]
@@ -119,10 +134,7 @@ class Arena:
         self.sizes = [aligned(buffer.bytes) for buffer in buffers]
         self.bound = lower_bound(buffers, aliases)
         self.savings = _savings(buffers, [h for h in self.aliases if h.write_ahead_bytes is not None])
-        self.gaps: list[dict[int, int]] = [
-            {j: size for j, other in enumerate(buffers) if j != i and buffer.overlaps(other)}
-            for i, (buffer, size) in enumerate(zip(buffers, self.sizes, strict=True))
-        ]
+        self.gaps = [dict.fromkeys(others, size) for others, size in zip(_beside(buffers), self.sizes, strict=True)]
         self.choices: dict[int, list[int]] = {}
         for alias in self.aliases:
             if alias.write_ahead_bytes is None:

@@ -30,6 +30,9 @@ class BranchAndBound:
             ]
             self._taken[block] = alive
             self._rank[block] = -min(arena.buffers[i].first for i in members) * len(arena.buffers) + block
+        # The same at all steps, -1 where it is not alive.
+        everywhere = dict.fromkeys(range(len(self._steps)), -1)
+        self._sizes = {block: list((everywhere | dict(alive)).values()) for block, alive in self._taken.items()}
         self._offsets: dict[int, int] = {}
         self._tops = [0] * len(self._steps)
         self._waiting = [-arena.savings.get(step, 0) for step in self._steps]
@@ -44,7 +47,7 @@ class BranchAndBound:
 
     def run(self, nodes: int) -> tuple[list[int], int]:
         """The offsets of the best plan, at most as high as the one given, and what is left of the nodes."""
-        stack = [iter(self._candidates((-1, 0)))]
+        stack = [iter(self._candidates((-1, 0)))] if self._may_be_lower() else []
         placed: list[tuple[int, list[int]]] = []
         while stack and nodes > 0 and self._best_bytes > self._bound:
             candidate = next(stack[-1], None)
@@ -55,21 +58,37 @@ class BranchAndBound:
                 continue
             nodes -= 1
             offset, _, block = candidate
+            if self._is_too_high(block, offset):
+                continue
             placed.append((block, self._put(block, offset)))
             if len(placed) == len(self._taken):
                 offsets = self._blocks.of_buffers(self._offsets)
                 if self._arena.height(offsets) < self._best_bytes:
                     self._best, self._best_bytes = offsets, self._arena.height(offsets)
-                stack.append(iter(()))
+                self._remove(*placed.pop())
             else:
                 stack.append(iter(self._candidates(candidate[:2])))
         return self._best, nodes
 
+    def _may_be_lower(self) -> bool:
+        """Whether all blocks on top of each other are lower than the best plan, at each step."""
+        steps = zip(self._waiting, self._to_come, strict=True)
+        return all(not to_come or waiting < self._best_bytes for waiting, to_come in steps)
+
+    def _is_too_high(self, block: int, offset: int) -> bool:
+        """Whether no completion is better once a block is placed, as the others lie no lower than it."""
+        best = self._best_bytes
+        steps = self._tops, self._waiting, self._to_come, self._sizes[block]
+        for top, waiting, to_come, size in zip(*steps, strict=True):
+            if size < 0:
+                if to_come and (top if top > offset else offset) + waiting >= best:
+                    return True
+            elif to_come > 1 and (top - size if top > offset + size else offset) + waiting >= best:
+                return True
+        return False
+
     def _candidates(self, last: tuple[int, int]) -> list[tuple[int, int, int]]:
-        """(offset, rank, block) of each that may come after `last`, lowest first; none if no completion is better."""
-        for top, waiting, to_come in zip(self._tops, self._waiting, self._to_come, strict=True):
-            if to_come and max(top, last[0]) + waiting >= self._best_bytes:
-                return []
+        """(offset, rank, block) of each that may come after `last`, lowest first."""
         found = []
         offsets = self._offsets
         for block, rank in self._rank.items():

@@ -2,8 +2,8 @@
 
 A network without branches is a chain: a step reads what the one before wrote, writes what the next one reads, and may
 have scratch. All that came before a step matters to it only by where its input begins. Below any limit of the arena
-these offsets are a few intervals, so one pass over the steps tells whether the limit suffices; bisection finds the
-least limit.
+these offsets are a few intervals, so one pass over the steps tells whether the limit suffices. The least limit is the
+lower bound in most networks, or little above it: it is looked for in growing strides from there, and then by bisection.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,29 +36,36 @@ def place_chain(arena: Arena) -> list[int] | None:
     if steps is None:
         return None
     chain = _Chain(arena, steps)
-    least, most = arena.bound // BUFFER_ALIGNMENT, sum(arena.sizes) // BUFFER_ALIGNMENT
+    least = arena.bound // BUFFER_ALIGNMENT
+    most = least
+    while (reached := chain.reach(most * BUFFER_ALIGNMENT)) is None:
+        least, most = most + 1, 2 * most - arena.bound // BUFFER_ALIGNMENT + 1
     while least < most:
         middle = (least + most) // 2
-        if chain.reach(middle * BUFFER_ALIGNMENT) is None:
+        lower = chain.reach(middle * BUFFER_ALIGNMENT)
+        if lower is None:
             least = middle + 1
         else:
-            most = middle
-    return chain.offsets(most * BUFFER_ALIGNMENT)
+            most, reached = middle, lower
+    return chain.offsets(most * BUFFER_ALIGNMENT, reached)
 
 
 def _steps(arena: Arena) -> list[_Step] | None:
-    buffers = arena.buffers
     aliased = {index for alias in arena.aliases for index in (alias.output, alias.input)}
-    moments = sorted({moment for buffer in buffers for moment in (buffer.first, buffer.last)})
+    begins: dict[int, list[int]] = {}
+    for index, buffer in enumerate(arena.buffers):
+        begins.setdefault(buffer.first, []).append(index)
+    moments = sorted({moment for buffer in arena.buffers for moment in (buffer.first, buffer.last)})
     steps = []
-    before: int | None = None
+    after: list[int] = []
     for moment in moments:
-        scratch = [index for index, b in enumerate(buffers) if b.first == b.last == moment]
-        after = [index for index, b in enumerate(buffers) if b.first <= moment < b.last]
+        before = after[0] if after else None
+        begin = begins.get(moment, [])
+        scratch = [index for index in begin if arena.buffers[index].last == moment]
+        after = [index for index in (*after, *begin) if arena.buffers[index].last > moment]
         if len(scratch) > 1 or not aliased.isdisjoint(scratch) or len(after) != (moment < moments[-1]):
             return None
         steps.append(_Step(before, *(indices[0] if indices else None for indices in (after, scratch))))
-        before = steps[-1].after
     return steps
 
 
@@ -85,10 +92,8 @@ class _Chain:
             reached.append(_union(found))
         return reached
 
-    def offsets(self, limit: int) -> list[int]:
-        """Return offsets of all buffers below a limit that suffices."""
-        reached = self.reach(limit)
-        assert reached is not None
+    def offsets(self, limit: int, reached: Sequence[Sequence[Interval]]) -> list[int]:
+        """Return offsets of all buffers below a limit that suffices, by what `reach` returns for it."""
         offsets = [0] * len(self._arena.buffers)
         after = reached[-1][0][0]
         for step, places in zip(reversed(self._steps), reversed(reached[:-1]), strict=True):

@@ -212,7 +212,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
     for path in options.runs:
         run = load_run(path, options.data)
-        subject = Subject(path.name, run.load_encoder().eval(), load_probe(path), run.load_dataset())
+        encoder = run.load_encoder().eval()
+        subject = Subject(path.name, encoder, load_probe(path, encoder), run.load_dataset())
         for way in options.ways:
             print(f"{path.name}, {way}", flush=True)
             with tempfile.TemporaryDirectory() as name:

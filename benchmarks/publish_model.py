@@ -29,7 +29,7 @@ from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
 from tinyedge.hub.portable import portable, portable_teacher, teacher_parts
 from tinyedge.training.classifier_file import read_classifier, save_classifier
 from tinyedge.training.config import TrainConfig, load_config
-from tinyedge.training.encoder_file import encoder_bytes, read_description
+from tinyedge.training.encoder_file import encoder_bytes, read_description, weights_digest
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
 
@@ -147,7 +147,9 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
     )
     if run.has_own_classifier:
         stored = read_classifier(run.path / CLASSIFIER_FILE)
-        save_classifier(out / CLASSIFIER_FILE, replace(stored, data=portable(run.config).data))
+        rounded = weights_digest(load_run(out).load_encoder())
+        published = replace(stored, data=portable(run.config).data, encoder_sha256=rounded)
+        save_classifier(out / CLASSIFIER_FILE, published)
 
 
 def measure(out: Path, data: Path, qat_epochs: float) -> dict[str, Any]:

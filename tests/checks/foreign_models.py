@@ -165,9 +165,9 @@ def flex_operator() -> bytes:
     return build_model([OperatorSpec("DEQUANTIZE", [x], real), OperatorSpec("FlexErf", [real], erf)], [x], [erf])
 
 
-def custom_operator() -> bytes:
+def custom_operator(name: str = "MyNonMaxSuppression") -> bytes:
     x, y = image(), image(name="y")
-    return build_model([OperatorSpec("MyNonMaxSuppression", [x], y)], [x], [y])
+    return build_model([OperatorSpec(name, [x], y)], [x], [y])
 
 
 def int64_indices() -> bytes:

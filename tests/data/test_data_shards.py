@@ -179,11 +179,13 @@ def test_the_sample_is_a_data_set_without_labels(shards):
         labelled_splits(dataset)
 
 
-def test_a_name_is_a_file_and_never_a_command(tmp_path, monkeypatch):
-    """A loader of addresses would run what follows "pipe:"."""
+@pytest.mark.parametrize("name", ["pipe:touch was_run #.tar", "${HOME}.tar", "$HOME.tar", "%HOME%.tar"])
+def test_a_name_is_a_file_and_never_a_command(name, tmp_path, monkeypatch):
+    """A loader of addresses would run what follows "pipe:", and put the value of a variable into the name."""
     monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "of_the_variable"))
+    write_shard(tmp_path / "of_the_variable.tar", {"0.png": png(0)})
     monkeypatch.chdir(tmp_path)
-    name = "pipe:touch was_run #.tar"
     write_shard(tmp_path / name, {f"{number}.png": png(number) for number in range(6)})
     assert len(load_shard_sample(name, SIZE).train) == 6
     stream = ShardStream(open_shards(name), SIZE, batch_size=3, seed=0, rank=0, world_size=1)

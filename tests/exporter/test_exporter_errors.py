@@ -1,5 +1,6 @@
 """What a user can do wrong: one sentence each, and nothing half-written."""
 
+import copy
 import sys
 
 import pytest
@@ -15,6 +16,8 @@ from tinyedge.errors import CheckpointError, ConfigError, GateFailed, ModelError
 from tinyedge.exporter.export import Probe, export_model, load_probe
 from tinyedge.exporter.options import ExportOptions
 from tinyedge.parity.gate_limits import Gates
+from tinyedge.training.classifier_file import StoredClassifier, read_classifier, save_classifier
+from tinyedge.training.encoder_file import weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +61,34 @@ def test_precisions_that_do_not_exist(options, message):
         ExportOptions(**options)
 
 
-def test_missing_and_corrupt_probes(tmp_path):
+def test_missing_and_corrupt_probes(encoder, tmp_path):
     with pytest.raises(CheckpointError, match=r"run `tinyedge probe .*` first, or pass --encoder-only"):
-        load_probe(tmp_path)
+        load_probe(tmp_path, encoder)
     path = tmp_path / "probe.safetensors"
     save_file({"weight": torch.ones(4, 8), "bias": torch.ones(4)}, path)
-    assert load_probe(tmp_path).weight.shape == (4, 8)
+    assert load_probe(tmp_path, encoder).weight.shape == (4, 8)
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(CheckpointError, match="is corrupt"):
-        load_probe(tmp_path)
+        load_probe(tmp_path, encoder)
     save_file({"weights": torch.ones(4, 8)}, path)
     with pytest.raises(CheckpointError, match="is corrupt"):
-        load_probe(tmp_path)
+        load_probe(tmp_path, encoder)
+
+
+def test_a_probe_of_another_encoder(encoder, tmp_path):
+    """As where a training ended while the encoder before was probed, or its file was brought from elsewhere."""
+    path = tmp_path / "probe.safetensors"
+    stored = StoredClassifier(torch.ones(4, 1280), torch.ones(4), tuple("abcd"), 1.0, "digits", weights_digest(encoder))
+    save_classifier(path, stored, l2=0.1)
+    assert load_probe(tmp_path, encoder).bias.tolist() == [1.0] * 4
+    assert read_classifier(path, encoder).encoder_sha256 == weights_digest(encoder)
+    other = copy.deepcopy(encoder)
+    with torch.no_grad():
+        next(other.buffers()).add_(1e-6)  # A statistic of batch norm.
+    said = r"probe.safetensors learned from another encoder .*; remove it and run `tinyedge probe"
+    for read in (lambda: load_probe(tmp_path, other), lambda: read_classifier(path, other)):
+        with pytest.raises(CheckpointError, match=said):
+            read()
 
 
 def test_a_missing_package_is_named_before_any_work(encoder, tmp_path, monkeypatch):

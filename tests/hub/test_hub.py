@@ -232,7 +232,7 @@ def test_an_encoder_alone_is_packed_as_one(tmp_path):
     run.mkdir()
     for name in ("config.yaml", "encoder.safetensors"):
         shutil.copy(locate(ZOO) / name, run)
-    packed = tinyedge.pack(run, "packed")
+    packed = tinyedge.pack(load_run(run), "packed")  # As `train` returns it.
     assert packed.model is None
     assert {file.name for file in packed.files} == {"README.md", "config.yaml", "encoder.safetensors"}
     card = metadata(Path("packed/README.md"))

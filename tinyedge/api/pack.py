@@ -8,21 +8,22 @@ from tinyedge.errors import ConfigError
 from tinyedge.installation import missing_packages_told
 from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, read_manifest
 from tinyedge.manifest.model_path import resolve_model
-from tinyedge.training.run import load_run
+from tinyedge.training.run import Run, load_run
 
 if TYPE_CHECKING:
     from tinyedge.hub.folder import PackedFolder
 
 
 @missing_packages_told()
-def pack(run: Path | str, out: Path | str, *, licence: str | None = None) -> "PackedFolder":
+def pack(run: Run | Path | str, out: Path | str, *, licence: str | None = None) -> "PackedFolder":
     """Write a folder that is ready for the Hugging Face hub: weights, quantised model, and a card with its metadata.
 
     Nothing is sent anywhere: `hf upload OWNER/NAME FOLDER` does that. `tinyedge.load` takes the folder and, once it is
     uploaded, "OWNER/NAME"; every command takes the folder. Folders of this machine are not named in it.
 
     Args:
-        run: A run directory, or a model of the zoo. Its quantised export is packed if there is one.
+        run: What `train` returned, a run directory, or a model of the zoo. Its quantised export is packed if there is
+            one.
         out: The folder, whose name is the model's. What is in it is not replaced: it has to be new or empty.
         licence: As the hub calls it, such as "apache-2.0"; None leaves it out of the card.
 
@@ -32,13 +33,14 @@ def pack(run: Path | str, out: Path | str, *, licence: str | None = None) -> "Pa
         ExportOutdated: The run was trained on since it was exported.
         ModelError: Its export is not as it was written.
     """
-    opened, folder = load_run(Path(run)), Path(out)
+    name = run.path if isinstance(run, Run) else run
+    opened, folder = load_run(Path(name)), Path(out)
     opened.check_trained()
     check_folder(folder, "give another folder to --out")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty: give another folder to --out, or remove it first")
     exports = [path for path in (opened.path / EXPORT_FOLDER, opened.path) if (path / MANIFEST_FILE).is_file()]
-    model = resolve_model(run) if exports and read_manifest(exports[0]).model is not None else None
+    model = resolve_model(name) if exports and read_manifest(exports[0]).model is not None else None
     from tinyedge.hub.folder import write_folder
 
     return write_folder(opened, model, folder, folder.resolve().name, licence)

@@ -70,6 +70,8 @@ def build(
             table.add_row(row.memory, row.what, f"{row.bytes:,}", f"{row.limit:,}", f"{row.percent:.1f}")
         console.print(table)
         if image.stack.unknown:
-            console.print(f"worst-case stack not known: {image.stack.unknown}", highlight=False, soft_wrap=True)
+            console.print(
+                f"worst-case stack not known: {image.stack.unknown}", highlight=False, markup=False, soft_wrap=True
+            )
         print_files(console, image.elf, image.bin, image.hex, image.map)
     print_next(console, command_line("tinyedge", "flash", image.elf, "--board", board))

@@ -129,7 +129,7 @@ def compile(
         "operator", "in the model", "to run", title=escape(f"{report.model.name} in {report.seconds:.2f} s")
     )
     for operator, count in report.operators_before.items():
-        operators.add_row(operator, str(count), str(report.operators_after.get(operator, 0)))
+        operators.add_row(escape(operator), str(count), str(report.operators_after.get(operator, 0)))
     console.print(operators)
     costs = Table("cost", "value")
     costs.add_row("instruction set", report.instruction_set)

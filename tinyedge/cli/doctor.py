@@ -7,6 +7,7 @@ from tinyedge.cli.output import JSON, print_json, print_next, report_console
 
 def doctor(json: bool = JSON) -> None:
     """Say what is installed, what is missing, and the command that installs it."""
+    from rich.markup import escape
     from rich.table import Table
 
     from tinyedge.doctor import examine
@@ -20,7 +21,7 @@ def doctor(json: bool = JSON) -> None:
         return
     table = Table("for", "needs", "found")
     for finding in findings:
-        found = f"[green]{finding.found}[/green]" if finding.found else "[red]missing[/red]"
+        found = f"[green]{escape(finding.found)}[/green]" if finding.found else "[red]missing[/red]"
         table.add_row(finding.purpose, finding.name, found)
     console.print(table)
     if missing:

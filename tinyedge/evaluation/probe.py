@@ -30,7 +30,7 @@ from tinyedge.shell import command_line
 from tinyedge.ssl.logistic import LinearClassifier
 from tinyedge.ssl.registry import learns_from_labels
 from tinyedge.training.classifier_file import StoredClassifier, read_classifier, save_classifier
-from tinyedge.training.encoder_file import encoder_digest
+from tinyedge.training.encoder_file import encoder_digest, weights_digest
 from tinyedge.training.run import CLASSIFIER_FILE, CONFUSION_PLOT, EMBEDDING_PLOT, GALLERY_FILE, Run
 
 FEATURES_FILE = "features.safetensors"
@@ -230,7 +230,12 @@ def probe_run(
         )
     if classifier is not None and result.exportable and not run.has_own_classifier:
         stored = StoredClassifier(
-            classifier.weight, classifier.bias, dataset.classes, label_fraction, absolute_name(run.config.data)
+            classifier.weight,
+            classifier.bias,
+            dataset.classes,
+            label_fraction,
+            absolute_name(run.config.data),
+            weights_digest(encoder),
         )
         save_classifier(run.path / CLASSIFIER_FILE, stored, l2=classifier.l2)
     record = {**result.to_json(), "data": dataset.name, "held_out": dataset.held_out, "encoder_sha256": digest}
@@ -401,7 +406,7 @@ def _measure_own(
     run: Run, encoder: Encoder, dataset: ImageDataset, images: ProbeImages, announce: Callable[[str], None]
 ) -> Probed:
     """Measure the classifier that was trained with the encoder; nothing is fitted."""
-    stored = read_classifier(run.path / CLASSIFIER_FILE)
+    stored = read_classifier(run.path / CLASSIFIER_FILE, encoder)
     if stored.classes != tuple(dataset.classes):
         tune = command_line("tinyedge", "finetune", run.path, "--data", run.config.data)
         raise ConfigError(

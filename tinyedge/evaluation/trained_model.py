@@ -94,7 +94,7 @@ def load_trained(source: Path | str) -> TrainedModel:
     path = run.path / CLASSIFIER_FILE
     if not path.is_file():
         return TrainedModel(encoder, None, (), images.mean, images.std, images.white_level).eval()
-    stored = read_classifier(path)
+    stored = read_classifier(path, encoder)
     return TrainedModel(encoder, stored.module(), stored.classes, images.mean, images.std, images.white_level).eval()
 
 

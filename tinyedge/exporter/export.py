@@ -61,6 +61,7 @@ from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
+from tinyedge.training.classifier_file import check_encoder
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 ONNX_FILE = "model.onnx"
@@ -124,7 +125,7 @@ def export_run(
     require("an export", "export")
     announce("loading")
     encoder = run.load_encoder()
-    probe = load_probe(run.path) if classifier else None
+    probe = load_probe(run.path, encoder) if classifier else None
     dataset = run.load_probed_dataset() if classifier else run.load_dataset()
     made_from = {run.encoder_path.name: record_file(run.encoder_path)}
     out = run.path / EXPORT_FOLDER
@@ -241,25 +242,31 @@ def export_model(
     return manifest
 
 
-def load_probe(run_path: Path) -> Probe:
+def load_probe(run_path: Path, encoder: Encoder) -> Probe:
     """Read the linear probe of a run.
 
+    Args:
+        run_path: The run.
+        encoder: Its encoder.
+
     Raises:
-        CheckpointError: There is none, or it is corrupt.
+        CheckpointError: There is none, it is corrupt, or it learned from another encoder.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     path = run_path / CLASSIFIER_FILE
     check_exportable(run_path)
     try:
-        tensors = load_file(path)
-        if not all(value.isfinite().all() for value in tensors.values()):
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            probe = Probe(stored.get_tensor("weight").float(), stored.get_tensor("bias").float())
+        if not (probe.weight.isfinite().all() and probe.bias.isfinite().all()):
             raise ValueError("it holds numbers that are not finite")
-        return Probe(tensors["weight"].float(), tensors["bias"].float())
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         again = command_line("tinyedge", "probe", run_path)
         raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
+    check_encoder(path, metadata, encoder)
+    return probe
 
 
 @contextmanager

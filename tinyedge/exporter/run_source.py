@@ -15,13 +15,13 @@ def folded_network(run_path: Path) -> tuple[nn.Module, tuple[int, int, int, int]
     """Return the trained encoder, with its classifier where it was probed, and the shape (1, C, H, W) of an image.
 
     Raises:
-        CheckpointError: The weights or the probe are missing or corrupt.
+        CheckpointError: The weights or the probe are missing or corrupt, or do not belong together.
     """
     encoder = load_run(run_path).load_encoder().eval()
     shape = (1, encoder.channels, encoder.input_size, encoder.input_size)
     if not (run_path / CLASSIFIER_FILE).is_file():
         return fold_encoder(encoder), shape
-    probe = load_probe(run_path)
+    probe = load_probe(run_path, encoder)
     return fold_classifier(encoder, probe.weight, probe.bias), shape
 
 

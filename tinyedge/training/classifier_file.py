@@ -1,6 +1,7 @@
 """`probe.safetensors`: the linear classifier of a run's feature, of a probe or trained with the encoder."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,15 @@ from typing import TYPE_CHECKING
 from tinyedge.atomic import atomic_path
 from tinyedge.errors import CheckpointError
 from tinyedge.shell import command_line
+from tinyedge.training.encoder_file import weights_digest
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from tinyedge.encoders.base import Encoder
+
+_ENCODER_KEY = "encoder_sha256"
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class StoredClassifier:
         classes: Names by index of the logits.
         label_fraction: Share of each class's train labels that it learned from.
         data: The data set whose classes they are; None where an earlier version wrote the file.
+        encoder_sha256: `weights_digest` of the encoder whose feature it takes; None likewise.
     """
 
     weight: "torch.Tensor"
@@ -31,6 +38,7 @@ class StoredClassifier:
     classes: tuple[str, ...]
     label_fraction: float
     data: str | None
+    encoder_sha256: str | None = None
 
     def module(self) -> "nn.Linear":
         """Return it as a module, from features (B, D) to logits (B, C)."""
@@ -60,31 +68,56 @@ def save_classifier(path: Path, stored: StoredClassifier, *, l2: float | None = 
                 "classes": json.dumps(stored.classes),
                 "data": stored.data or "",
                 "label_fraction": str(stored.label_fraction),
+                **({} if stored.encoder_sha256 is None else {_ENCODER_KEY: stored.encoder_sha256}),
                 **origin,
             },
         )
 
 
-def read_classifier(path: Path) -> StoredClassifier:
+def read_classifier(path: Path, encoder: "Encoder | None" = None) -> StoredClassifier:
     """Read the file.
 
+    Args:
+        path: Of the file.
+        encoder: Whose feature it is for; None where that is not to be checked.
+
     Raises:
-        CheckpointError: It is missing or corrupt.
+        CheckpointError: It is missing or corrupt, or learned from another encoder.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as stored:
             metadata = stored.metadata() or {}
-            return StoredClassifier(
+            classifier = StoredClassifier(
                 stored.get_tensor("weight").float(),
                 stored.get_tensor("bias").float(),
                 tuple(json.loads(metadata["classes"])),
                 float(metadata.get("label_fraction", 1.0)),
                 metadata.get("data"),
+                metadata.get(_ENCODER_KEY),
             )
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise corrupt_classifier(path, error) from error
+    if encoder is not None:
+        check_encoder(path, metadata, encoder)
+    return classifier
+
+
+def check_encoder(path: Path, metadata: Mapping[str, str], encoder: "Encoder") -> None:
+    """Refuse a classifier that learned from another encoder; of which, files of earlier versions do not say.
+
+    Args:
+        path: Of the file.
+        metadata: That of the file.
+        encoder: Whose feature it is to take.
+
+    Raises:
+        CheckpointError: It learned from another one.
+    """
+    if metadata.get(_ENCODER_KEY) not in (None, weights_digest(encoder)):
+        again = command_line("tinyedge", "probe", path.parent)
+        raise CheckpointError(f"{path} learned from another encoder than the run's; remove it and run `{again}`")
 
 
 def read_origin(path: Path) -> tuple[str | None, bool]:

@@ -114,7 +114,16 @@ def encoder_settings(encoder: "Encoder") -> str:
 
 def encoder_digest(encoder: "Encoder") -> str:
     """SHA-256 of all weights and batch-norm statistics, and of the settings that change what they compute."""
-    digest = hashlib.sha256(encoder_settings(encoder).encode())
+    return _digest(encoder, encoder_settings(encoder))
+
+
+def weights_digest(encoder: "Encoder") -> str:
+    """SHA-256 of all weights and batch-norm statistics, whatever version of PyTorch prints the settings."""
+    return _digest(encoder, "")
+
+
+def _digest(encoder: "Encoder", settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

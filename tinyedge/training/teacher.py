@@ -163,12 +163,14 @@ def _load_one(part: str, dataset: ImageDataset, download: bool, with_classifier:
             f"the teacher {part} was trained on images of {encoder.channels} channels and the student's have "
             f"{dataset.train.images.shape[1]}; give --channels {encoder.channels}, or another --teacher"
         )
-    return EncoderTeacher(encoder, _classifier(run.path / CLASSIFIER_FILE, dataset) if with_classifier else None)
+    return EncoderTeacher(
+        encoder, _classifier(run.path / CLASSIFIER_FILE, encoder, dataset) if with_classifier else None
+    )
 
 
-def _classifier(path: Path, dataset: ImageDataset) -> nn.Linear | None:
+def _classifier(path: Path, encoder: Encoder, dataset: ImageDataset) -> nn.Linear | None:
     """Return the classifier of a run if it has one, and of these classes in this order."""
-    stored = read_classifier(path) if path.is_file() else None
+    stored = read_classifier(path, encoder) if path.is_file() else None
     return stored.module() if stored is not None and stored.classes == tuple(dataset.classes) else None
 
 

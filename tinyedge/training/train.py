@@ -28,7 +28,7 @@ from tinyedge.training.check import check_epochs, check_training
 from tinyedge.training.checkpoint import load_checkpoint
 from tinyedge.training.classifier_file import StoredClassifier, save_classifier
 from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_config
-from tinyedge.training.encoder_file import encoder_bytes
+from tinyedge.training.encoder_file import encoder_bytes, weights_digest
 from tinyedge.training.failure import RankFailures
 from tinyedge.training.loop import optimise
 from tinyedge.training.overwrite import remove_run
@@ -423,7 +423,7 @@ def _save_recalibrated(
         if (run / EXPORT_FOLDER).is_dir():
             progress.say(f"{run / EXPORT_FOLDER} is of the encoder before still; export the run again")
     if own is not None:
-        save_classifier(classifier, own)
+        save_classifier(classifier, replace(own, encoder_sha256=weights_digest(encoder)))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

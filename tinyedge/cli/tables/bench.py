@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.benchmark.budget import BudgetRow
@@ -77,7 +78,7 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
             table.add_column(figure, justify="right", no_wrap=figure != "modelled cycles", max_width=_FIGURE_COLUMNS)
         for layer in record.layers:
             table.add_row(
-                "\n  ".join(filter(None, (layer.name, layer.kernel, layer.kept_because))),
+                escape("\n  ".join(filter(None, (layer.name, layer.kernel, layer.kept_because)))),
                 f"{layer.macs:,}",
                 f"{layer.instructions:,}",
                 _a_mac(layer.instructions, layer),
@@ -89,6 +90,7 @@ def print_layers(report: BenchReport, console: Console | None = None) -> None:
         console.print(
             f"slowest: {slowest.name} ({slowest.kernel}), {_share(slowest, total)} % of {total:,} instructions",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -44,7 +45,9 @@ def print_encoder(report: "EncoderReport", console: Console | None = None) -> No
     console = console or Console()
     size = f"{report.input_size}x{report.input_size}"
     strides = ",".join(str(stride) for stride in report.strides)
-    console.print(f"[bold]{report.encoder}[/bold]  {size}, strides {strides}, act {report.act}", highlight=False)
+    console.print(
+        f"[bold]{escape(report.encoder)}[/bold]  {size}, strides {strides}, act {report.act}", highlight=False
+    )
     console.print(
         f"{report.parameters:,} parameters (below {PARAMETER_LIMIT:,}: {_fits(parameters_fit(report.parameters))}) "
         f"and {report.macs:,} MACs while it trains",
@@ -70,7 +73,9 @@ def _print_layers(report: CheckReport, console: Console) -> None:
     for layer in report.layers:
         costs = (_count(value) for value in (layer.macs, layer.parameters, layer.weight_bytes))
         alive = "removed" if layer.alive_bytes is None else f"{layer.alive_bytes:,}"
-        table.add_row(str(layer.index), layer.op, "x".join(str(size) for size in layer.output_shape), *costs, alive)
+        table.add_row(
+            str(layer.index), escape(layer.op), "x".join(str(size) for size in layer.output_shape), *costs, alive
+        )
     table.add_section()
     weights = sum(layer.weight_bytes for layer in report.layers)
     table.add_row("", "all", "", f"{report.macs:,}", f"{report.parameters:,}", f"{weights:,}", "")
@@ -78,7 +83,7 @@ def _print_layers(report: CheckReport, console: Console) -> None:
     if report.peak is not None:
         peak = f"operator {report.peak.index} ({report.peak.op}) with {report.peak.alive_bytes or 0:,} bytes alive"
         arena = "" if report.arena_bytes is None else f"; the arena of tinyedge compile is {report.arena_bytes:,} bytes"
-        console.print(f"peak {peak}{arena}", highlight=False, soft_wrap=True)
+        console.print(f"peak {peak}{arena}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _count(value: int) -> str:
@@ -93,7 +98,7 @@ def _print_operators(report: CheckReport, console: Console) -> None:
             refused = row.refused.get(runtime)
             mark = "not installed" if refused is None else "[green]ok[/green]"
             cells.append(f"[red]refuses {refused}[/red]" if refused else mark)
-        table.add_row(row.op, str(row.version), str(row.count), *cells)
+        table.add_row(escape(row.op), str(row.version), str(row.count), *cells)
     table.add_section()
     table.add_row("the model", "", "", *(_mark(report.verdicts, runtime) for runtime in _SHORT))
     console.print(table)

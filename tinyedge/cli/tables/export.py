@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, Precision
@@ -57,8 +58,8 @@ def print_sensitivity(report: SensitivityReport, precision: Precision, console: 
     )
     for row in report.operators[:_MOST_SENSITIVE]:
         table.add_row(
-            f"{row.position}{'*' if row.position in int16x8 else ''} {row.name}",
-            row.op,
+            f"{row.position}{'*' if row.position in int16x8 else ''} {escape(row.name)}",
+            escape(row.op),
             f"{row.int8_sqnr_db:.1f}",
             "-" if row.int16x8_sqnr_db is None else f"{row.int16x8_sqnr_db:.1f}",
             f"{row.gain_db:.2f}",
@@ -136,7 +137,11 @@ def _layers(parity: dict[str, Any]) -> Table:
 
 def _layer(layer: dict[str, Any]) -> tuple[str, ...]:
     ratios = (layer["input_sqnr_db"], layer["sqnr_db"], layer["own_sqnr_db"])
-    return (f"{layer['index']} {layer['name']}".strip(), layer["op"], *(f"{ratio:.1f}" for ratio in ratios))
+    return (
+        escape(f"{layer['index']} {layer['name']}".strip()),
+        escape(layer["op"]),
+        *(f"{ratio:.1f}" for ratio in ratios),
+    )
 
 
 def _tensor(shape: tuple[int, ...], scale: float | None, zero_point: int | None) -> str:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.manifest.quantised import QuantisedManifest
@@ -13,15 +15,15 @@ def print_quantised(manifest: QuantisedManifest, console: Console) -> None:
     """Print what was made of a network, how it was understood, and the figures that tell whether it is good."""
     table = Table("what", "value")
     for what, value in _rows(manifest):
-        table.add_row(what, value)
+        table.add_row(escape(what), value if isinstance(value, Text) else escape(value))
     console.print(table)
     if manifest.parity["layers"]:
         console.print(_layers(manifest.parity["layers"]))
 
 
-def _rows(manifest: QuantisedManifest) -> list[tuple[str, str]]:
+def _rows(manifest: QuantisedManifest) -> list[tuple[str, str | Text]]:
     parity, calibration = manifest.parity, manifest.calibration
-    rows = [("network", manifest.source.name)]
+    rows: list[tuple[str, str | Text]] = [("network", manifest.source.name)]
     rows += [("note", note) for note in manifest.source.notes]
     rows += [("input", _tensor(tensor)) for tensor in manifest.inputs]
     rows += [("output", _tensor(tensor)) for tensor in manifest.outputs]
@@ -62,11 +64,11 @@ def _output(output: dict[str, Any], where: str) -> str:
     )
 
 
-def _bits(bits: dict[str, Any]) -> str:
+def _bits(bits: dict[str, Any]) -> str | Text:
     if bits["differing_values"] is None:
         return "not compared: one of them did not run"
     if bits["differing_values"]:
-        return f"[red]{bits['differing_values']} values differ[/red] on {bits['images']} samples"
+        return Text.assemble((f"{bits['differing_values']} values differ", "red"), f" on {bits['images']} samples")
     return f"every output byte equal on {bits['images']} samples"
 
 
@@ -74,7 +76,7 @@ def _layers(layers: list[dict[str, Any]]) -> Table:
     table = Table("layer", "operator", "SQNR in (dB)", "out", "own")
     for layer in layers:
         ratios = (f"{layer[key]:.1f}" for key in ("input_sqnr_db", "sqnr_db", "own_sqnr_db"))
-        table.add_row(f"{layer['index']} {layer['name']}".strip(), layer["op"], *ratios)
+        table.add_row(escape(f"{layer['index']} {layer['name']}".strip()), escape(layer["op"]), *ratios)
     return table
 
 

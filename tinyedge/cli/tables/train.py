@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from tinyedge.cli.output import print_files
 from tinyedge.encoders.flops import count_macs
@@ -42,8 +43,9 @@ def print_run(run: Run, console: Console) -> None:
     """Print what was asked for: the encoders, what each costs, and how the loss went."""
     report = describe_run(run)
     for encoder in report["encoders"]:
+        path, name = escape(encoder["path"]), escape(encoder["encoder"])
         console.print(
-            f"{encoder['path']}  [bold]{encoder['encoder']}[/bold], {encoder['parameters']:,} parameters, "
+            f"{path}  [bold]{name}[/bold], {encoder['parameters']:,} parameters, "
             f"{encoder['macs']:,} multiply-accumulates an image of {encoder['image_size']}x{encoder['image_size']}",
             highlight=False,
             soft_wrap=True,

@@ -1,6 +1,6 @@
 """`tinyedge.finetune`: a trained encoder and labelled images to a classifier, trained end to end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -10,6 +10,7 @@ from tinyedge.api.train import train
 from tinyedge.installation import missing_packages_told
 from tinyedge.ssl.method_options.finetune import FinetuneOptions
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
+from tinyedge.training.loggers import Logger
 from tinyedge.training.run import CONFIG_FILE, Run, load_run
 from tinyedge.training.warm_start import with_architecture
 
@@ -38,6 +39,7 @@ def finetune(
     overwrite: bool = False,
     download: bool = False,
     progress: Progress = SILENCE,
+    loggers: Sequence[Logger | str] | None = None,
     **options: Unpack[FinetuneKeywords],
 ) -> Run:
     """Train a run's encoder and a classifier end to end on labelled images, and write a run of its own.
@@ -52,6 +54,8 @@ def finetune(
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is, see `tinyedge.announce`.
+        loggers: Where the metrics go beside the run's files: "tensorboard", "wandb", "mlflow", and objects with the
+            interface of `lightning.fabric.loggers.Logger`. None is TensorBoard in the run, where it is installed.
         **options: Fields of `TrainConfig`, such as `data="labelled/"` (by default the run's own), `epochs=30`,
             `lr_per_256`, `ema_decay` or `teacher`, and of `FinetuneOptions`: `label_fraction`, `label_smoothing`,
             `cutmix_probability`, `teacher_weight`, `teacher_temperature`. The encoder is the run's.
@@ -76,7 +80,7 @@ def finetune(
     chosen = replace(chosen, method_options={**chosen.method_options, **of_method})
     if not resume:
         chosen = with_architecture(chosen, settings)
-    return train(out, chosen, resume=resume, overwrite=overwrite, download=download, progress=progress)
+    return train(out, chosen, resume=resume, overwrite=overwrite, download=download, progress=progress, loggers=loggers)
 
 
 def finetuned_path(run: Path) -> Path:

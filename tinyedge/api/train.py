@@ -1,5 +1,6 @@
 """`tinyedge.train`: unlabelled images to an encoder."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -11,6 +12,7 @@ from tinyedge.installation import missing_packages_told
 from tinyedge.training.check import check_training
 from tinyedge.training.config import TrainConfig, TrainOptions, config_from_mapping, load_config
 from tinyedge.training.launch import find_place
+from tinyedge.training.loggers import Logger, check_loggers
 from tinyedge.training.run import CONFIG_FILE, Run
 from tinyedge.training.warm_start import with_architecture
 
@@ -24,6 +26,7 @@ def train(
     overwrite: bool = False,
     download: bool = False,
     progress: Progress = SILENCE,
+    loggers: Sequence[Logger | str] | None = None,
     **options: Unpack[TrainOptions],
 ) -> Run:
     """Pretrain an encoder on unlabelled images and write a run directory.
@@ -39,11 +42,14 @@ def train(
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is, see `tinyedge.announce`.
+        loggers: Where the metrics go beside the run's files: "tensorboard", "wandb", "mlflow", and objects with the
+            interface of `lightning.fabric.loggers.Logger`. None is TensorBoard in the run, where it is installed.
         **options: Fields of `TrainConfig`, such as `data="digits"`, `method="s0-plus"` or `epochs=100`, set on top of
             `config`; `method_options` on top of its. With `from_run` and no `config`, what is left out of the encoder
             is that run's.
 
     Raises:
+        ToolMissing: The package of a logger is not installed.
         ConfigError: An option is not valid, `out` already holds a run, a resumed run's configuration has changed, or it
             has trained more epochs than it is resumed for.
         DataError: The data set cannot be loaded.
@@ -61,6 +67,7 @@ def train(
     chosen = replace(chosen, method_options={**base.method_options, **options.get("method_options", {})})
     if not resume:  # Else its choices are made.
         chosen = with_architecture(chosen, options if config is None else {*base.to_dict()})
+    check_loggers(loggers)
     if find_place() is None:  # else the first rank checks, and tells the others
         check_training(chosen, out, resume=resume, overwrite=overwrite, download=download)
         progress.say("loading PyTorch")
@@ -68,7 +75,9 @@ def train(
     from tinyedge.training.curves import draw_curves
     from tinyedge.training.train import train as train_run
 
-    run = train_run(chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress)
+    run = train_run(
+        chosen, out, resume=resume, overwrite=overwrite, download=download, progress=progress, loggers=loggers
+    )
     if is_first_rank():
         draw_curves(run)
         if run.has_own_classifier:

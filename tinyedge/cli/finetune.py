@@ -9,7 +9,7 @@ from tinyedge.cli.completions import zoo_models
 from tinyedge.cli.config_options import FieldOption, whole_numbers, with_fields
 from tinyedge.cli.output import JSON
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
-from tinyedge.cli.train import PLACE, TEACHER, print_trained
+from tinyedge.cli.train import LOGGER, PLACE, TEACHER, print_trained
 from tinyedge.data.registry import dataset_names
 from tinyedge.ssl.method_options.finetune import FinetuneOptions
 from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
@@ -63,6 +63,7 @@ def finetune(
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --out; with --epochs, to more of them."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the run in --out."),
     download: bool = typer.Option(False, "--download", help="Fetch a registered data set that is not there."),
+    logger: list[str] = LOGGER,
     plugin: list[str] = PLUGIN,
     json: bool = JSON,
     **settings: Any,
@@ -81,6 +82,13 @@ def finetune(
     given = {key: value for key, value in settings.items() if value is not None}
     with TrainingProgress(Console(stderr=True)) as progress:
         tuned = finetune_run(
-            run, out, resume=resume, overwrite=overwrite, download=download, progress=progress, **given
+            run,
+            out,
+            resume=resume,
+            overwrite=overwrite,
+            download=download,
+            progress=progress,
+            loggers=logger or None,
+            **given,
         )
     print_trained(tuned, plugins, json)

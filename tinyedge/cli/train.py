@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from tinyedge.cli.completions import completion
 from tinyedge.cli.config_options import FieldOption, whole_numbers, with_fields
 from tinyedge.cli.output import JSON, print_json, print_next, report_console
 from tinyedge.cli.plugin_option import PLUGIN, load_plugins
@@ -14,6 +15,7 @@ from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
 from tinyedge.ssl.registry import method_names
 from tinyedge.training.config import AUGMENT_PRESETS, TrainConfig
+from tinyedge.training.loggers import LOGGERS
 from tinyedge.training.run import CONFIG_FILE, Run
 
 TEACHER = "a run, patches:ATOMS, dino_vits16=WEIGHTS, timm:MODEL=WEIGHTS, or efficientnet_lite0 (saw ImageNet labels)"
@@ -24,6 +26,12 @@ PLACE = {
     "compile": FieldOption("Let torch.compile make the encoder's kernels, for a faster step on a GPU."),
     "checkpoint_every_s": FieldOption(),
 }
+LOGGER = typer.Option(
+    [],
+    "--logger",
+    help="Log there as well: tensorboard, wandb or mlflow; may be repeated. By default tensorboard if it is there.",
+    autocompletion=completion(lambda: tuple(LOGGERS)),
+)
 _PANELS = {
     "Images": {
         "data": FieldOption(
@@ -85,6 +93,7 @@ def train(
     help_method: bool = typer.Option(
         False, "--help-method", rich_help_panel="Method", help="Show the options of --method and exit."
     ),
+    logger: list[str] = LOGGER,
     plugin: list[str] = PLUGIN,
     json: bool = JSON,
     # Of a release ago: torchrun and Slurm say both.
@@ -119,7 +128,15 @@ def train(
     from tinyedge.cli.training_progress import TrainingProgress
 
     with TrainingProgress(Console(stderr=True)) as progress:
-        run = train_encoder(out, chosen, resume=resume, overwrite=overwrite, download=download, progress=progress)
+        run = train_encoder(
+            out,
+            chosen,
+            resume=resume,
+            overwrite=overwrite,
+            download=download,
+            progress=progress,
+            loggers=logger or None,
+        )
 
     print_trained(run, plugins, json)
 

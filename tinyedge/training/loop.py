@@ -21,6 +21,7 @@ from tinyedge.training.batches import step_seed
 from tinyedge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tinyedge.training.config import Choices, TrainConfig
 from tinyedge.training.failure import RankFailures
+from tinyedge.training.loggers import Loggers
 from tinyedge.training.metrics import MetricsLog
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import Rank
@@ -43,6 +44,7 @@ def optimise(
     choices: Choices,
     out: Path,
     progress: Progress,
+    loggers: Loggers | None = None,
 ) -> None:
     """Train `method` in place from the checkpoint in `out`, or from its first step where there is none.
 
@@ -55,6 +57,7 @@ def optimise(
         choices: What it may leave open.
         out: Run directory, which receives checkpoints and log.
         progress: Hears how far it is.
+        loggers: Hear of each record of the log as well; of the first rank alone.
 
     Raises:
         CheckpointError: The checkpoint is corrupt or of another method.
@@ -62,7 +65,12 @@ def optimise(
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is of the step that it came in.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
-    _Training(rank, method, dataset, source, config, choices, out).run(progress)
+    training = _Training(rank, method, dataset, source, config, choices, out, loggers)
+    try:
+        training.run(progress)
+    except BaseException as error:
+        training.end("aborted" if isinstance(error, Interrupted | KeyboardInterrupt | SystemExit) else "failed")
+        raise
 
 
 class _Training:
@@ -77,6 +85,7 @@ class _Training:
         config: TrainConfig,
         choices: Choices,
         out: Path,
+        loggers: Loggers | None,
     ) -> None:
         self._rank, self._dataset, self._source, self._config, self._out = rank, dataset, source, config, out
         self._batch_size = choices.batch_size
@@ -99,7 +108,10 @@ class _Training:
         self._failures = RankFailures(rank)
         self._log: MetricsLog | None = None
         with self._failures.raised_on_all_ranks():
-            self._log = MetricsLog(out, start.step) if rank.is_first else None
+            if rank.is_first:
+                self._log = MetricsLog(out, start.step, loggers)
+                if loggers is not None:
+                    loggers.begin(out, config.to_dict(), start.step)
         self._began_s = self._saved_s = time.monotonic()
         self._cpu_began_s = time.process_time()
 
@@ -162,6 +174,11 @@ class _Training:
         with failures.raised_on_all_ranks():
             if self._log is not None:
                 self._log.close()
+
+    def end(self, status: str) -> None:
+        """Tell the loggers that the training ended before its last step; see `MetricsLog.end`."""
+        if self._log is not None:
+            self._log.end(status)
 
     def _train_step(self, step: int, chosen: SourceBatch) -> dict[str, torch.Tensor]:
         """Take one step on some images; return its metrics, the mean over all ranks."""

@@ -1,31 +1,31 @@
-"""The log of a run: `metrics.jsonl` line by line, `metrics.csv` and TensorBoard from it."""
+"""The log of a run: `metrics.jsonl` line by line, `metrics.csv` from it, and loggers beside."""
 
 import csv
 import io
 import json
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
 from tinyedge.atomic import write_text
 from tinyedge.errors import TrainingError
+from tinyedge.training.loggers import Loggers
 
 
 class MetricsLog:
-    """Appends records to `metrics.jsonl`, and to TensorBoard where it is installed.
+    """Appends records to `metrics.jsonl`, and to loggers.
 
     Args:
         directory: The run directory.
         last_step: Records of later steps are dropped: a resumed run writes them again.
+        loggers: Hear of each record as well; None for none.
     """
 
-    def __init__(self, directory: Path, last_step: int):
+    def __init__(self, directory: Path, last_step: int, loggers: Loggers | None = None):
         self.directory = directory
         self.path = directory / "metrics.jsonl"
         records = [record for record in read_metrics(self.path) if record["step"] <= last_step]
         write_text(self.path, "".join(_line(record) for record in records))
-        self._tensorboard = _tensorboard_writer(directory / "tensorboard", purge_step=last_step + 1)
+        self._loggers = loggers
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record, which has a `step`.
@@ -36,14 +36,17 @@ class MetricsLog:
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(_line(record))
-            if self._tensorboard is not None:
-                for key, value in record.items():
-                    if key != "step":
-                        self._tensorboard.add_scalar(key, value, record["step"])
         except OSError as error:
             raise TrainingError(
                 f"cannot write {self.path}: {error.strerror}; free the disk and run again with --resume"
             ) from error
+        if self._loggers is not None:
+            self._loggers.log({key: value for key, value in record.items() if key != "step"}, record["step"])
+
+    def end(self, status: str) -> None:
+        """Tell the loggers how the training ended: "success", "failed" or "aborted"."""
+        if self._loggers is not None:
+            self._loggers.end(status)
 
     def close(self) -> None:
         """Write `metrics.csv`, of all records."""
@@ -54,8 +57,7 @@ class MetricsLog:
         writer.writeheader()
         writer.writerows(records)
         write_text(self.directory / "metrics.csv", table.getvalue())
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        self.end("success")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -73,13 +75,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _line(record: dict[str, Any]) -> str:
     return json.dumps(record, allow_nan=False) + "\n"
-
-
-def _tensorboard_writer(directory: Path, purge_step: int) -> Any | None:
-    # Where TensorFlow is installed, TensorBoard loads all of it to write a file, unless this marker module exists.
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(directory), purge_step=purge_step)

@@ -1,6 +1,6 @@
 """Pretraining, from a configuration to a run directory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -30,6 +30,7 @@ from tinyedge.training.classifier_file import StoredClassifier, save_classifier
 from tinyedge.training.config import Choices, TrainConfig, changed_keys, load_config
 from tinyedge.training.encoder_file import encoder_bytes, weights_digest
 from tinyedge.training.failure import RankFailures
+from tinyedge.training.loggers import Logger, Loggers
 from tinyedge.training.loop import optimise
 from tinyedge.training.overwrite import remove_run
 from tinyedge.training.processes import Rank, default_precision, run_on_devices
@@ -63,6 +64,7 @@ def train(
     overwrite: bool = False,
     download: bool = False,
     progress: Progress = SILENCE,
+    loggers: Sequence[Logger | str] | None = None,
 ) -> Run:
     """Pretrain an encoder without labels and write a run directory.
 
@@ -74,6 +76,7 @@ def train(
         overwrite: Replace a run in `out`.
         download: Whether a registered data set may be downloaded.
         progress: Hears how far it is.
+        loggers: Hear of the metrics as well, see `tinyedge.training.loggers`.
 
     Raises:
         ConfigError: An option is not valid, `out` already holds a run, a resumed run's configuration has changed, or it
@@ -98,12 +101,17 @@ def train(
         download=download,
     )
     return run_on_devices(
-        partial(work, progress), partial(work, SILENCE), config.accelerator, config.devices, precision
+        partial(work, progress, Loggers(loggers, progress.say)),
+        partial(work, SILENCE, None),
+        config.accelerator,
+        config.devices,
+        precision,
     )
 
 
 def _train_rank(
     progress: Progress,
+    loggers: Loggers | None,
     rank: Rank,
     plugins: tuple[str, ...],
     config: TrainConfig,
@@ -196,7 +204,9 @@ def _train_rank(
                     f"{out} was made for {saved.epochs} epochs and is for {config.epochs} now: from here on its "
                     f"learning rate is that of a run of {config.epochs} epochs at the same step"
                 )
-        _optimise_and_save(rank, failures, encoder, method, dataset, split, source, config, choices, out, progress)
+        _optimise_and_save(
+            rank, failures, encoder, method, dataset, split, source, config, choices, out, progress, loggers
+        )
     return Run(out, config)
 
 
@@ -212,10 +222,11 @@ def _optimise_and_save(
     choices: Choices,
     out: Path,
     progress: Progress,
+    loggers: Loggers | None,
 ) -> None:
     """Train to the last step, and write the encoder and the branches with statistics of clean images."""
     if source is not None:
-        optimise(rank, method, dataset, source, config, choices, out, progress)
+        optimise(rank, method, dataset, source, config, choices, out, progress, loggers)
         batches = config.bn_recalibration_batches
     else:
         batches = _RANDOM_INIT_BATCHES

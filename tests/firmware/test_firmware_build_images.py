@@ -62,6 +62,8 @@ MEMORIES = {
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 512) * KB),
     ],
+    # nRF52840 Product Specification, "Memory".
+    "nrf52840_dk": [("flash", 0x0000_0000, 1 * MB), ("RAM", 0x2000_0000, 256 * KB)],
     # DAI 0385, 0386 and 0500: ZBTSRAM 1; 2 and 3. DAI 0505: the same by secure addresses. DAI 0547: ITCM, SRAM, DTCM.
     "mps2_an385": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],
     "mps2_an385_m0plus": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],

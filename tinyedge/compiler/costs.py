@@ -202,10 +202,10 @@ def board_costs(board: Board) -> Costs:
 
 
 def _flash_costs(board: Board) -> FlashCosts:
-    if board.clock is None:
+    if not board.part:
         return _NO_WAITS
     reads = board.flash_reads
-    if reads is None:
+    if reads is None or board.clock is None:
         return default_costs(board.instruction_set).flash
     # Wait states are of the bus, of which a cycle may be several of the processor.
     waits = board.clock.flash_wait_states * board.clock.ahb_divider

@@ -61,7 +61,7 @@ def cycle_model(board: Board) -> CycleModel:
         )
         flash_error = _FLASH_ERROR if board.clock.family in _FLASHES_CHECKED else f"the flash's {NOT_CHECKED}"
         error = f"{error}, {flash_error}"
-    elif board.clock is not None:
+    elif board.part:
         raise ConfigError(
             f"{board.file.name} does not say how its flash is read: add [flash_reads] as in docs/cycles.md"
         )

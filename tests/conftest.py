@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -81,6 +82,19 @@ def page_blocks() -> Callable[[str, str], list[str]]:
     def find(page: str, section: str) -> list[str]:
         text = (DOCS / page).read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
         return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def page_commands() -> Callable[[str], list[list[str]]]:
+    """A function that returns the commands of a page of docs/, in its order: whatever lines are indented as code."""
+
+    def find(page: str) -> list[list[str]]:
+        text = re.sub(
+            r"^ *```.*?^ *```$", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+        )
+        return [shlex.split(line) for line in re.findall(r"^ {8}(\S.*)$", text, re.MULTILINE)]
 
     return find
 

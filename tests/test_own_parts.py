@@ -1,10 +1,11 @@
 """A user's own encoder, method and board, from a folder outside the package, to an emulated board.
 
+Its commands are those of the tutorial, docs/tutorial_encoder.md, and some of what the other pages say of plug-ins.
+
 The images are those of a thermal camera, 12 bits of grey in 16-bit files, so that one channel goes the whole way too.
 """
 
 import json
-import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def draw_squares(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_own_encoder_method_and_board(tmp_path, tinyedge):
+def test_own_encoder_method_and_board(tmp_path, tinyedge, page_commands):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed: run `make system`")
@@ -82,21 +83,27 @@ def test_own_encoder_method_and_board(tmp_path, tinyedge):
             shutil.copy(part, folder)
     (folder / "small_cnn.py").rename(folder / "my encoder.py")
     draw_squares(folder / "squares")
-    both = ("--plugin", "my encoder.py", "--plugin", "align_spread.py")
-    method = ("--method", "align-spread", "--option", "projector_width=32")
-    shape = ("--encoder", "small_cnn", "--data", "squares", "--channels", "1", "--epochs", "2", "--batch-size", "40")
-    trained = tinyedge(folder, "train", *both, *method, *shape, "--out", "my runs/1")
+    commands = iter(page_commands("tutorial_encoder.md"))
+    of_mine = {"small_cnn.py": "my encoder.py", "runs/small": "my runs/1"}
+
+    def follow(command: str, *more: str) -> Answer:
+        program, *words = (of_mine.get(word, word) for word in next(commands))
+        assert (program, words[0]) == ("tinyedge", command)
+        return tinyedge(folder, *words, *more)
+
+    assert "stm32f405" in follow("check", "--channels", "1").stdout
+    method = ("--plugin", "align_spread.py", "--method", "align-spread", "--option", "projector_width=32")
+    trained = follow("train", *method, "--channels", "1", "--epochs", "2", "--batch-size", "40")
     probe = next_command(trained)
     assert probe == "tinyedge probe 'my runs/1' --plugin 'my encoder.py' --plugin align_spread.py"
     refused = tinyedge(folder, "probe", "my runs/1", fails=True)
     assert refused.returncode == 2
     assert "add --plugin" in refused.stderr
     assert "Traceback" not in refused.stderr
-    own = ("--plugin", "my encoder.py")
-    probed = tinyedge(folder, "probe", "my runs/1", *own, "--seeds", "1", "--no-plots")
+    probed = follow("probe", "--seeds", "1", "--no-plots")
     export = next_command(probed)
     assert export == "tinyedge export 'my runs/1' --plugin 'my encoder.py'"
-    exported = tinyedge(folder, *shlex.split(export)[1:], "--calibration", "32", "--max-drop", "10")
+    exported = follow("export", "--calibration", "32", "--max-drop", "10")
     assert next_command(exported) == "tinyedge bench 'my runs/1' --target emulator"
     parity = json.loads((folder / "my runs" / "1" / "export" / "parity.json").read_text())
     assert parity["failures"] == []
@@ -107,7 +114,8 @@ def test_own_encoder_method_and_board(tmp_path, tinyedge):
     board = ("--board", "lab_m4.toml")
     tinyedge(folder, "build", "my runs/1", *board, "--out", "image")
     assert (folder / "image" / "tinyedge.elf").is_file()
-    benched = tinyedge(folder, "bench", "my runs/1", *board, "--target", "emulator", "--inputs", "2", "--json")
+    benched = follow("bench", *board, "--inputs", "2", "--json")
+    assert not list(commands)
     (record,) = json.loads(benched.stdout)["results"]
     assert record["board"] == "lab_m4"
     assert record["bit_exact"] is not False

@@ -1,7 +1,8 @@
-"""Small folders of images through the commands, with no option but the folder."""
+"""Small folders of images through the commands of the tutorial, docs/tutorial_images.md."""
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,12 @@ from tinyedge.cli import main
 from tinyedge.training.overwrite import check_replaceable
 
 pytestmark = pytest.mark.slow
-COARSE = ("--image-size", "16", "--strides", "2,1,2,2,2", "--epochs", "1")  # For the time that the tests take alone.
+# For the time that the tests take alone.
+MORE = {
+    "train": ("--image-size", "16", "--strides", "2,1,2,2,2", "--epochs", "1"),
+    "probe": ("--no-plots",),
+    "bench": ("--inputs", "1", "--accuracy-images", "0"),
+}
 
 
 @pytest.fixture
@@ -44,29 +50,44 @@ def draw(folder: Path, count: int, tint: int, seed: int) -> None:
         )
 
 
-def test_forty_images_of_two_classes_become_an_int8_model(tinyedge, tmp_path):
-    pets, run = tmp_path / "My pets", tmp_path / "run"
+def test_forty_images_of_two_classes_become_an_int8_model(tinyedge, tmp_path, monkeypatch, page_commands):
+    if shutil.which("qemu-system-arm") is None or shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the Arm compiler or QEMU is not installed: run `make system`")
+    monkeypatch.chdir(tmp_path)
+    pets, run = tmp_path / "pets", tmp_path / "runs" / "pets"
+    commands = iter(page_commands("tutorial_images.md"))
+
+    def follow(command: str) -> str:
+        program, *words = next(commands)
+        assert (program, words[0]) == ("tinyedge", command)
+        return tinyedge(*words, *MORE.get(command, ()))
+
     draw(pets / "cat", 21, 0, 1)
     draw(pets / "dog", 21, 160, 2)
     for name in ("cat/3 of 21.jpg", "dog/5 of 21.jpg"):
         (pets / name).write_bytes(b"\xff\xd8 cut")
 
-    said = tinyedge("train", "--data", pets, *COARSE, "--out", run)
+    shutil.copy(pets / "cat" / "0 of 21.jpg", "picture.jpg")
+    said = follow("train")
     assert "left out 2 broken of 42 images" in said
     assert "20% of each class by seed 0: 8 images" in " ".join(said.split())
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["skipped_files"] == 2
     assert config["batch_size"] + 8 + 2 == 42
 
-    tinyedge("probe", run, "--no-plots")
+    follow("watch")
+    follow("probe")
     (record,) = json.loads((run / "probe.json").read_text())
     assert record["held_out"] == config["held_out"]
     assert record["labels"] + record["test_images"] == 40
 
-    tinyedge("export", run, "--int8")
+    follow("export")
     manifest = json.loads((run / "export" / "export.json").read_text())
     assert manifest["classes"] == ["cat", "dog"]
     assert manifest["calibration"]["images"] == record["labels"]
     parity = json.loads((run / "export" / "parity.json").read_text())
     assert parity["images"] == record["test_images"]
-    check_replaceable(run)  # All that three commands wrote is known to be tinyedge's.
+    for command in ("predict", "bench"):
+        follow(command)
+    assert not list(commands)
+    check_replaceable(run)  # All that the commands wrote is known to be tinyedge's.

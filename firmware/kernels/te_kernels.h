@@ -1732,6 +1732,84 @@ void te_concatenation_s8(const te_concatenation_params *params, const int8_t *co
 void te_concatenation_s16(const te_concatenation_params *params, const int16_t *const *inputs, int16_t *output,
                           void *scratch);
 
+/** te_conv2d_params for WebAssembly's vectors. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t group_c;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t line;             /**< Values of a row of the input, padding included. */
+    int32_t shift;            /**< Of all channels, see te_wasm.h. */
+    int32_t group_bytes;      /**< Of a group's filters in `packed`. */
+    const int8_t *packed;     /**< Filters in the order of te_gemm_wasm.h, group after group. */
+    const int32_t *constants; /**< Those of te_wasm.h, of each group. */
+} te_conv2d_wasm_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c), in rows.
+ *  @param scratch  A pointer for each run: each row of taps, or each tap with groups or dilated columns; then
+ *                  2 * line * (the rows from the first tap to the last) + 4 bytes. */
+void te_conv2d_s8_wasm(const te_conv2d_wasm_params *params, const int8_t *input, int8_t *output, void *scratch);
+
+/** te_depthwise_conv2d_params of one filter for each of 8 channels or more, for WebAssembly's vectors. */
+typedef struct {
+    te_window window;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t taps;             /**< Of the window, rounded up to twos. */
+    int32_t shift;            /**< Of all channels, see te_wasm.h. */
+    const int8_t *packed;     /**< For each eight channels, and the last eight once more where they are not a multiple:
+                                   for each two taps the two weights of each channel. */
+    const int32_t *constants; /**< Those of te_wasm.h, of the same channels. */
+} te_depthwise_conv2d_wasm_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, in_c), in rows.
+ *  @param scratch  A pointer for each of `taps`, and in_c bytes. */
+void te_depthwise_conv2d_s8_wasm(const te_depthwise_conv2d_wasm_params *params, const int8_t *input, int8_t *output,
+                                 void *scratch);
+
+/** te_fully_connected_params for WebAssembly's vectors; 1x1 convolutions are the same over their pixels. */
+typedef struct {
+    int32_t batches;
+    int32_t in_c;
+    int32_t out_c;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t shift;            /**< Of all channels, see te_wasm.h. */
+    const int8_t *packed;     /**< Filters in the order of te_gemm_wasm.h. */
+    const int32_t *constants; /**< Those of te_wasm.h. */
+} te_fully_connected_wasm_params;
+
+/** @param input    (batches, in_c)
+ *  @param output   (batches, out_c), by four rows.
+ *  @param scratch  8 * (in_c rounded up to twos) bytes. */
+void te_fully_connected_s8_wasm(const te_fully_connected_wasm_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/** te_add_params of two dense activations, the second of which has the larger scale, for WebAssembly's vectors. */
+typedef struct {
+    int32_t count;
+    int32_t input1_zero_point;
+    int32_t input2_zero_point;
+    int32_t output_zero_point;
+    int32_t input1_multiplier;
+    int32_t input1_shift; /**< [-31, 0] */
+    int32_t output_multiplier;
+    int32_t output_shift; /**< [-31, 0] */
+    int32_t output_min;
+    int32_t output_max;
+} te_add_wasm_params;
+
+/** @param input1  (count)
+ *  @param input2  (count)
+ *  @param output  (count) */
+void te_add_s8_wasm(const te_add_wasm_params *params, const int8_t *input1, const int8_t *input2, int8_t *output,
+                    void *scratch);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
-"""Portable kernels that use WebAssembly's vector instructions, in a browser, against TFLite Micro."""
+"""Kernels that use WebAssembly's vector instructions, in a browser, against TFLite Micro."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 from chromium import Chromium, find_chromium
 from machines.case_machines import KERNELS, WARNINGS, KernelBuild
 from machines.wasm_machine import WasmMachine
-from ops.case_builders import conv2d, depthwise_conv2d, fully_connected, transpose_conv
-from ops.kernel_cases import assert_bit_exact
+from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, transpose_conv
+from ops.kernel_cases import assert_bit_exact, read_operator
+
+from tinyedge.compiler.kernels import specialise
+from tinyedge.ops import lower
 
 VECTORISED = ("te_conv2d_s8", "te_depthwise_conv2d_s8", "te_fully_connected_s8", "te_transpose_conv_s8")
+OF_WASM = tuple(sorted(path.stem for path in KERNELS.glob("*_wasm.c")))
 ENDS = [(-128, 127), (127, -128), (3, -4)]  # Zero points: with the first, an input less its own is 255.
 
 pytestmark = pytest.mark.skipif(
@@ -24,12 +29,24 @@ def kernels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wasm")
     browser = Chromium(find_chromium(), folder / "profile")
     machine = WasmMachine(browser)
-    objects = [machine.compile(KERNELS / f"{name}.c", folder / f"{name}.o", WARNINGS) for name in VECTORISED]
+    names = (*VECTORISED, *OF_WASM)
+    objects = [machine.compile(KERNELS / f"{name}.c", folder / f"{name}.o", WARNINGS) for name in names]
     yield KernelBuild(machine, objects)
     browser.close()
 
 
-def test_vectors_and_what_is_left_of_them_give_the_bits_of_tflite_micro(kernels, tmp_path):
+@pytest.fixture
+def both(kernels):
+    """The portable kernels, and those of the instruction set."""
+    return [kernels, KernelBuild(dataclasses.replace(kernels.machine, instruction_set="wasm"), kernels.objects)]
+
+
+def functions(cases, folder):
+    """The kernels that the instruction set has for some cases."""
+    return {specialise([lower(read_operator(case.model, folder))], "wasm")[0].function for case in cases}
+
+
+def test_vectors_and_what_is_left_of_them_give_the_bits_of_tflite_micro(both, tmp_path):
     rng = np.random.default_rng(0)
     # Sums of 1 to 40 products and of some hundreds; windows of 1 to 33 channels, over edges, apart and dilated.
     cases = [fully_connected(rng, (3, count), zero_points=ENDS[count % 3]) for count in (*range(1, 41), 517)]
@@ -53,7 +70,56 @@ def test_vectors_and_what_is_left_of_them_give_the_bits_of_tflite_micro(kernels,
         for zero_points in ENDS
     ]
     cases += [transpose_conv(rng, (1, 3, 4, channels), zero_points=ENDS[channels % 3]) for channels in (3, 8, 25)]
-    assert_bit_exact(cases, [kernels], tmp_path)
+    assert_bit_exact(cases, both, tmp_path)
+
+
+def test_kernels_of_the_instruction_set_give_the_bits_of_tflite_micro(both, tmp_path):
+    rng = np.random.default_rng(2)
+    # Rows by fours and the rest, channels by eights, by fours and the rest, limited outputs, INT4 weights, and rows of
+    # fewer pixels than are made at a time.
+    sizes = ((1, 1), (4, 4), (5, 7), (7, 12), (8, 17))
+    cases = [fully_connected(rng, (rows, 11), channels) for rows, channels in sizes]
+    cases += [
+        conv2d(
+            rng,
+            (2, height, width, channels),
+            filters,
+            kernel,
+            stride,
+            dilation,
+            padding=padding,
+            groups=groups,
+            activation=activation,
+            int4=bits == 4,
+        )
+        for (height, width, channels), filters, kernel, stride, dilation, padding, groups, activation, bits in (
+            ((7, 9, 3), 13, (3, 3), (1, 1), (1, 1), "SAME", 1, "RELU6", 8),
+            ((7, 9, 3), 5, (3, 2), (2, 1), (1, 1), "SAME", 1, "NONE", 8),
+            ((9, 8, 6), 8, (3, 3), (1, 2), (2, 2), "VALID", 1, "RELU", 8),
+            ((9, 3, 10), 10, (2, 3), (3, 2), (1, 1), "SAME", 2, "NONE", 8),
+            ((12, 1, 5), 4, (4, 1), (2, 1), (1, 1), "SAME", 1, "NONE", 8),
+            ((5, 6, 9), 9, (1, 1), (2, 2), (1, 1), "SAME", 3, "NONE", 8),
+            ((5, 6, 7), 9, (1, 1), (1, 1), (1, 1), "SAME", 1, "NONE", 4),
+            ((5, 6, 7), 12, (3, 3), (1, 1), (1, 1), "SAME", 1, "NONE", 4),
+        )
+    ]
+    cases += [
+        depthwise_conv2d(rng, (2, 7, 9, channels), 1, kernel, stride, dilation, padding=padding, int4=bits == 4)
+        for channels, kernel, stride, dilation, padding, bits in (
+            (8, (3, 3), (2, 2), (1, 1), "SAME", 8),
+            (12, (5, 5), (1, 1), (1, 1), "SAME", 8),
+            (17, (2, 4), (1, 3), (1, 1), "VALID", 8),
+            (11, (3, 3), (1, 1), (3, 2), "SAME", 8),
+            (15, (3, 3), (2, 1), (1, 1), "SAME", 4),
+            (1, (3, 3), (1, 1), (1, 1), "SAME", 8),
+        )
+    ]
+    cases += [
+        elementwise(rng, "ADD", ((2, count),) * 2, ratio=ratio, activation=activation)
+        for count, ratio, activation in ((1, 1.0, "NONE"), (40, 0.1, "RELU6"), (75, 3.0, "NONE"))
+    ]
+    assert functions(cases, tmp_path) == set(OF_WASM)
+    assert_bit_exact(cases, both[1:], tmp_path)
 
 
 def test_a_wrong_bit_and_a_write_too_far_are_found(kernels, tmp_path):

@@ -53,7 +53,7 @@ def test_the_page_is_one_file_that_is_written_again_and_never_over_another(web, 
     report = json.loads(out)
     page = site / "index.html"
     assert (report["page"], report["page_bytes"]) == ("site/index.html", page.stat().st_size)
-    assert (report["classes"], report["learns"], report["instruction_set"]) == (["no", "yes"], True, "portable")
+    assert (report["classes"], report["learns"], report["instruction_set"]) == (["no", "yes"], True, "wasm")
     assert report["page_bytes"] > report["wasm_bytes"] > report["constant_bytes"] > 0
     written = page.read_bytes()
     assert web("run", "--out", "site")[0] == 0

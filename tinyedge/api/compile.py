@@ -40,7 +40,7 @@ def compile(
             the stack of an inference, found with the cross compiler. None: it does not, and `dsp` is for the costs of a
             NUCLEO-L4R5ZI.
         instruction_set: `portable` for any processor; `scalar` for Cortex-M0+, M3 and M23; `dsp` for M4, M7 and M33;
-            `mve` for M55 and M85. None: the board's, or `portable` without a board.
+            `mve` for M55 and M85; `wasm` for WebAssembly. None: the board's, or `portable` without a board.
         without: Names of passes to leave out.
         cascade: Where layers run together a stripe of rows at a time: `auto` where that saves RAM for 4 % more
             time at most, `always` or `never`.

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def page_html(title: str, about: dict[str, Any], wasm: bytes) -> bytes:
         "script": script,
         # Inside a string of JSON, < may be written so, and nothing else ends a script element.
         "about": json.dumps(about, ensure_ascii=False).replace("<", "\\u003c"),
-        "module": base64.b64encode(wasm).decode("ascii"),
+        "module": base64.b64encode(zlib.compress(wasm, 9)).decode("ascii"),
     }
     template = (_ASSETS / "page.html").read_text(encoding="utf-8")
     # JSON, and a file's name, may hold halves of characters, which no file can.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tinyedge.browser.wasm import Learning
 from tinyedge.compiler.embedding import find_embedding
+from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.errors import ModelError
 from tinyedge.manifest.beside import ImageManifest, manifest_of
@@ -77,8 +78,13 @@ def read_web_model(path: Path) -> WebModel:
             raise ModelError(f"'{tensor.name}' of {path} is {tensor.dtype}, and a page reads {', '.join(VALUE_TYPES)}")
     scores = _scores(graph, manifest)
     learning = _prepare_learning(graph, scores, manifest)
-    program = compile_graph(graph)
+    program = page_program(graph)
     return WebModel(path, graph.sha256, program, preprocessing, manifest, scores, learning)
+
+
+def page_program(graph: Graph) -> Program:
+    """Compile a graph for a browser, which has the memory to run all layers one after the other."""
+    return compile_graph(graph, CompileOptions("wasm", cascade="never"))
 
 
 def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:

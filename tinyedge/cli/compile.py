@@ -47,8 +47,8 @@ def compile(
     instruction_set: str = typer.Option(
         None,
         "--instruction-set",
-        help="portable: any processor; scalar: Cortex-M0+, M3, M23; dsp: M4, M7, M33; mve: M55, M85. Default: the "
-        "board's, or portable.",
+        help="portable: any processor; scalar: Cortex-M0+, M3, M23; dsp: M4, M7, M33; mve: M55, M85; wasm: "
+        "WebAssembly. Default: the board's, or portable.",
     ),
     without: list[str] = typer.Option([], "--without", help="A pass to leave out; may be given again."),
     cascade: str = CASCADE,

@@ -164,12 +164,14 @@ _PRODUCTS = {
     ),
 }
 # Fitted to modelled cycles of models without cascades, with those of "auto" and with those of "always"; docs/cycles.md
-# says how well. For `scalar` of a Cortex-M3; for `mve` instructions of a Cortex-M55.
+# says how well. For `scalar` of a Cortex-M3; for `mve` instructions of a Cortex-M55. Those of WebAssembly
+# are not known.
 _SCALAR = CascadeCosts(layer=560, channel=0, table=0, moved_byte=1.2, mac=3.2, value=88)
 _CASCADES = {
     PORTABLE: _SCALAR,
     "scalar": _SCALAR,
     "mve": CascadeCosts(layer=470, channel=35, table=0, moved_byte=0.4, mac=0.13, value=5.2),
+    "wasm": _SCALAR,
 }
 # For `dsp`, of the Cortex-M4 with flash of five wait states.
 _CASCADES_M4 = CascadeCosts(layer=300, channel=470, table=6600, moved_byte=0, mac=1.34, value=19)

@@ -13,7 +13,8 @@ function bytesOf(base64) {
 /** The compiled model. `about` is what tinyedge/browser/description.py says of it. */
 class Model {
   static async load(about, base64) {
-    const { instance } = await WebAssembly.instantiate(bytesOf(base64));
+    const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const { instance } = await WebAssembly.instantiate(await new Response(stream).arrayBuffer());
     return new Model(about, instance.exports);
   }
 

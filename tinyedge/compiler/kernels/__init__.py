@@ -12,6 +12,7 @@ from tinyedge.compiler.kernels.dsp import hasten_dsp, use_dsp
 from tinyedge.compiler.kernels.dsp_condense import condense_dsp
 from tinyedge.compiler.kernels.mve import use_mve
 from tinyedge.compiler.kernels.scalar import use_scalar
+from tinyedge.compiler.kernels.wasm import use_wasm
 from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
 __all__ = ["INSTRUCTION_SETS", "PORTABLE", "condense", "hasten", "specialise"]
@@ -21,12 +22,13 @@ _SETS: dict[str, Callable[[KernelCall], KernelCall]] = {
     "scalar": use_scalar,
     "dsp": use_dsp,
     "mve": use_mve,
+    "wasm": use_wasm,
 }
 
 INSTRUCTION_SETS = tuple(_SETS)
 """`portable`: C99 for any machine. `scalar`: Armv6-M, Armv7-M and Armv8-M Baseline (Cortex-M0+, M3, M23). `dsp`:
 Armv7E-M and Armv8-M with the DSP extension (Cortex-M4, M7, M33). `mve`: Armv8.1-M with the vector extension
-(Cortex-M55, M85)."""
+(Cortex-M55, M85). `wasm`: WebAssembly with its vectors, as browsers have them."""
 
 
 def specialise(calls: list[KernelCall], instruction_set: str) -> list[KernelCall]:

@@ -1,5 +1,6 @@
 """The programs that build and run firmware: found on PATH, or named with the package that brings them."""
 
+import functools
 import re
 import shutil
 import subprocess
@@ -52,12 +53,20 @@ def find_tool(name: str) -> Tool:
     if path is None:
         raise ToolMissing(f"{name} is not on PATH: {hint}")
     try:
-        # GCC ends the line of its version with the number; others begin with it after their name.
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        said = _said(path, "--version", Path(path).stat().st_mtime_ns)
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolMissing(f"{path} does not run ({error}): {hint}") from error
-    numbers = _VERSION.findall(re.sub(r"\([^)]*\)", "", done.stdout.partition("\n")[0]))
+    # GCC ends the line of its version with the number; others begin with it after their name.
+    numbers = _VERSION.findall(re.sub(r"\([^)]*\)", "", said.partition("\n")[0]))
     return Tool(name, Path(path), numbers[0] if numbers else "unknown")
+
+
+# A build and each emulator ask anew, and QEMU takes tens of milliseconds to say its version.
+@functools.lru_cache(maxsize=64)
+def _said(path: str, option: str, changed_ns: int) -> str:
+    """What a program of this path, written at this time, says to an option."""
+    del changed_ns
+    return subprocess.run([path, option], capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def find_build_tools() -> list[Tool]:
@@ -68,8 +77,8 @@ def find_build_tools() -> list[Tool]:
     """
     tools = [find_tool(name) for name in ("arm-none-eabi-gcc", "arm-none-eabi-objcopy", "cmake", "ninja")]
     gcc = tools[0].path
-    done = subprocess.run([gcc, "--print-file-name=nano.specs"], capture_output=True, text=True, timeout=60)
-    if not Path(done.stdout.strip()).is_file():
+    specs = _said(str(gcc), "--print-file-name=nano.specs", gcc.stat().st_mtime_ns)
+    if not Path(specs.strip()).is_file():
         raise ToolMissing(
             f"{gcc} has no newlib (nano.specs): install it with `apt-get install libnewlib-arm-none-eabi`"
         )

@@ -11,6 +11,7 @@ from tinyedge.tflite.fixed_point import (
     high_mul,
     logistic,
     only_output,
+    only_outputs,
     quantise_multiplier,
     requantise,
     round_half_away,
@@ -84,6 +85,20 @@ def test_the_only_output_of_a_range_is_that_of_each_accumulator(shift, centre):
         if max(-low, high) << max(shift, 0) <= INT32_MAX - 1000:  # Nothing wraps.
             assert (found is None) == (len(every) > 1)
     assert only_output(low, high, 0, 0, zero_point) == zero_point
+
+
+def test_the_only_outputs_of_channels_are_those_of_each():
+    """Narrow and wide ranges, near and far, at which several outputs, one or a sum that wraps may come."""
+    rng = np.random.default_rng(0)
+    centres = rng.choice([0, 0, 2**12, 2**23, -(2**30), 2**31 - 1000, -(2**31), 2**40], 4000)
+    low = centres + rng.integers(-300, 300, 4000)
+    high = low + rng.choice([0, 1, 5, 300, 2**20], 4000)
+    multipliers = rng.integers(2**30, 2**31, 4000) * (rng.random(4000) < 0.95)
+    shifts, zero_point = rng.integers(-31, 21, 4000), int(rng.integers(-128, 128))
+    found = only_outputs(low, high, multipliers, shifts, zero_point)
+    columns = (column.tolist() for column in (low, high, multipliers, shifts))
+    assert found == [only_output(*numbers, zero_point) for numbers in zip(*columns, strict=True)]
+    assert 400 < sum(value is None for value in found) < 3600
 
 
 def test_round_half_away():

@@ -52,6 +52,7 @@ _FRAME = re.compile(r"\\n(\d+) bytes \((static|dynamic,bounded)\)$")
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold)\b.*$")
 _CMAKE_TARGET = re.compile(r"/CMakeFiles/(\w+)\.dir/")
 
+_FILE = re.compile(r"^.+: +file format \S+$", re.MULTILINE)  # Before what objdump says of each.
 _RELOCATION_SECTION = re.compile(r"^RELOCATION RECORDS FOR \[(.+)\]:$")
 _RELOCATION = re.compile(r"^[0-9a-f]+ (R_ARM_\w+)\s+(\S+)$")
 _CALL_RELOCATIONS = ("R_ARM_THM_CALL", "R_ARM_THM_JUMP24", "R_ARM_THM_JUMP19", "R_ARM_PREL31", "R_ARM_NONE")
@@ -142,13 +143,13 @@ def function_stacks(build: Path, elf: Path, gcc: Path, names: Sequence[str]) -> 
     functions = _disassembled(_output(objdump, "-d", "-t", "--no-show-raw-insn", elf))
     linked = {function.name for function in functions.values()}
     taken: list[tuple[str, str]] = []
-    for ci in sorted(build.rglob("*.c.ci")):
-        target = _CMAKE_TARGET.search(str(ci))
-        if target is None:
-            continue  # CMake's own tests of the compiler.
-        compiled = _compiled(ci.read_text(encoding="utf-8"), target.group(1))
+    # CMake's own tests of the compiler are no part of a target.
+    graphs = {ci: found.group(1) for ci in sorted(build.rglob("*.c.ci")) if (found := _CMAKE_TARGET.search(str(ci)))}
+    relocations = _FILE.split(_output(objdump, "-r", *(ci.with_suffix(".obj") for ci in graphs)))[1:] if graphs else []
+    for (ci, target), text in zip(graphs.items(), relocations, strict=True):
+        compiled = _compiled(ci.read_text(encoding="utf-8"), target)
         keys = {function.name: key for key, function in compiled.items()}
-        taken += _addresses_taken(_output(objdump, "-r", ci.with_suffix(".obj")), keys)
+        taken += _addresses_taken(text, keys)
         functions.update({key: function for key, function in compiled.items() if function.name in linked})
     for function in functions.values():
         function.calls &= set(functions)  # The image links, so GCC dropped a call of what is not in it.

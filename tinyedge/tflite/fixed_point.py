@@ -124,6 +124,31 @@ def only_output(
     return least if least == most else None
 
 
+# Two roundings move an output by less than two, so two outputs by less than four.
+_ROUNDING = 4
+
+
+def only_outputs(
+    low: np.ndarray, high: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray, zero_point: int
+) -> list[int | None]:
+    """Return `only_output` of each channel, by floating point where that tells both ends apart.
+
+    Args:
+        low: (channels) int64, the smallest accumulators.
+        high: (channels) int64, the largest.
+        multipliers: (channels) int64, as for `requantise`.
+        shifts: (channels) int64.
+        zero_point: Added to every output.
+    """
+    ratios = multipliers * 2.0 ** (shifts - 31)
+    least, most = (np.clip(ends * ratios + zero_point, INT8_MIN, INT8_MAX) for ends in (low, high))
+    found: list[int | None] = [None] * len(low)
+    for channel in np.flatnonzero(most - least < _ROUNDING).tolist():
+        ends = int(low[channel]), int(high[channel])
+        found[channel] = only_output(*ends, int(multipliers[channel]), int(shifts[channel]), zero_point)
+    return found
+
+
 def _half_sum(a: int, b: int) -> int:
     total = a + b
     return (total + 1) // 2 if total >= 0 else -((1 - total) // 2)

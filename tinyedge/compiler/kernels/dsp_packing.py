@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_outputs
 
 # Less, doubled and less 2^32, is no int32.
 _MIN_MULTIPLIER = 2**30
@@ -135,8 +135,7 @@ def prepare_filters(
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
     # Dead channels have huge biases on tiny scales: an output that is constant anyway gets harmless constants.
     smallest, largest = _reach(filters, bias, input_zero_point)
-    for channel, ends in enumerate(zip(smallest.tolist(), largest.tolist(), strict=True)):
-        output = only_output(*ends, int(multipliers[channel]), int(shifts[channel]), output_zero_point)
+    for channel, output in enumerate(only_outputs(smallest, largest, multipliers, shifts, output_zero_point)):
         if output is not None:
             above = output - output_zero_point
             filters[channel], bias[channel], multipliers[channel], shifts[channel] = 0, 8 * above, 2**30, -2

@@ -7,7 +7,7 @@ import numpy as np
 from tinyedge.compiler.kernels.dsp_int16 import NarrowFilters, pack_lanes
 from tinyedge.ops.fields import integers, values
 from tinyedge.ops.kernel_call import Fields
-from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_output
+from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_outputs
 
 CHUNK = 16
 """Values of the depth that one instruction multiplies."""
@@ -121,10 +121,7 @@ def prepare_filters(
     reach = 128 * np.abs(weights).sum(axis=1)
     multipliers, shifts = multipliers.astype(np.int64), shifts.astype(np.int64)
     # Converters write channels of weights 0 with biases that no sum should be added to.
-    constants = [
-        only_output(int(low), int(high), int(multiplier), int(shift), output_zero_point)
-        for low, high, multiplier, shift in zip(biases - reach, biases + reach, multipliers, shifts, strict=True)
-    ]
+    constants = only_outputs(biases - reach, biases + reach, multipliers, shifts, output_zero_point)
     is_constant = np.array([value is not None for value in constants])
     if np.any(~is_constant & (np.abs(biases) + reach >= ACCUMULATOR_BOUND)):
         return None

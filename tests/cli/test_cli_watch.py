@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,19 @@ from rich.console import Console
 
 from tinyedge.cli import watch as watch_command
 from tinyedge.cli.tables.watch import curve, duration, status_view
+from tinyedge.training.run_lock import locked_run
 from tinyedge.training.status import read_status
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path) -> Iterator[Path]:
+    """A run that somebody trains in."""
     folder = tmp_path / ("a run with a long name " * 4).strip()
     folder.mkdir()
     (folder / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 2\nbatch_size: 64\n")
     (folder / "probe.json").write_text('[{"protocol": "linear", "label_fraction": 0.2, "mean": 0.61}]')
-    return folder
+    with locked_run(folder):
+        yield folder
 
 
 def log(run: Path, steps: int) -> None:
@@ -64,6 +68,21 @@ def test_it_looks_again_until_the_training_ends(run: Path, monkeypatch: pytest.M
     assert "1,500 of 2,000" in text.getvalue()
     assert "2,000 of 2,000" in text.getvalue()
     assert "tinyedge report" in text.getvalue()
+
+
+def test_a_stopped_training_ends_the_watch_with_the_command_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 2\nbatch_size: 64\n")
+    log(run, 1000)
+    monkeypatch.setattr("time.sleep", pytest.fail)
+    watch_command.watch(run, every=0.5, once=False, json=False)
+    said = capsys.readouterr().out
+    assert "state     stopped, the last record" in said
+    assert "left" not in said
+    assert f"next: tinyedge train --out {run} --resume" in said
 
 
 def test_off_a_terminal_it_shows_once_and_json_is_plain(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

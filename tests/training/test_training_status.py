@@ -1,13 +1,21 @@
 """How far a training is, read from the files of its run."""
 
+import io
 import json
 import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+import tinyedge
+from tinyedge.cli.training_progress import TrainingProgress
 from tinyedge.errors import CheckpointError
+from tinyedge.training.run_lock import locked_run
 from tinyedge.training.status import read_status
 
 NOW_S = 2_000_000_000.0
@@ -18,9 +26,11 @@ def record(step: int, elapsed_s: float, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path) -> Iterator[Path]:
+    """A run that somebody trains in."""
     (tmp_path / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 5\nbatch_size: 64\n")
-    return tmp_path
+    with locked_run(tmp_path):
+        yield tmp_path
 
 
 def write_log(run: Path, *records: dict[str, Any], age_s: float = 3.0, end: str = "\n") -> None:
@@ -64,6 +74,26 @@ def test_a_log_that_does_not_grow_is_silent(run: Path) -> None:
     # With 5 s a step a record comes every 250 s.
     write_log(run, record(50, 10.0), record(100, 260.0), age_s=900)
     assert read_status(run, NOW_S).state == "training"
+
+
+def test_a_training_that_nobody_has_any_more_has_stopped(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 5\nbatch_size: 64\n")
+    assert read_status(tmp_path, NOW_S).state == "stopped"
+    write_log(tmp_path, record(50, 10.0), record(100, 20.0), age_s=1)
+    assert read_status(tmp_path, NOW_S).state == "stopped"
+    with locked_run(tmp_path):
+        assert read_status(tmp_path, NOW_S).state == "training"
+    (tmp_path / "encoder.safetensors").touch()
+    write_log(tmp_path, record(500, 20.0), age_s=1)
+    assert read_status(tmp_path, NOW_S).state == "ended"
+
+
+def test_where_there_are_no_locks_the_log_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 5\nbatch_size: 64\n")
+    monkeypatch.setattr("tinyedge.training.run_lock.lock_folder", lambda folder: None)
+    assert read_status(tmp_path, NOW_S).state == "waiting"
+    write_log(tmp_path, record(50, 10.0), age_s=1)
+    assert read_status(tmp_path, NOW_S).state == "training"
 
 
 def test_the_end_is_the_encoder_of_the_last_step(run: Path) -> None:
@@ -115,3 +145,40 @@ def test_a_training_has_no_fewer_steps_than_are_done(run: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is no run"):
         read_status(tmp_path)
+
+
+class Shown:
+    """A progress that keeps the details of its live line."""
+
+    def __init__(self) -> None:
+        self.details: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        pass
+
+    def show(self, what: str, done: int, of: int, detail: str = "") -> None:
+        self.details.append(detail)
+
+
+def test_the_live_line_has_the_last_probe_where_one_is_known(tmp_path: Path, small_config: Any) -> None:
+    config, shown = replace(small_config, epochs=1), [Shown(), Shown(), Shown()]
+    first = tinyedge.train(tmp_path / "first", config, progress=shown[0])
+    (first.path / "probe.json").write_text(json.dumps([{"protocol": "linear", "mean": 0.61}]))
+    second = tinyedge.train(tmp_path / "second", replace(config, from_run=str(first.path)), progress=shown[1])
+    (second.path / "probe.json").write_text(json.dumps([{"protocol": "linear", "mean": 0.625}]))
+    tinyedge.train(second.path, resume=True, epochs=2, progress=shown[2])
+    ends = [{detail.partition(" images/s")[2] for detail in one.details if detail} for one in shown]
+    assert ends == [{""}, {"  start 61.0 %"}, {"  probe 62.5 %"}]
+
+
+def test_the_live_line_fits_80_columns() -> None:
+    text = io.StringIO()
+    detail = "loss 0.123  acc 87.5 %  1234 images/s  probe 61.8 %"
+    with TrainingProgress(Console(file=text, force_terminal=True, width=80)) as progress:
+        progress.show("training", 0, 140_000)
+        progress.show("training", 70_000, 140_000, detail)
+        progress.say("so far")
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text.getvalue()).replace("\r", "\n")
+    lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "\n", plain).split("\n")
+    assert max(map(len, lines)) <= 80
+    assert [one for one in lines if re.fullmatch(rf".* 50% {detail} left \S*:\S\S", one)], lines

@@ -4,10 +4,20 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _LINE_EVERY_S = 15.0
 _FIRST_LINE_S = 4.0
+# Below, the bar is short, and how many steps there are is left to the line before it.
+_WIDE_COLUMNS = 100
 
 
 class TrainingProgress:
@@ -56,12 +66,12 @@ class TrainingProgress:
             self._first = None
 
     def _start_bar(self, what: str, done: int, of: int) -> None:
+        narrow = self._console.width < _WIDE_COLUMNS
+        before = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            *((BarColumn(bar_width=6), TaskProgressColumn()) if narrow else before),
             TextColumn("{task.fields[detail]}"),
-            TimeElapsedColumn(),
+            *(() if narrow else (TimeElapsedColumn(),)),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,

@@ -15,24 +15,28 @@ def watch(
     once: bool = typer.Option(False, "--once", help="Show how far it is now, and end."),
     json: bool = JSON,
 ) -> None:
-    """Show loss, speed, time left and the last probe of a training, until it ends; off a terminal once."""
+    """Show loss, speed, time left and the last probe of a training, until it ends or stops; off a terminal once."""
     from tinyedge.api.watch import watch as read
     from tinyedge.cli.tables.watch import status_view
+    from tinyedge.training.run import load_run, resume_command
 
+    over = ("ended", "stopped")
     status = read(run)
     console = report_console(json)
     if json:
         print_json(status.to_json())
         return
-    if once or not console.is_terminal or status.state == "ended":
+    if once or not console.is_terminal or status.state in over:
         console.print(status_view(status))
     else:
         from rich.live import Live
 
         with Live(status_view(status), console=console, auto_refresh=False) as live:
-            while status.state != "ended":
+            while status.state not in over:
                 time.sleep(every)
                 status = read(run)
                 live.update(status_view(status), refresh=True)
     if status.state == "ended":
         print_next(console, command_line("tinyedge", "report", run))
+    elif status.state == "stopped":
+        print_next(console, resume_command(run, load_run(run).config))

@@ -27,8 +27,10 @@ from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import Rank
 from tinyedge.training.run import CHECKPOINT_FILE, resume_command
 from tinyedge.training.source import BatchSource, SourceBatch
+from tinyedge.training.status import last_probe
 from tinyedge.training.stop_request import StopRequest
 from tinyedge.training.views import ViewMaker
+from tinyedge.zoo import locate
 
 # How often the device is asked for its numbers: waiting for it on each step would idle a GPU.
 _LOOK_EVERY_STEPS = 10
@@ -135,7 +137,8 @@ class _Training:
         with failures.raised_on_all_ranks():
             method.prepare(self._source.sample, dataset.mean, dataset.std)
         method.train()
-        loss, steps_began_s = math.nan, time.monotonic()
+        loss, accuracy, steps_began_s = math.nan, math.nan, time.monotonic()
+        probed = _known_probe(self._out, self._config)
         progress.show("training", self._first_step, self._total_steps)
         with synchronised_batch_norm(method), StopRequest(self._rank) as stop:
             for step in range(self._first_step, self._total_steps):
@@ -147,10 +150,12 @@ class _Training:
                 if look:
                     self._window.check_finite(done)
                     loss = self._window.mean("loss")
+                    accuracy = self._window.mean("accuracy") if "accuracy" in self._window.sums else math.nan
                 took_s = max(time.monotonic() - steps_began_s, 1e-9)
                 images_per_s = (done - self._first_step) * self._batch_size / took_s
                 shown = "" if math.isnan(loss) else f"loss {loss:.3f}  "
-                progress.show("training", done, self._total_steps, f"{shown}{images_per_s:.0f} images/s")
+                shown += "" if math.isnan(accuracy) else f"acc {100 * accuracy:.1f} %  "
+                progress.show("training", done, self._total_steps, f"{shown}{images_per_s:.0f} images/s{probed}")
                 if done % self._log_every == 0 or last:
                     self._log_window(done, chosen, images_per_s)
                 if not last:
@@ -259,6 +264,15 @@ class _Training:
     def _cpu_s(self) -> float:
         """Unlike the elapsed time, it says what a run costs on a machine that does other work beside."""
         return self._cpu_before_s + time.process_time() - self._cpu_began_s
+
+
+def _known_probe(out: Path, config: TrainConfig) -> str:
+    """Return what is known of how good the features are: the last probe of this run, or of the one it begins with."""
+    for run in (out, *([Path(config.from_run)] if config.from_run else [])):
+        mean = last_probe(locate(run)).get("mean")
+        if isinstance(mean, float) and 0 <= mean <= 1:
+            return f"  {'probe' if run == out else 'start'} {100 * mean:.1f} %"
+    return ""
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """One process at a time trains in a run."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def locked_run(run: Path) -> Iterator[None]:
         ConfigError: Another process has it.
     """
     try:
-        lock = lock_folder(run)
+        lock = _lock(run)
     except BlockingIOError as error:
         raise ConfigError(
             f"another process is training in {run}: wait until it ends, or give another folder to --out"
@@ -34,10 +35,25 @@ def locked_run(run: Path) -> Iterator[None]:
 
 def is_training(run: Path) -> bool:
     """Return whether another process of this machine trains in a run."""
+    return is_locked(run) is True
+
+
+def is_locked(run: Path) -> bool | None:
+    """Return whether a process has a run, as `locked_run` gives it; None where there are no locks to tell."""
     try:
         lock = lock_folder(run)
     except BlockingIOError:
         return True
-    if lock is not None:
-        os.close(lock)
+    if lock is None:
+        return None
+    os.close(lock)
     return False
+
+
+def _lock(run: Path) -> int | None:
+    """Lock a run; whoever looks at it by `is_locked` has it for microseconds, and is waited for."""
+    try:
+        return lock_folder(run)
+    except BlockingIOError:
+        time.sleep(0.05)
+        return lock_folder(run)

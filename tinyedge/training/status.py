@@ -12,11 +12,13 @@ from typing import Any
 from tinyedge.errors import CheckpointError
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import ENCODER_FILE, METRICS_FILE, load_run
+from tinyedge.training.run_lock import is_locked
 
 PROBE_FILE = "probe.json"
 # Of the log: what the speed is the median of, so that a break between two of them does not count.
 _SPEED_RECORDS = 8
-# A training that has written nothing for so many of its intervals, and so long, has stopped or stands still.
+# A training that has written nothing for so many of its intervals, and so long, stands still, or has stopped where no
+# lock says so.
 _SILENT_INTERVALS, _SILENT_S = 4.0, 120.0
 # Of steps and epochs of a record.
 _LEAST_COUNT, _MOST_COUNT = 1e-12, 1e15
@@ -31,7 +33,8 @@ class TrainingStatus:
         method: How it learns.
         encoder: What learns.
         data: From what images.
-        state: "waiting" for its first record, "training", "silent" (nothing was written for long) or "ended".
+        state: "waiting" for its first record, "training", "silent" (nothing was written for long), "stopped" (no
+            process has it any more) or "ended".
         step: The last one in the log.
         steps: Of the whole training; None before the first record.
         epoch: As many passes over the images are done.
@@ -99,13 +102,16 @@ def read_status(run: Path, now_s: float | None = None) -> TrainingStatus:
     ended = (opened.path / ENCODER_FILE).is_file() and (steps is None or step >= steps)
     every_s = (step_s or 0.0) * config.log_every_steps
     silent = age_s is not None and age_s > max(_SILENT_S, _SILENT_INTERVALS * every_s)
-    probe = _last_probe(opened.path / PROBE_FILE)
+    going = "waiting" if not records else "silent" if silent else "training"
+    if not ended and is_locked(opened.path) is False:
+        going = "stopped"
+    probe = last_probe(opened.path)
     return TrainingStatus(
         run=opened.path,
         method=config.method,
         encoder=config.encoder,
         data=config.data,
-        state="ended" if ended else "waiting" if not records else "silent" if silent else "training",
+        state="ended" if ended else going,
         step=step,
         steps=steps,
         epoch=epoch,
@@ -139,10 +145,10 @@ def _seconds_a_step(records: list[dict[str, Any]]) -> float | None:
     return statistics.median(spans) if spans else None
 
 
-def _last_probe(path: Path) -> dict[str, Any]:
-    """The last row of a probe; empty where there is none that can be read: it may be written at this moment."""
+def last_probe(run: Path) -> dict[str, Any]:
+    """Return the last record of a run's probes; empty where none can be read: it may be written at this moment."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads((run / PROBE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return rows[-1] if isinstance(rows, list) and rows and isinstance(rows[-1], dict) else {}

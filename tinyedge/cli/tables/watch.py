@@ -32,7 +32,7 @@ def status_view(status: TrainingStatus) -> Table:
         lines.add_row("accuracy", f"{100 * status.accuracy:.1f} % of the training images")
     if status.images_per_s is not None:
         lines.add_row("images/s", f"{status.images_per_s:,.0f}")
-    if status.left_s is not None and status.state != "ended":
+    if status.left_s is not None and status.state not in ("ended", "stopped"):
         lines.add_row("left", duration(status.left_s))
     lines.add_row("probe", _probe(status))
     return lines
@@ -66,7 +66,8 @@ def _state(status: TrainingStatus) -> Text:
     return {
         "waiting": Text("no record yet"),
         "training": Text.assemble(("training", "green"), ago),
-        "silent": Text.assemble(("silent", "yellow"), f"{ago}: it has stopped, or stands still"),
+        "silent": Text.assemble(("silent", "yellow"), f"{ago}: it stands still"),
+        "stopped": Text.assemble(("stopped", "yellow"), ago),
         "ended": Text.assemble(("ended", "green")),
     }[status.state]
 

@@ -1,6 +1,7 @@
 """Reports fit a terminal of 80 columns: no cell is cut, and no line of a table is wrapped by the terminal."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def exported():
     return replace(manifest, parity={**manifest.parity, "runtimes": rows})
 
 
-def printed(show) -> str:
-    console = Console(width=80, file=io.StringIO())
+def printed(show, terminal=False) -> str:
+    console = Console(width=80, file=io.StringIO(), force_terminal=terminal, no_color=True)
     show(console)
     return console.file.getvalue()
 
@@ -77,11 +78,24 @@ REPORTS = {
 
 @pytest.mark.parametrize("report", REPORTS)
 def test_a_report_fits_80_columns(report):
-    text = printed(REPORTS[report])
+    text = printed(REPORTS[report], terminal=True)
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
     assert "…" not in text
     # Paths and sentences may be as long as they are: a terminal wraps those without harm.
     tables = [line for line in text.splitlines() if line.startswith((" ", "│", "┃", "┏", "└"))]
     assert max(map(len, tables), default=0) <= 80
+
+
+def test_a_layer_has_its_name_whole_and_off_a_terminal_one_line():
+    layer = MEASURED.results[0].layers[0]
+    shown = printed(REPORTS["layers"], terminal=True)
+    assert f"{layer.name}  {layer.kernel}" in shown
+    lines = printed(REPORTS["layers"]).splitlines()
+    rows = [line.partition("  #")[0].split() for line in lines if layer.kernel in line and "slowest" not in line]
+    assert len(rows) == 4
+    figures = ["16,234,567", "33,554,432", "2.07", "50.0", "67,108,864", "4.13"]
+    assert rows[0] == [*figures, layer.name, layer.op, layer.kernel]
+    assert {len(row) for row in rows} == {9}
 
 
 def test_the_help_of_a_method_has_its_defaults_and_their_meaning():

@@ -1,18 +1,14 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.benchmark.budget import BudgetRow
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord
 from tinyedge.installation import EXTRAS, package_missing
-
-# Of a terminal, for a count of cycles below its name in two lines.
-_FIGURE_COLUMNS = 12
 
 
 def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
@@ -64,35 +60,57 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
 
 
 def print_layers(report: BenchReport, console: Console | None = None) -> None:
-    """Print each layer's MACs and instructions, the slowest in bold, for the records that have them."""
+    """Print each layer's figures, the slowest layer in bold, for the records that have them.
+
+    A terminal has a layer's name and kernel on one line and its figures below; anything else a line a layer, whose last
+    three words are its name, its operator and its kernel.
+    """
     console = console or Console()
     for record in report.results:
         if not record.layers:
             continue
         total = sum(layer.instructions for layer in record.layers)
         slowest = max(record.layers, key=lambda layer: layer.instructions)
-        table = Table(title=f"{record.runtime} {record.board}", box=box.SIMPLE_HEAD, collapse_padding=True)
-        table.add_column("layer, and the kernel that runs it", overflow="fold")
         cycles = all(layer.modelled_cycles is not None for layer in record.layers)
-        for figure in ("MACs", "instructions", "a MAC", "%", *(("modelled cycles", "a MAC") if cycles else ())):
-            table.add_column(figure, justify="right", no_wrap=figure != "modelled cycles", max_width=_FIGURE_COLUMNS)
-        for layer in record.layers:
-            table.add_row(
-                escape("\n  ".join(filter(None, (layer.name, layer.kernel, layer.kept_because)))),
-                f"{layer.macs:,}",
-                f"{layer.instructions:,}",
-                _a_mac(layer.instructions, layer),
-                _share(layer, total),
-                *((_count(layer.modelled_cycles), _a_mac(layer.modelled_cycles, layer)) if cycles else ()),
-                style="bold" if layer is slowest else None,
-            )
-        console.print(table)
-        console.print(
-            f"slowest: {slowest.name} ({slowest.kernel}), {_share(slowest, total)} % of {total:,} instructions",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        header = ("MACs", "instructions", "a MAC", "%", *(("modelled cycles", "a MAC") if cycles else ()))
+        rows = [_layer_figures(layer, total, cycles) for layer in record.layers]
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        beside = "" if console.is_terminal else "  layer, operator, kernel"
+        _plain(console, f"\n{record.runtime} {record.board}, layer by layer", style="bold")
+        _plain(console, f"{_aligned(header, widths)}{beside}")
+        for layer, figures in zip(record.layers, rows, strict=True):
+            style = "bold" if layer is slowest else None
+            kept = f" {layer.kept_because}" if layer.kept_because else ""
+            if console.is_terminal:
+                _plain(console, f"{layer.name}  {layer.kernel}{kept}", style=style)
+                _plain(console, _aligned(figures, widths), style=style)
+            else:
+                name = "_".join(layer.name.split())
+                _plain(console, f"{_aligned(figures, widths)}  {name} {layer.op} {layer.kernel}{kept and f'  #{kept}'}")
+        _plain(
+            console, f"slowest: {slowest.name} ({slowest.kernel}), {_share(slowest, total)} % of {total:,} instructions"
         )
+
+
+def _layer_figures(layer: LayerRecord, total: int, cycles: bool) -> tuple[str, ...]:
+    """Return a layer's row; "-" is where there is no figure, so that every row has as many words."""
+    figures = (
+        f"{layer.macs:,}",
+        f"{layer.instructions:,}",
+        _a_mac(layer.instructions, layer),
+        _share(layer, total),
+        *((_count(layer.modelled_cycles), _a_mac(layer.modelled_cycles, layer)) if cycles else ()),
+    )
+    return tuple(figure or "-" for figure in figures)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _plain(console: Console, line: str, style: str | None = None) -> None:
+    """Print a line as it is: a terminal wraps what is longer than it is wide, and a file has all of it."""
+    console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_model(records: Iterable[BenchRecord], console: Console) -> None:

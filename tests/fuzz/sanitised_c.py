@@ -102,14 +102,11 @@ def run_sanitised(programs: Sequence[Program], kernels: KernelBuild, folder: Pat
     """
     source = folder / "models.c"
     source.write_text(_unit(programs))
-    archive = kernels.objects[0].parent / "kernels.a"
-    if not archive.exists():  # A linker takes what is called from it, and that alone.
-        subprocess.run(["ar", "rcs", archive, *kernels.objects], check=True)
     try:
         unit = kernels.machine.compile(source, folder / "models.o", [*WARNINGS, f"-I{firmware_root()}", "-O0"])
     except AssertionError as error:
         raise SanitisedError(str(error), None) from error
-    subprocess.run(["gcc", *kernels.machine.flags, unit, archive, "-o", folder / "models"], check=True)
+    subprocess.run(["gcc", *kernels.machine.flags, unit, *kernels.linked, "-o", folder / "models"], check=True)
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     done = subprocess.run(
         [folder / "models"], env=environment, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S

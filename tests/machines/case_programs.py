@@ -87,7 +87,7 @@ def run_entries(
     got.write_bytes(b"")
     heap_bytes = max(sum(entry.input_bytes) + entry.output_bytes + entry.scratch_bytes for entry in entries)
     try:
-        machine.run([table, *objects, *kernels.objects], folder, heap_bytes)
+        machine.run([table, *objects, *kernels.linked], folder, heap_bytes)
     except ProgramStoppedError as stop:
         raise AssertionError(f"{_label_at(entries, got.stat().st_size)}: {stop}") from stop
     return _outcomes(entries, got.read_bytes(), machine)

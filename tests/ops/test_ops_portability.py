@@ -3,11 +3,11 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from machines.case_machines import KERNELS, WARNINGS, KernelBuild
+from machines.case_machines import KERNELS, WARNINGS, KernelBuild, cached
 
 SOURCES = sorted(KERNELS.glob("*.c"))
 OF_DSP = [path for path in SOURCES if path.stem.endswith("_dsp")]
@@ -49,18 +49,22 @@ def test_kernels_calculate_in_integers(board_kernels: Callable[[str], KernelBuil
     objects = [*board_kernels("mps2_an385").objects]
     for source in OF_SIMD:
         objects.append(tmp_path / f"{source.stem}.o")
-        subprocess.run([*CROSS, "-mcpu=cortex-m4", "-c", source, "-o", objects[-1]], check=True)
-    wanted = {path.stem: undefined(path) for path in objects}
+        command = cached([*CROSS, "-mcpu=cortex-m4"], source, objects[-1])
+        subprocess.run([*command, "-c", source, "-o", objects[-1]], check=True)
+    wanted = undefined(objects)
     assert set(wanted) == {path.stem for path in SOURCES}
     for name, symbols in wanted.items():
         allowed = {"memcpy", "memmove", "memset", *(OF_F32 if "_f32" in name else ())}
         assert {symbol for symbol in symbols if not symbol.startswith("te_")} <= allowed, name
 
 
-def undefined(path: Path) -> set[str]:
-    """The symbols that an object takes from elsewhere."""
-    done = subprocess.run(["arm-none-eabi-nm", "-u", path], capture_output=True, text=True, check=True)
-    return set(re.findall(r"U (\S+)", done.stdout))
+def undefined(objects: Sequence[Path]) -> dict[str, set[str]]:
+    """The symbols that each object takes from elsewhere, by the names of the files."""
+    done = subprocess.run(["arm-none-eabi-nm", "-A", "-u", *objects], capture_output=True, text=True, check=True)
+    found: dict[str, set[str]] = {path.stem: set() for path in objects}
+    for path, symbol in re.findall(r"^(.+): +U (\S+)$", done.stdout, re.MULTILINE):
+        found[Path(path).stem].add(symbol)
+    return found
 
 
 @pytest.mark.parametrize("source", OF_DSP, ids=lambda path: path.stem)

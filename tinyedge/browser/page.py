@@ -6,6 +6,7 @@ import html
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +19,53 @@ _MARK = re.compile(re.escape(_HEAD).replace(re.escape("{}"), "([0-9a-f]{64})").e
 
 
 def page_html(title: str, about: dict[str, Any], wasm: bytes) -> bytes:
-    """Return the page.
+    """Return the page of a model.
 
     Args:
         title: What the model is called; a stranger may have chosen it.
         about: What `tinyedge.browser.description.describe` returned; the same holds of its names.
         wasm: The compiled model.
     """
-    style = (_ASSETS / "page.css").read_text(encoding="utf-8")
-    script = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    parts = {
-        "title": html.escape(title),
-        "version": __version__,
-        "policy": _policy(style, script),
-        "style": style,
-        "script": script,
+    more = {
         # Inside a string of JSON, < may be written so, and nothing else ends a script element.
         "about": json.dumps(about, ensure_ascii=False).replace("<", "\\u003c"),
         "module": base64.b64encode(zlib.compress(wasm, 9)).decode("ascii"),
     }
-    template = (_ASSETS / "page.html").read_text(encoding="utf-8")
+    return _document("page.html", title, _SCRIPTS, "default-src 'none'", more)
+
+
+def check_page_html() -> bytes:
+    """Return the page that checks models; it loads what lies beside it, and nothing else."""
+    loads = "default-src 'none'; connect-src 'self'; worker-src 'self'"
+    return _document("check.html", "tinyedge check", ("check.js",), loads, {}, "'unsafe-inline'")
+
+
+def _document(
+    template: str, title: str, scripts: Sequence[str], loads: str, more: dict[str, str], styled: str = ""
+) -> bytes:
+    """Return a page made of assets.
+
+    Args:
+        template: With the names of the parts in double braces.
+        title: Is escaped.
+        scripts: One after the other.
+        loads: The beginning of its content policy.
+        more: Further parts.
+        styled: What styles it may have beside its own; by default none.
+    """
+    style = (_ASSETS / "page.css").read_text(encoding="utf-8")
+    script = "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in scripts)
+    parts = {
+        "title": html.escape(title),
+        "version": __version__,
+        "policy": _policy(style, script, loads, styled),
+        "style": style,
+        "script": script,
+        **more,
+    }
+    text = (_ASSETS / template).read_text(encoding="utf-8")
     # JSON, and a file's name, may hold halves of characters, which no file can.
-    body = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode("utf-8", "replace")
+    body = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text).encode("utf-8", "replace")
     return _HEAD.format(hashlib.sha256(body).hexdigest()).encode() + body
 
 
@@ -49,13 +75,13 @@ def is_own_page(content: bytes) -> bool:
     return mark is not None and hashlib.sha256(content[mark.end() :]).hexdigest().encode() == mark[1]
 
 
-def _policy(style: str, script: str) -> str:
-    """Return a content policy that runs what is on the page alone, and lets nothing be loaded or sent."""
-    styles, scripts = (
+def _policy(style: str, script: str, loads: str, styled: str) -> str:
+    """Return a content policy that runs what is on the page alone, and lets it load and send nothing else."""
+    own_style, own_script = (
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
         for text in (style, script)
     )
     return (
-        f"default-src 'none'; script-src {scripts} 'wasm-unsafe-eval'; style-src {styles}; img-src data:; "
+        f"{loads}; script-src {own_script} 'wasm-unsafe-eval'; style-src {styled or own_style}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )

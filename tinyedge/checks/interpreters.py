@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +44,8 @@ def judge_interpreters(inspection: Inspection) -> tuple[RuntimeVerdict, RuntimeV
         The verdicts of TFLite Micro and of LiteRT.
     """
     graph = inspection.graphs[0]
+    if sys.platform == "emscripten":  # A browser has no processes, and no interpreters either.
+        return judge_by_list(graph), RuntimeVerdict("litert", None, "not installed")
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(_ask, runtime, inspection.path) for runtime in ("tflm", "litert")]
         tflm, litert = (future.result() for future in running)

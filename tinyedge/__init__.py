@@ -32,7 +32,6 @@ __all__ = [
     "train",
     "watch",
     "web",
-    "web_check",
 ]
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from tinyedge.api.train import train
     from tinyedge.api.watch import watch
     from tinyedge.api.web import web
-    from tinyedge.api.web_check import web_check
     from tinyedge.encoders.base import Encoder
     from tinyedge.encoders.registry import register_encoder
     from tinyedge.errors import TinyEdgeError

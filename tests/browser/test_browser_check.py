@@ -11,7 +11,7 @@ from browser.page_models import image_model
 from chromium import Chromium, find_chromium
 from loopback import served
 
-import tinyedge
+from tinyedge.api.web_check import web_check
 from tinyedge.browser.check_answer import answer
 from tinyedge.cli import main
 
@@ -49,7 +49,7 @@ def refusal(monkeypatch, capsys, *arguments: str) -> str:
 
 def test_the_page_has_its_files_beside_it_and_replaces_none_of_others(release, tmp_path, monkeypatch, capsys):
     site = tmp_path / "site"
-    report = tinyedge.web_check(site, release)
+    report = web_check(site, release)
     written = {path.name: path.read_bytes() for path in (site / "check").iterdir()}
     assert {*written} == {
         *("pyodide-lock.json", "pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip"),
@@ -57,7 +57,7 @@ def test_the_page_has_its_files_beside_it_and_replaces_none_of_others(release, t
     }
     assert (report.files, report.python) == (len(written), "3.12.7")
     assert report.bytes == sum(map(len, written.values())) + (site / "index.html").stat().st_size
-    assert tinyedge.web_check(site, release).bytes == report.bytes
+    assert web_check(site, release).bytes == report.bytes
     assert {path.name: path.read_bytes() for path in (site / "check").iterdir()} == written
     mine = site / "check" / "notes.txt"
     mine.write_text("mine")
@@ -133,7 +133,7 @@ def drop(chromium: Chromium, name: str, content: bytes) -> None:
 
 @needs_chromium
 def test_a_python_that_does_not_start_and_a_page_from_the_disk_are_sentences(chromium, release, tmp_path):
-    tinyedge.web_check(tmp_path / "site", release)
+    web_check(tmp_path / "site", release)
     with served(tmp_path / "site") as address:
         chromium.open(f"{address}/index.html")
         said = wait_for(chromium, "$('message').classList.contains('wrong')")
@@ -145,7 +145,7 @@ def test_a_python_that_does_not_start_and_a_page_from_the_disk_are_sentences(chr
 @needs_chromium
 @pytest.mark.skipif(not RELEASE, reason="TINYEDGE_PYODIDE names no release of Pyodide with NumPy")
 def test_a_dropped_model_gets_the_report_that_python_gives_here(chromium, tmp_path, monkeypatch):
-    tinyedge.web_check(tmp_path / "site", RELEASE)
+    web_check(tmp_path / "site", RELEASE)
     model = image_model(3)
     monkeypatch.chdir(tmp_path)
     Path("mine.tflite").write_bytes(model)

@@ -1,4 +1,4 @@
-"""`tinyedge.web_check`: a page that checks any model."""
+"""`tinyedge web --check`: a page that checks any model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

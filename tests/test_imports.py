@@ -219,6 +219,8 @@ MISTAKES = [
     ("check", "--encoder", "tinynext"),
     ("check", "none.tflite"),
     ("compile", "none.tflite", "--out", "c"),
+    ("compile", "none.tflite", "--out", "c", "--layout", "bazel"),
+    ("compile", "none.tflite", "--out", "c", "--name", "Ic"),
     ("compile", "m.tflite", "--out", "full/notes.txt"),
     ("compile", "m.tflite", "--out", "c", "--plan", "full"),
     ("build", "runs/none"),

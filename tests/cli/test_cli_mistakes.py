@@ -134,6 +134,8 @@ def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
         (("bench", "m.tflite", "--input", "x.npy"), "x.npy"),
         (("build", "m.tflite", "--board", "stm32f406"), "stm32f405"),
         (("build", "m.tflite", "--runtime", "litert"), "aot"),
+        (("compile", "gone.tflite", "--out", "c", "--layout", "bazel"), "no such layout: bazel"),
+        (("compile", "gone.tflite", "--out", "c", "--name", "Ic"), "cannot be called 'Ic'"),
         (("check",), "MODEL.tflite"),
         (("check", "gone.tflite"), "gone.tflite"),
         (("check", "m.tflite", "--board", "stm32f406"), "stm32f405"),

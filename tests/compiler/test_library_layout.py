@@ -102,15 +102,76 @@ def test_an_installed_folder_is_found_by_cmake(folder: Path, verdict: str, tmp_p
 def test_make_checks_and_installs(folder: Path, verdict: str, tmp_path: Path) -> None:
     build = f"BUILD={tmp_path / 'build'}"
     assert verdict in call("make", "-C", folder, "check", build, f"CFLAGS={' '.join(STRICT)}")
-    call("make", "-C", folder, "install", build, f"PREFIX={tmp_path / 'prefix'}")
-    source = folder / "examples" / "ic" / "hosted" / "check.c"
-    flags = ["-DIC_ARENA_EXTERNAL", f"-I{tmp_path / 'prefix' / 'include'}", "-c", "-o", tmp_path / "check.o"]
-    call("cc", "-std=c99", *STRICT, *flags, source)
-    library = tmp_path / "prefix" / "lib" / "libic_model.a"
-    call("cc", "-I", tmp_path / "prefix" / "include", source, library, "-o", tmp_path / "check")
+    prefix = tmp_path / "a prefix"
+    call("make", "-C", folder, "install", build, f"PREFIX={prefix}")
+    source, headers = folder / "examples" / "ic" / "hosted" / "check.c", prefix / "include" / "ic_model"
+    call("cc", "-std=c99", *STRICT, "-DIC_ARENA_EXTERNAL", "-I", headers, "-c", "-o", tmp_path / "check.o", source)
+    library = prefix / "lib" / "libic_model.a"
+    call("cc", "-I", headers, source, library, "-o", tmp_path / "check")
     assert call(tmp_path / "check").strip() == verdict
     call("make", "-C", folder, "clean", build)
     assert not [path for path in (tmp_path / "build").rglob("*") if path.is_file()]
+
+
+def test_make_works_in_a_folder_with_a_blank_and_says_where_it_cannot(
+    folder: Path, verdict: str, tmp_path: Path
+) -> None:
+    blank = tmp_path / "a folder (of mine)" / "c"
+    blank.parent.mkdir()
+    blank.symlink_to(folder)
+    assert verdict in call("make", "-C", blank, "check", f"BUILD={tmp_path / 'build'}")
+    done = subprocess.run(["make", "-f", blank / "Makefile"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "where the path has a blank, run make -C FOLDER" in done.stderr
+    done = subprocess.run(["make", "-C", folder, "BUILD=a b"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'BUILD is "a b", and make takes no blank in it' in done.stderr
+
+
+def test_make_and_cmake_put_headers_in_one_place(folder: Path, tmp_path: Path) -> None:
+    call("make", "-C", folder, "install", f"BUILD={tmp_path / 'build'}", f"PREFIX={tmp_path / 'make'}")
+    call("cmake", "-G", "Ninja", "-S", folder, "-B", tmp_path / "cmake_build")
+    call("cmake", "--build", tmp_path / "cmake_build")
+    call("cmake", "--install", tmp_path / "cmake_build", "--prefix", tmp_path / "cmake")
+    by_make, by_cmake = (
+        {path.relative_to(tmp_path / one).as_posix() for path in (tmp_path / one).rglob("*.h")}
+        for one in ("make", "cmake")
+    )
+    headers = {"ic_model.h", "ic_golden.h", "kernels/te_status.h"}
+    assert by_make == by_cmake == {f"include/ic_model/{name}" for name in headers}
+
+
+@pytest.mark.parametrize(("core", "apart"), [("cortex-m7", True), ("cortex-m4", False)])
+def test_a_cortex_m7_is_told_in_every_layout_that_builds(folder: Path, tmp_path: Path, core: str, apart: bool) -> None:
+    tool("arm-none-eabi-gcc")
+    flags = f"CFLAGS=-mcpu={core} -mthumb"
+    printed = call("make", "-n", "-C", folder, "CROSS=arm-none-eabi-", flags, f"BUILD={tmp_path / 'build'}")
+    compiled = [line for line in printed.splitlines() if " -c " in line]
+    assert compiled
+    assert all(("-DTE_LOADS_APART=1" in line) == apart for line in compiled)
+    # PlatformIO hands its library's script an environment of SCons.
+    appended: dict[str, list[str]] = {}
+
+    class Environment(dict):
+        def BoardConfig(self) -> dict[str, str]:  # noqa: N802 - SCons's name.
+            return {"build.cpu": core}
+
+        def Append(self, **flags: list[str]) -> None:  # noqa: N802
+            appended.update(flags)
+
+    script = json.loads((folder / "library.json").read_text())["build"]["extraScript"]
+    exec((folder / script).read_text(), {"Import": lambda name: None, "env": Environment(BOARD="any")})
+    assert appended == ({"CCFLAGS": ["-DTE_LOADS_APART=1"]} if apart else {})
+    exec((folder / script).read_text(), {"Import": lambda name: None, "env": Environment()})  # Native has no board.
+    (description,) = folder.glob("*.pdsc")
+    package = ElementTree.parse(description).getroot()
+    (file,) = (one for one in package.iter("file") if one.attrib["category"] == "preIncludeLocal")
+    conditions = {
+        one.attrib["id"]: [dict(part.attrib) for part in one.findall("require")] for one in package.iter("condition")
+    }
+    assert conditions[file.attrib["condition"]] == [{"Dcore": "Cortex-M7"}]
+    said = call("arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-E", "-dM", folder / file.attrib["name"])
+    assert "#define TE_LOADS_APART 1" in said
 
 
 def test_make_builds_anew_for_another_compiler_and_for_other_flags_alone(folder: Path, tmp_path: Path) -> None:
@@ -299,7 +360,7 @@ def test_the_cmsis_pack_names_what_a_program_needs(folder: Path, tmp_path: Path)
     assert required.attrib.items() <= components["kernels"].attrib.items()
     files = list(package.iter("file"))
     assert all((folder / one.attrib["name"]).exists() for one in files)
-    named = {one.attrib["name"] for one in files if one.attrib["category"] != "include"}
+    named = {one.attrib["name"] for one in files if one.attrib["category"] not in ("include", "preIncludeLocal")}
     assert named == {path.relative_to(folder).as_posix() for path in (folder / "src").rglob("*.[ch]")}
     # What csolution makes of the example, for the device that it names.
     (example,) = package.iter("example")
@@ -383,6 +444,15 @@ def test_a_folder_without_a_golden_output_compares_nothing(model: Path, tmp_path
     report = compile_model(model, tmp_path, name="ic")
     assert report.layouts == USUAL_LAYOUTS
     assert '#define IC_GOLDEN_SAME "not compared"\n' in (tmp_path / "src" / "ic_golden.h").read_text()
+    # No build system says that it was.
+    sample = yaml.safe_load((tmp_path / "examples" / "ic" / "zephyr" / "sample.yaml").read_text())
+    assert sample["common"] == {"build_only": True}
+    build = tmp_path / "build"
+    call("cmake", "-G", "Ninja", "-S", tmp_path / "examples" / "ic" / "cmake", "-B", build)
+    call("cmake", "--build", build)
+    said = call("ctest", "--test-dir", build, "-V")
+    assert "not compared" in said
+    assert "***Skipped" in said
 
 
 def test_no_placeholder_is_left(folder: Path) -> None:

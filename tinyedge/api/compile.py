@@ -59,14 +59,18 @@ def compile(
         ToolMissing: The cross compiler is not installed, and a board was given.
         TargetError: The model does not compile for the board's processor.
     """
+    from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS, check_layouts
+    from tinyedge.compiler.emit.names import check_name, default_name
+
+    check_layouts(layouts)  # What was asked for, before the model is looked at.
+    if name is not None:
+        check_name(name)
+    target = None if board is None else load_board(board)
     model = Path(model)
     file = resolve_model(model)
-    target = None if board is None else load_board(board)
     check_folder(Path(out), "give another folder to --out")
     from tinyedge.compiler.compile import compile_model
     from tinyedge.compiler.costs import board_costs
-    from tinyedge.compiler.emit.library_layout import USUAL_LAYOUTS
-    from tinyedge.compiler.emit.names import default_name
     from tinyedge.compiler.options import CompileOptions
     from tinyedge.firmware.model_stack import model_stack
     from tinyedge.runtimes.golden import golden_of

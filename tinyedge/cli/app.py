@@ -15,28 +15,16 @@ from tinyedge.errors import TinyEdgeError
 from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
 
-COMMANDS = (
-    "train",
-    "watch",
-    "finetune",
-    "probe",
-    "detect",
-    "export",
-    "quantise",
-    "check",
-    "compile",
-    "build",
-    "flash",
-    "bench",
-    "predict",
-    "web",
-    "report",
-    "pack",
-    "enroll",
-    "doctor",
-    "demo",
-)
-"""In the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME."""
+GROUPS = {
+    "Train": ("train", "watch", "finetune", "probe", "detect"),
+    "Export": ("export", "quantise", "report", "pack"),
+    "Compile": ("check", "compile", "build", "bench"),
+    "Run": ("predict", "web", "flash", "enroll"),
+    "Begin": ("demo", "doctor"),
+}
+"""What `--help` shows, in the order of the work. Each module `tinyedge.cli.NAME` holds the function NAME."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 def _print_version(requested: bool) -> None:
@@ -67,7 +55,9 @@ def make_app(words: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_root)
     for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
-        app.command(name=name)(getattr(importlib.import_module(f"tinyedge.cli.{name}"), name))
+        group = next((group for group, names in GROUPS.items() if name in names), None)
+        command = getattr(importlib.import_module(f"tinyedge.cli.{name}"), name)
+        app.command(name=name, rich_help_panel=group)(command)
     return app
 
 

@@ -141,7 +141,9 @@ def compile_model(
     files[PurePosixPath(f"{name}_golden.h")] = golden_header(program, name, golden).encode()
     sources = {PurePosixPath("src", path): content for path, content in files.items()}
     record = ModelRecord(model.path.name, graph.sha256, options.instruction_set, (), tuple(dict.fromkeys(layouts)))
-    sizes, foreign = put_model(Path(directory), name, record, sources | model_files(program, name, layouts))
+    sizes, foreign = put_model(
+        Path(directory), name, record, sources | model_files(program, name, layouts, golden is not None)
+    )
     return CompileReport(
         model=model.path,
         sha256=graph.sha256,

@@ -34,6 +34,19 @@ USUAL_LAYOUTS = ("cmake", "zephyr", "arduino", "esp-idf")
 
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 # Beside the model: the program, its stack, and what the operating system of an example takes.
+_TWISTER_COMPARES = """\
+common:
+  harness: console
+  harness_config:
+    type: one_line
+    regex:
+      - "{name}: CRC-32 [0-9a-f]{{8}}, as by "\
+"""
+_TWISTER_BUILDS = """\
+# Nothing to compare with: `tinyedge compile --layout zephyr` writes what the output has to be.
+common:
+  build_only: true\
+"""
 _SYSTEM_RAM_BYTES, _SYSTEM_FLASH_BYTES = 16 * 1024, 64 * 1024
 
 
@@ -48,13 +61,16 @@ def check_layouts(layouts: Sequence[str]) -> None:
             raise ConfigError(f"no such layout: {layout}; choose --layout {', '.join(LAYOUTS[:-1])} or {LAYOUTS[-1]}")
 
 
-def model_files(program: Program, name: str, layouts: Sequence[str] = USUAL_LAYOUTS) -> dict[PurePosixPath, bytes]:
+def model_files(
+    program: Program, name: str, layouts: Sequence[str] = USUAL_LAYOUTS, compared: bool = False
+) -> dict[PurePosixPath, bytes]:
     """Return what one model has: its examples, and its switch in Zephyr's configuration.
 
     Args:
         program: The model.
         name: What it is called in C.
         layouts: For which build systems.
+        compared: Whether the examples have a golden output to compare with.
 
     Returns:
         Each file by its path below the folder.
@@ -67,6 +83,7 @@ def model_files(program: Program, name: str, layouts: Sequence[str] = USUAL_LAYO
         "ARENA_BYTES": str(program.plan.arena_bytes),
         "CONSTANT_BYTES": str(program.constant_bytes),
         "RAM_KB": str(-(-(ram + _SYSTEM_RAM_BYTES) // 1024)),
+        "TWISTER": _TWISTER_COMPARES.format(name=name) if compared else _TWISTER_BUILDS,
         "FLASH_KB": str(-(-(program.constant_bytes + _SYSTEM_FLASH_BYTES) // 1024)),
     }
     return dict(_filled("model", layouts, values))

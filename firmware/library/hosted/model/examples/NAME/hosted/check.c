@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs one inference and compares its output with the golden one: exits with 0 where they are the same. */
+/* Runs one inference and compares its output with the golden one: exits with 0 where they are the same, with 1 where they
+ * differ, and with 77 where this folder was made without a golden output, so that nothing is compared. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -19,5 +20,9 @@ int main(void) {
         status = @NAME@_golden_check(&crc32);
     }
     printf("@NAME@: CRC-32 %08" PRIx32 ", %s\n", crc32, status == TE_OK ? @UPPER@_GOLDEN_SAME : "WRONG");
+#ifdef @UPPER@_GOLDEN_CRC32
     return status == TE_OK ? 0 : 1;
+#else
+    return status == TE_OK ? 77 : 1;
+#endif
 }

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import signal
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from compiler.tflite_builder import TensorSpec, constant, one_operator
+from machines.dozing import Dozing
 
 from tinyedge.benchmark.bench import run_bench
 from tinyedge.benchmark.board import bench_board
@@ -65,34 +65,6 @@ def emulator(model, tmp_path_factory):
     board = load_board(BOARD)
     with Emulator(build_firmware(model, board, tmp_path_factory.mktemp("image")).elf, board) as running:
         yield running
-
-
-class Dozing:
-    """The line of an emulated board that sleeps once it has answered, where QEMU would keep a processor busy."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._stream, self._process = emulator.stream, emulator._process
-        self._lock = threading.Lock()
-        self._unanswered = 0
-        self._line = b""
-
-    def write(self, data: bytes) -> None:
-        with self._lock:
-            self._unanswered += data.count(b"%")
-            self._process.send_signal(signal.SIGCONT)
-        self._stream.write(data)
-
-    def read(self, timeout_s: float) -> bytes:
-        data = self._stream.read(timeout_s)
-        *lines, self._line = (self._line + data).split(b"\n")
-        with self._lock:
-            self._unanswered -= sum(b"m-ready" in line for line in lines)
-            if not data and self._unanswered <= 0:
-                self._process.send_signal(signal.SIGSTOP)
-        return data
-
-    def wake(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
 
 
 class Cable:

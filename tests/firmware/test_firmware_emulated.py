@@ -6,9 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
+from machines.dozing import Dozing
 
 from tinyedge.boards.board import board_names, load_board
 from tinyedge.devices.emulator import Emulator
+from tinyedge.devices.serial import DeviceClient
 from tinyedge.errors import TargetError, ToolMissing
 from tinyedge.toolchain import find_build_tools, find_tool
 
@@ -128,7 +130,7 @@ def elf_sections(data: bytes) -> dict[str, Section]:
     }
 
 
-# The boards that stay on while several tests ask them come last: one that waits keeps a processor busy.
+# The boards that stay on while several tests ask them come last.
 
 
 @pytest.fixture(scope="module", params=EMULATED)
@@ -137,7 +139,11 @@ def device(request, image):
     elf = image(request.param).elf
     image(request.param, layers=True)  # While it is built a board would keep a processor busy, idle as it is.
     with Emulator(elf, board) as emulator:
-        yield board, emulator.client
+        line = Dozing(emulator, at_once=True)
+        try:
+            yield board, DeviceClient(line, board.emulator.instructions_per_tick)
+        finally:
+            line.wake()
 
 
 def test_it_says_what_it_is(device):

@@ -93,6 +93,12 @@ class Debugger:
         self._socket.close()
 
 
+# Each size of a write once, and a core without the instructions of the others.
+CUT = [
+    pytest.param(name, marks=[pytest.mark.thorough] if name in ("mps2_an385", "mps2_an386") else []) for name in SAVING
+]
+
+
 @pytest.fixture(params=SAVING)
 def board(request):
     return load_board(request.param)
@@ -151,6 +157,7 @@ def test_a_reset_keeps_what_was_saved(start, board):
     assert built.sizes.flash_store_bytes == board.store.reserved_bytes(board.flash)
 
 
+@pytest.mark.parametrize("board", CUT, indirect=True)
 def test_a_power_cut_at_every_write_leaves_the_old_or_the_new_classes(start, board):
     built, client, debugger = start(1)
     addresses = symbols(built.elf)

@@ -15,6 +15,7 @@ def describe(model: WebModel, wasm: bytes) -> dict[str, Any]:
     learning = model.learning
     scores = model.scores
     return {
+        "sha256": model.sha256,
         "input": {
             "height": model.preprocessing.height,
             "width": model.preprocessing.width,

@@ -401,6 +401,7 @@ async function begin() {
   $("answer").hidden = about.scores === null;
   $("teach").hidden = about.embedding === null;
   listen();
+  startBoard();
 }
 
 const ready = begin();

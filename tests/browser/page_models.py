@@ -36,7 +36,7 @@ def image_model(classes: int, channels: int = 3) -> bytes:
     return build_model(operators, [image], [shares])
 
 
-def write_export(folder: Path, classes: tuple[str, ...], channels: int = 3) -> Path:
+def write_export(folder: Path, classes: tuple[str, ...], channels: int = 3, white_level: int | None = None) -> Path:
     """Write such a model, and an `export.json` that names its classes; returns the model's path."""
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "model_int8.tflite"
@@ -51,7 +51,9 @@ def write_export(folder: Path, classes: tuple[str, ...], channels: int = 3) -> P
         classes=classes,
         input=manifests.TensorSpec("image", (1, HEIGHT, WIDTH, channels), 0.02, -7),
         output=manifests.TensorSpec("out", (1, len(classes) or FEATURES), 0.1, 0),
-        preprocessing=manifests.Preprocessing((0.5, 0.4, 0.3)[:channels], (0.2, 0.3, 0.25)[:channels], "RGB", FORMULA),
+        preprocessing=manifests.Preprocessing(
+            (0.5, 0.4, 0.3)[:channels], (0.2, 0.3, 0.25)[:channels], "RGB", FORMULA, white_level
+        ),
         calibration=None,
         operators={},
         transposes=0,

@@ -50,9 +50,9 @@ def folder(tmp_path_factory):
     """A classifier with strange names in named/, an encoder in encoder/, a model of grey images in grey/; each's page
     in site/ there."""
     root = tmp_path_factory.mktemp("pages")
-    models = {"named": (STRANGE, 3), "encoder": ((), 3), "grey": (("no", "yes"), 1)}
-    for name, (classes, channels) in models.items():
-        write_export(root / name / "export", classes, channels)
+    models = {"named": (STRANGE, 3, None), "encoder": ((), 3, None), "grey": (("no", "yes"), 1, 1000)}
+    for name, (classes, channels, white_level) in models.items():
+        write_export(root / name / "export", classes, channels, white_level)
         tinyedge.web(root / name, root / name / "site")
     return root
 
@@ -161,6 +161,25 @@ def test_a_png_becomes_the_input_that_it_is_for_predict(chromium, folder, tmp_pa
     opened(chromium, folder / name / "site")
     drop(chromium, tmp_path / "noise.png")
     np.testing.assert_array_equal(np.array(chromium.run("Array.from(input)")), expected.reshape(-1))
+    assert quiet(chromium)
+
+
+@pytest.mark.parametrize("name", ["named", "grey"])
+def test_a_png_of_16_bits_has_the_white_of_the_export_or_its_own(chromium, folder, tmp_path, name):
+    path = folder / name / "export" / "model_int8.tflite"
+    preprocessing = preprocessing_of(read_tflite(path), manifest_of(path))
+    assert preprocessing.white_level == (1000 if name == "grey" else None)
+    opened(chromium, folder / name / "site")
+    noise = np.random.default_rng(8).integers(0, 1100, (25, 31), dtype=np.uint16)
+    ramp = np.linspace(0, 4095, 40 * 50).reshape(40, 50).astype(np.uint16)
+    for number, pixels in enumerate((noise, ramp, np.rot90(ramp) * 16)):
+        file = tmp_path / f"{number}.png"
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file)
+        expected = preprocessing.for_files([file]).read(file)
+        drop(chromium, file)
+        np.testing.assert_array_equal(np.array(chromium.run("Array.from(input)")), expected.reshape(-1))
+    file.write_bytes(file.read_bytes()[:-60])
+    assert "is no image that this browser can read" in drop(chromium, file)
     assert quiet(chromium)
 
 

@@ -21,6 +21,7 @@ def describe(model: WebModel, wasm: bytes) -> dict[str, Any]:
             "width": model.preprocessing.width,
             "channels": len(table),
             "dtype": table.dtype.name,
+            "white_level": model.preprocessing.white_level,
             "table": base64.b64encode(table.tobytes()).decode("ascii"),
         },
         "outputs": [_describe_output(tensor) for tensor in model.program.outputs],

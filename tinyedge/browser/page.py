@@ -13,7 +13,7 @@ from typing import Any
 from tinyedge.version import __version__
 
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("resample.js", "model.js", "board_line.js", "board.js", "page.js")
+_SCRIPTS = ("resample.js", "sixteen_bits.js", "model.js", "board_line.js", "board.js", "page.js")
 _HEAD = "<!DOCTYPE html>\n<!-- Written by `tinyedge web`; SHA-256 of all below this line: {} -->\n"
 _MARK = re.compile(re.escape(_HEAD).replace(re.escape("{}"), "([0-9a-f]{64})").encode())
 

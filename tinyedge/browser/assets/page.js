@@ -91,7 +91,8 @@ function showSeen(rgb) {
 async function showFile(file) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
+    bitmap = await sixteenBitPicture(file, about.input.white_level);
+    bitmap ??= await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
     say(`“${file.name}” is no image that this browser can read: give a PNG, JPEG or WebP file.`, true);
     return false;

@@ -76,7 +76,7 @@ def restrided(run: Path, strides: tuple[int, ...], scratch: Path) -> Path:
     encoder = create_encoder(load_run(run).config.encoder, input_size=trained.input_size, strides=strides)
     encoder.load_state_dict(trained.state_dict())
     probe = load_probe(run, trained)
-    graph = trace(fold_classifier(encoder.eval(), probe.weight, probe.bias), encoder.input_size, run.name)
+    graph = trace(fold_classifier(probe.reads(encoder.eval()), probe.weight, probe.bias), encoder.input_size, run.name)
     images = torch.randn(16, encoder.input_size, encoder.input_size, 3, generator=torch.Generator().manual_seed(0))
     ranges = {tensor: min_max(histogram) for tensor, histogram in observe(FloatExecutor(graph), (images,)).items()}
     path = scratch / f"{run.name}_{''.join(map(str, strides))}.tflite"

@@ -213,7 +213,8 @@ def main() -> None:
     for path in options.runs:
         run = load_run(path, options.data)
         encoder = run.load_encoder().eval()
-        subject = Subject(path.name, encoder, load_probe(path, encoder), run.load_dataset())
+        probe = load_probe(path, encoder)
+        subject = Subject(path.name, probe.reads(encoder), probe, run.load_dataset())
         for way in options.ways:
             print(f"{path.name}, {way}", flush=True)
             with tempfile.TemporaryDirectory() as name:

@@ -5,6 +5,7 @@ from torch import nn
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import count_parameters, create_encoder, encoder_names
 from tinyedge.errors import BudgetExceeded, ConfigError
+from tinyedge.training.encoder_file import encoder_digest
 
 torch.set_num_threads(1)
 
@@ -88,6 +89,29 @@ def test_feature_tokens_and_maps_agree(name):
     torch.testing.assert_close(tokens.mean(dim=1), feature)
     width = maps[3].shape[3]
     torch.testing.assert_close(tokens[:, width + 1], maps[3][:, :, 1, 1])
+
+
+@pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035", "resnet18"])
+def test_a_feature_of_several_stages_is_their_means_side_by_side(name):
+    torch.manual_seed(3)
+    plain = create_encoder(name, input_size=33).eval()
+    torch.manual_seed(3)
+    encoder = create_encoder(name, input_size=33, feature_stages=(1, 3, 4)).eval()
+    images = torch.randn(2, 3, 33, 33)
+    with torch.no_grad():
+        maps, feature = plain.forward_maps(images), encoder(images)
+        assert plain.feature(maps).equal(plain(images))
+    widths = [maps[stage].shape[1] for stage in (0, 2, 3)]
+    assert (encoder.feature_dim, encoder.feature_channels) == (sum(widths), tuple(widths))
+    for part, stage in zip(feature.split(widths, dim=1), (0, 2, 3), strict=True):
+        torch.testing.assert_close(part, maps[stage].flatten(2).sum(2) / maps[stage][0, 0].numel())
+    assert encoder_digest(encoder) != encoder_digest(plain)  # The same weights give another feature.
+
+
+@pytest.mark.parametrize("stages", [(), (1, 2, 3), (4, 1), (1, 1, 4), (0, 4), (4, 5)])
+def test_stages_that_make_no_feature_are_named(stages):
+    with pytest.raises(ConfigError, match="no ascending choice of 1 to 4 that ends with 4; write 1,2,3,4"):
+        create_encoder("tinynext_t", input_size=16, feature_stages=stages)
 
 
 @pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035"])

@@ -35,12 +35,15 @@ class OddEncoder(Encoder):
         return [m1, m2, m3, m4]
 
 
-def test_a_users_encoder_folds_by_itself(trained_like):
+@pytest.mark.parametrize("stages", [(4,), (1, 3, 4)])
+def test_a_users_encoder_folds_by_itself(trained_like, stages):
     torch.manual_seed(0)
-    encoder = trained_like(OddEncoder())
+    encoder = OddEncoder()
+    encoder.read_feature_from(stages)
+    encoder = trained_like(encoder)
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     images = torch.randn(3, 3, 19, 19).double()
-    weight, bias = torch.randn(5, 30), torch.randn(5)
+    weight, bias = torch.randn(5, encoder.feature_dim), torch.randn(5)
     folded, classifier = fold_encoder(encoder).double(), fold_classifier(encoder, weight, bias).double()
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
     assert not any(isinstance(module, nn.BatchNorm2d | nn.Dropout2d) for module in folded.modules())

@@ -12,6 +12,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from tinyedge.cli.app import make_app
+from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset, ImageSplit, build_dataset
 from tinyedge.data.registry import load_dataset
 from tinyedge.encoders.base import Encoder
@@ -20,6 +21,8 @@ from tinyedge.errors import CheckpointError, ConfigError, DataError
 from tinyedge.evaluation import probe as probe_module
 from tinyedge.evaluation.features import extract_features
 from tinyedge.evaluation.probe import probe_run
+from tinyedge.evaluation.trained_model import load_trained
+from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, Run, load_run
 
@@ -218,7 +221,6 @@ def test_images_cannot_be_held_out_of_a_run_that_learned_from_labels(run: Run) -
 
 def test_held_out_and_multi_stage_records_stand_beside_the_usual_one(run: Run) -> None:
     usual = probe_run(run, label_fraction=0.05, seeds=1)
-    modified = (run.path / "probe.safetensors").stat().st_mtime_ns
     held = probe_run(run, label_fraction=0.05, seeds=1, hold_out=300)
     wide = probe_run(run, label_fraction=0.05, seeds=1, stages=(3, 4))
     records = json.loads((run.path / "probe.json").read_text())
@@ -229,11 +231,18 @@ def test_held_out_and_multi_stage_records_stand_beside_the_usual_one(run: Run) -
     ]
     assert [r["mean"] for r in records] == [held.mean, wide.mean, usual.mean]
     assert held.labels == pytest.approx(0.05 * (1438 - 300), abs=10)
-    # What is exported is a classifier of the encoder's own feature that had all its labels.
-    assert (run.path / "probe.safetensors").stat().st_mtime_ns == modified
+    # What is exported may read several stages, and had all its labels.
+    stored = read_classifier(run.path / "probe.safetensors")
+    assert (stored.stages, stored.weight.shape[1]) == ((3, 4), 96 + 192)
+    with torch.no_grad():
+        model, test = load_trained(run.path), run.load_dataset().test
+        found = model(normalise(test.images, model.mean, model.std)).argmax(dim=1)
+    assert float((found == test.labels).float().mean()) == pytest.approx(wide.mean, abs=1e-6)
+    modified = (run.path / "probe.safetensors").stat().st_mtime_ns
     again = probe_run(run, label_fraction=0.05, seeds=1, hold_out=300)
     assert again == held
     assert len(json.loads((run.path / "probe.json").read_text())) == 3
+    assert (run.path / "probe.safetensors").stat().st_mtime_ns == modified  # Nor one that was measured otherwise.
 
 
 def test_held_out_probe_does_not_read_the_test_images(digits: ImageDataset) -> None:
@@ -317,7 +326,7 @@ def test_one_label_a_class_is_too_few_for_the_linear_probe_alone(digits: ImageDa
         ({"stages": (4, 3)}, "--stages '4,3'"),
         ({"stages": (0, 4)}, "--stages '0,4'"),
         ({"stages": ()}, "--stages ''"),
-        ({"stages": (3, 4), "protocol": "finetune"}, "leave --stages out"),
+        ({"stages": (3, 4), "protocol": "finetune"}, "has no --stages: leave them out"),
         ({"label_fraction": 0.2, "protocol": "own"}, "--labels has no meaning for --protocol own"),
         ({"protocol": "own"}, "has no classifier of its own"),
         ({"hold_out": 5}, "--hold-out 5 is out of range"),

@@ -7,6 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import tinyedge
+from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import CheckpointError
 from tinyedge.training.encoder_file import encoder_bytes, read_description
 from tinyedge.training.run import load_run
@@ -41,6 +42,16 @@ def test_the_encoders_file_alone_is_enough(tmp_path):
     # What was written is written again, byte by byte.
     described = read_description(file)
     assert encoder_bytes(model.encoder, load_file(file), described.mean, described.std) == file.read_bytes()
+
+
+def test_an_encoder_of_several_stages_is_built_again(tmp_path):
+    encoder = create_encoder("mobilenetv2_035", input_size=24, feature_stages=(2, 4)).eval()
+    file = tmp_path / "encoder.safetensors"
+    file.write_bytes(encoder_bytes(encoder, encoder.state_dict(), (0.5,) * 3, (0.2,) * 3))
+    again, images = tinyedge.load(file).encoder, torch.randn(2, 3, 24, 24)
+    with torch.no_grad():
+        assert again(images).shape == (2, 16 + 1280)
+        assert again(images).equal(encoder(images))
 
 
 def test_a_file_from_before_it_described_itself_needs_its_run(tmp_path):

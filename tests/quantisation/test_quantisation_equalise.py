@@ -20,8 +20,9 @@ def channel_ranges(network: Deployable, images: torch.Tensor) -> torch.Tensor:
     [("tinynext_t", (2, 1, 2, 2, 2)), ("tinynext_t", (1, 2, 2, 1, 1)), ("mobilenetv2_035", (1, 1, 1, 2, 2, 1, 2, 1))],
 )
 @pytest.mark.parametrize("classes", [0, 5])
-def test_the_outputs_stay_and_the_network_given_too(trained_like, name, strides, classes):
-    encoder = trained_like(create_encoder(name, input_size=32, strides=strides))
+@pytest.mark.parametrize("stages", [(4,), (1, 2, 3, 4)])
+def test_the_outputs_stay_and_the_network_given_too(trained_like, name, strides, classes, stages):
+    encoder = trained_like(create_encoder(name, input_size=32, strides=strides, feature_stages=stages))
     weight, bias = torch.randn(classes, encoder.feature_dim), torch.randn(classes)
     folded = (fold_classifier(encoder, weight, bias) if classes else fold_encoder(encoder)).double()
     images = normalised_images(make_dataset(32))[:4].double()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyedge.announce import silent
-from tinyedge.evaluation.protocols import FINAL_STAGE, check_protocol
+from tinyedge.evaluation.protocols import check_protocol
 from tinyedge.installation import missing_packages_told
 from tinyedge.training.run import Run, claimed_run, load_run
 
@@ -21,7 +21,7 @@ def probe(
     protocol: str = "linear",
     seeds: int = 3,
     epochs: int | None = None,
-    stages: Sequence[int] = FINAL_STAGE,
+    stages: Sequence[int] | None = None,
     hold_out: int = 0,
     data: str | None = None,
     plots: bool = True,
@@ -29,8 +29,9 @@ def probe(
 ) -> "ProbeResult":
     """Measure top-1 accuracy on the test split, with the encoder frozen unless it is fine-tuned.
 
-    The record is added to `probe.json` of the run; after a linear probe of stage 4 on the test split
-    `probe.safetensors` holds the classifier that `export` takes; one that was trained with the encoder stays there.
+    The record is added to `probe.json` of the run; after a linear probe on the test split of stages that end with 4
+    `probe.safetensors` holds the classifier that `export` takes, and says these stages; one that was trained with the
+    encoder stays there.
 
     Args:
         run: What `train` returned, its directory, or a model of the zoo, of which a copy is made in the current folder.
@@ -39,7 +40,8 @@ def probe(
             classifier that `finetune` or the method `supervised` trained.
         seeds: Label subsets to average over.
         epochs: Passes over the labelled images, for `linear-sgd` and `finetune`; None is 100.
-        stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side.
+        stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side; None is the encoder's own
+            feature, stage 4 unless it was trained with others.
         hold_out: Train images that are measured in place of the test split and never labelled, to choose options.
         data: Data set in place of the run's own, which may lie elsewhere on this machine.
         plots: Whether a linear probe draws the embedding and the confusion matrix.
@@ -51,7 +53,7 @@ def probe(
         ConfigError: An unknown protocol, a fraction, count or stage out of range, or images held out of a run that
             learned from labels.
     """
-    check_protocol(labels, protocol, seeds, epochs, tuple(stages))
+    check_protocol(labels, protocol, seeds, epochs, None if stages is None else tuple(stages))
     name = run.path if isinstance(run, Run) else Path(run)
     found = load_run(name, data)
     found.check_trained()

@@ -29,7 +29,9 @@ def probe(
         rich_help_panel="Protocol",
     ),
     stages: str = typer.Option(
-        "4", help="Stages whose pooled maps are the features: 3,4 puts two side by side.", rich_help_panel="Protocol"
+        None,
+        help="Stages whose pooled maps are the features, side by side, such as 1,2,3,4; by default the run's own.",
+        rich_help_panel="Protocol",
     ),
     hold_out: int = typer.Option(
         0,
@@ -49,7 +51,7 @@ def probe(
     from tinyedge.cli.steps import StepProgress
 
     plugins = load_plugins(plugin)
-    chosen = whole_numbers("--stages", stages, "3,4")
+    chosen = None if stages is None else whole_numbers("--stages", stages, "1,2,3,4")
     console = report_console(json)
     with StepProgress(Console(stderr=True)) as progress:
         result = probe_run(
@@ -95,6 +97,6 @@ def probe(
     if own and result.exportable:
         console.print("this classifier is not kept: the run has its own, which was trained with the encoder")
     elif result.protocol.startswith("linear") and not result.exportable:
-        console.print("no classifier is kept: only stage 4, probed on the test split, can be exported")
+        console.print("no classifier is kept: only stages that end with 4, probed on the test split, can be exported")
     following = ("export", run) if result.exportable or own else ("probe", run, *given(data=data))
     print_next(console, command_line("tinyedge", *following, *plugins))

@@ -48,6 +48,7 @@ _PANELS = {
             "tinynext_t, tinynext_s or mobilenetv2_035; to train others, resnet18, vit_ti or patches:ATOMS.",
             names=encoder_names,
         ),
+        "feature_stages": FieldOption("Stages whose pooled maps are the feature, such as 1,2,3,4."),
         "strides": FieldOption("Strides of the encoder, such as 2,1,2,2,2; by default what suits the image size."),
         "act": FieldOption("relu, gelu (the paper's), silu or hard_swish."),
         "from_run": FieldOption(
@@ -113,10 +114,9 @@ def train(
         return
     if out is None:
         raise ConfigError("--out is missing; give the run directory to write, such as --out runs/first")
-    if settings["strides"] is not None:
-        settings["strides"] = whole_numbers("--strides", settings["strides"], "2,1,2,2,2")
-    if settings["view_sizes"] is not None:
-        settings["view_sizes"] = whole_numbers("--view-sizes", settings["view_sizes"], "16,24,32")
+    for key, example in {"strides": "2,1,2,2,2", "feature_stages": "1,2,3,4", "view_sizes": "16,24,32"}.items():
+        if settings[key] is not None:
+            settings[key] = whole_numbers(f"--{key.replace('_', '-')}", settings[key], example)
     base = config or (out / CONFIG_FILE if resume and (out / CONFIG_FILE).is_file() else None)
     chosen = compose_config(base, settings, option)
     if base is None:

@@ -11,17 +11,20 @@ In evaluation mode a batch norm is an affine map per channel, `y = a*x + b`. It 
 So do the mean and the last MLP's projection: what the classifier makes of the stream and of the MLP's hidden channels
 is added up cell by cell, and the mean of that comes last. INT8 then rounds logits, where it rounded the wide stream and
 its mean, and a classifier that leans on quiet directions heard that (3 dB of SQNR on CIFAR-10); the projection is gone.
+A classifier of several stages is a sum over them in the same way.
 
 `x + depthwise(x)` is one depthwise convolution whose centre tap is greater by one, and hard-sigmoid is ReLU6 of a
 shifted input, its sixth taken by the norm that it gates. TFLite Micro runs all that is left: it has neither batch norm
 nor hard-sigmoid.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.fold import FoldedEncoder, biased_linear, conv_1x1, depthwise_1x1, weight_and_bias
+from tinyedge.encoders.fold import FoldedEncoder, FoldedTail, biased_linear, conv_1x1, depthwise_1x1, weight_and_bias
 from tinyedge.encoders.registry import deployable_encoders, only_trains_others
 from tinyedge.errors import ConfigError
 
@@ -75,6 +78,45 @@ class PooledSum(nn.Module):
         return out.mean(dim=(2, 3))
 
 
+class StagedFeature(nn.Module):
+    """The means of earlier stages beside what a head makes of the last map.
+
+    Args:
+        last: The head: `PooledMean` or `PooledSum`.
+    """
+
+    def __init__(self, last: nn.Module):
+        super().__init__()
+        self.last = last
+
+    def forward(self, body: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Map means (B, C_i) and the map (B, D, h, w) to features, side by side."""
+        *means, x = body
+        return torch.cat([*means, self.last(x)], dim=1)
+
+
+class StagedClassifier(nn.Module):
+    """What a linear classifier makes of each stage's mean, added up: each has an INT8 scale of its own.
+
+    Args:
+        last: The head of the last map, with the bias of all: `PooledClassifier` or `PooledSum`.
+        earlier: Linear layers of the earlier stages' means, in order, without a bias.
+    """
+
+    def __init__(self, last: nn.Module, earlier: Sequence[nn.Linear]):
+        super().__init__()
+        self.last = last
+        self.earlier = nn.ModuleList(earlier)
+
+    def forward(self, body: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Map means (B, C_i) and the map (B, D, h, w) to logits (B, C)."""
+        *means, x = body
+        logits: torch.Tensor = self.earlier[0](means[0])
+        for linear, mean in zip((*self.earlier[1:], self.last), (*means[1:], x), strict=True):
+            logits = logits + linear(mean)
+        return logits
+
+
 class PooledClassifier(nn.Module):
     """Global mean, then the linear classifier."""
 
@@ -101,13 +143,20 @@ def fold_encoder(encoder: Encoder) -> Deployable:
         ConfigError: The encoder holds something that a microcontroller's runtime lacks.
     """
     folded = _fold_body(encoder)
-    body, tail = folded.body, folded.tail
+    head = _feature_head(folded.tail)
+    if len(encoder.feature_stages) > 1:
+        head = StagedFeature(head)
+    return Deployable(folded.body, head).eval()
+
+
+def _feature_head(tail: FoldedTail | None) -> nn.Module:
+    """Return what makes the feature of the last map."""
     if tail is None:
-        return Deployable(body, PooledMean()).eval()
+        return PooledMean()
     scale, shift = tail.norm
     weight, bias = weight_and_bias(tail.project)
     direct = depthwise_1x1(scale, shift + scale * bias)
-    return Deployable(body, PooledSum(tail.expand, direct, conv_1x1(scale[:, None] * weight))).eval()
+    return PooledSum(tail.expand, direct, conv_1x1(scale[:, None] * weight))
 
 
 def fold_classifier(encoder: Encoder, weight: torch.Tensor, bias: torch.Tensor) -> Deployable:
@@ -130,15 +179,23 @@ def fold_classifier(encoder: Encoder, weight: torch.Tensor, bias: torch.Tensor) 
             f"{encoder.feature_dim} features; run `tinyedge probe` on this run again"
         )
     folded = _fold_body(encoder)
-    body, tail = folded.body, folded.tail
     weight, bias = weight.detach().double(), bias.detach().double()
+    if len(encoder.feature_stages) == 1:
+        return Deployable(folded.body, _classifier_head(folded.tail, weight, bias)).eval()
+    *earlier, last = weight.split(encoder.feature_channels, dim=1)
+    linears = [biased_linear(columns, torch.zeros_like(bias)) for columns in earlier]
+    return Deployable(folded.body, StagedClassifier(_classifier_head(folded.tail, last, bias), linears)).eval()
+
+
+def _classifier_head(tail: FoldedTail | None, weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
+    """Return what makes logits of the last map, for a classifier (C, D_4) and (C,) of its mean in float64."""
     if tail is None:
-        return Deployable(body, PooledClassifier(biased_linear(weight, bias))).eval()
+        return PooledClassifier(biased_linear(weight, bias))
     scale, shift = tail.norm
     weight, bias = weight * scale, bias + weight @ shift
     project, project_bias = weight_and_bias(tail.project)
     direct = conv_1x1(weight, bias + weight @ project_bias)
-    return Deployable(body, PooledSum(tail.expand, direct, conv_1x1(weight @ project))).eval()
+    return PooledSum(tail.expand, direct, conv_1x1(weight @ project))
 
 
 def _fold_body(encoder: Encoder) -> FoldedEncoder:

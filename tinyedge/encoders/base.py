@@ -1,13 +1,13 @@
 """What every encoder offers to the methods, the probe and the export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from tinyedge.encoders.fold import FoldedEncoder, fold_batch_norms
+from tinyedge.encoders.fold import FoldedEncoder, fold_batch_norms, pooled_on_the_way
 from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens
 
 
@@ -51,10 +51,14 @@ class Encoder(nn.Module):
         channels: C of the images: 3 for RGB, 1 for greyscale.
 
     Attributes:
-        feature_dim: D, the length of the pooled feature.
+        feature_dim: D, the length of the feature.
+        feature_stages: The stages, ascending, whose pooled maps are put side by side as the feature; 4 is the last.
+        feature_channels: What each of them gives, D together; empty where it is stage 4 alone.
     """
 
     feature_dim: int
+    feature_stages: tuple[int, ...] = (4,)
+    feature_channels: tuple[int, ...] = ()
     _compiled_maps: Callable[..., list[torch.Tensor]] | None = None
 
     def __init__(
@@ -84,14 +88,36 @@ class Encoder(nn.Module):
             seed: Of what is drawn.
         """
 
+    def read_feature_from(self, stages: Sequence[int]) -> None:
+        """Make the feature of the pooled maps of several stages, and `feature_dim` their channels together.
+
+        What a linear classifier reads most from lies in the last map, but not all: of the same weights, 192 channels of
+        TinyNeXt-T's stage 4 probe at 61.2 % on CIFAR-10 and the 384 of stages 1 to 4 at 66.4 % (20 % of labels, 5,000
+        held-out train images), for 8,160 more additions. DINOv2 is probed so (Oquab et al. 2023, section 7.1).
+
+        Args:
+            stages: Ascending, of 1 to 4; the last is 4.
+        """
+        training, size, parameter = self.training, self.input_size, next(self.parameters())
+        with torch.no_grad():
+            maps = self.eval().forward_maps(torch.zeros(1, self.channels, size, size, device=parameter.device))
+        self.train(training)
+        self.feature_stages = tuple(stages)
+        self.feature_channels = tuple(maps[stage - 1].shape[1] for stage in stages)
+        self.feature_dim = sum(self.feature_channels)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the pooled feature (B, D) of normalised images (B, C, H, W); both float32 outside autocast."""
-        return self.forward_maps(images)[-1].mean(dim=(2, 3))
+        """Return the feature (B, D) of normalised images (B, C, H, W); both float32 outside autocast."""
+        return self.feature(self.forward_maps(images))
+
+    def feature(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the feature (B, D) that is made of what `forward_maps` returns."""
+        return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in self.feature_stages], dim=1)
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the map of each of the four stages, (B, C_i, H_i, W_i); the last one is (B, D, H_4, W_4).
+        """Return the map of each of the four stages, (B, C_i, H_i, W_i).
 
-        The mean of the last map over its grid is the feature.
+        The means of those of `feature_stages` over their grids are the feature.
         """
         return self._forward_maps(images, corrupt=None)
 
@@ -135,20 +161,22 @@ class Encoder(nn.Module):
         """
         raise NotImplementedError
 
-    def last_map(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the map (B, D, H_4, W_4) whose mean over its grid is the feature."""
-        return self.compute_maps(images, None)[-1]
+    def means_and_last_map(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Return what a folded encoder's body does, see `FoldedEncoder`, in the arithmetic of `compute_maps`."""
+        *maps, last = self.compute_maps(images, None)
+        means = [pooled_on_the_way(maps[stage - 1]) for stage in self.feature_stages[:-1]]
+        return (*means, last) if means else last
 
     def fold(self) -> FoldedEncoder:
         """Return an equal network without batch norms, as it is deployed; the encoder is not changed.
 
-        By default `torch.fx` traces `last_map`, and each batch norm goes into the convolution before it, or becomes a
-        1x1 depthwise convolution where there is none.
+        By default `torch.fx` traces `means_and_last_map`, and each batch norm goes into the convolution before it, or
+        becomes a 1x1 depthwise convolution where there is none.
 
         Raises:
             ConfigError: It cannot be traced or holds a batch norm that cannot be folded: it needs a `fold` of its own.
         """
-        return FoldedEncoder(fold_batch_norms(self, "last_map"))
+        return FoldedEncoder(fold_batch_norms(self, "means_and_last_map"))
 
     def prunable_channels(self) -> tuple[HiddenLayer, ...]:
         """Return the layers whose widths are `hidden`, in its order: those of all blocks that describe one."""

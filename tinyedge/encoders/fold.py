@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from tinyedge.encoders.tokens import map_to_tokens, tokens_to_map
@@ -29,10 +30,21 @@ class FoldedStages(nn.Sequential):
 
     Args:
         blocks: By the names that reports and ONNX show: `stage3_0`.
+        pooled: Names of the blocks whose outputs are pooled on the way, for a feature of several stages.
     """
 
-    def __init__(self, blocks: Mapping[str, nn.Module]):
+    def __init__(self, blocks: Mapping[str, nn.Module], pooled: Sequence[str] = ()):
         super().__init__(OrderedDict(blocks))
+        self.pooled = tuple(pooled)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:  # type: ignore[override]
+        """Map images (B, 3, H, W) to the last map, behind the means (B, C_i) of the pooled blocks if there are any."""
+        means = []
+        for name, block in self.named_children():
+            x = block(x)
+            if name in self.pooled:  # At once, so that a map ends with the block that reads it.
+                means.append(pooled_on_the_way(x))
+        return (*means, x) if means else x
 
 
 @dataclass(frozen=True)
@@ -55,13 +67,23 @@ class FoldedEncoder:
     """An encoder as it is deployed, up to the global mean.
 
     Attributes:
-        body: Normalised images (B, 3, H, W) to the last map (B, D, h, w), or to what the tail takes. `FoldedStages` are
-            equalised before they are quantised, any other module is quantised as it is.
+        body: Normalised images (B, 3, H, W) to the last map (B, C_4, h, w), or to what the tail takes. Where the
+            feature is of several stages, to a tuple: the mean (B, C_i) of each earlier stage, then that map.
+            `FoldedStages` are equalised before they are quantised, any other module is quantised as it is.
         tail: What comes after the body, where it can be merged with the pooling and the classifier behind it.
     """
 
     body: nn.Module
     tail: FoldedTail | None = None
+
+
+def pooled_on_the_way(x: torch.Tensor) -> torch.Tensor:
+    """Return the mean (B, C) of a map (B, C, H, W) that something else reads too.
+
+    Its ONNX is GlobalAveragePool: of a ReduceMean in that place onnx2tf 2.6.9 makes a MEAN of a tensor that nothing
+    writes.
+    """
+    return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
 class FoldedResidual(nn.Module):
@@ -201,6 +223,11 @@ def fold_stages(module: nn.Module, stages: Sequence[str]) -> dict[str, nn.Module
         else:
             blocks[name] = _fold_block(stage)
     return blocks
+
+
+def last_blocks(blocks: Mapping[str, nn.Module], stages: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the last blocks of stages called `stage1` and so on, of what `fold_stages` returns."""
+    return tuple([name for name in blocks if name.startswith(f"stage{stage}")][-1] for stage in stages)
 
 
 def _fold_block(block: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder, HiddenLayer
-from tinyedge.encoders.fold import FoldedEncoder, FoldedStages, fold_inverted_residual, fold_stages
+from tinyedge.encoders.fold import FoldedEncoder, FoldedStages, fold_inverted_residual, fold_stages, last_blocks
 from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
 # Expansion, channels at width 1, blocks, of each row of the paper's table 2.
@@ -124,7 +124,8 @@ class MobileNetV2(Encoder):
 
     def fold(self) -> FoldedEncoder:
         """Return an equal network without batch norms; see `Encoder.fold`."""
-        return FoldedEncoder(FoldedStages(fold_stages(self, ("stem", "stage1", "stage2", "stage3", "stage4", "head"))))
+        blocks = fold_stages(self, ("stem", "stage1", "stage2", "stage3", "stage4", "head"))
+        return FoldedEncoder(FoldedStages(blocks, last_blocks(blocks, self.feature_stages[:-1])))
 
 
 def _row(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PARAMETER_BUDGET = 1_000_000
 SMALLEST_INPUT = 8
+LAST_STAGE = (4,)
 _RGB_CHANNELS = 3
 
 E = TypeVar("E", bound="Encoder")
@@ -181,6 +182,7 @@ def create_encoder(
     act: str = "relu",
     hidden: tuple[int, ...] | None = None,
     channels: int = 3,
+    feature_stages: tuple[int, ...] = LAST_STAGE,
     enforce_budget: bool = True,
 ) -> "Encoder":
     """Build an encoder with fresh weights, drawn from torch's global generator.
@@ -192,6 +194,7 @@ def create_encoder(
         act: Activation of TinyNeXt's MLPs: "relu", "gelu" as in its paper, "silu" or "hard_swish".
         hidden: Hidden channels of the blocks as pruning left them, first block first; None is the encoder's own.
         channels: C of the images: 3 for RGB, 1 for greyscale.
+        feature_stages: Stages whose pooled maps are the feature, see `check_feature_stages`.
         enforce_budget: Whether a deployable encoder of 1,000,000 parameters or more is refused.
 
     Raises:
@@ -210,7 +213,10 @@ def create_encoder(
         hidden = tuple(hidden)
         with torch.random.fork_rng(devices=[]):  # so that the initial weights stay those of the seed
             _check_hidden(build(input_size, strides, act, None), hidden)
+    check_feature_stages(feature_stages)
     encoder = build(input_size, strides, act, hidden)
+    if feature_stages != LAST_STAGE:
+        encoder.read_feature_from(feature_stages)
     parameters = count_parameters(encoder)
     if enforce_budget and entry.deployable and parameters >= PARAMETER_BUDGET:
         raise BudgetExceeded(
@@ -242,6 +248,17 @@ def check_encoder(
     if act not in entry.acts:
         raise ConfigError(f"activation {act!r} is not available for {name}; choose one of {', '.join(entry.acts)}")
     return strides
+
+
+def check_feature_stages(stages: Sequence[int]) -> None:
+    """Refuse stages that an encoder's feature cannot be made of: they are of 1 to 4, ascending, and end with 4.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    if tuple(stages[-1:]) != LAST_STAGE or sorted(set(stages)) != list(stages) or min(stages) < 1:
+        given = ",".join(map(str, stages))
+        raise ConfigError(f"feature stages {given!r} are no ascending choice of 1 to 4 that ends with 4; write 1,2,3,4")
 
 
 def _build(

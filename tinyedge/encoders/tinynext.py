@@ -29,6 +29,7 @@ from tinyedge.encoders.fold import (
     depthwise_1x1,
     fold_inverted_residual,
     fold_stages,
+    last_blocks,
     scaled_conv,
 )
 from tinyedge.encoders.tokens import TokenCorruption, corrupt_map, map_to_tokens, tokens_to_map
@@ -266,7 +267,7 @@ class TinyNext(Encoder):
         assert isinstance(project, nn.Conv2d)
         blocks[name] = nn.Sequential(OrderedDict(mixer=mixer, local=local))
         tail = FoldedTail(nn.Sequential(expand, activation), project, affine(self.norm))
-        return FoldedEncoder(FoldedStages(blocks), tail)
+        return FoldedEncoder(FoldedStages(blocks, last_blocks(blocks, self.feature_stages[:-1])), tail)
 
 
 def _with_identity(conv: nn.Conv2d) -> nn.Conv2d:

@@ -6,18 +6,17 @@ import torch
 
 from tinyedge.data.augment import normalise
 from tinyedge.encoders.base import Encoder
-from tinyedge.evaluation.protocols import FINAL_STAGE
 
 
-def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int] = FINAL_STAGE) -> torch.Tensor:
+def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int] | None = None) -> torch.Tensor:
     """Return the mean over the grid of each stage's map, side by side, (B, sum of C_i).
 
     Args:
         encoder: Any encoder.
         images: (B, C, H, W) float32, normalised, on the encoder's device.
-        stages: From 1 to 4, ascending; (4,) alone is the encoder's own feature, (B, D).
+        stages: From 1 to 4, ascending; None is the encoder's own feature, (B, D).
     """
-    if tuple(stages) == FINAL_STAGE:
+    if stages is None or tuple(stages) == encoder.feature_stages:
         features: torch.Tensor = encoder(images)
         return features
     maps = encoder.forward_maps(images)
@@ -31,7 +30,7 @@ def extract_features(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     batch_size: int = 256,
-    stages: Sequence[int] = FINAL_STAGE,
+    stages: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """Return the pooled features of images that are not augmented, with batch norm's running statistics.
 

@@ -11,7 +11,6 @@ from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
 from tinyedge.evaluation.features import encoder_device, extract_features, pooled_features
 from tinyedge.evaluation.linear import require_two_per_class
-from tinyedge.evaluation.protocols import FINAL_STAGE
 from tinyedge.ssl.logistic import LinearClassifier, standardisation
 
 LEARNING_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -55,7 +54,7 @@ def fit_linear_sgd(
     *,
     seed: int,
     epochs: int = 100,
-    stages: Sequence[int] = FINAL_STAGE,
+    stages: Sequence[int] | None = None,
 ) -> SgdProbe:
     """Train a linear layer on features that each epoch computes anew from crops and flips; the encoder is frozen.
 

@@ -23,7 +23,7 @@ from tinyedge.evaluation.features import extract_features
 from tinyedge.evaluation.knn import knn_predict, nearest_neighbour_predict
 from tinyedge.evaluation.linear import fit_linear_probe
 from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
-from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, FINAL_STAGE, OWN, TRAINED_PROTOCOLS, check_protocol
+from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, LAST_STAGE, OWN, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 from tinyedge.plots.png import pictures_of
 from tinyedge.shell import command_line
@@ -99,7 +99,7 @@ class ProbeResult:
         nearest_accuracies: The single nearest neighbour by Euclidean distance, one a seed; None but for kNN.
         nearest_mean: Of those.
         split: `test`, or `held-out`: train images kept from the labels, to choose options without the test images.
-        stages: Whose pooled maps are the features; (4,) is the encoder's own.
+        stages: Whose pooled maps are the features.
         epochs: Passes over the labelled images; None where nothing is trained by passes.
         learning_rates: The rate that each seed chose; None but for `linear-sgd`.
     """
@@ -116,14 +116,14 @@ class ProbeResult:
     nearest_accuracies: tuple[float, ...] | None = None
     nearest_mean: float | None = None
     split: str = TEST
-    stages: tuple[int, ...] = FINAL_STAGE
+    stages: tuple[int, ...] = LAST_STAGE
     epochs: int | None = None
     learning_rates: tuple[float, ...] | None = None
 
     @property
     def exportable(self) -> bool:
-        """Whether it left a classifier that the export takes: a linear one on stage 4, measured on the test split."""
-        return self.protocol.startswith("linear") and self.stages == FINAL_STAGE and self.split == TEST
+        """Whether it left a classifier for the export: a linear one of stages up to 4, measured on the test split."""
+        return self.protocol.startswith("linear") and self.stages[-1:] == LAST_STAGE and self.split == TEST
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
@@ -163,7 +163,7 @@ def probe_run(
     protocol: str = "linear",
     seeds: int = 3,
     epochs: int | None = None,
-    stages: Sequence[int] = FINAL_STAGE,
+    stages: Sequence[int] | None = None,
     hold_out: int = 0,
     plots: bool = False,
     announce: Callable[[str], None] = silent,
@@ -171,10 +171,10 @@ def probe_run(
     """Probe a run's encoder and write the figures into the run.
 
     `probe.json` keeps one record for each protocol, label fraction, split and choice of stages of the present encoder.
-    After a linear probe of stage 4 on the test split, `probe.safetensors` holds the classifier of seed 0: `weight`
-    (C, D) and `bias` (C,), acting on the raw feature, and names its data set; the export reads both. A classifier that
-    was trained with the encoder stays there instead. The features are
-    kept in `features*.safetensors`, so that further probes of the same encoder take seconds.
+    After a linear probe on the test split of stages that end with 4, `probe.safetensors` holds the classifier of seed
+    0: `weight` (C, D) and `bias` (C,), acting on the raw feature, and names its data set and stages; the export reads
+    all. A classifier that was trained with the encoder stays there instead. The features are kept in
+    `features*.safetensors`, so that further probes of the same encoder take seconds.
 
     Args:
         run: A finished training run. Its encoder is never written.
@@ -182,7 +182,8 @@ def probe_run(
         protocol: One of `tinyedge.evaluation.protocols.PROTOCOLS`.
         seeds: The label subsets 0 .. seeds - 1 are probed.
         epochs: Of `linear-sgd` and `finetune`; None is 100.
-        stages: Ascending, of 1 to 4: the pooled maps that are put side by side. `finetune` takes stage 4 alone.
+        stages: Ascending, of 1 to 4: the pooled maps that are put side by side; None is the encoder's own feature,
+            which is all that `finetune` takes.
         hold_out: Train images that are measured instead of the test split and never labelled, see
             `tinyedge.evaluation.split.probe_images`; 0 measures the test split.
         plots: Whether a linear probe draws `plots/embedding.png` and `plots/confusion.png`, and keeps what a report
@@ -195,8 +196,7 @@ def probe_run(
         ConfigError: An unknown protocol, a fraction, count or stage out of range, images held out of a run that learned
             from labels, or `own` of a run without a classifier of its own.
     """
-    stages = tuple(stages)
-    check_protocol(label_fraction, protocol, seeds, epochs, stages)
+    check_protocol(label_fraction, protocol, seeds, epochs, None if stages is None else tuple(stages))
     if protocol == OWN and not run.has_own_classifier:
         tune = command_line("tinyedge", "finetune", run.path)
         raise ConfigError(
@@ -236,6 +236,7 @@ def probe_run(
             label_fraction,
             absolute_name(run.config.data),
             weights_digest(encoder),
+            None if result.stages == encoder.feature_stages else result.stages,
         )
         save_classifier(run.path / CLASSIFIER_FILE, stored, l2=classifier.l2)
     record = {**result.to_json(), "data": dataset.name, "held_out": dataset.held_out, "encoder_sha256": digest}
@@ -261,7 +262,7 @@ def own_record(run: Run) -> dict[str, Any] | None:
 
 def _record_key(record: dict[str, Any]) -> tuple[str, float, str, tuple[int, ...], str, int]:
     """Records of earlier versions measured stage 4 on the test split."""
-    split, stages = record.get("split", TEST), tuple(record.get("stages", FINAL_STAGE))
+    split, stages = record.get("split", TEST), tuple(record.get("stages", LAST_STAGE))
     data, epochs = record.get("data", ""), record.get("epochs") or 0
     return record["protocol"], record["label_fraction"], split, stages, data, epochs
 
@@ -275,7 +276,7 @@ def probe_encoder(
     protocol: str = "linear",
     seeds: int = 3,
     epochs: int | None = None,
-    stages: Sequence[int] = FINAL_STAGE,
+    stages: Sequence[int] | None = None,
     extract: Callable[[Encoder, ImageDataset, ProbeImages, tuple[int, ...]], FrozenFeatures] = frozen_features,
     announce: Callable[[str], None] = silent,
 ) -> Probed:
@@ -297,8 +298,8 @@ def probe_encoder(
         DataError: A class has too few labels.
         ConfigError: An unknown protocol, or a fraction, count or stage out of range.
     """
-    stages = tuple(stages)
-    check_protocol(label_fraction, protocol, seeds, epochs, stages)
+    check_protocol(label_fraction, protocol, seeds, epochs, None if stages is None else tuple(stages))
+    stages = encoder.feature_stages if stages is None else tuple(stages)
     if protocol in TRAINED_PROTOCOLS:
         announce(f"{protocol}, {seeds} seeds")
         result, classifier = _probe_images(
@@ -322,7 +323,7 @@ def probe_features(
     Raises:
         CheckpointError: A feature is NaN or infinite.
     """
-    check_protocol(label_fraction, protocol, seeds, None, FINAL_STAGE)
+    check_protocol(label_fraction, protocol, seeds, None, None)
     if protocol == OWN:
         raise ConfigError("--protocol own measures the classifier of a run: use --protocol linear for features alone")
     _require_finite("train", features.train)
@@ -414,14 +415,14 @@ def _measure_own(
             f"{len(dataset.classes)}, or others; run `{tune}` for one of these"
         )
     announce("features")
-    test = extract_features(encoder.to(_device()), images.test, dataset.mean, dataset.std)
+    test = extract_features(encoder.to(_device()), images.test, dataset.mean, dataset.std, stages=stored.stages)
     _require_finite("test", test)
     features = FrozenFeatures(test[:0], images.train_labels[:0], test, images.test_labels, len(dataset.classes))
     classifier = LinearClassifier(stored.weight, stored.bias, 0.0)
     labels = len(label_fraction_indices(images.train_labels, stored.label_fraction, 0))
     accuracy = _accuracy(classifier.predict(test), images.test_labels)
     result = _summary(OWN, stored.label_fraction, labels, len(test), [accuracy])
-    return Probed(result, classifier, features)
+    return Probed(replace(result, stages=encoder.feature_stages), classifier, features)
 
 
 def _summary(
@@ -498,7 +499,7 @@ def _features_name(split: str, stages: tuple[int, ...]) -> str:
     stem, suffix = FEATURES_FILE.split(".")
     if split == HELD_OUT:
         stem += f"-{HELD_OUT}"
-    if stages != FINAL_STAGE:
+    if stages != LAST_STAGE:
         stem += "-stages-" + "-".join(map(str, stages))
     return f"{stem}.{suffix}"
 

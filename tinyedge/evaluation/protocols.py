@@ -6,12 +6,12 @@ OWN = "own"
 PROTOCOLS = ("linear", "linear-sgd", "knn", "finetune", OWN)
 TRAINED_PROTOCOLS = ("linear-sgd", "finetune")  # These take passes over images; the others work on features alone.
 DEFAULT_EPOCHS = 100
-FINAL_STAGE = (4,)
+LAST_STAGE = (4,)  # Of records that name none.
 SMALLEST_DETECTION_IMAGE = 64  # pixels
 
 
 def check_protocol(
-    label_fraction: float, protocol: str, seeds: int, epochs: int | None, stages: tuple[int, ...]
+    label_fraction: float, protocol: str, seeds: int, epochs: int | None, stages: tuple[int, ...] | None
 ) -> None:
     """Refuse a probe that makes no sense; see `tinyedge.evaluation.probe.probe_run` for the arguments.
 
@@ -29,13 +29,13 @@ def check_protocol(
         raise ConfigError(f"--epochs has no meaning for --protocol {protocol}: leave it out or use linear-sgd")
     if epochs is not None and epochs < 1:
         raise ConfigError(f"--epochs is at least 1, not {epochs}: {DEFAULT_EPOCHS} is usual")
-    if not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}:
+    if stages is not None and (not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}):
         given = ",".join(map(str, stages))
         raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
     if protocol == OWN and label_fraction != 1:
         raise ConfigError("--labels has no meaning for --protocol own: the run's own classifier is measured as it is")
-    if protocol in ("finetune", OWN) and stages != FINAL_STAGE:
-        raise ConfigError(f"--protocol {protocol} has stage 4 alone: leave --stages out or use --protocol linear")
+    if protocol in ("finetune", OWN) and stages is not None:
+        raise ConfigError(f"--protocol {protocol} has no --stages: leave them out or use --protocol linear")
 
 
 def check_detection(epochs: int, image_size: int, seeds: int) -> None:

@@ -95,6 +95,8 @@ def load_trained(source: Path | str) -> TrainedModel:
     if not path.is_file():
         return TrainedModel(encoder, None, (), images.mean, images.std, images.white_level).eval()
     stored = read_classifier(path, encoder)
+    if stored.stages is not None:
+        encoder.read_feature_from(stored.stages)
     return TrainedModel(encoder, stored.module(), stored.classes, images.mean, images.std, images.white_level).eval()
 
 

@@ -1,5 +1,6 @@
 """A run to the files that are deployed: fold, ONNX, float TFLite, INT8, and the proof that they agree."""
 
+import copy
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
-from tinyedge.errors import CheckpointError, ConfigError, GateFailed
+from tinyedge.errors import ConfigError, GateFailed
 from tinyedge.exporter.options import ExportOptions, check_export_folder, check_exportable
 from tinyedge.exporter.versions import package_versions
 from tinyedge.installation import require
@@ -57,11 +58,10 @@ from tinyedge.quantisation.post_training import quantise_graph
 from tinyedge.quantisation.qat import finish, image_views
 from tinyedge.quantisation.sensitivity import choose_int16x8, measure_sensitivity, write_sensitivity
 from tinyedge.runtimes.litert_session import run_tflite
-from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
-from tinyedge.training.classifier_file import check_encoder
+from tinyedge.training.classifier_file import corrupt_classifier, read_classifier
 from tinyedge.training.run import CLASSIFIER_FILE, Run
 
 ONNX_FILE = "model.onnx"
@@ -78,10 +78,20 @@ class Probe:
     Attributes:
         weight: (C, D) float32.
         bias: (C,) float32.
+        stages: Stages of the encoder whose pooled maps are the feature; None is the encoder's own.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor
+    stages: tuple[int, ...] | None = None
+
+    def reads(self, encoder: Encoder) -> Encoder:
+        """Return an encoder whose feature is what the classifier reads: a copy, where that is not its own."""
+        if self.stages is None or self.stages == encoder.feature_stages:
+            return encoder
+        other = copy.deepcopy(encoder)
+        other.read_feature_from(self.stages)
+        return other
 
 
 class _Classifier(nn.Module):
@@ -173,7 +183,7 @@ def export_model(
     announce("folding")
     drawn = draw_calibration(len(dataset.train), options.calibration_images, options.seed)
     calibration, unseen = (_normalised(dataset, positions) for positions in (drawn.seen, drawn.unseen))
-    encoder = encoder.eval()
+    encoder = (encoder if probe is None else probe.reads(encoder)).eval()
     network = fold_encoder(encoder) if probe is None else fold_classifier(encoder, probe.weight, probe.bias)
     trained = encoder if probe is None else _Classifier(encoder, probe).eval()
     threads = torch.get_num_threads()
@@ -252,21 +262,12 @@ def load_probe(run_path: Path, encoder: Encoder) -> Probe:
     Raises:
         CheckpointError: There is none, it is corrupt, or it learned from another encoder.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = run_path / CLASSIFIER_FILE
     check_exportable(run_path)
-    try:
-        with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
-            probe = Probe(stored.get_tensor("weight").float(), stored.get_tensor("bias").float())
-        if not (probe.weight.isfinite().all() and probe.bias.isfinite().all()):
-            raise ValueError("it holds numbers that are not finite")
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        again = command_line("tinyedge", "probe", run_path)
-        raise CheckpointError(f"{path} is corrupt ({error}); run `{again}` again") from error
-    check_encoder(path, metadata, encoder)
-    return probe
+    stored = read_classifier(path, encoder)
+    if not (stored.weight.isfinite().all() and stored.bias.isfinite().all()):
+        raise corrupt_classifier(path, ValueError("it holds numbers that are not finite"))
+    return Probe(stored.weight, stored.bias, stored.stages)
 
 
 @contextmanager

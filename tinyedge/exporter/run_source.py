@@ -22,7 +22,7 @@ def folded_network(run_path: Path) -> tuple[nn.Module, tuple[int, int, int, int]
     if not (run_path / CLASSIFIER_FILE).is_file():
         return fold_encoder(encoder), shape
     probe = load_probe(run_path, encoder)
-    return fold_classifier(encoder, probe.weight, probe.bias), shape
+    return fold_classifier(probe.reads(encoder), probe.weight, probe.bias), shape
 
 
 def train_samples(run_path: Path, data: str | None = None) -> tuple[np.ndarray, Normalisation, tuple[str, ...]]:

@@ -14,12 +14,12 @@ to the weights.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
-from tinyedge.conversion.fold import Deployable, PooledSum
+from tinyedge.conversion.fold import Deployable, PooledSum, StagedClassifier, StagedFeature
 from tinyedge.encoders.fold import FoldedAttention, FoldedExcite, FoldedResidual, FoldedStages
 
 # 1 makes all ranges equal and leaves the imbalance to the weights; 0 does nothing.
@@ -42,16 +42,19 @@ def equalise(network: Deployable, images: torch.Tensor) -> Deployable:
         return network
     parts = list(_parts(network.body))
     ranges = _channel_ranges(parts, images)
+    means = _mean_readers(network)
     starts = [index for index, part in enumerate(parts) if not isinstance(part, FoldedResidual | FoldedExcite)]
     for start, end in zip(starts, [*starts[1:], len(parts)], strict=True):
         readers = [parts[end]] if end < len(parts) else _head_readers(network.head)
-        if not readers or not _takes_factors(parts[start]):
+        pooled = [means[part] for part in parts[start:end] if part in means]
+        mean_readers = [reader for reader in pooled if reader is not None]
+        if not readers or len(mean_readers) < len(pooled) or not _takes_factors(parts[start]):
             continue
         factors = _factors(torch.stack(ranges[start:end]).amax(dim=0))
         _multiply_output(parts[start], factors)
         for part in parts[start + 1 : end]:
             _rescale_residual(part, factors)
-        for reader in readers:
+        for reader in (*readers, *mean_readers):
             _divide_input(reader, factors)
     return network
 
@@ -59,17 +62,30 @@ def equalise(network: Deployable, images: torch.Tensor) -> Deployable:
 def _parts(body: nn.Module) -> Iterator[nn.Module]:
     """Yield what writes to the stream or adds to it, in order; a block of several such parts is taken apart."""
     for block in body.children():
-        if any(isinstance(part, FoldedResidual | FoldedExcite) for part in block.children()):
-            yield from block.children()
-        else:
-            yield block
+        yield from _parts_of_block(block)
+
+
+def _parts_of_block(block: nn.Module) -> Sequence[nn.Module]:
+    apart = any(isinstance(part, FoldedResidual | FoldedExcite) for part in block.children())
+    return list(block.children()) if apart else [block]
 
 
 def _head_readers(head: nn.Module) -> list[nn.Module]:
     """Return the parts of the head that read the last map; none if it goes out as it is."""
+    if isinstance(head, StagedFeature | StagedClassifier):
+        return _head_readers(head.last)
     if isinstance(head, PooledSum):
         return [head.direct, head.expand]
     return [head] if _layers(head) else []
+
+
+def _mean_readers(network: Deployable) -> dict[nn.Module, nn.Module | None]:
+    """Return what reads the mean of each part that is pooled on the way; None where that goes out as it is."""
+    assert isinstance(network.body, FoldedStages)
+    head, pooled = network.head, network.body.pooled
+    readers = head.earlier if isinstance(head, StagedClassifier) else [None] * len(pooled)
+    writers = (_parts_of_block(network.body.get_submodule(name))[-1] for name in pooled)
+    return dict(zip(writers, readers, strict=True))
 
 
 def _takes_factors(part: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinyedge.evaluation.protocols import FINAL_STAGE
+from tinyedge.evaluation.protocols import LAST_STAGE
 from tinyedge.reports.chart import Chart, Mark, Series, line, linear_axis, logarithmic_axis
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.subject import Subject, finite, number
@@ -79,7 +79,7 @@ def _row(record: dict[str, Any], name_data: bool) -> ProbeRow | None:
     accuracies = [100 * seed for seed in found if seed is not None]
     stages = record.get("stages")
     named = [str(record.get("protocol", "")), str(record.get("split", "test"))]
-    if isinstance(stages, list) and stages != list(FINAL_STAGE):
+    if isinstance(stages, list) and stages != list(LAST_STAGE):
         named.append("stages " + ", ".join(map(str, stages)))
     if name_data:
         named.append(f"on {record.get('data', '')}")

@@ -66,7 +66,7 @@ class Best(Distillation):
         if options.mixup > 0:
             views, target = mix_with_others(views, target, options.mixup, generator)
         maps = self.encoder.forward_maps(torch.cat(views))  # all views in one pass
-        features = maps[-1].mean(dim=(2, 3))  # (views * B, D)
+        features = self.encoder.feature(maps)  # (views * B, D)
         predicted = self.head(features[: options.distilled_views * count])
         wanted = target.features.repeat(options.distilled_views, 1)
         loss = cosine_loss(predicted, wanted)

@@ -62,7 +62,7 @@ class CaDssl(Distillation):
         options = self.options
         target = self.targets(batch, generator)
         maps = self.encoder.forward_maps(batch.views[0])
-        predicted = self.head(maps[-1].mean(dim=(2, 3)))  # (B, D_teacher)
+        predicted = self.head(self.encoder.feature(maps))  # (B, D_teacher)
         loss = cosine_loss(predicted, target.features)
         metrics = {"loss_cosine": loss}
         if self.queue is not None:

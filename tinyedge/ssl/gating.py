@@ -127,6 +127,7 @@ class GatedEncoder(Encoder):
             encoder.name, encoder.input_size, encoder.strides, encoder.act, encoder.hidden, encoder.channels
         )
         self.feature_dim = encoder.feature_dim
+        self.feature_stages, self.feature_channels = encoder.feature_stages, encoder.feature_channels
         self.layers = gateable_layers(encoder)
         self.network = encoder
         self.gates = nn.ModuleList()

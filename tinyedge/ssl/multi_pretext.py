@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.registry import LAST_STAGE
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
 from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, corrupt_tokens, draw_corruption
@@ -47,11 +48,18 @@ class MultiPretext(PretrainingMethod):
         options: See `MultiPretextOptions`.
 
     Raises:
-        ConfigError: The encoder's grid is too coarse to corrupt, or does not divide the images into equal cells.
+        ConfigError: The encoder's grid is too coarse to corrupt, or does not divide the images into equal cells; or its
+            feature is of more than its last stage.
     """
 
     def __init__(self, encoder: Encoder, options: MultiPretextOptions):
         super().__init__()
+        if encoder.feature_stages != LAST_STAGE:
+            given = ",".join(map(str, encoder.feature_stages))
+            raise ConfigError(
+                f"the pretext tasks read the tokens of stage 4, and the feature is of stages {given}; leave out "
+                "--feature-stages, or give --method best, vicreg or another"
+            )
         self.encoder = encoder
         self.options = options
         self.views = (View(), View()) if options.vicreg_weight > 0 else (View(),)

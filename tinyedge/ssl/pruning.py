@@ -99,6 +99,7 @@ def pruned_encoder(gated: GatedEncoder, kept: Sequence[torch.Tensor]) -> Encoder
             act=gated.act,
             hidden=tuple(len(indices) for indices in kept),
             channels=gated.channels,
+            feature_stages=gated.feature_stages,
             enforce_budget=False,
         )
     encoder.load_state_dict(state)

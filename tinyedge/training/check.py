@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tinyedge.data.registry import check_dataset
 from tinyedge.destination import check_folder
-from tinyedge.encoders.registry import check_encoder
+from tinyedge.encoders.registry import check_encoder, check_feature_stages
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
 from tinyedge.ssl.registry import check_start_given, check_teacher, method_options
@@ -46,6 +46,7 @@ def check_training(
         check_start(config.from_run, config, out)  # With a checkpoint, the run has gone on from there.
     size = config.image_size or _ANY_SIZE
     check_encoder(config.encoder, input_size=size, strides=config.strides, act=config.act)
+    check_feature_stages(config.feature_stages)
     root = Path(config.data_root) if config.data_root else None
     check_dataset(config.data, image_size=config.image_size, root=root, download=download)
 

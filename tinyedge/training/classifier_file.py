@@ -31,6 +31,7 @@ class StoredClassifier:
         label_fraction: Share of each class's train labels that it learned from.
         data: The data set whose classes they are; None where an earlier version wrote the file.
         encoder_sha256: `weights_digest` of the encoder whose feature it takes; None likewise.
+        stages: Stages of the encoder whose pooled maps are the feature; None is the encoder's own.
     """
 
     weight: "torch.Tensor"
@@ -39,6 +40,7 @@ class StoredClassifier:
     label_fraction: float
     data: str | None
     encoder_sha256: str | None = None
+    stages: tuple[int, ...] | None = None
 
     def module(self) -> "nn.Linear":
         """Return it as a module, from features (B, D) to logits (B, C)."""
@@ -60,6 +62,8 @@ def save_classifier(path: Path, stored: StoredClassifier, *, l2: float | None = 
     from safetensors.torch import save_file
 
     origin = {"trained": "with the encoder"} if l2 is None else {"l2": str(l2), "seed": "0"}
+    if stored.stages is not None:
+        origin["stages"] = json.dumps(stored.stages)
     with atomic_path(path) as temporary:
         save_file(
             {"weight": stored.weight.contiguous(), "bias": stored.bias.contiguous()},
@@ -96,15 +100,16 @@ def read_classifier(path: Path, encoder: "Encoder | None" = None) -> StoredClass
                 float(metadata.get("label_fraction", 1.0)),
                 metadata.get("data"),
                 metadata.get(_ENCODER_KEY),
+                tuple(json.loads(metadata["stages"])) if "stages" in metadata else None,
             )
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise corrupt_classifier(path, error) from error
     if encoder is not None:
-        check_encoder(path, metadata, encoder)
+        _check_encoder(path, metadata, encoder)
     return classifier
 
 
-def check_encoder(path: Path, metadata: Mapping[str, str], encoder: "Encoder") -> None:
+def _check_encoder(path: Path, metadata: Mapping[str, str], encoder: "Encoder") -> None:
     """Refuse a classifier that learned from another encoder; of which, files of earlier versions do not say.
 
     Args:

@@ -51,6 +51,7 @@ class TrainConfig:
         image_size: H = W in pixels; None takes the data set's own.
         channels: Of the images: 3 for RGB, or 1 for greyscale, which colour images are turned into.
         strides: Strides of the encoder's down-sampling layers; None takes its default for `image_size`.
+        feature_stages: Stages, ascending to 4, whose pooled maps side by side are the encoder's feature.
         act: Activation of the encoder: `relu` is the cheapest, `gelu` the paper's; `silu` and `hard_swish` as well.
         hidden: Hidden channels of the encoder's blocks as pruning left them, first block first; None is its own.
         from_run: Run whose encoder's weights this one begins with, of the same architecture; see
@@ -104,6 +105,7 @@ class TrainConfig:
     image_size: int | None = None
     channels: int = 3
     strides: tuple[int, ...] | None = None
+    feature_stages: tuple[int, ...] = (4,)
     act: str = "relu"
     hidden: tuple[int, ...] | None = None
     from_run: str | None = None
@@ -198,6 +200,7 @@ class TrainOptions(TypedDict, total=False):
     image_size: int | None
     channels: int
     strides: tuple[int, ...] | None
+    feature_stages: tuple[int, ...]
     act: str
     hidden: tuple[int, ...] | None
     from_run: str | None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyedge.encoders.registry import LAST_STAGE
 from tinyedge.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class EncoderDescription:
         std: Of each channel, for images in [0, 1].
         plugin: What registered it; None for one of tinyedge's own.
         white_level: White of 16-bit greyscale files; None where its data set had none.
+        feature_stages: As for `create_encoder`.
     """
 
     encoder: str
@@ -42,6 +44,7 @@ class EncoderDescription:
     std: tuple[float, ...]
     plugin: str | None
     white_level: int | None = None
+    feature_stages: tuple[int, ...] = LAST_STAGE
 
     def build(self) -> "Encoder":
         """Return an encoder of this description, with fresh weights.
@@ -58,6 +61,7 @@ class EncoderDescription:
             act=self.act,
             hidden=self.hidden,
             channels=len(self.mean),
+            feature_stages=self.feature_stages,
             enforce_budget=False,
         )
 
@@ -92,10 +96,14 @@ def encoder_bytes(
         std=tuple(std),
         plugin=encoder_plugin(encoder.name),
         white_level=white_level,
+        feature_stages=encoder.feature_stages,
     )
     values = asdict(description)
-    if white_level is None:  # Files of other data sets stay byte for byte what they were.
+    # Files that need neither stay byte for byte what they were.
+    if white_level is None:
         del values["white_level"]
+    if encoder.feature_stages == LAST_STAGE:
+        del values["feature_stages"]
     content: bytes = save(
         {name: value.detach().cpu().contiguous() for name, value in weights.items()},
         metadata={_KEY: json.dumps(values)},
@@ -106,6 +114,8 @@ def encoder_bytes(
 def encoder_settings(encoder: "Encoder") -> str:
     """Return all that decides what an encoder computes beside its weights, as digests have it."""
     settings = f"{encoder.input_size} {encoder!r}"  # repr() names every stride and activation
+    if encoder.feature_stages != LAST_STAGE:
+        settings += f" stages {encoder.feature_stages}"
     # Whether a ReLU overwrites what it is given does not; those of tinyedge's own encoders once did not.
     bases = {base.__module__ for base in type(encoder).__mro__} - {"tinyedge.encoders.base"}
     own = any(module.startswith("tinyedge.") for module in bases)
@@ -144,7 +154,7 @@ def read_description(path: Path) -> EncoderDescription | None:
         if text is None:
             return None
         values = json.loads(text)
-        tuples = {key: tuple(values[key]) for key in ("strides", "mean", "std")}
+        tuples = {key: tuple(values[key]) for key in ("strides", "mean", "std", "feature_stages") if key in values}
         hidden = None if values["hidden"] is None else tuple(values["hidden"])
         return EncoderDescription(**{**values, **tuples, "hidden": hidden})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

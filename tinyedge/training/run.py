@@ -115,6 +115,7 @@ class Run:
             act=self.config.act,
             hidden=self.config.hidden,
             channels=self.config.channels,
+            feature_stages=self.config.feature_stages,
             enforce_budget=False,
         )
         try:

@@ -15,7 +15,7 @@ from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError
 from tinyedge.installation import package_missing
 from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
-from tinyedge.training.classifier_file import read_classifier
+from tinyedge.training.classifier_file import StoredClassifier, read_classifier
 from tinyedge.training.encoder_file import encoder_settings
 from tinyedge.training.patch_teacher import load_patch_teacher
 from tinyedge.training.run import CLASSIFIER_FILE, load_run
@@ -56,8 +56,8 @@ class EncoderTeacher(Teacher):
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> TeacherOutput:
         """Return the encoder's pooled features and the maps of its last three stages."""
-        maps = tuple(feature_map.float() for feature_map in self.encoder.forward_maps(images)[-_TAPS:])
-        return TeacherOutput(maps[-1].mean(dim=(2, 3)), maps)
+        maps = [feature_map.float() for feature_map in self.encoder.forward_maps(images)]
+        return TeacherOutput(self.encoder.feature(maps), tuple(maps[-_TAPS:]))
 
 
 class TimmTeacher(Teacher):
@@ -163,15 +163,16 @@ def _load_one(part: str, dataset: ImageDataset, download: bool, with_classifier:
             f"the teacher {part} was trained on images of {encoder.channels} channels and the student's have "
             f"{dataset.train.images.shape[1]}; give --channels {encoder.channels}, or another --teacher"
         )
-    return EncoderTeacher(
-        encoder, _classifier(run.path / CLASSIFIER_FILE, encoder, dataset) if with_classifier else None
-    )
+    stored = _classifier(run.path / CLASSIFIER_FILE, encoder, dataset) if with_classifier else None
+    if stored is not None and stored.stages is not None:
+        encoder.read_feature_from(stored.stages)
+    return EncoderTeacher(encoder, None if stored is None else stored.module())
 
 
-def _classifier(path: Path, encoder: Encoder, dataset: ImageDataset) -> nn.Linear | None:
+def _classifier(path: Path, encoder: Encoder, dataset: ImageDataset) -> StoredClassifier | None:
     """Return the classifier of a run if it has one, and of these classes in this order."""
     stored = read_classifier(path, encoder) if path.is_file() else None
-    return stored.module() if stored is not None and stored.classes == tuple(dataset.classes) else None
+    return stored if stored is not None and stored.classes == tuple(dataset.classes) else None
 
 
 def _timm_model(name: str, model_name: str, weights: str, download: bool) -> nn.Module:

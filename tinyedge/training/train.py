@@ -145,6 +145,7 @@ def _train_rank(
             act=config.act,
             hidden=config.hidden,
             channels=config.channels,
+            feature_stages=config.feature_stages,
             enforce_budget=config.enforce_budget,
         )
         encoder.initialise_from(dataset.train.images, dataset.mean, dataset.std, config.seed)
@@ -455,6 +456,7 @@ def _save_branch(encoder: Encoder, config: TrainConfig, out: Path) -> None:
         config,
         encoder=encoder.name,
         strides=encoder.strides,
+        feature_stages=encoder.feature_stages,
         act=encoder.act,
         hidden=encoder.hidden,
         encoder_plugin=encoder_plugin(encoder.name),

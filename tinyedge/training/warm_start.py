@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinyedge.encoders.base import Encoder
 
 _ARCHITECTURE = ("encoder", "channels", "strides", "act", "hidden")
-_TAKEN = (*_ARCHITECTURE, "image_size", "white_level", "enforce_budget")
+_TAKEN = (*_ARCHITECTURE, "feature_stages", "image_size", "white_level", "enforce_budget")
 
 
 def with_architecture(config: TrainConfig, given: Collection[str]) -> TrainConfig:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tinyedge.data.augment import Augment, normalise
+from tinyedge.errors import ConfigError
 from tinyedge.ssl import teacher_cache
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.registry import create_method
@@ -180,3 +181,45 @@ def test_a_step_before_the_features_are_there_is_refused(toy_encoder):
     method = create_method("seed", toy_encoder, {"cached_views": 1}, CountingTeacher())
     with pytest.raises(RuntimeError, match="prepare"):
         method(Batch((torch.zeros(4, 3, 16, 16),), torch.arange(4), None), torch.Generator(), 0.0)
+
+
+def test_whitened_features_have_mahalanobis_cosines(images):
+    class Spread(CountingTeacher):
+        """Its features have variances that differ by orders of magnitude, and a mean larger than any."""
+
+        def forward(self, images):
+            output = super().forward(images)
+            centred = (output.features - 0.5) * torch.tensor([1.0, 9.0, 0.2, 3.0, 0.5, 1.5]) + 20
+            return TeacherOutput(centred, output.maps)
+
+    cache = load(Spread(), images)
+    whitened = cache.whitened(6)
+    assert [level.equal(kept) for level, kept in zip(whitened.maps, cache.maps, strict=True)] == [True] * 3
+    for view in range(2):
+        own = cache.features[view].double() - cache.features[0].double().mean(dim=0)
+        covariance = torch.cov(cache.features[0].double().T, correction=0)
+        products = own @ torch.linalg.inv(covariance) @ own.T  # What no choice of axes changes.
+        lengths = products.diagonal().sqrt()
+        found = whitened.features[view].double()
+        torch.testing.assert_close(found @ found.T, products / lengths / lengths[:, None], atol=5e-3, rtol=0)
+    # Fewer are the first of more but for their common length, and are the directions of most variance.
+    narrow = cache.whitened(2).features[0].double()
+    torch.testing.assert_close(narrow, F.normalize(whitened.features[0].double()[:, :2], dim=1), atol=5e-3, rtol=0)
+    again = cache.whitened(6)
+    assert again.features.equal(whitened.features)
+
+
+def test_more_coordinates_than_there_are_directions_are_refused(images):
+    with pytest.raises(ConfigError, match=r"target_coordinates is 7, but .* have 6 directions"):
+        load(CountingTeacher(), images).whitened(7)
+
+
+def test_best_matches_coordinates_in_place_of_features(images, toy_encoder):
+    options = {"cached_views": 2, "target_coordinates": 4, "queue_size": 20, "head_width": 8, "projector_width": 8}
+    method = create_method("best", toy_encoder, options, CountingTeacher())
+    method.prepare(images, MEAN, STD)
+    batch = Batch(tuple(torch.randn(8, 3, 16, 16) for _ in method.views), torch.arange(8), None)
+    assert method.targets(batch, torch.Generator()).features.shape == (8, 4)
+    assert torch.isfinite(method(batch, torch.Generator().manual_seed(0), 0.0).loss)
+    with pytest.raises(ConfigError, match="target_coordinates are of cached features"):
+        create_method("best", toy_encoder, {"target_coordinates": 4}, CountingTeacher())

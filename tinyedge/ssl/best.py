@@ -48,8 +48,9 @@ class Best(Distillation):
         )
         self.options = options
         self._student_views = views
-        self.head = distillation_head(encoder.feature_dim, options.head_width, teacher.feature_dim)
-        self.queue = FeatureQueue(options.queue_size, teacher.feature_dim) if options.relational_weight > 0 else None
+        targets = options.target_coordinates or teacher.feature_dim
+        self.head = distillation_head(encoder.feature_dim, options.head_width, targets)
+        self.queue = FeatureQueue(options.queue_size, targets) if options.relational_weight > 0 else None
         scales = len(teacher.map_channels)
         self.multi_scale = (
             MultiScaleDistillation(map_channels(encoder, scales), teacher.map_channels)
@@ -57,6 +58,12 @@ class Best(Distillation):
             else None
         )
         self.projector = Projector(encoder.feature_dim, options.projector_width) if options.vicreg_weight > 0 else None
+
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Run the teacher ahead where its features are cached, and whiten them where their coordinates are matched."""
+        super().prepare(images, mean, std)
+        if self._cache is not None and self.options.target_coordinates:
+            self._cache = self._cache.whitened(self.options.target_coordinates)
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Match the teacher on the distilled views, and the two student views with each other."""

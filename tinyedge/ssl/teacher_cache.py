@@ -20,6 +20,7 @@ from safetensors.torch import save as safetensors_bytes
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import Augment, AugmentConfig, normalise
 from tinyedge.data.cache import cache_directory
+from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import own_rows, world_size
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
 
@@ -29,6 +30,7 @@ _WEAK = AugmentConfig(
 _SEED = 0
 _BATCH = 256
 _IMAGES_A_PART = 16 * _BATCH
+_ROUNDING = 1e-6  # Of the largest variance: what is below it is rounding to half precision.
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,34 @@ class TeacherCache:
 
     features: torch.Tensor
     maps: tuple[torch.Tensor, ...]
+
+    def whitened(self, coordinates: int) -> "TeacherCache":
+        """Return the same with the features' first principal coordinates, each of variance 1, in their place.
+
+        A few directions have most of the variance of a network's features, and their mean has more than any: the cosine
+        of two images hardly says what tells them apart. The teachers of "PCA coordinates" (arXiv 2412.09388) and of
+        `tinyedge.training.patch_teacher` give each direction its say.
+
+        Args:
+            coordinates: K, as many as the features have directions at most; the axes are those of the first view.
+
+        Raises:
+            ConfigError: The features have fewer.
+        """
+        first = self.features[0].double()  # (N, D)
+        centre = first.mean(dim=0)
+        energies, axes = torch.linalg.eigh((first - centre).T @ (first - centre) / len(first))  # ascending
+        found = int((energies > _ROUNDING * energies[-1]).sum())
+        if coordinates > found:
+            raise ConfigError(
+                f"target_coordinates is {coordinates}, but the teacher's features of these images have {found} "
+                f"directions; give --option target_coordinates={found} or fewer"
+            )
+        axes = axes[:, -coordinates:].flip(1) / energies[-coordinates:].flip(0).sqrt()
+        # The largest entry of each is positive: an axis has two directions, and a resumed run needs the same.
+        axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+        views = [F.normalize((view.double() - centre) @ axes, dim=1).half() for view in self.features]
+        return TeacherCache(torch.stack(views), self.maps)
 
     def draw(self, indices: torch.Tensor, generator: torch.Generator) -> TeacherOutput:
         """Return one random view's features of each of the images `indices` (B,), this rank's rows; maps of one cell.

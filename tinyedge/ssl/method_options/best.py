@@ -31,6 +31,8 @@ class BestOptions:
         projector_width: Width of VICReg's embeddings.
         mixup: Share of the images that are mixed with another one, pixels and teacher's features alike, in a random
             proportion.
+        target_coordinates: How many PCA-whitened coordinates of the cached features are matched in their place; 0
+            matches the features.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
             every step. Cached maps are averages over the image.
     """
@@ -50,6 +52,7 @@ class BestOptions:
     vicreg_covariance: float = 0.04
     projector_width: int = 1024
     mixup: float = 0.0
+    target_coordinates: int = 0
     cached_views: int = 0
 
     def __post_init__(self) -> None:
@@ -65,10 +68,13 @@ class BestOptions:
                 "vicreg_invariance",
                 "vicreg_variance",
                 "vicreg_covariance",
+                "target_coordinates",
                 "cached_views",
             ),
         )
         if not 0 <= self.mixup <= 1:
             raise ConfigError(f"mixup is {self.mixup}, but has to be between 0 and 1; correct mixup")
+        if self.target_coordinates and not self.cached_views:
+            raise ConfigError("target_coordinates are of cached features; give --option cached_views=2 too")
         if self.distilled_views not in (1, 2):
             raise ConfigError(f"distilled_views is {self.distilled_views}, but has to be 1 or 2; correct it")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.depthwise import DepthwiseConv2d
 from tinyedge.encoders.fold import FoldedEncoder, FoldedStages, fold_inverted_residual, fold_stages, last_blocks
 from tinyedge.encoders.tokens import TokenCorruption, corrupt_map
 
@@ -33,8 +34,9 @@ class ConvBnRelu6(nn.Sequential):
     """Convolution, batch norm, ReLU6."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1):
+        kind = nn.Conv2d if groups == 1 else DepthwiseConv2d
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+            kind(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU6(inplace=True),
         )

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tinyedge.encoders.base import Encoder, HiddenLayer
+from tinyedge.encoders.depthwise import DepthwiseConv2d
 from tinyedge.encoders.fold import (
     FoldedAttention,
     FoldedEncoder,
@@ -66,8 +67,9 @@ class ConvBnRelu(nn.Sequential):
     """Convolution, batch norm, ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1):
+        kind = nn.Conv2d if groups == 1 else DepthwiseConv2d
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+            kind(in_channels, out_channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
@@ -187,7 +189,7 @@ class MixerBlock(nn.Module):
         super().__init__()
         self.mixer_norm = nn.BatchNorm2d(channels)
         self.mixer = mixer
-        self.local = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.local = DepthwiseConv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.mlp_norm = nn.BatchNorm2d(channels)
         self.mlp = Mlp(channels, hidden, act)
 

@@ -3,9 +3,13 @@ import torch
 from exports.export_inputs import make_dataset, normalised_images
 from torch import nn
 
+from tinyedge.conversion.canonical import canonical
+from tinyedge.conversion.converter import Converter
 from tinyedge.conversion.fold import PooledMean, fold_classifier, fold_encoder
+from tinyedge.conversion.onnx import INPUT_NAME, export_onnx
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
+from tinyedge.quantisation.float_executor import FloatExecutor
 
 torch.set_num_threads(1)
 
@@ -67,6 +71,19 @@ def test_a_feature_of_several_stages_folds(trained_like, name, stages):
         torch.testing.assert_close(
             fold_classifier(encoder, weight, bias).double()(images), logits, atol=1e-5, rtol=1e-5
         )
+
+
+def test_a_classifier_of_several_stages_converts(trained_like, tmp_path):
+    encoder = trained_like(create_encoder("tinynext_t", input_size=17, feature_stages=(1, 2, 3, 4)))
+    network = fold_classifier(encoder, torch.randn(7, encoder.feature_dim) / encoder.feature_dim**0.5, torch.randn(7))
+    export_onnx(network, 17, "logits", tmp_path / "model.onnx")
+    with Converter() as converter:
+        graph = canonical(converter.convert(tmp_path / "model.onnx"), [INPUT_NAME], ["logits"])
+    assert "TRANSPOSE" not in graph.histogram()
+    images = normalised_images(make_dataset(17))[:3]
+    found = FloatExecutor(graph).forward(images.permute(0, 2, 3, 1))
+    with torch.no_grad():
+        torch.testing.assert_close(found, network(images), atol=5e-5, rtol=5e-5)
 
 
 @pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035"])

@@ -27,6 +27,21 @@ def same(network, tolerance=1e-5):
         np.testing.assert_allclose(layout.to_source(computed), expected, atol=tolerance * np.abs(expected).max())
 
 
+def test_a_map_may_be_averaged_before_something_else_reads_it(tmp_path):
+    """As where each stage's mean is a part of the feature; onnx2tf made a mean of nothing of it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["one"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["one", "v"], ["two"]),
+        helper.make_node("Add", ["one", "two"], ["sum"]),
+        helper.make_node("ReduceMean", ["sum"], ["mean"], axes=[-1, 2], keepdims=0),
+        helper.make_node("ReduceMean", ["sum"], ["kept"], axes=[2, 3]),
+        helper.make_node("Conv", ["sum", "v"], ["y"], strides=[2, 2]),
+    ]
+    outputs = {"mean": (1, 4), "kept": (1, 4, 1, 1), "y": (1, 4, 4, 3)}
+    constants = {"w": random(4, 3, 3, 3), "v": random(4, 4, 1, 1)}
+    same(read_network(write(tmp_path / "net.onnx", nodes, {"x": (1, 3, 7, 5)}, outputs, constants)))
+
+
 @pytest.mark.parametrize("shape", [(8, 6, 7), pytest.param((8, 8, 8), marks=needs_onnx2tf_2)])
 def test_an_image_network_becomes_channels_last(tmp_path, shape):
     nodes = [

@@ -65,7 +65,7 @@ def test_missing_and_corrupt_probes(encoder, tmp_path):
     with pytest.raises(CheckpointError, match=r"run `tinyedge probe .*` first, or pass --encoder-only"):
         load_probe(tmp_path, encoder)
     path = tmp_path / "probe.safetensors"
-    save_file({"weight": torch.ones(4, 8), "bias": torch.ones(4)}, path)
+    save_file({"weight": torch.ones(4, 8), "bias": torch.ones(4)}, path, metadata={"classes": '["a", "b", "c", "d"]'})
     assert load_probe(tmp_path, encoder).weight.shape == (4, 8)
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(CheckpointError, match="is corrupt"):

@@ -166,6 +166,12 @@ def test_wrong_options_are_named(toy_encoder, name, options, message):
         create_method(name, toy_encoder, options)
 
 
+def test_a_feature_of_several_stages_has_no_tokens():
+    encoder = create_encoder("tinynext_t", input_size=32, feature_stages=(1, 2, 3, 4))
+    with pytest.raises(ConfigError, match="the tokens of stage 4, and the feature is of stages 1,2,3,4; leave out"):
+        create_method("s0-plus", encoder)
+
+
 def test_too_coarse_a_grid_is_refused():
     encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 2, 2, 2, 2))
     with pytest.raises(ConfigError, match="1 x 1 tokens"):

@@ -3,6 +3,7 @@
 The model is folded and of static shapes; each function here says what goes wrong without it.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ class _Rewriter:
         self._graph = model.graph
         self.opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
         self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._readers: dict[str, set[str]] = defaultdict(set)
+        for node in model.graph.node:
+            for name in node.input:
+                self._readers[name].add(node.op_type)
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         self._types = {
             value.name: value.type.tensor_type for value in (*inferred.input, *inferred.value_info, *inferred.output)
@@ -43,6 +48,10 @@ class _Rewriter:
         if name in self._initializers:
             return tuple(self._initializers[name].dims)
         return tuple(dimension.dim_value for dimension in self._types[name].shape.dim)
+
+    def readers(self, name: str) -> set[str]:
+        """The kinds of the nodes that read an activation."""
+        return self._readers[name]
 
     def element_type(self, name: str) -> int:
         """ONNX's number of the type of an activation or a constant."""
@@ -314,6 +323,25 @@ def _average(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProt
     ]
 
 
+def _mean_of_image(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
+    """Of the mean of a map that a Conv reads too, onnx2tf 2.6.9 may make one of a tensor that nobody writes."""
+    source, output = node.input[0], node.output[0]
+    shape = rewriter.shape(source)
+    if len(shape) != _IMAGE_RANK or "Conv" not in rewriter.readers(source):
+        return [node]
+    if node.op_type == "ReduceMean":
+        named = len(node.input) > 1 and node.input[1]
+        axes = rewriter.constant(node.input[1]) if named else _attributes(node).get("axes")
+        if axes is None or {int(axis) % _IMAGE_RANK for axis in axes} != {2, 3}:
+            return [node]
+    means, vector = f"{output}/means", f"{output}/vector"
+    nodes = [_node("GlobalAveragePool", [source], means)]
+    if len(rewriter.shape(output)) < _IMAGE_RANK:
+        return [*nodes, rewriter.reshape(means, shape[:2], output)]
+    back = rewriter.reshape(vector, (*shape[:2], 1, 1), output)
+    return [*nodes, rewriter.reshape(means, shape[:2], vector), back]
+
+
 def _constant_of_image(rewriter: _Rewriter, node: "onnx.NodeProto") -> "list[onnx.NodeProto]":
     """A constant of fewer axes than its image keeps their order where the image's become NHWC: it is given them all."""
     if len(rewriter.shape(node.output[0])) != _IMAGE_RANK:
@@ -339,7 +367,9 @@ _RULES: dict[str, _Rule] = {
     "Elu": _elu,
     "GatherND": _gather,
     "Gelu": _gelu,
+    "GlobalAveragePool": _mean_of_image,
     "Pad": _wrapped,
+    "ReduceMean": _mean_of_image,
     "Reshape": _static_reshape,
     "Split": _slices,
 }

@@ -113,6 +113,21 @@ PARTS = {
         gpio={"G": 0x4800_1800},
         pins=[("G", 7, 8), ("G", 8, 8)],
     ),
+    "nucleo_g474re": Part(
+        answers=[
+            (0x4002_1000, 8, 0x4002_1000, 10, 1),  # HSION to HSIRDY.
+            (0x4002_1000, 24, 0x4002_1000, 25, 1),
+            (0x4002_1008, 0, 0x4002_1008, 2, 2),
+        ],
+        presets={0x4002_1000: 0x500, 0x4002_1008: 0x5, 0x4000_7000: 0x200, 0x4000_7080: 0x100, 0x4002_2000: 0x4_0600},
+        watched={
+            **{"CR": 0x4002_1000, "CFGR": 0x4002_1008, "PLLCFGR": 0x4002_100C, "AHB2ENR": 0x4002_104C},
+            **{"APB1ENR1": 0x4002_1058, "APB1ENR2": 0x4002_105C, "ACR": 0x4002_2000, "CR5": 0x4000_7080},
+        },
+        serial=0x4000_8000,
+        gpio={"A": 0x4800_0000},
+        pins=[("A", 2, 12), ("A", 3, 12)],
+    ),
     "nucleo_h743zi2": Part(
         answers=[
             (0x5802_4400, 0, 0x5802_4400, 2, 1),
@@ -157,6 +172,7 @@ UNIQUE_IDS = {  # "Device electronic signature" of each manual.
     "stm32f405": 0x1FFF_7A10,
     "nucleo_f207zg": 0x1FFF_7A10,
     "nucleo_g0b1re": 0x1FFF_7590,
+    "nucleo_g474re": 0x1FFF_7590,
     "disco_f746ng": 0x1FF0_F420,
     "nucleo_l4r5zi": 0x1FFF_7590,
     "nucleo_h743zi2": 0x1FF1_E800,
@@ -250,7 +266,7 @@ def clocks_of(name: str, values: dict[str, int]) -> tuple[Fraction, Fraction]:
         cpu_hz = Fraction(16_000_000, (pll >> 4 & 7) + 1) * (pll >> 8 & 127) / ((pll >> 29 & 7) + 1)
         ahb_hz = cpu_hz / AHB[cfgr >> 8 & 15]
         return ahb_hz, ahb_hz / APB[cfgr >> 12 & 7]
-    if name == "nucleo_l4r5zi":
+    if name in ("nucleo_l4r5zi", "nucleo_g474re"):
         pll, cfgr = values["PLLCFGR"], values["CFGR"]
         assert (pll & 3, cfgr & 3, pll >> 24 & 1) == (2, 3, 1)
         cpu_hz = Fraction(16_000_000, (pll >> 4 & 15) + 1) * (pll >> 8 & 127) / (2 * (pll >> 25 & 3) + 2)
@@ -283,7 +299,7 @@ def test_the_registers_give_the_clock_and_the_baud_rate(start, name):
     cpu_hz, usart_hz = clocks_of(name, run.values)
     assert run.clock_hz == cpu_hz == board.clock_hz
     assert run.words["SOURCE"].startswith("PLL from HSI")
-    scale = 256 if name == "nucleo_l4r5zi" else 1
+    scale = 256 if name in ("nucleo_l4r5zi", "nucleo_g474re") else 1
     assert abs(scale * usart_hz / run.values["USART_BRR"] / 115200 - 1) < Fraction(1, 500)
     assert run.values["USART_CR1"] == (0x200C if PARTS[name].status == 0 else 0xD)  # UE, TE, RE
     assert run.values["ACR"] & 15 == WAIT_STATES.get(name, 4)
@@ -321,6 +337,7 @@ def test_the_flash_is_slow_before_the_clock_is_fast(start, name):
         "stm32f405": ("PWR", 1 << 14, 1 << 14),
         "disco_f746ng": ("PWR", 3 << 16, 3 << 16),  # Over-drive, switched.
         "nucleo_l4r5zi": ("CR5", 1 << 8, 0),  # Boost mode.
+        "nucleo_g474re": ("CR5", 1 << 8, 0),
         "nucleo_h743zi2": ("PWRCR", 1, 1),  # VOS0.
         "nucleo_u575zi": ("VOSR", 1 << 18, 1 << 18),  # The booster.
     }.get(name)  # None where the voltage after reset is right.
@@ -350,6 +367,13 @@ def test_the_l4r5_rises_in_two_steps_and_declares_its_pins_supply(start):
     assert run.values["ACR"] >> 8 == 7
 
 
+def test_the_g474_rises_in_two_steps(start):
+    run = start("nucleo_g474re")
+    assert run.first("CFGR", 15 << 4, 8 << 4) < run.first("CFGR", 3, 3)
+    assert run.values["CFGR"] >> 4 & 15 == 0
+    assert run.values["ACR"] >> 8 == 0x407  # Caches, prefetch, and the debugger's bit as it was.
+
+
 def test_an_old_h743_stays_on_its_oscillator_and_says_why(start):
     run = start("nucleo_h743zi2", presets={0x5C00_1000: 0x1003_6450})
     assert (run.clock_hz, run.values["CFGR"] & 7) == (64_000_000, 0)
@@ -365,6 +389,7 @@ STUCK = [
     *(("nucleo_g0b1re", flag) for flag in ((0x4002_1000, 25), (0x4002_1008, 3))),
     ("disco_f746ng", (0x4000_7004, 16)),
     ("nucleo_l4r5zi", (0x4002_1000, 25)),
+    *(("nucleo_g474re", flag) for flag in ((0x4002_1000, 25), (0x4002_1008, 2))),
     ("nucleo_h743zi2", (0x5802_4400, 25)),
     ("nucleo_h743zi2", (0x5802_4818, 13)),
     ("nucleo_h743zi2", (0x5802_4804, 13)),
@@ -379,7 +404,7 @@ def test_a_flag_that_never_comes_leaves_the_oscillator(start, name, flag):
     oscillator_hz = load_board(name).clock.oscillator_hz
     assert run.clock_hz == oscillator_hz
     assert run.words["SOURCE"].endswith("(the PLL did not start)")
-    scale = 256 if name == "nucleo_l4r5zi" else 1
+    scale = 256 if name in ("nucleo_l4r5zi", "nucleo_g474re") else 1
     assert abs(Fraction(scale * oscillator_hz, run.values["USART_BRR"]) / 115200 - 1) < Fraction(1, 100)
     clock = {"nucleo_u575zi": "CFGR1"}.get(name, "CFGR")
-    assert run.values[clock] & 3 == {"nucleo_l4r5zi": 1, "nucleo_u575zi": 1}.get(name, 0)
+    assert run.values[clock] & 3 == {"nucleo_l4r5zi": 1, "nucleo_g474re": 1, "nucleo_u575zi": 1}.get(name, 0)

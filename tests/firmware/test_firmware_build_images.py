@@ -49,6 +49,8 @@ MEMORIES = {
     ],
     # RM0444, DS13560: 144 KB where no byte has a parity bit.
     "nucleo_g0b1re": [("flash", 0x0800_0000, 512 * KB), ("RAM", 0x2000_0000, 144 * KB)],
+    # RM0440, DS12288: SRAM1 80 KB, SRAM2 16 KB, CCM SRAM 32 KB by its second address
+    "nucleo_g474re": [("flash", 0x0800_0000, 512 * KB), ("RAM", 0x2000_0000, (80 + 16 + 32) * KB)],
     "nucleo_l4r5zi": [  # RM0432, DS12023: SRAM1 192 KB, SRAM2 64 KB, SRAM3 384 KB
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 384) * KB),

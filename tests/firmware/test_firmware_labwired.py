@@ -23,10 +23,18 @@ try:
 except ToolMissing as error:
     pytest.skip(str(error), allow_module_level=True)
 
-# Board -> the simulator's chip, and what of every Cortex-M its description of that leaves out.
+# Board -> the simulator's chip and serial port, the clock, and what silicon has and the chip's description leaves out.
 CHIPS = {
+    "nucleo_g474re": (
+        "stm32g474re",
+        "lpuart1",
+        (170_000_000, "PLL from HSI16"),
+        {"memory_regions": [{"name": "unique_id", "base": 0x1FFF_7000, "size": "4KB"}]},
+    ),
     "nrf52840_dk": (
         "nrf52840",
+        None,
+        (64_000_000, "HFXO"),
         {
             "peripherals": [
                 {"id": "systick", "type": "systick", "base_address": 0xE000_E010},
@@ -64,10 +72,10 @@ def simulated(tmp_path):
     clients = []
 
     def start(board: str, elf: Path) -> DeviceClient:
-        chip, more = CHIPS[board]
+        chip, port, _, more = CHIPS[board]
         described = yaml.safe_load((CONFIGS / "chips" / f"{chip}.yaml").read_text())
         for key, values in more.items():
-            described[key] += values
+            described[key] = [*described.get(key, []), *values]
         (tmp_path / "chips").mkdir()
         (tmp_path / "systems").mkdir()
         for folder in ("peripherals", "devices"):
@@ -75,7 +83,7 @@ def simulated(tmp_path):
         (tmp_path / "chips" / "chip.yaml").write_text(yaml.safe_dump(described))
         system = {"name": board, "chip": "../chips/chip.yaml", "external_devices": [], "board_io": []}
         (tmp_path / "systems" / "system.yaml").write_text(yaml.safe_dump(system))
-        client = DeviceClient(SimulatedLine(labwired.Sim(elf, system=tmp_path / "systems" / "system.yaml")))
+        client = DeviceClient(SimulatedLine(labwired.Sim(elf, system=tmp_path / "systems" / "system.yaml", uart=port)))
         clients.append(client)
         client.wait_until_booted()
         return client
@@ -98,7 +106,7 @@ def test_an_image_has_tflite_micros_bytes(board, simulated, tmp_path):
     image = tinyedge.build(file, board=tmp_path / f"{board}.toml", out=tmp_path / "firmware")
     client = simulated(board, image.elf)
     info = client.info()
-    assert (info.board, info.clock_hz, info.clock) == (board, 64_000_000, "HFXO")
+    assert (info.board, (info.clock_hz, info.clock)) == (board, CHIPS[board][2])
     shape = read_tflite(file).inputs[0].shape[1:]
     inputs = np.random.default_rng(0).integers(-128, 128, (2, *shape), dtype=np.int8)
     expected = TflmRuntime(file).run(inputs)

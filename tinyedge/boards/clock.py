@@ -89,6 +89,18 @@ FAMILIES = {
         apb_hz=(64 * _MHZ, 64 * _MHZ),
         wait_states_hz=(24 * _MHZ, 48 * _MHZ, 64 * _MHZ),
     ),
+    "stm32g4": FamilyLimits(
+        source="RM0440 (range 1, boost mode), DS12288 (STM32G474)",
+        pll_input_hz=(2_660_000, 16 * _MHZ),
+        vco_hz=(96 * _MHZ, 344 * _MHZ),
+        pll_m=(1, 16),
+        pll_n=(8, 127),
+        pll_dividers=(2, 4, 6, 8),
+        cpu_hz=170 * _MHZ,
+        ahb_hz=170 * _MHZ,
+        apb_hz=(170 * _MHZ, 170 * _MHZ),
+        wait_states_hz=tuple(34 * _MHZ * steps for steps in range(1, 6)),
+    ),
     "stm32l4+": FamilyLimits(
         source="RM0432 (range 1, boost mode), DS12023 (STM32L4R5)",
         pll_input_hz=(2_660_000, 16 * _MHZ),

@@ -54,6 +54,8 @@ format: setup
 docs: build/docs_venv/.installed
 	@build/docs_venv/bin/python tools/docs_site.py build/docs
 	@build/docs_venv/bin/zensical build --strict -f build/docs/zensical.toml
+	@set -e; for model in models/*/export.json; do name=$$(basename $$(dirname $$model)); \
+		$(BIN)/tinyedge web $$name --out build/docs/site/demo/$$name --json > /dev/null; done
 	@echo "open build/docs/site/index.html"
 
 build/docs_venv/.installed: tools/docs.txt | setup

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import time
 import tomllib
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 from chromium import Chromium, find_chromium
+
+from tinyedge.zoo import zoo_names
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,6 +87,27 @@ def test_the_reference_has_all_that_the_package_offers(docs_site: ModuleType) ->
     assert set(re.findall(r"heading: tinyedge\.(\w+)", page)) == set(tinyedge.__all__) - {"__version__"}
     for path in re.findall(r"^::: (.*)$", page, re.MULTILINE):
         assert (ROOT / Path(*path.split(".")[:-1]).with_suffix(".py")).is_file(), path
+
+
+def test_the_demo_has_the_zoo_and_make_writes_its_pages(docs_site: ModuleType, tmp_path: Path) -> None:
+    linked = re.findall(r'href="demo/(\w+)/index\.html"', docs_site.demo_page())
+    assert linked == sorted(zoo_names())
+    # What make would run, with a tinyedge that only notes what it is asked.
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    noted = tmp_path / "noted"
+    (bin_folder / "tinyedge").write_text(f'#!/bin/sh\necho "$@" >> {noted}\n')
+    (bin_folder / "tinyedge").chmod(0o755)
+    recipe = subprocess.run(
+        ["make", "-n", "-o", "build/docs_venv/.installed", "docs", f"BIN={bin_folder}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (loop,) = re.findall(r"^set -e; for model in .*?done$", recipe, re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-c", loop], cwd=ROOT, check=True)
+    assert noted.read_text().splitlines() == [f"web {name} --out build/docs/site/demo/{name} --json" for name in linked]
 
 
 def test_a_worker_runs_in_a_page_from_a_folder(tmp_path: Path) -> None:

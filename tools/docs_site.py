@@ -1,8 +1,8 @@
 """Writes what the documentation's site is built from: `python tools/docs_site.py build/docs`, then zensical.
 
-The pages are docs/*.md as GitHub shows them, the README and its neighbours, charts of benchmarks/results/*.json and a
-reference of what `import tinyedge` has. Links from one page to another are those of the site; links to other files of
-the repository lead to GitHub. Needs the standard library alone.
+The pages are docs/*.md as GitHub shows them, the README and its neighbours, charts of benchmarks/results/*.json, the
+zoo's models that run in a browser, and a reference of what `import tinyedge` has. Links from one page to another are
+those of the site; links to other files of the repository lead to GitHub. Needs the standard library alone.
 """
 
 import ast
@@ -29,7 +29,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-GENERATED = ("benchmarks.md", "reference.md")
+GENERATED = ("benchmarks.md", "demo.md", "reference.md")
 # Code in fences and indented, then [text](target) and ![text](target), then code in a line: the first that fits.
 _LINK_OR_CODE = re.compile(
     r"^```[\s\S]*?^```$|^    .*$|(?P<head>!?\[[^\]\n]*(?:\n[^\]\n]*)?\]\()(?P<target>[^)\s]+)\)|`[^`\n]+`", re.MULTILINE
@@ -64,7 +64,7 @@ def site_pages() -> dict[str, str]:
     places = {f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))} | ELSEWHERE
     own = {page: place for place, page in places.items() if place != "docs/README.md"}
     pages = {page: site_text(place, (ROOT / place).read_text("utf-8"), places) for page, place in own.items()}
-    return pages | {"benchmarks.md": benchmarks_page(), "reference.md": reference_page()}
+    return pages | {"benchmarks.md": benchmarks_page(), "demo.md": demo_page(), "reference.md": reference_page()}
 
 
 def navigation(config: Path = ROOT / "docs" / "zensical.toml") -> list[str]:
@@ -136,6 +136,19 @@ def reference_page() -> str:
         "# Functions and classes\n",
         "All that `import tinyedge` has; [every command as a function](python.md) shows them at work.\n",
         *(f"::: {homes[name]}\n{heading.format(name)}" for name in (*functions, *rest)),
+    ]
+    return "\n".join(parts)
+
+
+def demo_page() -> str:
+    """The zoo's models, each with the page that `make docs` lets `tinyedge web` write beside this one."""
+    models = sorted(path.parent.name for path in (ROOT / "models").glob("*/export.json"))
+    rows = (f'<li><a href="demo/{escape(name)}/index.html">{escape(name)}</a></li>' for name in models)
+    parts = [
+        "# In your browser\n",
+        "Models of [the zoo](zoo.md), as the C that runs on a microcontroller: show one a picture or the camera, teach "
+        "it classes of your own, or connect a board. What you show stays on your machine; [how it works](web.md).\n",
+        f"<ul>\n{chr(10).join(rows)}\n</ul>\n",
     ]
     return "\n".join(parts)
 

@@ -15,6 +15,7 @@ from tinyedge.errors import ConfigError  # noqa: E402
 from tinyedge.zoo import locate  # noqa: E402
 
 VARIANTS = ("tinyedge_tinynext_t", "tinyedge_tinynext_s", "tinyedge_mobilenetv2_035")
+DEPLOYED = ("tinyedge_tinynext_t", "tinyedge_mobilenetv2_035")  # TinyNeXt-S has the layers of T.
 TAGS = {
     "tinyedge_tinynext_t.cifar10": "tinynext_t_cifar10",
     "tinyedge_tinynext_t.cifar10_finetuned": "tinynext_t_cifar10_finetuned",
@@ -55,7 +56,7 @@ def test_a_model_has_the_parts_of_timm_s_own(variant):
     assert model(images).shape == last.shape
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", DEPLOYED)
 def test_features_only_gives_the_maps_that_their_description_says(variant):
     model = timm.create_model(variant, features_only=True, img_size=64).eval()
     images = torch.randn(1, 3, 64, 64)
@@ -119,7 +120,7 @@ def test_a_run_of_one_s_own_is_loaded_and_another_encoder_s_refused(tmp_path):
         )
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", DEPLOYED)
 def test_timm_s_optimiser_tells_layers_apart(variant):
     from timm.optim import create_optimizer_v2
 

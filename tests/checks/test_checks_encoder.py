@@ -93,7 +93,11 @@ class _Calls(nn.Module):
         (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "silu", "--board", "stm32f405"), 0, ""),
         (("--encoder", "tinynext_t", "--strides", "2,1,2,2,2", "--act", "hard_swish", "--board", "stm32f405"), 0, ""),
         (("--encoder", "resnet18"), 3, "only trains other encoders"),
-        (("--encoder", "tinynext_s", "--board", "stm32f405"), 3, "1,118,928 parameters and the budget is under 1,000,000"),
+        (
+            ("--encoder", "tinynext_s", "--board", "stm32f405"),
+            3,
+            "1,118,928 parameters and the budget is under 1,000,000",
+        ),
         (("--encoder", "tinynext_t", "--board", "stm32f405"), 0, ""),
         (
             ("--encoder", "tinynext_t", "--input", "64", "--strides", "1,1,2,2,2", "--board", "stm32f405"),

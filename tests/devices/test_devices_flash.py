@@ -463,6 +463,15 @@ def test_st_links_are_found_as_linux_lists_them(tmp_path):
     assert st_links(tmp_path / "absent") is None
 
 
+def test_a_board_without_an_st_link_needs_none(monkeypatch):
+    monkeypatch.setattr("tinyedge.devices.flash_tools.openocd.st_links", list)
+    board = load_board("nrf52840_dk")
+    assert TOOL["openocd"].probes("openocd", board) is None
+    assert TOOL["openocd"].probes("openocd", STM32F405) == []
+    with pytest.raises(TargetError, match="st-flash writes STM32 alone, and nrf52840_dk has none: add --tool pyocd"):
+        TOOL["st-flash"].check_support("st-flash", board)
+
+
 @pytest.mark.parametrize("name", [name for name in board_names() if load_board(name).flash_tools is not None])
 def test_openocd_has_the_configuration_of_every_board(name):
     program = installed("openocd")

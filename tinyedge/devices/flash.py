@@ -168,7 +168,7 @@ def flash_board(
     """
     steps = flash_steps(firmware, board, tool, program, probe)  # A mistake shows before the probe is touched.
     tool.check_support(program, board)
-    probes = tool.probes(program)
+    probes = tool.probes(program, board)
     if probes is not None:
         probe = choose_probe(probes, probe).id or None
         steps = flash_steps(firmware, board, tool, program, probe)

@@ -88,8 +88,8 @@ class FlashTool(Protocol):
     def find(self) -> str | None:
         """Return how the program is called, or None where it is not installed."""
 
-    def probes(self, program: str) -> list[ProbeInfo] | None:
-        """Return the connected probes that it can use; None where nobody can tell."""
+    def probes(self, program: str, board: Board) -> list[ProbeInfo] | None:
+        """Return the connected probes that it can use for a board; None where nobody can tell."""
 
     def check_support(self, program: str, board: Board) -> None:
         """Make sure that the program knows the board's chip.

@@ -48,9 +48,9 @@ class Openocd:
         """Return how it is called."""
         return self.name if shutil.which(self.name) else None
 
-    def probes(self, program: str) -> list[ProbeInfo] | None:
-        """Return the ST-Links: OpenOCD lists none itself, and of several it takes any."""
-        return st_links()
+    def probes(self, program: str, board: Board) -> list[ProbeInfo] | None:
+        """Return the ST-Links: OpenOCD lists none itself, and of several it takes any. Other probes nobody lists."""
+        return st_links() if "stlink" in board.required_flash_tools.openocd_config else None
 
     def check_support(self, program: str, board: Board) -> None:
         """Everything that OpenOCD knows is in its configuration files; it names a missing one."""

@@ -56,7 +56,7 @@ class Pyocd:
         beside = Path(sys.executable).with_name(self.name)
         return str(beside) if beside.is_file() else None
 
-    def probes(self, program: str) -> list[ProbeInfo]:
+    def probes(self, program: str, board: Board) -> list[ProbeInfo]:
         """Return the probes that pyOCD sees."""
         return [ProbeInfo(probe["unique_id"], probe["info"]) for probe in _ask(program, "--probes")["boards"]]
 

@@ -50,7 +50,7 @@ class StFlash:
         """Return how it is called."""
         return self.name if shutil.which(self.name) else None
 
-    def probes(self, program: str) -> list[ProbeInfo]:
+    def probes(self, program: str, board: Board) -> list[ProbeInfo]:
         """Return what st-info lists."""
         try:
             done = subprocess.run(_st_info(program), capture_output=True, text=True, timeout=_LIST_TIMEOUT_S)
@@ -63,7 +63,9 @@ class StFlash:
         ]
 
     def check_support(self, program: str, board: Board) -> None:
-        """What st-flash knows shows when it sees the chip."""
+        """Refuse what is no STM32; which of them st-flash knows shows when it sees the chip."""
+        if board.part and not board.part.startswith("STM32"):
+            raise TargetError(f"st-flash writes STM32 alone, and {board.name} has none: add --tool pyocd or openocd")
 
     def steps(self, program: str, job: Job) -> list[Step]:
         """Return two runs: st-flash takes whatever chip there is, so st-info looks first."""

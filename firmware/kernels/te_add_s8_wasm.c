@@ -8,42 +8,50 @@
 
 #if defined(__wasm_simd128__)
 
-/** te_requantise() of four values, whose shift is not positive. */
-static inline te_vector requantise_all(te_vector x, te_vector multiplier, int32_t right) {
-    const te_vector half = wasm_i64x2_const_splat((int64_t)1 << 30);
-    const te_vector low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(x, multiplier), half);
-    const te_vector high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(x, multiplier), half);
-    const te_vector product =
-        wasm_i32x4_shuffle(wasm_i64x2_shl(low, 1), wasm_i64x2_shl(high, 1), 1, 3, 5, 7);
-    if (right == 0) {
-        return product;
-    }
-    const te_vector rounded = wasm_i32x4_add(product, wasm_i32x4_splat(1 << (right - 1)));
-    return wasm_i32x4_shr(wasm_i32x4_add(rounded, wasm_i32x4_shr(product, 31)), (uint32_t)right);
+/** What te_requantise() needs of a multiplier whose shift is not positive, for four values at a time. */
+typedef struct {
+    te_vector multiplier;
+    te_vector rounding; /**< Both roundings' halves and the zero point, for products of 2^1 times a value. */
+    te_vector negative; /**< -1 where a second rounding takes halves away from zero, else 0. */
+    int32_t shift;
+} te_scale;
+
+static te_scale scale_of(int32_t multiplier, int32_t shift, int32_t zero_point) {
+    const int32_t right = -shift;
+    const int64_t halves = ((int64_t)1 << 31) + (right > 0 ? (int64_t)1 << (31 + right) : 0);
+    const te_scale scale = {wasm_i32x4_splat(multiplier),
+                            wasm_i64x2_splat(halves + zero_point * ((int64_t)1 << (32 + right))),
+                            wasm_i32x4_splat(right > 0 ? -1 : 0), right};
+    return scale;
+}
+
+/** te_requantise() of four values, of which twice as much is given, plus the zero point. */
+static inline te_vector requantise_twice(te_vector twice, const te_scale *scale) {
+    const te_vector low = wasm_i64x2_add(wasm_i64x2_extmul_low_i32x4(twice, scale->multiplier), scale->rounding);
+    const te_vector high = wasm_i64x2_add(wasm_i64x2_extmul_high_i32x4(twice, scale->multiplier), scale->rounding);
+    const te_vector sign = wasm_v128_and(wasm_i32x4_shr(twice, 31), scale->negative);
+    return wasm_i32x4_shr(wasm_i32x4_add(wasm_i32x4_shuffle(low, high, 1, 3, 5, 7), sign), (uint32_t)scale->shift);
 }
 
 typedef struct {
-    te_vector zero_point1, zero_point2, multiplier1, output_multiplier, output_zero_point;
-    int32_t right1, output_right;
+    te_vector zero_point1, zero_point2;
+    te_scale first, output;
 } add_constants;
 
 /** The sum of four values of each operand before it is limited. */
 static inline te_vector add_four(te_vector a, te_vector b, const add_constants *with) {
-    const te_vector shifted = wasm_i32x4_shl(wasm_i32x4_sub(a, with->zero_point1), HEADROOM);
-    const te_vector exact = wasm_i32x4_shl(wasm_i32x4_sub(b, with->zero_point2), HEADROOM - 1);
-    const te_vector sum = wasm_i32x4_add(requantise_all(shifted, with->multiplier1, with->right1), exact);
-    return wasm_i32x4_add(requantise_all(sum, with->output_multiplier, with->output_right), with->output_zero_point);
+    const te_vector shifted = wasm_i32x4_shl(wasm_i32x4_sub(a, with->zero_point1), HEADROOM + 1);
+    const te_vector exact = wasm_i32x4_shl(wasm_i32x4_sub(b, with->zero_point2), HEADROOM);
+    const te_vector scaled = requantise_twice(shifted, &with->first);
+    return requantise_twice(wasm_i32x4_add(wasm_i32x4_add(scaled, scaled), exact), &with->output);
 }
 
 static int32_t add_vectors(const te_add_wasm_params *params, const int8_t *input1, const int8_t *input2,
                            int8_t *output) {
-    const add_constants with = {wasm_i32x4_splat(params->input1_zero_point),
-                                wasm_i32x4_splat(params->input2_zero_point),
-                                wasm_i32x4_splat(params->input1_multiplier),
-                                wasm_i32x4_splat(params->output_multiplier),
-                                wasm_i32x4_splat(params->output_zero_point),
-                                -params->input1_shift,
-                                -params->output_shift};
+    const add_constants with = {
+        wasm_i32x4_splat(params->input1_zero_point), wasm_i32x4_splat(params->input2_zero_point),
+        scale_of(params->input1_multiplier, params->input1_shift, 0),
+        scale_of(params->output_multiplier, params->output_shift, params->output_zero_point)};
     const te_vector low = te_splat16(params->output_min), high = te_splat16(params->output_max);
     int32_t i = 0;
     for (; i + 8 <= params->count; i += 8) {

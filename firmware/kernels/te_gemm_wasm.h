@@ -64,7 +64,15 @@ TE_UNROLLED const int8_t *te_gemm_wasm_block(const te_gemm_wasm *layer, const in
     }
     for (int32_t run = 0; run < layer->runs; ++run) {
         const int16_t *values = starts[run];
-        for (int32_t pair = layer->run_pairs; pair > 0; --pair) {
+        int32_t pairs = layer->run_pairs;
+        for (; pairs >= 4; pairs -= 4) {
+            for (int32_t at = 0; at < 4; ++at) {
+                te_gemm_wasm_pair(sums, values + 2 * at, layer->input_step, packed + 8 * at * vectors, pixels, vectors);
+            }
+            values += 8;
+            packed += 32 * vectors;
+        }
+        for (; pairs > 0; --pairs) {
             te_gemm_wasm_pair(sums, values, layer->input_step, packed, pixels, vectors);
             values += 2;
             packed += 8 * vectors;

@@ -1799,7 +1799,7 @@ typedef struct {
     int32_t input1_multiplier;
     int32_t input1_shift; /**< [-31, 0] */
     int32_t output_multiplier;
-    int32_t output_shift; /**< [-31, 0] */
+    int32_t output_shift; /**< [-22, 0] */
     int32_t output_min;
     int32_t output_max;
 } te_add_wasm_params;

@@ -40,6 +40,8 @@ from tinyedge.ops.stripes import counted, pixelwise, windowed
 _POINTER_BYTES = 8
 # Pixels that one pass over the filters computes, as in te_gemm_wasm.h.
 _PIXELS = 4
+# Then the output's zero point above all fractional bits of a sum fits 64 bits beside it.
+_LEAST_OUTPUT_SHIFT = -22
 # (multiplier, shift) of the multiplier 1/2.
 _HALF = (2**30, 0)
 
@@ -149,6 +151,8 @@ def _add(call: KernelCall) -> KernelCall | str:
         first, second = second, first
     if integers(fields, f"input{second}_multiplier", f"input{second}_shift") != _HALF:
         return "neither of its operands has half the multiplier of the sum"
+    if integers(fields, "output_shift")[0] < _LEAST_OUTPUT_SHIFT:
+        return "its output's scale is too large beside its operands'"
     inputs = call.inputs[first - 1], call.inputs[second - 1]
     own = {
         "count": call.output.elements,

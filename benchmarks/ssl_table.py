@@ -48,8 +48,9 @@ class Row:
         encoder: Of `tinyedge train`.
         strides: Of `tinyedge train`; None is the encoder's default.
         options: `KEY=VALUE` of `--option`.
-        teacher: Name of the row whose run is distilled.
+        teacher: Name of the row whose run is distilled, or what `tinyedge train --teacher` takes beside runs.
         arguments: Further arguments of `tinyedge train`.
+        stages: Stages whose features are probed as well, in a line of their own; empty for the encoder's feature alone.
     """
 
     name: str
@@ -60,10 +61,13 @@ class Row:
     options: tuple[str, ...] = ()
     teacher: str | None = None
     arguments: tuple[str, ...] = ()
+    stages: tuple[int, ...] = ()
 
 
-def _cpu(name: str, epochs: int, *options: str, batch_size: int = 64, **settings: Any) -> Row:
-    arguments = ("--batch-size", str(batch_size))
+def _cpu(
+    name: str, epochs: int, *options: str, batch_size: int = 64, arguments: tuple[str, ...] = (), **settings: Any
+) -> Row:
+    arguments = ("--batch-size", str(batch_size), *arguments)
     settings = {"method": name, "strides": "2,1,2,2,2", **settings}
     return Row(name, epochs=epochs, options=options, arguments=arguments, **settings)
 
@@ -82,6 +86,31 @@ PLANS = {
         _cpu("random", 1),
         _cpu("s0-plus", 20, batch_size=256),
         _cpu("best", 18, "cached_views=2", "distilled_views=2", teacher="s0-plus"),
+        _cpu(
+            "best of patches",
+            24,
+            *("cached_views=2", "distilled_views=2", "multi_scale_weight=0", "similarity_weight=1"),
+            method="best",
+            batch_size=256,
+            teacher="patches:4096",
+            arguments=("--view-sizes", "16,24,32"),
+            stages=(1, 2, 3, 4),
+        ),
+        _cpu(
+            "best of efficientnet_lite0",
+            40,
+            *(
+                "cached_views=2",
+                "distilled_views=2",
+                "similarity_weight=1",
+                "target_coordinates=256",
+                "queue_size=4096",
+            ),
+            method="best",
+            batch_size=256,
+            teacher="efficientnet_lite0",
+            arguments=("--view-sizes", "16,24,32", "--feature-stages", "1,2,3,4"),
+        ),
         _cpu("s0-literal", 6),
         _cpu("s0", 8, strides="2,1,2,2,1"),
         _cpu("simclr", 2),
@@ -190,19 +219,15 @@ class Study:
         for option in row.options:
             arguments += ["--option", option]
         if row.teacher:
-            arguments += ["--teacher", self.run_path(row.teacher)]
+            arguments += ["--teacher", self.run_path(row.teacher) if row.teacher in _row_names() else row.teacher]
         tinyedge(*arguments, *(["--resume"] if (path / "config.yaml").is_file() else []))
         write_text(path / _DEVICE_FILE, device_name(self.accelerator))
 
-    def probes(self, name: str) -> list[dict[str, Any]]:
-        """Probe a run at each label fraction where that is not done, and return the records."""
+    def probes(self, name: str, stages: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Probe a feature of a run at each label fraction where that is not done, and return the records."""
         path = self.run_path(name)
-        split = "held-out" if self.hold_out else "test"
-        done = {
-            (record["protocol"], record["label_fraction"])
-            for record in _records(path / "probe.json")
-            if record["split"] == split
-        }
+        key = {"split": "held-out" if self.hold_out else "test", "stages": list(stages)}
+        done = {(record["protocol"], record["label_fraction"]) for record in _records(path / "probe.json", key)}
         # The linear probe with all labels comes last: its classifier is what an export deploys.
         wanted = [("knn", 0.2), ("knn", 1.0), *(("linear", fraction) for fraction in FRACTIONS)]
         seeds = SEEDS
@@ -216,11 +241,11 @@ class Study:
             if (protocol, fraction) not in done:
                 plots = "--plots" if fraction == 1.0 else "--no-plots"
                 settings = ["--data", self.data, "--labels", fraction, "--protocol", protocol, "--seeds", seeds]
-                tinyedge("probe", path, *settings, plots, *held)
-        return [record for record in _records(path / "probe.json") if record["split"] == split]
+                tinyedge("probe", path, *settings, "--stages", ",".join(map(str, stages)), plots, *held)
+        return _records(path / "probe.json", key)
 
     def cells(self, row: Row) -> Iterator[dict[str, Any]]:
-        """Yield what is known of a trained row: a cell for its encoder and one for each further branch.
+        """Yield what is known of a trained row: a cell for its encoder, for each further branch and for other stages.
 
         Nothing where the run has no log, such as a published encoder that was put there to be distilled.
         """
@@ -230,11 +255,14 @@ class Study:
             print(f"{path} has no log, so what is published of {row.name} stays")
             return
         names = [row.name, *(f"{row.name}/{branch.name}" for branch in sorted((path / BRANCHES).glob("*")))]
-        for name in names:
+        features = [(name, name, load_run(self.run_path(name)).config.feature_stages) for name in names]
+        if row.stages:
+            features.append((f"{row.name}, stages {row.stages[0]} to {row.stages[-1]}", row.name, row.stages))
+        for line, name, stages in features:
             run = load_run(self.run_path(name))
             config = run.config
             yield {
-                "row": name,
+                "row": line,
                 "plan": self.plan,
                 "data": DATASETS[self.dataset],
                 "dataset": self.dataset,
@@ -251,14 +279,16 @@ class Study:
                 "seed": config.seed,
                 "options": dict(config.method_options),
                 "teacher": row.teacher,
+                "stages": stages,
                 "seconds": round(log[-1]["elapsed_s"]) if log else 0,
+                "core_seconds": round(log[-1]["cpu_s"]) if log and "cpu_s" in log[-1] else None,
                 "device": (path / _DEVICE_FILE).read_text() if (path / _DEVICE_FILE).is_file() else "device unknown",
                 "probes": [
                     {
                         key: record.get(key)
                         for key in ("protocol", "label_fraction", "labels", "mean", "sd", "accuracies")
                     }
-                    for record in self.probes(name)
+                    for record in self.probes(name, stages)
                 ],
             }
 
@@ -298,11 +328,12 @@ def markdown(cells: list[dict[str, Any]]) -> str:
         if not measured:
             continue
         lines += [f"**{title}**, {CAPTION}:", "", *HEAD]
-        for cell in sorted(measured, key=lambda cell: names.index(cell["row"].partition("/")[0])):
+        for cell in sorted(measured, key=lambda cell: (names.index(_own_name(cell["row"])), cell["row"])):
             figures = [accuracy(cell, "linear", fraction) for fraction in FRACTIONS]
             strides = ",".join(str(stride) for stride in cell["strides"])
             recipe = f"{cell['encoder']} ({strides}), {cell['macs'] / 1e6:.1f} M, {cell['epochs']}, "
-            recipe += f"{cell['seconds']:,}, {cell['device']}"
+            spent = cell.get("core_seconds")
+            recipe += f"{cell['seconds']:,}, {cell['device']}" if spent is None else f"{spent:,} of one core"
             published = ": ".join(PUBLISHED.get((cell["row"], dataset), ()))
             columns = [cell["row"], *figures, accuracy(cell, "knn", 1.0), recipe, published]
             lines.append("| " + " | ".join(columns) + " |")
@@ -342,7 +373,7 @@ def main() -> None:
         for row in PLANS[options.plan]:
             if options.only and row.name not in options.only:
                 continue
-            if row.teacher and not study.trained(row.teacher):
+            if row.teacher in _row_names() and not study.trained(row.teacher):
                 print(f"{row.name} waits for its teacher, {row.teacher}")
                 continue
             if options.minutes and time.monotonic() - start > 60 * options.minutes:
@@ -363,9 +394,20 @@ def main() -> None:
                 publish(cells)
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-    return [{"split": "test", **record} for record in records]
+def _own_name(line: str) -> str:
+    """Return the row that a line of the table belongs to: itself, of a branch, or of a feature of other stages."""
+    return line.partition("/")[0].partition(",")[0]
+
+
+def _row_names() -> set[str]:
+    return {row.name for plan in PLANS.values() for row in plan}
+
+
+def _records(path: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a file with these values; those of earlier versions are of stage 4 and the test images."""
+    stored: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    records = ({"split": "test", "stages": [4], **record} for record in stored)
+    return [record for record in records if wanted.items() <= record.items()]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tinyedge.training.teacher_source import check_source
+
 
 @pytest.fixture(scope="module")
 def table(benchmark_script):
@@ -55,9 +57,19 @@ def test_both_plans_and_a_branch_have_lines_of_their_own(table):
     assert "49.02 % fewer FLOPs" in gated
 
 
+def test_another_feature_has_a_line_behind_its_run_and_core_seconds_where_they_are_known(table):
+    wide = cell(row="best of patches, stages 1 to 4", core_seconds=8293, epochs=24)
+    text = table.markdown([wide, cell(row="best of patches", core_seconds=8293, epochs=24), cell()])
+    lines = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    assert lines[2:] == ["s0-plus", "best of patches", "best of patches, stages 1 to 4"]
+    assert "tinynext_t (2,1,2,2,2), 17.0 M, 24, 8,293 of one core |" in text
+
+
 def test_every_teacher_is_a_row_before_its_students(table):
     for plan in table.PLANS.values():
         names = [row.name for row in plan]
         assert len(set(names)) == len(names)
         for index, row in enumerate(plan):
-            assert row.teacher is None or row.teacher in names[:index]
+            if row.teacher is not None and row.teacher not in names[:index]:
+                assert row.teacher not in names
+                check_source(row.teacher)  # What `tinyedge train --teacher` takes.

@@ -4,6 +4,7 @@ from torch import nn
 
 from tinyedge.conversion.fold import fold_classifier, fold_encoder
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.fold import FoldedEncoder
 from tinyedge.encoders.tokens import corrupt_map
 from tinyedge.errors import ConfigError
 
@@ -70,6 +71,21 @@ class _WithoutStatistics(OddEncoder):
     def __init__(self):
         super().__init__()
         self.before = nn.BatchNorm2d(12, track_running_stats=False)
+
+
+class _LastMapAlone(OddEncoder):
+    def fold(self):
+        return FoldedEncoder(self.stem)
+
+
+def test_a_fold_of_one_s_own_that_knows_of_no_other_stage_is_refused():
+    encoder = _LastMapAlone()
+    encoder.read_feature_from((1, 4))
+    message = r"the feature is of stages 1,4, and the fold\(\) of .* gives its last map alone"
+    with pytest.raises(ConfigError, match=message):
+        fold_encoder(encoder)
+    with pytest.raises(ConfigError, match=message):
+        fold_classifier(encoder, torch.zeros(2, encoder.feature_dim), torch.zeros(2))
 
 
 @pytest.mark.parametrize(

@@ -199,10 +199,26 @@ def _classifier_head(tail: FoldedTail | None, weight: torch.Tensor, bias: torch.
 
 
 def _fold_body(encoder: Encoder) -> FoldedEncoder:
-    """Fold everything before the global mean."""
+    """Fold everything before the last map's global mean."""
     if only_trains_others(encoder.name):
         raise ConfigError(
             f"{encoder.name} only trains other encoders and cannot be exported; "
             f"train one of {', '.join(deployable_encoders())}, with this run as --teacher"
         )
-    return encoder.fold()
+    folded = encoder.fold()
+    if len(encoder.feature_stages) > 1:
+        _check_stages(encoder, folded.body)
+    return folded
+
+
+def _check_stages(encoder: Encoder, body: nn.Module) -> None:
+    """Refuse a body that gives its last map alone: a `fold` of a plug-in's own may know of no other stage."""
+    pixels, parameter = encoder.input_size, next(encoder.parameters())
+    with torch.no_grad():
+        made = body(torch.zeros(1, encoder.channels, pixels, pixels, device=parameter.device))
+    if not isinstance(made, tuple) or len(made) != len(encoder.feature_stages):
+        given = ",".join(map(str, encoder.feature_stages))
+        raise ConfigError(
+            f"the feature is of stages {given}, and the fold() of {encoder.name} gives its last map alone: let it give "
+            "the means of the others too, see tinyedge.encoders.fold.FoldedEncoder, or probe with --stages 4"
+        )

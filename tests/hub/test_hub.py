@@ -198,6 +198,32 @@ def test_a_packed_run_is_a_run_an_export_and_a_card(capsys, monkeypatch):
     }
 
 
+def test_a_card_tells_probes_apart_and_leaves_out_those_of_other_images(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(locate(ZOO), run)
+    records = json.loads((run / "probe.json").read_text())
+    linear = next(one for one in records if (one["protocol"], one["label_fraction"]) == ("linear", 1.0))
+    records += [
+        {**linear, "stages": [1, 2], "mean": 0.11},
+        {**linear, "protocol": "linear-sgd", "mean": 0.22},
+        {**linear, "data": "others", "mean": 0.33},
+    ]
+    (run / "probe.json").write_text(json.dumps(records))
+    manifest = json.loads((run / "export.json").read_text())
+    manifest["calibration"]["dataset"] = "others"
+    (run / "export.json").write_text(json.dumps(manifest))
+    tinyedge.pack(run, "packed")
+    card = metadata(Path("packed/README.md"))
+    values = {one["name"]: one["value"] for one in card["model-index"][0]["results"][0]["metrics"]}
+    assert values == {
+        "kNN, all labels": 0.6293,
+        "linear probe, 20 % of the labels": 0.6184,
+        "linear probe, all labels": 0.6407,
+        "linear probe, all labels, stages 1,2": 0.11,
+        "linear probe by SGD, all labels": 0.22,
+    }
+
+
 def test_a_packed_run_names_no_folder_of_this_machine(tmp_path):
     run = tmp_path / "secret" / "run"
     shutil.copytree(locate(ZOO), run)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from tinyedge.atomic import atomic_directory, write_json
 from tinyedge.errors import CheckpointError
 from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
-from tinyedge.evaluation.protocols import OWN
+from tinyedge.evaluation.protocols import LAST_STAGE, OWN
 from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
 from tinyedge.hub.portable import portable
 from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, read_manifest, record_file
@@ -81,7 +82,9 @@ def write_folder(run: Run, model: Path | None, out: Path, name: str, licence: st
             shutil.copyfile(model, folder / model.name)
             if (model.parent / _PARITY_FILE).is_file():
                 shutil.copyfile(model.parent / _PARITY_FILE, folder / _PARITY_FILE)
-        text = _card(name, Run(folder, config), records, manifest, licence)
+        # A folder is named as `load_folder` names it, and as whoever gave it did.
+        names = {config.data, Path(run.config.data).resolve().name}
+        text = _card(name, Run(folder, config), _accuracies(records, manifest, names), manifest, licence)
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
     return PackedFolder(out, name, tuple(sorted(out.iterdir())), None if model is None else out / model.name)
 
@@ -107,27 +110,42 @@ def _copy_classifier(source: Path, copy: Path) -> None:
     save_file(tensors, copy, metadata={**metadata, "data": Path(metadata.get("data", "")).name})
 
 
-def _accuracies(records: list[dict[str, Any]], manifest: ExportManifest | None) -> list[Accuracy]:
-    """Return what was measured: each kind of probe as it was last, and the exported classifier."""
+def _accuracies(records: list[dict[str, Any]], manifest: ExportManifest | None, names: set[str]) -> list[Accuracy]:
+    """Return what was measured on the test images of the run's data set: each kind of probe, and what was exported.
+
+    Args:
+        records: Of all probes; those of other data sets, and of held-out train images, are left out.
+        manifest: Of the export.
+        names: Of the data set, any of which a record may have.
+    """
     measured: dict[str, float] = {}
     for record in records:
-        if record.get("split") == "test" and isinstance(record.get("mean"), float):
+        own_images = record.get("data") in (None, *names) and record.get("split") == "test"
+        if own_images and isinstance(record.get("mean"), float):
             fraction = 100 * float(record.get("label_fraction") or 1.0)
             labels = "all labels" if fraction == 100 else f"{fraction:g} % of the labels"
-            kinds = {OWN: "its own classifier", "knn": f"kNN, {labels}", "finetune": f"fine-tuned, {labels}"}
-            measured[kinds.get(str(record.get("protocol")), f"linear probe, {labels}")] = record["mean"]
-    top1 = (manifest.parity.get("top1") or {}) if manifest is not None else {}
-    if manifest is not None and manifest.parity.get("split") == "test" and "int8_top1" in top1:
+            kinds = {
+                OWN: "its own classifier",
+                "knn": f"kNN, {labels}",
+                "finetune": f"fine-tuned, {labels}",
+                "linear-sgd": f"linear probe by SGD, {labels}",
+            }
+            stages = record.get("stages") or [*LAST_STAGE]
+            several = "" if stages == [*LAST_STAGE] else f", stages {','.join(map(str, stages))}"
+            measured[kinds.get(str(record.get("protocol")), f"linear probe, {labels}") + several] = record["mean"]
+    if manifest is None or manifest.parity.get("split") != "test":
+        return [Accuracy(what, value) for what, value in measured.items()]
+    top1 = manifest.parity.get("top1") or {}
+    if "int8_top1" in top1 and (manifest.calibration is None or Path(manifest.calibration.dataset).name in names):
         measured["classifier, float"] = top1["float_top1"] / 100
         measured["classifier, INT8"] = top1["int8_top1"] / 100
     return [Accuracy(what, value) for what, value in measured.items()]
 
 
 def _card(
-    name: str, run: Run, records: list[dict[str, Any]], manifest: ExportManifest | None, licence: str | None
+    name: str, run: Run, accuracies: Sequence[Accuracy], manifest: ExportManifest | None, licence: str | None
 ) -> str:
     config = run.config
-    accuracies = _accuracies(records, manifest)
     labelled = learns_from_labels(config.method)
     strides = ",".join(map(str, config.strides or ()))
     pixels = f"{config.image_size} x {config.image_size} pixels, {'RGB' if config.channels == 3 else 'greyscale'}"

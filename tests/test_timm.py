@@ -1,6 +1,7 @@
 """tinyedge's encoders are what users of timm expect of a model that `timm.create_model` makes."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import tinyedge  # noqa: E402
 import tinyedge.timm as names  # noqa: E402
 from tinyedge.encoders.registry import create_encoder  # noqa: E402
 from tinyedge.errors import ConfigError  # noqa: E402
+from tinyedge.training.classifier_file import StoredClassifier, save_classifier  # noqa: E402
 from tinyedge.zoo import locate  # noqa: E402
 
 VARIANTS = ("tinyedge_tinynext_t", "tinyedge_tinynext_s", "tinyedge_mobilenetv2_035")
@@ -118,6 +120,26 @@ def test_a_run_of_one_s_own_is_loaded_and_another_encoder_s_refused(tmp_path):
         timm.create_model(
             "tinyedge_tinynext_t", pretrained=True, pretrained_cfg_overlay=overlay, strides=(1, 1, 2, 2, 2)
         )
+
+
+def test_a_classifier_of_several_stages_is_refused_where_its_classes_are_wanted(tmp_path):
+    shutil.copy(locate("tinynext_t_cifar10") / "encoder.safetensors", tmp_path)
+    several = StoredClassifier(torch.zeros(10, 384), torch.zeros(10), ("a",) * 10, 1.0, None, stages=(1, 2, 3, 4))
+    save_classifier(tmp_path / "probe.safetensors", several, l2=1.0)
+    create = partial(
+        timm.create_model,
+        "tinyedge_tinynext_t",
+        pretrained=True,
+        pretrained_cfg_overlay={"file": str(tmp_path / "encoder.safetensors"), "num_classes": 10},
+    )
+    with pytest.raises(
+        ConfigError, match=r"384 features, of several stages, .* the 192 of the last one: .* --stages 4"
+    ):
+        create()
+    zoo = tinyedge.load("tinynext_t_cifar10").encoder.state_dict()
+    for classes in (0, 5):
+        weights = create(num_classes=classes).encoder.state_dict()
+        assert all(torch.equal(value, zoo[key]) for key, value in weights.items())
 
 
 @pytest.mark.parametrize("variant", DEPLOYED)

@@ -18,6 +18,7 @@ from torch import nn
 from tinyedge.encoders.base import Encoder
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
+from tinyedge.shell import command_line
 from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.encoder_file import read_description
 from tinyedge.training.run import CLASSIFIER_FILE, ENCODER_FILE
@@ -196,7 +197,7 @@ def _with_classifier(weights: dict[str, torch.Tensor], model: TimmEncoder) -> di
     """Return what `model` holds of the weights in an encoder's file, and of the classifier that lies beside it.
 
     Raises:
-        ConfigError: The file is of another encoder.
+        ConfigError: The file is of another encoder, or the classifier is of a feature that timm's models do not have.
     """
     if any(name.startswith("encoder.") for name in weights):  # A checkpoint of timm's own training.
         return weights
@@ -213,6 +214,12 @@ def _with_classifier(weights: dict[str, torch.Tensor], model: TimmEncoder) -> di
     own = {f"fc.{name}": value.detach() for name, value in model.fc.state_dict().items()}
     if file.is_file() and classifier.is_file():
         stored = read_classifier(classifier)
+        if stored.weight.shape[1] != model.num_features and len(stored.weight) == model.num_classes:
+            again = command_line("tinyedge", "probe", file.parent, "--stages", "4")
+            raise ConfigError(
+                f"{classifier} takes {stored.weight.shape[1]} features, of several stages, and timm's models have the "
+                f"{model.num_features} of the last one: run `{again}`, or give num_classes=0"
+            )
         own = {"fc.weight": stored.weight, "fc.bias": stored.bias}
     return loaded | own
 

@@ -168,7 +168,9 @@ def test_wrong_options_are_named(toy_encoder, name, options, message):
 
 def test_a_feature_of_several_stages_has_no_tokens():
     encoder = create_encoder("tinynext_t", input_size=32, feature_stages=(1, 2, 3, 4))
-    with pytest.raises(ConfigError, match="the tokens of stage 4, and the feature is of stages 1,2,3,4; leave out"):
+    with pytest.raises(
+        ConfigError, match="the tokens of stage 4, and the feature is of stages 1,2,3,4; give --feature-stages 4"
+    ):
         create_method("s0-plus", encoder)
 
 

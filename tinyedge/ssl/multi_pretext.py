@@ -57,8 +57,8 @@ class MultiPretext(PretrainingMethod):
         if encoder.feature_stages != LAST_STAGE:
             given = ",".join(map(str, encoder.feature_stages))
             raise ConfigError(
-                f"the pretext tasks read the tokens of stage 4, and the feature is of stages {given}; leave out "
-                "--feature-stages, or give --method best, vicreg or another"
+                f"the pretext tasks read the tokens of stage 4, and the feature is of stages {given}; give "
+                "--feature-stages 4, or --method best, vicreg or another"
             )
         self.encoder = encoder
         self.options = options

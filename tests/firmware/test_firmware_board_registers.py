@@ -1,7 +1,8 @@
-"""What each STM32 board's start-up writes to its registers, in which order, and what a part would make of it.
+"""What a board's start-up writes to its registers, in which order, and what a part would make of it.
 
 The C runs on this machine over memory at the registers' addresses; ready flags follow what the manuals say they follow.
-Clocks, baud rate and pins are then read back out of the registers as the manuals define them, not as our C wrote them.
+Clocks, baud rate and pins are then read back out of the registers as manuals or the makers' headers define them, not as
+our C wrote them.
 """
 
 import re
@@ -168,6 +169,22 @@ PARTS = {
         pins=[("A", 9, 7), ("A", 10, 7)],
     ),
 }
+NRF52840 = Part(  # Nordic's nrf52840.h.
+    answers=[(0x4000_0000, 0, 0x4000_040C, 0, 1), (0x4000_0000, 0, 0x4000_040C, 16, 1)],  # HFCLKSTART to SRC and STATE.
+    presets={0x1000_0130: 8, 0x1000_0134: 5, 0x1000_1208: 0xFFFF_FF5A},
+    watched={
+        **{"HFCLKSTART": 0x4000_0000, "APPROTECT": 0x4000_0558, "ICACHECNF": 0x4001_E540, "OUTSET": 0x5000_0508},
+        **{"STARTTX": 0x4000_2008, "ENABLE": 0x4000_2500, "PSEL_TXD": 0x4000_250C, "PSEL_RXD": 0x4000_2514},
+        **{"P0_06": 0x5000_0718, "P0_08": 0x5000_0720},
+    },
+    serial=0x4000_2000,  # Whose first register is STARTRX.
+    gpio={},
+    pins=[],
+    status=0x108,
+    send=0x51C,
+    receive=0x518,
+    divisor=0x524,
+)
 UNIQUE_IDS = {  # "Device electronic signature" of each manual.
     "stm32f405": 0x1FFF_7A10,
     "nucleo_f207zg": 0x1FFF_7A10,
@@ -177,6 +194,7 @@ UNIQUE_IDS = {  # "Device electronic signature" of each manual.
     "nucleo_l4r5zi": 0x1FFF_7590,
     "nucleo_h743zi2": 0x1FF1_E800,
     "nucleo_u575zi": 0x0BFA_0700,
+    "nrf52840_dk": 0x1000_00A4 - 8,  # The third word is of FICR.DEVICEADDR.
 }
 
 
@@ -210,7 +228,7 @@ def start(tmp_path):
     """A function that runs a board's start-up, with some answers of the hardware left out."""
 
     def run(name: str, without: tuple[int, int] | None = None, presets: dict[int, int] | None = None) -> Run:
-        part, board = PARTS[name], load_board(name)
+        part, board = {**PARTS, "nrf52840_dk": NRF52840}[name], load_board(name)
         answers = [answer for answer in part.answers if answer[2:4] != without]
         values = {**part.presets, **(presets or {}), READY: 0xFFFF_FFFF, UNIQUE_IDS[name] + 8: 0xC0DE_0000 + len(name)}
         watched = watched_by(part)
@@ -372,6 +390,41 @@ def test_the_g474_rises_in_two_steps(start):
     assert run.first("CFGR", 15 << 4, 8 << 4) < run.first("CFGR", 3, 3)
     assert run.values["CFGR"] >> 4 & 15 == 0
     assert run.values["ACR"] >> 8 == 0x407  # Caches, prefetch, and the debugger's bit as it was.
+
+
+def test_the_nrf52840_has_its_crystal_and_its_port(start):
+    run = start("nrf52840_dk")
+    assert (run.clock_hz, run.words["SOURCE"]) == (64_000_000, "HFXO")
+    assert run.words["UID"] == "c0de000b"
+    port = {name: run.values[name] for name in ("USART_BRR", "ENABLE", "PSEL_TXD", "PSEL_RXD", "USART_CR1", "STARTTX")}
+    assert list(port.values()) == [0x01D7_E000, 4, 6, 8, 1, 1]
+    # The pins idle before the port has them: DIR output with INPUT disconnected; DIR input with PULL up.
+    assert (run.values["OUTSET"], run.values["P0_06"], run.values["P0_08"]) == (1 << 6, 1 | 1 << 1, 3 << 2)
+    order = [run.first("HFCLKSTART", 1, 1), run.first("OUTSET", 1 << 6, 1 << 6), run.first("P0_06", 1, 1)]
+    order += [run.first("PSEL_TXD", 31, 6), run.first("ENABLE", 15, 4), run.first("STARTTX", 1, 1)]
+    assert order == sorted(order)
+    assert run.values["ICACHECNF"] == 1
+    assert (int(run.words["SENT"], 16), int(run.words["GOT"])) == (ord("A"), 0xFF)
+
+
+@pytest.mark.parametrize("bit", [0, 16])
+def test_an_nrf52840_without_its_crystal_says_so(start, bit):
+    run = start("nrf52840_dk", without=(0x4000_040C, bit))
+    assert (run.clock_hz, run.words["SOURCE"]) == (64_000_000, "HFINT (the crystal did not start)")
+
+
+@pytest.mark.parametrize(
+    ("family", "revision", "uicr", "opened"),
+    [
+        (8, 5, 0xFFFF_FF5A, 0xFFFF_FF5A),
+        (8, 6, 0xFFFF_FF00, 0xFFFF_FF00),
+        (8, 4, 0xFFFF_FF5A, 0),
+        (6, 5, 0xFFFF_FF5A, 0),
+    ],
+)
+def test_an_nrf52840_that_locks_its_debug_port_opens_it_as_uicr_says(start, family, revision, uicr, opened):
+    run = start("nrf52840_dk", presets={0x1000_0130: family, 0x1000_0134: revision, 0x1000_1208: uicr})
+    assert run.values["APPROTECT"] == opened
 
 
 def test_an_old_h743_stays_on_its_oscillator_and_says_why(start):

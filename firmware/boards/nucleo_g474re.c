@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file nucleo_g474re.c
  *  NUCLEO-G474RE: STM32G474RE at 170 MHz from the internal 16 MHz oscillator through the PLL; LPUART1 on PA2 (transmit)
- *  and PA3 (receive), which the on-board ST-LINK shows as its virtual COM port (UM2505). Chapters are of the reference
- *  manual RM0440.
+ *  and PA3 (receive), which the on-board ST-LINK shows as its virtual COM port (Zephyr's nucleo_g474re.dts, Mbed's
+ *  PinNames.h). Addresses and bits are those of ST's stm32g474xx.h (repository STMicroelectronics/cmsis-device-g4);
+ *  order and limits those of ST's drivers (repository STMicroelectronics/stm32g4xx-hal-driver), file by file below.
  *
- *  The internal oscillator needs nothing on the board and is trimmed to 1 %. Counts of cycles are exact whatever its
- *  error; microseconds carry it. */
+ *  The internal oscillator needs nothing on the board and is trimmed to 1 % (Zephyr's page of the board). Counts of
+ *  cycles are exact whatever its error; microseconds carry it. */
 #include "te_stm32.h"
 #include "te_stm32_usart.h"
 
-/* "Reset and clock control (RCC)". */
+/* Reset and clock control. */
 #define TE_RCC_CR TE_REGISTER(0x40021000u)
 #define TE_RCC_CFGR TE_REGISTER(0x40021008u)
 #define TE_RCC_PLLCFGR TE_REGISTER(0x4002100Cu)
@@ -35,7 +36,7 @@
 #define TE_RCC_APB1ENR1_PWR (1u << 28)
 #define TE_RCC_APB1ENR2_LPUART1 (1u << 0)
 
-/* "Power control (PWR)". */
+/* Power control. */
 #define TE_PWR_CR1 TE_REGISTER(0x40007000u)
 #define TE_PWR_SR2 TE_REGISTER(0x40007014u)
 #define TE_PWR_CR5 TE_REGISTER(0x40007080u)
@@ -44,7 +45,7 @@
 #define TE_PWR_SR2_VOSF (1u << 10)
 #define TE_PWR_CR5_R1MODE (1u << 8)
 
-/* "Embedded Flash memory (FLASH)". */
+/* Flash. */
 #define TE_FLASH_ACR TE_REGISTER(0x40022000u)
 #define TE_FLASH_ACR_LATENCY 15u
 #define TE_FLASH_ACR_DEBUGGER (1u << 18) /* DBG_SWEN; written as it is. */
@@ -52,16 +53,16 @@
 
 #define TE_GPIOA ((te_stm32_gpio *)0x48000000u)
 #define TE_SERIAL ((te_stm32_usart *)0x40008000u) /* LPUART1. */
-#define TE_LPUART1_FUNCTION 12u /* Data sheet DS12288, "alternate function". */
+#define TE_LPUART1_FUNCTION 12u /* stm32g4xx_hal_gpio_ex.h: GPIO_AF12_LPUART1. */
 
-/* "Device electronic signature". */
+/* UID_BASE. */
 #define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
 
 #include "te_stm32_board.h"
 
 #define TE_LOOKS_IN_A_MICROSECOND 170u
 
-/* "Range 1 boost mode" in the chapter on PWR: needed above 150 MHz. */
+/* Range 1 boost mode, needed above 150 MHz (stm32g4xx_hal_pwr_ex.c: HAL_PWREx_ControlVoltageScaling). */
 static bool te_raise_voltage(void) {
     te_stm32_enable(&TE_RCC_APB1ENR1, TE_RCC_APB1ENR1_PWR);
     TE_PWR_CR1 = (TE_PWR_CR1 & ~TE_PWR_CR1_VOS) | TE_PWR_CR1_VOS_RANGE_1;
@@ -98,8 +99,8 @@ static bool te_start_pll(void) {
     if (!te_stm32_wait(&TE_FLASH_ACR, TE_FLASH_ACR_LATENCY, TE_CLOCK_FLASH_WAIT_STATES)) {
         return false;
     }
-    /* Above 80 MHz the clock rises in two steps, with the AHB divided by 2 for a microsecond between them ("System clock
-     * (SYSCLK) selection"). */
+    /* Above 80 MHz the clock rises in two steps, with the AHB divided by 2 between them (stm32g4xx_hal_rcc.c:
+     * HAL_RCC_ClockConfig), for a microsecond (ST's examples, see this board's TOML file). */
     TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_PRESCALERS) | (TE_STM32_AHB_BITS(2u) << 4) |
                   (TE_STM32_APB_BITS(TE_CLOCK_APB1_DIVIDER) << 8) | (TE_STM32_APB_BITS(TE_CLOCK_APB2_DIVIDER) << 11);
     TE_RCC_CFGR |= TE_RCC_CFGR_SW_PLL;

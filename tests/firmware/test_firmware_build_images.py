@@ -49,7 +49,7 @@ MEMORIES = {
     ],
     # RM0444, DS13560: 144 KB where no byte has a parity bit.
     "nucleo_g0b1re": [("flash", 0x0800_0000, 512 * KB), ("RAM", 0x2000_0000, 144 * KB)],
-    # RM0440, DS12288: SRAM1 80 KB, SRAM2 16 KB, CCM SRAM 32 KB by its second address
+    # ST's stm32g474xx.h and stm32g474xx_flash.icf: SRAM1 80 KB, SRAM2 16 KB, CCM SRAM 32 KB by its second address
     "nucleo_g474re": [("flash", 0x0800_0000, 512 * KB), ("RAM", 0x2000_0000, (80 + 16 + 32) * KB)],
     "nucleo_l4r5zi": [  # RM0432, DS12023: SRAM1 192 KB, SRAM2 64 KB, SRAM3 384 KB
         ("flash", 0x0800_0000, 2 * MB),
@@ -64,7 +64,7 @@ MEMORIES = {
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 512) * KB),
     ],
-    # nRF52840 Product Specification, "Memory".
+    # Nordic's nrf52840_xxaa_memory.h.
     "nrf52840_dk": [("flash", 0x0000_0000, 1 * MB), ("RAM", 0x2000_0000, 256 * KB)],
     # DAI 0385, 0386 and 0500: ZBTSRAM 1; 2 and 3. DAI 0505: the same by secure addresses. DAI 0547: ITCM, SRAM, DTCM.
     "mps2_an385": [("flash", 0x0000_0000, 4 * MB), ("RAM", 0x2000_0000, 4 * MB)],

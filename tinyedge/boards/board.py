@@ -105,8 +105,8 @@ class FlashTools:
     Attributes:
         pyocd_target: pyOCD's name of the chip, built in or from its pack: "stm32f405rgtx".
         openocd_config: OpenOCD's configuration files, blanks between them.
-        chip_id: DEV_ID, the lower twelve bits of DBGMCU_IDCODE.
-        chip_id_address: Where DBGMCU_IDCODE is.
+        chip_id: The lower twelve bits of what tells the chip: DEV_ID in DBGMCU_IDCODE, PART in Nordic's FICR.
+        chip_id_address: Where that word is.
     """
 
     pyocd_target: str

@@ -11,10 +11,10 @@ _BAUD_ERROR_LIMIT = Fraction(1, 100)
 
 @dataclass(frozen=True)
 class FamilyLimits:
-    """What the reference manual and the data sheet of a family allow at the voltage that its board file sets.
+    """What a family's manual and data sheet, or its maker's drivers, allow at the voltage that its board file sets.
 
     Attributes:
-        source: The documents.
+        source: The documents or files.
         pll_input_hz: Lowest and highest clock after the divider M.
         vco_hz: Lowest and highest clock of the PLL's oscillator.
         pll_m: Lowest and highest M.
@@ -89,8 +89,9 @@ FAMILIES = {
         apb_hz=(64 * _MHZ, 64 * _MHZ),
         wait_states_hz=(24 * _MHZ, 48 * _MHZ, 64 * _MHZ),
     ),
+    # The VCO's lowest clock is embassy's, which cites the STM32G474's data sheet; ST's file has 64 MHz there.
     "stm32g4": FamilyLimits(
-        source="RM0440 (range 1, boost mode), DS12288 (STM32G474)",
+        source="ST's stm32g4xx_ll_utils.c (range 1, boost mode), embassy's rcc/g4.rs",
         pll_input_hz=(2_660_000, 16 * _MHZ),
         vco_hz=(96 * _MHZ, 344 * _MHZ),
         pll_m=(1, 16),

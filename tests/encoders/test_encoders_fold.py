@@ -4,7 +4,8 @@ from torch import nn
 
 from tinyedge.conversion.fold import fold_classifier, fold_encoder
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.fold import FoldedEncoder
+from tinyedge.encoders.fold import FoldedEncoder, fold_batch_norms
+from tinyedge.encoders.tinynext import ConvBnRelu
 from tinyedge.encoders.tokens import corrupt_map
 from tinyedge.errors import ConfigError
 
@@ -71,6 +72,17 @@ class _WithoutStatistics(OddEncoder):
     def __init__(self):
         super().__init__()
         self.before = nn.BatchNorm2d(12, track_running_stats=False)
+
+
+def test_the_encoders_own_depthwise_convolution_is_folded_as_any():
+    torch.manual_seed(0)
+    part = ConvBnRelu(8, 8, 3, groups=8)
+    part(torch.randn(64, 8, 2, 2))  # Statistics that are not those of no image.
+    folded = fold_batch_norms(part)
+    images = torch.randn(2, 8, 2, 2)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), part.eval()(images))
 
 
 class _LastMapAlone(OddEncoder):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from tinyedge.encoders.depthwise import DepthwiseConv2d
 from tinyedge.encoders.tokens import map_to_tokens, tokens_to_map
 from tinyedge.errors import ConfigError
 
@@ -140,6 +141,10 @@ class _NamedTracer(fx.Tracer):
     def __init__(self, method: str):
         super().__init__()
         self.traced_func_name = method
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Tell what is called rather than traced: PyTorch's layers, and the convolution that is one of them."""
+        return isinstance(m, DepthwiseConv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def fold_batch_norms(module: nn.Module, method: str = "forward") -> fx.GraphModule:

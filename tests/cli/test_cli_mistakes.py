@@ -156,7 +156,7 @@ def test_a_missing_cross_compiler(tinyedge, tmp_path, monkeypatch, command):
         (("compile", "m.tflite"), "--out"),
         (("bnech", "m.tflite"), "bench"),
         (("train", "--out", "run", "--lr", "0"), "greater than 0; give a number above 0"),
-        (("probe", "run", "--stages", "3;4"), "--stages '3;4' is no list of whole numbers: write --stages 3,4"),
+        (("probe", "run", "--stages", "3;4"), "--stages '3;4' is no list of whole numbers: write --stages 1,2,3,4"),
         (("check", "--encoder", "tinynext_t", "--strides", "1,2"), "5 values"),
         (("check", "--encoder", "tinynext_t", "--act", "swish"), "relu"),
         (("check", "--encoder", "tinynext_t", "--input", "4"), "8 pixels"),

@@ -267,6 +267,12 @@ def test_an_encoder_alone_is_packed_as_one(tmp_path):
     assert tinyedge.load("packed").classifier is None
 
 
+def test_the_current_folder_is_not_packed_into():
+    with pytest.raises(ConfigError, match="is the folder that this runs in, and cannot be replaced"):
+        tinyedge.pack(ZOO, ".")
+    assert list(Path().iterdir()) == []
+
+
 def test_what_is_in_a_folder_stays(tmp_path):
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("mine")

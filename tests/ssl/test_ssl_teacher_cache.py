@@ -212,6 +212,9 @@ def test_whitened_features_have_mahalanobis_cosines(images):
 def test_more_coordinates_than_there_are_directions_are_refused(images):
     with pytest.raises(ConfigError, match=r"target_coordinates is 7, but .* have 6 directions"):
         load(CountingTeacher(), images).whitened(7)
+    constant = torch.full_like(images, 77)
+    with pytest.raises(ConfigError, match="have 0 directions; give another --teacher"):
+        load(CountingTeacher("constant"), constant, views=1).whitened(1)
 
 
 def test_best_matches_coordinates_in_place_of_features(images, toy_encoder):

@@ -37,6 +37,8 @@ def pack(run: Run | Path | str, out: Path | str, *, licence: str | None = None) 
     opened, folder = load_run(Path(name)), Path(out)
     opened.check_trained()
     check_folder(folder, "give another folder to --out")
+    if folder.resolve() == Path.cwd():
+        raise ConfigError(f"{folder} is the folder that this runs in, and cannot be replaced: give another to --out")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty: give another folder to --out, or remove it first")
     exports = [path for path in (opened.path / EXPORT_FOLDER, opened.path) if (path / MANIFEST_FILE).is_file()]

@@ -30,7 +30,8 @@ def probe(
     ),
     stages: str = typer.Option(
         None,
-        help="Stages whose pooled maps are the features, side by side, such as 1,2,3,4; by default the run's own.",
+        help="Stages whose pooled maps are the features, side by side, such as 1,2,3,4, and those of what a linear "
+        "probe leaves for the export; by default the run's own.",
         rich_help_panel="Protocol",
     ),
     hold_out: int = typer.Option(

@@ -63,9 +63,10 @@ class TeacherCache:
         energies, axes = torch.linalg.eigh((first - centre).T @ (first - centre) / len(first))  # ascending
         found = int((energies > _ROUNDING * energies[-1]).sum())
         if coordinates > found:
+            advice = f"give --option target_coordinates={found} or fewer" if found else "give another --teacher"
             raise ConfigError(
                 f"target_coordinates is {coordinates}, but the teacher's features of these images have {found} "
-                f"directions; give --option target_coordinates={found} or fewer"
+                f"directions; {advice}"
             )
         axes = axes[:, -coordinates:].flip(1) / energies[-coordinates:].flip(0).sqrt()
         # The largest entry of each is positive: an axis has two directions, and a resumed run needs the same.

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 import tinyedge
 from tinyedge.encoders.registry import create_encoder
-from tinyedge.errors import CheckpointError
+from tinyedge.errors import CheckpointError, DataError
 from tinyedge.training.encoder_file import encoder_bytes, read_description
 from tinyedge.training.run import load_run
 from tinyedge.zoo import locate
@@ -60,6 +60,16 @@ def test_a_file_from_before_it_described_itself_needs_its_run(tmp_path):
     assert read_description(old) is None
     with pytest.raises(CheckpointError, match="does not say which encoder it holds"):
         tinyedge.load(old)
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path):
+    model = tinyedge.load(locate(ZOO) / "encoder.safetensors")
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("missing.png", "text.png"):
+        with pytest.raises(DataError, match=rf"{name} cannot be read as an image \(.*\); leave it out"):
+            model.preprocess([tmp_path / name])
+    with pytest.raises(DataError, match=r"takes a list of files; give \['picture.jpg'\]"):
+        model.preprocess("picture.jpg")
 
 
 def test_a_broken_file_is_named(tmp_path):

@@ -11,7 +11,7 @@ from torch import nn
 from tinyedge.data.augment import normalise
 from tinyedge.data.decode import decode_image
 from tinyedge.encoders.base import Encoder
-from tinyedge.errors import CheckpointError
+from tinyedge.errors import CheckpointError, DataError
 from tinyedge.plugins import require_plugin
 from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.encoder_file import EncoderDescription, read_description
@@ -65,11 +65,21 @@ class TrainedModel(nn.Module):
         """Decode image files to what `forward` takes, as training did: (B, C, H, W) float32, normalised.
 
         Raises:
-            OSError, ValueError, SyntaxError and others of Pillow's: A file is broken or of an unknown form.
+            DataError: A file is missing, broken or of an unknown form, or one path is given in place of a list.
         """
+        if isinstance(files, str | Path):
+            raise DataError(f"preprocess takes a list of files; give [{str(files)!r}]")
         how = self.encoder.input_size, self.white_level, self.encoder.channels
-        pixels = np.stack([decode_image(Path(file), *how) for file in files])  # (B, H, W, C)
+        pixels = np.stack([_decoded(Path(file), *how) for file in files])  # (B, H, W, C)
         return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), self.mean, self.std)
+
+
+def _decoded(file: Path, size: int, white_level: int | None, channels: int) -> np.ndarray:
+    try:
+        return decode_image(file, size, white_level, channels)
+    except Exception as error:  # Pillow raises whatever its decoders do.
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} cannot be read as an image ({reason}); leave it out") from error
 
 
 def load_trained(source: Path | str) -> TrainedModel:

@@ -212,7 +212,9 @@ def check_teacher(name: str, given: bool) -> None:
     """
     entry = method_entry(name)
     if entry.needs_teacher and not given:
-        raise ConfigError(f"{name} distils a teacher; give --teacher RUN, such as a run of --method s0-plus")
+        raise ConfigError(
+            f"{name} distils a teacher; give --teacher RUN, or --teacher patches:1024, which needs no run"
+        )
     if given and not (entry.needs_teacher or entry.takes_teacher):
         distilling = ", ".join(other for other, one in _ENTRIES.items() if one.needs_teacher or one.takes_teacher)
         raise ConfigError(f"{name} has no teacher; leave out --teacher, or use one of {distilling}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ablation_table
 import engine_table
 import int8_table
 import layer_shapes
@@ -52,6 +53,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     },
     DOCS / "cycles.md": {"engines": lambda: engine_table.cycles_table(_read("engine_table")["boards"])},
     DOCS / "engine.md": {"layer shapes": lambda: layer_shapes.markdown(_read("layer_shapes")["shapes"])},
+    DOCS / "recipe.md": {"ablation": lambda: ablation_table.markdown(_read("ablation_table"))},
     DOCS / "quantisation.md": {"networks": lambda: quantise_table.markdown(_read("quantise")["rows"])},
     DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},
 }

@@ -60,17 +60,16 @@ def test_classifier_equals_the_probe_of_the_feature(trained_like, name):
 @pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035"])
 @pytest.mark.parametrize("stages", [(1, 2, 3, 4), (2, 4)])
 def test_a_feature_of_several_stages_folds(trained_like, name, stages):
-    encoder = trained_like(create_encoder(name, input_size=17, feature_stages=stages)).double()
+    encoder = trained_like(create_encoder(name, input_size=17, feature_stages=stages))
     weight, bias = torch.randn(7, encoder.feature_dim) / encoder.feature_dim**0.5, torch.randn(7)
+    feature, classifier = fold_encoder(encoder), fold_classifier(encoder, weight, bias)
     images = normalised_images(make_dataset(17))[:3].double()
     with torch.no_grad():
-        maps = encoder.forward_maps(images)
+        maps = encoder.double().forward_maps(images)
         expected = torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in stages], dim=1)
-        torch.testing.assert_close(fold_encoder(encoder).double()(images), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(feature.double()(images), expected, atol=1e-5, rtol=1e-5)
         logits = expected @ weight.double().T + bias
-        torch.testing.assert_close(
-            fold_classifier(encoder, weight, bias).double()(images), logits, atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(classifier.double()(images), logits, atol=1e-5, rtol=1e-5)
 
 
 def test_a_classifier_of_several_stages_converts(trained_like, tmp_path):

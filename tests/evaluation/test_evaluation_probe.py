@@ -381,6 +381,11 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
         assert f"plots/{name}.png" in table.output.replace("\n", "")
         assert (run.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "±" in table.output
+    assert "stages" not in table.output
+    several = runner.invoke(
+        make_app(), ["probe", str(run.path), "--labels", "0.05", "--seeds", "1", "--stages", "3,4", "--no-plots"]
+    )
+    assert "a held-out tenth of the labels; stages 3, 4" in several.output.replace("\n", "")
     printed = runner.invoke(
         make_app(), ["probe", str(run.path), "--labels", "0.05", "--protocol", "knn", "--seeds", "2", "--json"]
     )

@@ -89,7 +89,8 @@ def probe(
         if result.nearest_mean is not None:
             table.add_row("k=1, Euclidean", "", f"{100 * result.nearest_mean:.2f}", "", "")
         console.print(table)
-        console.print(f"{result.protocol}: {result.solver}", highlight=False)
+        several = f"; stages {', '.join(map(str, result.stages))}" if len(result.stages) > 1 else ""
+        console.print(f"{result.protocol}: {result.solver}{several}", highlight=False)
         print_files(console, run / PROBE_FILE)
         if result.exportable and not own:
             print_files(console, run / CLASSIFIER_FILE)

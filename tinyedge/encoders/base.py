@@ -98,21 +98,27 @@ class Encoder(nn.Module):
         Args:
             stages: Ascending, of 1 to 4; the last is 4.
         """
-        training, size, parameter = self.training, self.input_size, next(self.parameters())
-        with torch.no_grad():
-            maps = self.eval().forward_maps(torch.zeros(1, self.channels, size, size, device=parameter.device))
-        self.train(training)
+        channels = self.map_channels()
         self.feature_stages = tuple(stages)
-        self.feature_channels = tuple(maps[stage - 1].shape[1] for stage in stages)
+        self.feature_channels = tuple(channels[stage - 1] for stage in stages)
         self.feature_dim = sum(self.feature_channels)
+
+    @torch.no_grad()
+    def map_channels(self) -> tuple[int, ...]:
+        """Return C_i of each of the maps that `forward_maps` returns, the finest first."""
+        training, size, parameter = self.training, self.input_size, next(self.parameters())
+        maps = self.eval().forward_maps(torch.zeros(1, self.channels, size, size, device=parameter.device))
+        self.train(training)
+        return tuple(feature_map.shape[1] for feature_map in maps)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the feature (B, D) of normalised images (B, C, H, W); both float32 outside autocast."""
         return self.feature(self.forward_maps(images))
 
-    def feature(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the feature (B, D) that is made of what `forward_maps` returns."""
-        return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in self.feature_stages], dim=1)
+    def feature(self, maps: Sequence[torch.Tensor], stages: Sequence[int] | None = None) -> torch.Tensor:
+        """Return the feature (B, D) that is made of what `forward_maps` returns; `stages` asks for those of others."""
+        chosen = self.feature_stages if stages is None else stages
+        return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in chosen], dim=1)
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the map of each of the four stages, (B, C_i, H_i, W_i).

@@ -19,8 +19,7 @@ def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int
     if stages is None or tuple(stages) == encoder.feature_stages:
         features: torch.Tensor = encoder(images)
         return features
-    maps = encoder.forward_maps(images)
-    return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in stages], dim=1)
+    return encoder.feature(encoder.forward_maps(images), stages)
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, StepResult, View
-from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
+from tinyedge.ssl.distillation import Distillation, distillation_head
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss, similarity_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.distributed import gather_rows, own_rows, world_size
@@ -53,7 +53,7 @@ class Best(Distillation):
         self.queue = FeatureQueue(options.queue_size, targets) if options.relational_weight > 0 else None
         scales = len(teacher.map_channels)
         self.multi_scale = (
-            MultiScaleDistillation(map_channels(encoder, scales), teacher.map_channels)
+            MultiScaleDistillation(encoder.map_channels()[-scales:], teacher.map_channels)
             if options.multi_scale_weight > 0
             else None
         )

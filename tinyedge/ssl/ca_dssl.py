@@ -18,7 +18,7 @@ import torch
 from tinyedge.encoders.base import Encoder
 from tinyedge.ssl.base import Batch, StepResult, View
 from tinyedge.ssl.curriculum import curriculum_strength
-from tinyedge.ssl.distillation import Distillation, distillation_head, map_channels
+from tinyedge.ssl.distillation import Distillation, distillation_head
 from tinyedge.ssl.distillation_losses import MultiScaleDistillation, cosine_loss, relational_loss
 from tinyedge.ssl.distillation_queue import FeatureQueue
 from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
@@ -48,7 +48,7 @@ class CaDssl(Distillation):
         self.queue = FeatureQueue(options.queue_size, teacher.feature_dim) if options.relational_weight > 0 else None
         scales = len(teacher.map_channels)
         self.multi_scale = (
-            MultiScaleDistillation(map_channels(encoder, scales), teacher.map_channels)
+            MultiScaleDistillation(encoder.map_channels()[-scales:], teacher.map_channels)
             if options.multi_scale_weight > 0
             else None
         )

@@ -85,13 +85,3 @@ def distillation_head(student_dim: int, hidden: int, teacher_dim: int) -> nn.Seq
         nn.ReLU(),
         nn.Linear(hidden, teacher_dim),
     )
-
-
-@torch.no_grad()
-def map_channels(encoder: Encoder, count: int) -> tuple[int, ...]:
-    """Return the channels of the last `count` of an encoder's maps, the finest first."""
-    training = encoder.training
-    size, parameter = encoder.input_size, next(encoder.parameters())
-    maps = encoder.eval().forward_maps(torch.zeros(1, encoder.channels, size, size, device=parameter.device))
-    encoder.train(training)
-    return tuple(feature_map.shape[1] for feature_map in maps[-count:])

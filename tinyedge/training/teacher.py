@@ -13,7 +13,6 @@ from tinyedge.data.dataset import ImageDataset
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import CheckpointError, ConfigError, TinyEdgeError
 from tinyedge.installation import package_missing
-from tinyedge.ssl.distillation import map_channels
 from tinyedge.ssl.teacher import ConcatenatedTeacher, Teacher, TeacherOutput
 from tinyedge.training.classifier_file import StoredClassifier, read_classifier
 from tinyedge.training.encoder_file import encoder_settings
@@ -47,7 +46,7 @@ class EncoderTeacher(Teacher):
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval()
         self.feature_dim = encoder.feature_dim
-        self.map_channels = map_channels(encoder, _TAPS)
+        self.map_channels = encoder.map_channels()[-_TAPS:]
         self.digest = _digest(encoder_settings(encoder), encoder)
         if classifier is not None:
             self.classifier = classifier.requires_grad_(False)

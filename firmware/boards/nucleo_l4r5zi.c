@@ -6,113 +6,14 @@
  *
  *  The internal oscillator needs nothing on the board and is trimmed to 1 %. Counts of cycles are exact whatever its
  *  error; microseconds carry it. */
-#include "te_stm32.h"
-#include "te_stm32_usart.h"
+#define TE_FLASH_ACR_KEPT 0u
+#include "te_stm32_l4_g4_board.h"
 
-/* "Reset and clock control (RCC)". */
-#define TE_RCC_CR TE_REGISTER(0x40021000u)
-#define TE_RCC_CFGR TE_REGISTER(0x40021008u)
-#define TE_RCC_PLLCFGR TE_REGISTER(0x4002100Cu)
-#define TE_RCC_AHB2ENR TE_REGISTER(0x4002104Cu)
-#define TE_RCC_APB1ENR1 TE_REGISTER(0x40021058u)
-#define TE_RCC_APB1ENR2 TE_REGISTER(0x4002105Cu)
-#define TE_RCC_CR_HSION (1u << 8)
-#define TE_RCC_CR_HSIRDY (1u << 10)
-#define TE_RCC_CR_PLLON (1u << 24)
-#define TE_RCC_CR_PLLRDY (1u << 25)
-#define TE_RCC_CFGR_SW 3u
-#define TE_RCC_CFGR_SW_HSI 1u
-#define TE_RCC_CFGR_SW_PLL 3u
-#define TE_RCC_CFGR_SWS (3u << 2)
-#define TE_RCC_CFGR_SWS_HSI (1u << 2)
-#define TE_RCC_CFGR_SWS_PLL (3u << 2)
-#define TE_RCC_CFGR_HPRE (15u << 4)
-#define TE_RCC_CFGR_PRESCALERS ((15u << 4) | (7u << 8) | (7u << 11))
-/* From the internal oscillator, output R alone. */
-#define TE_RCC_PLLCFGR_VALUE \
-    (2u | ((TE_CLOCK_PLL_M - 1u) << 4) | (TE_CLOCK_PLL_N << 8) | (1u << 24) | ((TE_CLOCK_PLL_DIVIDER / 2u - 1u) << 25))
 #define TE_RCC_AHB2ENR_GPIOG (1u << 6)
-#define TE_RCC_APB1ENR1_PWR (1u << 28)
-#define TE_RCC_APB1ENR2_LPUART1 (1u << 0)
-
-/* "Power control (PWR)". */
-#define TE_PWR_CR1 TE_REGISTER(0x40007000u)
 #define TE_PWR_CR2 TE_REGISTER(0x40007004u)
-#define TE_PWR_SR2 TE_REGISTER(0x40007014u)
-#define TE_PWR_CR5 TE_REGISTER(0x40007080u)
-#define TE_PWR_CR1_VOS (3u << 9)
-#define TE_PWR_CR1_VOS_RANGE_1 (1u << 9)
 #define TE_PWR_CR2_IOSV (1u << 9)
-#define TE_PWR_SR2_VOSF (1u << 10)
-#define TE_PWR_CR5_R1MODE (1u << 8)
-
-/* "Embedded Flash memory (FLASH)". */
-#define TE_FLASH_ACR TE_REGISTER(0x40022000u)
-#define TE_FLASH_ACR_LATENCY 15u
-#define TE_FLASH_ACR_PREFETCH_AND_CACHES (7u << 8)
-
 #define TE_GPIOG ((te_stm32_gpio *)0x48001800u)
-#define TE_SERIAL ((te_stm32_usart *)0x40008000u) /* LPUART1. */
 #define TE_LPUART1_FUNCTION 8u /* Data sheet DS12023, "alternate function". */
-
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
-
-#include "te_stm32_board.h"
-
-#define TE_LOOKS_IN_A_MICROSECOND 120u
-
-/* "Range 1 boost mode" in the chapter on PWR: needed above 80 MHz. */
-static bool te_raise_voltage(void) {
-    te_stm32_enable(&TE_RCC_APB1ENR1, TE_RCC_APB1ENR1_PWR);
-    TE_PWR_CR1 = (TE_PWR_CR1 & ~TE_PWR_CR1_VOS) | TE_PWR_CR1_VOS_RANGE_1;
-    if (!te_stm32_wait(&TE_PWR_SR2, TE_PWR_SR2_VOSF, 0u)) {
-        return false;
-    }
-    TE_PWR_CR5 &= ~TE_PWR_CR5_R1MODE;
-    return true;
-}
-
-/* To the 16 MHz oscillator, whatever clock there was: 4 MHz after reset, or what a boot loader left. */
-static bool te_start_oscillator(void) {
-    TE_RCC_CR |= TE_RCC_CR_HSION;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_HSIRDY, TE_RCC_CR_HSIRDY)) {
-        return false;
-    }
-    TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_SW) | TE_RCC_CFGR_SW_HSI;
-    return te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_HSI);
-}
-
-/* Leaves the processor on the 16 MHz oscillator, and returns false, where a step does not come. */
-static bool te_start_pll(void) {
-    TE_RCC_CR &= ~TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, 0u)) {
-        return false;
-    }
-    TE_RCC_PLLCFGR = TE_RCC_PLLCFGR_VALUE;
-    TE_RCC_CR |= TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, TE_RCC_CR_PLLRDY)) {
-        return false;
-    }
-    TE_FLASH_ACR = TE_CLOCK_FLASH_WAIT_STATES | TE_FLASH_ACR_PREFETCH_AND_CACHES;
-    if (!te_stm32_wait(&TE_FLASH_ACR, TE_FLASH_ACR_LATENCY, TE_CLOCK_FLASH_WAIT_STATES)) {
-        return false;
-    }
-    /* Above 80 MHz the clock rises in two steps, with the AHB divided by 2 for a microsecond between them ("System clock
-     * (SYSCLK) selection"). */
-    TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_PRESCALERS) | (TE_STM32_AHB_BITS(2u) << 4) |
-                  (TE_STM32_APB_BITS(TE_CLOCK_APB1_DIVIDER) << 8) | (TE_STM32_APB_BITS(TE_CLOCK_APB2_DIVIDER) << 11);
-    TE_RCC_CFGR |= TE_RCC_CFGR_SW_PLL;
-    if (!te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_PLL)) {
-        TE_RCC_CFGR = (TE_RCC_CFGR & ~(TE_RCC_CFGR_SW | TE_RCC_CFGR_PRESCALERS)) | TE_RCC_CFGR_SW_HSI;
-        return false;
-    }
-    for (uint32_t i = 0; i < TE_LOOKS_IN_A_MICROSECOND; i++) {
-        (void)TE_RCC_CFGR;
-    }
-    TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_HPRE) | (TE_STM32_AHB_BITS(TE_CLOCK_AHB_DIVIDER) << 4);
-    return true;
-}
 
 void te_board_init(void) {
     te_on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
@@ -124,12 +25,4 @@ void te_board_init(void) {
     te_stm32_serial_pin(TE_GPIOG, 7, TE_LPUART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOG, 8, TE_LPUART1_FUNCTION);
     te_cortexm_start_counter();
-}
-
-const char *te_board_clock_source(void) {
-    return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return TE_UNIQUE_ID;
 }

@@ -147,6 +147,11 @@ WIDE_RESULT = TensorSpec((1, 4, 4, 3), 0.001, dtype=np.int16)
         ),
         ("input_1", "[3, 8]", operator("FULLY_CONNECTED", [VECTOR, MATRIX], TensorSpec((1, 4), 0.1))),
         ("result", "broadcast", operator("ADD", [VECTOR, TensorSpec((1, 3), 0.1)], VECTOR)),
+        # No kernel repeats both operands along one axis: the one for MVE read behind them.
+        *(
+            ("result", "broadcast", operator(op, [TensorSpec((1,), 0.1, 3), TensorSpec((), 0.1, 3)], VECTOR))
+            for op in ("ADD", "SUB", "MUL", "MINIMUM", "SQUARED_DIFFERENCE")
+        ),
         ("result", "coarser", operator("ADD", [VECTOR, VECTOR], TensorSpec((1, 8), 1e-9))),
         (
             "result",

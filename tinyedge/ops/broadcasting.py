@@ -40,7 +40,8 @@ def nested_loops(operator: Operator, operands: Sequence[Tensor]) -> tuple[tuple[
     output = operator.output
     rank = max(len(output.shape), *(len(tensor.shape) for tensor in operands))
     shapes = [(1,) * (rank - len(tensor.shape)) + tensor.shape for tensor in (output, *operands)]
-    if any(sizes[0] != max(sizes) or not {*sizes} <= {1, sizes[0]} for sizes in zip(*shapes, strict=True)):
+    # As large as the largest operand, never larger: no kernel has a loop in which every operand repeats.
+    if any(sizes[0] != max(sizes[1:]) or not {*sizes} <= {1, sizes[0]} for sizes in zip(*shapes, strict=True)):
         raise unsupported(
             operator,
             output,

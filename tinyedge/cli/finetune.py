@@ -32,6 +32,7 @@ _PANELS = {
             "Peak learning rate for 256 images a step, scaled with the batch; by default 0.002.", flag="--lr"
         ),
         "weight_decay": FieldOption(),
+        "grad_clip": FieldOption(),
         "warmup_epochs": FieldOption(),
         "ema_decay": FieldOption("Decay of averaged weights, saved in place of the last step's; 0.999 is usual."),
         "seed": FieldOption(),

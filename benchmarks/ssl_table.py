@@ -72,6 +72,13 @@ def _cpu(
     return Row(name, epochs=epochs, options=options, arguments=arguments, **settings)
 
 
+def _mobilenetv2(method: str, epochs: int, *options: str, **settings: Any) -> Row:
+    """Return a row of MobileNetV2-0.35 with the optimiser of TinySSL; SimCLR has two views of an image, others one."""
+    settings = {"encoder": "mobilenetv2_035", "strides": None, "method": method, **settings}
+    arguments = ("--view-sizes", "16,24,32", "--weight-decay", "0.02", "--grad-clip", "3")
+    return _cpu(f"mobilenetv2 {method}", epochs, *options, batch_size=256, arguments=arguments, **settings)
+
+
 def _gpu(name: str, epochs: int, *options: str, method: str | None = None, **settings: Any) -> Row:
     arguments = ("--precision", "bf16-mixed", "--batch-size", "512")
     return Row(name, method or name, epochs, options=options, arguments=arguments, **settings)
@@ -124,6 +131,10 @@ PLANS = {
         _cpu("vicreg-gating", 4, "gate_warmup=0.5"),
         _cpu("emp-ssl", 1, "patches=4"),
         _cpu("vicreg-dual", 2, "gate_warmup=0.5"),
+        _mobilenetv2("supervised", 30, "label_fraction=0.2"),
+        _mobilenetv2("simclr", 3),
+        _mobilenetv2("seed", 6, "cached_views=2", teacher="efficientnet_lite0"),
+        _mobilenetv2("ca-dssl", 6, "cached_views=2", teacher="efficientnet_lite0"),
         _cpu(
             "mobilenetv2 simdistill",
             4,

@@ -128,32 +128,36 @@ def test_relational_gradient_is_that_of_seeds_cross_entropy():
 
 
 @pytest.mark.parametrize(
-    ("grid", "target_grid"), [((4, 4), (8, 8)), ((3, 5), (6, 5)), ((4, 4), (14, 14)), ((4, 4), (1, 1))]
+    ("grid", "target_grid"),
+    [((4, 4), (8, 8)), ((3, 5), (6, 5)), ((4, 4), (14, 14)), ((4, 4), (1, 1)), ((8, 8), (4, 4)), ((3, 7), (4, 4))],
 )
 def test_map_loss_is_that_of_plain_loops(grid, target_grid):
     generator = torch.Generator().manual_seed(0)
     ours = torch.randn(2, 3, *grid, generator=generator)
     target = torch.randn(2, 3, *target_grid, generator=generator)
-    cells = [(0, 0)] if target_grid == (1, 1) else [(y, x) for y in range(grid[0]) for x in range(grid[1])]
-    rows = 1 if target_grid == (1, 1) else grid[0]
-    columns = 1 if target_grid == (1, 1) else grid[1]
-    total = 0.0
-    for sample in range(2):
-        for y, x in cells:
-            top, bottom = y * target_grid[0] // rows, -(-(y + 1) * target_grid[0] // rows)
-            left, right = x * target_grid[1] // columns, -(-(x + 1) * target_grid[1] // columns)
-            wanted = target[sample, :, top:bottom, left:right].mean((1, 2)).tolist()
-            cell = ours[sample].mean((1, 2)) if target_grid == (1, 1) else ours[sample, :, y, x]
-            total += 1 - naive_cosine(cell.tolist(), wanted)
-    assert float(map_loss(ours, target)) == pytest.approx(total / (2 * len(cells)), rel=1e-5)
+    rows, columns = (min(sizes) for sizes in zip(grid, target_grid, strict=True))
+
+    def cell(level, sample, y, x):
+        height, width = level.shape[2:]
+        top, bottom = y * height // rows, -(-(y + 1) * height // rows)
+        left, right = x * width // columns, -(-(x + 1) * width // columns)
+        return level[sample, :, top:bottom, left:right].mean((1, 2)).tolist()
+
+    total = sum(
+        1 - naive_cosine(cell(ours, sample, y, x), cell(target, sample, y, x))
+        for sample in range(2)
+        for y in range(rows)
+        for x in range(columns)
+    )
+    assert float(map_loss(ours, target)) == pytest.approx(total / (2 * rows * columns), rel=1e-5)
 
 
 def test_scales_weigh_as_published():
     scales = MultiScaleDistillation((5, 6, 7), (3, 4, 9))
     assert scales.weights == pytest.approx((0.25 / 1.75, 0.5 / 1.75, 1 / 1.75))
     assert [tuple(p.shape) for p in scales.parameters()] == [(3, 5, 1, 1), (4, 6, 1, 1), (9, 7, 1, 1)]
-    maps = [torch.randn(2, c, g, g) for c, g in ((5, 8), (6, 4), (7, 2))]
-    targets = [torch.randn(2, c, g, g) for c, g in ((3, 16), (4, 4), (9, 4))]
+    maps = [torch.randn(2, c, g, g) for c, g in ((5, 8), (6, 4), (7, 3))]
+    targets = [torch.randn(2, c, g, g) for c, g in ((3, 16), (4, 3), (9, 4))]
     each = [map_loss(a(m), t) for a, m, t in zip(scales.adapters, maps, targets, strict=True)]
     expected = (0.25 * each[0] + 0.5 * each[1] + each[2]) / 1.75
     torch.testing.assert_close(scales(maps, targets), expected)

@@ -1,16 +1,19 @@
 import copy
+import itertools
 import shutil
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tinyedge.data.augment import Augment, normalise
+from tinyedge.data.augment import Augment, Window, normalise
+from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import ConfigError
 from tinyedge.ssl import teacher_cache
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.registry import create_method
 from tinyedge.ssl.teacher import Teacher, TeacherOutput
+from tinyedge.training.views import ViewMaker
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
@@ -40,14 +43,14 @@ def images():
     return torch.randint(0, 256, (300, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def load(teacher, images, views=2, with_maps=True, mean=MEAN):
-    return teacher_cache.load_teacher_cache(teacher, images, mean, STD, views=views, with_maps=with_maps)
+def load(teacher, images, views=2, map_grid=2, mean=MEAN):
+    return teacher_cache.load_teacher_cache(teacher, images, mean, STD, views=views, map_grid=map_grid)
 
 
 def test_features_are_the_teachers_of_the_image_and_of_fixed_weak_views(images):
     cache = load(CountingTeacher(), images)
     assert cache.features.shape == (2, 300, 6)
-    assert [tuple(level.shape) for level in cache.maps] == [(2, 300, 3), (2, 300, 6), (2, 300, 6)]
+    assert [tuple(level.shape) for level in cache.maps] == [(300, 3, 2, 2), (300, 6, 2, 2), (300, 6, 2, 2)]
     assert cache.features.dtype == torch.float16
     generator = torch.Generator().manual_seed(0)
     augment = Augment(teacher_cache._WEAK, MEAN, STD)
@@ -55,9 +58,12 @@ def test_features_are_the_teachers_of_the_image_and_of_fixed_weak_views(images):
         output = CountingTeacher()(seen)
         wanted = F.normalize(output.features, dim=1)
         torch.testing.assert_close(cache.features[view].float(), wanted, atol=2e-3, rtol=1e-3)
-        pooled = F.normalize(output.maps[0].mean((2, 3)), dim=1)
-        torch.testing.assert_close(cache.maps[0][view].float(), pooled, atol=2e-3, rtol=1e-3)
     assert not torch.equal(cache.features[0], cache.features[1])
+    whole = CountingTeacher()(normalise(images, MEAN, STD))
+    for kept, level in zip(cache.maps, whole.maps, strict=True):
+        half = level.shape[2] // 2
+        lower_left = F.normalize(level[:, :, half:, :half].mean((2, 3)), dim=1)
+        torch.testing.assert_close(kept[:, :, 1, 0].float(), lower_left, atol=2e-3, rtol=1e-3)
 
 
 def test_a_second_load_reads_what_the_first_wrote(images, folder):
@@ -106,7 +112,8 @@ def test_what_the_features_depend_on_is_in_the_name(images, folder):
             {"teacher": CountingTeacher(), "images": changed},
             {"teacher": CountingTeacher(), "images": images.flip(0)},
             {"teacher": CountingTeacher(), "images": images, "views": 1},
-            {"teacher": CountingTeacher(), "images": images, "with_maps": False},
+            {"teacher": CountingTeacher(), "images": images, "map_grid": 0},
+            {"teacher": CountingTeacher(), "images": images, "map_grid": 3},
             {"teacher": CountingTeacher(), "images": images, "mean": (0.5, 0.4, 0.31)},
         ),
         start=2,
@@ -144,15 +151,41 @@ def test_each_image_takes_one_of_its_own_features(images):
     cache = load(CountingTeacher(), images, views=3)
     indices = torch.tensor([5, 299, 0, 5, 17] * 40)
     generator = torch.Generator().manual_seed(0)
-    drawn = cache.draw(indices, generator)
+    drawn = cache.draw(indices, generator, None)
     own = cache.features[:, indices].float()  # (V, B, D)
     matches = (own == drawn.features).all(dim=2)  # (V, B)
     assert matches.any(dim=0).all()
     assert (matches.sum(dim=1) > 30).all()
-    assert [tuple(level.shape) for level in drawn.maps] == [(200, 3, 1, 1), (200, 6, 1, 1), (200, 6, 1, 1)]
-    chosen = matches.int().argmax(dim=0)
-    assert torch.equal(drawn.maps[1][..., 0, 0], cache.maps[1][chosen, indices].float())
-    assert torch.equal(cache.draw(indices, torch.Generator().manual_seed(0)).features, drawn.features)
+    assert torch.equal(drawn.maps[1], cache.maps[1][indices].float())
+    assert torch.equal(cache.draw(indices, torch.Generator().manual_seed(0), None).features, drawn.features)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3, 5])
+def test_maps_are_read_where_the_crop_lies(images, grid):
+    cache = load(CountingTeacher(), images, map_grid=grid)
+    indices = torch.tensor([7, 7, 299, 0])
+    top, left = torch.tensor([0.0, 0.5, 0.25, 0.1]), torch.tensor([0.0, 0.4, 0.0, 0.3])
+    height, width = torch.tensor([1.0, 0.5, 0.7, 0.35]), torch.tensor([1.0, 0.6, 1.0, 0.4])
+    window = Window(top, left, height, width, torch.tensor([False, True, True, False]))
+    drawn = cache.draw(indices, torch.Generator().manual_seed(0), window)
+
+    def near(position):
+        """The cells on both sides of a position, and how much of the second counts."""
+        position = min(max(position, 0.0), grid - 1.0)
+        low = min(int(position), grid - 1)
+        return low, min(low + 1, grid - 1), position - low
+
+    for kept, seen in zip(cache.maps, drawn.maps, strict=True):
+        assert seen.shape == (4, kept.shape[1], grid, grid)
+        for sample, row, column in itertools.product(range(4), range(grid), range(grid)):
+            own = kept[indices[sample]].float()
+            across = grid - 1 - column if window.flipped[sample] else column
+            y0, y1, below = near(grid * float(top[sample]) + (row + 0.5) * float(height[sample]) - 0.5)
+            x0, x1, right = near(grid * float(left[sample]) + (across + 0.5) * float(width[sample]) - 0.5)
+            above = (1 - right) * own[:, y0, x0] + right * own[:, y0, x1]
+            under = (1 - right) * own[:, y1, x0] + right * own[:, y1, x1]
+            torch.testing.assert_close(seen[sample, :, row, column], (1 - below) * above + below * under)
+    assert torch.equal(drawn.maps[0][0], cache.maps[0][7].float())  # The whole image, as it is.
 
 
 @pytest.mark.parametrize("name", ["ca-dssl", "seed", "simdistill", "best"])
@@ -175,6 +208,23 @@ def test_a_step_with_cached_features_does_not_run_the_teacher(name, images, toy_
         value.numel()
         for value in create_method(name, copy.deepcopy(toy_encoder), None, CountingTeacher()).state_dict().values()
     )
+
+
+@pytest.mark.parametrize("cached_views", [0, 1])
+@pytest.mark.parametrize("name", ["ca-dssl", "seed", "simdistill", "best"])
+def test_views_may_be_small_where_the_teacher_sees_its_own(name, cached_views, images, toy_encoder):
+    method = create_method(name, toy_encoder, {"cached_views": cached_views}, CountingTeacher())
+    assert method.any_view_size == (name != "seed" or cached_views > 0)
+    if not method.any_view_size:
+        return
+    method.prepare(images, MEAN, STD)
+    make = ViewMaker(method.views, "strong", build_dataset("photos", ImageSplit(images, None), None, ()), 16)
+    generator = torch.Generator().manual_seed(0)
+    views, windows = make(images[:8], generator, size=8)
+    assert {view.shape[2] for view in views} == ({8} if cached_views else {8, 16})
+    result = method(Batch(views, torch.arange(8), None, windows), generator, 0.5)
+    result.loss.backward()
+    assert torch.isfinite(result.loss)
 
 
 def test_a_step_before_the_features_are_there_is_refused(toy_encoder):

@@ -206,20 +206,39 @@ def test_a_view_that_shares_a_crop_shows_the_same_window():
     dataset = gradient_dataset()
     views = (View("weak"), View("weak"), View("teacher", crop_of=0))
     make = ViewMaker(views, "strong", dataset, 16)
-    first, second, shared = make(dataset.train.images, torch.Generator().manual_seed(0))
+    (first, second, shared), windows = make(dataset.train.images, torch.Generator().manual_seed(0))
     assert torch.equal(first, shared)
     assert not torch.equal(first, second)
+    assert all(map(torch.equal, windows[0], windows[2]))
+    assert not all(map(torch.equal, windows[0], windows[1]))
+
+
+def test_windows_say_where_the_views_lie():
+    """The mean of a view of a linear gradient is the gradient's value in the middle of its window."""
+    size = 16
+    dataset = gradient_dataset(size)
+    (view,), (window,) = ViewMaker((View("weak"),), "strong", dataset, size)(
+        dataset.train.images, torch.Generator().manual_seed(0)
+    )
+    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    pixels = view * std + mean  # (B, 3, H, W) in [0, 1]
+    for channel, middle in ((0, window.top + window.height / 2), (1, window.left + window.width / 2)):
+        expected = (middle * size - 0.5) / (size - 1)
+        torch.testing.assert_close(pixels[:, channel].mean((1, 2)), expected, atol=4e-3, rtol=0)
+    assert torch.equal(window.flipped, pixels[:, 1, 8, 0] > pixels[:, 1, 8, -1])
+    assert 0 < window.flipped.sum() < len(view)
+    assert (window.height < 1).any()
 
 
 def test_strength_weakens_only_the_runs_own_augmentation():
     dataset = gradient_dataset()
     make = ViewMaker((View(), View("weak")), "strong", dataset, 16)
     clean = normalise(dataset.train.images, dataset.mean, dataset.std)
-    own, preset = make(dataset.train.images, torch.Generator().manual_seed(0), strength=0.0)
+    (own, preset), _ = make(dataset.train.images, torch.Generator().manual_seed(0), strength=0.0)
     unchanged = [(view == clean[0]).all() or (view == clean[0].flip(2)).all() for view in own]
     assert all(unchanged)
     assert not torch.equal(preset, clean)
-    full = make(dataset.train.images, torch.Generator().manual_seed(0), strength=1.0)
+    full, _ = make(dataset.train.images, torch.Generator().manual_seed(0), strength=1.0)
     assert torch.equal(full[1], preset)
     assert not torch.equal(full[0], own)
 

@@ -8,7 +8,7 @@ products for space and one for colour then make the whole view, whatever is swit
 import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -93,6 +93,24 @@ class AugmentConfig:
         )
 
 
+class Window(NamedTuple):
+    """Where the views of a batch lie in their images.
+
+    Attributes:
+        top: (B,) float32, in shares of the image's height.
+        left: (B,) float32, in shares of its width.
+        height: (B,) float32, in shares of its height.
+        width: (B,) float32, in shares of its width.
+        flipped: (B,) bool, whether what lies left in the image is right in the view.
+    """
+
+    top: torch.Tensor
+    left: torch.Tensor
+    height: torch.Tensor
+    width: torch.Tensor
+    flipped: torch.Tensor
+
+
 def default_augment(dataset_name: str, image_size: int) -> AugmentConfig:
     """Return the views that suit a data set: photographs, blurred from 64 pixels up, or digits.
 
@@ -150,6 +168,12 @@ class Augment:
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Return the random numbers of `count` views, (count, R) float32 in [0, 1), on the generator's device."""
         return torch.rand(count, _CROP_DRAWS + 10, generator=generator, device=generator.device)
+
+    def window(self, drawn: torch.Tensor, height: int, width: int) -> Window:
+        """Return where the views that `drawn` makes of images of H x W pixels lie in them."""
+        (top, box_height), (left, box_width) = _crop_boxes(drawn[:, :_CROP_DRAWS], height, width, self.config)
+        flipped = drawn[:, _CROP_DRAWS] < self.config.flip_probability
+        return Window(top / height, left / width, box_height / height, box_width / width, flipped)
 
     def sharing_crop(self, other: "Augment") -> "Augment":
         """Return this augmentation with the crop and the flip of `other`; see `share_crop`."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from tinyedge.data.augment import Window
 from tinyedge.data.dataset import ImageSplit
 from tinyedge.encoders.base import Encoder
 from tinyedge.errors import DataError
@@ -31,11 +32,13 @@ class Batch(NamedTuple):
         views: A tensor (B, C, H, W) float32, normalised, for each of the method's `views`; row i shows image i in each.
         indices: (B,) int64, the images' places in the split that the method trains on.
         labels: (B,) int64 classes for a method that `uses_labels`; None for all others.
+        windows: Where each of the views lies in its images; none where they are the images.
     """
 
     views: tuple[torch.Tensor, ...]
     indices: torch.Tensor
     labels: torch.Tensor | None
+    windows: tuple[Window, ...] = ()
 
     @property
     def required_labels(self) -> torch.Tensor:

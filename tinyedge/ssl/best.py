@@ -34,8 +34,6 @@ class Best(Distillation):
         teacher: What it learns from.
     """
 
-    any_view_size = True  # The teacher's views name a preset, or its features are cached.
-
     def __init__(self, encoder: Encoder, options: BestOptions, teacher: Teacher):
         views = 2 if options.vicreg_weight > 0 else options.distilled_views
         super().__init__(
@@ -45,6 +43,7 @@ class Best(Distillation):
             teacher_view=View("teacher", crop_of=0),
             cached_views=options.cached_views,
             uses_maps=options.multi_scale_weight > 0,
+            cached_grid=options.cached_grid,
         )
         self.options = options
         self._student_views = views

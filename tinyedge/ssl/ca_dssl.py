@@ -10,7 +10,8 @@ head's 426,624 parameters are the published count, the rest is reconstructed fro
   its 1280-channel convolution here, not the 112-channel one before it.
 * Curriculum: crops and colours start unchanged and reach full strength at 70 % of the training.
 
-The teacher sees the student's crop without its colours, so that their maps align, unless `share_crop` is off.
+The teacher sees the student's crop without its colours, so that their maps align, unless `share_crop` is off. From a
+cache the maps of the whole image are read where the student's crop lies.
 """
 
 import torch
@@ -42,6 +43,7 @@ class CaDssl(Distillation):
             teacher_view=View("teacher", crop_of=0 if options.share_crop else None),
             cached_views=options.cached_views,
             uses_maps=options.multi_scale_weight > 0,
+            cached_grid=options.cached_grid,
         )
         self.options = options
         self.head = distillation_head(encoder.feature_dim, options.head_width, teacher.feature_dim)

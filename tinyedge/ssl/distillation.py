@@ -23,7 +23,9 @@ class Distillation(PretrainingMethod):
         cached_views: With 0 the teacher runs in every step. Else it runs once, before the first step, over so many weak
             views of each image, and every step takes one of these features an image at random; `teacher_view` is not
             made then, and the features' crops are not the student's.
-        uses_maps: Whether the method needs the teacher's maps; from the cache they come averaged to a single cell.
+        uses_maps: Whether the method needs the teacher's maps.
+        cached_grid: Cells a side of a map in the cache, where it is of the whole image and the student's crop is read
+            from it.
 
     Raises:
         ConfigError: It needs maps and the teacher has none.
@@ -38,14 +40,16 @@ class Distillation(PretrainingMethod):
         teacher_view: View | None,
         cached_views: int,
         uses_maps: bool,
+        cached_grid: int = 1,
     ):
         super().__init__()
         if uses_maps and not teacher.map_channels:
             raise ConfigError("the teacher has no maps to match; give --option multi_scale_weight=0")
         self.encoder = encoder
         self._teacher = (teacher.eval(),)  # in a tuple: a submodule would land in the state
+        self.any_view_size = teacher_view is not None or cached_views > 0  # Else the teacher sees the student's pixels.
         self._cached_views = cached_views
-        self._uses_maps = uses_maps
+        self._map_grid = cached_grid if uses_maps else 0
         self._cache: TeacherCache | None = None
         self._teacher_index = 0
         self.views = student_views
@@ -58,7 +62,7 @@ class Distillation(PretrainingMethod):
         teacher = self._teacher[0]
         if self._cached_views:
             self._cache = load_teacher_cache(
-                teacher, images, mean, std, views=self._cached_views, with_maps=self._uses_maps
+                teacher, images, mean, std, views=self._cached_views, map_grid=self._map_grid
             )
         else:
             teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,7 +72,7 @@ class Distillation(PretrainingMethod):
         if self._cached_views:
             if self._cache is None:
                 raise RuntimeError("the teacher's features are cached in `prepare`, which has not run")
-            return self._cache.draw(batch.indices, generator)
+            return self._cache.draw(batch.indices, generator, batch.windows[0] if batch.windows else None)
         output: TeacherOutput = self._teacher[0](batch.views[self._teacher_index])
         return output
 

@@ -65,14 +65,11 @@ def similarity_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tens
 def map_loss(adapted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return the mean of 1 - cos over the cells of two maps (B, C, H, W) and (B, C, H', W').
 
-    The teacher's map is averaged to the student's grid. A teacher's map of a single cell, as a cache holds it, says
-    nothing of places: the student's map is averaged then.
+    Each is averaged to the coarser of the two grids.
     """
     with torch.autocast(adapted.device.type, enabled=False):
-        adapted, target = _wide(adapted), _wide(target)
-        if target.shape[2:] == (1, 1):
-            adapted = adapted.mean(dim=(2, 3), keepdim=True)
-        target = F.adaptive_avg_pool2d(target, (adapted.shape[2], adapted.shape[3]))
+        grid = _coarser_grid(adapted, target)
+        adapted, target = (F.adaptive_avg_pool2d(_wide(x), grid) for x in (adapted, target))
         return 1 - F.cosine_similarity(adapted, target, dim=1).mean()
 
 
@@ -98,11 +95,16 @@ class MultiScaleDistillation(nn.Module):
 
     def forward(self, maps: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the weighted sum of `map_loss` over the scales."""
-        losses = [
-            weight * map_loss(adapter(feature_map), target)
-            for weight, adapter, feature_map, target in zip(self.weights, self.adapters, maps, targets, strict=True)
-        ]
+        losses = []
+        for weight, adapter, ours, target in zip(self.weights, self.adapters, maps, targets, strict=True):
+            # An average of what an adapter makes is what it makes of the average, which has fewer cells.
+            ours = F.adaptive_avg_pool2d(ours, _coarser_grid(ours, target))
+            losses.append(weight * map_loss(adapter(ours), target))
         return torch.stack(losses).sum()
+
+
+def _coarser_grid(one: torch.Tensor, other: torch.Tensor) -> tuple[int, int]:
+    return min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3])
 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:

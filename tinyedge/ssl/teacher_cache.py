@@ -3,11 +3,15 @@
 The views are fixed: first the images themselves, then crops of four fifths of the area or more, neither flipped nor
 changed in colour (a mirrored digit would be another sign), drawn from a fixed seed in the order of the images.
 
+Maps are those of the images themselves, averaged to a coarse grid. What a student's crop shows is read from them where
+the crop lies, as regions of interest are pooled from a detector's maps.
+
 What was computed is written part by part, so that work which was killed goes on where it was.
 """
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from tinyedge.atomic import atomic_path
-from tinyedge.data.augment import Augment, AugmentConfig, normalise
+from tinyedge.data.augment import Augment, AugmentConfig, Window, normalise
 from tinyedge.data.cache import cache_directory
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.distributed import own_rows, world_size
@@ -39,7 +43,8 @@ class TeacherCache:
 
     Attributes:
         features: (V, N, D) float16.
-        maps: (V, N, C_i) float16, each of the teacher's maps averaged over its grid; none where they are not needed.
+        maps: (N, C_i, G_i, G_i) float16, each of the teacher's maps of the whole image on a grid of G_i cells a side,
+            each cell of unit length; none where they are not needed.
     """
 
     features: torch.Tensor
@@ -74,17 +79,36 @@ class TeacherCache:
         views = [F.normalize((view.double() - centre) @ axes, dim=1).half() for view in self.features]
         return TeacherCache(torch.stack(views), self.maps)
 
-    def draw(self, indices: torch.Tensor, generator: torch.Generator) -> TeacherOutput:
-        """Return one random view's features of each of the images `indices` (B,), this rank's rows; maps of one cell.
+    def draw(self, indices: torch.Tensor, generator: torch.Generator, window: Window | None) -> TeacherOutput:
+        """Return one random view's features of each of the images `indices` (B,), this rank's rows, and their maps.
 
         Args:
             indices: int64 places in the N images.
             generator: On the device of `indices`, in the same state on every rank.
+            window: What of each image the maps (B, C_i, G_i, G_i) are to show; None for all of it.
         """
         views, count = len(self.features), len(indices) * world_size()
         chosen = own_rows(torch.randint(views, (count,), generator=generator, device=indices.device))  # (B,)
-        maps = tuple(level[chosen, indices].float()[..., None, None] for level in self.maps)  # (B, C_i, 1, 1)
+        maps = tuple(level[indices].float() for level in self.maps)
+        if window is not None:
+            maps = tuple(_seen_through(level, window) for level in maps)
         return TeacherOutput(self.features[chosen, indices].float(), maps)
+
+
+def _seen_through(maps: torch.Tensor, window: Window) -> torch.Tensor:
+    """Return what a window shows of maps (B, C, G, G), on a grid of as many cells; linear between centres of cells."""
+    rows = _between_cells(window.top, window.height, maps.shape[2])  # (B, G, G)
+    columns = _between_cells(window.left, window.width, maps.shape[3])
+    columns = torch.where(window.flipped[:, None, None], columns.flip(1), columns)
+    return rows[:, None] @ maps @ columns.mT[:, None]
+
+
+def _between_cells(start: torch.Tensor, length: torch.Tensor, cells: int) -> torch.Tensor:
+    """Return (B, cells, cells) weights that read [start, start + length), shares of a side, from `cells` cells."""
+    cell = torch.arange(cells, device=start.device, dtype=torch.float32)
+    centre = cells * start[:, None] + (cell + 0.5) * length[:, None] - 0.5  # (B, cells), in cells
+    distance = (centre.clamp(0, cells - 1)[..., None] - cell).abs()  # (B, cells, cells)
+    return (1 - distance).clamp(min=0)
 
 
 def load_teacher_cache(
@@ -94,7 +118,7 @@ def load_teacher_cache(
     std: tuple[float, ...],
     *,
     views: int,
-    with_maps: bool,
+    map_grid: int,
 ) -> TeacherCache:
     """Return a teacher's features of `views` views of each image, from disk if they are there.
 
@@ -107,7 +131,7 @@ def load_teacher_cache(
         mean: Per channel, for images in [0, 1].
         std: Per channel.
         views: V; the first is the image itself.
-        with_maps: Whether the maps' averages are kept, too.
+        map_grid: The most cells a side of the maps that are kept; 0 keeps none.
 
     Raises:
         TinyEdgeError: The disk is full or the cache folder cannot be written.
@@ -115,34 +139,36 @@ def load_teacher_cache(
     augment = Augment(_WEAK, mean, std)
     digest = hashlib.sha256(
         repr(
-            (teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, with_maps, "first view whole")
+            (teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, map_grid, "first view whole")
         ).encode()
     )
     digest.update(images.cpu().contiguous().numpy().data)
     path = cache_directory() / "teachers" / f"{digest.hexdigest()}.safetensors"
-    widths = (teacher.feature_dim, *(teacher.map_channels if with_maps else ()))
     if world_size() == 1:
-        tensors = _read_or_compute(path, teacher, augment, images, views, widths)
+        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
     elif dist.get_rank() == 0:
         try:
-            tensors = _read_or_compute(path, teacher, augment, images, views, widths)
+            tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
         finally:  # the others must not wait for a rank that failed
             dist.barrier()
     else:
         dist.barrier()
-        tensors = _read_or_compute(path, teacher, augment, images, views, widths)
+        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
     features, *maps = (tensor.to(images.device) for tensor in tensors)
     return TeacherCache(features, tuple(maps))
 
 
 def _read_or_compute(
-    path: Path, teacher: Teacher, augment: Augment, images: torch.Tensor, views: int, widths: tuple[int, ...]
+    path: Path, teacher: Teacher, augment: Augment, images: torch.Tensor, views: int, map_grid: int
 ) -> list[torch.Tensor]:
-    shapes = [(views, len(images), width) for width in widths]
-    tensors = _read(path, shapes)
+    """Return features (V, N, D) and maps (N, C_i, G, G), float16 on the CPU."""
+    channels = teacher.map_channels if map_grid else ()
+    features = (len(images), teacher.feature_dim)
+    maps = [(len(images), count, map_grid, map_grid) for count in channels]
+    tensors = _read(path, [(views, *features), *maps])
     if tensors is None:
         parts = path.with_suffix(".parts")
-        tensors = _compute(teacher, augment, images, shapes, parts)
+        tensors = _compute(teacher, augment, images, [[features, *maps], *[[features]] * (views - 1)], parts)
         _write(path, tensors)
         shutil.rmtree(parts, ignore_errors=True)
     return tensors
@@ -153,7 +179,7 @@ def _write(path: Path, tensors: list[torch.Tensor]) -> None:
         temporary.write_bytes(safetensors_bytes({str(index): tensor for index, tensor in enumerate(tensors)}))
 
 
-def _read(path: Path, shapes: list[tuple[int, int, int]]) -> list[torch.Tensor] | None:
+def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[torch.Tensor] | None:
     """Return the tensors in a file, or None where it is missing, cut short or not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -167,43 +193,57 @@ def _read(path: Path, shapes: list[tuple[int, int, int]]) -> list[torch.Tensor] 
 
 
 def _compute(
-    teacher: Teacher, augment: Augment, images: torch.Tensor, shapes: list[tuple[int, int, int]], parts: Path
+    teacher: Teacher, augment: Augment, images: torch.Tensor, shapes: Sequence[Sequence[tuple[int, ...]]], parts: Path
 ) -> list[torch.Tensor]:
-    """Return the features of all views, and write those of each part of the images to the folder `parts`."""
+    """Return the features of all views, stacked, and the maps of the first.
+
+    Args:
+        teacher: Moved to the images' device.
+        augment: Makes the views but the first.
+        images: (N, C, H, W) uint8.
+        shapes: Of each view's features (N, D) and maps (N, C_i, G, G).
+        parts: Folder that receives those of each part of the images, and is read where it has them.
+    """
     teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tensors = [torch.empty(shape, dtype=torch.float16) for shape in shapes]
+    views = [[torch.empty(shape, dtype=torch.float16) for shape in of_view] for of_view in shapes]
     generator = torch.Generator().manual_seed(_SEED)  # on the CPU: the same views on every device
-    for view in range(len(tensors[0])):
+    for view, tensors in enumerate(views):
         drawn = augment.draw(len(images), generator) if view else None
         for start in range(0, len(images), _IMAGES_A_PART):
             rows = slice(start, min(start + _IMAGES_A_PART, len(images)))
             path = parts / f"{view}-{start}.safetensors"
-            found = _read(path, [(1, rows.stop - start, tensor.shape[2]) for tensor in tensors])
+            wanted = [tensor[rows].shape for tensor in tensors]
+            grids = [(shape[2], shape[3]) for shape in wanted[1:]]
+            found = _read(path, wanted)
             if found is None:
                 numbers = None if drawn is None else drawn[rows]
-                found = _features(teacher, augment, images[rows], numbers, len(tensors))
+                found = _features(teacher, augment, images[rows], numbers, grids)
                 _write(path, found)
             for tensor, part in zip(tensors, found, strict=True):
-                tensor[view, rows] = part[0]
+                tensor[rows] = part
     teacher.to("cpu")
-    return tensors
+    return [torch.stack([features for features, *_ in views]), *views[0][1:]]
 
 
 @torch.no_grad()
 def _features(
-    teacher: Teacher, augment: Augment, images: torch.Tensor, drawn: torch.Tensor | None, count: int
+    teacher: Teacher,
+    augment: Augment,
+    images: torch.Tensor,
+    drawn: torch.Tensor | None,
+    grids: Sequence[tuple[int, int]],
 ) -> list[torch.Tensor]:
-    """Return the features of one view of images (N, C, H, W), and the means of the first `count` - 1 maps.
+    """Return the features of one view of images (N, C, H, W), and the first maps.
 
     Args:
         teacher: On the images' device.
         augment: Makes the view.
         images: uint8.
         drawn: What `augment` drew for them; None for the images themselves.
-        count: Tensors to return.
+        grids: (G_y, G_x) that each of so many maps is averaged to.
 
     Returns:
-        (1, N, D) float16 each, of unit length, on the CPU.
+        (N, D) and (N, C_i, G_y, G_x) float16, features and cells of unit length, on the CPU.
     """
     batches: list[list[torch.Tensor]] = []
     for start in range(0, len(images), _BATCH):
@@ -213,6 +253,6 @@ def _features(
         else:
             seen = augment.apply(images[rows], drawn[rows])
         output = teacher(seen.contiguous(memory_format=torch.channels_last))
-        levels = (output.features, *(level.mean(dim=(2, 3)) for level in output.maps))[:count]
-        batches.append([F.normalize(level, dim=1).half().cpu() for level in levels])
-    return [torch.cat(level)[None] for level in zip(*batches, strict=True)]
+        maps = (F.adaptive_avg_pool2d(level, grid) for level, grid in zip(output.maps, grids, strict=False))
+        batches.append([F.normalize(level, dim=1).half().cpu() for level in (output.features, *maps)])
+    return [torch.cat(level).contiguous() for level in zip(*batches, strict=True)]

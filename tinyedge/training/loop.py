@@ -192,8 +192,8 @@ class _Training:
         done_share = step / self._total_steps
         sizes = self._config.view_sizes
         size = sizes[step * len(sizes) // self._total_steps] if sizes else None
-        views = self._make_views(chosen.images, self._generator, method.view_strength(done_share), size)
-        batch = Batch(views, chosen.indices, chosen.labels)
+        views, windows = self._make_views(chosen.images, self._generator, method.view_strength(done_share), size)
+        batch = Batch(views, chosen.indices, chosen.labels, windows)
         for group in self._optimizer.param_groups:
             group["lr"] = self._lr(step)
         with self._rank.autocast():

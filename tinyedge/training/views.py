@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from tinyedge.data.augment import Augment, AugmentConfig, default_augment, share_crop
+from tinyedge.data.augment import Augment, AugmentConfig, Window, default_augment, share_crop
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import View
@@ -64,8 +64,8 @@ class ViewMaker:
 
     def __call__(
         self, images: torch.Tensor, generator: torch.Generator, strength: float = 1.0, size: int | None = None
-    ) -> tuple[torch.Tensor, ...]:
-        """Return a tensor (B, C, H', W') float32, normalised and channels-last, for each view.
+    ) -> tuple[tuple[torch.Tensor, ...], tuple[Window, ...]]:
+        """Return a tensor (B, C, H', W') float32, normalised and channels-last, for each view, and where each lies.
 
         Args:
             images: (B, C, H, W) uint8, this rank's rows.
@@ -86,7 +86,8 @@ class ViewMaker:
                 numbers = share_crop(numbers, drawn[view.crop_of])
             augments.append(augment)
             drawn.append(numbers)
-        return tuple(
-            augment.apply(images, numbers).contiguous(memory_format=torch.channels_last)
-            for augment, numbers in zip(augments, drawn, strict=True)
+        made = list(zip(augments, drawn, strict=True))
+        return (
+            tuple(augment.apply(images, of).contiguous(memory_format=torch.channels_last) for augment, of in made),
+            tuple(augment.window(of, images.shape[2], images.shape[3]) for augment, of in made),
         )

@@ -34,7 +34,9 @@ class BestOptions:
         target_coordinates: How many PCA-whitened coordinates of the cached features are matched in their place; 0
             matches the features.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
-            every step. Cached maps are averages over the image.
+            every step.
+        cached_grid: Cells a side of a cached map, of the whole image, from which the first student view's crop is read:
+            with 1 maps are averages over the image. An image takes 2 bytes a cell and channel.
     """
 
     head_width: int = 1024
@@ -54,11 +56,19 @@ class BestOptions:
     mixup: float = 0.0
     target_coordinates: int = 0
     cached_views: int = 0
+    cached_grid: int = 1
 
     def __post_init__(self) -> None:
         check_options(
             self,
-            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
+            positive=(
+                "head_width",
+                "queue_size",
+                "student_temperature",
+                "teacher_temperature",
+                "projector_width",
+                "cached_grid",
+            ),
             not_negative=(
                 "relational_weight",
                 "final_teacher_weight",

@@ -22,7 +22,9 @@ class CaDsslOptions:
         curriculum: `linear`, `3phase` or `off`, see `tinyedge.ssl.curriculum`.
         share_crop: Whether the teacher sees the student's crop rather than one of its own.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
-            every step. Cached maps are averages over the image.
+            every step.
+        cached_grid: Cells a side of a cached map, of the whole image, from which the student's crop is read. An image
+            takes 2 bytes a cell and channel.
     """
 
     head_width: int = 256
@@ -35,11 +37,12 @@ class CaDsslOptions:
     curriculum: str = "linear"
     share_crop: bool = True
     cached_views: int = 0
+    cached_grid: int = 4
 
     def __post_init__(self) -> None:
         check_options(
             self,
-            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature"),
+            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "cached_grid"),
             not_negative=("relational_weight", "multi_scale_weight", "multi_scale_warmup", "cached_views"),
         )
         if self.curriculum not in CURRICULA:

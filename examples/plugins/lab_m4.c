@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file lab_m4.c
  *  A board of one's own: what te_board.h asks of it. The serial port is the CMSDK UART that lab_m4.toml describes. */
-#include <stddef.h>
-
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
@@ -18,10 +16,6 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return "lab oscillator";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return NULL;
 }
 
 void te_board_putc(char byte) {

@@ -49,7 +49,6 @@ int main(void) {
         .cpu = TE_BOARD_CPU,
         .clock = te_board_clock_source(),
         .count_unit = te_board_count_unit(),
-        .unique_id = te_board_unique_id(),
         .clock_hz = te_board_clock_hz(),
         .stack_bytes = te_board_stack_bytes(),
         .pixels = TE_PIXELS,
@@ -60,6 +59,10 @@ int main(void) {
         .count = te_board_count,
         .wait = te_board_wait,
         .stack_used_bytes = te_board_stack_used_bytes,
+#ifdef TE_UNIQUE_ID_WORDS
+        .unique_id = te_board_unique_id(),
+        .unique_id_words = TE_UNIQUE_ID_WORDS,
+#endif
 #ifdef TE_ENROLL_CLASSES
         .learning = te_open_learning(),
 #endif

@@ -23,7 +23,8 @@ uint32_t te_board_clock_hz(void);
 /** Where that clock comes from, for people: "PLL from HSI". */
 const char *te_board_clock_source(void);
 
-/** The part's unique number, three words, or NULL where there is none, as in an emulator. */
+/** The part's unique number, TE_UNIQUE_ID_WORDS words, or NULL where there is none, as in an emulator. Asked for only
+ *  where the board's TOML file has a [unique_id]: another board needs no such function. */
 const uint32_t *te_board_unique_id(void);
 
 /** A counter that rises with the processor's clock and wraps after 2^56 counts, which is years. */

@@ -15,7 +15,6 @@
 #define TE_CALIBRATION_COUNTS 16u
 #define TE_LOOK_BITS 16
 #define TE_NO_LAYER (-1)
-#define TE_UNIQUE_ID_WORDS 3u
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
@@ -553,7 +552,7 @@ static void te_on_info(te_protocol *protocol) {
     te_write_string_field(protocol, "store", config->learning->store.flash.description);
 #endif
     te_write(protocol, ",\"uid\":\"");
-    for (uint32_t i = 0; config->unique_id != NULL && i < TE_UNIQUE_ID_WORDS; i++) {
+    for (uint32_t i = 0; config->unique_id != NULL && i < config->unique_id_words; i++) {
         te_put_hex(config->put, config->unique_id[i], 8);
     }
     te_write_line(protocol, "\"}");

@@ -38,7 +38,8 @@ typedef struct {
     const char *cpu;         /**< "cortex-m4" */
     const char *clock;       /**< Where the clock comes from. */
     const char *count_unit;  /**< "cycles" or "ticks" */
-    const uint32_t *unique_id; /**< Three words; NULL where the part has none. */
+    const uint32_t *unique_id; /**< NULL where the part has none. */
+    uint32_t unique_id_words;
     uint32_t clock_hz;
     uint32_t stack_bytes;
     const te_pixel_values *pixels; /**< TE_PIXEL_CHANNELS of them, of a model with a normalisation of its own; or NULL. */

@@ -30,10 +30,8 @@
 #define TE_RCC_AHB1ENR_GPIOA_GPIOB 3u
 #define TE_RCC_APB2ENR_USART1 (1u << 4)
 
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FF0F420u)
-
 #include "te_stm32_board.h"
+#include "te_unique_id.h"
 
 /* Leaves the processor on the oscillator, and returns false, where a step does not come. The order is that of "Entering
  * Over-drive mode" in the chapter on PWR. */
@@ -67,8 +65,4 @@ void te_board_init(void) {
 
 const char *te_board_clock_source(void) {
     return te_on_pll ? "PLL from HSI" : "HSI (the PLL did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return TE_UNIQUE_ID;
 }

@@ -3,8 +3,6 @@
  *  Arm's MPS2 board with the FPGA images AN385 (Cortex-M3, DAI 0385), AN386 (Cortex-M4, DAI 0386), AN500 (Cortex-M7,
  *  DAI 0500) and AN505 (IoT kit SSE-200 with a Cortex-M33, DAI 0505; all code is secure): processor and peripherals run
  *  at one clock from reset. */
-#include <stddef.h>
-
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
@@ -20,10 +18,6 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return "FPGA oscillator";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return NULL;
 }
 
 void te_board_putc(char byte) {

@@ -2,8 +2,6 @@
 /** @file mps3.c
  *  Arm's MPS3 board with the FPGA image AN547 (Corstone SSE-300 with a Cortex-M55, DAI 0547): from reset the processor
  *  runs at 32 MHz and the peripherals at 25 MHz. All code is secure, so peripherals are used by their secure addresses. */
-#include <stddef.h>
-
 #include "te_board.h"
 #include "te_cmsdk_uart.h"
 #include "te_cortexm.h"
@@ -38,10 +36,6 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return "FPGA oscillator";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return NULL;
 }
 
 void te_board_putc(char byte) {

@@ -9,10 +9,10 @@
  *  The crystal makes both exact; where it does not start, the clock's source says so. Of the two serial peripherals at
  *  one address this is the one without DMA: a byte each way is all that is asked of it. */
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "te_board.h"
 #include "te_cortexm.h"
+#include "te_unique_id.h"
 
 /* CLOCK. */
 #define TE_CLOCK_TASKS_HFCLKSTART TE_REGISTER(0x40000000u)
@@ -57,12 +57,7 @@
 #define TE_UICR_APPROTECT TE_REGISTER(0x10001208u)
 #define TE_APPROTECT_DISABLE TE_REGISTER(0x40000558u)
 
-/* FICR: the device's number has 64 bits; the third word is of its radio's address. */
-#define TE_FICR_DEVICEID ((const volatile uint32_t *)0x10000060u)
-#define TE_FICR_DEVICEADDR ((const volatile uint32_t *)0x100000A4u)
-
 static bool te_on_crystal;
-static uint32_t te_unique_id[3];
 
 static bool te_start_crystal(void) {
     TE_CLOCK_TASKS_HFCLKSTART = 1u;
@@ -86,9 +81,6 @@ void te_board_init(void) {
     te_open_debug_port();
     te_on_crystal = te_start_crystal();
     TE_NVMC_ICACHECNF = TE_NVMC_ICACHECNF_ON;
-    te_unique_id[0] = TE_FICR_DEVICEID[0];
-    te_unique_id[1] = TE_FICR_DEVICEID[1];
-    te_unique_id[2] = TE_FICR_DEVICEADDR[0];
     TE_P0_OUTSET = 1u << TE_TRANSMIT_PIN; /* High before it is an output: idle. */
     TE_P0_PIN_CNF(TE_TRANSMIT_PIN) = TE_PIN_CNF_OUTPUT;
     TE_P0_PIN_CNF(TE_RECEIVE_PIN) = TE_PIN_CNF_PULLED_UP_INPUT;
@@ -109,10 +101,6 @@ uint32_t te_board_clock_hz(void) {
 
 const char *te_board_clock_source(void) {
     return te_on_crystal ? "HFXO" : "HFINT (the crystal did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return te_unique_id;
 }
 
 void te_board_putc(char byte) {

@@ -44,10 +44,8 @@
 #define TE_SERIAL ((te_stm32_usart *)0x40004400u) /* USART2. */
 #define TE_USART2_FUNCTION 1u /* Data sheet DS13560, "alternate function mapping". */
 
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
-
 #include "te_stm32_board.h"
+#include "te_unique_id.h"
 
 /* To the 16 MHz oscillator, undivided, whatever clock there was. */
 static bool te_start_oscillator(void) {
@@ -98,8 +96,4 @@ void te_board_init(void) {
 
 const char *te_board_clock_source(void) {
     return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return TE_UNIQUE_ID;
 }

@@ -75,10 +75,8 @@
 #define TE_SERIAL ((te_stm32_usart *)0x40004800u) /* USART3. */
 #define TE_USART3_FUNCTION 7u /* Data sheet DS12110, "alternate functions". */
 
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FF1E800u)
-
 #include "te_stm32_board.h"
+#include "te_unique_id.h"
 
 static const char *te_source;
 
@@ -184,8 +182,4 @@ void te_board_init(void) {
 
 const char *te_board_clock_source(void) {
     return te_source;
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return TE_UNIQUE_ID;
 }

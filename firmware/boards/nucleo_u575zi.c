@@ -66,12 +66,22 @@
 #define TE_SERIAL ((te_stm32_usart *)0x40013800u) /* USART1. */
 #define TE_USART1_FUNCTION 7u /* Data sheet DS13737, "alternate function". */
 
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x0BFA0700u)
-
 #include "te_stm32_board.h"
 
-static uint32_t te_unique_id[3];
+#ifdef TE_UNIQUE_ID_ORIGIN
+static uint32_t te_unique_id[TE_UNIQUE_ID_WORDS];
+
+/* Before the cache, which would serve these addresses too. */
+static void te_read_unique_id(void) {
+    for (uint32_t i = 0; i < TE_UNIQUE_ID_WORDS; i++) {
+        te_unique_id[i] = TE_REGISTER(TE_UNIQUE_ID_ORIGIN + 4u * i);
+    }
+}
+
+const uint32_t *te_board_unique_id(void) {
+    return te_unique_id;
+}
+#endif
 
 /* To the 16 MHz oscillator, whatever clock there was: 4 MHz after reset, or what a boot loader left. */
 static bool te_start_oscillator(void) {
@@ -130,9 +140,9 @@ static void te_start_cache(void) {
 }
 
 void te_board_init(void) {
-    for (uint32_t i = 0; i < 3u; i++) { /* Before the cache, which would serve these addresses too. */
-        te_unique_id[i] = TE_UNIQUE_ID[i];
-    }
+#ifdef TE_UNIQUE_ID_ORIGIN
+    te_read_unique_id();
+#endif
     te_start_cache();
     te_on_pll = te_start_oscillator() && te_raise_voltage() && te_start_pll();
     te_stm32_enable(&TE_RCC_AHB2ENR1, TE_RCC_AHB2ENR1_GPIOA);
@@ -145,8 +155,4 @@ void te_board_init(void) {
 
 const char *te_board_clock_source(void) {
     return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return te_unique_id;
 }

@@ -24,9 +24,6 @@
 
 #define TE_SERIAL ((te_stm32_usart *)0x40011000u) /* USART1. */
 
-/* Section 39.1. */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7A10u)
-
 #include "te_stm32_board.h"
 
 /* Leaves the processor on the 16 MHz oscillator, and returns false, where the PLL does not come. */
@@ -50,7 +47,9 @@ const char *te_board_clock_source(void) {
     return te_on_pll ? "PLL from HSI" : "HSI (the PLL did not start)";
 }
 
+#ifdef TE_UNIQUE_ID_ORIGIN
 /* QEMU has no such memory, and no PLL either. */
 const uint32_t *te_board_unique_id(void) {
-    return te_on_pll ? TE_UNIQUE_ID : NULL;
+    return te_on_pll ? (const uint32_t *)TE_UNIQUE_ID_ORIGIN : NULL;
 }
+#endif

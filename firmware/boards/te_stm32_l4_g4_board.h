@@ -51,10 +51,8 @@
 
 #define TE_SERIAL ((te_stm32_usart *)0x40008000u) /* LPUART1. */
 
-/* "Device electronic signature". */
-#define TE_UNIQUE_ID ((const uint32_t *)0x1FFF7590u)
-
 #include "te_stm32_board.h"
+#include "te_unique_id.h"
 
 /* "Range 1 boost mode" in the chapter on PWR: needed above 80 MHz on the L4+, above 150 MHz on the G4
  * (stm32g4xx_hal_pwr_ex.c: HAL_PWREx_ControlVoltageScaling). */
@@ -112,10 +110,6 @@ static bool te_start_pll(void) {
 
 const char *te_board_clock_source(void) {
     return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
-}
-
-const uint32_t *te_board_unique_id(void) {
-    return TE_UNIQUE_ID;
 }
 
 #endif /* TE_STM32_L4_G4_BOARD_H */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # te_read_board(FILE): sets TE_BOARD_<key> and TE_BOARD_<section>_<key> in the caller from a board's TOML file, and
-# te_board_definitions to TE_<SECTION>_<KEY>=<value> for each number in its [clock] and [cmsdk_uart]. It reads the lines that
-# those files are made of, `[section]` and `key = value`; not TOML in general.
+# te_board_definitions to TE_<SECTION>_<KEY>=<value> for each number in its [clock], [cmsdk_uart] and [unique_id]. It reads the
+# lines that those files are made of, `[section]` and `key = value`; not TOML in general.
 function(te_read_board file)
   file(STRINGS "${file}" lines ENCODING UTF-8)
   set(section "")
@@ -15,7 +15,7 @@ function(te_read_board file)
       set("TE_BOARD_${section}${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" PARENT_SCOPE)
       set(value "${CMAKE_MATCH_2}")
       string(TOUPPER "${section}${CMAKE_MATCH_1}" key)
-      if(section MATCHES "^(clock|cmsdk_uart)_$")
+      if(section MATCHES "^(clock|cmsdk_uart|unique_id)_$")
         list(APPEND definitions "TE_${key}=${value}u")
       endif()
     elseif(NOT line MATCHES "^(#.*)?$")

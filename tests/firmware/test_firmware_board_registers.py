@@ -185,7 +185,7 @@ NRF52840 = Part(  # Nordic's nrf52840.h.
     receive=0x518,
     divisor=0x524,
 )
-UNIQUE_IDS = {  # "Device electronic signature" of each manual.
+UNIQUE_IDS = {  # "Device electronic signature" of each manual; three words.
     "stm32f405": 0x1FFF_7A10,
     "nucleo_f207zg": 0x1FFF_7A10,
     "nucleo_g0b1re": 0x1FFF_7590,
@@ -194,7 +194,7 @@ UNIQUE_IDS = {  # "Device electronic signature" of each manual.
     "nucleo_l4r5zi": 0x1FFF_7590,
     "nucleo_h743zi2": 0x1FF1_E800,
     "nucleo_u575zi": 0x0BFA_0700,
-    "nrf52840_dk": 0x1000_00A4 - 8,  # The third word is of FICR.DEVICEADDR.
+    "nrf52840_dk": 0x1000_0060 - 4,  # FICR.DEVICEID, which has two.
 }
 
 
@@ -227,10 +227,17 @@ def watched_by(part: Part) -> dict[str, int]:
 def start(tmp_path):
     """A function that runs a board's start-up, with some answers of the hardware left out."""
 
-    def run(name: str, without: tuple[int, int] | None = None, presets: dict[int, int] | None = None) -> Run:
-        part, board = {**PARTS, "nrf52840_dk": NRF52840}[name], load_board(name)
+    def run(
+        name: str,
+        without: tuple[int, int] | None = None,
+        presets: dict[int, int] | None = None,
+        file: Path | None = None,
+    ) -> Run:
+        part, board = {**PARTS, "nrf52840_dk": NRF52840}[name], load_board(file or name)
         answers = [answer for answer in part.answers if answer[2:4] != without]
-        values = {**part.presets, **(presets or {}), READY: 0xFFFF_FFFF, UNIQUE_IDS[name] + 8: 0xC0DE_0000 + len(name)}
+        values = {**part.presets, **(presets or {}), READY: 0xFFFF_FFFF}
+        if board.unique_id is not None:  # Else there is nothing at its address: a read ends the program.
+            values[UNIQUE_IDS[name] + 8] = 0xC0DE_0000 + len(name)
         watched = watched_by(part)
         pages = {address & ~0xFFF for address in (*watched.values(), *values, *(answer[2] for answer in answers))}
         pages |= {part.serial & ~0xFFF, *part.more_pages, *(base & ~0xFFF for base in part.gpio.values())}
@@ -323,6 +330,23 @@ def test_the_registers_give_the_clock_and_the_baud_rate(start, name):
     assert run.values["ACR"] & 15 == WAIT_STATES.get(name, 4)
     assert run.words["UID"] == f"{0xC0DE_0000 + len(name):08x}"
     assert "COUNTER" in run.words
+
+
+@pytest.mark.parametrize("name", UNIQUE_IDS)
+def test_a_board_without_the_unique_number_reads_none(start, name, tmp_path):
+    text = load_board(name).file.read_text()
+    file = tmp_path / f"{name}.toml"
+    file.write_text(re.sub(r"\[unique_id\]\norigin = \w+\nwords = \d\n", "", text))
+    assert file.read_text() != text
+    assert start(name, file=file).words["UID"] == "none"
+
+
+def test_the_unique_number_is_where_the_description_says(start, tmp_path):
+    file = tmp_path / "nucleo_u575zi.toml"  # The board whose number is read before the rest.
+    text = load_board("nucleo_u575zi").file.read_text()
+    file.write_text(text.replace("origin = 0x0BFA0700\nwords = 3", "origin = 0x0BFA0704\nwords = 2"))
+    assert file.read_text() != text
+    assert start("nucleo_u575zi", file=file).words["UID"] == f"{0xC0DE_0000 + len('nucleo_u575zi'):08x}"
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -17,6 +17,7 @@ _BOARDS = Path(__file__).resolve().parent
 # What CMake reads of a description, te_read_board(): a comment, a section, a text or a number.
 _LINE = re.compile(r"(#.*)?|\[[a-z0-9_]+\]|[a-z0-9_]+ = (\"[^\"]*\"|[0-9a-fA-Fx]+)")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_MOST_UNIQUE_ID_WORDS = 4  # 128 bits; the parts that we know have 64 or 96.
 T = TypeVar("T")
 
 
@@ -116,6 +117,30 @@ class FlashTools:
 
 
 @dataclass(frozen=True)
+class UniqueId:
+    """Where the part's unique number can be read, for `te info`.
+
+    Attributes:
+        origin: Its first word's address.
+        words: How many words of 32 bits it has.
+    """
+
+    origin: int
+    words: int
+
+    def check(self) -> None:
+        """Make sure that the firmware can read it.
+
+        Raises:
+            ConfigError: The words are not aligned, or more or fewer than any part's.
+        """
+        if self.origin % 4:
+            raise ConfigError(f"[unique_id] origin is {self.origin:#010x}, not a multiple of 4")
+        if not 1 <= self.words <= _MOST_UNIQUE_ID_WORDS:
+            raise ConfigError(f"[unique_id] words is {self.words}, not 1 to {_MOST_UNIQUE_ID_WORDS}")
+
+
+@dataclass(frozen=True)
 class CodeRam:
     """RAM from which instructions are fetched without wait states.
 
@@ -172,6 +197,7 @@ class Board:
         clock: What the C file makes of the oscillator; None where nothing is to be set.
         flash_reads: How its flash is read; None where it has no wait states, or that is not described.
         cmsdk_uart: Its serial port; None where the C file knows that.
+        unique_id: Where the part's unique number is; None where it has none.
         part: The microcontroller's number; "" for an FPGA's.
         emulator: How QEMU runs it; None for a board that it does not have.
         store: Where it saves learned classes; None where that is not described.
@@ -199,6 +225,7 @@ class Board:
     flash_tools: FlashTools | None
     flash_reads: FlashReads | None
     cmsdk_uart: CmsdkUart | None
+    unique_id: UniqueId | None
     part: str = ""
 
     @property
@@ -238,6 +265,8 @@ class Board:
             numbers |= self.clock.definitions()
         if self.cmsdk_uart is not None:
             numbers |= {f"TE_CMSDK_UART_{key.upper()}": value for key, value in vars(self.cmsdk_uart).items()}
+        if self.unique_id is not None:
+            numbers |= {f"TE_UNIQUE_ID_{key.upper()}": value for key, value in vars(self.unique_id).items()}
         if self.store is not None:
             places = ("origin", "slot_bytes", "program_bytes")
             numbers |= {f"TE_STORE_{key.upper()}": getattr(self.store, key) for key in places}
@@ -326,7 +355,7 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
         for key, kind in (
             *(("flash", Memory), ("sram", Memory), ("boot", Memory), ("tcm", Memory), ("code_ram", CodeRam)),
             *(("clock", ClockTree), ("store", Store), ("flash_tools", FlashTools), ("flash_reads", FlashReads)),
-            ("cmsdk_uart", CmsdkUart),
+            *(("cmsdk_uart", CmsdkUart), ("unique_id", UniqueId)),
         )
         if key in table
     }
@@ -336,11 +365,16 @@ def _parse(path: Path, table: dict[str, Any]) -> Board:
             given = {**given, "instructions_per_tick": Fraction(given["instructions_per_tick"])}
         sections["emulator"] = _section(EmulatorModel, "emulator", given)
     absent = dict.fromkeys(
-        ("boot", "tcm", "code_ram", "clock", "emulator", "store", "flash_tools", "flash_reads", "cmsdk_uart")
+        (
+            *("boot", "tcm", "code_ram", "clock", "emulator", "store", "flash_tools", "flash_reads", "cmsdk_uart"),
+            "unique_id",
+        )
     )
     board = _section(Board, "", {**absent, **table, **sections, "name": path.stem, "file": path})
     if board.clock is not None:
         board.clock.check(board.clock_hz, board.baud)
+    if board.unique_id is not None:
+        board.unique_id.check()
     return board
 
 

@@ -79,7 +79,7 @@ class DeviceInfo:
         count_unit: "cycles" on silicon, "ticks" in an emulator.
         classes: How many it can learn; 0 for an image that learns none.
         store: Where it saves them, for people.
-        uid: The part's unique number, 24 hex digits; "" where it has none.
+        uid: The part's unique number, eight hex digits a word of it; "" where it has none.
     """
 
     name: str

@@ -32,6 +32,7 @@ from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import encoder_bytes, read_description, weights_digest
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, METRICS_FILE, Run, load_run
+from tinyedge.training.teacher_source import PACKAGED, is_dictionary, named_source
 
 MODELS = Path(__file__).parent.parent / "models"
 EXPORTED = ("model_int8.tflite", "export.json", "parity.json")
@@ -58,6 +59,7 @@ class Training:
         teachers: What it learns from: files of earlier trainings and names of published networks.
         seconds: How long it took; None where nobody kept that.
         start: File of the earlier training whose encoder it begins with; None for one that begins by itself.
+        core_seconds: What it took of processors; None where nobody kept that.
     """
 
     file: str
@@ -65,6 +67,7 @@ class Training:
     teachers: tuple[str, ...]
     seconds: int | None
     start: str | None = None
+    core_seconds: int | None = None
 
     def as_source(self, name: str) -> "Training":
         """Return the training under the name that it has in the folder of the run that learns from it."""
@@ -80,6 +83,7 @@ class Training:
             "epochs": self.config.epochs,
             "teachers": list(self.teachers),
             "seconds": self.seconds,
+            **({} if self.core_seconds is None else {"core_seconds": self.core_seconds}),
             **({} if self.start is None else {"start": self.start}),
         }
 
@@ -105,6 +109,7 @@ def trainings(folder: Path) -> list[Training]:
                 tuple(record["teachers"]),
                 record["seconds"],
                 record.get("start"),
+                record.get("core_seconds"),
             )
             for record in summary["training"]
         ]
@@ -122,8 +127,9 @@ def trainings(folder: Path) -> list[Training]:
         teachers.append(f"{name}.yaml")
     log = read_metrics(folder / METRICS_FILE)
     seconds = round(log[-1]["elapsed_s"]) if log else None
+    core_seconds = round(log[-1]["cpu_s"]) if log and "cpu_s" in log[-1] else None
     start = None if config.from_run is None else "start.yaml"
-    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds, start)]
+    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds, start, core_seconds)]
 
 
 def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
@@ -152,18 +158,20 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
         save_classifier(out / CLASSIFIER_FILE, published)
 
 
-def measure(out: Path, data: Path, qat_epochs: float) -> dict[str, Any]:
+def measure(out: Path, data: Path, qat_epochs: float, stages: tuple[int, ...]) -> dict[str, Any]:
     """Probe, export and bench the published encoder; returns metrics.json's figures of the benches."""
+    feature = stage_arguments(stages)
     own = (("own", 1.0),) if load_run(out).has_own_classifier else ()
     for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0), *own):
-        tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction)
+        tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction, *feature)
     tinyedge("export", out, "--data", data, *qat_arguments(qat_epochs))
     host = bench(out, "--data", data, "--target", "host", "--runtime", "all")
     for name in EXPORTED:
         shutil.move(out / "export" / name, out / name)
     shutil.rmtree(out / "export")
     shutil.rmtree(out / "plots", ignore_errors=True)
-    (out / "features.safetensors").unlink(missing_ok=True)
+    for stored in out.glob("features*.safetensors"):
+        stored.unlink()
     finished = {"qat_epochs": qat_epochs} if qat_epochs else {}
     return {"host": host["results"], **finished, **emulate(out)}
 
@@ -171,6 +179,11 @@ def measure(out: Path, data: Path, qat_epochs: float) -> dict[str, Any]:
 def qat_arguments(epochs: float) -> list[str]:
     """Return the options of `tinyedge export` for so many epochs of quantisation-aware training."""
     return ["--qat", f"{epochs:g}"] if epochs else []
+
+
+def stage_arguments(stages: tuple[int, ...]) -> list[str]:
+    """Return the option of `tinyedge probe` for a feature of these stages; of none, the encoder's own."""
+    return ["--stages", ",".join(map(str, stages))] if stages else []
 
 
 def emulate(out: Path) -> dict[str, Any]:
@@ -187,7 +200,9 @@ def bench(*arguments: object) -> dict[str, Any]:
     return content
 
 
-def summarise(steps: Sequence[Training], out: Path, data_name: str, figures: dict[str, Any]) -> dict[str, Any]:
+def summarise(
+    steps: Sequence[Training], out: Path, data_name: str, stages: tuple[int, ...], figures: dict[str, Any]
+) -> dict[str, Any]:
     """Return metrics.json's content."""
     hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (ENCODER_FILE, EXPORTED[0])}
     return {
@@ -197,6 +212,7 @@ def summarise(steps: Sequence[Training], out: Path, data_name: str, figures: dic
         "training": [step.to_dict() for step in steps],
         "sha256": hashes,
         "config": load_run(out).config.to_dict(),
+        **({"stages": list(stages)} if stages else {}),
         "probes": json.loads((out / "probe.json").read_text()),
         "parity": json.loads((out / "export.json").read_text())["parity"],
         **figures,
@@ -205,7 +221,10 @@ def summarise(steps: Sequence[Training], out: Path, data_name: str, figures: dic
 
 def seconds(step: dict[str, Any]) -> str:
     """Return how long a training took, as the card says it."""
-    return "unknown" if step["seconds"] is None else f"{step['seconds']:,} s"
+    if step["seconds"] is None:
+        return "unknown"
+    cores = f", {step['core_seconds']:,} core-seconds" if "core_seconds" in step else ""
+    return f"{step['seconds']:,} s{cores}"
 
 
 def run_folder(file: str) -> str:
@@ -215,12 +234,17 @@ def run_folder(file: str) -> str:
 
 def train_command(name: str, step: dict[str, Any]) -> str:
     """Return the command that repeats a training of metrics.json."""
-    sources = [
-        run_folder(teacher) if teacher.endswith(".yaml") else f"{teacher}=WEIGHTS" for teacher in step["teachers"]
-    ]
+    sources = [source(teacher) for teacher in step["teachers"]]
     command = f"tinyedge train --config models/{name}/{step['config']} --data FOLDER --out {run_folder(step['config'])}"
     start = f" --from {run_folder(step['start'])}" if step.get("start") else ""
     return f"{command}{start} --teacher {','.join(sources)}" if sources else f"{command}{start}"
+
+
+def source(teacher: str) -> str:
+    """Return what --teacher takes for a teacher of metrics.json."""
+    if teacher.endswith(".yaml"):
+        return run_folder(teacher)
+    return teacher if teacher in PACKAGED or is_dictionary(teacher) else f"{teacher}=WEIGHTS"
 
 
 def bit_exactness(record: dict[str, Any]) -> str:
@@ -240,6 +264,7 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     qat = qat_arguments(metrics.get("qat_epochs", 0))
     accuracies = [record for record in metrics["host"] if record.get("accuracy")]
     strides = ",".join(str(stride) for stride in config["strides"])
+    stages = tuple(metrics.get("stages", ()))
     *teachers, own = metrics["training"]
     rows = [
         ("encoder", f"{config['encoder']}, strides {strides}, {config['act']}, half precision"),
@@ -253,10 +278,12 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             f"`{config['method']}`, {config['epochs']} epochs, batch {config['batch_size']}, seed {config['seed']}",
         ),
         ("took", seconds(own)),
+        *(("teacher", f"`{named_source(name)}`") for name in own["teachers"] if not name.endswith(".yaml")),
         *(
             (f"`{step['config']}`", f"`{step['method']}`, {step['epochs']} epochs, took {seconds(step)}")
             for step in reversed(teachers)
         ),
+        *([("feature", f"pooled maps of stages {', '.join(map(str, stages))}")] if stages else []),
         ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %{seen}"),
         ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
@@ -302,7 +329,9 @@ def card(name: str, metrics: dict[str, Any]) -> str:
     ]
     lines += [
         *("    " + train_command(name, step) for step in metrics["training"]),
-        " ".join([f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER", *qat]),
+        " ".join(
+            [f"    python benchmarks/publish_model.py RUN --name {name} --data FOLDER", *qat, *stage_arguments(stages)]
+        ),
         "",
         "Every figure is in `metrics.json`. To deploy it:",
         "",
@@ -370,12 +399,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the images, test split included")
     parser.add_argument("--data-name", default="CIFAR-10 (JPEG)")
     parser.add_argument("--qat", type=float, default=0.0, help="epochs of quantisation-aware training")
+    parser.add_argument("--stages", default="", help="stages whose features are probed, such as 1,2,3,4")
     options = parser.parse_args()
 
     run, out = load_run(options.run), MODELS / options.name
+    stages = tuple(int(stage) for stage in options.stages.split(",") if stage)
     steps = trainings(options.run)
     write_encoder(run, steps, out)
-    metrics = summarise(steps, out, options.data_name, measure(out, options.data, options.qat))
+    figures = measure(out, options.data, options.qat, stages)
+    metrics = summarise(steps, out, options.data_name, stages, figures)
     write_json(out / SUMMARY_FILE, metrics)
     write_text(out / "card.md", card(options.name, metrics))
     write_text(MODELS / "README.md", catalogue())

@@ -15,6 +15,7 @@ from tinyedge.tflite.reader import read_any_tflite
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import encoder_digest
 from tinyedge.training.run import CONFIG_FILE, ENCODER_FILE, METRICS_FILE, load_run
+from tinyedge.training.teacher_source import PACKAGED, is_dictionary, named_source
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "models"
@@ -98,6 +99,15 @@ def test_a_card_says_that_a_time_is_unknown(publish):
     assert "| took | unknown |" in publish.card("tinynext_t_cifar10", metrics)
 
 
+def test_a_card_says_what_a_training_took_of_processors(publish, tmp_path):
+    run = write_run(tmp_path / "run", 10.4, method="vicreg")
+    (tmp_path / "run" / METRICS_FILE).write_text('{"step": 1, "elapsed_s": 2345.1, "cpu_s": 1234.5}\n')
+    (step,) = publish.trainings(Path(run))
+    metrics = json.loads((TINYNEXT_T.parent / "metrics.json").read_text())
+    card = publish.card("x", {**metrics, "training": [step.to_dict()]})
+    assert "| took | 2,345 s, 1,234 core-seconds |" in card
+
+
 def reproduction(card):
     """Return the commands under "To reproduce:", each as its words and its options."""
     block = card.split("To reproduce:")[1].split("Every figure")[0]
@@ -114,7 +124,8 @@ def test_the_commands_of_a_card_need_nothing_but_the_images(entry):
         config = load_config(ROOT / given["--config"])
         assert method_options(config.method, config.method_options) == config.method_options
         assert (config.teacher is None) == ("--teacher" not in given), f"{given['--config']} needs another teacher"
-        assert set(given.get("--teacher", "").split(",")) - {""} <= trained
+        teachers = {part for part in given.get("--teacher", "").split(",") if part}
+        assert {part for part in teachers if part not in PACKAGED and not is_dictionary(part)} <= trained
         assert (config.from_run is None) == ("--from" not in given), f"{given['--config']} needs another start"
         assert {given["--from"]} <= trained if "--from" in given else True
         assert given["--out"] not in trained
@@ -164,6 +175,17 @@ def test_the_whole_chain_of_teachers_is_published(publish, tmp_path):
     commands = [publish.train_command("x", step.to_dict()) for step in steps]
     assert commands[1].endswith("--out TEACHER1 --teacher TEACHER_OF_TEACHER1")
     assert commands[3].endswith("--out RUN --teacher TEACHER1,dino_vits16=WEIGHTS,TEACHER2")
+
+
+@pytest.mark.parametrize("teacher", ["patches:4096", "efficientnet_lite0"])
+def test_a_teacher_that_needs_no_file_is_named_as_it_is(publish, tmp_path, teacher):
+    (step,) = publish.trainings(Path(write_run(tmp_path / "run", 7.0, method="best", teacher=teacher)))
+    assert publish.train_command("x", step.to_dict()).endswith(f"--out RUN --teacher {teacher}")
+    metrics = json.loads((TINYNEXT_T.parent / "metrics.json").read_text())
+    text = publish.card("x", {**metrics, "training": [step.to_dict()], "stages": [1, 2, 3, 4]})
+    assert f"| teacher | `{named_source(teacher)}` |" in text
+    assert "| feature | pooled maps of stages 1, 2, 3, 4 |" in text
+    assert "publish_model.py RUN --name x --data FOLDER --stages 1,2,3,4\n" in text
 
 
 def test_what_a_run_begins_with_is_published_before_it(publish, tmp_path):

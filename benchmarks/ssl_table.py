@@ -75,7 +75,7 @@ def _cpu(
 def _mobilenetv2(method: str, epochs: int, *options: str, **settings: Any) -> Row:
     """Return a row of MobileNetV2-0.35 with the optimiser of TinySSL; SimCLR has two views of an image, others one."""
     settings = {"encoder": "mobilenetv2_035", "strides": None, "method": method, **settings}
-    arguments = ("--view-sizes", "16,24,32", "--weight-decay", "0.02", "--grad-clip", "3")
+    arguments = (*_GROWING, "--weight-decay", "0.02", "--grad-clip", "3")
     return _cpu(f"mobilenetv2 {method}", epochs, *options, batch_size=256, arguments=arguments, **settings)
 
 
@@ -84,24 +84,30 @@ def _gpu(name: str, epochs: int, *options: str, method: str | None = None, **set
     return Row(name, method or name, epochs, options=options, arguments=arguments, **settings)
 
 
+_STAGES = (1, 2, 3, 4)
+_PATCHES = ("cached_views=2", "distilled_views=2", "multi_scale_weight=0", "similarity_weight=1")
+_GROWING = ("--view-sizes", "16,24,32")
+
 # The CPU plan is minutes a row on one core, and hours for s0-plus and for best, which distils it. In few epochs small
 # batches learn more: s0-plus had 47.0, 48.2 and 49.7 % of 5,000 held-out images right after 2 epochs at 256, 128 and 64
 # images a step. s0 had 41.4 % where stage 4 keeps the grid that it corrupts and 39.4 % where stage 4 halves it, after 2
-# epochs at 64. The GPU plan is hundreds of epochs a row.
+# epochs at 64. The short
+# plan is for Tiny-ImageNet, of twice the images. The GPU plan is hundreds of epochs a row.
 PLANS = {
     "cpu": (
         _cpu("random", 1),
+        _cpu("patches", 1, method="random", encoder="patches:800", strides=None),
         _cpu("s0-plus", 20, batch_size=256),
         _cpu("best", 18, "cached_views=2", "distilled_views=2", teacher="s0-plus"),
         _cpu(
             "best of patches",
             24,
-            *("cached_views=2", "distilled_views=2", "multi_scale_weight=0", "similarity_weight=1"),
+            *_PATCHES,
             method="best",
             batch_size=256,
             teacher="patches:4096",
-            arguments=("--view-sizes", "16,24,32"),
-            stages=(1, 2, 3, 4),
+            arguments=_GROWING,
+            stages=_STAGES,
         ),
         _cpu(
             "best of efficientnet_lite0",
@@ -116,10 +122,10 @@ PLANS = {
             method="best",
             batch_size=256,
             teacher="efficientnet_lite0",
-            arguments=("--view-sizes", "16,24,32", "--feature-stages", "1,2,3,4"),
+            arguments=(*_GROWING, "--feature-stages", "1,2,3,4"),
         ),
         _cpu("s0-literal", 6),
-        _cpu("s0", 8, strides="2,1,2,2,1"),
+        _cpu("s0", 24, strides="2,1,2,2,1", stages=_STAGES),
         _cpu("simclr", 2),
         _cpu("seed", 2, "cached_views=2", teacher="s0-plus"),
         _cpu("vicreg", 2),
@@ -144,6 +150,23 @@ PLANS = {
             strides=None,
             teacher="best",
         ),
+    ),
+    "cpu-short": (
+        _cpu("random", 1, stages=_STAGES),
+        _cpu("patches", 1, method="random", encoder="patches:800", strides=None),
+        _cpu("s0", 3, strides="2,1,2,2,1", stages=_STAGES),
+        _cpu("s0-plus", 3, batch_size=256, stages=_STAGES),
+        _cpu(
+            "best of patches",
+            6,
+            *_PATCHES,
+            method="best",
+            batch_size=256,
+            teacher="patches:4096",
+            arguments=_GROWING,
+            stages=_STAGES,
+        ),
+        _cpu("supervised", 30, "label_fraction=0.2", batch_size=256, arguments=_GROWING),
     ),
     "gpu": (
         _gpu("random", 1),
@@ -376,7 +399,7 @@ def main() -> None:
     options = parser.parse_args()
 
     start = time.monotonic()
-    accelerator = {"cpu": "cpu", "gpu": "cuda"}[options.plan]
+    accelerator = "cuda" if options.plan == "gpu" else "cpu"
     for dataset, data in (("cifar10", options.cifar10), ("tiny-imagenet", options.tiny_imagenet)):
         if data is None:
             continue

@@ -1753,6 +1753,25 @@ typedef struct {
  *                  2 * line * (the rows from the first tap to the last) + 4 bytes. */
 void te_conv2d_s8_wasm(const te_conv2d_wasm_params *params, const int8_t *input, int8_t *output, void *scratch);
 
+/** te_conv2d_params of a 3x3 kernel without strides, dilation and groups by Winograd's algorithm, for WebAssembly's
+ *  vectors; channels of input and output are multiples of 8. */
+typedef struct {
+    te_window window;
+    int32_t out_c;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t shift;            /**< Of all channels, see te_wasm.h. */
+    const int16_t *packed;    /**< Transformed filters: (out_c / 8, 16 positions, in_c / 2, 8 channels, 2). */
+    const int32_t *constants; /**< Those of te_wasm.h, with four times the biases. */
+} te_conv2d_winograd_wasm_params;
+
+/** @param input    (batches, in_h, in_w, in_c)
+ *  @param output   (batches, out_h, out_w, out_c), by four tiles of 2x2 pixels, row by row.
+ *  @param scratch  2048 + 129 * in_c bytes. */
+void te_conv2d_winograd_s8_wasm(const te_conv2d_winograd_wasm_params *params, const int8_t *input, int8_t *output,
+                                void *scratch);
+
 /** te_depthwise_conv2d_params of one filter for each of 8 channels or more, for WebAssembly's vectors. */
 typedef struct {
     te_window window;

@@ -55,6 +55,27 @@ static inline te_vector te_add_products(te_vector sums, te_vector a, te_vector b
     return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(a, b));
 }
 
+static inline te_vector te_add16(te_vector a, te_vector b) {
+    return wasm_i16x8_add(a, b);
+}
+
+static inline te_vector te_sub16(te_vector a, te_vector b) {
+    return wasm_i16x8_sub(a, b);
+}
+
+static inline te_vector te_add32(te_vector a, te_vector b) {
+    return wasm_i32x4_add(a, b);
+}
+
+static inline te_vector te_sub32(te_vector a, te_vector b) {
+    return wasm_i32x4_sub(a, b);
+}
+
+/** Four int32 values, multiples of four, by four. */
+static inline te_vector te_quarter(te_vector vector) {
+    return wasm_i32x4_shr(vector, 2);
+}
+
 /** The first four int16 values of a and b in turns. */
 static inline te_vector te_zip_first(te_vector a, te_vector b) {
     return wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -143,6 +164,41 @@ static inline te_vector te_add_products(te_vector sums, te_vector a, te_vector b
         sums.words[i] += a.halves[2 * i] * b.halves[2 * i] + a.halves[2 * i + 1] * b.halves[2 * i + 1];
     }
     return sums;
+}
+
+static inline te_vector te_add16(te_vector a, te_vector b) {
+    for (int32_t i = 0; i < 8; ++i) {
+        a.halves[i] = (int16_t)(a.halves[i] + b.halves[i]);
+    }
+    return a;
+}
+
+static inline te_vector te_sub16(te_vector a, te_vector b) {
+    for (int32_t i = 0; i < 8; ++i) {
+        a.halves[i] = (int16_t)(a.halves[i] - b.halves[i]);
+    }
+    return a;
+}
+
+static inline te_vector te_add32(te_vector a, te_vector b) {
+    for (int32_t i = 0; i < 4; ++i) {
+        a.words[i] = (int32_t)((uint32_t)a.words[i] + (uint32_t)b.words[i]);
+    }
+    return a;
+}
+
+static inline te_vector te_sub32(te_vector a, te_vector b) {
+    for (int32_t i = 0; i < 4; ++i) {
+        a.words[i] = (int32_t)((uint32_t)a.words[i] - (uint32_t)b.words[i]);
+    }
+    return a;
+}
+
+static inline te_vector te_quarter(te_vector vector) {
+    for (int32_t i = 0; i < 4; ++i) {
+        vector.words[i] /= 4;
+    }
+    return vector;
 }
 
 static inline te_vector te_zip_first(te_vector a, te_vector b) {

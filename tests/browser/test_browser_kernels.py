@@ -11,10 +11,13 @@ from machines.wasm_machine import WasmMachine
 from ops.case_builders import conv2d, depthwise_conv2d, elementwise, fully_connected, transpose_conv
 from ops.kernel_cases import assert_bit_exact, read_operator
 
-from tinyedge.compiler.kernels import specialise
+from tinyedge.compiler.costs import default_costs
+from tinyedge.compiler.kernels import hasten, specialise
 from tinyedge.ops import lower
+from tinyedge.ops.kernel_call import ConstantArray
 
 VECTORISED = ("te_conv2d_s8", "te_depthwise_conv2d_s8", "te_fully_connected_s8", "te_transpose_conv_s8")
+WINOGRAD = "te_conv2d_winograd_s8_wasm"
 OF_WASM = tuple(sorted(path.stem for path in KERNELS.glob("*_wasm.c")))
 ENDS = [(-128, 127), (127, -128), (3, -4)]  # Zero points: with the first, an input less its own is 255.
 
@@ -42,8 +45,13 @@ def both(kernels):
 
 
 def functions(cases, folder):
-    """The kernels that the instruction set has for some cases."""
-    return {specialise([lower(read_operator(case.model, folder))], "wasm")[0].function for case in cases}
+    """The kernels that the instruction set has for some cases: the quickest, as on a page."""
+    return quickest([lower(read_operator(case.model, folder)) for case in cases])
+
+
+def quickest(lowered):
+    calls = hasten(lowered, specialise(lowered, "wasm"), "wasm", default_costs("wasm"), spend_flash=True)
+    return [call.function for call in calls]
 
 
 def test_vectors_and_what_is_left_of_them_give_the_bits_of_tflite_micro(both, tmp_path):
@@ -118,8 +126,46 @@ def test_kernels_of_the_instruction_set_give_the_bits_of_tflite_micro(both, tmp_
         elementwise(rng, "ADD", ((2, count),) * 2, ratio=ratio, activation=activation)
         for count, ratio, activation in ((1, 1.0, "NONE"), (40, 0.1, "RELU6"), (75, 3.0, "NONE"))
     ]
-    assert functions(cases, tmp_path) == set(OF_WASM)
+    assert set(functions(cases, tmp_path)) == set(OF_WASM) - {WINOGRAD}
     assert_bit_exact(cases, both[1:], tmp_path)
+
+
+def test_conv2d_by_winograd(both, tmp_path):
+    """Tiles that end in the image and beyond it, groups of tiles across rows and not whole, and several images."""
+    rng = np.random.default_rng(30)
+    cases = [
+        conv2d(rng, (batches, height, width, channels), filters, padding=padding, zero_points=zero_points, **options)
+        for (batches, height, width), channels, filters, padding, zero_points, options in (
+            ((2, 9, 7), 8, 24, "SAME", ENDS[0], {}),
+            ((1, 8, 8), 16, 8, "SAME", ENDS[1], {"activation": "RELU6"}),
+            ((2, 5, 21), 24, 16, "VALID", ENDS[2], {"gain": 0.5}),
+            ((1, 3, 19), 32, 8, "SAME", ENDS[0], {"bias": False}),
+            ((1, 17, 5), 8, 8, "VALID", ENDS[1], {"int4": True}),
+            ((1, 12, 13), 40, 32, "SAME", ENDS[2], {"per_channel": False}),
+        )
+    ]
+    assert functions(cases, tmp_path) == [WINOGRAD] * len(cases)
+    assert_bit_exact(cases, both[1:], tmp_path, speed=True)
+
+
+def test_where_winograd_does_not_pay_or_fit_the_direct_kernel_stays(tmp_path):
+    rng = np.random.default_rng(31)
+    cases = [
+        conv2d(rng, (1, 9, 9, 12), 8),  # No whole vectors.
+        conv2d(rng, (1, 9, 9, 8), 12),
+        conv2d(rng, (1, 9, 9, 8), 8, (3, 3), (2, 2)),
+        conv2d(rng, (1, 9, 9, 8), 8, (5, 5)),
+        conv2d(rng, (1, 9, 9, 16), 16, groups=2),
+        conv2d(rng, (1, 4, 4, 64), 64),  # Few tiles for the larger filters.
+        conv2d(rng, (1, 1, 64, 8), 8),  # Half of each tile is below the image.
+    ]
+    assert functions(cases, tmp_path) == ["te_conv2d_s8_wasm"] * len(cases)
+    # Four times a sum of 2^29 is no int32: half of 2^-22 of it, less 128, is between two outputs.
+    call = lower(read_operator(conv2d(rng, (1, 9, 9, 8), 8, zero_points=(0, -128)).model, tmp_path))
+    for half, function in ((2**28 - 2**21, WINOGRAD), (2**29 + 2**21, "te_conv2d_s8_wasm")):
+        numbers = {"bias": half, "multipliers": 2**30, "shifts": -21}
+        arrays = {name: ConstantArray(np.full(8, value, np.int32)) for name, value in numbers.items()}
+        assert quickest([dataclasses.replace(call, fields={**call.fields, **arrays})]) == [function]
 
 
 def test_a_wrong_bit_and_a_write_too_far_are_found(kernels, tmp_path):

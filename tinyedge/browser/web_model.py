@@ -84,7 +84,7 @@ def read_web_model(path: Path) -> WebModel:
 
 def page_program(graph: Graph) -> Program:
     """Compile a graph for a browser, which has the memory to run all layers one after the other."""
-    return compile_graph(graph, CompileOptions("wasm", cascade="never"))
+    return compile_graph(graph, CompileOptions("wasm", cascade="never", optimize="speed"))
 
 
 def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:

@@ -13,6 +13,7 @@ from tinyedge.compiler.kernels.dsp_condense import condense_dsp
 from tinyedge.compiler.kernels.mve import use_mve
 from tinyedge.compiler.kernels.scalar import use_scalar
 from tinyedge.compiler.kernels.wasm import use_wasm
+from tinyedge.compiler.kernels.wasm_winograd import hasten_wasm
 from tinyedge.ops.kernel_call import PORTABLE, KernelCall
 
 __all__ = ["INSTRUCTION_SETS", "PORTABLE", "condense", "hasten", "specialise"]
@@ -73,9 +74,10 @@ def hasten(
     Returns:
         As many calls; where one is another than before, the one before is its `smaller`.
     """
-    if instruction_set != "dsp":
-        return calls
-    return [hasten_dsp(*pair, costs, spend_flash=spend_flash) for pair in zip(portable_calls, calls, strict=True)]
+    pairs = zip(portable_calls, calls, strict=True)
+    if instruction_set == "dsp":
+        return [hasten_dsp(*pair, costs, spend_flash=spend_flash) for pair in pairs]
+    return [hasten_wasm(*pair, costs) for pair in pairs] if instruction_set == "wasm" and spend_flash else calls
 
 
 def _specialise(call: KernelCall, instruction_set: str) -> KernelCall:

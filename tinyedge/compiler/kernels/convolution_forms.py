@@ -10,6 +10,9 @@ from tinyedge.ops.kernel_call import ConstantArray, Fields, Kernel, KernelCall
 FILTERS = ("weights", "bias", "multipliers", "shifts")
 """The members of a convolution in whose place a kernel has filters in a form of its own."""
 
+# G of te_winograd_s8_dsp.h.
+_WINOGRAD_FILTERS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+
 
 def along_rows(call: KernelCall) -> KernelCall:
     """Return a convolution over an image of one column as the same over one row, where a window is a run of bytes."""
@@ -63,6 +66,14 @@ def dense_filters(fields: Fields) -> np.ndarray:
     """Return the weights of a convolution or fully connected layer as (channels, depth)."""
     (out_c,) = integers(fields, "out_c")
     return values(fields, "weights").reshape(out_c, -1)
+
+
+def winograd_filters(filters: np.ndarray) -> np.ndarray:
+    """Transform 3x3 filters (channels, 9 * depth) by Winograd's F(2x2, 3x3): int64 (channels, 16, depth)."""
+    channels = len(filters)
+    taps = filters.reshape(channels, 3, 3, -1).astype(np.int64)
+    transformed: np.ndarray = np.einsum("yi,xj,cijd->cyxd", _WINOGRAD_FILTERS, _WINOGRAD_FILTERS, taps)
+    return transformed.reshape(channels, 16, -1)
 
 
 def depthwise_filters(fields: Fields) -> np.ndarray:

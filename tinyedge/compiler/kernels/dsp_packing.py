@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.kernels.convolution_forms import winograd_filters
 from tinyedge.tflite.fixed_point import ACCUMULATOR_BOUND, only_outputs
 
 # Less, doubled and less 2^32, is no int32.
@@ -30,8 +31,6 @@ _MAX_RAISED = 12
 _TAPS_REQUANTISATION_WORDS = 3
 # SXTB16 takes bytes 0 and 2 of a word apart, then 1 and 3.
 _STEP_ORDER = (0, 2, 1, 3)
-# G of te_winograd_s8_dsp.h.
-_WINOGRAD_FILTERS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +270,7 @@ def pack_winograd(prepared: RequantisedFilters, output_zero_point: int) -> np.nd
         uint32 words, (pairs of channels, words of a pair).
     """
     channels = len(prepared.filters)
-    filters = prepared.filters.reshape(channels, 3, 3, -1, 4)[..., _STEP_ORDER].astype(np.int64)
-    transformed = np.einsum("yi,xj,cijkd->cyxkd", _WINOGRAD_FILTERS, _WINOGRAD_FILTERS, filters)
+    transformed = winograd_filters(prepared.filters).reshape(channels, 16, -1, 4)[..., _STEP_ORDER]
     steps = transformed.reshape(channels // 2, 2, 16, -1, 2).transpose(
         0, 2, 3, 1, 4
     )  # (pair, position, step, channel, depth)

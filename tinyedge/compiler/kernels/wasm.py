@@ -76,7 +76,7 @@ def _conv2d(call: KernelCall) -> KernelCall | str:
         "constants": _joined([pack_constants(part) for part in parts]),
     }
     scratch_bytes = _POINTER_BYTES * runs + 2 * line * input_rows(vertical_window(fields), 1) + 4
-    return with_filters(call, _CONV2D, own, scratch_bytes, dropped=("output_zero_point",))
+    return with_filters(call, CONV2D, own, scratch_bytes, dropped=("output_zero_point",))
 
 
 def _conv2d_int4(call: KernelCall) -> KernelCall | str:
@@ -173,14 +173,14 @@ def _add(call: KernelCall) -> KernelCall | str:
 
 def _part(layer: WasmLayer, first: int, count: int) -> WasmLayer:
     channels = slice(first, first + count)
-    return WasmLayer(layer.filters[channels], layer.constants[channels], layer.shift)
+    return dataclasses.replace(layer, filters=layer.filters[channels], constants=layer.constants[channels])
 
 
 def _joined(streams: list[np.ndarray]) -> ConstantArray:
     return ConstantArray(np.concatenate(streams))
 
 
-_CONV2D = Kernel(
+CONV2D = Kernel(
     "te_conv2d_s8_wasm", "te_conv2d_wasm_params", "wasm", stripes=windowed, loads_rows=True, has_window=True
 )
 _DEPTHWISE_CONV2D = Kernel(

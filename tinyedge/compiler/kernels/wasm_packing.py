@@ -1,9 +1,11 @@
 """Filters and constants in the order in which the kernels for WebAssembly read them: te_wasm.h and te_gemm_wasm.h."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from tinyedge.compiler.kernels.convolution_forms import winograd_filters
 from tinyedge.ops.fields import integers, values
 from tinyedge.ops.kernel_call import Fields
 from tinyedge.tflite.fixed_point import only_output
@@ -28,11 +30,13 @@ class WasmLayer:
         filters: (channels, depth) int8, made 0 where the output is the same whatever comes in.
         constants: (channels, 7) int64: bias, power of two, multiplier, addend in two words, correction; of te_wasm.h.
         shift: Of all channels.
+        largest_sum: No sum of a channel is larger in magnitude, bias included.
     """
 
     filters: np.ndarray
     constants: np.ndarray
     shift: int
+    largest_sum: int
 
 
 def prepare_layer(fields: Fields, filters: np.ndarray) -> WasmLayer | None:
@@ -63,6 +67,7 @@ def prepare_layer(fields: Fields, filters: np.ndarray) -> WasmLayer | None:
     if fraction > _MOST_FRACTION_BITS:
         return None
     rows = []
+    largest_sum = 0
     for (bias, span, (multiplier, shift)), value in zip(channels, only, strict=True):
         if value is not None:
             rows.append((0, 0, 0, value << (31 + fraction), 0))
@@ -71,6 +76,7 @@ def prepare_layer(fields: Fields, filters: np.ndarray) -> WasmLayer | None:
         spare = fraction - right
         if multiplier < _LEAST_MULTIPLIER or (abs(bias) + span) << (spare + left) >= 2**31:
             return None
+        largest_sum = max(largest_sum, abs(bias) + span)
         halves = 2**30 + (2 ** (30 + right) if right else 0)
         addend = (halves << spare) + (output_zero_point << (31 + fraction))
         rows.append((bias, 2 ** (spare + left), multiplier, addend, -(2 ** (spare - 1)) if right else 0))
@@ -79,7 +85,7 @@ def prepare_layer(fields: Fields, filters: np.ndarray) -> WasmLayer | None:
     constants[:, [0, 1, 2, 5]] = [(bias, power, multiplier, less) for bias, power, multiplier, _, less in rows]
     addends = np.array([addend for *_, addend, _ in rows], np.int64)
     constants[:, 3:5] = addends.view(np.int32).reshape(-1, 2)
-    return WasmLayer(np.where(is_only[:, None], 0, filters).astype(np.int8), constants, fraction - 1)
+    return WasmLayer(np.where(is_only[:, None], 0, filters).astype(np.int8), constants, fraction - 1, largest_sum)
 
 
 def pack_constants(layer: WasmLayer) -> np.ndarray:
@@ -104,6 +110,13 @@ def pack_filters(layer: WasmLayer, runs: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def pack_winograd(layer: WasmLayer) -> np.ndarray:
+    """Return transformed 3x3 filters, int16, by eight channels, by position and by two values; both are in eights."""
+    channels = len(layer.filters)
+    transformed = winograd_filters(layer.filters).reshape(channels // LANES, LANES, 16, -1, 2)
+    return np.ascontiguousarray(transformed.transpose(0, 2, 3, 1, 4).astype(np.int16)).ravel()
+
+
 def pack_taps(layer: WasmLayer) -> np.ndarray:
     """Return the filters (channels, taps) by eight channels and two taps."""
     channels, taps = layer.filters.shape
@@ -117,7 +130,7 @@ def by_eights(layer: WasmLayer) -> WasmLayer:
     order = np.arange(channels)
     if channels % LANES:
         order = np.concatenate([order[: channels // LANES * LANES], order[-LANES:]])
-    return WasmLayer(layer.filters[order], layer.constants[order], layer.shift)
+    return dataclasses.replace(layer, filters=layer.filters[order], constants=layer.constants[order])
 
 
 def _whole(values_by_channel: np.ndarray, multiple: int) -> np.ndarray:

@@ -136,7 +136,7 @@ PLANS = {
         _cpu("supervised", 10, "label_fraction=0.2"),
         _cpu("vicreg-gating", 4, "gate_warmup=0.5"),
         _cpu("emp-ssl", 1, "patches=4"),
-        _cpu("vicreg-dual", 2, "gate_warmup=0.5"),
+        _cpu("vicreg-dual", 4, "gate_warmup=0.5", "pruned_share=0.25"),
         _mobilenetv2("supervised", 30, "label_fraction=0.2"),
         _mobilenetv2("simclr", 3),
         _mobilenetv2("seed", 6, "cached_views=2", teacher="efficientnet_lite0"),

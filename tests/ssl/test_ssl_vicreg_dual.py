@@ -12,7 +12,9 @@ from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch
+from tinyedge.ssl.pruning import pruned_encoder
 from tinyedge.ssl.registry import create_method
+from tinyedge.ssl.vicreg_dual import kept_channels
 from tinyedge.training.checkpoint import load_checkpoint
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
@@ -114,6 +116,40 @@ def test_the_gates_stay_open_and_free_during_their_warm_up(name):
     # From then on it is the method without a warm-up at its start: the bounds begin there.
     after, start = step(copy.deepcopy(method), progress=0.4), step(make(name), progress=0.0)
     assert after.loss.item() == pytest.approx(start.loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [("vicreg-dual", "tinynext_t"), ("vicreg-dual", "resnet18"), ("vicreg-gating", "mobilenetv2_035")],
+)
+def test_the_last_share_of_the_training_is_that_of_the_pruned_network(name, encoder):
+    method = make(name, encoder, pruned_share=0.25)
+    images = torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    method.prepare(images, (0.5,) * 3, (0.2,) * 3)
+    gated = method.gated if name == "vicreg-dual" else method.encoder
+    step(method, progress=0.74)
+    assert not gated.is_fixed
+    expected = kept_channels(gated, method._sample, method.budget, method.options)
+    result = step(method, progress=0.75)
+    assert gated.is_fixed
+    result.loss.backward()
+    assert all(not parameter.grad.any() for parameter in gated.gates.parameters())
+    masks = gated.sample(torch.randn(5, 3, 16, 16), torch.Generator()).masks
+    for mask, indices in zip(masks, expected, strict=True):
+        assert mask.unique(dim=0).shape[0] == 1  # Whatever the image is.
+        assert mask[0].nonzero().flatten().tolist() == indices.tolist()
+    # What is kept stays the same, in a network that goes on from the state, too.
+    other = make(name, encoder, pruned_share=0.25)
+    other.prepare(images, (0.5,) * 3, (0.2,) * 3)
+    other.load_state_dict(method.state_dict())
+    step(other, seed=3, progress=0.9)
+    resumed = other.gated if name == "vicreg-dual" else other.encoder
+    kept = kept_channels(resumed, other._sample, other.budget, other.options)
+    assert [indices.tolist() for indices in kept] == [indices.tolist() for indices in expected]
+    # And the network is the pruned one.
+    pruned, views = pruned_encoder(resumed, kept), torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(resumed.eval()(views), pruned(views), atol=1e-5, rtol=1e-4)
 
 
 def test_at_the_papers_500_epochs_the_bounds_decay_as_it_says():
@@ -229,6 +265,7 @@ def test_the_baselines_encoder_computes_what_its_branch_does(encoder):
         ({"prune_by": "size"}, "unknown prune_by size"),
         ({"prune_threshold": 0}, "prune_threshold is 0"),
         ({"gate_warmup": 1.0}, "gate_warmup is 1.0"),
+        ({"pruned_share": 0.6, "gate_warmup": 0.5}, r"pruned_share is 0.6.*\[0, 0.5\)"),
         ({"bound_decay": -1.0}, "bound_decay is -1.0"),
         ({"projector_width": 1}, "projector_width is 1"),
         ({"target_densty": 0.5}, "did you mean target_density"),

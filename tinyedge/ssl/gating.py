@@ -61,7 +61,8 @@ class Gate(nn.Module):
 
         Args:
             x: What the block computes from.
-            noise: (B, C) logistic noise, or one number for all; None decides by the sign of the logit alone.
+            noise: Logistic noise (B, C), or one number for all; None decides by the sign of the logit alone, and an
+                infinite one without it.
         """
         pooled = x.mean(dim=(2, 3), keepdim=True)  # (B, C_in, 1, 1)
         logits = self.expand(torch.relu(self.norm(self.reduce(pooled)))).flatten(1)  # (B, C)
@@ -122,6 +123,9 @@ class GatedEncoder(Encoder):
         ConfigError: The encoder has no hidden layers.
     """
 
+    fixed: torch.Tensor
+    is_fixed: torch.Tensor
+
     def __init__(self, encoder: Encoder):
         super().__init__(
             encoder.name, encoder.input_size, encoder.strides, encoder.act, encoder.hidden, encoder.channels
@@ -130,6 +134,9 @@ class GatedEncoder(Encoder):
         self.feature_stages, self.feature_channels = encoder.feature_stages, encoder.feature_channels
         self.layers = gateable_layers(encoder)
         self.network = encoder
+        # Which channels are open whatever the gates say, once `is_fixed`; in the state, so that a resumed run has them.
+        self.register_buffer("fixed", torch.ones(sum(layer.channels for layer in self.layers), dtype=torch.bool))
+        self.register_buffer("is_fixed", torch.tensor(False))
         self.gates = nn.ModuleList()
         self._hooks = []
         for layer in self.layers:
@@ -143,6 +150,20 @@ class GatedEncoder(Encoder):
                 encoder.get_submodule(layer.output).register_forward_hook(gate.close_channels),
             ]
 
+    def fix(self, kept: Sequence[torch.Tensor]) -> None:
+        """Let the same channels be open for every image from here on: the network is what is left when it is pruned.
+
+        Args:
+            kept: Indices of the open channels, for each hidden layer.
+        """
+        masks = []
+        for layer, indices in zip(self.layers, kept, strict=True):
+            mask = torch.zeros(layer.channels, dtype=torch.bool)
+            mask[indices] = True
+            masks.append(mask)
+        self.fixed.copy_(torch.cat(masks))
+        self.is_fixed.fill_(True)
+
     def sample(self, images: torch.Tensor, generator: torch.Generator) -> GatedPass:
         """Return features and masks of images (B, C, H, W), with the noise that training explores by.
 
@@ -150,6 +171,8 @@ class GatedEncoder(Encoder):
             images: Normalised, this rank's rows.
             generator: On the images' device, in the same state on every rank.
         """
+        if self.is_fixed:
+            return self.decide(images)
         channels = [layer.channels for layer in self.layers]
         shape = (len(images) * world_size(), sum(channels))
         uniform = own_rows(torch.rand(shape, generator=generator, device=images.device))  # (B, sum of C)
@@ -161,18 +184,18 @@ class GatedEncoder(Encoder):
 
     def decide(self, images: torch.Tensor) -> GatedPass:
         """Return features and masks of images (B, C, H, W); the same images give the same masks."""
-        return self._pass(images, [None] * len(self.layers))
+        return self._pass(images, self._decisive())
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the map of each stage, with the masks of `decide`."""
-        with self._open([None] * len(self.layers)):
+        with self._open(self._decisive()):
             return self.network.forward_maps(images)
 
     def forward_tokens(
         self, images: torch.Tensor, stage: int = 4, corrupt: TokenCorruption | None = None
     ) -> torch.Tensor:
         """Return the final tokens, with the masks of `decide`; see `Encoder.forward_tokens`."""
-        with self._open([None] * len(self.layers)):
+        with self._open(self._decisive()):
             return self.network.forward_tokens(images, stage, corrupt)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -188,6 +211,12 @@ class GatedEncoder(Encoder):
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+
+    def _decisive(self) -> Sequence[torch.Tensor | None]:
+        """Return the noise with which nothing is left to chance: none, or an infinite one where channels are fixed."""
+        if not self.is_fixed:
+            return [None] * len(self.layers)
+        return torch.where(self.fixed, math.inf, -math.inf).split_with_sizes([layer.channels for layer in self.layers])
 
     def _pass(self, images: torch.Tensor, noises: Sequence[torch.Tensor | float | None]) -> GatedPass:
         with self._open(noises) as gates:

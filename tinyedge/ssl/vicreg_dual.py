@@ -4,6 +4,8 @@ Krishna et al. (https://github.com/KrishnaTarun/Unification, solo/methods/vicreg
 first view passes the gated network and the second one the dense network; both have the same convolutions, norms of
 their own and one projector. VICReg compares the two, and the gates are held at a budget. No gradient is stopped.
 
+With `pruned_share` the gated network is the pruned one towards the end, which the dense one teaches.
+
 Deviations: AdamW instead of LARS; a projector of 1024 instead of 2048 for encoders below 1,000,000 parameters; the
 bounds' annealing is a function of progress, which at 500 epochs is the paper's exp(-0.02 epoch). See `gating`,
 `gate_budget` and `pruning` for theirs.
@@ -66,6 +68,7 @@ class VicRegDual(PretrainingMethod):
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare the gated network's first view with the dense network's second one."""
+        fix_when_due(self.gated, self._sample, self.budget, progress, self.options)
         features, masks = gated_pass(self.gated, batch.views[0], generator, progress, self.options)
         z1 = gather_rows(self.projector(features).float())
         z2 = gather_rows(self.projector(self.encoder(batch.views[1])).float())
@@ -116,6 +119,14 @@ def gated_pass(
 ) -> GatedPass:
     """Return features and masks of normalised images (B, C, H, W); all gates are open during the warm-up."""
     return gated.open(images) if progress < options.gate_warmup else gated.sample(images, generator)
+
+
+def fix_when_due(
+    gated: GatedEncoder, sample: CleanImages | None, budget: GateBudget, progress: float, options: GatedVicRegOptions
+) -> None:
+    """Fix the channels of a gated network where its last share of the training begins."""
+    if sample is not None and progress >= 1 - options.pruned_share and not gated.is_fixed:
+        gated.fix(kept_channels(gated, sample, budget, options))
 
 
 def weighted_gate_losses(

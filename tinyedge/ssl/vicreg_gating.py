@@ -20,6 +20,7 @@ from tinyedge.ssl.vicreg import vicreg_loss
 from tinyedge.ssl.vicreg_dual import (
     GATED_BRANCH,
     CleanImages,
+    fix_when_due,
     gate_budget,
     gated_pass,
     kept_channels,
@@ -56,6 +57,7 @@ class VicRegGating(PretrainingMethod):
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Compare both views of the gated network."""
+        fix_when_due(self.encoder, self._sample, self.budget, progress, self.options)
         passes = [gated_pass(self.encoder, view, generator, progress, self.options) for view in batch.views]
         z1, z2 = (gather_rows(self.projector(gated.features).float()) for gated in passes)
         loss, terms = vicreg_loss(z1, z2, self.options.weights)

@@ -19,6 +19,8 @@ class GatedVicRegOptions(VicRegOptions):
         bound_decay: How fast the bounds give way, as exp(-bound_decay * progress).
         gate_warmup: Share of the training for which all gates are open and cost nothing (`warmup_gate` of the paper's
             code). Few epochs need it: a network whose channels come and go by chance learns slowly at first.
+        pruned_share: Share of the training, its last, in which the gated network has the channels that pruning keeps,
+            for every image: its weights learn to do without the others.
         prune_by: Which channels the pruned encoder keeps: the most frequent ones that `target_density` pays for
             (`target`), or those that are open at least as often as `prune_threshold` says (`threshold`).
         prune_threshold: Share of the images, for `prune_by: threshold`.
@@ -30,6 +32,7 @@ class GatedVicRegOptions(VicRegOptions):
     bound_target: str = "linear"
     bound_decay: float = 10.0
     gate_warmup: float = 0.0
+    pruned_share: float = 0.0
     prune_by: str = "target"
     prune_threshold: float = 0.5
 
@@ -49,3 +52,9 @@ class GatedVicRegOptions(VicRegOptions):
         check_options(self, not_negative=("budget_weight", "bound_weight", "bound_decay"))
         if not 0 <= self.gate_warmup < 1:
             raise ConfigError(f"gate_warmup is {self.gate_warmup}, but has to be in [0, 1); correct gate_warmup")
+        most = 1 - self.gate_warmup
+        if not 0 <= self.pruned_share < most:
+            raise ConfigError(
+                f"pruned_share is {self.pruned_share}, but has to be in [0, {most:g}), which gate_warmup leaves; "
+                "correct pruned_share"
+            )

@@ -44,8 +44,8 @@ static inline void te_stm32_enable(volatile uint32_t *enable, uint32_t bits) {
     (void)*enable;
 }
 
-/** A GPIO port. F2, F4, F7, G0, G4, L4+, H7 and U5 have the same registers ("General-purpose I/Os" of each manual; for
- *  G4 ST's stm32g474xx.h). */
+/** A GPIO port. F2, F4, F7, G0, G4, L4+, H7, U5 and WB have the same registers ("General-purpose I/Os" of each manual;
+ *  for G4 and WB ST's stm32g474xx.h and stm32wb55xx.h). */
 typedef struct {
     volatile uint32_t moder;   /**< Two bits a pin: 2 is the alternate function. */
     volatile uint32_t otyper;  /**< 0: push-pull. */

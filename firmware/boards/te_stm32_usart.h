@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** @file te_stm32_usart.h
- *  The serial port of STM32 F7, G0, G4, L4+, H7 and U5. USART and LPUART have these registers at the same places and
+ *  The serial port of STM32 F7, G0, G4, L4+, H7, U5 and WB. USART and LPUART have these registers at the same places and
  *  differ in the unit of the baud rate register alone ("USART" and "LPUART" chapters of RM0385, RM0432, RM0433, RM0444
- *  and RM0456; for G4 ST's stm32g474xx.h and stm32g4xx_ll_lpuart.h). */
+ *  and RM0456; for G4 ST's stm32g474xx.h and stm32g4xx_ll_lpuart.h, for WB stm32wb55xx.h). */
 #ifndef TE_STM32_USART_H
 #define TE_STM32_USART_H
 

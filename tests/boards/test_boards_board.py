@@ -11,7 +11,7 @@ from tinyedge.errors import ConfigError
 
 def test_the_boards_of_the_design_are_there():
     silicon = {"stm32f405", "nucleo_h743zi2", "disco_f746ng", "nucleo_l4r5zi", "nucleo_u575zi"}
-    silicon |= {"nucleo_f207zg", "nucleo_g0b1re", "nucleo_g474re", "nrf52840_dk"}
+    silicon |= {"nucleo_f207zg", "nucleo_g0b1re", "nucleo_g474re", "nucleo_wb55rg", "nrf52840_dk"}
     emulated = {"mps2_an385", "mps2_an385_m0plus", "mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"}
     assert silicon | emulated == set(board_names())
     assert {name for name in board_names() if load_board(name).part} == silicon

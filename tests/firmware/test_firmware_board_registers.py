@@ -129,6 +129,22 @@ PARTS = {
         gpio={"A": 0x4800_0000},
         pins=[("A", 2, 12), ("A", 3, 12)],
     ),
+    "nucleo_wb55rg": Part(
+        answers=[
+            (0x5800_0000, 8, 0x5800_0000, 10, 1),  # HSION to HSIRDY.
+            (0x5800_0000, 24, 0x5800_0000, 25, 1),
+            (0x5800_0008, 0, 0x5800_0008, 2, 2),
+            (READY, 0, 0x5800_0108, 16, 2),  # SHDHPREF, C2HPREF.
+        ],
+        presets={0x5800_0000: 0x61, 0x5800_0400: 0x200, 0x5800_4000: 0x1_0600},
+        watched={
+            **{"CR": 0x5800_0000, "CFGR": 0x5800_0008, "PLLCFGR": 0x5800_000C, "AHB2ENR": 0x5800_004C},
+            **{"APB2ENR": 0x5800_0060, "EXTCFGR": 0x5800_0108, "PWRCR1": 0x5800_0400, "ACR": 0x5800_4000},
+        },
+        serial=0x4001_3800,
+        gpio={"B": 0x4800_0400},
+        pins=[("B", 6, 7), ("B", 7, 7)],
+    ),
     "nucleo_h743zi2": Part(
         answers=[
             (0x5802_4400, 0, 0x5802_4400, 2, 1),
@@ -194,6 +210,7 @@ UNIQUE_IDS = {  # "Device electronic signature" of each manual; three words.
     "nucleo_l4r5zi": 0x1FFF_7590,
     "nucleo_h743zi2": 0x1FF1_E800,
     "nucleo_u575zi": 0x0BFA_0700,
+    "nucleo_wb55rg": 0x1FFF_7590,  # UID_BASE of stm32wb55xx.h.
     "nrf52840_dk": 0x1000_0060 - 4,  # FICR.DEVICEID, which has two.
 }
 
@@ -272,6 +289,7 @@ def start(tmp_path):
 
 HIGHEST_APB1_HZ = {"stm32f405": 42_000_000, "disco_f746ng": 54_000_000, "nucleo_f207zg": 30_000_000}
 WAIT_STATES = {"stm32f405": 5, "disco_f746ng": 7, "nucleo_l4r5zi": 5, "nucleo_f207zg": 3, "nucleo_g0b1re": 2}
+WAIT_STATES |= {"nucleo_wb55rg": 3}
 
 
 def clocks_of(name: str, values: dict[str, int]) -> tuple[Fraction, Fraction]:
@@ -291,6 +309,13 @@ def clocks_of(name: str, values: dict[str, int]) -> tuple[Fraction, Fraction]:
         cpu_hz = Fraction(16_000_000, (pll >> 4 & 7) + 1) * (pll >> 8 & 127) / ((pll >> 29 & 7) + 1)
         ahb_hz = cpu_hz / AHB[cfgr >> 8 & 15]
         return ahb_hz, ahb_hz / APB[cfgr >> 12 & 7]
+    if name == "nucleo_wb55rg":
+        pll, cfgr, more = values["PLLCFGR"], values["CFGR"], values["EXTCFGR"]
+        assert (pll & 3, cfgr & 3, pll >> 28 & 1) == (2, 3, 1)  # From HSI16; the PLL is the system clock; R is on.
+        system_hz = Fraction(16_000_000, (pll >> 4 & 7) + 1) * (pll >> 8 & 127) / ((pll >> 29 & 7) + 1)
+        assert system_hz / AHB[more & 15] <= 64_000_000
+        assert system_hz / AHB[more >> 4 & 15] <= 32_000_000  # The radio's processor.
+        return system_hz / AHB[cfgr >> 4 & 15], system_hz / AHB[cfgr >> 4 & 15] / APB[cfgr >> 11 & 7]
     if name in ("nucleo_l4r5zi", "nucleo_g474re"):
         pll, cfgr = values["PLLCFGR"], values["CFGR"]
         assert (pll & 3, cfgr & 3, pll >> 24 & 1) == (2, 3, 1)
@@ -381,6 +406,7 @@ def test_the_flash_is_slow_before_the_clock_is_fast(start, name):
         "nucleo_l4r5zi": ("CR5", 1 << 8, 0),  # Boost mode.
         "nucleo_g474re": ("CR5", 1 << 8, 0),
         "nucleo_h743zi2": ("PWRCR", 1, 1),  # VOS0.
+        "nucleo_wb55rg": ("EXTCFGR", 15 << 4, 8 << 4),  # The voltage is right; the radio's processor is halved first.
         "nucleo_u575zi": ("VOSR", 1 << 18, 1 << 18),  # The booster.
     }.get(name)  # None where the voltage after reset is right.
     assert voltage is None or run.first(*voltage) < run.first(clock, mask, pll)
@@ -399,6 +425,12 @@ def test_the_u575_divides_for_the_booster_before_it_starts_it(start):
     assert run.first("VOSR", 3 << 16, 3 << 16) < run.first("PLL1CFGR", 3, 2) < run.first("VOSR", 1 << 18, 1 << 18)
     assert run.first("VOSR", 1 << 18, 1 << 18) < run.first("CR", 1 << 24, 1 << 24)
     assert run.values["ICACHE"] & 1
+
+
+def test_the_wb55_leaves_range_2_and_keeps_the_flashs_flags(start):
+    run = start("nucleo_wb55rg", presets={0x5800_0400: 0x400})
+    assert run.first("PWRCR1", 3 << 9, 1 << 9) < run.first("CR", 1 << 24, 1 << 24)
+    assert run.values["ACR"] == 0x1_0000 | 7 << 8 | 3  # EMPTY as it was; prefetch, caches.
 
 
 def test_the_l4r5_rises_in_two_steps_and_declares_its_pins_supply(start):
@@ -467,12 +499,16 @@ STUCK = [
     ("disco_f746ng", (0x4000_7004, 16)),
     ("nucleo_l4r5zi", (0x4002_1000, 25)),
     *(("nucleo_g474re", flag) for flag in ((0x4002_1000, 25), (0x4002_1008, 2))),
+    *(("nucleo_wb55rg", flag) for flag in ((0x5800_0000, 25), (0x5800_0008, 2), (0x5800_0108, 16))),
     ("nucleo_h743zi2", (0x5802_4400, 25)),
     ("nucleo_h743zi2", (0x5802_4818, 13)),
     ("nucleo_h743zi2", (0x5802_4804, 13)),
     ("nucleo_u575zi", (0x4602_0C00, 25)),
     ("nucleo_u575zi", (0x4602_080C, 14)),
 ]
+
+
+OSCILLATOR_IS_1 = ("nucleo_l4r5zi", "nucleo_g474re", "nucleo_u575zi", "nucleo_wb55rg")  # In SW.
 
 
 @pytest.mark.parametrize(("name", "flag"), STUCK)
@@ -484,4 +520,4 @@ def test_a_flag_that_never_comes_leaves_the_oscillator(start, name, flag):
     scale = 256 if name in ("nucleo_l4r5zi", "nucleo_g474re") else 1
     assert abs(Fraction(scale * oscillator_hz, run.values["USART_BRR"]) / 115200 - 1) < Fraction(1, 100)
     clock = {"nucleo_u575zi": "CFGR1"}.get(name, "CFGR")
-    assert run.values[clock] & 3 == {"nucleo_l4r5zi": 1, "nucleo_g474re": 1, "nucleo_u575zi": 1}.get(name, 0)
+    assert run.values[clock] & 3 == int(name in OSCILLATOR_IS_1)

@@ -64,6 +64,8 @@ MEMORIES = {
         ("flash", 0x0800_0000, 2 * MB),
         ("RAM", 0x2000_0000, (192 + 64 + 512) * KB),
     ],
+    # ST's stm32wb55xx.h: SRAM1 192 KB; Zephyr's stm32wb55Xg.dtsi: 148 of the 1,024 KB are the radio's.
+    "nucleo_wb55rg": [("flash", 0x0800_0000, (1024 - 148) * KB), ("RAM", 0x2000_0000, 192 * KB)],
     # Nordic's nrf52840_xxaa_memory.h.
     "nrf52840_dk": [("flash", 0x0000_0000, 1 * MB), ("RAM", 0x2000_0000, 256 * KB)],
     # DAI 0385, 0386 and 0500: ZBTSRAM 1; 2 and 3. DAI 0505: the same by secure addresses. DAI 0547: ITCM, SRAM, DTCM.

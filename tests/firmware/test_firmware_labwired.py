@@ -32,6 +32,15 @@ CHIPS = {
         (170_000_000, "PLL from HSI16"),
         {},
     ),
+    # The STM32G071 has the same clock control and serial port, and less memory.
+    "nucleo_g0b1re": (
+        "stm32g071",
+        None,
+        (64_000_000, "PLL from HSI16"),
+        {"flash": {"base": 0x0800_0000, "size": "512KB"}, "ram": {"base": 0x2000_0000, "size": "144KB"}},
+    ),
+    "nucleo_u575zi": ("stm32u575", None, (160_000_000, "PLL from HSI16"), {}),
+    "nucleo_wb55rg": ("stm32wb55", "usart1", (64_000_000, "PLL from HSI16"), {}),
     "nrf52840_dk": (
         "nrf52840",
         None,
@@ -46,7 +55,8 @@ CHIPS = {
 }
 
 
-WITHOUT_UNIQUE_ID = {"nucleo_g474re"}
+WITHOUT_UNIQUE_ID = {"nucleo_g474re", "nucleo_g0b1re", "nucleo_u575zi"}
+CPU_HZ = 8_000_000  # Of the simulated time, in which a board mostly waits for its reader.
 
 
 class SimulatedLine:
@@ -78,8 +88,9 @@ def simulated(tmp_path):
     def start(board: str, elf: Path) -> DeviceClient:
         chip, port, _, more = CHIPS[board]
         described = yaml.safe_load((CONFIGS / "chips" / f"{chip}.yaml").read_text())
+        described["cpu_hz"] = CPU_HZ
         for key, values in more.items():
-            described[key] = [*described.get(key, []), *values]
+            described[key] = values if key in ("flash", "ram") else [*described[key], *values]
         (tmp_path / "chips").mkdir()
         (tmp_path / "systems").mkdir()
         for folder in ("peripherals", "devices"):
@@ -104,8 +115,8 @@ def test_an_image_has_tflite_micros_bytes(board, simulated, tmp_path):
     file.write_bytes(random_network(1, layers=6))
     # The simulator has no instructions of the DSP extension: the same board files around code of a Cortex-M3.
     text = load_board(board).file.read_text()
-    text = text.replace("-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard", "-mcpu=cortex-m3 -mthumb")
-    text = text.replace('"cortex-m4"', '"cortex-m3"').replace('"dsp"', '"scalar"')
+    text = re.sub(r"-mcpu=cortex-m(4|33) -mthumb -mfpu=\S+ -mfloat-abi=hard", "-mcpu=cortex-m3 -mthumb", text)
+    text = re.sub('"cortex-m(4|33)"', '"cortex-m3"', text).replace('"dsp"', '"scalar"')
     # Nor has it the unique number of every part, and a read of it would end there: such a description tells of none.
     if board in WITHOUT_UNIQUE_ID:
         text = re.sub(r"\[unique_id\]\norigin = \w+\nwords = \d\n", "", text)

@@ -102,6 +102,19 @@ FAMILIES = {
         apb_hz=(170 * _MHZ, 170 * _MHZ),
         wait_states_hz=tuple(34 * _MHZ * steps for steps in range(1, 6)),
     ),
+    # PLL N from 8, as all PLLs of this kind; ST's file takes 6.
+    "stm32wb": FamilyLimits(
+        source="ST's stm32wbxx_ll_utils.c (range 1)",
+        pll_input_hz=(2_660_000, 16 * _MHZ),
+        vco_hz=(96 * _MHZ, 344 * _MHZ),
+        pll_m=(1, 8),
+        pll_n=(8, 127),
+        pll_dividers=tuple(range(2, 9)),
+        cpu_hz=64 * _MHZ,
+        ahb_hz=64 * _MHZ,
+        apb_hz=(64 * _MHZ, 64 * _MHZ),
+        wait_states_hz=(18 * _MHZ, 36 * _MHZ, 54 * _MHZ, 64 * _MHZ),
+    ),
     "stm32l4+": FamilyLimits(
         source="RM0432 (range 1, boost mode), DS12023 (STM32L4R5)",
         pll_input_hz=(2_660_000, 16 * _MHZ),

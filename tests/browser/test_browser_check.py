@@ -143,6 +143,26 @@ def test_a_python_that_does_not_start_and_a_page_from_the_disk_are_sentences(chr
 
 
 @needs_chromium
+def test_a_file_that_waits_for_a_python_that_does_not_start_is_told_so(chromium, release, tmp_path):
+    # It gives up when the file comes.
+    start = 'new Promise((_, give) => addEventListener("message", () => give(new Error("no memory"))))'
+    (release / "pyodide.mjs").write_text(f"export const loadPyodide = () => {start};")
+    web_check(tmp_path / "site", release)
+    with served(tmp_path / "site") as address:
+        chromium.open(f"{address}/index.html")
+        drop(chromium, "mine.tflite", b"any")
+        said = wait_for(chromium, "$('message').classList.contains('wrong')")
+        assert said.startswith("“mine.tflite” was not checked. The check did not start (no memory): load the page")
+        (tmp_path / "site" / "check" / "worker.js").unlink()
+        chromium.open(f"{address}/index.html")
+        drop(chromium, "second.tflite", b"any")
+        wait_for(chromium, "asked === null && $('message').classList.contains('wrong')")
+        drop(chromium, "third.tflite", b"any")
+        said = chromium.run("$('message').textContent")
+        assert said.startswith("The check did not start (its worker cannot be loaded): load the page again")
+
+
+@needs_chromium
 @pytest.mark.skipif(not RELEASE, reason="TINYEDGE_PYODIDE names no release of Pyodide with NumPy")
 def test_a_dropped_model_gets_the_report_that_python_gives_here(chromium, tmp_path, monkeypatch):
     web_check(tmp_path / "site", RELEASE)

@@ -131,6 +131,9 @@ def test_a_model_of_the_zoo_puts_out_what_tflite_micro_does(chromium, tmp_path, 
     expected = TflmRuntime(resolve_model(name)).run(inputs)
     np.testing.assert_array_equal(outputs_of(chromium, inputs, 0), expected.reshape(100, -1))
     assert report.learns == (name == "mobilenetv2_035_cifar10")  # The other's classifier is part of convolutions.
+    # The command and the page say what to do then.
+    assert ("--encoder-only" in (report.learning_advice or "")) == (not report.learns)
+    assert ("--encoder-only" in text(chromium, "facts")) == (not report.learns)
     assert quiet(chromium)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from browser.page_models import write_export
 from compiler.tflite_builder import TensorSpec, constant, one_operator
+from ops.case_builders import conv2d
 
 from tinyedge.browser.wasm import COMPILE_FLAGS
+from tinyedge.browser.web_model import read_web_model
 from tinyedge.cli import main
 
 needs_clang = pytest.mark.skipif(
@@ -67,6 +69,24 @@ def test_the_page_is_one_file_that_is_written_again_and_never_over_another(web, 
     refused(web("run", "--out", "site"))
     assert sorted(path.name for path in site.iterdir()) == ["CNAME", "index.html"]
     assert (site / "CNAME").read_text() == "example.org"
+
+
+def test_what_no_classes_are_learned_from_comes_with_what_to_do(tmp_path):
+    rng = np.random.default_rng(0)
+    for case, said in (
+        (
+            conv2d(rng, (1, 9, 9, 3), dtype=np.int16),
+            "is int16 and classes are learned from int8: export with",
+        ),
+        (
+            conv2d(rng, (1, 130, 127, 3), 1),
+            "its embedding has 16,510 values, and a class is learned from 16,384",
+        ),
+    ):
+        (tmp_path / "model.tflite").write_bytes(case.model)
+        model = read_web_model(tmp_path / "model.tflite")
+        assert model.learning is None
+        assert said in model.learning_advice
 
 
 @pytest.mark.parametrize(("programs", "package"), [((), "clang"), (("clang",), "lld")])

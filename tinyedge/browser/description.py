@@ -67,6 +67,7 @@ def _facts(model: WebModel, wasm: bytes) -> list[tuple[str, str, str]]:
         ("Arena", f"{program.plan.arena_bytes:,} bytes of RAM for all activations", ""),
         ("Constants", f"{program.constant_bytes:,} bytes", ""),
         ("Multiply-accumulates", f"{program.macs:,} an inference", ""),
+        *([] if model.learning_advice is None else [("Learns classes", f"No: {model.learning_advice}.", "")]),
         ("WebAssembly", f"{len(wasm):,} bytes, kernels: {program.options.instruction_set}", ""),
         ("Made by", f"tinyedge {__version__}", ""),
     ]

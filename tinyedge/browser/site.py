@@ -32,6 +32,7 @@ class WebReport:
         macs: Multiply-accumulates of one inference.
         classes: The names of the classes; empty for an encoder.
         learns: Whether the page can learn classes.
+        learning_advice: Why it cannot, and what to do about it; None where it can.
         assumption: What was assumed of the model's input and classes; None where its manifest says it.
         seconds: What it took.
     """
@@ -47,6 +48,7 @@ class WebReport:
     macs: int
     classes: tuple[str, ...]
     learns: bool
+    learning_advice: str | None
     assumption: str | None
     seconds: float
 
@@ -104,6 +106,7 @@ def write_site(path: Path, title: str, folder: Path) -> WebReport:
         macs=program.macs,
         classes=() if model.scores is None else model.scores.classes,
         learns=model.learning is not None,
+        learning_advice=model.learning_advice,
         assumption=model.preprocessing.assumption,
         seconds=time.perf_counter() - started,
     )

@@ -47,6 +47,7 @@ class WebModel:
         manifest: What says so; None where it is assumed.
         scores: None for an encoder.
         learning: None where nothing can be learned from.
+        learning_advice: Why there is nothing, and what to do about it; None where there is.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class WebModel:
     manifest: ImageManifest | None
     scores: Scores | None
     learning: Learning | None
+    learning_advice: str | None
 
 
 def read_web_model(path: Path) -> WebModel:
@@ -77,9 +79,10 @@ def read_web_model(path: Path) -> WebModel:
         if tensor.dtype.name not in VALUE_TYPES:
             raise ModelError(f"'{tensor.name}' of {path} is {tensor.dtype}, and a page reads {', '.join(VALUE_TYPES)}")
     scores = _scores(graph, manifest)
-    learning = _prepare_learning(graph, scores, manifest)
+    found = _prepare_learning(graph, scores, manifest)
     program = page_program(graph)
-    return WebModel(path, graph.sha256, program, preprocessing, manifest, scores, learning)
+    learning, advice = (None, found) if isinstance(found, str) else (found, None)
+    return WebModel(path, graph.sha256, program, preprocessing, manifest, scores, learning, advice)
 
 
 def page_program(graph: Graph) -> Program:
@@ -98,16 +101,23 @@ def _scores(graph: Graph, manifest: ImageManifest | None) -> Scores | None:
     return Scores(0, classes, ops[-1:] == ["SOFTMAX"])
 
 
-def _prepare_learning(graph: Graph, scores: Scores | None, manifest: ImageManifest | None) -> Learning | None:
-    """Make an embedding that is none of the outputs one of them, after the scores."""
+def _prepare_learning(graph: Graph, scores: Scores | None, manifest: ImageManifest | None) -> Learning | str:
+    """Make an embedding that is none of the outputs one of them, after the scores; or say why there is none."""
     try:
         embedding = find_embedding(graph)
-    except ModelError:
-        return None
+    except ModelError as error:
+        return str(error)
     is_output = embedding in graph.outputs
-    # Named classes right out of convolutions are no embedding.
-    if embedding.elements > _MOST_VALUES or (is_output and manifest is not None and manifest.classes and scores):
-        return None
+    if is_output and manifest is not None and manifest.classes and scores:
+        return (
+            "its classifier is folded into convolutions: export the encoder alone with "
+            "`tinyedge export RUN --encoder-only`, and give that to `tinyedge web`"
+        )
+    if embedding.elements > _MOST_VALUES:
+        return (
+            f"its embedding has {embedding.elements:,} values, and a class is learned from {_MOST_VALUES:,} at most: "
+            "pool it in the model"
+        )
     if not is_output:
         graph.outputs = (*graph.outputs, embedding)
     return Learning(graph.outputs.index(embedding), embedding.elements, embedding.q.zero_point)

@@ -58,8 +58,11 @@ def web(
     costs.add_row("arena", f"{report.arena_bytes:,} bytes")
     costs.add_row("constants", f"{report.constant_bytes:,} bytes")
     costs.add_row("classes", str(len(report.classes) or ("none: an encoder" if report.learns else "none")))
-    costs.add_row("learns classes", "yes" if report.learns else "no: it has no int8 embedding")
+    costs.add_row("learns classes", "yes" if report.learns else "no")
     console.print(costs)
+    if report.learning_advice:
+        said = f"the page learns no classes: {report.learning_advice}"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
     if report.assumption:
         console.print(report.assumption, highlight=False, soft_wrap=True, markup=False)
     print_next(console, following)

@@ -4,20 +4,33 @@ const MOST_BYTES = 64 * 2 ** 20;
 
 const $ = (id) => document.getElementById(id);
 let worker = null;
+let isLoaded = false;
 let asked = null; // The name of the file that the worker reads.
+let broken = null; // Why no file can be checked.
 
 function say(text, isWrong = false) {
   $("message").textContent = text;
   $("message").classList.toggle("wrong", isWrong);
 }
 
+/** No file can be checked any more. */
+function breakOff(reason) {
+  const waited = asked === null ? "" : `“${asked}” was not checked. `;
+  const what = isLoaded ? "broke off" : "did not start";
+  broken = `The check ${what} (${reason}): load the page again, from a server that has all of its files.`;
+  asked = null;
+  worker.terminate();
+  say(waited + broken, true);
+}
+
 function answered({ data }) {
   if (data.state === "ready") {
-    if (asked === null) say("");
+    isLoaded = true;
+    say(asked === null ? "" : `“${asked}” is being checked …`);
     return;
   }
   if (data.state === "broken") {
-    say(`The check did not start (${data.reason}): load the page again, from a server that has all of its files.`, true);
+    breakOff(data.reason);
     return;
   }
   const name = asked;
@@ -32,7 +45,11 @@ function answered({ data }) {
 }
 
 async function check(file) {
-  if (file === undefined || worker === null) return;
+  if (file === undefined) return;
+  if (broken !== null) {
+    say(broken, true);
+    return;
+  }
   if (asked !== null) {
     say(`“${asked}” is still being checked: wait for it.`, true);
     return;
@@ -42,10 +59,10 @@ async function check(file) {
     return;
   }
   asked = file.name;
-  say(`“${file.name}” is being checked …`);
+  say(isLoaded ? `“${file.name}” is being checked …` : `“${file.name}” waits for Python, which is being loaded …`);
   try {
     const content = await file.arrayBuffer();
-    worker.postMessage({ name: file.name, content }, [content]);
+    if (broken === null) worker.postMessage({ name: file.name, content }, [content]);
   } catch {
     asked = null;
     say(`“${file.name}” cannot be read: give a file.`, true);
@@ -54,12 +71,13 @@ async function check(file) {
 
 function start() {
   if (location.protocol === "file:") {
-    say("A browser runs Python only from a server: open this folder by “python3 -m http.server”.", true);
+    broken = "A browser runs Python only from a server: open this folder by “python3 -m http.server”.";
+    say(broken, true);
     return;
   }
   worker = new Worker("check/worker.js", { type: "module" });
   worker.addEventListener("message", answered);
-  worker.addEventListener("error", () => answered({ data: { state: "broken", reason: "its worker cannot be loaded" } }));
+  worker.addEventListener("error", () => breakOff(isLoaded ? "its worker ended" : "its worker cannot be loaded"));
   say("Python is being loaded …");
 }
 

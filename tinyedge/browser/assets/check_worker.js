@@ -24,7 +24,9 @@ loaded.then(
 );
 
 addEventListener("message", async ({ data }) => {
-  const { python, answer } = await loaded;
+  const found = await loaded.catch(() => null);
+  if (found === null) return; // The page was told why.
+  const { python, answer } = found;
   const path = `${FOLDER}/${data.name}`;
   try {
     python.FS.writeFile(path, new Uint8Array(data.content));

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 import tinyedge
 from tinyedge.cli.app import main
 from tinyedge.errors import CheckpointError, ConfigError, ToolMissing
+from tinyedge.hub.card import table
 from tinyedge.manifest.model_path import resolve_model
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import load_run
@@ -276,6 +278,42 @@ def test_the_current_folder_is_not_packed_into():
 def test_what_is_in_a_folder_stays(tmp_path):
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="mine is not empty"):
+    with pytest.raises(ConfigError, match=r"mine/notes\.txt is not from tinyedge, which replaces only what is; "):
         tinyedge.pack(ZOO, "mine")
     assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+    run = Path("run")
+    shutil.copytree(locate(ZOO), run, ignore=lambda folder, names: {name for name in names if name[:6] != "config"})
+    with pytest.raises(ConfigError, match="run holds files that `tinyedge pack` did not write"):
+        tinyedge.pack(ZOO, run)
+
+
+def test_a_packed_folder_is_packed_again_until_somebody_changes_it(tmp_path):
+    packed = tinyedge.pack(ZOO, "mine")
+    assert {stat.S_IMODE(file.stat().st_mode) for file in packed.files} == {0o644}
+    before = Path("mine/README.md").read_text()
+    assert tinyedge.pack(ZOO, "mine", licence="MIT").files == packed.files
+    assert Path("mine/README.md").read_text() != before
+    assert metadata(Path("mine/README.md"))["license"] == "mit"
+    for name in ("README.md", "encoder.safetensors"):
+        tinyedge.pack(ZOO, "mine")
+        assert Path("mine/README.md").read_text().splitlines()[:-1] == before.splitlines()[:-1]
+        changed = Path("mine", name)
+        changed.write_bytes(changed.read_bytes().replace(b"vision", b"kitten") + b" ")
+        kept = changed.read_bytes()
+        with pytest.raises(ConfigError, match=r"mine holds files .* changed: give another folder to --out"):
+            tinyedge.pack(ZOO, "mine")
+        assert changed.read_bytes() == kept
+        shutil.rmtree("mine")
+
+
+@pytest.mark.parametrize(
+    ("licence", "hint"), [("apache2.0", "did you mean apache-2.0[?] The names"), ("mine", "'mine': .*--license other")]
+)
+def test_a_licence_that_the_hub_knows_not_is_refused_before_anything_is_written(licence, hint):
+    with pytest.raises(ConfigError, match=hint):
+        tinyedge.pack(ZOO, "mine", licence=licence)
+    assert not Path("mine").exists()
+
+
+def test_a_bar_in_a_class_name_ends_no_cell_of_a_card():
+    assert table([("classes", "a|b, c\nd")]).splitlines()[2] == r"| classes | a\|b, c d |"

@@ -13,7 +13,7 @@ def pack(
     run: Path = typer.Argument(
         ..., autocompletion=zoo_models, help="Run directory that `tinyedge train` wrote, or a model of the zoo."
     ),
-    out: Path = typer.Option(..., "--out", help="Folder to write, new or empty; its name is the model's."),
+    out: Path = typer.Option(..., "--out", help="Folder to write, new or of an earlier pack; its name is the model's."),
     licence: str | None = typer.Option(None, "--licence", "--license", help="As the hub calls it: apache-2.0, mit."),
     json: bool = JSON,
 ) -> None:

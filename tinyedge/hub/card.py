@@ -71,5 +71,6 @@ def metadata_block(values: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
-    """Return a table of two columns without names."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)])
+    """Return a table of two columns without names; a bar in a cell, as in the name of a class, is no end of it."""
+    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in cells)])

@@ -1,6 +1,8 @@
 """A run as a folder that is ready for the Hugging Face hub; nothing is sent anywhere."""
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.atomic import atomic_directory, write_json
-from tinyedge.errors import CheckpointError
+from tinyedge.destination import written_parts
+from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
 from tinyedge.evaluation.protocols import LAST_STAGE, OWN
 from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
@@ -20,6 +23,10 @@ from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, Ru
 
 CARD_FILE = "README.md"
 _PARITY_FILE = "parity.json"
+# The last line of a card: by it a folder is known that nobody has changed since it was written.
+_SEAL = "<!-- written by `tinyedge pack`, sha256 {} -->\n"
+_SEALED = re.compile(re.escape(_SEAL).replace(r"\{\}", "([0-9a-f]{64})") + r"\Z")
+_FILES = (CARD_FILE, CONFIG_FILE, ENCODER_FILE, CLASSIFIER_FILE, PROBE_FILE, MANIFEST_FILE, _PARITY_FILE, "*.tflite")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def write_folder(run: Run, model: Path | None, out: Path, name: str, licence: st
     Args:
         run: Trained.
         model: The quantised file of its export; None to leave the export out.
-        out: The folder; it is not there yet, or empty.
+        out: The folder; what is there is replaced.
         name: Of the model.
         licence: As the hub calls it; None leaves it out.
 
@@ -85,8 +92,39 @@ def write_folder(run: Run, model: Path | None, out: Path, name: str, licence: st
         # A folder is named as `load_folder` names it, and as whoever gave it did.
         names = {config.data, Path(run.config.data).resolve().name}
         text = _card(name, Run(folder, config), _accuracies(records, manifest, names), manifest, licence)
-        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        (folder / CARD_FILE).write_text(text + _SEAL.format(_digest(folder, text)), encoding="utf-8")
+        for file in folder.iterdir():  # As all files that tinyedge writes, whatever copied or saved it.
+            file.chmod(0o644)
     return PackedFolder(out, name, tuple(sorted(out.iterdir())), None if model is None else out / model.name)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but what `write_folder` wrote into it.
+
+    Args:
+        folder: May be absent or empty.
+
+    Raises:
+        ConfigError: A file in it is none of ours, or was changed since.
+    """
+    advice = "give another folder to --out, or remove it first"
+    folders, files = written_parts(folder, _FILES, advice)
+    if not folders and not files:
+        return
+    card = folder / CARD_FILE
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    seal = _SEALED.search(text)
+    if seal is None or seal[1] != _digest(folder, text[: seal.start()]):
+        raise ConfigError(f"{folder} holds files that `tinyedge pack` did not write, or that were changed: {advice}")
+
+
+def _digest(folder: Path, card: str) -> str:
+    """Return the SHA-256 of a folder's files, with this text in place of its card."""
+    digest = hashlib.sha256(card.encode())
+    for file in sorted(folder.iterdir()):
+        if file.name != CARD_FILE and any(file.match(pattern) for pattern in _FILES):
+            digest.update(f"{file.name} {record_file(file).sha256}\n".encode())
+    return digest.hexdigest()
 
 
 def _with_name(record: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,12 @@ def test_a_model_without_a_manifest_says_what_is_assumed(photos, tmp_path):
     build = GraphBuilder(1, 32, 32, 3)
     logits = build.dense(build.mean(build.conv(build.input, 5), 1, 2), 4, keep_num_dims=False)
     bare = graph_file(tmp_path / "bare.tflite", build, logits)
-    report = tinyedge.predict(bare, photos / "a.png", top=2)
+    (tmp_path / "empty").mkdir()
+    named = [tmp_path / "none.png", photos / "a.png", tmp_path / "empty", photos / "broken.png"]
+    report = tinyedge.predict(bare, named, top=2)
+    assert [one.file for one in report.predictions] == [str(photos / "a.png")]
+    assert [one.file for one in report.skipped] == [str(path) for path in (named[0], *named[2:])]
+    assert [one.reason for one in report.skipped[:2]] == ["it does not exist", "it holds no images"]
     assert "no export.json is beside the model" in report.assumption
     assert len(report.predictions[0].classes) == 2
     given = (np.asarray(Image.open(photos / "a.png")).astype(int) - 128).astype(np.int8)
@@ -125,9 +130,9 @@ def test_mistakes_are_answered_in_a_sentence(photos, tmp_path):
     with pytest.raises(DataError, match=r"no image can be read: .*broken\.png"):
         tinyedge.predict(ZOO, photos / "broken.png")
     with pytest.raises(DataError, match=r"none\.png does not exist"):
-        tinyedge.predict(ZOO, [photos / "a.png", tmp_path / "none.png"])
+        tinyedge.predict(ZOO, [tmp_path / "none.png", tmp_path / "gone"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match=r"empty holds no images; give image files or folders of them, \.bmp, "):
         tinyedge.predict(ZOO, tmp_path / "empty")
     with pytest.raises(ConfigError, match="no such target: moon"):
         tinyedge.predict(ZOO, photos, target="moon")

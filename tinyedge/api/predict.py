@@ -32,7 +32,7 @@ def predict(
 
     Args:
         model: A run directory with an export, a full-INT8 .tflite file, or a model of the zoo.
-        images: Files, or folders whose images are all taken; what cannot be read is named in the report.
+        images: Files, or folders whose images are all taken; what is missing or cannot be read is named in the report.
         target: `host`, `emulator` or `board`.
         runtime: On the host `aot` (our C), `litert`, `tflm` or `onnx`; on the emulator `aot` or `tflm`; a board has
             one. None is `aot`.
@@ -43,16 +43,24 @@ def predict(
 
     Raises:
         ConfigError: There is no such target, runtime or board, or the model puts out no classes.
-        DataError: A file does not exist, or none can be read.
+        DataError: No image is there, or none can be read.
         ModelError: The model cannot be read or takes no images.
         TargetError: The emulator or the board does not answer, or runs another model.
         ToolMissing: A runtime or a tool of the build is not installed.
     """
     resolve_model(model)
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]
-    files = list_images(paths)
+    files, missing = list_images(paths)
     from tinyedge.prediction.predict import predict_images
 
     return predict_images(
-        model, files, target=target, runtime=runtime, board=board, port=port, top=top, announce=announce
+        model,
+        files,
+        target=target,
+        runtime=runtime,
+        board=board,
+        port=port,
+        top=top,
+        missing=missing,
+        announce=announce,
     )

@@ -45,8 +45,9 @@ def predict(
         print_json(report.to_json())
     else:
         print_predictions(report, console)
+    readable = next((image for image in images if image.exists()), images[0])
     following = {
-        "host": ("predict", model, images[0], "--target", "emulator", *given(board=board)),
+        "host": ("predict", model, readable, "--target", "emulator", *given(board=board)),
         "emulator": ("build", model, *given(board=board or report.board)),
         "board": ("bench", model, "--target", "board"),
     }

@@ -17,6 +17,14 @@ _OTHER_INPUTS = "run it on arrays with `tinyedge bench MODEL --input X.npy`"
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """An image or a folder that cannot be read, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes the input of a model.
 
@@ -97,21 +105,27 @@ def _whole_range(graph: Graph) -> tuple[np.ndarray, float, float]:
     return np.linspace(ends.min, ends.max, 256).round().astype(tensor.dtype), low, high
 
 
-def list_images(sources: Sequence[Path]) -> list[Path]:
+def list_images(sources: Sequence[Path]) -> tuple[list[Path], list[Skipped]]:
     """Return the image files that are named, and those of the folders that are named, sorted within each.
 
+    What does not exist, and folders without images, come second.
+
     Raises:
-        DataError: One does not exist, or a folder holds no images.
+        DataError: There is no image at all.
     """
     files: list[Path] = []
+    skipped: list[Skipped] = []
     for source in sources:
         if source.is_dir():
             found = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise DataError(f"{source} holds no images; give a folder with {', '.join(sorted(IMAGE_SUFFIXES))}")
             files += found
+            if not found:
+                skipped.append(Skipped(str(source), "it holds no images"))
         elif source.is_file():
             files.append(source)
         else:
-            raise DataError(f"{source} does not exist; give image files or folders of them")
-    return files
+            skipped.append(Skipped(str(source), "it does not exist"))
+    if skipped and not files:
+        advice = f"give image files or folders of them, {', '.join(sorted(IMAGE_SUFFIXES))}"
+        raise DataError(f"{skipped[0].file} {skipped[0].reason.removeprefix('it ')}; {advice}")
+    return files, skipped

@@ -23,7 +23,7 @@ from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, ImageOptions
 from tinyedge.manifest.beside import ImageManifest, manifest_of
 from tinyedge.manifest.model_path import resolve_model
-from tinyedge.prediction.inputs import Preprocessing, preprocessing_of
+from tinyedge.prediction.inputs import Preprocessing, Skipped, preprocessing_of
 from tinyedge.runtimes.open import open_runtime
 from tinyedge.shell import command_line
 from tinyedge.tflite.frames import frames_from_bytes
@@ -56,14 +56,6 @@ class Prediction:
 
     file: str
     classes: tuple[ClassProbability, ...]
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An image that cannot be read, and why."""
-
-    file: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +94,7 @@ def predict_images(
     board: str | Path | None = None,
     port: str = AUTO,
     top: int = 3,
+    missing: Sequence[Skipped] = (),
     announce: Callable[[str], None] = lambda sentence: None,
 ) -> PredictReport:
     """Classify image files.
@@ -115,6 +108,7 @@ def predict_images(
         board: A board's name or description; None is the default one on the emulator, and whatever answers at the port.
         port: The serial port of a board, or "auto".
         top: How many classes are named for an image.
+        missing: What was named and is not among the files, for the report.
         announce: Called with what is being done.
 
     Raises:
@@ -134,11 +128,11 @@ def predict_images(
     manifest = manifest_of(model.path)
     names = _class_names(model.path, graph, manifest)
     preprocessing = preprocessing_of(graph, manifest).for_files(files)
-    skipped: list[Skipped] = []
+    skipped = [*missing]
     batches = _read(files, preprocessing, skipped)
     first = next(batches, None)
     if first is None:  # Before anything is built.
-        raise DataError(f"no image can be read: {skipped[0].file} ({skipped[0].reason}); give other files")
+        raise DataError(f"no image can be read: {skipped[-1].file} ({skipped[-1].reason}); give other files")
     emulated = CompileOptions(described.instruction_set, costs=board_costs(described))
     program = compile_graph(graph.copy(), emulated if target == "emulator" else CompileOptions())
     predictions: list[Prediction] = []

@@ -56,6 +56,7 @@ def test_every_logger_hears_every_record_and_one_that_fails_ends_no_training(tmp
     assert own.metrics == written
     assert own.params == run.config.to_dict() == yaml.safe_load((run.path / "config.yaml").read_text())
     assert own.status == "success"
+    assert lost.status == "failed"
     assert [record["step"] for record in lost.metrics] == [record["step"] for record in written if record["step"] < 4]
     (sentence,) = [sentence for sentence in told.said if "failed" in sentence]
     assert sentence == "the logger Heard failed (the server is gone); the training goes on without it"
@@ -63,6 +64,35 @@ def test_every_logger_hears_every_record_and_one_that_fails_ends_no_training(tmp
     assert [int(row["step"]) for row in rows] == [record["step"] for record in written]
     assert [float(row["loss"]) for row in rows] == pytest.approx([record["loss"] for record in written])
     assert not (run.path / "tensorboard").exists()  # Loggers were given.
+
+
+@pytest.mark.parametrize("broken", ["log_hyperparams", "log_metrics", "finalize"])
+def test_a_logger_that_fails_is_finalised_once(tmp_path, broken):
+    calls, told = [], Told()
+
+    class Broken(Heard):
+        def __getattribute__(self, name):
+            found = super().__getattribute__(name)
+            if name not in ("log_hyperparams", "log_metrics", "finalize"):
+                return found
+
+            def called(*given, **named):
+                calls.append((name, *given) if name == "finalize" else name)
+                if name == broken:
+                    raise OSError("gone")
+                found(*given, **named)
+
+            return called
+
+    loggers = Loggers([Broken()], told.say)
+    loggers.begin(tmp_path, {}, 0)
+    for step in (1, 2):
+        loggers.log({"loss": 1.0}, step)
+    loggers.end("success")
+    ends = [call for call in calls if call[0] == "finalize"]
+    assert ends == [("finalize", "success" if broken == "finalize" else "failed")]
+    assert calls.count("log_metrics") == {"log_hyperparams": 0, "log_metrics": 1, "finalize": 2}[broken]
+    assert told.said == ["the logger Broken failed (gone); the training goes on without it"]
 
 
 @pytest.mark.parametrize(("stop", "status"), [(1, "aborted"), (None, "failed")])

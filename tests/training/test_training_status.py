@@ -96,6 +96,26 @@ def test_where_there_are_no_locks_the_log_tells(tmp_path: Path, monkeypatch: pyt
     assert read_status(tmp_path, NOW_S).state == "training"
 
 
+@pytest.mark.parametrize(
+    ("kind", "state"), [("ext4", "stopped"), ("fuseblk", "stopped"), ("nfs4", "training"), ("fuse.sshfs", "training")]
+)
+def test_where_another_machine_may_train_the_log_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, state: str
+) -> None:
+    (tmp_path / "config.yaml").write_text("data: digits\nmethod: simclr\nepochs: 5\nbatch_size: 64\n")
+    write_log(tmp_path, record(50, 10.0), age_s=1)
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:99999 / /other rw - nfs other rw\n"
+        f"25 1 {os.major(device)}:{os.minor(device)} / /data rw,noatime shared:7 - {kind} server:/data rw\n"
+    )
+    monkeypatch.setattr("tinyedge.folder_lock._MOUNTS", mounts)
+    assert read_status(tmp_path, NOW_S).state == state
+    monkeypatch.setattr("tinyedge.folder_lock._MOUNTS", tmp_path / "none")
+    assert read_status(tmp_path, NOW_S).state == "stopped"
+
+
 def test_the_end_is_the_encoder_of_the_last_step(run: Path) -> None:
     (run / "encoder.safetensors").touch()
     write_log(run, record(450, 10.0), record(500, 20.0), age_s=9_999)

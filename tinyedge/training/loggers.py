@@ -67,7 +67,7 @@ def check_loggers(wanted: Sequence[Logger | str] | None) -> None:
 
 
 class Loggers:
-    """The loggers of a training. One that fails is left out from there on: it ends no training.
+    """The loggers of a training. One that fails is finalised and left out from there on: it ends no training.
 
     Args:
         wanted: Names of `LOGGERS` and objects; None is TensorBoard where it is installed.
@@ -88,14 +88,19 @@ class Loggers:
 
     def _begin_one(self, one: Logger | str, run: Path, params: dict[str, Any], last_step: int) -> None:
         logger = _open(one, run, last_step) if isinstance(one, str) else one
-        with suppress(NotImplementedError):  # As Fabric's CSVLogger has it.
-            logger.log_hyperparams(params)
+        try:
+            with suppress(NotImplementedError):  # As Fabric's CSVLogger has it.
+                logger.log_hyperparams(params)
+        except Exception:
+            _give_up(logger)
+            raise
         self._open.append(logger)
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         """Record numbers of a step."""
         for logger in tuple(self._open):
-            self._guarded(logger, lambda logger=logger: logger.log_metrics(metrics, step=step))  # type: ignore[misc]
+            if not self._guarded(logger, lambda logger=logger: logger.log_metrics(metrics, step=step)):  # type: ignore[misc]
+                _give_up(logger)
 
     def end(self, status: str) -> None:
         """Let every logger write what is left."""
@@ -103,14 +108,23 @@ class Loggers:
             self._guarded(logger, lambda logger=logger: logger.finalize(status))  # type: ignore[misc]
         self._open = []
 
-    def _guarded(self, what: Logger | str, call: Callable[[], None]) -> None:
+    def _guarded(self, what: Logger | str, call: Callable[[], None]) -> bool:
+        """Call, and leave a logger out that fails; returns whether it did not."""
         try:
             call()
+            return True
         except Exception as error:  # Of somebody else's code, and often of a network.
             self._open = [one for one in self._open if one is not what]
             name = what if isinstance(what, str) else type(what).__name__
             reason = " ".join(str(error).split()) or type(error).__name__
             self._say(f"the logger {name} failed ({reason}); the training goes on without it")
+            return False
+
+
+def _give_up(logger: Logger) -> None:
+    """Let a logger that failed write what it still can, and close what it holds."""
+    with suppress(Exception):
+        logger.finalize("failed")
 
 
 def _open(name: str, run: Path, last_step: int) -> Logger:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyedge.errors import CheckpointError
+from tinyedge.folder_lock import only_here
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import ENCODER_FILE, METRICS_FILE, load_run
 from tinyedge.training.run_lock import is_locked
@@ -103,7 +104,7 @@ def read_status(run: Path, now_s: float | None = None) -> TrainingStatus:
     every_s = (step_s or 0.0) * config.log_every_steps
     silent = age_s is not None and age_s > max(_SILENT_S, _SILENT_INTERVALS * every_s)
     going = "waiting" if not records else "silent" if silent else "training"
-    if not ended and is_locked(opened.path) is False:
+    if not ended and is_locked(opened.path) is False and only_here(opened.path):
         going = "stopped"
     probe = last_probe(opened.path)
     return TrainingStatus(

@@ -165,6 +165,16 @@ def test_an_encoder_of_one_s_own_is_registered(small_cnn):
     assert model(torch.randn(2, 3, 16, 16)).shape == (2, 2)
 
 
+def test_an_unknown_encoder_and_the_file_of_another_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown encoder tinynext; did you mean tinynext_t\?; one of your own"):
+        names.register("tinynext")
+    assert "tinyedge_tinynext" not in names.default_cfgs
+    shutil.copy(locate("tinynext_t_cifar10") / "encoder.safetensors", tmp_path)
+    overlay = {"file": str(tmp_path / "encoder.safetensors"), "num_classes": 0}
+    with pytest.raises(ConfigError, match=r"is mobilenetv2_035, but .* is of tinynext_t: create 'tinyedge_tinynext_t'"):
+        timm.create_model("tinyedge_mobilenetv2_035", pretrained=True, pretrained_cfg_overlay=overlay)
+
+
 def test_what_cannot_be_is_said():
     with pytest.raises(ConfigError, match="channels is 4"):
         timm.create_model("tinyedge_tinynext_t", in_chans=4)

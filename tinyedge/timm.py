@@ -16,9 +16,10 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import create_encoder
+from tinyedge.encoders.registry import create_encoder, encoder_names
 from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
+from tinyedge.ssl.options import unknown_name
 from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.encoder_file import read_description
 from tinyedge.training.run import CLASSIFIER_FILE, ENCODER_FILE
@@ -208,6 +209,8 @@ def _with_classifier(weights: dict[str, torch.Tensor], model: TimmEncoder) -> di
     if described is not None:
         for what in ("encoder", "strides", "act", "hidden"):
             asked, there = getattr(encoder, "name" if what == "encoder" else what), getattr(described, what)
+            if asked != there and what == "encoder":
+                raise ConfigError(f"the encoder is {asked}, but {file} is of {there}: create {_variant(there)!r}")
             if asked != there and (what, encoder.name) != ("act", "mobilenetv2_035"):  # Which is ReLU6 by any name.
                 raise ConfigError(f"{what} is {asked}, but {file} was trained with {there}; give {what}={there!r}")
     classifier = file.with_name(CLASSIFIER_FILE)
@@ -250,13 +253,22 @@ def _pretrained_configs() -> dict[str, dict[str, Any]]:
 default_cfgs: dict[str, Any] = dict(generate_default_cfgs({**_pretrained_configs()}))
 
 
+def _variant(encoder: str) -> str:
+    return f"{_PREFIX}{encoder}".replace("-", "_").replace(":", "_")
+
+
 def register(encoder: str) -> str:
     """Let `timm.create_model` build an encoder, also one of your own, as `tinyedge_NAME`; returns that name.
 
     Args:
         encoder: One of `tinyedge.encoders.registry.encoder_names`.
+
+    Raises:
+        ConfigError: There is no such encoder.
     """
-    variant = f"{_PREFIX}{encoder}".replace("-", "_")
+    if encoder.partition(":")[0] not in encoder_names():
+        raise ConfigError(f"{unknown_name('encoder', encoder, encoder_names())}; one of your own is imported first")
+    variant = _variant(encoder)
     if variant not in default_cfgs:
         usual = {"input_size": (3, _USUAL_PIXELS, _USUAL_PIXELS), "fixed_input_size": True, "classifier": "fc"}
         default_cfgs.update(generate_default_cfgs({variant: usual}))

@@ -32,3 +32,13 @@ def test_the_commands_are_in_groups_in_the_order_of_the_work(monkeypatch, capsys
     assert groups == ["Options", *GROUPS]
     assert re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE) == list(COMMANDS)
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", ["bench", "enroll"])
+def test_the_usage_shows_no_hidden_argument(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", ["tinyedge", command, "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    usage = f"Usage: tinyedge {command} [OPTIONS] {{RUN|MODEL.tflite}}"
+    assert usage in {line.strip() for line in capsys.readouterr().out.splitlines()}

@@ -110,7 +110,7 @@ def test_a_feature_of_several_stages_is_their_means_side_by_side(name):
 
 @pytest.mark.parametrize("stages", [(), (1, 2, 3), (4, 1), (1, 1, 4), (0, 4), (4, 5)])
 def test_stages_that_make_no_feature_are_named(stages):
-    with pytest.raises(ConfigError, match="no ascending choice of 1 to 4 that ends with 4; write 1,2,3,4"):
+    with pytest.raises(ConfigError, match="is no ascending choice of 1, 2, 3 and 4 that ends with 4: 1,2,3,4 is usual"):
         create_encoder("tinynext_t", input_size=16, feature_stages=stages)
 
 

@@ -76,3 +76,10 @@ def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"broken\.safetensors is no encoder"):
         tinyedge.load(tmp_path / "broken.safetensors")
+
+
+def test_a_quantised_file_is_told_what_runs_it(tmp_path):
+    with pytest.raises(
+        CheckpointError, match=r"model\.tflite is a quantised network, .* `tinyedge bench .*` or `tinyedge "
+    ):
+        tinyedge.load(tmp_path / "model.tflite")

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyedge.errors import ConfigError
+from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.hub.download import fetch_run, is_repository
 from tinyedge.installation import missing_packages_told
+from tinyedge.shell import command_line
 from tinyedge.training.run import load_run
 from tinyedge.zoo import locate
 
@@ -33,6 +34,13 @@ def load(source: Path | str, *, revision: str | None = None) -> "TrainedModel":
         ToolMissing: It is a repository, and huggingface_hub is not installed.
     """
     commit = None
+    if Path(source).suffix == ".tflite":
+        bench = command_line("tinyedge", "bench", source)
+        predict = command_line("tinyedge", "predict", source, "IMAGE")
+        raise CheckpointError(
+            f"{source} is a quantised network, and `load` gives a trained encoder for PyTorch: give its run directory, "
+            f"or run the file itself with `{bench}` or `{predict}`"
+        )
     if is_repository(source):
         source = fetch_run(str(source), revision)
         commit = source.name

@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 
-from tinyedge.cli.usage import describe_refusal
+from tinyedge.cli.usage import Command, describe_refusal
 from tinyedge.errors import TinyEdgeError
 from tinyedge.installation import missing_packages_told
 from tinyedge.version import __version__
@@ -57,7 +57,7 @@ def make_app(words: Sequence[str] = ()) -> typer.Typer:
     for name in [name for name in COMMANDS if name in words[:1]] or COMMANDS:
         group = next((group for group, names in GROUPS.items() if name in names), None)
         command = getattr(importlib.import_module(f"tinyedge.cli.{name}"), name)
-        app.command(name=name, rich_help_panel=group)(command)
+        app.command(name=name, cls=Command, rich_help_panel=group)(command)
     return app
 
 

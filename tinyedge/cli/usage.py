@@ -5,10 +5,20 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+from typer.core import TyperCommand
+
 from tinyedge.shell import command_line
 
 # The parser's words for what a value has to be, and ours.
 _WORDS = {"a valid integer": "a whole number", "a valid number": "a number", "a valid boolean": "true or false"}
+
+
+class Command(TyperCommand):
+    """A command whose usage line leaves out arguments that `--help` hides: they stood there as `[]`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what the usage line shows behind the command's name."""
+        return [piece for piece in super().collect_usage_pieces(ctx) if piece != "[]"]
 
 
 def describe_refusal(error: Any) -> str:

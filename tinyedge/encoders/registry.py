@@ -258,7 +258,9 @@ def check_feature_stages(stages: Sequence[int]) -> None:
     """
     if tuple(stages[-1:]) != LAST_STAGE or sorted(set(stages)) != list(stages) or min(stages) < 1:
         given = ",".join(map(str, stages))
-        raise ConfigError(f"feature stages {given!r} are no ascending choice of 1 to 4 that ends with 4; write 1,2,3,4")
+        raise ConfigError(
+            f"--feature-stages {given!r} is no ascending choice of 1, 2, 3 and 4 that ends with 4: 1,2,3,4 is usual"
+        )
 
 
 def _build(

@@ -31,7 +31,7 @@ def check_protocol(
         raise ConfigError(f"--epochs is at least 1, not {epochs}: {DEFAULT_EPOCHS} is usual")
     if stages is not None and (not stages or sorted(set(stages)) != list(stages) or not set(stages) <= {1, 2, 3, 4}):
         given = ",".join(map(str, stages))
-        raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 3,4 is usual")
+        raise ConfigError(f"--stages {given!r} is no ascending choice of 1, 2, 3 and 4: 1,2,3,4 is usual")
     if protocol == OWN and label_fraction != 1:
         raise ConfigError("--labels has no meaning for --protocol own: the run's own classifier is measured as it is")
     if protocol in ("finetune", OWN) and stages is not None:

@@ -19,7 +19,7 @@ HEAVY = {"torch", "tensorflow", "onnx", "onnxruntime", "matplotlib", "sklearn"}
 # From what knows nothing to what knows everything. A module imports from its own part and from layers before it; parts
 # of one layer do not know each other. "tinyedge" is the package's own module: the functions of `api` by their names.
 LAYERS = (
-    ("errors", "folder_lock", "notebook", "shell", "version"),
+    ("errors", "folder_lock", "plural", "shell", "version"),
     (
         "announce",
         "atomic",
@@ -27,6 +27,7 @@ LAYERS = (
         "documentation",
         "fork_server",
         "installation",
+        "notebook",
         "plugins",
         "toolchain",
     ),

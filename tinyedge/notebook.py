@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Protocol
 
+from tinyedge.plural import counted
+
 _LEFT, _RIGHT = 'style="text-align:left"', 'style="text-align:right"'
 
 
@@ -73,7 +75,7 @@ def plan_drawing(tensors: Sequence[Lifetime], arena_bytes: int, layers: int) -> 
             f'height="{tensor.bytes * scale:.1f}" fill="#4a7ebb" fill-opacity="0.6" stroke="currentColor" '
             f'stroke-width="0.5"><title>{escape(said)}</title></rect>'
         )
-    summary = f"{arena_bytes:,} bytes of arena upwards, {layers} layers to the right"
+    summary = f"{arena_bytes:,} bytes of arena upwards, {counted(layers, 'layer')} to the right"
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{summary}" style="max-width:{width}px;'
         f'border:1px solid currentColor" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'

@@ -27,6 +27,7 @@ from tinyedge.errors import ConfigError, ToolMissing
 from tinyedge.firmware.build import build_firmware, build_program
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES, FirmwareImage, ImageOptions
 from tinyedge.ops import operator_macs
+from tinyedge.plural import counted
 from tinyedge.runtimes.apart import INTERPRETERS, ApartRuntime
 from tinyedge.runtimes.base import Runtime
 from tinyedge.runtimes.open import open_runtime
@@ -224,7 +225,7 @@ def _run_on_emulator(
                 answers = b"".join(emulator.run(value.tobytes()) for value in values)
                 return frames_from_bytes(answers, graph.outputs)
 
-            announce(f"{runtime} on {machine.name}, {len(inputs)} inputs")
+            announce(f"{runtime} on {machine.name}, {counted(len(inputs), 'input')}")
             client.reset()
             outputs = run(inputs)
             instructions = client.instructions()

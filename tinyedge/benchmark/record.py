@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from tinyedge import notebook
 from tinyedge.errors import ConfigError
+from tinyedge.plural import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -199,7 +200,7 @@ class BenchReport:
         rows = [(what, *cells) for what, cells in figures.items() if any(cell is not None for cell in cells)]
         layers = (
             notebook.folded(
-                f"{len(record.layers)} layers of {record.runtime}",
+                f"{counted(len(record.layers), 'layer')} of {record.runtime}",
                 notebook.table(
                     ("layer", "kernel", "MACs", "instructions", "modelled cycles"),
                     ((one.name, one.kernel, one.macs, one.instructions, one.modelled_cycles) for one in record.layers),

@@ -21,6 +21,7 @@ from tinyedge.compiler.costs import Costs, board_costs
 from tinyedge.compiler.program import Program, with_instruction_set
 from tinyedge.errors import ModelError
 from tinyedge.firmware.image import FIRMWARE_RUNTIMES
+from tinyedge.plural import counted
 from tinyedge.tflite.graph import Tensor
 from tinyedge.tflite.inspection import Inspection, inspect_tflite
 from tinyedge.tflite.model import Model
@@ -208,7 +209,7 @@ class CheckReport:
                 notebook.table(("runtime", "verdict", "because"), runtimes),
                 notebook.table(("board", "runtime", "memory", "used", "limit", "fits", "from"), budgets),
                 notebook.folded(
-                    f"{len(self.layers)} layers",
+                    counted(len(self.layers), "layer"),
                     notebook.table(("", "operator", "output", "MACs", "parameters", "bytes alive"), layers),
                 ),
             )

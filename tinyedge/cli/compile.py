@@ -11,6 +11,7 @@ from tinyedge.cli.cascade import CASCADE, PATCH, chosen_cascade
 from tinyedge.cli.completions import BOARDS, zoo_models
 from tinyedge.cli.optimize import OPTIMIZE
 from tinyedge.cli.output import JSON, print_files, print_json, print_next, report_console
+from tinyedge.plural import counted
 from tinyedge.shell import command_line
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def compile(
     systems = _listed([_TITLES[layout] for layout in report.layouts])
     print_files(console, *(report.directory / "src" / f"{report.name}_model.{ending}" for ending in "ch"))
     console.print(
-        f"{report.directory / 'src' / 'kernels'}/  {sum(kernels):,} bytes in {len(kernels)} files, "
+        f"{report.directory / 'src' / 'kernels'}/  {sum(kernels):,} bytes in {counted(len(kernels), 'file')}, "
         f"and what {systems} {'asks' if len(report.layouts) == 1 else 'ask'} for",
         highlight=False,
         soft_wrap=True,

@@ -6,6 +6,7 @@ import typer
 
 from tinyedge.cli.completions import zoo_models
 from tinyedge.cli.output import JSON, print_json, print_next, report_console
+from tinyedge.plural import counted
 from tinyedge.shell import command_line
 
 
@@ -76,6 +77,7 @@ def _write_check_page(out: Path, pyodide: Path, json: bool) -> None:
     if json:
         print_json(report.to_json())
     else:
-        said = f"{report.page} and {report.files} files beside it  {report.bytes:,} bytes, Python {report.python}"
+        beside = counted(report.files, "file")
+        said = f"{report.page} and {beside} beside it  {report.bytes:,} bytes, Python {report.python}"
         console.print(said, highlight=False, soft_wrap=True, markup=False)
     print_next(console, command_line("python3", "-m", "http.server", "--directory", out))

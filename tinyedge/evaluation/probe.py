@@ -26,6 +26,7 @@ from tinyedge.evaluation.probe_records import PROBE_FILE, read_probe_records
 from tinyedge.evaluation.protocols import DEFAULT_EPOCHS, LAST_STAGE, OWN, TRAINED_PROTOCOLS, check_protocol
 from tinyedge.evaluation.split import HELD_OUT, TEST, ProbeImages, probe_images
 from tinyedge.plots.png import pictures_of
+from tinyedge.plural import counted
 from tinyedge.shell import command_line
 from tinyedge.ssl.logistic import LinearClassifier
 from tinyedge.ssl.registry import learns_from_labels
@@ -301,14 +302,14 @@ def probe_encoder(
     check_protocol(label_fraction, protocol, seeds, epochs, None if stages is None else tuple(stages))
     stages = encoder.feature_stages if stages is None else tuple(stages)
     if protocol in TRAINED_PROTOCOLS:
-        announce(f"{protocol}, {seeds} seeds")
+        announce(f"{protocol}, {counted(seeds, 'seed')}")
         result, classifier = _probe_images(
             encoder, dataset, images, label_fraction, protocol, seeds, epochs or DEFAULT_EPOCHS, stages
         )
         return Probed(result, classifier, None)
     announce("features")
     features = extract(encoder, dataset, images, stages)
-    announce(f"{protocol}, {seeds} seeds")
+    announce(f"{protocol}, {counted(seeds, 'seed')}")
     result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
     return Probed(replace(result, split=images.split, stages=stages), classifier, features)
 

@@ -17,6 +17,7 @@ from tinyedge.evaluation.protocols import LAST_STAGE, OWN
 from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
 from tinyedge.hub.portable import portable
 from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, read_manifest, record_file
+from tinyedge.plural import counted
 from tinyedge.ssl.registry import learns_from_labels
 from tinyedge.training.classifier_file import corrupt_classifier
 from tinyedge.training.run import CLASSIFIER_FILE, CONFIG_FILE, ENCODER_FILE, Run
@@ -190,7 +191,10 @@ def _card(
     rows = [
         ("encoder", f"{config.encoder}, strides {strides}, {config.act}"),
         ("images", f"{config.data}, {pixels}; {'with their' if labelled else 'no'} labels in training"),
-        ("training", f"`{config.method}`, {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"),
+        (
+            "training",
+            f"`{config.method}`, {counted(config.epochs, 'epoch')}, batch {config.batch_size}, seed {config.seed}",
+        ),
         *([("teacher", config.teacher)] if config.teacher else []),
         *([("begins with", config.from_run)] if config.from_run else []),
         *((accuracy.what, f"{100 * accuracy.value:.2f} %") for accuracy in accuracies),

@@ -9,6 +9,7 @@ from tinyedge.data.decode import decode_image
 from tinyedge.data.layout import IMAGE_SUFFIXES
 from tinyedge.errors import DataError
 from tinyedge.manifest.manifest import ExportManifest
+from tinyedge.plural import counted
 
 
 @dataclass(frozen=True)
@@ -86,5 +87,7 @@ def load_images(examples: tuple[Example, ...], manifest: ExportManifest) -> np.n
 def _draw(folder: Path, count: int, generator: np.random.Generator) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if len(files) < count:
-        raise DataError(f"{folder} has {len(files)} images and {count} are needed: give fewer --shots or --queries")
+        raise DataError(
+            f"{folder} has {counted(len(files), 'image')} and {count} are needed: give fewer --shots or --queries"
+        )
     return [files[index] for index in generator.permutation(len(files))[:count]]

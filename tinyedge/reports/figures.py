@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tinyedge.plural import counted
 from tinyedge.reports.accuracy import probe_rows
 from tinyedge.reports.boards import Verdict, boards_verdict
 from tinyedge.reports.exactness import bit_exactness
@@ -93,7 +94,7 @@ def _of_model(subject: Subject) -> list[Figure]:
         found.append(Figure("SHA-256 of the trained weights", source.export.weights_sha256))
         calibration = source.export.calibration
         if calibration is not None:
-            text = f"{calibration.images:,} images of {calibration.dataset}, {calibration.ranges}"
+            text = f"{counted(calibration.images, 'image')} of {calibration.dataset}, {calibration.ranges}"
             found.append(Figure("calibration", text))
     if source.classes:
         found.append(Figure("classes", ", ".join(source.classes)))
@@ -118,7 +119,7 @@ def _of_parity(subject: Subject) -> list[Figure]:
         ours = [one for one in exact if not one.note]
         if ours:
             inputs, differing = sum(one.inputs for one in ours), sum(one.differing for one in ours)
-            text = f"on {inputs:,} inputs" if not differing else f"no: {differing:,} values differ"
+            text = f"on {counted(inputs, 'input')}" if not differing else f"no: {counted(differing, 'different value')}"
             found.append(Figure("equals TFLite Micro bit for bit", text, float(differing), LOWER, headline=True))
     return found
 

@@ -12,6 +12,7 @@ from tinyedge.announce import Progress
 from tinyedge.data.augment import normalise
 from tinyedge.data.dataset import ImageDataset
 from tinyedge.errors import CheckpointError, Interrupted, TrainingError
+from tinyedge.plural import counted
 from tinyedge.ssl.base import Batch, PretrainingMethod
 from tinyedge.ssl.collapse import check_collapse, effective_rank, mean_feature_std
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks
@@ -121,10 +122,10 @@ class _Training:
         """Train to the last step, with a log, checkpoints and progress on the way."""
         method, dataset, failures = self._method, self._dataset, self._failures
         batches = self._source.batches(self._first_step)
-        begin = f"from step {self._first_step:,} on" if self._first_step else f"{self._config.epochs} epochs"
+        begin = f"from step {self._first_step:,} on" if self._first_step else counted(self._config.epochs, "epoch")
         progress.say(
             f"training {self._config.encoder} by {self._config.method} on {self._rank.device.type}, {begin}, "
-            f"{self._total_steps:,} steps of {self._batch_size} images"
+            f"{counted(self._total_steps, 'step')} of {counted(self._batch_size, 'image')}"
         )
         threads = torch.get_num_threads()
         if self._rank.device.type == "cpu" and self._threads_before not in (0, threads):

@@ -9,6 +9,7 @@ from rich.table import Table
 from tinyedge.benchmark.budget import BudgetRow
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord
 from tinyedge.installation import EXTRAS, package_missing
+from tinyedge.plural import counted
 
 
 def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Console | None = None) -> None:
@@ -48,7 +49,9 @@ def print_bench(report: BenchReport, budgets: Iterable[BudgetRow], console: Cons
             lacking = str(package_missing("tflite-micro"))
         console.print(f"bit_exact: not checked; {lacking}", markup=False, soft_wrap=True)
     else:
-        console.print(f"bit_exact: every output byte equals TFLite Micro's on {report.results[0].inputs} inputs")
+        console.print(
+            f"bit_exact: every output byte equals TFLite Micro's on {counted(report.results[0].inputs, 'input')}"
+        )
         by_litert = report.env.get("functions_by_litert")
         if by_litert:
             console.print(f"TFLite Micro has no int8 {', '.join(by_litert)}: there the reference is LiteRT's kernel")

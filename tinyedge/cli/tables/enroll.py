@@ -7,6 +7,7 @@ from rich.table import Table
 
 from tinyedge.learning.enroll import EnrollReport
 from tinyedge.learning.nearest_mean import DISTANCE_ONE
+from tinyedge.plural import counted
 
 
 def print_enroll(report: EnrollReport, console: Console) -> None:
@@ -24,8 +25,8 @@ def print_enroll(report: EnrollReport, console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"{len(report.classes)} ways, {report.shots} shots on {report.board}: {100 * report.accuracy:.1f} % of "
-        f"{len(report.answers)} images right",
+        f"{counted(len(report.classes), 'way')}, {counted(report.shots, 'shot')} on {report.board}: "
+        f"{100 * report.accuracy:.1f} % of {counted(len(report.answers), 'image')} right",
         highlight=False,
     )
     if report.saved is not None:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.manifest.manifest import MANIFEST_FILE, ExportManifest, Precision
+from tinyedge.plural import counted
 from tinyedge.quantisation.sensitivity import SensitivityReport
 
 _MOST_SENSITIVE = 12
@@ -52,7 +53,8 @@ def print_sensitivity(report: SensitivityReport, precision: Precision, console: 
     table = Table(
         *("layer", "operator", "INT8\ndB", "16x8\ndB", "gain\ndB", "MACs\n%", "arena\nB"),
         title=f"What INT8 costs most: {min(_MOST_SENSITIVE, len(report.operators))} of {len(report.operators)} "
-        f"operators, each alone, on {report.images} train images; all of them together: {report.int8_sqnr_db:.1f} dB",
+        f"operators, each alone, on {counted(report.images, 'train image')}; all of them together: "
+        f"{report.int8_sqnr_db:.1f} dB",
         caption="gain of the INT8 model from one output in int16, and what runs in 16x8 and is alive at once then"
         + ("; * is in 16x8 here" if int16x8 else ""),
     )
@@ -89,7 +91,7 @@ def _rows(manifest: ExportManifest) -> list[tuple[str, str]]:
     name = "INT8" if precision.name == "int8" else precision.name
     if precision.int16x8:
         share = f"{100 * precision.macs_share:.1f} % of the multiply-accumulates"
-        rows.append(("16x8", f"{len(precision.int16x8)} operators, {share}"))
+        rows.append(("16x8", f"{counted(len(precision.int16x8), 'operator')}, {share}"))
     int8, bits, neighbours = parity["float_int8"], parity["bit_exact"], parity["neighbours"]
     if int8:
         rows.append((f"float - {name}", f"cosine {int8['cosine']:.4f}, SQNR {int8['sqnr_db']:.1f} dB"))
@@ -110,8 +112,9 @@ def _bits(bits: dict[str, Any]) -> str:
     if bits["differing_values"] is None:
         return "not compared: one of them did not run"
     if bits["differing_values"] == 0:
-        return f"every output byte equal on {bits['images']} images"
-    return f"[red]{bits['differing_values']} values differ[/red] on {bits['images']} images"
+        return f"every output byte equal on {counted(bits['images'], 'image')}"
+    wrong = counted(bits["differing_values"], "different value")
+    return f"[red]{wrong}[/red] on {counted(bits['images'], 'image')}"
 
 
 def _runtimes(rows: list[dict[str, Any]]) -> Table:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tinyedge.manifest.manifest import TensorSpec
 from tinyedge.manifest.quantised import QuantisedManifest
+from tinyedge.plural import counted
 
 
 def print_quantised(manifest: QuantisedManifest, console: Console) -> None:
@@ -29,19 +30,22 @@ def _rows(manifest: QuantisedManifest) -> list[tuple[str, str | Text]]:
     rows += [("output", _tensor(tensor)) for tensor in manifest.outputs]
     rows.append(("operators", ", ".join(f"{count} {op}" for op, count in manifest.operators.items())))
     rows.append(("float graph", f"{manifest.form.name} ({_figures(manifest.form.sqnr_db)})"))
-    ranges = f"{calibration.ranges}, of {calibration.images} samples ({_figures(calibration.sqnr_db)})"
+    ranges = f"{calibration.ranges}, of {counted(calibration.images, 'sample')} ({_figures(calibration.sqnr_db)})"
     rows.append(("ranges", ranges))
     if manifest.precision.int16x8:
         share = f"{100 * manifest.precision.macs_share:.1f} % of the multiply-accumulates"
-        rows.append(("16x8", f"{len(manifest.precision.int16x8)} operators, {share}"))
+        rows.append(("16x8", f"{counted(len(manifest.precision.int16x8), 'operator')}, {share}"))
     if manifest.qat is not None:
         qat = manifest.qat
         rows.append(
-            ("QAT", f"{qat.epochs:g} epochs: {qat.sqnr_before_db:.1f} dB before, {qat.sqnr_after_db:.1f} after")
+            (
+                "QAT",
+                f"{counted(qat.epochs, 'epoch')}: {qat.sqnr_before_db:.1f} dB before, {qat.sqnr_after_db:.1f} after",
+            )
         )
     stage = parity["float_parity"]
     rows.append((f"{parity['source']} - float", f"max {stage['max_abs']:.1e}, cosine {stage['cosine']:.7f}"))
-    where = f"{parity['samples']} samples{'' if parity['unseen'] else ', which calibration has seen'}"
+    where = f"{counted(parity['samples'], 'sample')}{'' if parity['unseen'] else ', which calibration has seen'}"
     name = "INT8" if manifest.precision.name == "int8" else manifest.precision.name
     for output in parity["outputs"]:
         label = f"float - {name}" + (f", {output['name']}" if len(parity["outputs"]) > 1 else "")

@@ -9,6 +9,7 @@ from tinyedge.cli.output import print_files
 from tinyedge.encoders.flops import count_macs
 from tinyedge.encoders.registry import count_parameters
 from tinyedge.evaluation.probe import own_record
+from tinyedge.plural import counted
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, Run, load_run
 
@@ -54,7 +55,7 @@ def print_run(run: Run, console: Console) -> None:
     if own is not None:
         console.print(
             f"its own classifier, of {own['labels']:,} labels: [bold]{100 * own['mean']:.2f} %[/bold] of "
-            f"{own['test_images']:,} test images",
+            f"{counted(own['test_images'], 'test image')}",
             highlight=False,
             soft_wrap=True,
         )
@@ -62,9 +63,9 @@ def print_run(run: Run, console: Console) -> None:
     if last is None:
         return
     console.print(
-        f"{run.config.method}, {last['epoch']:g} epochs in {last['elapsed_s']:.0f} s: loss {first['loss']:.4g} at step "
-        f"{first['step']}, {last['loss']:.4g} at step {last['step']}; effective rank of the features "
-        f"{last['effective_rank']:.0f}",
+        f"{run.config.method}, {counted(last['epoch'], 'epoch')} in {last['elapsed_s']:.0f} s: "
+        f"loss {first['loss']:.4g} at step {first['step']}, {last['loss']:.4g} at step {last['step']}; "
+        f"effective rank of the features {last['effective_rank']:.0f}",
         highlight=False,
         soft_wrap=True,
     )

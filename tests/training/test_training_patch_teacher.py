@@ -9,9 +9,11 @@ from tinyedge.data.dataset import ImageSplit, build_dataset
 from tinyedge.errors import ConfigError
 from tinyedge.evaluation.probe import probe_run
 from tinyedge.training import patch_teacher
+from tinyedge.training.check import check_training
 from tinyedge.training.patch_teacher import principal_directions, shared_axes
 from tinyedge.training.run import load_run
 from tinyedge.training.teacher import load_teacher
+from tinyedge.training.teacher_source import chosen_options, named_source
 from tinyedge.training.train import train
 
 
@@ -102,14 +104,21 @@ def test_two_teachers_of_which_one_has_no_maps_have_none(dataset):
 
 
 def test_a_run_distils_a_dictionary_and_goes_on(tmp_path, small_config, folder):
-    options = {"cached_views": 2, "multi_scale_weight": 0, "relational_weight": 0, "similarity_weight": 1}
+    options = {"cached_views": 2, "relational_weight": 0, "similarity_weight": 1}
     config = replace(small_config, method="best", teacher="patches:12", method_options=options, epochs=1)
     run = train(config, tmp_path / "run")
     assert run.config.teacher == "patches:12"
+    assert run.config.method_options["multi_scale_weight"] == 0  # A dictionary has no maps.
     assert len(list(folder.iterdir())) == 2  # the teacher, and its features
     assert train(run.config, tmp_path / "run", resume=True).config == run.config
     with pytest.raises(ConfigError, match="no maps to match; give --option multi_scale_weight=0"):
-        train(replace(config, method_options={}), tmp_path / "other")
+        check_training(replace(config, method_options={"multi_scale_weight": 0.5}), tmp_path / "other")
+    assert chosen_options(replace(config, teacher="dino_vits16", method_options={}))["multi_scale_weight"] == 0.5
+    assert chosen_options(replace(config, method="simclr", teacher=None, method_options={})).keys() >= {"temperature"}
+
+
+def test_a_dictionary_without_a_number_says_how_many_it_has():
+    assert named_source("patches,patches:12") == "patches (1,024 of them; patches:4096 takes 4,096),patches:12"
 
 
 def test_a_dictionary_is_a_row_of_its_own(tmp_path, small_config):

@@ -414,7 +414,7 @@ def test_a_run_goes_on_to_more_epochs_and_stopped_there_too(uninterrupted, tmp_p
         (tmp_path / name / "plots" / "confusion.png").write_bytes(b"of the encoder of one epoch")
     config = replace(uninterrupted.config, epochs=2)
     longer = train(config, tmp_path / "longer", resume=True, progress=progress)
-    assert any("was made for 1 epochs and is for 2 now" in sentence for sentence in heard)
+    assert any("was made for 1 epoch and is for 2 now" in sentence for sentence in heard)
     assert load_run(longer.path).config == replace(config, earlier_epochs=(1,))
     records = numbers(longer.path)
     assert [record["step"] for record in records] == list(range(1, 17))
@@ -454,7 +454,7 @@ def test_fewer_epochs_than_a_run_has_trained_are_refused(uninterrupted, tmp_path
     if not log:
         (run / "metrics.jsonl").unlink()
     before = (run / "config.yaml").read_bytes()
-    with pytest.raises(ConfigError, match=r"has trained 1\.5 epochs already, and --epochs 1 are fewer"):
+    with pytest.raises(ConfigError, match=r"has trained 1\.5 epochs already, and --epochs 1 is fewer"):
         (train if not log else check_training)(replace(config, epochs=1), run, resume=True)
     assert (run / "config.yaml").read_bytes() == before
     shorter = train(replace(config, epochs=2), run, resume=True)

@@ -7,13 +7,14 @@ from tinyedge.destination import check_folder
 from tinyedge.encoders.registry import check_encoder, check_feature_stages
 from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.plugins import require_plugin
-from tinyedge.ssl.registry import check_start_given, check_teacher, method_options
+from tinyedge.plural import counted
+from tinyedge.ssl.registry import check_start_given, check_teacher
 from tinyedge.training.config import TrainConfig
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.overwrite import check_replaceable
 from tinyedge.training.run import CHECKPOINT_FILE, CONFIG_FILE, METRICS_FILE
 from tinyedge.training.run_lock import locked_run
-from tinyedge.training.teacher_source import check_source
+from tinyedge.training.teacher_source import check_source, chosen_options
 from tinyedge.training.warm_start import check_start
 
 _ANY_SIZE = 32  # pixels, where the data set decides: names, strides and activations are the same for all
@@ -37,7 +38,7 @@ def check_training(
     if resume:
         records = read_metrics(out / METRICS_FILE)  # A checkpoint, which only PyTorch reads, may be a little further.
         check_epochs(config.epochs, records[-1].get("epoch", 0.0) if records else 0.0, out)
-    method_options(config.method, config.method_options)
+    chosen_options(config)
     check_teacher(config.method, config.teacher is not None)
     if config.teacher is not None:
         check_source(config.teacher)
@@ -64,7 +65,7 @@ def check_epochs(epochs: int, done: float, out: Path) -> None:
     """
     if epochs < done:
         raise ConfigError(
-            f"{out} has trained {done:.4g} epochs already, and --epochs {epochs} are fewer; "
+            f"{out} has trained {counted(float(f'{done:.4g}'), 'epoch')} already, and --epochs {epochs} is fewer; "
             "leave out --epochs to end it as it was begun, or give more"
         )
 

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tinyedge.encoders.registry import check_encoder
-from tinyedge.errors import CheckpointError
+from tinyedge.errors import CheckpointError, ConfigError
 from tinyedge.installation import module_of, package_missing
+from tinyedge.ssl.registry import method_options
+from tinyedge.training.config import TrainConfig
 from tinyedge.training.run import load_run
 from tinyedge.zoo import locate
 
@@ -59,6 +62,7 @@ PACKAGED = {
         "ImageNet labels",
     ),
 }
+_WEIGHT_OF_MAPS = "multi_scale_weight"  # Of the methods that match maps.
 _ANY_SIZE = 32  # pixels: a dictionary's name is checked, and its patches fit images of all sizes
 
 
@@ -83,10 +87,37 @@ def is_dictionary(part: str) -> bool:
     return part.partition(":")[0] == "patches" and not Path(part).expanduser().exists()
 
 
+def chosen_options(config: TrainConfig) -> dict[str, Any]:
+    """Return all options of a configuration's method; maps are matched by default where its teacher has some.
+
+    Raises:
+        ConfigError: An option is not valid, or maps are to be matched and the teacher has none.
+    """
+    options = method_options(config.method, config.method_options)
+    mapless = [] if config.teacher is None else [part for part in split_source(config.teacher) if is_dictionary(part)]
+    if not mapless or not options.get(_WEIGHT_OF_MAPS):
+        return options
+    if _WEIGHT_OF_MAPS in config.method_options:
+        raise ConfigError(
+            f"the teacher {mapless[0]} has no maps to match; give --option {_WEIGHT_OF_MAPS}=0, or leave that out"
+        )
+    return {**options, _WEIGHT_OF_MAPS: 0.0}
+
+
 def named_source(source: str) -> str:
-    """Return a source as it is shown: with what a teacher saw beside the student's images, where that is known."""
-    parts = split_source(source)
-    return ",".join(f"{part} (saw {PACKAGED[part].saw})" if part in PACKAGED else part for part in parts)
+    """Return a source as it is shown: with what a name alone does not tell."""
+    return ",".join(f"{part}{_more(part)}" for part in split_source(source))
+
+
+def _more(part: str) -> str:
+    """Return what a teacher saw beside the student's images, or how many patches it has where no number is given."""
+    if part in PACKAGED:
+        return f" (saw {PACKAGED[part].saw})"
+    if part == "patches" and is_dictionary(part):
+        from tinyedge.encoders.patches import ATOMS
+
+        return f" ({ATOMS:,} of them; patches:4096 takes 4,096)"
+    return ""
 
 
 def absolute_source(source: str) -> str:

@@ -19,8 +19,9 @@ from tinyedge.encoders.registry import create_encoder, encoder_plugin
 from tinyedge.errors import ConfigError, DataError
 from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import load_plugin, registered_plugins
+from tinyedge.plural import counted
 from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry, method_options
+from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
@@ -49,7 +50,7 @@ from tinyedge.training.run_lock import locked_run
 from tinyedge.training.source import BatchSource, ResidentSource, ShardSource
 from tinyedge.training.status import PROBE_FILE
 from tinyedge.training.teacher import load_teacher
-from tinyedge.training.teacher_source import absolute_source, named_source
+from tinyedge.training.teacher_source import absolute_source, chosen_options, named_source
 from tinyedge.training.warm_start import absolute_start, load_start
 
 _RANDOM_INIT_BATCHES = 10
@@ -88,7 +89,7 @@ def train(
             checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
-    options = method_options(config.method, config.method_options)
+    options = chosen_options(config)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
     work = partial(
@@ -202,8 +203,8 @@ def _train_rank(
             _note_choices(asked, config, dataset, len(split), progress)
             if saved is not None and saved.epochs != config.epochs:
                 progress.say(
-                    f"{out} was made for {saved.epochs} epochs and is for {config.epochs} now: from here on its "
-                    f"learning rate is that of a run of {config.epochs} epochs at the same step"
+                    f"{out} was made for {counted(saved.epochs, 'epoch')} and is for {config.epochs} now: from here on "
+                    f"its learning rate is that of a run of {counted(config.epochs, 'epoch')} at the same step"
                 )
         _optimise_and_save(
             rank, failures, encoder, method, dataset, split, source, config, choices, out, progress, loggers
@@ -295,7 +296,7 @@ def _note_choices(
         labels = dataset.train.labels
         bare = 0 if labels is None else int((labels < 0).sum())
         progress.say(
-            f"{dataset.name}: {len(dataset.classes)} classes, {len(dataset.train)} images to train on"
+            f"{dataset.name}: {counted(len(dataset.classes), 'class')}, {len(dataset.train)} images to train on"
             f"{f', {bare} of them without a class' if bare else ''}; held out to test on: {config.held_out}"
         )
     if asked.batch_size is not None and config.batch_size != asked.batch_size:

@@ -128,3 +128,13 @@ def test_nothing_there(tmp_path):
 def test_where_the_firmware_goes(tmp_path):
     assert default_firmware_folder(tmp_path, "b") == tmp_path / "firmware" / "b"
     assert default_firmware_folder(Path("models/ic.tflite"), "b") == Path("ic-b")
+
+
+@pytest.mark.parametrize(
+    ("data", "more"),
+    [("cats", " --data IMAGES"), ("'my cats'", " --data IMAGES"), ("cifar10", ""), ("/images/cats", "")],
+)
+def test_a_packed_run_is_exported_with_its_images(tmp_path, data, more):
+    (tmp_path / "config.yaml").write_text(f"method: best\ndata: {data}\ndata_root: null\n")
+    with pytest.raises(ModelError, match=rf"run `tinyedge export {tmp_path} --int8{more}` first"):
+        resolve_model(tmp_path)

@@ -1,6 +1,7 @@
 """Data sets by name or path; free of torch until one is loaded, so that a name or path is checked without it."""
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,20 @@ def dataset_names() -> tuple[str, ...]:
 def absolute_name(name_or_path: str) -> str:
     """Return what names the same data set from any folder: a registered name, or an absolute path."""
     return name_or_path if name_or_path in dataset_names() else str(Path(name_or_path).expanduser().resolve())
+
+
+def images_option(config: Path) -> tuple[str, ...]:
+    """Return `--data IMAGES` for a command about a run that names its images without where they lie, as a packed one.
+
+    Args:
+        config: The run's settings, which may be absent.
+    """
+    try:
+        named = re.search(r"^data: (.+)$", config.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    except OSError:
+        return ()
+    data = "" if named is None else named[1].strip("'\"")
+    return () if not data or data in dataset_names() or Path(data).is_absolute() else ("--data", "IMAGES")
 
 
 def load_dataset(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tinyedge.data.registry import images_option
 from tinyedge.errors import ExportOutdated, ModelError
 from tinyedge.manifest.manifest import EXPORT_FOLDER, MANIFEST_FILE, ExportManifest, read_manifest, record_file
 from tinyedge.shell import command_line
@@ -65,7 +66,7 @@ def _check_current(run: Path, manifest: ExportManifest, export: str) -> None:
 
 def _not_exported(folder: Path, source: Path | str) -> str:
     """Say what can be done with a folder that no export is in: it may be a run, hold models, or be anything."""
-    export = command_line("tinyedge", "export", folder, "--int8")
+    export = command_line("tinyedge", "export", folder, "--int8", *images_option(folder / "config.yaml"))
     models = sorted(folder.glob("*.tflite"))
     file = f"one of its models, such as {models[0]}" if models else "a .tflite file"
     return (

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinyedge.data.registry import images_option
 from tinyedge.evaluation.protocols import LAST_STAGE
 from tinyedge.reports.chart import Chart, Mark, Series, line, linear_axis, logarithmic_axis
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.subject import Subject, finite, number
 from tinyedge.shell import command_line
+from tinyedge.training.run import CONFIG_FILE
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ def accuracy_by_labels(subject: Subject) -> Accuracy | Missing | None:
         return None
     rows = probe_rows(subject)
     if not rows:
-        probe = command_line("tinyedge", "probe", subject.source.given)
+        probe = command_line(
+            "tinyedge", "probe", subject.source.given, *images_option(subject.source.run / CONFIG_FILE)
+        )
         return Missing("This run's encoder has not been probed.", probe)
     return Accuracy(rows, _chart(rows))
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from tinyedge.data.registry import images_option
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.subject import Subject
 from tinyedge.shell import command_line
+from tinyedge.training.run import CONFIG_FILE
 
 _MOST_NAMES = 20
 _MOST_CONFUSIONS = 10
@@ -57,7 +59,9 @@ def confusion(subject: Subject) -> Confusion | Missing | None:
         return None
     gallery = subject.source.gallery
     if gallery is None:
-        probe = command_line("tinyedge", "probe", subject.source.given)
+        probe = command_line(
+            "tinyedge", "probe", subject.source.given, *images_option(subject.source.run / CONFIG_FILE)
+        )
         return Missing("No linear probe has left a confusion matrix of this run.", probe)
     rows = []
     for name, counts in zip(gallery.classes, gallery.confusion, strict=True):

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from tinyedge.data.registry import images_option
 from tinyedge.reports.gallery import Gallery
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.subject import Subject
 from tinyedge.shell import command_line
+from tinyedge.training.run import CONFIG_FILE
 
 # Per cent of the map's width and height that a thumbnail keeps for itself on a wide page, and on a narrow one.
 _WIDE, _NARROW = (3.6, 5.0), (11.0, 13.0)
@@ -64,7 +66,7 @@ def embedding_map(subject: Subject) -> EmbeddingDrawing | Missing | None:
         return None
     gallery = source.gallery
     if gallery is None or not gallery.points:
-        probe = command_line("tinyedge", "probe", source.given)
+        probe = command_line("tinyedge", "probe", source.given, *images_option(source.run / CONFIG_FILE))
         return Missing("No linear probe has left a map of this run's test images.", probe)
     where = [(round(3 + 94 * one.x, 2), round(96 - 92 * one.y, 2)) for one in gallery.points]
     always = _apart(where, _NARROW, set())

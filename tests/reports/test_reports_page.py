@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -146,6 +147,18 @@ def test_what_is_not_there_is_left_out_or_names_its_command(tmp_path):
     assert report.shown["quantisation"] == []
     assert f"tinyedge bench {model} --target emulator" in page.section("speed").text
     assert "tinyedge quantise" in page.section("quantisation").text
+
+
+def test_the_advice_about_a_packed_run_names_its_images(tmp_path):
+    run = tmp_path / "packed"
+    run.mkdir()
+    shutil.copy(ZOO / "encoder.safetensors", run)
+    text = (ZOO / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("data: cifar10\n", "data: cats\n"))
+    report = tinyedge.report(run, out=tmp_path / "run.html")
+    page = parse(report.path.read_text(encoding="utf-8"))
+    for section in ("accuracy", "embedding", "confusion"):
+        assert f"tinyedge probe {run} --data IMAGES" in page.section(section).text
 
 
 @pytest.mark.parametrize(

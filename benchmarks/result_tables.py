@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import ablation_table
+import chromium_tests
 import engine_table
 import int8_table
 import layer_shapes
 import quantise_table
 import ssl_table
+import web_peers
 import wild_table
 
 from tinyedge.atomic import write_text
@@ -55,6 +57,10 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "engine.md": {"layer shapes": lambda: layer_shapes.markdown(_read("layer_shapes")["shapes"])},
     DOCS / "recipe.md": {"ablation": lambda: ablation_table.markdown(_read("ablation_table"))},
     DOCS / "quantisation.md": {"networks": lambda: quantise_table.markdown(_read("quantise")["rows"])},
+    DOCS / "web.md": {
+        "peers": lambda: web_peers.table(_read("web_peers")["rows"]),
+        "chromium": lambda: chromium_tests.markdown(_read("chromium_tests")),
+    },
     DOCS / "wild.md": {"wild": lambda: wild_table.markdown(_read("wild_table"))},
 }
 """The pages with tables, and how each table is made."""

@@ -3,7 +3,9 @@
 import pytest
 
 
-@pytest.mark.parametrize("name", ["cycles.md", "engine.md", "quantisation.md", "recipe.md", "results.md", "wild.md"])
+@pytest.mark.parametrize(
+    "name", ["cycles.md", "engine.md", "quantisation.md", "recipe.md", "results.md", "web.md", "wild.md"]
+)
 def test_the_page_has_the_tables_of_the_results(benchmark_script, name):
     script = benchmark_script("result_tables")
     path = script.DOCS / name

@@ -130,7 +130,7 @@ def test_kernels_of_the_instruction_set_give_the_bits_of_tflite_micro(both, tmp_
     assert_bit_exact(cases, both[1:], tmp_path)
 
 
-def test_conv2d_by_winograd(both, tmp_path):
+def test_conv2d_by_winograd_gives_the_bits_of_tflite_micro(both, tmp_path):
     """Tiles that end in the image and beyond it, groups of tiles across rows and not whole, and several images."""
     rng = np.random.default_rng(30)
     cases = [

@@ -7,11 +7,16 @@ states show: in the portable C on this machine, with what stands in for the kern
 emulated Cortex-M4. Every output is compared with TFLite Micro's, bit for bit. Each file has a process of its
 own, for an interpreter may die of it.
 
+With `--only SET...` the models that the last report has as compiled run with the kernels of those instruction sets
+alone, and their columns are written anew; the rest of the report stays.
+
 Prints Markdown and writes benchmarks/results/wild_table.json; benchmarks/result_tables.py puts it into docs/wild.md.
 """
 
 import argparse
+import json
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -53,9 +58,7 @@ def examine(path: Path, board_name: str, count: int) -> dict[str, Any]:
     golden = TflmRuntime(model)
     expected = golden.run(inputs)
     row |= {"tflm_arena_bytes": golden.arena_bytes, "verdict": "compiled"}
-    for instruction_set in INSTRUCTION_SETS:
-        outputs = AotRuntime(model, CompileOptions(instruction_set)).run(inputs)
-        row["exact"][instruction_set] = count_differing(outputs, expected) == 0
+    row["exact"] = exact_with(model, INSTRUCTION_SETS, inputs, expected)
     board = load_board(board_name)
     try:
         outputs, instructions = run_on_board(
@@ -65,6 +68,25 @@ def examine(path: Path, board_name: str, count: int) -> dict[str, Any]:
         return {**row, "board": str(error)}
     row["exact"]["board"] = count_differing(outputs, expected) == 0
     return {**row, "board": board_name, "instructions": instructions}
+
+
+def exact_with(model: Model, instruction_sets: Sequence[str], inputs: Any, expected: Any) -> dict[str, bool]:
+    """Return with which instruction sets the C gives every bit of TFLite Micro's outputs."""
+    return {
+        name: count_differing(AotRuntime(model, CompileOptions(name)).run(inputs), expected) == 0
+        for name in instruction_sets
+    }
+
+
+def fill(report: dict[str, Any], folder: Path, instruction_sets: Sequence[str], console: Console) -> None:
+    """Write the columns of some instruction sets anew; no interpreter died of these models before."""
+    for row in report["models"]:
+        if row["verdict"] != "compiled":
+            continue
+        console.print(row["file"], highlight=False, markup=False)
+        model = Model(folder / row["file"])
+        inputs = random_frames(compile_graph(model.graph()).inputs, report["inputs"], SEED)
+        row["exact"] |= exact_with(model, instruction_sets, inputs, TflmRuntime(model).run(inputs))
 
 
 def run_on_board(program: Program, board: Board, inputs: Any) -> tuple[Any, int]:
@@ -123,9 +145,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--board", default="mps2_an386", help="an emulated board; the default has room for most")
     parser.add_argument("--inputs", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=INSTRUCTION_SETS, help="fill in these columns alone")
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     console = Console(stderr=True)
+    if arguments.only:
+        report = json.loads(arguments.json.read_text(encoding="utf-8"))
+        fill(report, arguments.folder, arguments.only, console)
+        write_json(arguments.json, report)
+        print(markdown(report))
+        return
     models = []
     for path in sorted(arguments.folder.glob("*.tflite")):
         console.print(path.name, highlight=False, markup=False)

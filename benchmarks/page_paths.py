@@ -56,9 +56,10 @@ class Way:
         started, before = time.perf_counter(), os.times()
         act()
         seconds, after = time.perf_counter() - started, os.times()
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        cpu = used if used > 0 else None  # Only a command is a child that ends.
         print(f"{self.page}: {said}: {seconds:.2f} s", file=sys.stderr, flush=True)
-        self.steps.append({"page": self.page, "step": said, "seconds": seconds, "cpu_seconds": cpu if cpu > 0 else None})
+        self.steps.append({"page": self.page, "step": said, "seconds": seconds, "cpu_seconds": cpu})
 
     def command(self, *arguments: str) -> None:
         """Time a command of tinyedge."""

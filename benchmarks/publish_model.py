@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from tinyedge.atomic import write_json, write_text
+from tinyedge.evaluation.probe_records import PROBE_FILE
 from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
 from tinyedge.hub.portable import portable, portable_teacher, teacher_parts
 from tinyedge.training.classifier_file import read_classifier, save_classifier
@@ -135,24 +136,24 @@ def trainings(folder: Path) -> list[Training]:
 def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
     """Write configurations and weights, the weights and batch-norm statistics rounded to half precision."""
     out.mkdir(parents=True, exist_ok=True)
-    for stale in (*out.glob("teacher*.yaml"), *out.glob("start*.yaml")):
-        stale.unlink()
+    encoder = run.load_encoder()
+    described = read_description(run.encoder_path)
+    stored = read_classifier(run.path / CLASSIFIER_FILE) if run.has_own_classifier else None
+    for stale in (*out.glob("teacher*.yaml"), *out.glob("start*.yaml"), out / PROBE_FILE, out / CLASSIFIER_FILE):
+        stale.unlink(missing_ok=True)
     for step in steps:
         step.config.save(out / step.file)
-    encoder = run.load_encoder()
     weights = {
         name: value.half() if value.is_floating_point() else value for name, value in encoder.state_dict().items()
     }
     broken = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise SystemExit(f"{broken[0]} does not fit half precision; publish another run")
-    described = read_description(run.encoder_path)
     statistics = run.load_dataset() if described is None else described
     (out / ENCODER_FILE).write_bytes(
         encoder_bytes(encoder, weights, statistics.mean, statistics.std, statistics.white_level)
     )
-    if run.has_own_classifier:
-        stored = read_classifier(run.path / CLASSIFIER_FILE)
+    if stored is not None:
         rounded = weights_digest(load_run(out).load_encoder())
         published = replace(stored, data=portable(run.config).data, encoder_sha256=rounded)
         save_classifier(out / CLASSIFIER_FILE, published)
@@ -162,8 +163,10 @@ def measure(out: Path, data: Path, qat_epochs: float, stages: tuple[int, ...]) -
     """Probe, export and bench the published encoder; returns metrics.json's figures of the benches."""
     feature = stage_arguments(stages)
     own = (("own", 1.0),) if load_run(out).has_own_classifier else ()
-    for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0), *own):
+    for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0)):
         tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction, *feature)
+    for protocol, fraction in own:  # Of the feature that it was trained with.
+        tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction)
     tinyedge("export", out, "--data", data, *qat_arguments(qat_epochs))
     host = bench(out, "--data", data, "--target", "host", "--runtime", "all")
     for name in EXPORTED:
@@ -179,6 +182,18 @@ def measure(out: Path, data: Path, qat_epochs: float, stages: tuple[int, ...]) -
 def qat_arguments(epochs: float) -> list[str]:
     """Return the options of `tinyedge export` for so many epochs of quantisation-aware training."""
     return ["--qat", f"{epochs:g}"] if epochs else []
+
+
+def stage_list(text: str) -> tuple[int, ...]:
+    """Return what --stages names: ascending, the last one among them, or export would find no classifier.
+
+    Raises:
+        ValueError: It does not.
+    """
+    stages = tuple(int(stage) for stage in text.split(","))
+    if not set(stages) <= {1, 2, 3, 4} or stages != tuple(sorted(set(stages))) or stages[-1] != 4:
+        raise ValueError
+    return stages
 
 
 def stage_arguments(stages: tuple[int, ...]) -> list[str]:
@@ -399,11 +414,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the images, test split included")
     parser.add_argument("--data-name", default="CIFAR-10 (JPEG)")
     parser.add_argument("--qat", type=float, default=0.0, help="epochs of quantisation-aware training")
-    parser.add_argument("--stages", default="", help="stages whose features are probed, such as 1,2,3,4")
+    parser.add_argument("--stages", type=stage_list, default=(), help="stages that are probed, such as 1,2,3,4")
     options = parser.parse_args()
 
     run, out = load_run(options.run), MODELS / options.name
-    stages = tuple(int(stage) for stage in options.stages.split(",") if stage)
+    stages = options.stages
     steps = trainings(options.run)
     write_encoder(run, steps, out)
     figures = measure(out, options.data, options.qat, stages)

@@ -93,7 +93,7 @@ class Tinyedge:
         for step in range(steps):
             indices = torch.randint(len(self.images), (self.batch_size,), device=self.device)
             self.generator.manual_seed(step)
-            views = self.make_views(self.images[indices], self.generator)
+            views, _ = self.make_views(self.images[indices], self.generator)
             with torch.autocast(self.device.type, self.precision, enabled=self.device.type == "cuda"):
                 result = self.method(Batch(views, indices, None), self.generator, 0.5)
             self.optimizer.zero_grad(set_to_none=True)

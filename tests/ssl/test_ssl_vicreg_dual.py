@@ -152,6 +152,22 @@ def test_the_last_share_of_the_training_is_that_of_the_pruned_network(name, enco
         torch.testing.assert_close(resumed.eval()(views), pruned(views), atol=1e-5, rtol=1e-4)
 
 
+def test_a_longer_training_frees_the_channels_until_its_own_last_share():
+    method = make("vicreg-dual", "mobilenetv2_035", pruned_share=0.25)
+    method.prepare(CLEAN, *STATISTICS)
+    step(method, progress=0.9)
+    assert method.gated.is_fixed
+    step(method, progress=0.5)
+    assert not method.gated.is_fixed
+
+
+def test_a_state_of_before_channels_could_be_fixed_is_taken():
+    method = make("vicreg-dual", "mobilenetv2_035")
+    state = {key: value for key, value in method.state_dict().items() if not key.endswith("fixed")}
+    assert len(state) == len(method.state_dict()) - 2
+    make("vicreg-dual", "mobilenetv2_035").load_state_dict(state)
+
+
 def test_at_the_papers_500_epochs_the_bounds_decay_as_it_says():
     method = make("vicreg-dual")
     for epoch in (0, 1, 40, 499):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ from tinyedge.errors import BudgetExceeded, CheckpointError, ConfigError, DataEr
 from tinyedge.ssl.vicreg import VicReg
 from tinyedge.training.check import check_training
 from tinyedge.training.checkpoint import load_checkpoint, save_checkpoint
-from tinyedge.training.config import TrainConfig
+from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.optimizer import create_optimizer, learning_rate
 from tinyedge.training.processes import start_context
@@ -117,6 +118,15 @@ def test_a_finished_run_resumes_to_itself(finished):
 def test_resuming_with_another_configuration_is_refused(finished, change, key):
     with pytest.raises(ConfigError, match=rf"^{key} is .* was started with"):
         train(replace(finished.config, **change), finished.path, resume=True)
+
+
+def test_a_run_of_before_an_option_was_there_is_resumed(finished, tmp_path):
+    path = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    text = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(re.sub(r"\n  symmetric_adversary: \w+", "", text))
+    assert load_config(path / "config.yaml").method_options.keys() < finished.config.method_options.keys()
+    train(finished.config, path, resume=True)
+    assert (path / "encoder.safetensors").read_bytes() == finished.encoder_path.read_bytes()
 
 
 def test_a_second_run_in_the_same_folder_is_refused(finished):

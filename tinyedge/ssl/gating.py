@@ -150,6 +150,11 @@ class GatedEncoder(Encoder):
                 encoder.get_submodule(layer.output).register_forward_hook(gate.close_channels),
             ]
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        for name in ("fixed", "is_fixed"):  # In no checkpoint of before there was `fix`.
+            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
     def fix(self, kept: Sequence[torch.Tensor]) -> None:
         """Let the same channels be open for every image from here on: the network is what is left when it is pruned.
 
@@ -163,6 +168,10 @@ class GatedEncoder(Encoder):
             masks.append(mask)
         self.fixed.copy_(torch.cat(masks))
         self.is_fixed.fill_(True)
+
+    def unfix(self) -> None:
+        """Let the gates decide again."""
+        self.is_fixed.fill_(False)
 
     def sample(self, images: torch.Tensor, generator: torch.Generator) -> GatedPass:
         """Return features and masks of images (B, C, H, W), with the noise that training explores by.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from tinyedge.errors import ConfigError
 
+_MOST_CACHED_CELLS = 16
+
 T = TypeVar("T")
 
 
@@ -64,6 +66,18 @@ def check_options(
             words, advice, holds = "0 or more", "0 or a number above it", 0 <= value < math.inf
         if not holds:
             raise ConfigError(f"{key} is {value}, but has to be {words}; give {advice}")
+
+
+def check_cached_grid(cells: int) -> None:
+    """Refuse a grid of a cache of a teacher's maps that no memory holds for all images.
+
+    Raises:
+        ConfigError: `cells` a side are none or more than 16.
+    """
+    if not 1 <= cells <= _MOST_CACHED_CELLS:
+        raise ConfigError(
+            f"cached_grid is {cells}, but has to be from 1 to {_MOST_CACHED_CELLS} cells a side; give one such as 4"
+        )
 
 
 def _annotation(kind: Any) -> str:

@@ -100,7 +100,8 @@ def _seen_through(maps: torch.Tensor, window: Window) -> torch.Tensor:
     rows = _between_cells(window.top, window.height, maps.shape[2])  # (B, G, G)
     columns = _between_cells(window.left, window.width, maps.shape[3])
     columns = torch.where(window.flipped[:, None, None], columns.flip(1), columns)
-    return rows[:, None] @ maps @ columns.mT[:, None]
+    with torch.autocast(maps.device.type, enabled=False):
+        return rows[:, None] @ maps @ columns.mT[:, None]
 
 
 def _between_cells(start: torch.Tensor, length: torch.Tensor, cells: int) -> torch.Tensor:
@@ -139,7 +140,7 @@ def load_teacher_cache(
     augment = Augment(_WEAK, mean, std)
     digest = hashlib.sha256(
         repr(
-            (teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, map_grid, "first view whole")
+            (teacher.digest, tuple(images.shape), mean, std, _WEAK, _SEED, views, map_grid or False, "first view whole")
         ).encode()
     )
     digest.update(images.cpu().contiguous().numpy().data)
@@ -162,16 +163,26 @@ def _read_or_compute(
     path: Path, teacher: Teacher, augment: Augment, images: torch.Tensor, views: int, map_grid: int
 ) -> list[torch.Tensor]:
     """Return features (V, N, D) and maps (N, C_i, G, G), float16 on the CPU."""
-    channels = teacher.map_channels if map_grid else ()
     features = (len(images), teacher.feature_dim)
-    maps = [(len(images), count, map_grid, map_grid) for count in channels]
-    tensors = _read(path, [(views, *features), *maps])
+    channels = teacher.map_channels if map_grid else ()
+    tensors = _read(path, [(views, *features), *((len(images), count, None, None) for count in channels)])
     if tensors is None:
         parts = path.with_suffix(".parts")
+        maps = _map_shapes(teacher, augment, images, map_grid) if map_grid else []
         tensors = _compute(teacher, augment, images, [[features, *maps], *[[features]] * (views - 1)], parts)
         _write(path, tensors)
         shutil.rmtree(parts, ignore_errors=True)
     return tensors
+
+
+@torch.no_grad()
+def _map_shapes(
+    teacher: Teacher, augment: Augment, images: torch.Tensor, map_grid: int
+) -> list[tuple[int, int, int, int]]:
+    """Return (N, C_i, G_y, G_x) of each map, as coarse as the teacher's own where that is coarser than the grid."""
+    one = normalise(images[:1].cpu(), augment.mean, augment.std)
+    sizes = [level.shape[1:] for level in teacher.to("cpu")(one).maps]
+    return [(len(images), count, min(height, map_grid), min(width, map_grid)) for count, height, width in sizes]
 
 
 def _write(path: Path, tensors: list[torch.Tensor]) -> None:
@@ -179,15 +190,23 @@ def _write(path: Path, tensors: list[torch.Tensor]) -> None:
         temporary.write_bytes(safetensors_bytes({str(index): tensor for index, tensor in enumerate(tensors)}))
 
 
-def _read(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[torch.Tensor] | None:
-    """Return the tensors in a file, or None where it is missing, cut short or not what was written."""
+def _read(path: Path, shapes: Sequence[tuple[int | None, ...]]) -> list[torch.Tensor] | None:
+    """Return the tensors in a file, or None where it is missing, cut short or not what was written.
+
+    Args:
+        path: The file.
+        shapes: Of its tensors; None stands for any size.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = [file.get_tensor(str(index)) for index in range(len(shapes))]
     except (OSError, SafetensorError):
         return None
     fits = all(
-        tensor.shape == shape and tensor.dtype == torch.float16 for tensor, shape in zip(tensors, shapes, strict=True)
+        tensor.dtype == torch.float16
+        and len(tensor.shape) == len(shape)
+        and all(wanted in (None, size) for size, wanted in zip(tensor.shape, shape, strict=True))
+        for tensor, shape in zip(tensors, shapes, strict=True)
     )
     return tensors if fits else None
 

@@ -124,9 +124,14 @@ def gated_pass(
 def fix_when_due(
     gated: GatedEncoder, sample: CleanImages | None, budget: GateBudget, progress: float, options: GatedVicRegOptions
 ) -> None:
-    """Fix the channels of a gated network where its last share of the training begins."""
-    if sample is not None and progress >= 1 - options.pruned_share and not gated.is_fixed:
+    """Fix the channels of a gated network in its last share of the training, and free them where that became longer."""
+    if sample is None or not options.pruned_share:
+        return
+    due = progress >= 1 - options.pruned_share
+    if due and not gated.is_fixed:
         gated.fix(kept_channels(gated, sample, budget, options))
+    elif not due and gated.is_fixed:
+        gated.unfix()
 
 
 def weighted_gate_losses(

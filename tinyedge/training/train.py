@@ -21,7 +21,7 @@ from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.plural import counted
 from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry
+from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry, method_options
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
@@ -314,6 +314,7 @@ def _check_view_sizes(method: PretrainingMethod, config: TrainConfig) -> None:
         raise ConfigError(
             f"{config.method} needs views of the images' own size; leave out --view-sizes, or choose a method that "
             "compares features alone, such as vicreg, simclr or best"
+            + (", or give --option cached_views=1" if "cached_views" in config.method_options else "")
         )
     if sizes[-1] != encoder.input_size:
         raise ConfigError(
@@ -388,6 +389,8 @@ def _require_same_config(saved: TrainConfig, config: TrainConfig, out: Path) -> 
     saved = replace(saved, epochs=config.epochs, earlier_epochs=config.earlier_epochs)
     if saved.teacher_digest is None:  # of a run that began before this was written
         saved = replace(saved, teacher_digest=config.teacher_digest)
+    if saved.method == config.method:  # An option that was not there yet is at its default.
+        saved = replace(saved, method_options=method_options(saved.method, saved.method_options))
     # What follows from other choices comes last: other labels may be another batch size.
     for key in sorted(changed_keys(saved, config), key=("batch_size", "warmup_epochs").__contains__):
         before, after = saved.to_dict()[key], config.to_dict()[key]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tinyedge.errors import ConfigError
-from tinyedge.ssl.options import check_options
+from tinyedge.ssl.options import check_cached_grid, check_options
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class BestOptions:
             matches the features.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
             every step.
-        cached_grid: Cells a side of a cached map, of the whole image, from which the first student view's crop is read:
-            with 1 maps are averages over the image. An image takes 2 bytes a cell and channel.
+        cached_grid: The most cells a side, up to 16, of a cached map, which is of the whole image: the first student
+            view's crop is read from it, and with 1 it is an average. An image takes 2 bytes a cell and channel.
     """
 
     head_width: int = 1024
@@ -67,7 +67,6 @@ class BestOptions:
                 "student_temperature",
                 "teacher_temperature",
                 "projector_width",
-                "cached_grid",
             ),
             not_negative=(
                 "relational_weight",
@@ -82,6 +81,7 @@ class BestOptions:
                 "cached_views",
             ),
         )
+        check_cached_grid(self.cached_grid)
         if not 0 <= self.mixup <= 1:
             raise ConfigError(f"mixup is {self.mixup}, but has to be between 0 and 1; correct mixup")
         if self.target_coordinates and not self.cached_views:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.curriculum import CURRICULA
-from tinyedge.ssl.options import check_options, unknown_name
+from tinyedge.ssl.options import check_cached_grid, check_options, unknown_name
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class CaDsslOptions:
         share_crop: Whether the teacher sees the student's crop rather than one of its own.
         cached_views: Weak views of each image whose teacher features are computed once and kept; 0 runs the teacher in
             every step.
-        cached_grid: Cells a side of a cached map, of the whole image, from which the student's crop is read. An image
-            takes 2 bytes a cell and channel.
+        cached_grid: The most cells a side, up to 16, of a cached map, which is of the whole image: the student's crop
+            is read from it. An image takes 2 bytes a cell and channel.
     """
 
     head_width: int = 256
@@ -42,8 +42,9 @@ class CaDsslOptions:
     def __post_init__(self) -> None:
         check_options(
             self,
-            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "cached_grid"),
+            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature"),
             not_negative=("relational_weight", "multi_scale_weight", "multi_scale_warmup", "cached_views"),
         )
+        check_cached_grid(self.cached_grid)
         if self.curriculum not in CURRICULA:
             raise ConfigError(unknown_name("curriculum", self.curriculum, CURRICULA))

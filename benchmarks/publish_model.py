@@ -28,6 +28,7 @@ from tinyedge.atomic import write_json, write_text
 from tinyedge.evaluation.probe_records import PROBE_FILE
 from tinyedge.hub.card import Accuracy, metadata, metadata_block, table
 from tinyedge.hub.portable import portable, portable_teacher, teacher_parts
+from tinyedge.ssl.registry import method_options
 from tinyedge.training.classifier_file import read_classifier, save_classifier
 from tinyedge.training.config import TrainConfig, load_config
 from tinyedge.training.encoder_file import encoder_bytes, read_description, weights_digest
@@ -130,7 +131,9 @@ def trainings(folder: Path) -> list[Training]:
     seconds = round(log[-1]["elapsed_s"]) if log else None
     core_seconds = round(log[-1]["cpu_s"]) if log and "cpu_s" in log[-1] else None
     start = None if config.from_run is None else "start.yaml"
-    return [*steps, Training(CONFIG_FILE, portable(config), tuple(teachers), seconds, start, core_seconds)]
+    # With options, too, that were not there yet when the run began.
+    own = replace(portable(config), method_options=method_options(config.method, config.method_options))
+    return [*steps, Training(CONFIG_FILE, own, tuple(teachers), seconds, start, core_seconds)]
 
 
 def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:

@@ -215,7 +215,7 @@ def _with_classifier(weights: dict[str, torch.Tensor], model: TimmEncoder) -> di
                 raise ConfigError(f"{what} is {asked}, but {file} was trained with {there}; give {what}={there!r}")
     classifier = file.with_name(CLASSIFIER_FILE)
     own = {f"fc.{name}": value.detach() for name, value in model.fc.state_dict().items()}
-    if file.is_file() and classifier.is_file():
+    if file.is_file() and classifier.is_file() and model.num_classes:
         stored = read_classifier(classifier)
         if stored.weight.shape[1] != model.num_features and len(stored.weight) == model.num_classes:
             again = command_line("tinyedge", "probe", file.parent, "--stages", "4")
@@ -235,6 +235,9 @@ def _pretrained_configs() -> dict[str, dict[str, Any]]:
         exported = json.loads((folder / "export.json").read_text(encoding="utf-8"))
         pixels, _, channels = exported["input"]["shape"][1:]
         encoder = exported["encoder"]
+        # A classifier of a feature of several stages fits no head of timm's: the model is an encoder there.
+        stages = read_classifier(folder / CLASSIFIER_FILE).stages
+        classes = exported["classes"] if stages in (None, (4,)) else []
         configs[f"{_PREFIX}{encoder}.{name.removeprefix(f'{encoder}_')}"] = {
             "file": str(folder / ENCODER_FILE),
             "input_size": (channels, pixels, pixels),
@@ -242,8 +245,8 @@ def _pretrained_configs() -> dict[str, dict[str, Any]]:
             "crop_pct": 1.0,
             "mean": tuple(exported["preprocessing"]["mean"]),
             "std": tuple(exported["preprocessing"]["std"]),
-            "num_classes": len(exported["classes"]),
-            "label_names": tuple(exported["classes"]),
+            "num_classes": len(classes),
+            "label_names": tuple(classes) or None,
             "classifier": "fc",
             "license": "apache-2.0",
         }

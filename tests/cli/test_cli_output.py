@@ -89,7 +89,7 @@ def test_names_are_completed():
         (("build", "m.tflite", "--runtime", ""), {"aot", "tflm"}),
         (("bench", "m.tflite", "--runtime", ""), {"onnx", "litert", "tflm", "aot", "all"}),
         (("predict", "m.tflite", "a.png", "--target", ""), {"host", "emulator", "board"}),
-        (("compile", "tinynext"), {"tinynext_t_cifar10", "tinynext_t_cifar10_finetuned"}),
+        (("compile", "tinynext"), {"tinynext_t_cifar10", "tinynext_t_cifar10_finetuned", "tinynext_t_cifar10_patches"}),
         (("compile", ""), set()),  # The shell offers files.
         (("export", "mobilenet"), {"mobilenetv2_035_cifar10"}),
         (("train", "--encoder", "tinynext_"), {"tinynext_t", "tinynext_s"}),

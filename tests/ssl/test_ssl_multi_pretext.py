@@ -158,7 +158,12 @@ def test_shift_per_token_has_no_adversary(toy_encoder):
         ("s0-plus", {"vicreg_variance": float("nan")}, "vicreg_variance is nan"),
         ("s0", {"symmetric_adversary": True, "disentangle_weight": 0}, "symmetric_adversary"),
         ("s0-pls", {}, "did you mean s0-plus"),
-        ("random", {"ema_beta": 1}, "unknown key ema_beta"),
+        ("random", {"ema_beta": 1}, "random: ema_beta is an option of s0-literal, s0, s0-plus; `tinyedge train"),
+        (
+            "s0",
+            {"ema_bata": 1},
+            "s0: unknown option ema_bata; did you mean ema_beta.; `tinyedge train --method s0 --help-m",
+        ),
     ],
 )
 def test_wrong_options_are_named(toy_encoder, name, options, message):

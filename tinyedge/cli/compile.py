@@ -136,7 +136,7 @@ def compile(
     costs.add_row("instruction set", report.instruction_set)
     costs.add_row("arena", f"{report.arena_bytes:,} bytes (lower bound {report.lower_bound_bytes:,})")
     for first, last, rows in report.cascades:
-        costs.add_row(f"layers {first} to {last}", f"{rows} rows at a time")
+        costs.add_row(f"layers {first} to {last}", f"{counted(rows, 'row')} at a time")
     if report.state_bytes:
         costs.add_row("states", f"{report.state_bytes:,} bytes that last from one inference to the next")
     if report.stack_bytes is not None:

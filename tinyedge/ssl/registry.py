@@ -2,8 +2,8 @@
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyedge.errors import ConfigError
@@ -179,7 +179,18 @@ def method_options(name: str, overrides: Mapping[str, Any] | None = None) -> dic
         ConfigError: An unknown method or option (with the closest match), or a value that is not valid.
     """
     entry = method_entry(name)
+    known = {item.name for item in fields(entry.options_type)}
+    for key in overrides or {}:
+        if key not in known:
+            raise ConfigError(_unknown_option(name, str(key), known))
     return asdict(from_mapping(entry.options_type, {**entry.preset, **(overrides or {})}))
+
+
+def _unknown_option(method: str, key: str, known: Collection[str]) -> str:
+    """Say that a method has no such option, which others have, and where those are that it has."""
+    owners = [name for name, entry in _ENTRIES.items() if key in {item.name for item in fields(entry.options_type)}]
+    said = f"{key} is an option of {', '.join(owners)}" if owners else unknown_name("option", key, sorted(known))
+    return f"{method}: {said}; `tinyedge train --method {method} --help-method` lists its options"
 
 
 def create_method(

@@ -82,7 +82,8 @@ def _print_layers(report: CheckReport, console: Console) -> None:
     console.print(table)
     if report.peak is not None:
         peak = f"operator {report.peak.index} ({report.peak.op}) with {report.peak.alive_bytes or 0:,} bytes alive"
-        arena = "" if report.arena_bytes is None else f"; the arena of tinyedge compile is {report.arena_bytes:,} bytes"
+        portable = f"; portable C takes an arena of {report.arena_bytes:,} bytes, a board what is in its RAM"
+        arena = "" if report.arena_bytes is None else portable
         console.print(f"peak {peak}{arena}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -82,9 +82,9 @@ def _print_layers(report: CheckReport, console: Console) -> None:
     console.print(table)
     if report.peak is not None:
         peak = f"operator {report.peak.index} ({report.peak.op}) with {report.peak.alive_bytes or 0:,} bytes alive"
-        portable = f"; portable C takes an arena of {report.arena_bytes:,} bytes, a board what is in its RAM"
-        arena = "" if report.arena_bytes is None else portable
-        console.print(f"peak {peak}{arena}", highlight=False, markup=False, soft_wrap=True)
+        if report.arena_bytes is not None:
+            peak += f"; portable C takes an arena of {report.arena_bytes:,} bytes, a board what is in its RAM"
+        console.print(f"peak {peak}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _count(value: int) -> str:

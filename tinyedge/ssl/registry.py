@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyedge.errors import ConfigError
 from tinyedge.plugins import load_installed_plugins, note_registration
+from tinyedge.shell import command_line
 from tinyedge.ssl.method_options.best import BestOptions
 from tinyedge.ssl.method_options.byol import ByolOptions
 from tinyedge.ssl.method_options.ca_dssl import CaDsslOptions
@@ -190,7 +191,8 @@ def _unknown_option(method: str, key: str, known: Collection[str]) -> str:
     """Say that a method has no such option, which others have, and where those are that it has."""
     owners = [name for name, entry in _ENTRIES.items() if key in {item.name for item in fields(entry.options_type)}]
     said = f"{key} is an option of {', '.join(owners)}" if owners else unknown_name("option", key, sorted(known))
-    return f"{method}: {said}; `tinyedge train --method {method} --help-method` lists its options"
+    command = command_line("tinyedge", "train", "--method", method, "--help-method")
+    return f"{method}: {said}; `{command}` lists its options"
 
 
 def create_method(

@@ -165,11 +165,10 @@ def write_encoder(run: Run, steps: Sequence[Training], out: Path) -> None:
 def measure(out: Path, data: Path, qat_epochs: float, stages: tuple[int, ...]) -> dict[str, Any]:
     """Probe, export and bench the published encoder; returns metrics.json's figures of the benches."""
     feature = stage_arguments(stages)
-    own = (("own", 1.0),) if load_run(out).has_own_classifier else ()
     for protocol, fraction in (("knn", 1.0), ("linear", 0.2), ("linear", 1.0)):
         tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction, *feature)
-    for protocol, fraction in own:  # Of the feature that it was trained with.
-        tinyedge("probe", out, "--data", data, "--protocol", protocol, "--labels", fraction)
+    if load_run(out).has_own_classifier:  # Of the feature that it was trained with.
+        tinyedge("probe", out, "--data", data, "--protocol", "own", "--labels", 1.0)
     tinyedge("export", out, "--data", data, *qat_arguments(qat_epochs))
     host = bench(out, "--data", data, "--target", "host", "--runtime", "all")
     for name in EXPORTED:

@@ -61,13 +61,7 @@ class BestOptions:
     def __post_init__(self) -> None:
         check_options(
             self,
-            positive=(
-                "head_width",
-                "queue_size",
-                "student_temperature",
-                "teacher_temperature",
-                "projector_width",
-            ),
+            positive=("head_width", "queue_size", "student_temperature", "teacher_temperature", "projector_width"),
             not_negative=(
                 "relational_weight",
                 "final_teacher_weight",

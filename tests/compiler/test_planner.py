@@ -241,6 +241,15 @@ def test_a_chain_has_the_lowest_plan_without_a_search(seed: int, monkeypatch: py
     assert not fits(buffers, placement.arena_bytes - BUFFER_ALIGNMENT, aliases)
 
 
+def test_a_tensor_larger_than_its_input_ends_below_the_limit_too() -> None:
+    # The fourth tensor may begin a little below a third of half its size that lies at the top of the arena.
+    buffers = in_units(*zip((19, 20, 9, 21, 22, 27), (-1, 0, 1, 3, 5, 6), (0, 1, 3, 5, 6, 7), strict=True))
+    buffers += in_units((27, 0, 0), (25, 5, 5))
+    aliases = [InPlaceAlias(at + 1, at, lead) for at, lead in enumerate((310, 120, 77, 302, 368))]
+    assert fits(buffers, 66 * BUFFER_ALIGNMENT, aliases)
+    assert place(buffers, aliases).arena_bytes == 66 * BUFFER_ALIGNMENT
+
+
 def test_a_chain_that_climbs_back_up_is_planned_as_a_whole() -> None:
     # Nine tensors slide down by their leads until one has to lie above all before; the layers of a keyword network,
     # whose arena a search through orders left at 13,328 bytes.

@@ -145,7 +145,7 @@ class _Chain:
             return []
         before, after, scratch = (self._size(index) for index in (step.before, step.after, step.scratch))
         top = limit - after
-        below, above = (0, at - self._lead(step)), (at + before, top)
+        below, above = (0, min(at - self._lead(step), top)), (at + before, top)
         found = [(0, at - after - scratch), (at + before + scratch, top)]
         if at >= scratch:
             found += [(max(low, scratch), high) for low, high in (below, above)]

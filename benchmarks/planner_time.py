@@ -3,20 +3,23 @@
     python benchmarks/planner_time.py
 
 A chain of 1,000 convolutions, and a directed acyclic graph of 290 layers, convolutions of one of the last eight results
-and sums of two of them, in which what nobody has read is joined at the end. CPU seconds of this process depend on the
-machine, the arenas do not.
+and sums of two of them, in which what nobody has read is joined at the end; then the published encoders. CPU seconds of
+this process depend on the machine, the arenas do not.
 """
 
 import argparse
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import compile_graph
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.model import Model
 
+MODELS = Path(__file__).parent.parent / "models"
 _SIDE = 6
 _CONVOLUTION = {"padding": "SAME", "stride_w": 1, "stride_h": 1, "fused_activation_function": "NONE"}
 _CONVOLUTION |= {"dilation_w_factor": 1, "dilation_h_factor": 1, "quantized_bias_type": "FLOAT32"}
@@ -98,6 +101,14 @@ def branches(layers: int) -> Graph:
     return builder.graph()
 
 
+def compiled(graph: Graph, name: str, instruction_set: str) -> str:
+    """Compile a graph and return the line of the table."""
+    begin = time.process_time()
+    plan = compile_graph(graph, CompileOptions(instruction_set)).plan
+    seconds = time.process_time() - begin
+    return f"| {name} | {instruction_set} | {seconds:.1f} | {plan.arena_bytes:,} | {plan.lower_bound_bytes:,} |"
+
+
 def main() -> None:
     """Run from the command line."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
@@ -105,14 +116,10 @@ def main() -> None:
     for make, layers in ((chain, 1_000), (branches, 290)):
         for instruction_set in ("portable", "dsp"):
             graph = make(layers)
-            begin = time.process_time()
-            plan = compile_graph(graph, CompileOptions(instruction_set)).plan
-            seconds = time.process_time() - begin
-            print(
-                f"| {graph.name} | {instruction_set} | {seconds:.1f} | {plan.arena_bytes:,} | "
-                f"{plan.lower_bound_bytes:,} |",
-                flush=True,
-            )
+            print(compiled(graph, graph.name, instruction_set), flush=True)
+    for model in sorted(MODELS.glob("*/model_int8.tflite")):
+        for instruction_set in ("portable", "dsp", "mve"):
+            print(compiled(Model(model).graph(), model.parent.name, instruction_set), flush=True)
 
 
 if __name__ == "__main__":

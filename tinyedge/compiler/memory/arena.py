@@ -148,14 +148,14 @@ class Arena:
         return max(offset + size for offset, size in zip(offsets, self.sizes, strict=True))
 
     def window(self, seen: Sequence[int], begin: int, end: int) -> "Arena":
-        """Of some buffers, from one step to another."""
+        """Of some buffers, from one step to another; aliases of others are left out."""
         at = {index: position for position, index in enumerate(seen)}
         # What is older stays older than what the first step writes: it may be an input that an output lies over.
         buffers = [Buffer(b.bytes, max(b.first, begin - 1), min(b.last, end)) for b in (self.buffers[i] for i in seen)]
         aliases = [
             InPlaceAlias(at[h.output], at[h.input], h.write_ahead_bytes)
             for h in self.aliases
-            if begin <= self.buffers[h.output].first <= end
+            if h.output in at and h.input in at and begin <= self.buffers[h.output].first <= end
         ]
         return Arena(buffers, aliases)
 
@@ -245,7 +245,7 @@ class Blocks:
         for index in order:
             block = self.block_of[index]
             if offsets[block] == NOWHERE:
-                offsets[block] = self._lowest(block, offsets)
+                offsets[block] = self.lowest(block, offsets)
         return offsets
 
     def place_below(
@@ -274,7 +274,7 @@ class Blocks:
             if block not in anew:
                 offsets[block] = before
                 continue
-            offset = self._lowest(block, offsets)
+            offset = self.lowest(block, offsets)
             if offset + self.sizes[block] > limit:
                 return None
             offsets[block] = offset
@@ -289,7 +289,7 @@ class Blocks:
         """
         return {other for other, _, gap in self.neighbours[block] if offset - gap < placed[other]}
 
-    def _lowest(self, block: int, offsets: Sequence[int]) -> int:
+    def lowest(self, block: int, offsets: Sequence[int]) -> int:
         """The lowest offset of a block beside those that have one."""
         taken = [
             (at - below, at + above)

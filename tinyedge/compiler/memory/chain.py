@@ -6,6 +6,8 @@ these offsets are a few intervals, so one pass over the steps tells whether the 
 lower bound in most networks, or little above it: it is looked for in growing strides from there, and then by bisection.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +50,40 @@ def place_chain(arena: Arena) -> list[int] | None:
         else:
             most, reached = middle, lower
     return chain.offsets(most * BUFFER_ALIGNMENT, reached)
+
+
+def place_runs(arena: Arena) -> tuple[dict[int, int], int]:
+    """Plan each run of steps without a branch by itself, as seen through a window of its steps.
+
+    Returns:
+        The offsets of the buffers of such runs, each in the plan of its own run, and the height of the highest plan: no
+        plan of the whole arena is lower.
+    """
+    changes: Counter[int] = Counter()
+    for buffer in arena.buffers:
+        changes[buffer.first] += 1
+        changes[buffer.last] -= 1
+    moments = sorted(changes)
+    offsets: dict[int, int] = {}
+    height = 0
+    begin: int | None = moments[0]
+    for at, kept in enumerate(itertools.accumulate(changes[moment] for moment in moments)):
+        if kept == 1:
+            begin = moments[at] + 1 if begin is None else begin
+            continue
+        # The step after the last that leaves one buffer has one as its input.
+        for end in (at, at - 1):
+            if begin is None or moments[end] < begin:
+                break
+            seen = [i for i, b in enumerate(arena.buffers) if b.first <= moments[end] and b.last >= begin]
+            window = arena.window(seen, begin, moments[end])
+            found = place_chain(window)
+            if found is not None:
+                offsets |= dict(zip(seen, found, strict=True))
+                height = max(height, window.height(found))
+                break
+        begin = None
+    return offsets, height
 
 
 def _steps(arena: Arena) -> list[_Step] | None:

@@ -1,10 +1,10 @@
 """The first search of the planner: among the orders in which buffers are placed."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tinyedge.compiler.memory.arena import Arena, Blocks, Fusion
+from tinyedge.compiler.memory.arena import NOWHERE, Arena, Blocks, Fusion
 
 # How often a step changes whose place an output takes, and not the order.
 _REFUSIONS = 0.15
@@ -31,8 +31,13 @@ class OrderedPlan:
     offsets: list[int]
 
 
-def greedy_plans(arena: Arena) -> list[OrderedPlan]:
-    """Place the buffers at the lowest free offset in plausible orders; the lowest plan comes first."""
+def greedy_plans(arena: Arena, known: Mapping[int, int]) -> list[OrderedPlan]:
+    """Place the buffers at the lowest free offset in plausible orders; the lowest plan comes first.
+
+    Args:
+        arena: Of the buffers.
+        known: Offsets of some of them in a plan that is the lowest without the others.
+    """
     buffers, sizes = arena.buffers, arena.sizes
     orders = [
         sorted(range(len(buffers)), key=lambda i: (-sizes[i], buffers[i].first, i)),
@@ -41,12 +46,17 @@ def greedy_plans(arena: Arena) -> list[OrderedPlan]:
         sorted(range(len(buffers)), key=lambda i: (-buffers[i].first, -sizes[i], i)),
     ]
     everywhere: Fusion = {output: inputs[0] for output, inputs in arena.choices.items()}
+    tried = [(fusion, order) for fusion in ((everywhere, {}) if everywhere else ({},)) for order in orders]
+    if known:
+        choices = arena.choices.items()
+        together = {o: i for o, inputs in choices for i in inputs if known.get(i, NOWHERE) == known.get(o)}
+        first = sorted(known, key=lambda i: known[i])
+        tried += [(together, first + [i for i in order if i not in known]) for order in orders]
     plans = []
-    for fusion in (everywhere, {}) if everywhere else ({},):
+    for fusion, order in tried:
         blocks = Blocks(arena, fusion)
-        for order in orders:
-            offsets = blocks.place(order)
-            plans.append(OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
+        offsets = blocks.place(order)
+        plans.append(OrderedPlan(arena.height(blocks.of_buffers(offsets)), order, fusion, blocks, offsets))
     return sorted(plans, key=lambda plan: plan.height)
 
 

@@ -3,9 +3,10 @@
 The problem is dynamic storage allocation: rectangles of fixed lifetime and size, to be moved up and down until the pile
 is as low as possible. Here some may overlap: an output may be written over an input that its step is the last to read,
 if it begins far enough below it, or exactly where it does. The problem is NP-hard, but a network is a kind instance,
-because few tensors live at once: a search among orders of placement finds a low plan, and an exact search of what lives
-around its highest layers proves in most cases that there is none lower. The lowest plan of a chain of layers needs no
-search (`chain.py`).
+because few tensors live at once, and most are so small that they find room wherever the others lie (`simplify.py`). Of
+those that are left, the lowest plan of a chain of layers needs no search (`chain.py`); else a search among orders of
+placement finds a low plan (`order_search.py`), and an exact search of what lives around its highest layers proves in
+most cases that there is none lower (`branch_and_bound.py`).
 """
 
 import itertools
@@ -13,16 +14,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinyedge.compiler.memory.arena import Arena, Blocks, Buffer, InPlaceAlias
+from tinyedge.compiler.memory.arena import NOWHERE, Arena, Blocks, Buffer, InPlaceAlias
 from tinyedge.compiler.memory.branch_and_bound import BranchAndBound
-from tinyedge.compiler.memory.chain import place_chain
+from tinyedge.compiler.memory.chain import place_chain, place_runs
 from tinyedge.compiler.memory.order_search import climb, greedy_plans
+from tinyedge.compiler.memory.simplify import buffers_with_room, groups, put_back
 
-# Of buffers, in the climbs from one plan: most reach in the first what the windows then prove to be the least.
-_PLACEMENTS = (24_000, 216_000)
-_SEARCH_NODES = 100_000
-# So few are searched exactly in less time than it takes to climb.
-_FEW_BUFFERS = 10
+# How many buffers each climb places, and how many nodes the exact search visits: most plans reach their bound at first.
+_ROUNDS = ((24_000, 5_000), (216_000, 95_000))
 _WINDOW_STEPS = (1, 2, 3, 4, 6, 9, 13, 19, 28)
 # A window in which outputs may be written in so many combinations of places is left out.
 _MAX_FUSIONS = 32
@@ -62,24 +61,43 @@ def place(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> Pl
     if chain is not None:
         height = arena.height(chain)
         return Placement(tuple(chain), height, height)
-    starts = greedy_plans(arena)
-    if len(buffers) <= _FEW_BUFFERS:
-        windows = _Windows(arena)
-        best = windows.search(starts[0].blocks.of_buffers(starts[0].offsets))
-        if arena.height(best) <= windows.bound:
-            return Placement(tuple(best), arena.height(best), windows.bound)
-    windows = _Windows(arena)
+    bound = arena.bound
+    with_room = buffers_with_room(arena, bound)
+    offsets = [NOWHERE] * len(buffers)
+    for group in groups(arena, set(range(len(buffers))).difference(with_room)):
+        begin, end = min(buffers[i].first for i in group), max(buffers[i].last for i in group)
+        found, bound = _place_group(arena.window(group, begin, end), bound)
+        for index, offset in zip(group, found, strict=True):
+            offsets[index] = offset
+    put_back(arena, with_room, offsets)
+    return Placement(tuple(offsets), arena.height(offsets), bound)
+
+
+def _place_group(arena: Arena, bound: int) -> tuple[list[int], int]:
+    """Find a plan that need not be lower than a bound.
+
+    Returns:
+        The offsets, and the bound, which may have risen.
+    """
+    chain = place_chain(arena)
+    if chain is not None:
+        return chain, max(bound, arena.height(chain))
+    known, height = place_runs(arena)
+    bound = max(bound, height)
+    plans = greedy_plans(arena, known)
+    windows = _Windows(arena, bound)
     numbers = random.Random(0)
-    best = []
-    for start in starts:
-        plan = start
-        for placements in _PLACEMENTS:
-            plan = climb(arena, plan, windows.bound, numbers, placements)
-            if not best or plan.height < arena.height(best):
-                best = windows.search(plan.blocks.of_buffers(plan.offsets))
+    best = plans[0].blocks.of_buffers(plans[0].offsets)
+    for placements, nodes in _ROUNDS:
+        windows.nodes += nodes
+        for at, plan in enumerate(plans):
+            plans[at] = plan = climb(arena, plan, windows.bound, numbers, placements)
+            if plan.height < arena.height(best):
+                best = plan.blocks.of_buffers(plan.offsets)
+            best = windows.search(best)
             if arena.height(best) <= windows.bound:
-                return Placement(tuple(best), arena.height(best), windows.bound)
-    return Placement(tuple(best), arena.height(best), windows.bound)
+                return best, windows.bound
+    return best, windows.bound
 
 
 class _Windows:
@@ -90,14 +108,15 @@ class _Windows:
 
     Attributes:
         bound: The lower bound so far.
+        nodes: How many the search may still visit.
     """
 
-    def __init__(self, arena: Arena) -> None:
-        self.bound = arena.bound
+    def __init__(self, arena: Arena, bound: int) -> None:
+        self.bound = max(arena.bound, bound)
         self._arena = arena
-        self._nodes = _SEARCH_NODES
+        self.nodes = 0
         steps = sorted({buffer.first for buffer in arena.buffers})
-        # Narrow ones first; each is searched once, as it raises the bound then or never.
+        # Narrow ones first; each is searched to its end once, as it raises the bound then or never.
         self._waiting = [
             (steps[at], steps[at + width - 1])
             for width in (*(width for width in _WINDOW_STEPS if width < len(steps)), len(steps))
@@ -115,19 +134,20 @@ class _Windows:
         for begin, end in list(self._waiting):
             seen = [i for i, b in enumerate(arena.buffers) if b.first <= end and b.last >= begin]
             height = max(offsets[i] + arena.sizes[i] for i in seen)
-            if height <= self.bound or self._nodes <= 0:
+            if height <= self.bound or self.nodes <= 0:
                 continue
-            self._waiting.remove((begin, end))
             window = arena.window(seen, begin, end)
             fusions = list(itertools.islice(window.fusions(), _MAX_FUSIONS + 1))
             if len(fusions) > _MAX_FUSIONS:
+                self._waiting.remove((begin, end))
                 continue
             best = [offsets[i] for i in seen]
             blocks = None
             for fusion in fusions:
                 blocks = Blocks(window, fusion, blocks)
-                best, self._nodes = BranchAndBound(window, blocks, self.bound, best).run(self._nodes)
-            if self._nodes > 0:
+                best, self.nodes = BranchAndBound(window, blocks, self.bound, best).run(self.nodes)
+            if self.nodes > 0:
+                self._waiting.remove((begin, end))
                 self.bound = max(self.bound, window.height(best))
             if (begin, end) == self._all:
                 offsets = best

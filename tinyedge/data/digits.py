@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,19 @@ _SPLIT_SEED = 0
 
 def load_digits(image_size: int = 32) -> ImageDataset:
     """Return the digits enlarged with bicubic resampling to `image_size`, 80 % train and 20 % test in each class."""
+    large, digits = _enlarged(image_size)
+    images = torch.from_numpy(large)[:, None].repeat(1, 3, 1, 1)  # (1797, 3, S, S)
+    labels = torch.from_numpy(digits.copy())
+    in_test = torch.zeros(len(labels), dtype=torch.bool)
+    in_test[label_fraction_indices(labels, _TEST_FRACTION, _SPLIT_SEED)] = True
+    train = ImageSplit(images[~in_test].contiguous(), labels[~in_test])
+    test = ImageSplit(images[in_test].contiguous(), labels[in_test])
+    return build_dataset("digits", train, test, [str(digit) for digit in range(10)])
+
+
+@lru_cache(maxsize=2)
+def _enlarged(image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images (1797, S, S) uint8 and their digits (1797,) int64; whoever asks again gets the same arrays."""
     table = _bundled_table()
     small = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)  # from 0..16
     # Pillow resamples in integers: the same pixels on every machine.
@@ -27,13 +41,7 @@ def load_digits(image_size: int = 32) -> ImageDataset:
             for image in small
         ]
     )
-    images = torch.from_numpy(large)[:, None].repeat(1, 3, 1, 1)  # (1797, 3, S, S)
-    labels = torch.from_numpy(table[:, -1].astype(np.int64))
-    in_test = torch.zeros(len(labels), dtype=torch.bool)
-    in_test[label_fraction_indices(labels, _TEST_FRACTION, _SPLIT_SEED)] = True
-    train = ImageSplit(images[~in_test].contiguous(), labels[~in_test])
-    test = ImageSplit(images[in_test].contiguous(), labels[in_test])
-    return build_dataset("digits", train, test, [str(digit) for digit in range(10)])
+    return large, table[:, -1].astype(np.int64)
 
 
 def _bundled_table() -> np.ndarray:

@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests may use. Its presence also puts this folder on the import path."""
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -40,6 +41,9 @@ COMPILER_CACHE = {
 
 
 def pytest_configure() -> None:
+    # Collecting the tests imports all that they need, and it stays: looking for garbage among it, then and in each full
+    # collection after, finds none.
+    gc.disable()
     if shutil.which("ccache"):
         for name, value in COMPILER_CACHE.items():
             os.environ.setdefault(name, value)
@@ -54,6 +58,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

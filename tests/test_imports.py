@@ -54,19 +54,32 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tinyedge"
 
 
 @cache
+def _import_statements() -> dict[Path, list[ast.Import | ast.ImportFrom]]:
+    """Those of each file of the package, at its head, in a function or for its types alone."""
+    return {
+        path: [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+@cache
 def _imports() -> dict[str, set[str]]:
-    """The modules of the package that each of them imports, at its head, in a function or for its types alone."""
+    """The modules of the package that each of them imports."""
     modules = {
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in PACKAGE.rglob("*.py")
+        for path in _import_statements()
     }
     found = {}
     for module, path in modules.items():
         names: set[str] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _import_statements()[path]:
             if isinstance(node, ast.Import):
                 names.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 assert node.level == 0, f"{module} imports by a relative name"
                 both = [(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names]
                 names.update(whole if whole in modules else outer for whole, outer in both)
@@ -148,9 +161,8 @@ def test_what_a_part_must_not_import(statement, forbidden, imported):
 def test_only_the_command_line_prints_with_rich():
     printing = {
         str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom)
+        for path, nodes in _import_statements().items()
+        for node in nodes
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)])
         if name.split(".")[0] == "rich"
     }

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,7 +92,7 @@ def test_a_recorded_plugin_runs_no_code_until_it_is_named(tmp_path):
     require_plugin(None, Path("runs/x"))
 
 
-def test_an_installed_plugin_needs_no_option(tmp_path):
+def test_an_installed_plugin_needs_no_option(tmp_path, monkeypatch, caplog):
     # A package as pip would leave it: a module, and the metadata that names its entry point.
     write(tmp_path / "their_encoders.py", ENCODER.format(name="theirs", strides=(2, 2)))
     write(tmp_path / "their_broken.py", "import nothing_of_that_name")
@@ -102,13 +100,9 @@ def test_an_installed_plugin_needs_no_option(tmp_path):
     metadata.mkdir()
     write(metadata / "METADATA", "Metadata-Version: 2.1\nName: their-encoders\nVersion: 1.0\n")
     write(metadata / "entry_points.txt", "[tinyedge.plugins]\nbroken = their_broken\ntheirs = their_encoders\n")
-    code = (
-        "from pathlib import Path; from tinyedge.plugins import require_plugin\n"
-        "require_plugin('their_encoders', Path('run'))\n"
-        "from tinyedge.encoders.registry import create_encoder, encoder_plugin\n"
-        "print(create_encoder('theirs', input_size=32).strides, encoder_plugin('theirs'))"
-    )
-    command = [sys.executable, "-c", f"import sys; sys.path.append({str(tmp_path)!r})\n{code}"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert answer.stdout == "(2, 2) their_encoders\n"
-    assert "plug-in broken of their-encoders is left out" in answer.stderr
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.load_installed_plugins.cache_clear()  # As in a process that has looked for none yet.
+    require_plugin("their_encoders", Path("run"))
+    assert encoders.create_encoder("theirs", input_size=32).strides == (2, 2)
+    assert encoders.encoder_plugin("theirs") == "their_encoders"
+    assert "plug-in broken of their-encoders is left out" in caplog.text

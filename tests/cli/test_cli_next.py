@@ -3,12 +3,12 @@
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from compiler.tflite_builder import TensorSpec, one_operator
 
+from tinyedge.cli import main
 from tinyedge.errors import ToolMissing
 from tinyedge.toolchain import find_build_tools, find_tool
 
@@ -25,16 +25,28 @@ def folder(tmp_path):
     return folder
 
 
-def following(folder: Path, command: str, *more: str) -> str:
-    """Run a command line with a shell's rules; return the next one that it prints."""
-    program, *words = [*shlex.split(command, comments=True), *more]
-    start = [sys.executable, "-m", "tinyedge"] if program == "tinyedge" else [program]
-    done = subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return next(line for line in done.stdout.splitlines() if line.startswith("next: ")).removeprefix("next: ")
+@pytest.fixture
+def following(folder, monkeypatch, capfd):
+    """A function that runs a command line with a shell's rules and returns the next one that it prints.
+
+    It is run in this process: what a process of its own costs is mostly imports.
+    """
+
+    def run(command: str, *more: str) -> str:
+        program, *words = [*shlex.split(command, comments=True), *more]
+        assert program == "tinyedge"
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", ["tinyedge", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said, errors = capfd.readouterr()
+        assert end.value.code == 0, errors
+        return next(line for line in said.splitlines() if line.startswith("next: ")).removeprefix("next: ")
+
+    return run
 
 
-def test_a_model_goes_from_check_to_an_emulated_board_of_the_users_own(folder):
+def test_a_model_goes_from_check_to_an_emulated_board_of_the_users_own(folder, following):
     try:
         find_build_tools()
         find_tool("qemu-system-arm")
@@ -47,31 +59,31 @@ def test_a_model_goes_from_check_to_an_emulated_board_of_the_users_own(folder):
     source = next(line for line in description.splitlines() if line.startswith("source"))
     shutil.copy(BOARDS.parents[1] / "firmware" / "boards" / shlex.split(source)[2], folder / "my boards")
 
-    build = following(folder, shlex.join(["tinyedge", "check", MODEL, "--board", board]))
+    build = following(shlex.join(["tinyedge", "check", MODEL, "--board", board]))
     assert build == shlex.join(["tinyedge", "build", MODEL, "--board", board])
-    flash = following(folder, build)
+    flash = following(build)
     assert flash.endswith("tinyedge.elf' --board 'my boards/mine.toml'")
-    bench = following(folder, flash, "--emulator")
+    bench = following(flash, "--emulator")
     assert bench == "tinyedge bench MODEL.tflite --target emulator --board 'my boards/mine.toml'"
-    again = following(folder, bench.replace("MODEL.tflite", shlex.quote(MODEL)), "--inputs", "1")
+    again = following(bench.replace("MODEL.tflite", shlex.quote(MODEL)), "--inputs", "1")
     assert again == build
 
 
-def test_a_benchmark_on_the_host_keeps_the_board(folder):
-    bench = following(folder, shlex.join(["tinyedge", "bench", MODEL, "--runtime", "aot", "--board", "nucleo_u575zi"]))
+def test_a_benchmark_on_the_host_keeps_the_board(following):
+    bench = following(shlex.join(["tinyedge", "bench", MODEL, "--runtime", "aot", "--board", "nucleo_u575zi"]))
     assert bench == shlex.join(["tinyedge", "bench", MODEL, "--target", "emulator", "--board", "nucleo_u575zi"])
 
 
-def test_the_library_of_a_compiled_model_is_built(folder):
+def test_the_library_of_a_compiled_model_is_built(folder, following):
     if shutil.which("cmake") is None:
         pytest.skip("CMake is not installed")
-    command = following(folder, shlex.join(["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine"]))
+    command = following(shlex.join(["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine"]))
     subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True)
     assert list((folder / "build" / "mine").iterdir())
 
 
-def test_the_layout_that_was_asked_for_is_built(folder):
+def test_the_layout_that_was_asked_for_is_built(folder, following):
     arguments = ["tinyedge", "compile", MODEL, "--out", "my C", "--name", "mine", "--layout", "make"]
-    command = following(folder, shlex.join(arguments))
+    command = following(shlex.join(arguments))
     done = subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True, text=True)
     assert "as by TFLite Micro" in done.stdout

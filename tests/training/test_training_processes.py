@@ -1,7 +1,7 @@
 """One process a device: started by us, by torchrun or by Slurm, over real gloo."""
 
 import os
-import subprocess
+import runpy
 import sys
 from functools import partial
 
@@ -122,6 +122,13 @@ def test_processes_of_torchrun_meet(tmp_path):
     assert sorted(file.read_text() for file in said.iterdir()) == ["0 of 2: 3", "1 of 2: 3"]
 
 
+def launched(script: str, folder: str, environment: dict[str, str]) -> None:
+    """What a launcher starts, in a copy of a process that has imported PyTorch."""
+    os.environ.update(environment)
+    sys.argv = [script, folder]
+    runpy.run_path(script, run_name="__main__")
+
+
 @pytest.mark.slow
 def test_processes_of_slurm_meet(tmp_path, monkeypatch):
     script = tmp_path / "meet.py"
@@ -130,13 +137,15 @@ def test_processes_of_slurm_meet(tmp_path, monkeypatch):
     common["SLURM_JOB_ID"] = str(os.getpid())
     for name, value in common.items():
         monkeypatch.setenv(name, value)
-    command = [sys.executable, str(script), str(tmp_path)]
-    with subprocess.Popen(command, env={**os.environ, "SLURM_PROCID": "1", "SLURM_LOCALID": "1"}) as other:
-        monkeypatch.setenv("SLURM_PROCID", "0")
-        monkeypatch.setenv("SLURM_LOCALID", "0")
-        try:
-            assert run_on_devices(*[partial(summed, fails=False)] * 2, "cpu", "auto", "32-true") == 3.0
-        finally:
-            dist.destroy_process_group()
-        assert other.wait(120) == 0
+    second = {**common, "SLURM_PROCID": "1", "SLURM_LOCALID": "1"}
+    other = start_context().Process(target=launched, args=(str(script), str(tmp_path), second))
+    other.start()
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_LOCALID", "0")
+    try:
+        assert run_on_devices(*[partial(summed, fails=False)] * 2, "cpu", "auto", "32-true") == 3.0
+    finally:
+        dist.destroy_process_group()
+    other.join(120)
+    assert other.exitcode == 0
     assert (tmp_path / "1").read_text() == "1 of 2: 3"

@@ -14,6 +14,12 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 torch.set_num_threads(1)
 
 
+@pytest.fixture
+def trained_like(trained_like):
+    """Folding is exact whatever the statistics are, so two batches for them are enough."""
+    return lambda encoder: trained_like(encoder, batches=2)
+
+
 @pytest.mark.parametrize("act", ["gelu", "silu", "hard_swish"])
 def test_every_activation_folds(trained_like, act):
     encoder = trained_like(create_encoder("tinynext_t", input_size=16, act=act))
@@ -28,9 +34,9 @@ def test_every_activation_folds(trained_like, act):
     ("name", "size", "strides"),
     [
         ("tinynext_t", 32, (2, 1, 2, 2, 2)),
-        ("tinynext_t", 33, (1, 2, 1, 2, 2)),
+        ("tinynext_t", 17, (1, 2, 1, 2, 2)),
         ("tinynext_t", 21, (1, 2, 2, 1, 1)),
-        ("tinynext_t", 40, (2, 2, 1, 1, 1)),
+        ("tinynext_t", 20, (2, 2, 1, 1, 1)),
         ("mobilenetv2_035", 32, (1, 1, 1, 2, 2, 1, 2, 1)),
         ("mobilenetv2_035", 27, (2, 1, 2, 1, 2, 1, 1, 2)),
     ],

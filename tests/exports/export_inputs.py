@@ -19,10 +19,14 @@ torch.set_num_threads(1)
 CALIBRATION_IMAGES = 64
 
 
-def make_trained_like(encoder: Encoder) -> Encoder:
+def make_trained_like(encoder: Encoder, batches: int = 8) -> Encoder:
     """Give every parameter and batch-norm statistic a value that no default has.
 
     What no batch norm follows stays small: attention that saturates would turn a rounding error into another answer.
+
+    Args:
+        encoder: Changed in place.
+        batches: Of 32 images, whose statistics the norms take: fewer where nothing asks how typical they are.
     """
     generator = torch.Generator().manual_seed(0)
     for module in encoder.modules():
@@ -38,7 +42,7 @@ def make_trained_like(encoder: Encoder) -> Encoder:
                 module.bias.data.normal_(0, 0.1, generator=generator)
     encoder.train()
     with torch.no_grad():
-        for batch in normalised_images(make_dataset(encoder.input_size))[:256].split(32):
+        for batch in normalised_images(make_dataset(encoder.input_size))[: 32 * batches].split(32):
             encoder(batch)
     return encoder.eval()
 

@@ -17,6 +17,9 @@ METHODS = [name for name in method_names() if name != "random"]
 GATED = ("vicreg-dual", "vicreg-gating")
 STRIDES = (2, 2, 2, 1, 1)  # As coarse as grids of tokens allow.
 OPTIONS = {"emp-ssl": {"patches": 4}}
+# TinyNeXt in bfloat16, which the processor has to imitate, is that of every method: those of gates need an encoder that
+# has some, and this one corrupts tokens within.
+IN_BFLOAT16 = (*GATED, "s0-plus")
 
 
 def make(name, encoder=None, channels=3):
@@ -39,8 +42,8 @@ def step(method, count=8, channels=3):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_bfloat16_gives_the_loss_of_float32_nearly(name):
-    method = make(name)
+def test_bfloat16_gives_the_loss_of_float32_nearly(name, toy_encoder):
+    method = make(name, None if name in IN_BFLOAT16 else toy_encoder)
     expected = step(copy.deepcopy(method)).loss.item()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = step(method)

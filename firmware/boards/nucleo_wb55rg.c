@@ -17,17 +17,6 @@
 #define TE_RCC_AHB2ENR TE_REGISTER(0x5800004Cu)
 #define TE_RCC_APB2ENR TE_REGISTER(0x58000060u)
 #define TE_RCC_EXTCFGR TE_REGISTER(0x58000108u)
-#define TE_RCC_CR_HSION (1u << 8)
-#define TE_RCC_CR_HSIRDY (1u << 10)
-#define TE_RCC_CR_PLLON (1u << 24)
-#define TE_RCC_CR_PLLRDY (1u << 25)
-#define TE_RCC_CFGR_SW 3u
-#define TE_RCC_CFGR_SW_HSI 1u
-#define TE_RCC_CFGR_SW_PLL 3u
-#define TE_RCC_CFGR_SWS (3u << 2)
-#define TE_RCC_CFGR_SWS_HSI (1u << 2)
-#define TE_RCC_CFGR_SWS_PLL (3u << 2)
-#define TE_RCC_CFGR_PRESCALERS ((15u << 4) | (7u << 8) | (7u << 11))
 /* From the internal oscillator, output R alone. */
 #define TE_RCC_PLLCFGR_VALUE \
     (2u | ((TE_CLOCK_PLL_M - 1u) << 4) | (TE_CLOCK_PLL_N << 8) | (1u << 28) | ((TE_CLOCK_PLL_DIVIDER - 1u) << 29))
@@ -55,7 +44,7 @@
 #define TE_SERIAL ((te_stm32_usart *)0x40013800u) /* USART1. */
 #define TE_USART1_FUNCTION 7u /* stm32wbxx_hal_gpio_ex.h: GPIO_AF7_USART1. */
 
-#include "te_stm32_board.h"
+#include "te_stm32_hsi16_pll.h"
 #include "te_unique_id.h"
 
 /* Range 1 has 64 MHz, range 2 16 MHz (stm32wbxx_hal_pwr_ex.c: HAL_PWREx_ControlVoltageScaling). */
@@ -64,26 +53,10 @@ static bool te_raise_voltage(void) {
     return te_stm32_wait(&TE_PWR_SR2, TE_PWR_SR2_VOSF, 0u);
 }
 
-/* To the 16 MHz oscillator, whatever clock there was: 4 MHz after reset, or what a boot loader left. */
-static bool te_start_oscillator(void) {
-    TE_RCC_CR |= TE_RCC_CR_HSION;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_HSIRDY, TE_RCC_CR_HSIRDY)) {
-        return false;
-    }
-    TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_SW) | TE_RCC_CFGR_SW_HSI;
-    return te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_HSI);
-}
-
 /* Leaves the processor on the oscillator, and returns false, where a step does not come. The order is that of
  * stm32wbxx_hal_rcc.c: HAL_RCC_ClockConfig. */
 static bool te_start_pll(void) {
-    TE_RCC_CR &= ~TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, 0u)) {
-        return false;
-    }
-    TE_RCC_PLLCFGR = TE_RCC_PLLCFGR_VALUE;
-    TE_RCC_CR |= TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, TE_RCC_CR_PLLRDY)) {
+    if (!te_lock_pll()) {
         return false;
     }
     TE_FLASH_ACR = (TE_FLASH_ACR & TE_FLASH_ACR_KEPT) | TE_CLOCK_FLASH_WAIT_STATES | TE_FLASH_ACR_PREFETCH_AND_CACHES;
@@ -96,12 +69,7 @@ static bool te_start_pll(void) {
     if (!te_stm32_wait(&TE_RCC_EXTCFGR, TE_RCC_EXTCFGR_APPLIED, TE_RCC_EXTCFGR_APPLIED)) {
         return false;
     }
-    TE_RCC_CFGR |= TE_RCC_CFGR_SW_PLL;
-    if (!te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_PLL)) {
-        TE_RCC_CFGR = (TE_RCC_CFGR & ~(TE_RCC_CFGR_SW | TE_RCC_CFGR_PRESCALERS)) | TE_RCC_CFGR_SW_HSI;
-        return false;
-    }
-    return true;
+    return te_switch_to_pll();
 }
 
 void te_board_init(void) {
@@ -112,8 +80,4 @@ void te_board_init(void) {
     te_stm32_serial_pin(TE_GPIOB, 6, TE_USART1_FUNCTION);
     te_stm32_serial_pin(TE_GPIOB, 7, TE_USART1_FUNCTION);
     te_cortexm_start_counter();
-}
-
-const char *te_board_clock_source(void) {
-    return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
 }

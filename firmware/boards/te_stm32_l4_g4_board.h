@@ -17,18 +17,7 @@
 #define TE_RCC_AHB2ENR TE_REGISTER(0x4002104Cu)
 #define TE_RCC_APB1ENR1 TE_REGISTER(0x40021058u)
 #define TE_RCC_APB1ENR2 TE_REGISTER(0x4002105Cu)
-#define TE_RCC_CR_HSION (1u << 8)
-#define TE_RCC_CR_HSIRDY (1u << 10)
-#define TE_RCC_CR_PLLON (1u << 24)
-#define TE_RCC_CR_PLLRDY (1u << 25)
-#define TE_RCC_CFGR_SW 3u
-#define TE_RCC_CFGR_SW_HSI 1u
-#define TE_RCC_CFGR_SW_PLL 3u
-#define TE_RCC_CFGR_SWS (3u << 2)
-#define TE_RCC_CFGR_SWS_HSI (1u << 2)
-#define TE_RCC_CFGR_SWS_PLL (3u << 2)
 #define TE_RCC_CFGR_HPRE (15u << 4)
-#define TE_RCC_CFGR_PRESCALERS ((15u << 4) | (7u << 8) | (7u << 11))
 /* From the internal oscillator, output R alone. */
 #define TE_RCC_PLLCFGR_VALUE \
     (2u | ((TE_CLOCK_PLL_M - 1u) << 4) | (TE_CLOCK_PLL_N << 8) | (1u << 24) | ((TE_CLOCK_PLL_DIVIDER / 2u - 1u) << 25))
@@ -51,7 +40,7 @@
 
 #define TE_SERIAL ((te_stm32_usart *)0x40008000u) /* LPUART1. */
 
-#include "te_stm32_board.h"
+#include "te_stm32_hsi16_pll.h"
 #include "te_unique_id.h"
 
 /* "Range 1 boost mode" in the chapter on PWR: needed above 80 MHz on the L4+, above 150 MHz on the G4
@@ -66,25 +55,9 @@ static bool te_raise_voltage(void) {
     return true;
 }
 
-/* To the 16 MHz oscillator, whatever clock the reset or a boot loader left. */
-static bool te_start_oscillator(void) {
-    TE_RCC_CR |= TE_RCC_CR_HSION;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_HSIRDY, TE_RCC_CR_HSIRDY)) {
-        return false;
-    }
-    TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_SW) | TE_RCC_CFGR_SW_HSI;
-    return te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_HSI);
-}
-
 /* Leaves the processor on the 16 MHz oscillator, and returns false, where a step does not come. */
 static bool te_start_pll(void) {
-    TE_RCC_CR &= ~TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, 0u)) {
-        return false;
-    }
-    TE_RCC_PLLCFGR = TE_RCC_PLLCFGR_VALUE;
-    TE_RCC_CR |= TE_RCC_CR_PLLON;
-    if (!te_stm32_wait(&TE_RCC_CR, TE_RCC_CR_PLLRDY, TE_RCC_CR_PLLRDY)) {
+    if (!te_lock_pll()) {
         return false;
     }
     TE_FLASH_ACR = TE_FLASH_ACR_KEPT | TE_CLOCK_FLASH_WAIT_STATES | TE_FLASH_ACR_PREFETCH_AND_CACHES;
@@ -96,9 +69,7 @@ static bool te_start_pll(void) {
      * HAL_RCC_ClockConfig). */
     TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_PRESCALERS) | (TE_STM32_AHB_BITS(2u) << 4) |
                   (TE_STM32_APB_BITS(TE_CLOCK_APB1_DIVIDER) << 8) | (TE_STM32_APB_BITS(TE_CLOCK_APB2_DIVIDER) << 11);
-    TE_RCC_CFGR |= TE_RCC_CFGR_SW_PLL;
-    if (!te_stm32_wait(&TE_RCC_CFGR, TE_RCC_CFGR_SWS, TE_RCC_CFGR_SWS_PLL)) {
-        TE_RCC_CFGR = (TE_RCC_CFGR & ~(TE_RCC_CFGR_SW | TE_RCC_CFGR_PRESCALERS)) | TE_RCC_CFGR_SW_HSI;
+    if (!te_switch_to_pll()) {
         return false;
     }
     for (uint32_t i = 0; i < TE_CLOCK_HZ / 1000000u; i++) {
@@ -106,10 +77,6 @@ static bool te_start_pll(void) {
     }
     TE_RCC_CFGR = (TE_RCC_CFGR & ~TE_RCC_CFGR_HPRE) | (TE_STM32_AHB_BITS(TE_CLOCK_AHB_DIVIDER) << 4);
     return true;
-}
-
-const char *te_board_clock_source(void) {
-    return te_on_pll ? "PLL from HSI16" : "HSI16 (the PLL did not start)";
 }
 
 #endif /* TE_STM32_L4_G4_BOARD_H */

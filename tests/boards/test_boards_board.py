@@ -119,6 +119,7 @@ def test_a_board_of_ones_own_is_a_path(tmp_path):
         ("[sram]\n", "[unique_id]\norigin = 18\nwords = 3\n[sram]\n", "[unique_id] origin is 0x00000012, not a"),
         ("[sram]\n", "[unique_id]\norigin = 16\nwords = 0\n[sram]\n", "[unique_id] words is 0, not 1 to 4"),
         ("[sram]\n", "[unique_id]\norigin = 16\nwords = 5\n[sram]\n", "[unique_id] words is 5, not 1 to 4"),
+        ("[sram]\n", "[unique_id]\norigin = 0xFFFFFFF8\nwords = 3\n[sram]\n", "0xfffffff8, but 3 words there"),
         ("clock_hz = 25000000\nbaud", "clock_hz = 25000000\nstore = 1\nbaud", "store is 1, not a [section]"),
     ],
 )

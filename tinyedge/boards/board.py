@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from tinyedge.boards.clock import ClockTree
 from tinyedge.errors import ConfigError
+from tinyedge.plural import counted
 
 DEFAULT_BOARD = "stm32f405"
 
@@ -18,6 +19,7 @@ _BOARDS = Path(__file__).resolve().parent
 _LINE = re.compile(r"(#.*)?|\[[a-z0-9_]+\]|[a-z0-9_]+ = (\"[^\"]*\"|[0-9a-fA-Fx]+)")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _MOST_UNIQUE_ID_WORDS = 4  # 128 bits; the parts that we know have 64 or 96.
+_ADDRESS_SPACE_BYTES = 1 << 32
 T = TypeVar("T")
 
 
@@ -132,12 +134,17 @@ class UniqueId:
         """Make sure that the firmware can read it.
 
         Raises:
-            ConfigError: The words are not aligned, or more or fewer than any part's.
+            ConfigError: The words are not aligned or at no address, or more or fewer than any part's.
         """
         if self.origin % 4:
             raise ConfigError(f"[unique_id] origin is {self.origin:#010x}, not a multiple of 4")
         if not 1 <= self.words <= _MOST_UNIQUE_ID_WORDS:
             raise ConfigError(f"[unique_id] words is {self.words}, not 1 to {_MOST_UNIQUE_ID_WORDS}")
+        if self.origin > _ADDRESS_SPACE_BYTES - 4 * self.words:
+            raise ConfigError(
+                f"[unique_id] origin is {self.origin:#010x}, but {counted(self.words, 'word')} there would lie "
+                "outside of the addresses of 32 bits"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any
 from tinyedge.reports.chart import Chart, Mark, Series, line, linear_axis
 from tinyedge.reports.panel import Missing
 from tinyedge.reports.subject import Subject, number
-from tinyedge.shell import command_line
 
 _EXACT_DB = 120.0  # What `tinyedge.parity.distance` gives for equal values.
 _WORST = 5
@@ -62,10 +61,8 @@ def float_against_int8(subject: Subject) -> Quantisation | Missing | None:
     if source.model is None:
         return subject.not_exported
     if not source.parity:
-        return Missing(
-            "Nothing beside this file says what it was quantised from; `tinyedge quantise` measures it.",
-            command_line("tinyedge", "quantise", "NETWORK.onnx", "--calibration", "IMAGES"),
-        )
+        # No command is advised: whoever has but this file has no network to quantise.
+        return Missing("Nothing beside this file says what it was quantised from; `tinyedge quantise` measures it.")
     layers = layer_noise(source.parity)
     rounding = [layer for layer in layers if layer.own_sqnr_db < _EXACT_DB]
     worst = tuple(sorted(rounding, key=lambda layer: layer.sqnr_db)[:_WORST])

@@ -337,10 +337,14 @@ def finished(tmp_path_factory):
         pytest.param("mobilenetv2_035", "vicreg-gating", marks=pytest.mark.thorough),
     ],
 )
-def test_a_training_writes_two_runs_that_load_and_probe(finished, method, encoder):
+def test_a_training_writes_two_runs_that_load_and_probe(finished, method, encoder, capsys):
+    from tinyedge.cli.train import print_trained
     from tinyedge.evaluation.probe import probe_run
 
     run = finished(method, encoder)
+    print_trained(run, (), json=False)
+    advice = [line.split() for line in capsys.readouterr().out.splitlines() if " probe " in line]
+    assert [words[-1] for words in advice] == [str(run.path), str(run.path / "branches/gated")]
     branch = load_run(run.path / "branches/gated")
     dense, gated = load_run(run.path).load_encoder(), branch.load_encoder()
     assert dense.hidden is None

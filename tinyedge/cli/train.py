@@ -159,4 +159,5 @@ def print_trained(run: Run, plugins: tuple[str, ...], json: bool) -> None:
         print_next(console, command_line(*export, "--int8", *plugins))
         return
     encoder_only = command_line(*export, "--encoder-only", *plugins)
-    print_next(console, command_line("tinyedge", "probe", run.path, *plugins), f"{encoder_only}  # without labels")
+    probes = (command_line("tinyedge", "probe", path, *plugins) for path in (run.path, *run.branch_paths))
+    print_next(console, *probes, f"{encoder_only}  # without labels")

@@ -64,6 +64,11 @@ class Run:
         """The trained encoder's weights: nothing else is in that file."""
         return self.path / ENCODER_FILE
 
+    @property
+    def branch_paths(self) -> list[Path]:
+        """The run directories of the further encoders that its method gave."""
+        return sorted((self.path / BRANCHES).glob("*"))
+
     def check_trained(self) -> None:
         """Refuse a run whose training did not end, before anything heavy is imported.
 

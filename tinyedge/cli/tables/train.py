@@ -11,13 +11,13 @@ from tinyedge.encoders.registry import count_parameters
 from tinyedge.evaluation.probe import own_record
 from tinyedge.plural import counted
 from tinyedge.training.metrics import read_metrics
-from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, Run, load_run
+from tinyedge.training.run import ENCODER_FILE, METRICS_FILE, Run, load_run
 
 
 def describe_run(run: Run) -> dict[str, Any]:
     """Return a run's encoders, its last metrics and the record of its own classifier, as a JSON object."""
     encoders = []
-    for path in (run.path, *sorted((run.path / BRANCHES).glob("*"))):
+    for path in (run.path, *run.branch_paths):
         encoder = load_run(path).load_encoder()
         encoders.append(
             {

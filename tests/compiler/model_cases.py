@@ -67,7 +67,7 @@ def model_outcomes(
         entries.append(
             CaseEntry(
                 label=case.label,
-                declarations=f'#include "{sources / name}_model.h"\n',
+                declarations=f'#include "{sources.name}/{name}_model.h"\n',
                 body=(
                     f"    memcpy({name}_input(), inputs[0], {program.inputs[0].bytes});\n"
                     f"    (void){name}_invoke();\n"

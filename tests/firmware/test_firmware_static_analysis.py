@@ -1,5 +1,12 @@
-"""cppcheck and clang-tidy find nothing in the C of the firmware and of a generated model; clang compiles all of it."""
+"""cppcheck and clang-tidy find nothing in the C of the firmware and of a generated model; clang compiles all of it.
 
+A file in which an analyser found nothing is not shown to it again as long as all that its findings depend on stays: the
+file and every header to the byte, the analyser, its options. `pytest --cache-clear` forgets them, and with --thorough,
+every night, there are none.
+"""
+
+import functools
+import hashlib
 import os
 import re
 import shutil
@@ -25,6 +32,8 @@ ZOO_MODEL = REPOSITORY / "models" / "tinynext_t_cifar10" / "model_int8.tflite"
 MODEL = "ic"
 FOLDERS = ("app", "boards", "kernels", "runtime/aot")
 NEWLIB = Path("/usr/include/newlib")
+ANALYSERS = ("clang-tidy", "cppcheck")
+CONFIGURATIONS = (REPOSITORY / ".clang-tidy", REPOSITORY / ".cppcheck-suppressions")
 
 
 def need(program: str) -> str:
@@ -70,11 +79,15 @@ def flags(board: Board, model: Path) -> list[str]:
     ]
 
 
+@functools.cache
+def boards() -> dict[str, Board]:
+    return {name: load_board(name) for name in board_names()}
+
+
 def board_of(source: Path) -> Board:
     """The board whose file it is; the Cortex-M4's for what all share."""
-    boards = [load_board(name) for name in board_names()]
-    own = [b for b in boards if source.name in (b.source, b.store.source if b.store is not None else "")]
-    return own[0] if own else load_board("mps3_an547" if source.stem.endswith("_mve") else "mps2_an386")
+    own = [b for b in boards().values() if source.name in (b.source, b.store.source if b.store is not None else "")]
+    return own[0] if own else boards()["mps3_an547" if source.stem.endswith("_mve") else "mps2_an386"]
 
 
 def by_board(files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -85,7 +98,50 @@ def by_board(files: Sequence[Path]) -> dict[str, list[Path]]:
     return groups
 
 
-def test_cppcheck_finds_nothing(model, tmp_path):
+class Clean:
+    """In which files an analyser found nothing before.
+
+    Args:
+        folder: Remembers them; None remembers nothing.
+        model: The folder of the generated model, which lies elsewhere each time.
+    """
+
+    def __init__(self, folder: Path | None, model: Path) -> None:
+        self._folder = folder
+        self._model = model
+
+    def unknown(self, command: Sequence[object], files: Sequence[Path]) -> list[Path]:
+        """The files in which that command may still find something."""
+        return [
+            file for file in files if self._folder is None or not (self._folder / self._name(command, file)).exists()
+        ]
+
+    def add(self, command: Sequence[object], files: Sequence[Path]) -> None:
+        """Remember that the command found nothing in the files."""
+        for file in files if self._folder is not None else ():
+            (self._folder / self._name(command, file)).touch()
+
+    def _name(self, command: Sequence[object], file: Path) -> str:
+        words = [str(word).replace(str(self._model), "model").replace(str(REPOSITORY), ".") for word in command]
+        return hashlib.sha256(repr([words, file.name, file.read_bytes(), self._surroundings]).encode()).hexdigest()
+
+    @functools.cached_property
+    def _surroundings(self) -> str:
+        """Of every file: the versions of the analysers, what configures them, and all headers."""
+        versions = [subprocess.run([tool, "--version"], capture_output=True).stdout for tool in ANALYSERS]
+        headers = [*sorted(firmware_root().rglob("*.h")), *sorted(self._model.glob("*.h"))]
+        own = [(path.name, path.read_bytes()) for path in [*headers, *CONFIGURATIONS]]
+        library = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(NEWLIB.rglob("*.h"))]
+        return hashlib.sha256(repr([versions, own, library]).encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def clean(model, thorough, request) -> Clean:
+    cache = None if thorough else getattr(request.config, "cache", None)
+    return Clean(None if cache is None else cache.mkdir("analysed"), model)
+
+
+def test_cppcheck_finds_nothing(model, clean):
     command = [
         *(need("cppcheck"), "--quiet", "--error-exitcode=1", "--std=c99", "--platform=unix32", "--inline-suppr"),
         *("--enable=warning,style,performance,portability", "--template={file}:{line}: {id}: {message}"),
@@ -93,10 +149,16 @@ def test_cppcheck_finds_nothing(model, tmp_path):
     ]
     # A file of a board is checked with that board's constants, all others together.
     said = ""
-    for name, files in by_board([*sources(), model / f"{MODEL}_model.c"]).items():
-        done = subprocess.run([*command, *flags(load_board(name), model), *files], capture_output=True, text=True)
+    for name, group in by_board([*sources(), model / f"{MODEL}_model.c"]).items():
+        of_board = [*command, *flags(boards()[name], model)]
+        files = clean.unknown(of_board, group)
+        if not files:
+            continue
+        done = subprocess.run([*of_board, *files], capture_output=True, text=True)
         said += done.stderr
         assert (done.returncode == 0) == (done.stderr == "")
+        if done.returncode == 0:
+            clean.add(of_board, files)
     assert said == ""
 
 
@@ -113,11 +175,11 @@ def clang_flags(board: Board, model: Path) -> list[str]:
     ]
 
 
-def complaints(commands: Sequence[Sequence[object]]) -> str:
-    """What programs say where they do not end well."""
+def complaints(commands: Sequence[Sequence[object]], folder: Path | None = None) -> str:
+    """What programs, run in a folder, say where they do not end well."""
 
     def run(command: Sequence[object]) -> str:
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        done = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True)
         return done.stdout + done.stderr if done.returncode else ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -131,7 +193,7 @@ MAX_NODES = {True: 75_000, False: 20_000}
 
 
 @pytest.mark.slow
-def test_clang_tidy_finds_nothing(model, thorough):
+def test_clang_tidy_finds_nothing(model, clean, thorough):
     """The analyser of paths takes most of the time: of kernels, whose sizes no stranger chooses, with --thorough."""
     tidy = [need("clang-tidy"), "--quiet", f"--config-file={REPOSITORY / '.clang-tidy'}"]
     for word in ("-analyzer-config", f"max-nodes={MAX_NODES[thorough]}"):
@@ -140,15 +202,23 @@ def test_clang_tidy_finds_nothing(model, thorough):
     kernels = [path for path in files if path.parent.name == "kernels"]
     others = [path for path in files if path not in kernels]
 
-    # To start costs clang-tidy as much as a file does: one run a board and processor.
-    processors = os.cpu_count() or 1
-    commands = [
-        [*tidy, *options, *group[first::processors], "--", *clang_flags(load_board(name), model)]
+    commands = {
+        (*tidy, *options, "--", *clang_flags(boards()[name], model)): group
         for part, options in ((kernels, () if thorough else ("--checks=-clang-analyzer-*",)), (others, ()))
         for name, group in by_board(part).items()
-        for first in range(min(processors, len(group)))
-    ]
-    assert complaints(commands) == ""
+    }
+    unknown = {command: clean.unknown(command, group) for command, group in commands.items()}
+    # To start costs clang-tidy as much as a file does: one run a board and processor.
+    processors = os.cpu_count() or 1
+    runs = []
+    for command, group in unknown.items():
+        at = command.index("--")
+        runs += [
+            [*command[:at], *group[first::processors], *command[at:]] for first in range(min(processors, len(group)))
+        ]
+    assert complaints(runs) == ""
+    for command, group in unknown.items():
+        clean.add(command, group)
 
 
 def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
@@ -157,16 +227,19 @@ def test_clang_compiles_the_kernels_for_their_processors(model, tmp_path):
 
     def command(source: Path) -> list[object]:
         target = tmp_path / f"{source.stem}.o"
-        return [*cached([*clang, *clang_flags(board_of(source), model)], source, target), source, "-o", target]
+        return [*cached([*clang, *clang_flags(board_of(source), model)], target), source, "-o", target]
 
     kernels = [path for path in sources() if path.parent.name == "kernels"]
-    assert complaints([command(source) for source in [*kernels, model / f"{MODEL}_model.c"]]) == ""
+    # From there the model has the same name each time.
+    assert complaints([command(source) for source in [*kernels, model / f"{MODEL}_model.c"]], model) == ""
 
 
 def test_vector_kernels_compile_without_optimisation(tmp_path):
     """Whoever steps through them in a debugger: then the compiler has fewer registers left for assembly."""
     board = load_board("mps3_an547")
     gcc = [need("arm-none-eabi-gcc"), *board.cpu_flags.split(), "-std=c99", "-O0", "-Wall", "-Wextra", "-Werror", "-c"]
-    kernels = sorted((firmware_root() / "kernels").glob("*_mve.c"))
+    kernels = {
+        source: tmp_path / f"{source.stem}.o" for source in sorted((firmware_root() / "kernels").glob("*_mve.c"))
+    }
     assert len(kernels) > 20
-    assert complaints([[*gcc, source, "-o", tmp_path / f"{source.stem}.o"] for source in kernels]) == ""
+    assert complaints([[*cached(gcc, target), source, "-o", target] for source, target in kernels.items()]) == ""

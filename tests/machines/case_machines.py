@@ -89,8 +89,7 @@ class HostMachine:
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
         """See `Machine.compile`."""
         command = ["gcc", "-std=c99", *self.flags, *_includes(KERNELS, PROGRAM), *flags]
-        _call(*cached(command, source, target), "-c", source, "-o", target)
-        return target
+        return compile_object(command, source, target)
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
         """See `Machine.run`."""
@@ -138,11 +137,7 @@ class EmulatedMachine:
         sections = ["-ffunction-sections", "-fdata-sections", "-g1"]  # Lines, for a fault.
         includes = _includes(KERNELS, PROGRAM, root / "app", root / "boards")
         command = [*_cross(board), "-std=c99", *sections, *self.flags, *constants, *includes, *flags]
-        # Before version 4.10, ccache gives an object back without the call graph.
-        if CALL_GRAPH not in flags:
-            command = cached(command, source, target)
-        _call(*command, "-c", source, "-o", target)
-        return target
+        return compile_object(command, source, target)
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
         """See `Machine.run`."""
@@ -273,19 +268,34 @@ def _host_parts(machine: HostMachine) -> Sequence[Path]:
     return [machine.compile(source, folder / f"part_{source.stem}.o", WARNINGS) for source in sources]
 
 
-def cached(command: Sequence[str], source: Path, target: Path) -> list[str]:
-    """A compiler's command, so that a later run of the tests finds what it makes of this repository's files.
+def cached(command: Sequence[str], target: Path) -> list[str]:
+    """A compiler's command, so that a later run of the tests finds what it makes of the same source.
 
-    As it is where there is no ccache, and for what a test wrote, which lies in another folder each time.
+    Args:
+        command: The compiler and its flags; as it is where there is no ccache.
+        target: The object.
+    """
+    if shutil.which("ccache") is None:
+        return [*command]
+    # Before version 4.10, ccache gives an object back without the call graph.
+    cache = str(Path(__file__).parent / "cached_gcc") if CALL_GRAPH in command else "ccache"
+    return [cache, *command, "-MD", "-MF", f"{target}.d"]  # See COMPILER_CACHE in tests/conftest.py.
+
+
+def compile_object(command: Sequence[str], source: Path, target: Path) -> Path:
+    """Compile a file of this repository or of a test to the object `target`, which is returned.
+
+    The compiler runs where the file has the same name each time, whichever folder a test wrote it to.
 
     Args:
         command: The compiler and its flags.
-        source: What it compiles.
-        target: The object.
+        source: The file.
+        target: Where a test wrote the file, below that folder or beside it.
     """
-    if shutil.which("ccache") is None or firmware_root().parent not in source.parents:
-        return [*command]
-    return ["ccache", *command, "-MD", "-MF", f"{target}.d"]  # See COMPILER_CACHE in tests/conftest.py.
+    repository = firmware_root().parent
+    folder = repository if repository in source.parents else target.parent
+    _call(*cached(command, target), "-c", source, "-o", target, cwd=folder)
+    return target
 
 
 def _includes(*folders: Path) -> list[str]:
@@ -296,8 +306,8 @@ def _cross(board: Board) -> list[str]:
     return ["arm-none-eabi-gcc", *board.cpu_flags.split()]
 
 
-def _call(*command: object) -> None:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def _call(*command: object, cwd: Path | None = None) -> None:
+    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from chromium import Chromium
-from machines.case_machines import KERNELS, PROGRAM, WARNINGS, ProgramStoppedError
+from machines.case_machines import KERNELS, PROGRAM, WARNINGS, ProgramStoppedError, compile_object
 
 import tinyedge.browser
 from tinyedge.browser.wasm import COMPILE_FLAGS, LINK_FLAGS
@@ -55,8 +55,7 @@ class WasmMachine:
     def compile(self, source: Path, target: Path, flags: Sequence[str] = ()) -> Path:
         """See `Machine.compile`."""
         includes = (f"-I{KERNELS}", f"-I{PROGRAM}", "-isystem", str(_INCLUDE))
-        _call("clang", *self.flags, *includes, *flags, "-c", str(source), "-o", str(target))
-        return target
+        return compile_object(["clang", *self.flags, *includes, *flags], source, target)
 
     def run(self, objects: Iterable[Path], folder: Path, heap_bytes: int) -> None:
         """See `Machine.run`."""
@@ -66,15 +65,11 @@ class WasmMachine:
             for name in ("case_program", "case_machine_wasm")
         ]
         program = folder / "cases.wasm"
-        files = map(str, (*parts, *objects))
-        _call("clang", *COMPILE_FLAGS, *LINK_FLAGS, "-Wl,--export=case_main", *files, "-o", str(program))
+        command = ["clang", *COMPILE_FLAGS, *LINK_FLAGS, "-Wl,--export=case_main", *parts, *objects, "-o", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
         texts = (base64.b64encode(path.read_bytes()).decode() for path in (program, folder / "cases.in"))
         answer = self.chromium.run(_RUN % tuple(texts))
         (folder / "cases.out").write_bytes(bytes(answer["output"]))
         if answer["status"] != 0:
             raise ProgramStoppedError(f"the program ended with {answer['status']}")
-
-
-def _call(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

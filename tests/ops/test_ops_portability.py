@@ -49,7 +49,7 @@ def test_kernels_calculate_in_integers(board_kernels: Callable[[str], KernelBuil
     objects = [*board_kernels("mps2_an385").objects]
     for source in OF_SIMD:
         objects.append(tmp_path / f"{source.stem}.o")
-        command = cached([*CROSS, "-mcpu=cortex-m4"], source, objects[-1])
+        command = cached([*CROSS, "-mcpu=cortex-m4"], objects[-1])
         subprocess.run([*command, "-c", source, "-o", objects[-1]], check=True)
     wanted = undefined(objects)
     assert set(wanted) == {path.stem for path in SOURCES}

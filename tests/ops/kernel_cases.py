@@ -1,7 +1,7 @@
 """Runs one-operator models through TFLite Micro and through the lowered kernels, many cases in one C program."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,9 @@ def kernel_outcomes(
 
     With `speed` they are those that spend flash or scratch for time.
     """
-    return run_entries(_entries(cases, _lowered(cases, folder), kernels, speed), kernels, folder)
+    calls = _calls(_lowered(cases, folder), kernels, speed)
+    entries = [_entry(str(index), case, call) for index, (case, call) in enumerate(zip(cases, calls, strict=True))]
+    return run_entries(entries, kernels, folder)
 
 
 def assert_bit_exact(
@@ -111,37 +113,43 @@ def assert_bit_exact(
     expected = [(case.peer or tflite_micro_outputs)(case) for case in cases]
     lowered = _lowered(cases, folder)
     seen: set[tuple[object, ...]] = set()
+    # Builds of the same objects differ in what calls them: they are one program.
+    programs: dict[tuple[Path, ...], tuple[KernelBuild, list[tuple[CaseEntry, np.ndarray]]]] = {}
     for kernels in builds:
-        # Many operators have one kernel for all processors: what two builds have alike, to the byte, runs once.
-        entries = _entries(cases, lowered, kernels, speed, spend_flash)
-        known = {
-            (*kernels.objects, entry.declarations, entry.body): (case, entry, values)
-            for case, entry, values in zip(cases, entries, expected, strict=True)
-        }
-        fresh = [run for key, run in known.items() if key not in seen]
-        seen |= set(known)
-        outcomes = run_entries([entry for _, entry, _ in fresh], kernels, folder) if fresh else []
-        for (case, _, values), outcome in zip(fresh, outcomes, strict=True):
-            where = f"{case.label} on {kernels.machine.name} ({kernels.machine.instruction_set})"
-            _assert_equal(outcome.outputs, values, where)
+        objects = tuple(kernels.objects)
+        _, runs = programs.setdefault(objects, (kernels, []))
+        has_others = bool(runs)
+        where = f"on {kernels.machine.name} ({kernels.machine.instruction_set})"
+        calls = _calls(lowered, kernels, speed, spend_flash)
+        for index, (case, call, values) in enumerate(zip(cases, calls, expected, strict=True)):
+            entry = _entry(str(index), case, call)
+            # Many operators have one kernel for all processors: what two builds have alike, to the byte, runs once.
+            key = (*objects, entry.declarations, entry.body)
+            if key in seen:
+                continue
+            seen.add(key)
+            if has_others:
+                entry = _entry(f"{index}_{kernels.machine.instruction_set}", case, call)
+            runs.append((replace(entry, label=f"{case.label} {where}"), values))
+    for kernels, runs in programs.values():
+        outcomes = run_entries([entry for entry, _ in runs], kernels, folder)
+        for (entry, values), outcome in zip(runs, outcomes, strict=True):
+            _assert_equal(outcome.outputs, values, entry.label)
 
 
 def _lowered(cases: Sequence[Case], folder: Path) -> list[KernelCall]:
     return [lower(read_operator(case.model, folder, case.output)) for case in cases]
 
 
-def _entries(
-    cases: Sequence[Case], lowered: list[KernelCall], kernels: KernelBuild, speed: bool, spend_flash: bool = True
-) -> list[CaseEntry]:
-    """The cases as C, with the kernels of the machine; each is told apart by its index in its names."""
+def _calls(
+    lowered: list[KernelCall], kernels: KernelBuild, speed: bool, spend_flash: bool = True
+) -> list[tuple[KernelCall, list[Tensor]]]:
+    """The kernels of the machine, each with the activations that its case has values for."""
     calls = specialise(lowered, kernels.machine.instruction_set)
     if speed:
         costs = default_costs(kernels.machine.instruction_set)
         calls = hasten(lowered, calls, kernels.machine.instruction_set, costs, spend_flash=spend_flash)
-    return [
-        _entry(index, case, call, list(dict.fromkeys(portable.inputs)))
-        for index, (case, portable, call) in enumerate(zip(cases, lowered, calls, strict=True))
-    ]
+    return [(call, list(dict.fromkeys(portable.inputs))) for portable, call in zip(lowered, calls, strict=True)]
 
 
 def _assert_equal(output: np.ndarray, expected: np.ndarray, where: str) -> None:
@@ -171,18 +179,19 @@ def declared_params(name: str, call: KernelCall) -> str:
     return "".join([*declarations, f"static const {call.kernel.struct} {name} = {{{', '.join(members)}}};\n"])
 
 
-def _entry(index: int, case: Case, call: KernelCall, activations: list[Tensor]) -> CaseEntry:
-    """The call of the kernel with its parameters as file-scope constants; the case's inputs are those activations."""
-    declarations = [declared_params(f"p{index}", call)]
+def _entry(name: str, case: Case, called: tuple[KernelCall, list[Tensor]]) -> CaseEntry:
+    """The call of the kernel with its parameters as file-scope constants, whose names end in that of the case."""
+    call, activations = called
+    declarations = [declared_params(f"p{name}", call)]
     pointers = [f"inputs[{activations.index(tensor)}]" for tensor in call.inputs]
     if call.inputs_as_array:
         pointers = [f"(const {call.output.dtype.name}_t *const[]){{{', '.join(pointers)}}}"]
     for at, state in enumerate(call.states):
         zero = 0 if state.dtype != np.int8 else state.q.zero_point
         values = ", ".join([str(zero)] * state.elements)
-        declarations.append(f"static {state.dtype.name}_t s{index}_{at}[{state.elements}] = {{{values}}};\n")
-    states = [f"s{index}_{at}" for at in range(len(call.states))]
-    arguments = ", ".join([f"&p{index}", *pointers, "output", "scratch", *states])
+        declarations.append(f"static {state.dtype.name}_t s{name}_{at}[{state.elements}] = {{{values}}};\n")
+    states = [f"s{name}_{at}" for at in range(len(call.states))]
+    arguments = ", ".join([f"&p{name}", *pointers, "output", "scratch", *states])
     return CaseEntry(
         label=case.label,
         declarations="".join(declarations),

@@ -1,12 +1,14 @@
 """A run with everything that a report shows, made from the zoo's without training anything."""
 
 import json
+import pickle
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from once import OncePerSession
 
 import tinyedge
 from tinyedge.benchmark.record import BenchRecord, BenchReport, LayerRecord, ModelledCycles, ModelRecord
@@ -47,9 +49,34 @@ def bench_of(model: Path, instructions: int = 4321) -> BenchReport:
 
 
 @pytest.fixture(scope="session")
-def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_run(once: OncePerSession) -> Path:
     """The zoo's run with a log, a gallery and a benchmark of layers."""
-    run = tmp_path_factory.mktemp("reports") / "full"
+    return once.folder("reported_run", lambda folder: _write_run(folder / "full")) / "full"
+
+
+@pytest.fixture(scope="session")
+def full_report(full_run: Path, once: OncePerSession) -> WrittenReport:
+    """The report of that run."""
+    return _report("full", once, full_run)
+
+
+@pytest.fixture(scope="session")
+def compared(full_run: Path, once: OncePerSession) -> WrittenReport:
+    """That run beside the other model of the zoo."""
+    return _report("compared", once, full_run, "mobilenetv2_035_cifar10")
+
+
+def _report(name: str, once: OncePerSession, *runs: Path | str) -> WrittenReport:
+    def write(folder: Path) -> None:
+        written = tinyedge.report(*runs, out=folder / f"{name}.html")
+        (folder / "written.pickle").write_bytes(pickle.dumps(written))
+
+    written = pickle.loads((once.folder(f"report_{name}", write) / "written.pickle").read_bytes())
+    assert isinstance(written, WrittenReport)
+    return written
+
+
+def _write_run(run: Path) -> None:
     shutil.copytree(ZOO, run, ignore=shutil.ignore_patterns("*.safetensors"))
     (run / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": step, "loss": 2.0 / step, "lr": 0.1 * step}) + "\n" for step in range(1, 900))
@@ -68,16 +95,3 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     bench = bench_of(run / "model_int8.tflite")
     (run / "bench.json").write_text(json.dumps({"schema": 1, **asdict(bench)}))
-    return run
-
-
-@pytest.fixture(scope="session")
-def full_report(full_run: Path) -> WrittenReport:
-    """The report of that run."""
-    return tinyedge.report(full_run, out=full_run.parent / "full.html")
-
-
-@pytest.fixture(scope="session")
-def compared(full_run: Path) -> WrittenReport:
-    """That run beside the other model of the zoo."""
-    return tinyedge.report(full_run, "mobilenetv2_035_cifar10", out=full_run.parent / "compared.html")

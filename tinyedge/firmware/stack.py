@@ -199,15 +199,14 @@ def _disassembled(text: str) -> dict[str, _Function]:
     names = defaultdict(list)
     current = _Function("", "", 0, set())
     for line in text.splitlines():
-        if symbol := _SYMBOL.match(line):
-            if not _BOUNDARY.fullmatch(symbol.group(2)):
-                names[int(symbol.group(1), 16) & ~1].append(symbol.group(2))
+        if instruction := _INSTRUCTION.match(line):  # As most lines are.
+            _execute(current, instruction.group(1), (instruction.group(2) or "").strip())
         elif function := _FUNCTION.match(line):
             veneer = _VENEER.fullmatch(function.group(2))
             current = _Function(function.group(2), "", 0, {veneer.group(1)} if veneer else set())
             functions |= dict.fromkeys(names[int(function.group(1), 16)], current)  # None where it is data.
-        elif instruction := _INSTRUCTION.match(line):
-            _execute(current, instruction.group(1), (instruction.group(2) or "").strip())
+        elif (symbol := _SYMBOL.match(line)) and not _BOUNDARY.fullmatch(symbol.group(2)):
+            names[int(symbol.group(1), 16) & ~1].append(symbol.group(2))
     return functions
 
 

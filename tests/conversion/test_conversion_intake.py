@@ -119,18 +119,21 @@ def cnn(path, opset):
     axes = {"axes": [2, 3]} if opset < 18 else {}
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
-        helper.make_node("Clip", ["c", "low", "high"], ["r"]),
+        helper.make_node("Clip", ["c", "low", "high"], ["r"])
+        if opset >= 11
+        else helper.make_node("Clip", ["c"], ["r"], min=0.0, max=6.0),
         helper.make_node("ReduceMean", ["r"] if opset < 18 else ["r", "axes"], ["m"], keepdims=0, **axes),
         helper.make_node("Gemm", ["m", "g", "h"], ["y"], transB=1),
     ]
     constants = {"w": random(4, 3, 3, 3), "b": random(4), "g": random(5, 4), "h": random(5)}
-    constants |= {"low": np.float32(0), "high": np.float32(6)}
+    if opset >= 11:
+        constants |= {"low": np.float32(0), "high": np.float32(6)}
     if opset >= 18:
         constants["axes"] = np.array([2, 3], np.int64)
     return write(path, nodes, {"x": ("N", 3, 6, 6)}, {"y": ("N", 5)}, constants, opset)
 
 
-@pytest.mark.parametrize("opset", range(11, 24))
+@pytest.mark.parametrize("opset", range(7, 24))
 def test_every_opset_is_read(tmp_path, opset):
     source = read_onnx(cnn(tmp_path / "net.onnx", opset), {})
     x = random(2, 3, 6, 6)
@@ -139,7 +142,7 @@ def test_every_opset_is_read(tmp_path, opset):
     assert (source.inputs, source.outputs) == ((("x", (1, 3, 6, 6)),), (("y", (1, 5)),))
 
 
-@pytest.mark.parametrize("opset", [11, 23])
+@pytest.mark.parametrize("opset", [7, 23])
 def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
     network = read_network(cnn(tmp_path / "net.onnx", opset))
     assert {"CONV_2D", "MEAN", "FULLY_CONNECTED"} <= set(network.graph.histogram())
@@ -150,7 +153,7 @@ def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
 @pytest.mark.parametrize(
     ("case", "problem"),
     [
-        ("opset", "is of opset 10, and quantisation takes 11 to 23"),
+        ("opset", "is of opset 6, and quantisation takes 7 to 23"),
         ("truncated", "is not an ONNX model"),
         ("weights", r"keeps its weights in another file"),
         ("open", r"input x of .* is \(1, 3, H, 6\), open in dimension 2: .* --input-shape x:1,3,N,6"),
@@ -188,7 +191,7 @@ def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem
             helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
         ]
     constants = {"zero": np.float32(0)} if case == "control flow" else {}
-    write(path, nodes, {"x": shape}, {"y": shape}, constants, 10 if case == "opset" else 17)
+    write(path, nodes, {"x": shape}, {"y": shape}, constants, 6 if case == "opset" else 17)
     if case == "truncated":
         path.write_bytes(path.read_bytes()[:20])
     if case == "integers":

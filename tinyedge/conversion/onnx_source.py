@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyedge.conversion.network import stacked
+from tinyedge.conversion.onnx_opset import OPSETS, in_newer_opset, opset_of
 from tinyedge.conversion.onnx_rewrites import rewrite
 from tinyedge.conversion.onnx_shapes import fix_shapes, inputs_of, pad_explicitly, static_shape
 from tinyedge.conversion.onnx_types import in_float32
@@ -21,7 +22,6 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 if TYPE_CHECKING:
     import onnx
 
-OPSETS = range(11, 24)
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 # MatMulAddFusion puts a Gemm between two Reshapes where a product has tokens, and the product does without.
 _UNWANTED_FUSIONS = ["MatMulAddFusion"]
@@ -50,7 +50,7 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
     """Read, check and fold an ONNX file.
 
     Args:
-        path: Of opset 11 to 23, float, without control flow.
+        path: Of one of `OPSETS`, float, without control flow.
         input_shapes: By input name, for dimensions that the file leaves open.
 
     Raises:
@@ -58,7 +58,7 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
         UnsupportedOpError: It is of another opset or holds control flow or operators that are not ONNX's.
     """
     model, notes = _static(path, input_shapes)
-    folded = _fold(model, path)
+    folded = _fold(in_newer_opset(model, path), path)
     _check_control_flow(folded, path)
     notes += unroll(folded)
     rewrite(folded)
@@ -137,6 +137,12 @@ def _load(path: Path) -> "onnx.ModelProto":
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} is not an ONNX model of any operators, or is truncated: export it again")
+    # Old files, and exports with keep_initializers_as_inputs, let a caller replace weights: nothing would be folded.
+    inputs = inputs_of(model)
+    if len(inputs) < len(model.graph.input):
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
+        model.ir_version = max(model.ir_version, 4)  # Before, each initializer has to be an input.
     if model.functions:  # As PyTorch's dynamo exporter writes them.
         import onnx.inliner
 
@@ -145,7 +151,7 @@ def _load(path: Path) -> "onnx.ModelProto":
 
 
 def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    opset = opset_of(model)
     if opset not in OPSETS:
         raise UnsupportedOpError(
             f"{path} is of opset {opset}, and quantisation takes {OPSETS[0]} to {OPSETS[-1]}: "

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from compiler.random_models import random_inputs, random_model
 from compiler.test_interfaces import several, write
+from machines.case_machines import compile_object
 
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.emit.golden import golden_frame
@@ -261,13 +262,11 @@ def test_the_arduino_sketch_compiles_with_the_header_that_the_library_names(
     cpp = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
     cpp += ["-include", str(tmp_path / "Arduino.h"), "-x", "c++"]
     call("arm-none-eabi-g++", *arm, *cpp, "-c", sketch, "-o", tmp_path / "sketch.o")
-    call("arm-none-eabi-gcc", *arm, "-std=gnu11", "-c", folder / "src" / "ic_model.c", "-o", tmp_path / "model.o")
+    compile_object(["arm-none-eabi-gcc", *arm, "-std=gnu11"], folder / "src" / "ic_model.c", tmp_path / "model.o")
     # And here, where it runs.
     (tmp_path / "main.cpp").write_text(f'#include "{sketch}"\nint main() {{\n    setup();\n    loop();\n}}\n')
-    (tmp_path / "kernels").mkdir()
-    for source in (folder / "src").rglob("*.c"):
-        call("cc", "-O1", "-c", source, "-o", tmp_path / "kernels" / f"{source.stem}.o")
-    objects = (tmp_path / "kernels").glob("*.o")
+    sources = (folder / "src").rglob("*.c")
+    objects = [compile_object(["cc", "-O1"], source, tmp_path / f"{source.stem}.here.o") for source in sources]
     call("g++", f"-I{folder / 'src'}", *cpp, tmp_path / "main.cpp", "-x", "none", *objects, "-o", tmp_path / "main")
     assert call(tmp_path / "main") == f"{verdict} in 0 us\n"
 
@@ -330,12 +329,9 @@ def test_the_platformio_library_says_how_it_is_built(folder: Path, verdict: str,
     # As the platform "native" builds it.
     sources = (folder / library["build"]["srcDir"]).rglob("*.c")
     flags = [*library["build"]["flags"], f"-I{folder / library['build']['includeDir']}"]
-    objects = tmp_path / "objects"
-    objects.mkdir()
-    for source in sources:
-        call("gcc", *flags, "-c", source, "-o", objects / f"{source.stem}.o")
+    objects = [compile_object(["gcc", *flags], source, tmp_path / f"{source.stem}.o") for source in sources]
     main = folder / example["base"] / "src" / "main.cpp"
-    call("g++", "-Wall", "-Wextra", "-Werror", *flags, main, *objects.glob("*.o"), "-o", tmp_path / "program")
+    call("g++", "-Wall", "-Wextra", "-Werror", *flags, main, *objects, "-o", tmp_path / "program")
     assert call(tmp_path / "program").strip() == verdict
 
 
@@ -367,7 +363,11 @@ def test_the_cmsis_pack_names_what_a_program_needs(folder: Path, tmp_path: Path)
     include = [f"-I{folder / one.attrib['name']}" for one in files if one.attrib["category"] == "include"]
     sources = [folder / one.attrib["name"] for one in files if one.attrib["category"] == "sourceC"]
     flags = ["-mcpu=cortex-m4", "-mthumb", "-O1", *STRICT, *include, "--specs=nosys.specs"]
-    call("arm-none-eabi-gcc", *flags, project.parent / "main.c", *sources, "-o", tmp_path / "program.elf")
+    sources.append(project.parent / "main.c")
+    objects = [
+        compile_object(["arm-none-eabi-gcc", *flags], source, tmp_path / f"{source.stem}.o") for source in sources
+    ]
+    call("arm-none-eabi-gcc", *flags, *objects, "-o", tmp_path / "program.elf")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from machines.case_machines import compile_object
 
 from tinyedge.compiler.compile import compile_model
 from tinyedge.compiler.emit.c_text import string
@@ -53,8 +54,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_what_python_knows_and_does(sources: Path, tmp_path: Path) -> None:
     manifest = read_manifest(ZOO)
     (tmp_path / "main.c").write_text(MAIN)
-    command = ["gcc", *WARNINGS, *SANITISERS, f"-I{sources}", tmp_path / "main.c", *sources.rglob("*.c")]
-    subprocess.run([*command, "-o", tmp_path / "main"], check=True)
+    command = ["gcc", *WARNINGS, *SANITISERS, f"-I{sources}"]
+    files = [tmp_path / "main.c", *sources.rglob("*.c")]
+    objects = [compile_object(command, file, tmp_path / f"{file.stem}.o") for file in files]
+    subprocess.run(["gcc", *SANITISERS, *objects, "-o", tmp_path / "main"], check=True)
     # Every value of every channel: 1,024 pixels, of which the channels count up, down, and up by 7.
     count = np.arange(32 * 32)
     every = np.stack([count % 256, 255 - count % 256, 7 * count % 256], axis=-1).astype(np.uint8).reshape(1, 32, 32, 3)
@@ -78,8 +81,7 @@ def test_it_needs_no_floating_point(sources: Path, tmp_path: Path) -> None:
     if compiler is None:
         pytest.skip("arm-none-eabi-gcc is not installed: run `make system`")
     target = tmp_path / "ic_model.o"
-    command = [compiler, *WARNINGS, "-O2", "-mcpu=cortex-m0", "-mthumb", "-c", sources / "ic_model.c", "-o", target]
-    subprocess.run(command, check=True)
+    compile_object([compiler, *WARNINGS, "-O2", "-mcpu=cortex-m0", "-mthumb"], sources / "ic_model.c", target)
     symbols = subprocess.run(["arm-none-eabi-nm", target], capture_output=True, text=True, check=True).stdout
     assert "T ic_quantise_pixels" in symbols
     assert not re.search(r"__aeabi_[fd2]|__aeabi_[il]2[fd]", symbols)

@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-from compiler.random_networks import random_network
 from rich.console import Console
 
 from tinyedge.benchmark.bench import run_bench
@@ -26,31 +25,17 @@ except ToolMissing as error:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "m.tflite"
-    path.write_bytes(random_network(4))
-    return path
-
-
-@pytest.fixture(scope="module")
-def bare(model):
-    """A board whose memory has no wait states."""
-    report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=2, layers=True)
-    return report
-
-
-@pytest.fixture(scope="module")
-def silicon(model):
+def silicon(network):
     """A board that QEMU lacks, with 5 wait states."""
-    report, _ = run_bench(model, target="emulator", board_name="nucleo_l4r5zi", inputs=3)
+    report, _ = run_bench(network, target="emulator", board_name="nucleo_l4r5zi", inputs=3)
     return report
 
 
 @pytest.fixture(scope="module")
-def in_ram(model):
+def in_ram(network):
     """The same board, which copies kernels and weights to RAM."""
     report, _ = run_bench(
-        model, target="emulator", board_name="nucleo_l4r5zi", inputs=3, kernels_in="ram", weights_in="ram"
+        network, target="emulator", board_name="nucleo_l4r5zi", inputs=3, kernels_in="ram", weights_in="ram"
     )
     return report
 
@@ -62,29 +47,29 @@ def printed(report) -> str:
     return console.export_text()
 
 
-def test_layers_are_the_cycles_of_the_inference(bare):
-    (record,) = bare.results
+def test_layers_are_the_cycles_of_the_inference(layers_report):
+    (record,) = layers_report.results
     assert record.not_modelled_because == ""
     assert record.modelled.flash_wait_cycles == 0
     assert record.instructions < record.modelled.cycles < 3 * record.instructions
     assert sum(layer.modelled_cycles for layer in record.layers) == pytest.approx(record.modelled.cycles, rel=0.02)
 
 
-def test_a_board_that_qemu_lacks_runs_on_another_with_its_core(bare, silicon):
+def test_a_board_that_qemu_lacks_runs_on_another_with_its_core(layers_report, silicon):
     (record,) = silicon.results
     assert (record.board, record.emulated_on) == ("nucleo_l4r5zi", "mps2_an386")
-    assert record.instructions == pytest.approx(bare.results[0].instructions, rel=0.01)
+    assert record.instructions == pytest.approx(layers_report.results[0].instructions, rel=0.01)
     assert record.bit_exact
     assert record.modelled.flash_wait_cycles > 0
     without_waits = record.modelled.cycles - record.modelled.flash_wait_cycles
-    assert without_waits == pytest.approx(bare.results[0].modelled.cycles, rel=0.01)
+    assert without_waits == pytest.approx(layers_report.results[0].modelled.cycles, rel=0.01)
     assert record.modelled.milliseconds == pytest.approx(record.modelled.cycles / 120e6 * 1e3)
     (written,) = json.loads(json.dumps(silicon.to_json()))["results"]
     assert set(written["modelled"]) == {"cycles", "flash_wait_cycles", "milliseconds", "core", "memory", "error"}
 
 
-def test_no_millisecond_is_printed_without_the_word_modelled(bare, silicon):
-    for report in (bare, silicon):
+def test_no_millisecond_is_printed_without_the_word_modelled(layers_report, silicon):
+    for report in (layers_report, silicon):
         text = printed(report)
         model = report.results[0].modelled
         (row,) = [line for line in text.splitlines() if f"{model.milliseconds:.2f}" in line]
@@ -93,12 +78,12 @@ def test_no_millisecond_is_printed_without_the_word_modelled(bare, silicon):
         assert f"error {model.error}" in text
 
 
-def test_without_a_compiler_the_instructions_are_still_counted(model, tmp_path, monkeypatch):
+def test_without_a_compiler_the_instructions_are_still_counted(network, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYEDGE_CACHE", str(tmp_path))
     monkeypatch.setenv("CC", "no-such-compiler")
     cycle_plugin.cache_clear()
     try:
-        report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=1)
+        report, _ = run_bench(network, target="emulator", board_name="mps2_an386", inputs=1)
     finally:
         cycle_plugin.cache_clear()
     (record,) = report.results
@@ -141,12 +126,12 @@ def test_what_lies_in_ram_does_not_wait_for_the_flash(silicon, in_ram):
     assert flash.code_ram_bytes == 0 < ram.code_ram_bytes
 
 
-def test_an_image_for_size_is_compiled_for_size(model):
-    report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=1, optimize="size")
+def test_an_image_for_size_is_compiled_for_size(network):
+    report, _ = run_bench(network, target="emulator", board_name="mps2_an386", inputs=1, optimize="size")
     assert report.env["flags"].endswith("-Os -DTE_SMALL=1")
 
 
 @pytest.mark.parametrize("target", ["host", "board"])
-def test_only_the_emulator_gets_an_image_made_for_it(model, target):
+def test_only_the_emulator_gets_an_image_made_for_it(network, target):
     with pytest.raises(ConfigError, match="--target emulator, or leave --kernels-in and --weights-in out"):
-        run_bench(model, target=target, kernels_in="ram")
+        run_bench(network, target=target, kernels_in="ram")

@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-from compiler.random_networks import random_network
 from rich.console import Console
 
 from tinyedge.benchmark.bench import run_bench
@@ -20,44 +19,31 @@ except ToolMissing as error:
     pytest.skip(str(error), allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "m.tflite"
-    path.write_bytes(random_network(4))
-    return path
-
-
-@pytest.fixture(scope="module")
-def report(model):
-    report, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=2, layers=True)
-    return report
-
-
-def test_the_layers_are_the_inference(report):
-    (record,) = report.results
+def test_the_layers_are_the_inference(layers_report):
+    (record,) = layers_report.results
     assert sum(layer.instructions for layer in record.layers) == pytest.approx(record.instructions, rel=0.01)
-    assert sum(layer.macs for layer in record.layers) == report.model.macs
+    assert sum(layer.macs for layer in record.layers) == layers_report.model.macs
     for layer in record.layers:
         assert (firmware_root() / "kernels" / f"{layer.kernel}.c").is_file()
         assert layer.instructions > layer.macs / 4
-    (written,) = json.loads(json.dumps(report.to_json()))["results"]
+    (written,) = json.loads(json.dumps(layers_report.to_json()))["results"]
     fields = {"name", "op", "kernel", "macs", "instructions", "kept_because", "modelled_cycles"}
     assert set(written["layers"][0]) == fields
 
 
-def test_names_of_layers_take_no_flash_of_the_image_that_is_measured(report, model):
-    without, _ = run_bench(model, target="emulator", board_name="mps2_an386", inputs=2)
-    assert without.results[0].flash_bytes == report.results[0].flash_bytes
+def test_names_of_layers_take_no_flash_of_the_image_that_is_measured(layers_report, network):
+    without, _ = run_bench(network, target="emulator", board_name="mps2_an386", inputs=2)
+    assert without.results[0].flash_bytes == layers_report.results[0].flash_bytes
     # To a tick, whose phase depends on when the bytes of the line arrive.
-    assert abs(without.results[0].instructions - report.results[0].instructions) <= 40
+    assert abs(without.results[0].instructions - layers_report.results[0].instructions) <= 40
 
 
-def test_the_slowest_layer_is_seen(report):
+def test_the_slowest_layer_is_seen(layers_report):
     console = Console(width=80, record=True, file=io.StringIO())
-    print_layers(report, console)
+    print_layers(layers_report, console)
     text = console.export_text()
-    slowest = max(report.results[0].layers, key=lambda layer: layer.instructions)
+    slowest = max(layers_report.results[0].layers, key=lambda layer: layer.instructions)
     assert f"slowest: {slowest.name} ({slowest.kernel})" in text
-    for layer in report.results[0].layers:
+    for layer in layers_report.results[0].layers:
         assert "_".join(layer.name.split()) in text
         assert f"{layer.instructions:,}" in text

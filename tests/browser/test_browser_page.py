@@ -118,12 +118,15 @@ def outputs_of(chromium: Chromium, inputs: np.ndarray, index: int) -> np.ndarray
     return np.array(answer, np.uint8).view(np.int8).reshape(len(inputs), -1)
 
 
+# One encoder with three classifiers is in the zoo: the others have the kernels of the first.
+ZOO = [
+    pytest.param(name, marks=[pytest.mark.thorough] if name.endswith(("_finetuned", "_patches")) else [])
+    for name in zoo_names()
+]
+
+
 @pytest.mark.slow
-# One encoder with two classifiers is in the zoo: the second has the kernels of the first.
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.thorough] if name.endswith("_finetuned") else []) for name in zoo_names()],
-)
+@pytest.mark.parametrize("name", ZOO)
 def test_a_model_of_the_zoo_puts_out_what_tflite_micro_does(chromium, tmp_path, name):
     report = tinyedge.web(name, tmp_path)
     opened(chromium, tmp_path)

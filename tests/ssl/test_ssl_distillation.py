@@ -33,9 +33,19 @@ from tinyedge.training.teacher import EncoderTeacher
 
 TWO_RANK_CASES = (
     ("ca-dssl", {"queue_size": 20}),
-    ("seed", {"queue_size": 20}),
+    ("seed", {"queue_size": 20, "head_width": 64}),
     ("simdistill", {}),
-    ("best", {"queue_size": 20, "distilled_views": 2, "cached_views": 2, "mixup": 0.7, "similarity_weight": 0.5}),
+    (
+        "best",
+        {
+            "queue_size": 20,
+            "distilled_views": 2,
+            "cached_views": 2,
+            "mixup": 0.7,
+            "similarity_weight": 0.5,
+            "projector_width": 64,
+        },
+    ),
 )
 METHODS = ("ca-dssl", "seed", "simdistill", "best")
 
@@ -213,7 +223,7 @@ def two_steps(name, options, rows):
     """Losses, gradients and state of two steps on a global batch of 12; float64, so that nothing hides in rounding."""
     torch.manual_seed(0)
     teacher = CountingTeacher()
-    encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 1, 2, 2, 1))
+    encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 2, 2, 1, 1))
     method = create_method(name, encoder, options, teacher)
     method.prepare(torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8), (0.5,) * 3, (0.2,) * 3)
     teacher.double()

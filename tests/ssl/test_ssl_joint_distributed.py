@@ -26,7 +26,7 @@ CASES = {
 def step(case, rows):
     """The loss of one batch, its gradients, and the state after the step; networks in float64, losses in float32."""
     torch.manual_seed(0)
-    encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 1, 2, 2, 1))
+    encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 2, 2, 2, 1))
     name, options = CASES[case]
     method = create_method(name, encoder, options)
     labels = torch.arange(12) % 4

@@ -16,7 +16,12 @@ from tinyedge.training.teacher import EncoderTeacher
 METHODS = [name for name in method_names() if name != "random"]
 GATED = ("vicreg-dual", "vicreg-gating")
 STRIDES = (2, 2, 2, 1, 1)  # As coarse as grids of tokens allow.
-OPTIONS = {"emp-ssl": {"patches": 4}}
+OPTIONS = {
+    "emp-ssl": {"patches": 4, "projector_hidden": 64},
+    "byol": {"projector_hidden": 64},
+    "seed": {"head_width": 64},
+    **{name: {"projector_width": 64} for name in ("s0-plus", "vicreg", *GATED, "best")},
+}
 # TinyNeXt in bfloat16, which the processor has to imitate, is that of every method: those of gates need an encoder that
 # has some, and this one corrupts tokens within.
 IN_BFLOAT16 = (*GATED, "s0-plus")

@@ -10,12 +10,13 @@ from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.registry import create_method, method_entry, method_names
 
+pytestmark = pytest.mark.usefixtures("small_cnn")
 METHODS = [
     ("simclr", {}),
     ("vicreg", {"projector_width": 64}),
     ("byol", {"projector_hidden": 64}),
     ("emp-ssl", {"patches": 3, "projector_hidden": 64}),
-    ("cass", {}),
+    ("cass", {"partner": "small_cnn"}),
     ("cass", {"partner": "mobilenetv2_035", "views": 2, "guard": "decorrelate"}),
     ("supervised", {}),
 ]

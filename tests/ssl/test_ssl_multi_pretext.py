@@ -202,7 +202,8 @@ def test_small_grids_of_the_real_encoder(name):
     assert torch.isfinite(result.loss)
 
 
-@pytest.mark.parametrize("name", METHODS)
+# Those of the others fall in whole trainings, in test_ssl_joint_runs.py.
+@pytest.mark.parametrize("name", ["s0-plus", *(pytest.param(name, marks=pytest.mark.thorough) for name in METHODS[:2])])
 def test_losses_fall_on_synthetic_images(name, toy_encoder):
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(16, 3, 4, 4, generator=generator)

@@ -104,7 +104,7 @@ def test_two_teachers_of_which_one_has_no_maps_have_none(dataset):
 
 
 def test_a_run_distils_a_dictionary_and_goes_on(tmp_path, small_config, folder):
-    options = {"cached_views": 2, "relational_weight": 0, "similarity_weight": 1}
+    options = {"cached_views": 2, "relational_weight": 0, "similarity_weight": 1, "projector_width": 64}
     config = replace(small_config, method="best", teacher="patches:12", method_options=options, epochs=1)
     run = train(config, tmp_path / "run")
     assert run.config.teacher == "patches:12"

@@ -61,6 +61,17 @@ def dino(tmp_path_factory):
     return model, path
 
 
+@pytest.fixture(scope="module")
+def small_vit(tmp_path_factory):
+    """timm's ViT for tests, a sixtieth of DINO's size: files of weights are read alike whatever they are of."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", pretrained=False, num_classes=0).eval()
+    path = tmp_path_factory.mktemp("weights") / "vit.pth"
+    torch.save(model.state_dict(), path)
+    return model, path
+
+
 def test_a_run_is_a_teacher_that_stays_frozen(run, images):
     path, encoder = run()
     teacher = load(path)
@@ -135,15 +146,15 @@ def test_dino_is_timms_forward_on_imagenet_pixels(dino, images):
                 torch.testing.assert_close(output.maps[index // 4 - 1], patches, atol=1e-4, rtol=1e-4)
 
 
-def test_wrapped_and_safetensors_weights_are_the_same(dino, tmp_path):
-    model, path = dino
+def test_wrapped_and_safetensors_weights_are_the_same(small_vit, tmp_path):
+    model, path = small_vit
     state = model.state_dict()
     wrapped = {f"module.backbone.{key}": value for key, value in state.items()} | {"module.head.w": torch.ones(1)}
     torch.save({"teacher": wrapped, "epoch": 3}, tmp_path / "full.pt")
-    save_file(state, tmp_path / "dino.safetensors")
-    reference = load(f"dino_vits16={path}").digest
-    for file in ("full.pt", "dino.safetensors"):
-        assert load(f"dino_vits16={tmp_path / file}").digest == reference
+    save_file(state, tmp_path / "vit.safetensors")
+    reference = load(f"timm:test_vit={path}").digest
+    for file in ("full.pt", "vit.safetensors"):
+        assert load(f"timm:test_vit={tmp_path / file}").digest == reference
 
 
 def test_a_convolutional_network_of_timm_is_a_teacher(tmp_path, images):
@@ -172,10 +183,10 @@ def test_wrong_sources_are_named(source, error, message):
         load(source)
 
 
-def test_wrong_weights_are_named(tmp_path, dino):
-    state = dict(dino[0].state_dict())
+def test_wrong_weights_are_named(tmp_path, small_vit):
+    state = dict(small_vit[0].state_dict())
     torch.save({"weights": 3}, tmp_path / "other.pth")
-    (tmp_path / "cut.pth").write_bytes(dino[1].read_bytes()[:5000])
+    (tmp_path / "cut.pth").write_bytes(small_vit[1].read_bytes()[:5000])
     (tmp_path / "cut.safetensors").write_bytes(b"\0" * 10)
     del state["blocks.3.attn.qkv.weight"]
     torch.save(state, tmp_path / "part.pth")
@@ -186,7 +197,7 @@ def test_wrong_weights_are_named(tmp_path, dino):
         ("part.pth", r"blocks.3.attn.qkv.weight is missing"),
     ):
         with pytest.raises(CheckpointError, match=message):
-            load(f"dino_vits16={tmp_path / name}")
+            load(f"timm:test_vit={tmp_path / name}")
 
 
 def test_timm_may_be_missing(monkeypatch):

@@ -274,7 +274,8 @@ class Study:
         for protocol, fraction in wanted:
             if (protocol, fraction) not in done:
                 plots = "--plots" if fraction == 1.0 else "--no-plots"
-                settings = ["--data", self.data, "--labels", fraction, "--protocol", protocol, "--seeds", seeds]
+                subsets = seeds if fraction < 1.0 else 1  # There is one subset of all labels.
+                settings = ["--data", self.data, "--labels", fraction, "--protocol", protocol, "--seeds", subsets]
                 tinyedge("probe", path, *settings, "--stages", ",".join(map(str, stages)), plots, *held)
         return _records(path / "probe.json", key)
 

@@ -274,8 +274,7 @@ class Study:
         for protocol, fraction in wanted:
             if (protocol, fraction) not in done:
                 plots = "--plots" if fraction == 1.0 else "--no-plots"
-                subsets = seeds if fraction < 1.0 else 1  # There is one subset of all labels.
-                settings = ["--data", self.data, "--labels", fraction, "--protocol", protocol, "--seeds", subsets]
+                settings = ["--data", self.data, "--labels", fraction, "--protocol", protocol, "--seeds", seeds]
                 tinyedge("probe", path, *settings, "--stages", ",".join(map(str, stages)), plots, *held)
         return _records(path / "probe.json", key)
 

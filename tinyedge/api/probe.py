@@ -38,7 +38,7 @@ def probe(
         labels: Share of the train labels, class by class, in (0, 1].
         protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean), `finetune`, or `own`, the
             classifier that `finetune` or the method `supervised` trained.
-        seeds: Label subsets to average over.
+        seeds: Label subsets to average over; all labels are one, which `linear` and `knn` probe once.
         epochs: Passes over the labelled images, for `linear-sgd` and `finetune`; None is 100.
         stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side; None is the encoder's own
             feature, stage 4 unless it was trained with others.

@@ -22,7 +22,7 @@ def probe(
         "`tinyedge finetune` trained.",
         rich_help_panel="Protocol",
     ),
-    seeds: int = typer.Option(3, help="Label subsets to average over.", rich_help_panel="Protocol"),
+    seeds: int = typer.Option(3, help="Label subsets to average over; all labels are one.", rich_help_panel="Protocol"),
     epochs: int = typer.Option(
         None,
         help="Passes over the labelled images, for linear-sgd and finetune; by default 100.",

@@ -181,7 +181,7 @@ def probe_run(
         run: A finished training run. Its encoder is never written.
         label_fraction: Share of each class's train labels to use, in (0, 1]; of those not held out.
         protocol: One of `tinyedge.evaluation.protocols.PROTOCOLS`.
-        seeds: The label subsets 0 .. seeds - 1 are probed.
+        seeds: The label subsets 0 .. seeds - 1 are probed. All labels are one, which `linear` and `knn` probe once.
         epochs: Of `linear-sgd` and `finetune`; None is 100.
         stages: Ascending, of 1 to 4: the pooled maps that are put side by side; None is the encoder's own feature,
             which is all that `finetune` takes.
@@ -309,7 +309,7 @@ def probe_encoder(
         return Probed(result, classifier, None)
     announce("features")
     features = extract(encoder, dataset, images, stages)
-    announce(f"{protocol}, {counted(seeds, 'seed')}")
+    announce(f"{protocol}, {counted(_subsets(label_fraction, seeds), 'seed')}")
     result, classifier = probe_features(features, label_fraction=label_fraction, protocol=protocol, seeds=seeds)
     return Probed(replace(result, split=images.split, stages=stages), classifier, features)
 
@@ -333,7 +333,7 @@ def probe_features(
     accuracies, nearest, penalties = [], [], []
     first: LinearClassifier | None = None
     labels = 0
-    for seed in range(seeds):
+    for seed in range(_subsets(label_fraction, seeds)):
         chosen = label_fraction_indices(features.train_labels, label_fraction, seed)
         train, train_labels = features.train[chosen], features.train_labels[chosen]
         labels = len(chosen)
@@ -357,6 +357,11 @@ def probe_features(
         nearest_mean=statistics.fmean(nearest) if nearest else None,
     )
     return result, first
+
+
+def _subsets(label_fraction: float, seeds: int) -> int:
+    """Return how many label subsets there are to probe features by: all labels are one."""
+    return 1 if label_fraction == 1.0 else seeds
 
 
 def _probe_images(

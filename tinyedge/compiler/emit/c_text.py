@@ -21,6 +21,8 @@ C_TYPES = {
 
 _COLUMNS = 120
 _INDENT = "    "
+# Of each byte, in a string.
+_ESCAPES = np.array([f"\\{byte:03o}" for byte in range(256)], dtype=np.bytes_)
 
 
 def banner(graph: Graph) -> str:
@@ -88,8 +90,7 @@ def string_array(name: str, values: np.ndarray) -> str:
     """
     if values.dtype.itemsize != 1:
         return array(name, values)
-    escapes = np.array([f"\\{byte:03o}" for byte in range(256)], dtype=np.bytes_)
-    text = escapes[values.reshape(-1).view(np.uint8)].tobytes().decode("ascii")
+    text = _ESCAPES[values.reshape(-1).view(np.uint8)].tobytes().decode("ascii")
     return f'static const {values.dtype.name}_t {name}[{values.size}] = "{text}";\n\n'
 
 

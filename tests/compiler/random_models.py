@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
-from tflite_micro.python.tflite_micro import runtime
+from machines.micro_interpreter import micro_interpreter
 
 FAMILIES = ("image", "keywords", "autoencoder", "residuals", "transformer")
 
@@ -569,7 +569,7 @@ class _Model:
 
     def _run(self, operators: Sequence[OperatorSpec], outputs: Sequence[TensorSpec]) -> list[np.ndarray]:
         given = dict.fromkeys(tensor for operator in operators for tensor in operator.inputs if tensor in self._values)
-        interpreter = runtime.Interpreter.from_bytes(build_model(operators, [*given], outputs), arena_size=_ARENA_BYTES)
+        interpreter = micro_interpreter(build_model(operators, [*given], outputs), _ARENA_BYTES)
         for at, tensor in enumerate(given):
             interpreter.set_input(self._values[tensor], at)
         interpreter.invoke()

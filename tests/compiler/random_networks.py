@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
-from tflite_micro.python.tflite_micro import runtime
+from machines.micro_interpreter import micro_interpreter
 
 # The largest value, and between which standard deviations values spread well.
 _SPREADS = {np.dtype(np.int8): (127, 25, 80), np.dtype(np.int16): (32_767, 6_000, 20_000)}
@@ -78,9 +78,7 @@ class _Network:
         _, least, most = _SPREADS[np.dtype(output.dtype)]
         wanted = np.sqrt(least * most)
         for _ in range(8):
-            interpreter = runtime.Interpreter.from_bytes(
-                build_model(self._operators, [self._source], [output]), arena_size=1_000_000
-            )
+            interpreter = micro_interpreter(build_model(self._operators, [self._source], [output]), 1_000_000)
             values = []
             for image in self._samples:
                 interpreter.set_input(image, 0)

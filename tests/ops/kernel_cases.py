@@ -15,7 +15,7 @@ from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Operator, Tensor
-from tinyedge.tflite.reader import read_any_tflite
+from tinyedge.tflite.reader import parse_tflite
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +53,17 @@ def int16_values(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def read_operator(model: bytes, folder: Path, output: int = 0) -> Operator:
     """The only operator of a model; of one that is taken apart, what makes an output."""
-    path = folder / "case.tflite"
-    path.write_bytes(model)
-    graph = read_any_tflite(path)  # Alone, an operator may take int16.
+    # No file: to write one anew for each case makes the file system wait. Alone, an operator may take int16.
+    graph = parse_tflite(folder / "case.tflite", model).any_graph()
     separate_outputs(graph)
     return graph.operators[output]
 
 
 def tflite_micro_outputs(case: Case) -> np.ndarray:
     """(runs, *output shape) from TFLite Micro's interpreter."""
-    from tflite_micro.python.tflite_micro import runtime
+    from machines.micro_interpreter import micro_interpreter
 
-    interpreter = runtime.Interpreter.from_bytes(case.model, arena_size=4 * len(case.model) + 500_000)
+    interpreter = micro_interpreter(case.model, 4 * len(case.model) + 500_000)
     outputs = []
     for run in range(len(case.inputs[0])):
         for position, values in enumerate(case.inputs):

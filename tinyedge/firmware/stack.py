@@ -196,7 +196,7 @@ def _compiled(text: str, target: str) -> dict[str, _Function]:
 def _disassembled(text: str) -> dict[str, _Function]:
     """Every function of an image by symbol, from its instructions; other names of the same address too."""
     functions: dict[str, _Function] = {}
-    names = defaultdict(list)
+    names: defaultdict[int, list[str]] = defaultdict(list)
     current = _Function("", "", 0, set())
     for line in text.splitlines():
         if instruction := _INSTRUCTION.match(line):  # As most lines are.

@@ -271,6 +271,12 @@ def bit_exactness(record: dict[str, Any]) -> str:
     return f"{record['differing']:,} output bytes differ on {record['inputs']} inputs"
 
 
+def with_spread(record: dict[str, Any]) -> str:
+    """Return a probe's mean in per cent, with its deviation over the label subsets where there are several."""
+    spread = "" if record["sd"] is None else f" ± {100 * record['sd']:.2f}"
+    return f"{100 * record['mean']:.2f}{spread}"
+
+
 def card(name: str, metrics: dict[str, Any]) -> str:
     """Return card.md's text."""
     config = metrics["config"]
@@ -301,8 +307,8 @@ def card(name: str, metrics: dict[str, Any]) -> str:
             for step in reversed(teachers)
         ),
         *([("feature", f"pooled maps of stages {', '.join(map(str, stages))}")] if stages else []),
-        ("linear probe, 20 % of labels", f"{100 * linear20['mean']:.2f} ± {100 * linear20['sd']:.2f} %{seen}"),
-        ("linear probe, all labels", f"{100 * linear['mean']:.2f} ± {100 * linear['sd']:.2f} %"),
+        ("linear probe, 20 % of labels", f"{with_spread(linear20)} %{seen}"),
+        ("linear probe, all labels", f"{with_spread(linear)} %"),
         ("kNN, all labels", f"{100 * knn['mean']:.2f} %"),
         *([("its own classifier", f"{100 * own_classifier['mean']:.2f} %")] if own_classifier else []),
         *(

@@ -27,6 +27,7 @@ from tinyedge.atomic import write_json, write_text
 from tinyedge.encoders.flops import count_macs
 from tinyedge.training.metrics import read_metrics
 from tinyedge.training.run import BRANCHES, ENCODER_FILE, METRICS_FILE, load_run
+from tinyedge.training.teacher_source import PACKAGED
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ssl_table.json"
@@ -369,7 +370,14 @@ def markdown(cells: list[dict[str, Any]]) -> str:
             spent = cell.get("core_seconds")
             recipe += f"{cell['seconds']:,}, {cell['device']}" if spent is None else f"{spent:,} of one core"
             published = ": ".join(PUBLISHED.get((cell["row"], dataset), ()))
-            columns = [cell["row"], *figures, accuracy(cell, "knn", 1.0), recipe, published]
+            teacher = PACKAGED.get(str(cell.get("teacher")))
+            columns = [
+                cell["row"] + ("" if teacher is None else f" (its teacher saw {teacher.saw})"),
+                *figures,
+                accuracy(cell, "knn", 1.0),
+                recipe,
+                published,
+            ]
             lines.append("| " + " | ".join(columns) + " |")
         lines.append("")
     return "\n".join(lines)

@@ -49,6 +49,14 @@ def test_a_measured_cell_says_how_it_was_made(table):
     assert first.count("61.2") == 1  # no other fraction was measured
 
 
+def test_what_a_teacher_saw_stands_beside_the_row(table):
+    (line,) = rows(
+        table.markdown([cell(row="best", teacher="efficientnet_lite0")]), r"best (its teacher saw ImageNet labels)"
+    )
+    assert "| 61.2 ± 0.2 |" in line
+    assert rows(table.markdown([cell(row="best", teacher="s0-plus")]), "best")
+
+
 def test_both_plans_and_a_branch_have_lines_of_their_own(table):
     cells = [cell(), cell(plan="gpu", epochs=150), cell(row="vicreg-dual/gated")]
     text = table.markdown(cells)

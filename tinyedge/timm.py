@@ -16,13 +16,13 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
-from tinyedge.encoders.registry import create_encoder, encoder_names
+from tinyedge.encoders.registry import LAST_STAGE, create_encoder, encoder_names
 from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
 from tinyedge.ssl.options import unknown_name
 from tinyedge.training.classifier_file import read_classifier
 from tinyedge.training.encoder_file import read_description
-from tinyedge.training.run import CLASSIFIER_FILE, ENCODER_FILE
+from tinyedge.training.run import CLASSIFIER_FILE, ENCODER_FILE, load_run
 from tinyedge.zoo import locate, zoo_names
 
 __all__ = ["TimmEncoder", "register"]
@@ -236,8 +236,8 @@ def _pretrained_configs() -> dict[str, dict[str, Any]]:
         pixels, _, channels = exported["input"]["shape"][1:]
         encoder = exported["encoder"]
         # A classifier of a feature of several stages fits no head of timm's: the model is an encoder there.
-        stages = read_classifier(folder / CLASSIFIER_FILE).stages
-        classes = exported["classes"] if stages in (None, (4,)) else []
+        stages = read_classifier(folder / CLASSIFIER_FILE).stages or load_run(folder).config.feature_stages
+        classes = exported["classes"] if stages == LAST_STAGE else []
         configs[f"{_PREFIX}{encoder}.{name.removeprefix(f'{encoder}_')}"] = {
             "file": str(folder / ENCODER_FILE),
             "input_size": (channels, pixels, pixels),

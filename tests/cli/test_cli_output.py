@@ -18,6 +18,7 @@ from tinyedge.cli.steps import StepProgress
 from tinyedge.shell import command_line
 from tinyedge.ssl.registry import method_names
 
+TINYNEXT_T = ("_efficientnet_lite0", "_finetuned", "_patches")
 MODEL = str(Path(__file__).parents[2] / "models" / "mobilenetv2_035_cifar10" / "model_int8.tflite")
 
 
@@ -89,7 +90,7 @@ def test_names_are_completed():
         (("build", "m.tflite", "--runtime", ""), {"aot", "tflm"}),
         (("bench", "m.tflite", "--runtime", ""), {"onnx", "litert", "tflm", "aot", "all"}),
         (("predict", "m.tflite", "a.png", "--target", ""), {"host", "emulator", "board"}),
-        (("compile", "tinynext"), {"tinynext_t_cifar10", "tinynext_t_cifar10_finetuned", "tinynext_t_cifar10_patches"}),
+        (("compile", "tinynext"), {f"tinynext_t_cifar10{name}" for name in ("", *TINYNEXT_T)}),
         (("compile", ""), set()),  # The shell offers files.
         (("export", "mobilenet"), {"mobilenetv2_035_cifar10"}),
         (("train", "--encoder", "tinynext_"), {"tinynext_t", "tinynext_s"}),

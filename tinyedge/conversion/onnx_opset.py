@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tinyedge.errors import UnsupportedOpError
 
 if TYPE_CHECKING:
@@ -10,7 +12,8 @@ if TYPE_CHECKING:
 
 OPSETS = range(7, 24)
 """Those that are read."""
-_FIRST_WITHOUT_CONVERSION = 11
+OLDEST_TAKEN_AS_IT_IS = 11
+_INDICES = 1024  # Maps for microcontrollers are narrower.
 
 
 def opset_of(model: "onnx.ModelProto") -> int:
@@ -19,28 +22,52 @@ def opset_of(model: "onnx.ModelProto") -> int:
 
 
 def in_newer_opset(model: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":
-    """Return a model in opset 11 where it is older, else the model itself.
+    """Return a model in opset 11.
 
     Args:
-        model: Of one of `OPSETS`; it is not changed.
+        model: Older, but of one of `OPSETS`; its constants are folded, and it is not changed.
         path: Where it came from, for messages.
 
     Raises:
-        UnsupportedOpError: An operator of it has no form in opset 11.
+        UnsupportedOpError: An operator of it has no form in opset 11 that computes the same.
     """
-    if opset_of(model) >= _FIRST_WITHOUT_CONVERSION:
-        return model
     import onnx.version_converter
 
     try:
-        converted = onnx.version_converter.convert_version(model, _FIRST_WITHOUT_CONVERSION)
+        converted = onnx.version_converter.convert_version(model, OLDEST_TAKEN_AS_IT_IS)
     except (RuntimeError, ValueError) as error:
         raise UnsupportedOpError(
             f"{path} is of opset {opset_of(model)}, and not all of its operators can be brought to opset "
-            f"{_FIRST_WITHOUT_CONVERSION} ({' '.join(str(error).split())[:200]}): export it with opset_version=17"
+            f"{OLDEST_TAKEN_AS_IT_IS} ({' '.join(str(error).split())[:200]}): export it with opset_version=17"
         ) from error
+    constants = {tensor.name: tensor for tensor in converted.graph.initializer}
+    constants |= {node.output[0]: node.attribute[0].t for node in converted.graph.node if node.op_type == "Constant"}
     for node in converted.graph.node:
-        if node.op_type == "Resize":  # The converter (1.23.2) leaves out what its older form was by definition.
-            for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
-                node.attribute.append(onnx.helper.make_attribute(name, value))
+        if node.op_type == "Resize" and node.input[2] in constants:  # Or its shape depends on values.
+            scales = onnx.numpy_helper.to_array(constants[node.input[2]])
+            _choose_pixels(node, scales, path)
+        elif node.op_type == "Pad":  # The converter leaves a value, which is an input now, where the mode reads none.
+            kept = [entry for entry in node.attribute if entry.name != "value"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
     return converted
+
+
+def _choose_pixels(node: "onnx.NodeProto", scales: np.ndarray, path: Path) -> None:
+    """Say in a Resize what its older form was by definition, and the converter (1.23.2) leaves out.
+
+    The nearest pixel is the one below the index over the scale; in ONNX Runtime the one above along an axis that
+    becomes smaller.
+    """
+    import onnx
+
+    smaller = scales[scales < 1]
+    above = bool((np.arange(_INDICES, dtype=np.float32)[:, None] / smaller % 1).any())
+    if above and (scales > 1).any() and not any(entry.s == b"linear" for entry in node.attribute):
+        raise UnsupportedOpError(
+            f"node '{node.name or node.output[0]}' (Resize) of {path} makes a map larger along one axis and smaller "
+            "along another, which no later opset does with the same pixels: resize twice"
+        )
+    nearest = "ceil" if above else "floor"
+    for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", nearest)):
+        node.attribute.append(onnx.helper.make_attribute(name, value))

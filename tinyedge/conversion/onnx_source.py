@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyedge.conversion.network import stacked
-from tinyedge.conversion.onnx_opset import OPSETS, in_newer_opset, opset_of
+from tinyedge.conversion.onnx_opset import OLDEST_TAKEN_AS_IT_IS, OPSETS, in_newer_opset, opset_of
 from tinyedge.conversion.onnx_rewrites import rewrite
 from tinyedge.conversion.onnx_shapes import fix_shapes, inputs_of, pad_explicitly, static_shape
 from tinyedge.conversion.onnx_types import in_float32
@@ -58,7 +58,10 @@ def read_onnx(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxSo
         UnsupportedOpError: It is of another opset or holds control flow or operators that are not ONNX's.
     """
     model, notes = _static(path, input_shapes)
-    folded = _fold(in_newer_opset(model, path), path)
+    folded = _fold(model, path)
+    if opset_of(folded) < OLDEST_TAKEN_AS_IT_IS:
+        folded = _fold(in_newer_opset(folded, path), path)  # What it adds is constant too.
+    folded = _with_shapes(folded, path)
     _check_control_flow(folded, path)
     notes += unroll(folded)
     rewrite(folded)
@@ -216,7 +219,13 @@ def _fold(model: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":
             raise ModelError(
                 f"ONNX Runtime refuses {path} ({' '.join(str(error).split())[:300]}): export it again"
             ) from error
-        folded = onnx.load(str(written))
+        return onnx.load(str(written))
+
+
+def _with_shapes(folded: "onnx.ModelProto", path: Path) -> "onnx.ModelProto":
+    """Return a model with the shapes of all that its nodes make; refuse one that has none."""
+    import onnx
+
     folded = onnx.shape_inference.infer_shapes(folded, data_prop=True)
     shapes = {value.name: value for value in (*folded.graph.value_info, *folded.graph.output)}
     for node in folded.graph.node:

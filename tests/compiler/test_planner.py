@@ -413,3 +413,9 @@ def test_a_climb_tries_fewer_placements_where_each_looks_at_more_buffers(monkeyp
         arena = Arena([Buffer(rng.randrange(16, 999), at, at) for at in range(groups) for _ in range(alive)], ())
         order_search.climb(arena, order_search.greedy_plans(arena, {})[0], 0, random.Random(0), 600 * 192)
         assert len(tried) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_spent_exact_search_looks_at_no_window() -> None:
+    buffers, aliases = network_of_buffers(random.Random(0), 40, 9)
+    unread: list[int] = []  # To find what each window sees would take a deep graph longer than all else.
+    assert planner._Windows(Arena(buffers, aliases), 0).search(unread) is unread

@@ -165,10 +165,10 @@ def test_an_optimum_above_the_lower_bound_is_found_and_reported() -> None:
 
 
 def test_the_search_finds_what_no_greedy_order_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    buffers = in_units((5, 1, 2), (6, 2, 4), (7, 3, 4), (5, 1, 2), (4, 2, 3), (3, 5, 7), (7, 5, 5), (5, 4, 6))
+    buffers = in_units((8, 0, 0), (3, 0, 2), (3, 1, 5), (4, 5, 6), (1, 6, 8), (2, 1, 2), (4, 0, 3), (6, 3, 6))
     placement = place(buffers)
     assert_valid(buffers, placement)
-    assert placement.arena_bytes == 20 * BUFFER_ALIGNMENT == placement.lower_bound_bytes
+    assert placement.arena_bytes == 15 * BUFFER_ALIGNMENT == placement.lower_bound_bytes
     monkeypatch.setattr(planner, "_ROUNDS", ((0, 0),))
     assert place(buffers).arena_bytes > placement.arena_bytes
 
@@ -318,6 +318,21 @@ def test_groups_do_not_meet_and_cannot_be_split(seed: int) -> None:
         for _ in group:
             reached |= {i for i in group if any(meet(buffers[i], buffers[j]) for j in reached)}
         assert reached == set(group)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_buffers_that_last_leave_a_chain_its_lowest_plan(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    buffers, aliases = chain_of_buffers(rng, 40, 60)
+    steps = [step for buffer in buffers for step in (buffer.first, buffer.last)]
+    lasting = [Buffer(rng.choice([64, 128, 500]), min(steps), max(steps)) for _ in range(rng.randrange(1, 5))]
+    alone = place(buffers, aliases)
+    monkeypatch.setattr(planner, "greedy_plans", lambda *_: pytest.fail("a chain was searched"))
+    placement = place(buffers + lasting, aliases)
+    for i, j in itertools.combinations(range(len(buffers + lasting)), 2):
+        assert may_lie(buffers + lasting, aliases, placement.offsets, i, j)
+    assert placement.lower_bound_bytes == placement.arena_bytes
+    assert placement.arena_bytes == alone.arena_bytes + Arena(lasting, ()).bound
 
 
 @pytest.mark.parametrize("seed", range(20))

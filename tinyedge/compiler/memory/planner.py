@@ -18,7 +18,7 @@ from tinyedge.compiler.memory.arena import NOWHERE, Arena, Blocks, Buffer, InPla
 from tinyedge.compiler.memory.branch_and_bound import BranchAndBound
 from tinyedge.compiler.memory.chain import place_chain, place_runs
 from tinyedge.compiler.memory.order_search import climb, greedy_plans
-from tinyedge.compiler.memory.simplify import buffers_with_room, groups, put_back
+from tinyedge.compiler.memory.simplify import buffers_with_room, groups, lasting_buffers, put_back
 
 # How many buffers each climb places, and how many nodes the exact search visits: most plans reach their bound at first.
 _ROUNDS = ((24_000, 5_000), (216_000, 95_000))
@@ -57,28 +57,41 @@ def place(buffers: Sequence[Buffer], aliases: Sequence[InPlaceAlias] = ()) -> Pl
     if not buffers:
         return Placement((), 0, 0)
     arena = Arena(buffers, aliases)
-    chain = place_chain(arena)
-    if chain is not None:
-        height = arena.height(chain)
-        return Placement(tuple(chain), height, height)
-    bound = arena.bound
-    with_room = buffers_with_room(arena, bound)
-    offsets = [NOWHERE] * len(buffers)
-    for group in groups(arena, set(range(len(buffers))).difference(with_room)):
-        begin, end = min(buffers[i].first for i in group), max(buffers[i].last for i in group)
-        found, bound = _place_group(arena.window(group, begin, end), bound)
-        for index, offset in zip(group, found, strict=True):
-            offsets[index] = offset
-    put_back(arena, with_room, offsets)
+    offsets, bound = _place(arena, arena.bound)
     return Placement(tuple(offsets), arena.height(offsets), bound)
 
 
-def _place_group(arena: Arena, bound: int) -> tuple[list[int], int]:
+def _place(arena: Arena, bound: int) -> tuple[list[int], int]:
     """Find a plan that need not be lower than a bound.
 
     Returns:
         The offsets, and the bound, which may have risen.
     """
+    bound = max(bound, arena.bound)
+    chain = place_chain(arena)
+    if chain is not None:
+        return chain, max(bound, arena.height(chain))
+    with_room = buffers_with_room(arena, bound)
+    offsets = [NOWHERE] * len(arena.buffers)
+    for group in groups(arena, set(range(len(offsets))).difference(with_room)):
+        lasting = lasting_buffers(arena, group)
+        base = sum(arena.sizes[i] for i in lasting)
+        for index, end in zip(lasting, itertools.accumulate(arena.sizes[i] for i in lasting), strict=True):
+            offsets[index] = end - arena.sizes[index]
+        rest = [i for i in group if offsets[i] == NOWHERE]
+        if not rest:
+            continue
+        begin, end = min(arena.buffers[i].first for i in rest), max(arena.buffers[i].last for i in rest)
+        found, least = (_place if lasting else _search)(arena.window(rest, begin, end), bound - base)
+        bound = max(bound, base + least)
+        for index, offset in zip(rest, found, strict=True):
+            offsets[index] = base + offset
+    put_back(arena, with_room, offsets)
+    return offsets, bound
+
+
+def _search(arena: Arena, bound: int) -> tuple[list[int], int]:
+    """As `_place`, for buffers of which none can be taken out."""
     chain = place_chain(arena)
     if chain is not None:
         return chain, max(bound, arena.height(chain))

@@ -52,6 +52,16 @@ def groups(arena: Arena, indices: Iterable[int]) -> list[list[int]]:
     return found
 
 
+def lasting_buffers(arena: Arena, group: Sequence[int]) -> list[int]:
+    """Return the buffers of a group that are needed beside all others of it and may overlap with none, such as states.
+
+    They can lie at the bottom: what a plan has below one of them may move up by its size, and what is above stays.
+    """
+    members = set(group)
+    aliased = {index for alias in arena.aliases for index in (alias.output, alias.input)}
+    return [i for i in group if i not in aliased and members.issubset({i, *arena.gaps[i]})]
+
+
 def put_back(arena: Arena, removed: Sequence[int], offsets: list[int]) -> None:
     """Place what was taken out at the lowest free offsets.
 

@@ -161,6 +161,8 @@ def test_the_first_and_the_last_opset_are_converted(tmp_path, opset):
         ("integers", r"input x of .* is int64, .*: cut the network behind what reads it"),
         ("domain", r"node 'theirs' \(Fused\) of .* is of the domain com.microsoft"),
         ("control flow", r"node 'branch' \(If\) of .* is control flow"),
+        ("input as output", r"output x of .* is an input or a constant, which no operator makes"),
+        ("constant as output", r"output zero of .* is an input or a constant, which no operator makes"),
         ("values", r"node 'found' \(NonZero\) of .* makes an output whose shape depends on values"),
     ],
 )
@@ -190,8 +192,9 @@ def test_what_cannot_be_read_is_told_before_a_conversion(tmp_path, case, problem
             helper.make_node("NonZero", ["x"], ["n"], name="found"),
             helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
         ]
-    constants = {"zero": np.float32(0)} if case == "control flow" else {}
-    write(path, nodes, {"x": shape}, {"y": shape}, constants, 6 if case == "opset" else 17)
+    constants = {"zero": np.float32(0)} if case in ("control flow", "constant as output") else {}
+    outputs = {"y": shape} | {"input as output": {"x": shape}, "constant as output": {"zero": ()}}.get(case, {})
+    write(path, nodes, {"x": shape}, outputs, constants, 6 if case == "opset" else 17)
     if case == "truncated":
         path.write_bytes(path.read_bytes()[:20])
     if case == "integers":

@@ -80,6 +80,7 @@ def _static(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> "tuple[o
     """Return a checked model with static inputs, and what was changed."""
     model = _load(path)
     _check_operators(model, path)
+    _check_outputs(model, path)
     notes = in_float32(model, path)
     notes += fix_shapes(model, path, input_shapes)
     pad_explicitly(model)
@@ -169,6 +170,17 @@ def _check_operators(model: "onnx.ModelProto", path: Path) -> None:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"):
             raise UnsupportedOpError(
                 f"{describe(node)} of {path} is quantised already: give the float model from before that"
+            )
+
+
+def _check_outputs(model: "onnx.ModelProto", path: Path) -> None:
+    """Refuse an output that no operator makes."""
+    made = {output for node in model.graph.node for output in node.output}
+    for value in model.graph.output:
+        if value.name not in made:
+            raise UnsupportedOpError(
+                f"output {value.name} of {path} is an input or a constant, which no operator makes: export the network "
+                "without it"
             )
 
 

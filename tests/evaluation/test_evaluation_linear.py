@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tinyedge.errors import DataError
+from tinyedge.evaluation import linear
 from tinyedge.evaluation.linear import L2_GRID, fit_linear_probe
 from tinyedge.ssl import logistic
-from tinyedge.ssl.logistic import fit_logistic
+from tinyedge.ssl.logistic import LinearClassifier, fit_logistic, fit_path
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +119,24 @@ def test_penalty_is_the_best_on_the_held_out_tenth() -> None:
     }
     assert accuracy[chosen.l2] > accuracy[L2_GRID[-1]] + 0.03
     assert accuracy[chosen.l2] > max(accuracy.values()) - 0.02
+
+
+def test_weaker_penalties_are_left_out_once_two_in_a_row_were_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of 60 noisy dimensions, 400 images: the weaker the penalty, the more of the noise is learned.
+    features, labels = _blobs(400, 60, 4, spread=5.0)
+    tried: list[LinearClassifier] = []
+
+    def fit(*arguments: Any) -> Iterator[LinearClassifier]:
+        for classifier in fit_path(*arguments):
+            tried.append(classifier)
+            yield classifier
+
+    monkeypatch.setattr(linear, "fit_path", fit)
+    chosen = fit_linear_probe(features, labels, 4, seed=0)
+    penalties = [classifier.l2 for classifier in tried]
+    assert penalties == list(L2_GRID[: len(tried)])
+    assert len(tried) < len(L2_GRID)
+    assert penalties.index(chosen.l2) == len(tried) - 3
 
 
 def test_classifier_acts_on_the_raw_feature() -> None:

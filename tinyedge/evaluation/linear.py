@@ -9,10 +9,14 @@ from tinyedge.ssl.logistic import COARSE_TOLERANCE, LinearClassifier, fit_logist
 L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 _HELD_OUT = 0.1
+_WORSE = 2  # Penalties in a row, each right less often than the best, after which weaker ones are left out.
 
 
 def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: int, seed: int) -> LinearClassifier:
     """Choose the penalty on a held-out, class-stratified tenth of the labelled features, then fit on all of them.
+
+    The penalties are tried from the strongest on. A weaker one takes longer, and where two in a row were right less
+    often than the best, those after them are left out.
 
     Args:
         features: (M, D) float32.
@@ -27,11 +31,14 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
     held_out = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     held_out[label_fraction_indices(labels, _HELD_OUT, seed).to(labels.device)] = True
     axes = principal_axes(features)
-    best, best_correct = L2_GRID[0], -1
+    best, best_correct, worse = L2_GRID[0], -1, 0
     for classifier in fit_path(features[~held_out], labels[~held_out], num_classes, L2_GRID, COARSE_TOLERANCE, axes):
         correct = int((classifier.predict(features[held_out]) == labels[held_out]).sum())
         if correct > best_correct:  # the stronger penalty wins a tie
             best, best_correct = classifier.l2, correct
+        worse = worse + 1 if correct < best_correct else 0
+        if worse == _WORSE:
+            break
     return fit_logistic(features, labels, num_classes, best)
 
 

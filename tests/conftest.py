@@ -50,14 +50,18 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave `thorough` ones to --thorough. Files with slow tests come first, or one of two processes ends with them
-    while the other has nothing to do."""
+    """Leave `thorough` ones to --thorough.
+
+    Files with slow tests come first, then long ones before short ones, or one of two processes ends with such a file
+    while the other has nothing to do.
+    """
     if not config.getoption("--thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    size_bytes = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: (item.path not in slow, -size_bytes[item.path], item.path))
 
 
 def pytest_collection_finish() -> None:

@@ -112,7 +112,7 @@ class Cable:
 
 @pytest.fixture
 def cable(emulator, tmp_path):
-    cable = Cable(Dozing(emulator), tmp_path / "ttyBOARD")
+    cable = Cable(Dozing(emulator, at_once=True), tmp_path / "ttyBOARD")
     cable.plug()
     yield cable
     cable.unplug()

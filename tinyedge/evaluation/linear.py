@@ -4,7 +4,7 @@ import torch
 
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.errors import DataError
-from tinyedge.ssl.logistic import COARSE_TOLERANCE, LinearClassifier, fit_logistic, fit_path, principal_axes
+from tinyedge.ssl.logistic import LinearClassifier, fit_logistic, fit_path, principal_axes
 
 L2_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
@@ -32,7 +32,7 @@ def fit_linear_probe(features: torch.Tensor, labels: torch.Tensor, num_classes: 
     held_out[label_fraction_indices(labels, _HELD_OUT, seed).to(labels.device)] = True
     axes = principal_axes(features)
     best, best_correct, worse = L2_GRID[0], -1, 0
-    for classifier in fit_path(features[~held_out], labels[~held_out], num_classes, L2_GRID, COARSE_TOLERANCE, axes):
+    for classifier in fit_path(features[~held_out], labels[~held_out], num_classes, L2_GRID, axes):
         correct = int((classifier.predict(features[held_out]) == labels[held_out]).sum())
         if correct > best_correct:  # the stronger penalty wins a tie
             best, best_correct = classifier.l2, correct

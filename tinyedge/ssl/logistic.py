@@ -8,9 +8,6 @@ import torch.nn.functional as F
 
 _MAX_ITERATIONS = 1000
 _HISTORY = 10
-# Largest gradient of the mean loss at the end, along directions of about unit curvature at weight 0: to rank the
-# penalties, and to settle.
-COARSE_TOLERANCE, FINE_TOLERANCE = 1e-5, 1e-6
 _CONSTANT = 1e-6  # A dimension that varies by less than this share of its mean carries rounding, not information.
 _ROWS_PER_DIMENSION = 8  # Images that the principal axes are estimated from, as a multiple of the dimensions.
 _SEPARABLE = (
@@ -38,11 +35,27 @@ class LinearClassifier:
         return scores.argmax(1)
 
 
+@dataclass(frozen=True)
+class _Precision:
+    """How near a search comes to the minimum.
+
+    Attributes:
+        tolerance: Largest gradient of the mean loss at the end, along directions of about unit curvature at weight 0.
+        products: What the products of features are computed in; all else is float64.
+    """
+
+    tolerance: float
+    products: torch.dtype
+
+
+# float32 is three times as fast and reaches the coarse tolerance in as many steps; it stalls before the fine one.
+_COARSE, _FINE = _Precision(1e-5, torch.float32), _Precision(1e-6, torch.float64)
+
+
 def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int, l2: float) -> LinearClassifier:
     """Minimise mean cross entropy + l2 / 2 * ||W||^2 over W and an unpenalised bias on standardised features.
 
-    scikit-learn's `LogisticRegression` has the same minimum at `C = 1 / (l2 * M)`. The arithmetic is float64: float32
-    takes as long and stalls before a weak penalty's minimum.
+    scikit-learn's `LogisticRegression` has the same minimum at `C = 1 / (l2 * M)`.
 
     Args:
         features: (M, D) float32; each dimension is standardised with its mean and deviation in these very features.
@@ -50,7 +63,30 @@ def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int,
         num_classes: C.
         l2: Strength of the penalty.
     """
-    return next(fit_path(features, labels, num_classes, (l2,), FINE_TOLERANCE, principal_axes(features)))
+    search = _Search(features, labels, num_classes, principal_axes(features))
+    search.minimise(l2, _COARSE)
+    return search.minimise(l2, _FINE)
+
+
+def fit_path(
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    num_classes: int,
+    penalties: tuple[float, ...],
+    axes: tuple[torch.Tensor, torch.Tensor],
+) -> Iterator[LinearClassifier]:
+    """Yield a classifier of each penalty, near enough to its minimum to rank the penalties, from the strongest on.
+
+    Args:
+        features: See `fit_logistic`.
+        labels: See `fit_logistic`.
+        num_classes: C.
+        penalties: Descending: the search for each starts at the solution of the one before it.
+        axes: See `principal_axes`.
+    """
+    search = _Search(features, labels, num_classes, axes)
+    for l2 in penalties:
+        yield search.minimise(l2, _COARSE)
 
 
 def standardisation(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,63 +114,66 @@ def principal_axes(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return variance.clamp_min(0), directions
 
 
-def fit_path(
-    features: torch.Tensor,
-    labels: torch.Tensor,
-    num_classes: int,
-    penalties: tuple[float, ...],
-    tolerance: float,
-    axes: tuple[torch.Tensor, torch.Tensor],
-) -> Iterator[LinearClassifier]:
-    """Yield the classifier of each penalty, from the strongest on; the search starts at the solution before it."""
-    variance, directions = axes
-    values = features.double()
-    mean, inverse = standardisation(values)
-    rotated = ((values - mean) * inverse) @ directions  # (M, D): the principal axes are the dimensions
-    # (C, D + 1): the last column is the bias.
-    parameters = rotated.new_zeros(num_classes, features.shape[1] + 1)
-    for l2 in penalties:
-        parameters = _minimise(rotated, labels, parameters, l2, tolerance, variance)
-        weight = (parameters[:, :-1] @ directions.T) * inverse  # (C, D)
-        bias = parameters[:, -1] - weight @ mean
-        yield LinearClassifier(weight.float().cpu().contiguous(), bias.float().cpu(), l2)
+class _Search:
+    """The search for the minimum, by L-BFGS along principal axes; it goes on where it ended.
 
-
-def _minimise(
-    inputs: torch.Tensor, labels: torch.Tensor, start: torch.Tensor, l2: float, tolerance: float, variance: torch.Tensor
-) -> torch.Tensor:
-    """Fit by L-BFGS, preconditioned, on inputs (M, D) along principal axes, from weights and bias (C, D + 1).
-
-    At weight 0 the Hessian is (variance / C) (I - 1 / C) + l2 along each axis: in coordinates scaled by its root the
-    curvature is about the same along all, and correlated features take as few steps as independent ones.
+    Args:
+        features: See `fit_logistic`.
+        labels: See `fit_logistic`.
+        num_classes: C.
+        axes: See `principal_axes`.
     """
-    count, classes = len(inputs), len(start)
-    # (D + 1,): of a weight, and of the bias, in the search's coordinates.
-    scale = torch.cat([(variance / classes + l2).rsqrt(), variance.new_ones(1)])
-    scaled = torch.cat([inputs, inputs.new_ones(count, 1)], 1) * scale  # (M, D + 1)
-    penalty = l2 * scale.square()
-    penalty[-1] = 0.0
-    searched = start / scale
-    targets = F.one_hot(labels, classes).to(inputs)
-    optimizer = torch.optim.LBFGS(
-        [searched],
-        max_iter=_MAX_ITERATIONS,
-        max_eval=2 * _MAX_ITERATIONS,
-        tolerance_grad=tolerance,
-        tolerance_change=0.0,
-        history_size=_HISTORY,
-        line_search_fn="strong_wolfe",
-    )
 
-    def evaluate() -> torch.Tensor:
-        """The loss, and its gradient by the formula: recording it for autograd takes longer than computing it.
+    def __init__(
+        self,
+        features: torch.Tensor,
+        labels: torch.Tensor,
+        num_classes: int,
+        axes: tuple[torch.Tensor, torch.Tensor],
+    ):
+        self._variance, self._directions = axes
+        values = features.double()
+        self._mean, self._inverse = standardisation(values)
+        rotated = ((values - self._mean) * self._inverse) @ self._directions
+        self._inputs = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], 1)  # (M, D + 1): the last is the bias's
+        self._targets = F.one_hot(labels, num_classes).to(rotated)  # (M, C)
+        self._parameters = rotated.new_zeros(num_classes, features.shape[1] + 1)
 
-        The gradient is (C, D + 1), because that product takes a quarter of the time of its transpose in MKL.
+    def minimise(self, l2: float, precision: _Precision) -> LinearClassifier:
+        """Return the classifier of a penalty.
+
+        At weight 0 the Hessian is (variance / C) (I - 1 / C) + l2 along each axis: in coordinates scaled by its root
+        the curvature is about the same along all, and correlated features take as few steps as independent ones.
         """
-        logs = F.log_softmax(scaled @ searched.T, 1)  # (M, C)
-        pulled = penalty * searched
-        searched.grad = torch.addmm(pulled, (logs.exp() - targets).T, scaled, alpha=1 / count)
-        return 0.5 * (pulled * searched).sum() - (logs * targets).sum() / count
+        count, classes = self._targets.shape
+        # (D + 1,): of a weight, and of the bias, in the search's coordinates.
+        scale = torch.cat([(self._variance / classes + l2).rsqrt(), self._variance.new_ones(1)])
+        inputs = (self._inputs * scale).to(precision.products)  # (M, D + 1)
+        penalty = l2 * scale.square()
+        penalty[-1] = 0.0
+        searched = self._parameters / scale
+        optimizer = torch.optim.LBFGS(
+            [searched],
+            max_iter=_MAX_ITERATIONS,
+            max_eval=2 * _MAX_ITERATIONS,
+            tolerance_grad=precision.tolerance,
+            tolerance_change=0.0,
+            history_size=_HISTORY,
+            line_search_fn="strong_wolfe",
+        )
 
-    optimizer.step(evaluate)
-    return searched * scale
+        def evaluate() -> torch.Tensor:
+            """The loss, and its gradient by the formula: recording it for autograd takes longer than computing it.
+
+            The gradient is (C, D + 1), because that product takes a quarter of the time of its transpose in MKL.
+            """
+            logs = F.log_softmax((inputs @ searched.T.to(inputs)).double(), 1)  # (M, C)
+            pulled = penalty * searched
+            searched.grad = pulled + ((logs.exp() - self._targets).T.to(inputs) @ inputs).double() / count
+            return 0.5 * (pulled * searched).sum() - (logs * self._targets).sum() / count
+
+        optimizer.step(evaluate)
+        self._parameters = searched * scale
+        weight = (self._parameters[:, :-1] @ self._directions.T) * self._inverse  # (C, D)
+        bias = self._parameters[:, -1] - weight @ self._mean
+        return LinearClassifier(weight.float().cpu().contiguous(), bias.float().cpu(), l2)

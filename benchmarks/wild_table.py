@@ -4,8 +4,8 @@
 
 FOLDER holds .tflite files from anywhere. Each is compiled and run on random inputs, one after the other, so that
 states show: in the portable C on this machine, with what stands in for the kernels of each instruction set, and on an
-emulated Cortex-M4. Every output is compared with TFLite Micro's, bit for bit. Each file has a process of its
-own, for an interpreter may die of it.
+emulated Cortex-M4. Every output is compared with TFLite Micro's, bit for bit. A file that is quantised to uint8 is made
+int8 first, as by `tinyedge requantise`. Each file has a process of its own, for an interpreter may die of it.
 
 With `--only SET...` the models that the last report has as compiled run with the kernels of those instruction sets
 alone, and their columns are written anew; the rest of the report stays.
@@ -33,10 +33,12 @@ from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.program import Program, compile_graph
 from tinyedge.devices.emulator import Emulator
 from tinyedge.errors import BudgetExceeded, ModelError, TinyEdgeError
+from tinyedge.exporter.requantise_model import requantise_model
 from tinyedge.firmware.build import build_program
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
 from tinyedge.tflite.frames import count_differing, frames_from_bytes, random_frames
+from tinyedge.tflite.full_int8 import is_uint8
 from tinyedge.tflite.model import Model
 
 RESULTS = Path(__file__).parent / "results" / "wild_table.json"
@@ -45,11 +47,20 @@ SEED = 0
 _PLACES = {"portable": "C", "scalar": "scalar", "dsp": "DSP", "mve": "MVE", "wasm": "WASM", "board": "board"}
 
 
+def opened(path: Path) -> tuple[Model, bool]:
+    """Return the model of a file, and whether it is that of `tinyedge requantise`, as of a file of uint8."""
+    model = Model(path)
+    if not is_uint8(model.any_graph()):
+        return model, False
+    with tempfile.TemporaryDirectory(prefix="tinyedge-wild-") as folder:
+        return Model(requantise_model(path, Path(folder) / path.name).path), True
+
+
 def examine(path: Path, board_name: str, count: int) -> dict[str, Any]:
     """Return the row of one model."""
     row: dict[str, Any] = {"file": path.name, "verdict": "", "exact": {}, "macs": None}
     try:
-        model = Model(path)
+        model, row["requantised"] = opened(path)
         program = compile_graph(model.graph())
     except ModelError as error:
         return {**row, "verdict": str(error).replace(f"{path.parent}/", "")}
@@ -84,7 +95,7 @@ def fill(report: dict[str, Any], folder: Path, instruction_sets: Sequence[str], 
         if row["verdict"] != "compiled":
             continue
         console.print(row["file"], highlight=False, markup=False)
-        model = Model(folder / row["file"])
+        model, _ = opened(folder / row["file"])
         inputs = random_frames(compile_graph(model.graph()).inputs, report["inputs"], SEED)
         row["exact"] |= exact_with(model, instruction_sets, inputs, TflmRuntime(model).run(inputs))
 
@@ -127,8 +138,9 @@ def markdown(report: dict[str, Any]) -> str:
         instructions = row.get("instructions")
         a_mac = "-" if not row["macs"] or instructions is None else f"{instructions / row['macs']:.2f}"
         shown = "does not fit" if instructions is None else f"{instructions:,}"
+        name = row["file"].removesuffix(".tflite") + (" (requantised)" if row.get("requantised") else "")
         lines.append(
-            f"| {row['file'].removesuffix('.tflite')} | {row['macs']:,} | {exact} | {row['arena_bytes']:,} | "
+            f"| {name} | {row['macs']:,} | {exact} | {row['arena_bytes']:,} | "
             f"{row['state_bytes'] or '-'} | {row['tflm_arena_bytes']:,} | {shown} | {a_mac} |"
         )
     refused = [row for row in report["models"] if row["verdict"] != "compiled"]

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from quantisation.uint8_models import uint8_network
 
 import tinyedge
 from tinyedge.errors import ToolMissing
@@ -31,6 +32,7 @@ def test_the_blocks_of_the_page_run_in_order(tmp_path, monkeypatch):
     except ToolMissing as error:
         pytest.skip(str(error))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.tflite").write_bytes(uint8_network())
     names: dict[str, object] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert len(blocks) == len(FUNCTIONS) + 2

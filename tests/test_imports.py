@@ -222,6 +222,8 @@ MISTAKES = [
     ("quantise", "untrained"),
     ("quantise", "tinynext_t_cifar10", "--data", "full"),
     ("quantise", "m.tflite", "--images", "full/notes.txt", "--out", "full"),
+    ("requantise", "none.tflite"),
+    ("requantise", "m.tflite", "--out", "full/notes.txt"),
     ("export", "runs/none"),
     ("export", "untrained"),
     ("export", "untrained", "--precision", "int4"),

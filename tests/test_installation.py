@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from compiler.random_networks import random_network
 from packaging.requirements import Requirement
+from quantisation.uint8_models import uint8_network
 
 from tinyedge.cli import app, main
 from tinyedge.cli.app import make_app
@@ -128,6 +129,7 @@ def bare(tmp_path_factory, wheel):
     environment = Environment(tmp_path_factory.mktemp("bare") / "venv")
     environment.uv("install", str(wheel))
     (environment.bin.parent / "model.tflite").write_bytes(random_network(1))
+    (environment.bin.parent / "old.tflite").write_bytes(uint8_network())
     run = environment.bin.parent / "trained"  # as far as that shows without reading the weights
     run.mkdir()
     (run / "config.yaml").write_text("data: digits\nimage_size: 32\n")
@@ -151,6 +153,7 @@ BARE = {
     "detect": ("trained --voc voc", r"\[train\] @ file://"),
     "export": ("trained", r"\[export\] @ file://"),
     "quantise": ("model.tflite --calibration x.npy", r"\[train,bench\] @ file://"),
+    "requantise": ("old.tflite", None),
     "check": ("model.tflite", None),
     "compile": ("model.tflite --out c", None),
     "build": ("model.tflite --board mps2_an386 --out firmware", None),

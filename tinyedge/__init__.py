@@ -29,6 +29,7 @@ __all__ = [
     "register_encoder",
     "register_method",
     "report",
+    "requantise",
     "train",
     "watch",
     "web",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from tinyedge.api.probe import probe
     from tinyedge.api.quantise import quantise
     from tinyedge.api.report import report
+    from tinyedge.api.requantise import requantise
     from tinyedge.api.train import train
     from tinyedge.api.watch import watch
     from tinyedge.api.web import web

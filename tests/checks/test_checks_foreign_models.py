@@ -39,7 +39,10 @@ TROUBLE = {
     "dynamic_batch": (0, [r"dynamic batch \[-1, 8, 8, 4\], .* export it with the shape \[1, 8, 8, 4\]"]),
     "dynamic_size": (3, [r"known at run time only \[1, -1, -1, 4\]: export it with a fixed shape"]),
     "batch_of_two": (0, [r"batch of 2 \[2, 8, 8, 4\]: export it with a batch of 1"]),
-    "legacy_uint8": (3, [r"uint8, the quantisation of before 2020, .* in operator 0 \(CONV_2D\): convert the network"]),
+    "legacy_uint8": (
+        3,
+        [r"uint8, the quantisation of before 2020, .* in operator 0 \(CONV_2D\): `tinyedge requantise`"],
+    ),
     "uint8_input": (0, [r"input 'pixels' is uint8 .* inference_input_type"]),
     "float_interface": (
         0,

@@ -149,7 +149,10 @@ def _all_uint8(model: Any) -> None:
         ),
         (_set("type", schema.TensorType.INT4), "tensor 'image' .* is INT4"),
         (_set("type", 99), "tensor 'image' .* is type 99"),
-        (_all_uint8, "is quantised to uint8, as converters did before 2020.* convert the float model again"),
+        (
+            _all_uint8,
+            "is quantised to uint8, as converters did before 2020.* run `tinyedge requantise .*`, which makes int8",
+        ),
         (_set("isVariable", True), "an input of the model, keeps its value"),
         (_set("shape", [1, -1, 4, 3]), r"dynamic shape \[1, -1, 4, 3\]"),
         (_set("shapeSignature", [1, -1, 4, 3]), r"dynamic shape \[1, -1, 4, 3\]"),

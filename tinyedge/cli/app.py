@@ -17,7 +17,7 @@ from tinyedge.version import __version__
 
 GROUPS = {
     "Train": ("train", "watch", "finetune", "probe", "detect"),
-    "Export": ("export", "quantise", "report", "pack"),
+    "Export": ("export", "quantise", "requantise", "report", "pack"),
     "Compile": ("check", "compile", "build", "bench"),
     "Run": ("predict", "web", "flash", "enroll"),
     "Begin": ("demo", "doctor"),

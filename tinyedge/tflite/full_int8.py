@@ -1,9 +1,11 @@
 """What tinyedge asks of a graph that a file holds: full INT8, and operators in an order in which they can run."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from tinyedge.shell import command_line
 from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.parser import Refuse, damaged
 
@@ -36,7 +38,13 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
     """
     tensors = graph.tensors()
     activations = [tensor for tensor in tensors if not tensor.is_constant]
-    integers = any(tensor.dtype in (np.int8, np.int16) for tensor in activations)
+    integers = _has_int8(activations)
+    if is_uint8(graph):
+        refuse(
+            f"{path} is quantised to uint8, as converters did before 2020, and TFLite Micro has no kernels for that "
+            f"any more: run `{command_line('tinyedge', 'requantise', path)}`, which makes int8 of it"
+        )
+        return
     floats = [tensor for tensor in activations if tensor.dtype.kind == "f"]
     if floats and not integers:
         if any(tensor.is_constant and tensor.dtype == np.int8 for tensor in tensors):
@@ -50,12 +58,6 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
         else:
             advice = "quantise it with `tinyedge quantise`, or convert the network again with a representative data set"
         refuse(f"{path} is a {floats[0].dtype.name} model: {advice}")
-        return
-    if not integers and any(tensor.dtype == _UINT8 for tensor in activations):
-        refuse(
-            f"{path} is quantised to uint8, as converters did before 2020, and TFLite Micro has no kernels for that "
-            "any more: convert the float model again with today's converter, which makes int8"
-        )
         return
     for operator in graph.operators:
         if operator.op in _CONVERSIONS | _FLOAT_FUNCTIONS:
@@ -96,6 +98,18 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
             )
         if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
             refuse(str(damaged(path, f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")))
+
+
+def is_uint8(graph: Graph) -> bool:
+    """Whether a graph computes in uint8, as converters quantised before 2020; images that it takes say nothing."""
+    written = [tensor for operator in graph.operators for tensor in operator.outputs if operator.op not in _CONVERSIONS]
+    return any(tensor.dtype == _UINT8 for tensor in written) and not _has_int8(
+        tensor for tensor in graph.tensors() if not tensor.is_constant
+    )
+
+
+def _has_int8(activations: Iterable[Tensor]) -> bool:
+    return any(tensor.dtype in (np.int8, np.int16) for tensor in activations)
 
 
 def has_reals(tensor: Tensor) -> bool:

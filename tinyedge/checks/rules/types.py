@@ -51,7 +51,7 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
                 "uint8",
                 touched,
                 "uint8, the quantisation of before 2020, for which microcontrollers have no kernels any more",
-                "convert the network again, to int8",
+                "`tinyedge requantise` makes int8 of it, without samples",
             )
         else:
             for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):

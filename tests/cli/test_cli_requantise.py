@@ -1,0 +1,88 @@
+"""`tinyedge requantise` on a file of uint8: what it writes, says and refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiler.random_networks import random_network
+from quantisation.uint8_models import uint8_network
+from typer.testing import CliRunner
+
+import tinyedge
+from tinyedge.cli.app import make_app
+from tinyedge.errors import ConfigError, ModelError
+from tinyedge.exporter import requantise_model
+from tinyedge.installation import package_missing
+from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
+from tinyedge.tflite.reader import read_tflite
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("old.tflite").write_bytes(uint8_network(beyond=1))
+    return Path("old.tflite")
+
+
+def test_the_figures_are_those_of_both_files(old: Path) -> None:
+    done = CliRunner().invoke(make_app(), ["requantise", str(old), "--json"])
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert (made["path"], made["channels"], made["rescaled_channels"]) == ("old_int8.tflite", 21, 4)
+    new = Path(made["path"])
+    assert made["bytes"] == new.stat().st_size
+    assert read_tflite(new).inputs[0].dtype == np.int8
+    inputs = np.random.default_rng(0).integers(0, 255, (100, 9, 7, 3), np.uint8, endpoint=True)
+    before = LitertSession(old.read_bytes(), REFERENCE).run(inputs).astype(int)
+    after = LitertSession(new.read_bytes(), REFERENCE).run((inputs ^ 128).view(np.int8)).astype(int) + 128
+    assert made["distance"] == {
+        "inputs": 100,
+        "values": 400,
+        "differing": int((before != after).sum()),
+        "largest_steps": int(np.abs(before - after).max()),
+        "same_largest": sum(int(one[other.argmax()] == one.max()) for one, other in zip(before, after, strict=True)),
+    }
+    assert 0 < made["distance"]["differing"] < 400
+
+
+def test_the_table_names_what_was_rounded_and_the_next_commands(old: Path) -> None:
+    done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
+    assert done.exit_code == 0, done.output
+    said = re.sub(r"[\s│]+", " ", done.output)
+    assert "17 of 21 channels the same" in said
+    assert "4 rounded, to scales of at most 1.03 times theirs" in said
+    assert "next: tinyedge check new.tflite" in said
+
+
+def test_without_litert_it_says_that_nothing_was_compared(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        raise package_missing("ai-edge-litert")
+
+    monkeypatch.setattr(requantise_model, "LitertSession", absent)
+    assert tinyedge.requantise(old).distance is None
+    done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
+    assert "not compared" in done.output
+
+
+def test_a_file_that_is_there_stays(old: Path) -> None:
+    Path("mine.tflite").write_bytes(b"mine")
+    for target in ("mine.tflite", "old.tflite"):
+        with pytest.raises(ConfigError, match="is there already"):
+            tinyedge.requantise(old, out=target)
+    with pytest.raises(ConfigError, match=r"does not end in \.tflite"):
+        tinyedge.requantise(old, out="new.onnx")
+    assert Path("mine.tflite").read_bytes() == b"mine"
+
+
+def test_what_is_no_uint8_is_told(old: Path) -> None:
+    Path("new.tflite").write_bytes(random_network(1))
+    with pytest.raises(ModelError, match=r"new\.tflite is not quantised to uint8"):
+        tinyedge.requantise("new.tflite")
+    with pytest.raises(ModelError, match=r"no model at none\.tflite"):
+        tinyedge.requantise("none.tflite")
+    with pytest.raises(
+        ModelError, match=r"is quantised to uint8 already: `tinyedge requantise old\.tflite` makes int8"
+    ):
+        tinyedge.quantise(old, np.zeros((20, 9, 7, 3), np.float32))

@@ -1,0 +1,184 @@
+"""Old uint8 models over int8: the same reals, against LiteRT's kernels of both kinds."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from quantisation.uint8_models import (
+    WEIGHT_ZERO_POINT,
+    activation,
+    bias,
+    uint8_network,
+    weights,
+)
+
+from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.quantisation.uint8 import Int8Graph, int8_of_uint8
+from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
+from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.full_int8 import is_uint8
+from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.reader import read_any_tflite, read_tflite
+from tinyedge.tflite.writer import tflite_bytes
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def graph_of(content: bytes, folder: Path) -> Graph:
+    path = folder / "old.tflite"
+    path.write_bytes(content)
+    return read_any_tflite(path)
+
+
+def reals(tensor: Tensor) -> np.ndarray:
+    shape = [1] * tensor.values.ndim
+    shape[tensor.q.axis] = -1
+    zero_points, scales = (one.reshape(shape) for one in (tensor.q.zero_points, tensor.q.scales.astype(np.float64)))
+    return (tensor.values.astype(np.float64) - zero_points) * scales
+
+
+def outputs(old: bytes, made: Int8Graph, count: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of both, as uint8, for the same random inputs."""
+    (image,) = made.graph.inputs
+    inputs = np.random.default_rng(1).integers(0, 256, (count, *image.shape[1:]), dtype=np.uint8)
+    before = LitertSession(old, REFERENCE).run(inputs)
+    after = LitertSession(tflite_bytes(made.graph), REFERENCE).run((inputs ^ 128).view(np.int8))
+    return before, after.view(np.uint8) ^ 128
+
+
+SHAPE = (1, 9, 7, 3)
+SINGLE = {
+    "CONV_2D": (
+        lambda g: [weights(g, (4, 3, 3, 3)), bias(g, 4)],
+        (1, 5, 4, 4),
+        {"padding": "SAME", "strideH": 2, "strideW": 2},
+    ),
+    "DEPTHWISE_CONV_2D": (
+        lambda g: [weights(g, (1, 3, 2, 6)), bias(g, 6)],
+        (1, 7, 6, 6),
+        {"padding": "VALID", "strideH": 1, "strideW": 1, "depthMultiplier": 2},
+    ),
+    "FULLY_CONNECTED": (lambda g: [weights(g, (5, 189)), None], (1, 5), {}),
+    "MUL": (lambda g: [constant(g.integers(0, 256, (1, 1, 1, 3), dtype=np.uint8), 0.01, 200)], SHAPE, {}),
+    "ADD": (lambda g: [constant(g.integers(0, 256, (1, 1, 1, 3), dtype=np.uint8), 0.01, 200)], SHAPE, {}),
+    "AVERAGE_POOL_2D": (
+        lambda _: [],
+        (1, 3, 3, 3),
+        {"padding": "VALID", "strideH": 3, "strideW": 2, "filterHeight": 3, "filterWidth": 3},
+    ),
+    "PAD": (lambda _: [constant(np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32))], (1, 12, 8, 3), {}),
+}
+
+
+@pytest.mark.parametrize("op", SINGLE)
+def test_an_operator_whose_weights_lie_within_int8_gives_the_same_codes(op: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(2)
+    others, shape, options = SINGLE[op]
+    source = activation(SHAPE, 1 / 64, 99)
+    target = activation(shape, 1 / 64, 99) if op in ("PAD", "AVERAGE_POOL_2D") else activation(shape, 0.03, 77)
+    old = one_operator(op, [source, *others(generator)], target, **options)
+    made = int8_of_uint8(graph_of(old, tmp_path))
+    assert made.rescaled_channels == 0
+    before, after = outputs(old, made)
+    assert len(np.unique(before)) > 40
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_network_stays_near_and_is_tflite_micros_bit_for_bit(beyond: int, tmp_path: Path) -> None:
+    whole = graph_of(uint8_network(beyond=beyond), tmp_path)
+    assert is_uint8(whole)
+    made = int8_of_uint8(whole)
+    assert (made.channels, made.rescaled_channels) == (21, 4 * beyond)
+    assert made.coarsest == pytest.approx(131 / 127 if beyond else 1.0)
+    apart = {}
+    for count, operator in enumerate(whole.operators[:-1], 1):
+        part = dataclasses.replace(whole, operators=whole.operators[:count], outputs=operator.outputs)
+        before, after = outputs(tflite_bytes(part), int8_of_uint8(part))
+        assert len(np.unique(before)) > 10
+        apart[operator.op] = int(np.abs(before.astype(int) - after).max())
+    assert apart["CONV_2D"] == apart["MAX_POOL_2D"] == beyond  # Of rounded weights.
+    assert apart["CONCATENATION"] <= 1 + beyond  # Kernels of uint8 rescale in float.
+    assert apart["FULLY_CONNECTED"] <= 1 + beyond
+    path = tmp_path / "new.tflite"
+    path.write_bytes(tflite_bytes(made.graph))
+    inputs = np.random.default_rng(3).integers(-128, 128, (8, 9, 7, 3), dtype=np.int8)
+    assert np.array_equal(AotRuntime(path).run(inputs), TflmRuntime(path).run(inputs))
+
+
+def test_every_weight_is_within_half_a_step_of_its_scale(tmp_path: Path) -> None:
+    graph = graph_of(uint8_network(beyond=2), tmp_path)
+    layers = [
+        [operator for operator in one.operators if operator.op in WEIGHTED]
+        for one in (graph, int8_of_uint8(graph).graph)
+    ]
+    assert len(layers[0]) == 4
+    for old, new in zip(*layers, strict=True):
+        weight, axis = new.input(1), 3 if new.op == "DEPTHWISE_CONV_2D" else 0
+        assert (weight.dtype, weight.q.axis) == (np.int8, axis)
+        assert weight.values.min() >= -127
+        apart = np.moveaxis(np.abs(reals(weight) - reals(old.input(1))), axis, 0).reshape(len(weight.q.scales), -1)
+        same = weight.q.scales == old.input(1).q.scales
+        assert 0 < (~same).sum() < len(same)
+        assert apart[same].max() < 1e-9
+        assert (apart <= 0.5001 * weight.q.scales[:, np.newaxis]).all()
+        steps = old.input(0).q.scale * weight.q.scales.astype(np.float64)
+        assert np.abs(new.input(2).values * steps - old.input(2).values * old.input(0).q.scale * 0.004).max() < max(
+            steps
+        )
+
+
+def test_a_softmax_of_another_scale_writes_what_its_kernel_has(tmp_path: Path) -> None:
+    old = one_operator("SOFTMAX", [activation((1, 5), 0.1, 30)], activation((1, 5), 1 / 200, 3), beta=1.0)
+    made = int8_of_uint8(graph_of(old, tmp_path)).graph
+    assert [operator.op for operator in made.operators] == ["SOFTMAX", "QUANTIZE"]
+    assert made.operators[0].output.q.scale == 1 / 256
+    assert (made.outputs[0].q.scale, made.outputs[0].q.zero_point) == (pytest.approx(1 / 200), -125)
+    path = tmp_path / "new.tflite"
+    path.write_bytes(tflite_bytes(made))
+    assert read_tflite(path).outputs[0].dtype == np.int8
+
+
+def test_a_float_model_of_uint8_images_is_none(tmp_path: Path) -> None:
+    image, real = activation((1, 4), 0.1, 3), TensorSpec((1, 4), dtype=np.float32)
+    other = TensorSpec((1, 4), dtype=np.float32)
+    operators = [OperatorSpec("DEQUANTIZE", [image], real), OperatorSpec("SOFTMAX", [real], other, {"beta": 1.0})]
+    assert not is_uint8(graph_of(build_model(operators, [image], [other]), tmp_path))
+
+
+def _several_scales() -> bytes:
+    one = constant(np.full((3, 4), WEIGHT_ZERO_POINT, np.uint8), [0.1, 0.2, 0.3], [131, 131, 131])
+    return one_operator("FULLY_CONNECTED", [activation((1, 4), 0.1, 3), one, None], activation((1, 3), 0.1, 3))
+
+
+def _computed_weights() -> bytes:
+    inputs = [activation((1, 4), 0.1, 3), activation((3, 4), 0.1, 3), None]
+    return one_operator("FULLY_CONNECTED", inputs, activation((1, 3), 0.1, 3))
+
+
+def _unknown() -> bytes:
+    return one_operator(
+        "LOCAL_RESPONSE_NORMALIZATION", [activation((1, 2, 2, 4), 1, 0)], activation((1, 2, 2, 4), 1, 0)
+    )
+
+
+def _no_scale() -> bytes:
+    return one_operator("SOFTMAX", [TensorSpec((1, 4), dtype=np.uint8)], activation((1, 4), 1 / 256, 0), beta=1.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "said"),
+    [
+        (_several_scales, ModelError, "has 3 scales: models of uint8 have one a tensor"),
+        (_computed_weights, ModelError, r"operator 0 \(FULLY_CONNECTED\) has computed weights"),
+        (_unknown, UnsupportedOpError, r"operator 0 \(LOCAL_RESPONSE_NORMALIZATION\)"),
+        (_no_scale, ModelError, "has no scale and zero point"),
+    ],
+)
+def test_what_int8_has_not_is_refused(model, error, said, tmp_path: Path) -> None:
+    graph = graph_of(model(), tmp_path)
+    with pytest.raises(error, match=said):
+        int8_of_uint8(graph)

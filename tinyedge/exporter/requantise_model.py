@@ -1,0 +1,141 @@
+"""A .tflite file of uint8, as converters wrote before 2020, over int8, and how near its outputs are to the old ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyedge.announce import silent
+from tinyedge.atomic import atomic_path
+from tinyedge.errors import ModelError, ToolMissing
+from tinyedge.quantisation.uint8 import int8_of_uint8
+from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
+from tinyedge.tflite.frames import empty_frames, parts_of, random_frames
+from tinyedge.tflite.full_int8 import is_uint8
+from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.model import Model
+from tinyedge.tflite.reader import parse_tflite
+from tinyedge.tflite.writer import tflite_bytes
+
+_INPUTS = 100
+
+
+@dataclass(frozen=True)
+class OutputDistance:
+    """Outputs of the old and the new file for the same random inputs, by LiteRT's reference kernels.
+
+    Attributes:
+        inputs: How many.
+        values: How many values there are to compare, all outputs of all inputs.
+        differing: How many of them are another code.
+        largest_steps: The largest difference, in steps of the output's scale.
+        same_largest: Of how many inputs the largest value of the first output is at the same place.
+    """
+
+    inputs: int
+    values: int
+    differing: int
+    largest_steps: int
+    same_largest: int
+
+
+@dataclass(frozen=True)
+class RequantisedModel:
+    """What `tinyedge requantise` wrote.
+
+    Attributes:
+        path: The int8 file.
+        bytes: Its size.
+        channels: Output channels of all layers with weights.
+        rescaled_channels: Those of them whose weights were rounded to a coarser scale; all others are the same.
+        coarsest: The largest such scale, as a multiple of the old one.
+        distance: How near its outputs are; None where LiteRT is not installed, or does not run the old file.
+    """
+
+    path: Path
+    bytes: int
+    channels: int
+    rescaled_channels: int
+    coarsest: float
+    distance: OutputDistance | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def requantised_file(model: Path) -> Path:
+    """Return where the int8 file goes if nobody says: into the current folder."""
+    return Path(f"{model.stem}_int8.tflite")
+
+
+def requantise_model(source: Path, target: Path, announce: Callable[[str], None] = silent) -> RequantisedModel:
+    """Write a uint8 file over int8, and compare both.
+
+    Args:
+        source: Of the old file.
+        target: Of the new one.
+        announce: Called with the name of each step when it begins.
+
+    Raises:
+        ModelError: The file is missing, damaged, not of uint8, or holds what int8 has not.
+        UnsupportedOpError: It has an operator without an int8 kernel.
+    """
+    announce("reading")
+    model = Model(source)
+    graph = model.any_graph()
+    if not is_uint8(graph):
+        raise ModelError(
+            f"{source} is not quantised to uint8 as a whole: `tinyedge check` says what it is, and `tinyedge quantise` "
+            "makes int8 of a float model"
+        )
+    recoded = int8_of_uint8(graph)
+    content = tflite_bytes(recoded.graph)
+    parse_tflite(target, content).full_int8_graph()  # Refuses what int8 has not.
+    announce("comparing")
+    distance = _distance(model.content, content, graph, recoded.graph)
+    announce("writing")
+    with atomic_path(target) as file:
+        file.write_bytes(content)
+    return RequantisedModel(
+        target, len(content), recoded.channels, recoded.rescaled_channels, recoded.coarsest, distance
+    )
+
+
+def _distance(old: bytes, new: bytes, graph: Graph, recoded: Graph) -> OutputDistance | None:
+    """Compare two files on the same random inputs, where a code of int8 stands for the one 128 above it."""
+    frames = random_frames(graph.inputs, _INPUTS, seed=0)
+    try:
+        before = LitertSession(old, REFERENCE).run_frames(frames, graph.outputs)
+        after = LitertSession(new, REFERENCE).run_frames(_recoded(frames, recoded.inputs), recoded.outputs)
+    except (ToolMissing, RuntimeError, ValueError):
+        return None
+    values = differing = largest = 0
+    for tensor, expected, found in zip(
+        graph.outputs, parts_of(before), parts_of(_recoded(after, graph.outputs)), strict=True
+    ):
+        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
+        steps = np.round(apart / _step(tensor, graph)).astype(np.int64)
+        values, differing = values + steps.size, differing + int((steps > 0).sum())
+        largest = max(largest, int(steps.max(initial=0)))
+    first, second = (parts_of(frames)[0].reshape(_INPUTS, -1) for frames in (before, after))
+    chosen = np.take_along_axis(first, second.argmax(1)[:, np.newaxis], axis=1)[:, 0]
+    return OutputDistance(_INPUTS, values, differing, largest, int((chosen == first.max(1)).sum()))
+
+
+def _recoded(frames: np.ndarray, tensors: Sequence[Tensor]) -> np.ndarray:
+    """Return frames as those of tensors that are int8 where they are uint8, or the other way round."""
+    recoded = empty_frames(len(frames), tensors)
+    for values, given in zip(parts_of(recoded), parts_of(frames), strict=True):
+        values[...] = given if values.dtype == given.dtype else (given.view(np.uint8) ^ 128).view(values.dtype)
+    return recoded
+
+
+def _step(output: Tensor, graph: Graph) -> float:
+    """Return how far two codes of an output are apart, in what it holds."""
+    if output.dtype.kind != "f":
+        return 1.0
+    source = next(operator.inputs[0] for operator in graph.operators if output in operator.outputs)
+    return 1.0 if source is None or source.quantisation is None else source.quantisation.scale

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model
 
+from tinyedge.api.quantise import quantise
 from tinyedge.conversion.intake import read_network, run_graph
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, State, Tensor
+from tinyedge.tflite.reader import read_tflite
 from tinyedge.tflite.writer import tflite_bytes
 
 F32, F16 = np.dtype(np.float32), np.dtype(np.float16)
@@ -51,13 +53,40 @@ def test_float16_constants_become_float32(tmp_path):
     same(network)
 
 
-def test_int8_weights_under_float_activations_are_refused(tmp_path):
+@pytest.mark.parametrize("unpacked", [False, True])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_int8_weights_of_float_activations_become_float32(tmp_path, axis, unpacked):
     x, y = Tensor("x", (1, 8), F32), Tensor("y", (1, 5), F32)
-    weight = constant("w", np.ones((5, 8), np.int8))
-    weight.quantisation = Quantisation(np.array([0.1], np.float32), np.array([0], np.int32))
+    codes = np.random.default_rng(0).integers(-127, 128, (5, 8), np.int8)
+    count = 1 if axis is None else codes.shape[axis]
+    scales, zero_points = np.linspace(0.01, 0.2, count, dtype=np.float32), np.arange(count, dtype=np.int32)
+    weight = constant("w", codes)
+    weight.quantisation = Quantisation(scales, zero_points, axis or 0)
+    operators = [dense(x, weight, y)]
+    if unpacked:
+        real = Tensor("real", (5, 8), F32)
+        operators = [Operator("DEQUANTIZE", (weight,), (real,)), dense(x, real, y)]
+    network = read_network(write(tmp_path / "hybrid.tflite", operators, x, y))
+    assert network.notes[0].startswith("1 integer weights became float32;")
+    (operator,) = network.graph.operators
+    wide = np.moveaxis(codes.astype(np.float64), axis or 0, -1)
+    expected = np.moveaxis((wide - zero_points) * scales, -1, axis or 0)
+    np.testing.assert_allclose(operator.input(1).values, expected, rtol=1e-6)
+    same(network)
+
+
+def test_a_dynamic_range_model_becomes_int8(tmp_path):
+    """The codes of its weights are those of the file, for a channel has a scale of 127 steps to its largest weight."""
+    x, y = Tensor("x", (1, 8), F32), Tensor("y", (1, 5), F32)
+    codes = np.random.default_rng(1).integers(-126, 127, (5, 8), np.int8)
+    codes[:, 0] = 127
+    weight = constant("w", codes)
+    weight.quantisation = Quantisation(np.linspace(0.01, 0.02, 5, dtype=np.float32), np.zeros(5, np.int32))
     path = write(tmp_path / "hybrid.tflite", [dense(x, weight, y)], x, y)
-    with pytest.raises(ModelError, match=r"int8 weights and float32 activations .* without converter.optimizations$"):
-        read_network(path)
+    made = quantise(path, random(64, 8), out=tmp_path / "made_int8.tflite")
+    assert made.manifest.parity["outputs"][0]["cosine"] > 0.999
+    (operator,) = read_tflite(made.path).operators
+    assert np.array_equal(operator.input(1).values, codes)
 
 
 def test_a_quantised_model_is_refused(tmp_path):

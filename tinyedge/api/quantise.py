@@ -71,7 +71,7 @@ def quantise(
     Writes `NAME_PRECISION.tflite` and its manifest, `NAME_PRECISION.json`: both, or neither.
 
     Args:
-        model: An ONNX file, a float or float16 .tflite file, a `torch.nn.Module`, or a run directory.
+        model: An ONNX file, a float, float16 or dynamic-range .tflite file, a `torch.nn.Module`, or a run directory.
         calibration: What the network usually sees, unlabelled: a folder of images; a .npy or .npz file; an array or a
             tensor (n, ...); or for several inputs one each, by name or in order. None, for a run, is its own train
             images.

@@ -59,7 +59,8 @@ def read_network(
     """Read a float network.
 
     Args:
-        model: An ONNX file of opset 7 to 23, a float or float16 .tflite file, or a module, which is not changed.
+        model: An ONNX file of opset 7 to 23, a float, float16 or dynamic-range .tflite file, or a module, which is not
+            changed.
         input_shapes: By input name, of an ONNX file's inputs whose dimensions are open; a free batch is 1 without.
         example_inputs: For a module, an array float32 an input, as it takes them: of a batch of 1, or a state.
 

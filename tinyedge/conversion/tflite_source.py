@@ -16,13 +16,14 @@ from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.schema import enumeration_values
 from tinyedge.tflite.states import CONTROL_FLOW
+from tinyedge.tflite.writer import tflite_bytes
 
 _FLOAT32, _FLOAT16 = np.dtype(np.float32), np.dtype(np.float16)
 _INTEGERS = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int16))
 
 
 def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
-    """Read a float or float16 .tflite file.
+    """Read a float .tflite file, also one whose weights are float16, or integers under float activations.
 
     Returns:
         The graph, float32, of a batch of 1 and without states, and a sentence for each thing that was changed.
@@ -85,9 +86,14 @@ def _with_batches(graph: Graph) -> tuple[Graph, list[str]]:
 
 
 def runner(path: Path) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
-    """Return what runs a file on arrays (n, ...), an input each, and returns an array an output."""
+    """Return what runs a file on arrays (n, ...), an input each, and returns an array an output.
+
+    Integer weights of float activations are float32 then: interpreters round the activations beside them.
+    """
     model = Model(path)
-    graph = model.any_graph()
+    graph, content = model.any_graph(), model.content
+    if any(map(_holds_codes, graph.tensors())):
+        content = tflite_bytes(dataclasses.replace(graph, operators=_in_float32(graph.operators, path)[0]))
 
     def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         outputs = []
@@ -96,7 +102,7 @@ def runner(path: Path) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
             for part, values in zip(parts_of(frames), inputs, strict=True):
                 part[...] = values[at : at + 1]
             try:
-                outputs.append(LitertSession(model.content, BUILT_IN).run_frames(frames, graph.outputs))
+                outputs.append(LitertSession(content, BUILT_IN).run_frames(frames, graph.outputs))
             except (RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:300]
                 raise ModelError(f"LiteRT does not run {path} ({reason}): export the network anew") from error
@@ -121,42 +127,28 @@ def _check(operator: Operator, path: Path) -> None:
             f"operator {operator.index} of {path} is the custom operator {operator.op}, which only its own runtime "
             "knows: leave it outside the model, or write it with builtin operators"
         )
-    source = operator.inputs[0] if operator.inputs else None
-    weights = operator.inputs[1] if len(operator.inputs) > 1 else None
-    if (
-        source is not None
-        and source.dtype == _FLOAT32
-        and weights is not None
-        and weights.is_constant
-        and weights.dtype in _INTEGERS
-    ):
-        raise ModelError(
-            f"operator {operator.index} ({operator.op}) of {path} has {weights.dtype} weights and float32 activations "
-            "(dynamic-range quantisation): convert the network again without converter.optimizations"
-        )
 
 
 def _in_float32(operators: Sequence[Operator], path: Path) -> tuple[list[Operator], list[str]]:
-    """Make float32 constants of those that DEQUANTIZE makes of float16 ones."""
+    """Make float32 of float16 constants, and of integer weights of float activations; say so."""
     constants: dict[Tensor, Tensor] = {}
     kept = []
     for operator in operators:
         source = operator.inputs[0] if operator.op == "DEQUANTIZE" else None
         if source is None:
             kept.append(operator)
-        elif source.data is not None and source.dtype == _FLOAT16:
-            output = operator.output
-            constants[output] = Tensor(output.name, output.shape, _FLOAT32, data=source.data.astype(_FLOAT32))
-        elif source.data is not None:
-            raise ModelError(
-                f"operator {operator.index} (DEQUANTIZE) of {path} makes float32 of {source.dtype} weights: convert "
-                "the network again without converter.optimizations"
-            )
-        else:
+        elif source.data is None:
             raise ModelError(
                 f"operator {operator.index} (DEQUANTIZE) of {path} reads the activation {source.name}: the model is "
                 "quantised already, give the float model"
             )
+        else:
+            constants[operator.output] = dataclasses.replace(_reals(source), name=operator.output.name)
+    of_float = [operator for operator in kept if any(tensor.dtype == _FLOAT32 for tensor in operator.outputs)]
+    weights = {
+        tensor for operator in of_float for tensor in operator.inputs if tensor is not None and _holds_codes(tensor)
+    }
+    constants |= {tensor: _reals(tensor) for tensor in weights}
     replaced = [
         dataclasses.replace(
             operator,
@@ -164,4 +156,30 @@ def _in_float32(operators: Sequence[Operator], path: Path) -> tuple[list[Operato
         )
         for operator in kept
     ]
-    return replaced, [f"{len(constants)} float16 constants became float32"] if constants else []
+    unpacked = [source for operator in operators if operator.op == "DEQUANTIZE" for source in operator.inputs if source]
+    half = sum(source.dtype == _FLOAT16 for source in unpacked)
+    integers = len(constants) - half
+    notes = [f"{half} float16 constants became float32"] if half else []
+    if integers:
+        notes.append(
+            f"{integers} integer weights became float32; the source is the file with them, as interpreters round the "
+            "activations of such weights while they run"
+        )
+    return replaced, notes
+
+
+def _holds_codes(tensor: Tensor) -> bool:
+    """Whether a tensor is a constant of codes, as dynamic-range quantisation leaves weights."""
+    return tensor.is_constant and tensor.dtype in _INTEGERS and tensor.quantisation is not None
+
+
+def _reals(constant: Tensor) -> Tensor:
+    """Return a constant of float16 or of codes as float32."""
+    values = constant.values
+    if constant.quantisation is not None and constant.dtype in _INTEGERS:
+        quantisation, shape = constant.quantisation, [1] * values.ndim
+        if quantisation.scales.size > 1:
+            shape[quantisation.axis] = -1
+        codes = values.astype(np.int32) - quantisation.zero_points.reshape(shape)
+        values = codes.astype(_FLOAT32) * quantisation.scales.reshape(shape)
+    return Tensor(constant.name, constant.shape, _FLOAT32, data=values.astype(_FLOAT32))

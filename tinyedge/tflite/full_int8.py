@@ -49,8 +49,8 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
     if floats and not integers:
         if any(tensor.is_constant and tensor.dtype == np.int8 for tensor in tensors):
             refuse(
-                f"{path} has int8 weights and {floats[0].dtype.name} activations: convert the network again with a "
-                "representative data set, and the converter's inference_input_type and inference_output_type int8"
+                f"{path} has int8 weights and {floats[0].dtype.name} activations: quantise those too with `tinyedge "
+                "quantise`, or convert the network again with a representative data set"
             )
             return
         if (path.parent / _MANIFEST).is_file():

@@ -87,6 +87,43 @@ def test_an_operator_whose_weights_lie_within_int8_gives_the_same_codes(op: str,
     assert np.array_equal(before, after)
 
 
+WINDOW = {"padding": "VALID", "strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
+BETWEEN_SCALES = {
+    "MAX_POOL_2D": ([], (1, 4, 3, 3), {**WINDOW, "fusedActivationFunction": "RELU6"}),
+    "AVERAGE_POOL_2D": ([], (1, 4, 3, 3), WINDOW),
+    "RESHAPE": ([constant(np.array([1, 189], np.int32))], (1, 189), {}),
+    "MAXIMUM": ([constant(np.full(1, 90, np.uint8), 0.01, 5)], SHAPE, {}),
+    "TRANSPOSE": ([constant(np.array([0, 2, 1, 3], np.int32))], (1, 7, 9, 3), {}),
+}
+
+
+@pytest.mark.parametrize("op", BETWEEN_SCALES)
+def test_codes_are_copied_between_scales_where_kernels_of_uint8_did(op: str, tmp_path: Path) -> None:
+    others, shape, options = BETWEEN_SCALES[op]
+    image, first, second, last = (
+        activation(SHAPE, 0.05, 100),
+        activation(SHAPE, 0.02, 100),
+        activation(shape, 0.03, 80),
+        activation(shape, 0.04, 90),
+    )
+    factor = constant(np.array([230], np.uint8), 0.01, 100)
+    operators = [
+        OperatorSpec("MUL", [image, factor], first),
+        OperatorSpec(op, [first, *others], second, options),
+        OperatorSpec("MUL", [second, factor], last),
+    ]
+    old = build_model(operators, [image], [last])
+    made = int8_of_uint8(graph_of(old, tmp_path))
+    before, after = outputs(old, made)
+    assert len(np.unique(before)) > 40
+    apart = np.abs(before.astype(int) - after).max()
+    assert apart <= (2 if op == "AVERAGE_POOL_2D" else 0)  # Halves of negative codes are rounded the other way.
+    path = tmp_path / "new.tflite"
+    path.write_bytes(tflite_bytes(made.graph))
+    inputs = np.random.default_rng(3).integers(-128, 128, (8, *SHAPE[1:]), dtype=np.int8)
+    assert np.array_equal(AotRuntime(path).run(inputs), TflmRuntime(path).run(inputs))
+
+
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_a_network_stays_near_and_is_tflite_micros_bit_for_bit(beyond: int, tmp_path: Path) -> None:
     whole = graph_of(uint8_network(beyond=beyond), tmp_path)

@@ -14,10 +14,13 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.descriptor import OperatorDescriptor, WeightsLayout
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
-from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
+from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor, integer_constant
 
 _UINT8, _INT8, _INT32 = np.dtype(np.uint8), np.dtype(np.int8), np.dtype(np.int32)
 _OFFSET = -INT8_MIN
+# Their kernels of uint8 rescaled what they copied; all others copied codes, whatever both scales were.
+_RESCALING = frozenset({"CONCATENATION", "PADV2"})
+_POOLINGS = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D"})  # Their kernels of int8 refuse to do so.
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ class _Rewriting:
         else:
             inputs = [None if tensor is None else self.tensor(tensor) for tensor in operator.inputs]
         outputs = tuple(map(self.tensor, operator.outputs))
-        if descriptor.keeps_quantisation:
-            inputs = [self._as_quantised(tensor, outputs[0]) for tensor in inputs]
+        if operator.op in _RESCALING | _POOLINGS:
+            inputs = [self._as_quantised(tensor, outputs[0], operator.op in _RESCALING) for tensor in inputs]
         written = tuple(_as_kernels_write(descriptor, tensor) for tensor in outputs)
         version = descriptor.versions.get("int8", operator.version)
         self.operators.append(dataclasses.replace(operator, inputs=tuple(inputs), outputs=written, version=version))
@@ -108,11 +111,15 @@ class _Rewriting:
             self._tensors[tensor] = dataclasses.replace(tensor, dtype=_INT8, quantisation=quantisation, data=data)
         return self._tensors[tensor]
 
-    def _as_quantised(self, tensor: Tensor | None, like: Tensor) -> Tensor | None:
-        """Return what an operator that copies codes reads: uint8 kernels of CONCATENATION rescaled on the way."""
+    def _as_quantised(self, tensor: Tensor | None, like: Tensor, rescale: bool) -> Tensor | None:
+        """Return what an operator reads whose kernel has one quantisation: the same reals, or else the same codes."""
         if tensor is None or tensor.dtype != _INT8 or like.dtype != _INT8 or tensor.q.equals(like.q):
             return tensor
         rescaled = dataclasses.replace(tensor, name=f"{tensor.name}/rescaled", quantisation=like.q, data=None)
+        if not rescale:
+            shape = integer_constant(f"{tensor.name}/shape", tensor.shape)
+            self.operators.append(Operator("RESHAPE", (tensor, shape), (rescaled,)))
+            return rescaled
         if tensor.data is not None:
             reals = (tensor.data.astype(np.float64) - tensor.q.zero_point) * tensor.q.scale
             codes = np.round(reals / like.q.scale) + like.q.zero_point

@@ -202,6 +202,15 @@ def _unknown() -> bytes:
     )
 
 
+def _codes_as_numbers() -> bytes:
+    image, scores, numbers = activation((1, 4), 0.1, 3), activation((1, 4), 0.1, 3), TensorSpec((1, 4), dtype=np.int32)
+    operators = [
+        OperatorSpec("RELU", [image], scores),
+        OperatorSpec("CAST", [scores], numbers, {"inDataType": "UINT8", "outDataType": "INT32"}),
+    ]
+    return build_model(operators, [image], [numbers])
+
+
 def _no_scale() -> bytes:
     return one_operator("SOFTMAX", [TensorSpec((1, 4), dtype=np.uint8)], activation((1, 4), 1 / 256, 0), beta=1.0)
 
@@ -212,6 +221,7 @@ def _no_scale() -> bytes:
         (_several_scales, ModelError, "has 3 scales: models of uint8 have one a tensor"),
         (_computed_weights, ModelError, r"operator 0 \(FULLY_CONNECTED\) has computed weights"),
         (_unknown, UnsupportedOpError, r"operator 0 \(LOCAL_RESPONSE_NORMALIZATION\)"),
+        (_codes_as_numbers, UnsupportedOpError, r"operator 1 \(CAST\) takes codes for numbers"),
         (_no_scale, ModelError, "has no scale and zero point"),
     ],
 )

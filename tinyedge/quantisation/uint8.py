@@ -49,7 +49,7 @@ def int8_of_uint8(graph: Graph) -> Int8Graph:
     Raises:
         ModelError: A uint8 tensor has no scale, an activation or a layer's weights have several, or weights are
             computed.
-        UnsupportedOpError: An operator has no kernel.
+        UnsupportedOpError: An operator has no kernel, or takes codes for numbers.
     """
     rewriting = _Rewriting()
     for operator in graph.operators:
@@ -85,6 +85,11 @@ class _Rewriting:
         if descriptor.lower is None and reads_uint8:
             raise UnsupportedOpError(
                 f"operator {operator.index} ({operator.op}) has no int8 kernel: give the part of the model before it"
+            )
+        if operator.op == "CAST" and any(tensor.dtype == _UINT8 for tensor in (operator.input(0), operator.output)):
+            raise UnsupportedOpError(
+                f"operator {operator.index} (CAST) takes codes for numbers, and those of int8 are 128 lower: give the "
+                "part of the model before or behind it"
             )
         if descriptor.weights is not None and operator.input(1).dtype == _UINT8:
             inputs = self._with_weights(operator, descriptor.weights)

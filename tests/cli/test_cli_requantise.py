@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compiler.random_networks import random_network
-from quantisation.uint8_models import uint8_network
+from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from quantisation.uint8_models import activation, uint8_network, weights
 from typer.testing import CliRunner
 
 import tinyedge
@@ -64,6 +65,68 @@ def test_without_litert_it_says_that_nothing_was_compared(old: Path, monkeypatch
     assert tinyedge.requantise(old).distance is None
     done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
     assert "not compared" in done.output
+
+
+def _float_ends() -> bytes:
+    """A float of no codes, an input that is an output, and a float that codes became."""
+    image, scores, given = (
+        activation((1, 4), 0.1, 3),
+        activation((1, 4), 0.1, 128),
+        TensorSpec((1, 4), dtype=np.float32),
+    )
+    reals, exponentials = (TensorSpec((1, 4), dtype=np.float32) for _ in range(2))
+    operators = [
+        OperatorSpec("FULLY_CONNECTED", [image, weights(np.random.default_rng(0), (4, 4), 1), None], scores),
+        OperatorSpec("DEQUANTIZE", [scores], reals),
+        OperatorSpec("EXP", [reals], exponentials),
+    ]
+    return build_model(operators, [image, given], [exponentials, given, reals])
+
+
+def _sum(count: int) -> bytes:
+    return one_operator(
+        "SUM",
+        [activation((1, 20, count), 0.1, 100), constant(np.array([1], np.int32))],
+        activation((1, count), 0.5, 100),
+    )
+
+
+def _doubled() -> bytes:
+    return one_operator(
+        "TILE", [activation((1, 5), 0.1, 100), constant(np.array([1, 2], np.int32))], activation((1, 10), 0.1, 100)
+    )
+
+
+def test_floats_of_no_codes_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "old.tflite").write_bytes(_float_ends())
+    distance = tinyedge.requantise(tmp_path / "old.tflite", out=tmp_path / "new.tflite").distance
+    assert distance is not None
+    assert distance.values == 1200
+    assert distance.differing > 0
+    assert 0 < distance.largest_steps < 20
+
+
+@pytest.mark.parametrize(("model", "same_largest"), [(_sum(7), 100), (_sum(1), None), (_doubled(), 100)])
+def test_what_reference_kernels_lack_is_compared_by_others(model: bytes, same_largest: int | None, old: Path) -> None:
+    old.write_bytes(model)
+    distance = tinyedge.requantise(old).distance
+    assert distance is not None
+    assert (distance.differing, distance.same_largest) == (0, same_largest)
+    done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
+    assert ("largest output" in done.output) == (same_largest is not None)
+
+
+def test_a_refusal_names_the_file_that_was_given(old: Path) -> None:
+    scores, reals = activation((1, 4), 0.1, 3), TensorSpec((1, 4), dtype=np.float32)
+    image, ends = activation((1, 4), 0.1, 3), TensorSpec((1, 4), dtype=np.float32)
+    operators = [
+        OperatorSpec("RELU", [image], scores),
+        OperatorSpec("DEQUANTIZE", [scores], reals),
+        OperatorSpec("SOFTMAX", [reals], ends, {"beta": 1.0}),
+    ]
+    old.write_bytes(build_model(operators, [image], [ends]))
+    with pytest.raises(ModelError, match=r"operator 2 \(SOFTMAX\) of old\.tflite reads the float32"):
+        tinyedge.requantise(old)
 
 
 def test_a_file_that_is_there_stays(old: Path) -> None:

@@ -20,10 +20,11 @@ def print_requantised(made: "RequantisedModel", console: Console) -> None:
     if made.rescaled_channels:
         table.add_row("", f"{made.rescaled_channels} rounded, to scales of at most {made.coarsest:.2f} times theirs")
     if made.distance is None:
-        table.add_row("uint8 - int8", "not compared: LiteRT is not installed, or does not run the old file")
+        table.add_row("uint8 - int8", "not compared: LiteRT is not installed, or does not run one of the files")
     else:
         table.add_row("uint8 - int8", _outputs(made.distance))
-        table.add_row("largest output", f"{made.distance.same_largest} of {made.distance.inputs} at the same place")
+        if made.distance.same_largest is not None:
+            table.add_row("largest output", f"{made.distance.same_largest} of {made.distance.inputs} at the same place")
     console.print(table)
 
 

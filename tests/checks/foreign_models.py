@@ -119,6 +119,17 @@ def legacy_uint8() -> bytes:
     return build_model([convolution(x, y, scales=0.01, dtype=_UINT8)], [x], [y])
 
 
+def float_of_uint8_images() -> bytes:
+    pixels, rows = TensorSpec((1, 4, 4), dtype=_UINT8), TensorSpec((1, 16), dtype=_UINT8)
+    real, scores = TensorSpec((1, 16), dtype=_FLOAT), TensorSpec((1, 3), dtype=_FLOAT)
+    operators = [
+        OperatorSpec("RESHAPE", [pixels, constant(np.array([1, 16], np.int32))], rows),
+        OperatorSpec("CAST", [rows], real, {"inDataType": "UINT8", "outDataType": "FLOAT32"}),
+        OperatorSpec("FULLY_CONNECTED", [real, constant(np.ones((3, 16), _FLOAT)), None], scores),
+    ]
+    return build_model(operators, [pixels], [scores])
+
+
 def uint8_input() -> bytes:
     pixels, x, y = image(dtype=_UINT8, name="pixels"), image(name="x"), image(name="y")
     return build_model([OperatorSpec("QUANTIZE", [pixels], x), convolution(x, y)], [pixels], [y])

@@ -43,6 +43,14 @@ TROUBLE = {
         3,
         [r"uint8, the quantisation of before 2020, .* in operator 0 \(CONV_2D\): `tinyedge requantise`"],
     ),
+    "float_of_uint8_images": (
+        3,
+        [
+            r"float_of_uint8_images.tflite is a float32 model: quantise it",
+            r"the model computes in float32",
+            r"operator 1 \(CAST\), .*: leave the conversion of uint8 numbers outside the model",
+        ],
+    ),
     "uint8_input": (0, [r"input 'pixels' is uint8 .* inference_input_type"]),
     "float_interface": (
         0,

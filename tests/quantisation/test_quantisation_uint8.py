@@ -14,6 +14,7 @@ from quantisation.uint8_models import (
     weights,
 )
 
+from tinyedge.conversion.tflite_source import read_float_tflite
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.quantisation.uint8 import Int8Graph, int8_of_uint8
 from tinyedge.runtimes.aot import AotRuntime
@@ -179,11 +180,42 @@ def test_a_softmax_of_another_scale_writes_what_its_kernel_has(tmp_path: Path) -
     assert read_tflite(path).outputs[0].dtype == np.int8
 
 
-def test_a_float_model_of_uint8_images_is_none(tmp_path: Path) -> None:
+def _softmax_of_images() -> bytes:
     image, real = activation((1, 4), 0.1, 3), TensorSpec((1, 4), dtype=np.float32)
     other = TensorSpec((1, 4), dtype=np.float32)
     operators = [OperatorSpec("DEQUANTIZE", [image], real), OperatorSpec("SOFTMAX", [real], other, {"beta": 1.0})]
-    assert not is_uint8(graph_of(build_model(operators, [image], [other]), tmp_path))
+    return build_model(operators, [image], [other])
+
+
+def _resized_images() -> bytes:
+    image, large = activation((1, 4, 4, 3), 1 / 255, 0), activation((1, 8, 8, 3), 1 / 255, 0)
+    real, maps = TensorSpec((1, 8, 8, 3), dtype=np.float32), TensorSpec((1, 8, 8, 2), dtype=np.float32)
+    weight, offset = constant(np.ones((2, 1, 1, 3), np.float32)), constant(np.ones(2, np.float32))
+    operators = [
+        OperatorSpec("RESIZE_BILINEAR", [image, constant(np.array([8, 8], np.int32))], large),
+        OperatorSpec("DEQUANTIZE", [large], real),
+        OperatorSpec("CONV_2D", [real, weight, offset], maps, {"padding": "SAME", "strideH": 1, "strideW": 1}),
+    ]
+    return build_model(operators, [image], [maps])
+
+
+@pytest.mark.parametrize("model", [_softmax_of_images, _resized_images])
+def test_a_float_model_of_uint8_images_is_none(model, tmp_path: Path) -> None:
+    content = model()
+    assert not is_uint8(graph_of(content, tmp_path))
+    with pytest.raises(ModelError, match=r"is uint8, and quantisation takes float32 inputs$"):
+        read_float_tflite(tmp_path / "old.tflite")
+
+
+def test_a_uint8_model_with_a_float_function_at_its_end_is_one(tmp_path: Path) -> None:
+    image, scores = activation((1, 4), 0.1, 3), activation((1, 3), 0.1, 3)
+    reals, probabilities = (TensorSpec((1, 3), dtype=np.float32) for _ in range(2))
+    operators = [
+        OperatorSpec("FULLY_CONNECTED", [image, weights(np.random.default_rng(0), (3, 4)), None], scores),
+        OperatorSpec("DEQUANTIZE", [scores], reals),
+        OperatorSpec("SOFTMAX", [reals], probabilities, {"beta": 1.0}),
+    ]
+    assert is_uint8(graph_of(build_model(operators, [image], [probabilities]), tmp_path))
 
 
 def _several_scales() -> bytes:

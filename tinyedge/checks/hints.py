@@ -55,6 +55,8 @@ def hint_for(operator: Operator) -> str:
     if np.dtype(np.float16) in types:
         return "quantise to int8 in place of float16"
     if np.dtype(np.uint8) in types and not types & {np.dtype(np.int8), np.dtype(np.int16)}:
+        if operator.op == "CAST":
+            return "leave the conversion of uint8 numbers outside the model"
         return "make int8 of the model with `tinyedge requantise`"
     if np.dtype(np.int64) in types:
         return "cast to int32 before the conversion (output_type=tf.int32)"

@@ -11,7 +11,7 @@ from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.runtimes.litert_session import BUILT_IN, LitertSession
 from tinyedge.shell import command_line
 from tinyedge.tflite.frames import empty_frames, parts_of
-from tinyedge.tflite.full_int8 import is_uint8
+from tinyedge.tflite.full_int8 import has_int8, is_uint8
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.schema import enumeration_values
@@ -34,10 +34,10 @@ def read_float_tflite(path: Path) -> tuple[Graph, tuple[str, ...]]:
     """
     graph = Model(path).any_graph()
     for tensor in graph.inputs:
-        if tensor.dtype in _INTEGERS:
-            if is_uint8(graph):
-                requantise = command_line("tinyedge", "requantise", path)
-                raise ModelError(f"{path} is quantised to uint8 already: `{requantise}` makes int8 of it")
+        if tensor.dtype == np.uint8 and is_uint8(graph):
+            requantise = command_line("tinyedge", "requantise", path)
+            raise ModelError(f"{path} is quantised to uint8 already: `{requantise}` makes int8 of it")
+        if tensor.dtype in _INTEGERS and has_int8(graph):
             raise ModelError(f"{path} takes {tensor.dtype} and is quantised already: give the float model")
         if tensor.dtype != _FLOAT32:
             raise ModelError(f"input {tensor.name} of {path} is {tensor.dtype}, and quantisation takes float32 inputs")

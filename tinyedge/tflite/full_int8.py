@@ -1,6 +1,5 @@
 """What tinyedge asks of a graph that a file holds: full INT8, and operators in an order in which they can run."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
     """
     tensors = graph.tensors()
     activations = [tensor for tensor in tensors if not tensor.is_constant]
-    integers = _has_int8(activations)
+    integers = has_int8(graph)
     if is_uint8(graph):
         refuse(
             f"{path} is quantised to uint8, as converters did before 2020, and TFLite Micro has no kernels for that "
@@ -101,15 +100,23 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
 
 
 def is_uint8(graph: Graph) -> bool:
-    """Whether a graph computes in uint8, as converters quantised before 2020; images that it takes say nothing."""
+    """Whether a graph computes in uint8, as converters quantised before 2020.
+
+    A float network that takes or gives images of uint8 does not, though it may resize or reshape them: most of its
+    constants are floats, or int8 (dynamic-range quantisation).
+    """
+    if has_int8(graph):
+        return False
+    constants = [tensor for tensor in graph.tensors() if tensor.is_constant]
     written = [tensor for operator in graph.operators for tensor in operator.outputs if operator.op not in _CONVERSIONS]
-    return any(tensor.dtype == _UINT8 for tensor in written) and not _has_int8(
-        tensor for tensor in graph.tensors() if not tensor.is_constant
-    )
+    codes = sum(tensor.elements for tensor in constants if tensor.dtype == _UINT8)
+    others = sum(tensor.elements for tensor in constants if tensor.dtype in (_FLOAT, _FLOAT16, np.int8))
+    return codes >= others and any(tensor.dtype == _UINT8 for tensor in written)
 
 
-def _has_int8(activations: Iterable[Tensor]) -> bool:
-    return any(tensor.dtype in (np.int8, np.int16) for tensor in activations)
+def has_int8(graph: Graph) -> bool:
+    """Whether a graph has an activation of int8 or int16."""
+    return any(tensor.dtype in (np.int8, np.int16) for tensor in graph.tensors() if not tensor.is_constant)
 
 
 def has_reals(tensor: Tensor) -> bool:

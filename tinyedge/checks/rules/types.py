@@ -8,10 +8,10 @@ from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.single_precision import makes_floats
+from tinyedge.tflite.full_int8 import has_int8, is_uint8
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.inspection import Inspection
 
-_QUANTISED = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int16))
 _INT8 = "set the converter's inference_input_type and inference_output_type to int8"
 
 
@@ -22,7 +22,8 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
         dict.fromkeys([*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)])
     )
     types = {tensor.dtype for tensor in activations}
-    quantised = bool(types & {*_QUANTISED})
+    of_uint8, of_int8 = is_uint8(graph), has_int8(graph)
+    quantised = of_uint8 or of_int8
     yield from _custom(graph)
     hybrid = [operator for operator in graph.operators if is_hybrid(operator)]
     if hybrid:
@@ -45,17 +46,16 @@ def check_types(inspection: Inspection) -> Iterator[LintWarning]:
     if quantised:
         yield from _floats_among_integers(graph)
     if np.dtype(np.uint8) in types:
-        touched = [o for o in graph.operators if any(_is_uint8(t) for t in o.outputs)]
-        if touched and not types & {np.dtype(np.int8), np.dtype(np.int16)}:
+        if of_uint8:
             yield about(
                 "uint8",
-                touched,
+                [o for o in graph.operators if any(t.dtype == np.uint8 for t in o.outputs)],
                 "uint8, the quantisation of before 2020, for which microcontrollers have no kernels any more",
                 "`tinyedge requantise` makes int8 of it, without samples",
             )
-        else:
+        elif of_int8:
             for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
-                for tensor in filter(_is_uint8, tensors):
+                for tensor in (tensor for tensor in tensors if tensor.dtype == np.uint8):
                     yield LintWarning(
                         f"uint8-{role}",
                         f"{role} '{tensor.name}' is uint8 around an int8 network, which costs a look at each value: "
@@ -152,10 +152,6 @@ def _float_islands(graph: Graph) -> list[list[Operator]]:
         for group in groups
         if len(group) > 1 and not any(t in outside for o in group for t in (*o.inputs, *o.outputs) if t is not None)
     ]
-
-
-def _is_uint8(tensor: Tensor) -> bool:
-    return tensor.dtype == np.uint8
 
 
 def _is_float(tensor: Tensor) -> bool:

@@ -138,9 +138,8 @@ def _steps(expected: np.ndarray, found: np.ndarray, step: float | None) -> np.nd
         np.nan_to_num(values.astype(np.float64), False, 0.0, limit, -limit) for values in (expected, found)
     )
     apart = np.abs(reals - others)
-    if step is not None:
-        return np.round(apart / step).astype(np.int64)
-    return np.ceil(apart / (np.ptp(reals) / 255 or 1.0)).astype(np.int64)
+    steps: np.ndarray = np.ceil(apart / (np.ptp(reals) / 255 or 1.0)) if step is None else np.round(apart / step)
+    return steps.astype(np.int64)
 
 
 def _same_largest(before: np.ndarray, after: np.ndarray) -> int | None:

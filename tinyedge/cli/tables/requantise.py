@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 def print_requantised(made: "RequantisedModel", console: Console) -> None:
     """Print what of a model is the same, and how near its outputs are."""
     table = Table("what", "value")
-    table.add_row(
-        "weights", f"{made.channels - made.rescaled_channels} of {counted(made.channels, 'channel')} the same"
-    )
+    if made.channels:
+        table.add_row(
+            "weights", f"{made.channels - made.rescaled_channels} of {counted(made.channels, 'channel')} the same"
+        )
     if made.rescaled_channels:
         table.add_row("", f"{made.rescaled_channels} rounded, to scales of at most {made.coarsest:.2f} times theirs")
     if made.distance is None:

@@ -54,6 +54,7 @@ def test_the_table_names_what_was_rounded_and_the_next_commands(old: Path) -> No
     said = re.sub(r"[\s│]+", " ", done.output)
     assert "17 of 21 channels the same" in said
     assert "4 rounded, to scales of at most 1.03 times theirs" in said
+    assert "int8 where they were uint8: the old code less 128" in said
     assert "next: tinyedge check new.tflite" in said
 
 

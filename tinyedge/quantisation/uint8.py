@@ -96,8 +96,10 @@ class _Rewriting:
         else:
             inputs = [None if tensor is None else self.tensor(tensor) for tensor in operator.inputs]
         outputs = tuple(map(self.tensor, operator.outputs))
-        if operator.op in _RESCALING | _POOLINGS:
-            inputs = [self._as_quantised(tensor, outputs[0], operator.op in _RESCALING) for tensor in inputs]
+        if operator.op in _RESCALING:
+            inputs = [self._of_same_reals(tensor, outputs[0]) for tensor in inputs]
+        elif operator.op in _POOLINGS:
+            inputs = [self._of_same_codes(tensor, outputs[0]) for tensor in inputs]
         written = tuple(_as_kernels_write(descriptor, tensor) for tensor in outputs)
         version = descriptor.versions.get("int8", operator.version)
         self.operators.append(dataclasses.replace(operator, inputs=tuple(inputs), outputs=written, version=version))
@@ -116,21 +118,26 @@ class _Rewriting:
             self._tensors[tensor] = dataclasses.replace(tensor, dtype=_INT8, quantisation=quantisation, data=data)
         return self._tensors[tensor]
 
-    def _as_quantised(self, tensor: Tensor | None, like: Tensor, rescale: bool) -> Tensor | None:
-        """Return what an operator reads whose kernel has one quantisation: the same reals, or else the same codes."""
-        if tensor is None or tensor.dtype != _INT8 or like.dtype != _INT8 or tensor.q.equals(like.q):
+    def _of_same_reals(self, tensor: Tensor | None, like: Tensor) -> Tensor | None:
+        """Return what stands for the same reals as a tensor in the quantisation of another one."""
+        if tensor is None or not _differ(tensor, like):
             return tensor
         rescaled = dataclasses.replace(tensor, name=f"{tensor.name}/rescaled", quantisation=like.q, data=None)
-        if not rescale:
-            shape = integer_constant(f"{tensor.name}/shape", tensor.shape)
-            self.operators.append(Operator("RESHAPE", (tensor, shape), (rescaled,)))
-            return rescaled
         if tensor.data is not None:
             reals = (tensor.data.astype(np.float64) - tensor.q.zero_point) * tensor.q.scale
             codes = np.round(reals / like.q.scale) + like.q.zero_point
             return dataclasses.replace(rescaled, data=np.clip(codes, INT8_MIN, INT8_MAX).astype(_INT8))
         self.operators.append(Operator("QUANTIZE", (tensor,), (rescaled,)))
         return rescaled
+
+    def _of_same_codes(self, tensor: Tensor | None, like: Tensor) -> Tensor | None:
+        """Return what holds the same codes as a tensor in the quantisation of another one."""
+        if tensor is None or not _differ(tensor, like):
+            return tensor
+        copied = dataclasses.replace(tensor, name=f"{tensor.name}/copied", quantisation=like.q)
+        shape = integer_constant(f"{tensor.name}/shape", tensor.shape)
+        self.operators.append(Operator("RESHAPE", (tensor, shape), (copied,)))
+        return copied
 
     def _with_weights(self, operator: Operator, layout: WeightsLayout) -> list[Tensor | None]:
         """Return an operator's inputs, its weights of zero point 0 and its bias in steps of their scales."""
@@ -167,6 +174,11 @@ def _as_kernels_write(descriptor: OperatorDescriptor, output: Tensor) -> Tensor:
     if output.dtype != _INT8 or fixed is None or fixed.equals(output.q):
         return output
     return dataclasses.replace(output, name=f"{output.name}/fixed", quantisation=fixed)
+
+
+def _differ(tensor: Tensor, like: Tensor) -> bool:
+    """Whether two tensors are of codes, and equal codes mean other reals."""
+    return tensor.dtype == like.dtype == _INT8 and not tensor.q.equals(like.q)
 
 
 def _one_scale(tensor: Tensor) -> Quantisation:

@@ -20,6 +20,7 @@ def print_requantised(made: "RequantisedModel", console: Console) -> None:
         )
     if made.rescaled_channels:
         table.add_row("", f"{made.rescaled_channels} rounded, to scales of at most {made.coarsest:.2f} times theirs")
+    table.add_row("inputs, outputs", "int8 where they were uint8: the old code less 128")
     if made.distance is None:
         table.add_row("uint8 - int8", "not compared: LiteRT is not installed, or does not run one of the files")
     else:

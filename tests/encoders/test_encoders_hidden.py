@@ -163,8 +163,11 @@ def test_the_cost_is_linear_in_the_widths(name, size):
 
 def test_counting_leaves_the_encoder_alone():
     encoder = create_encoder("mobilenetv2_035", input_size=16).train()
+    next(encoder.children()).eval()  # As one whose norms are frozen.
+    modes = [module.training for module in encoder.modules()]
+    assert len(set(modes)) == 2
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     count_macs(encoder)
-    assert encoder.training
+    assert [module.training for module in encoder.modules()] == modes
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in encoder.modules())

@@ -4,9 +4,9 @@ Papers that gate or prune channels call these FLOPs; batch norms, activations, a
 left out, as theirs do.
 """
 
-import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,13 +20,13 @@ from tinyedge.encoders.base import Encoder
 def macs_by_module(encoder: Encoder) -> dict[str, int]:
     """Return the MACs of one image by the path of each module that has any, those inside of it included; "" is all."""
     counter = _MacCounter()
-    clone = copy.deepcopy(encoder).eval()
-    for path, module in clone.named_modules():
-        module.register_forward_pre_hook(partial(counter.enter, path))
-        module.register_forward_hook(counter.leave)
-    device = next(clone.parameters()).device
-    with torch.no_grad(), counter:
-        clone(torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size, device=device))
+    image = torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size)
+    device = next(encoder.parameters()).device
+    with _evaluating(encoder), ExitStack() as hooks, torch.no_grad(), counter:
+        for path, module in encoder.named_modules():
+            hooks.callback(module.register_forward_pre_hook(partial(counter.enter, path)).remove)
+            hooks.callback(module.register_forward_hook(counter.leave).remove)
+        encoder(image.to(device))
     return dict(counter.macs)
 
 
@@ -48,6 +48,18 @@ def hidden_channel_macs(encoder: Encoder, macs: Mapping[str, int]) -> tuple[int,
         sum(macs.get(path, 0) for path in (*layer.writers, layer.reader)) // layer.channels
         for layer in encoder.prunable_channels()
     )
+
+
+@contextmanager
+def _evaluating(encoder: Encoder) -> Iterator[None]:
+    """Leave each module in the mode that it was in."""
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class _MacCounter(TorchFunctionMode):

@@ -123,6 +123,10 @@ class FileParser:
         self._model = schema_class("Model").GetRootAs(content, 0)
         self._subgraph: Any = None
         self._tensors: dict[int, Tensor] = {}
+        # An accessor of a flatbuffer takes as long as all else that is done with what it gives.
+        self._code_count = self._length(self._model.OperatorCodesLength())
+        self._buffer_count = self._length(self._model.BuffersLength())
+        self._tensor_count = 0
 
     def further_graphs(self) -> tuple[Graph, ...]:
         """Read all subgraphs but the first, which nothing is asked of."""
@@ -140,6 +144,7 @@ class FileParser:
     def _graph(self, index: int) -> Graph:
         self._subgraph = self._model.Subgraphs(index)
         self._tensors = {}
+        self._tensor_count = self._length(self._subgraph.TensorsLength())
         operators = [
             self._operator(self._subgraph.Operators(index), index)
             for index in range(self._length(self._subgraph.OperatorsLength()))
@@ -167,7 +172,7 @@ class FileParser:
 
     def _operator(self, source: Any, index: int) -> Operator:
         code_index = source.OpcodeIndex()
-        if code_index >= self._length(self._model.OperatorCodesLength()):
+        if code_index >= self._code_count:
             raise self._damaged(f"operator {index} has the unknown code {code_index}")
         code = self._model.OperatorCodes(code_index)
         # Files from before 2020 have only the 8-bit deprecated field; later ones saturate it at 127.
@@ -194,7 +199,7 @@ class FileParser:
 
     def _tensor(self, index: int) -> Tensor:
         if index not in self._tensors:
-            if not 0 <= index < self._length(self._subgraph.TensorsLength()):
+            if not 0 <= index < self._tensor_count:
                 raise self._damaged(f"there is no tensor {index}")
             self._tensors[index] = self._read_tensor(self._subgraph.Tensors(index), index)
         return self._tensors[index]
@@ -244,7 +249,7 @@ class FileParser:
     def _buffer(
         self, index: int, name: str, shape: tuple[int, ...], dtype: np.dtype, sparse: bool, is_int4: bool
     ) -> np.ndarray | None:
-        if index >= self._length(self._model.BuffersLength()):
+        if index >= self._buffer_count:
             raise self._damaged(f"tensor '{name}' has the unknown buffer {index}")
         buffer = self._model.Buffers(index)
         if buffer.Offset() > 1:

@@ -39,7 +39,9 @@ class _Replay:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._numbers: dict[Tensor, int] = {}
-        self._held = np.full((program.plan.arena_bytes, 2), SCRATCH, dtype=np.int64)
+        # Each byte's tensor, in the upper half, and place in it.
+        self._held = np.full(program.plan.arena_bytes, SCRATCH, dtype=np.int64)
+        self._places = np.arange(program.plan.arena_bytes, dtype=np.int64)
 
     def run(self) -> None:
         self._write(self._program.inputs[0])
@@ -122,24 +124,29 @@ class _Replay:
         at = self._program.plan.offsets[tensor]
         assert at >= 0, tensor.name
         assert at + tensor.bytes <= len(self._held), tensor.name
-        self._write_at(tensor, np.arange(begin, end))
+        self._held[at + begin : at + end] = self._places[begin:end] + self._first(tensor)
 
     def _write_at(self, tensor: Tensor, which: np.ndarray) -> None:
-        at = self._program.plan.offsets[tensor]
-        self._held[at + which, 0] = self._numbers.setdefault(tensor.storage, len(self._numbers))
-        self._held[at + which, 1] = which
+        self._held[self._program.plan.offsets[tensor] + which] = which + self._first(tensor)
+
+    def _first(self, tensor: Tensor) -> int:
+        """What the arena holds of the first byte of a tensor."""
+        return self._numbers.setdefault(tensor.storage, len(self._numbers)) << 32
 
     def _read(self, call: KernelCall, position: int, begin: int = 0, end: int | None = None) -> None:
         tensor = call.inputs[position]
         self._read_bytes(tensor, begin, tensor.bytes if end is None else end, call)
 
     def _read_bytes(self, tensor: Tensor, begin: int, end: int, call: KernelCall) -> None:
-        self._read_at(tensor, np.arange(begin, end), call)
+        at = self._program.plan.offsets[tensor]
+        self._compare(self._held[at + begin : at + end], self._places[begin:end], tensor, call)
 
     def _read_at(self, tensor: Tensor, which: np.ndarray, call: KernelCall) -> None:
-        held = self._held[self._program.plan.offsets[tensor] + which]
-        intact = (held[:, 0] == self._numbers[tensor.storage]) & (held[:, 1] == which)
-        assert intact.all(), f"{call.op} {call.name} finds {np.sum(~intact)} bytes of {tensor.name} overwritten"
+        self._compare(self._held[self._program.plan.offsets[tensor] + which], which, tensor, call)
+
+    def _compare(self, held: np.ndarray, which: np.ndarray, tensor: Tensor, call: KernelCall) -> None:
+        lost = np.count_nonzero(held - which != self._numbers[tensor.storage] << 32)
+        assert lost == 0, f"{call.op} {call.name} finds {lost} bytes of {tensor.name} overwritten"
 
 
 def _row_bytes(image: Tensor, row: int, channels: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ def random_buffers(rng: random.Random, count: int, steps: int) -> list[Buffer]:
 
 def meet(one: Buffer, other: Buffer) -> bool:
     """Whether both are needed at some step."""
-    return not set(range(one.first, one.last + 1)).isdisjoint(range(other.first, other.last + 1))
+    return one.first <= other.last and other.first <= one.last
 
 
 def assert_valid(buffers: list[Buffer], placement: Placement) -> None:

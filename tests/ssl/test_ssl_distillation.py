@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from closeness import FLOAT32_EPSILON, assert_gradients_close
-from ranks import run_ranks
+from ranks import mean_of_all, run_ranks
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
@@ -236,7 +236,7 @@ def two_steps(name, options, rows):
             result = method(batch, torch.Generator().manual_seed(step), 0.3)
             result.loss.backward()
             losses.append(mean_over_ranks(result.loss))
-    gradients = {key: mean_over_ranks(value.grad) for key, value in method.named_parameters()}
+    gradients = mean_of_all({key: value.grad for key, value in method.named_parameters()})
     return losses, gradients, method.state_dict()
 
 

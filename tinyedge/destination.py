@@ -36,19 +36,22 @@ def check_folder(folder: Path, advice: str) -> None:
         raise ConfigError(f"cannot write to {folder} ({error.strerror}): {advice}") from error
 
 
-def check_file(file: Path, option: str) -> None:
+def check_file(file: Path, option: str, suffix: str | None = None) -> None:
     """Refuse a file that cannot be written; nothing is made.
 
     Args:
         file: Where a result will go. It need not exist, nor need its folder.
         option: That names it on the command line, such as "--out".
+        suffix: What its name has to end in, such as ".tflite"; None is anything.
 
     Raises:
-        ConfigError: It is a folder, or what it lies in is no folder or cannot be written to.
+        ConfigError: It is a folder, or what it lies in is no folder or cannot be written to; or it has another suffix.
     """
     if file.is_dir():
         raise ConfigError(f"{file} is a folder: give the path of a file to {option}")
     check_folder(file.parent, f"give another path to {option}")
+    if suffix is not None and file.suffix.lower() != suffix:
+        raise ConfigError(f"{file} does not end in {suffix}: name a {suffix} file with {option}")
 
 
 def written_parts(folder: Path, patterns: Sequence[str], advice: str) -> tuple[list[Path], list[Path]]:

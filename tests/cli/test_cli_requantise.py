@@ -63,9 +63,30 @@ def test_without_litert_it_says_that_nothing_was_compared(old: Path, monkeypatch
         raise package_missing("ai-edge-litert")
 
     monkeypatch.setattr(requantise_model, "LitertSession", absent)
-    assert tinyedge.requantise(old).distance is None
+    made = tinyedge.requantise(old)
+    assert (made.distance, made.not_compared) == (None, "LiteRT is not installed")
     done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
-    assert "not compared" in done.output
+    assert "not compared: LiteRT is not installed" in done.output
+
+
+@pytest.mark.parametrize(("refused", "which"), [(1, "old"), (2, "new")])
+def test_it_says_which_file_litert_does_not_run(
+    refused: int, which: str, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, loaded = requantise_model.LitertSession, []
+
+    def refuse(content: bytes, kernels: str) -> LitertSession:
+        loaded.append(content)
+        if len(loaded) == refused:
+            raise ValueError("no kernel\nof [it]")
+        return session(content, kernels)
+
+    monkeypatch.setattr(requantise_model, "LitertSession", refuse)
+    done = CliRunner().invoke(make_app(), ["requantise", str(old), "--out", "new.tflite"])
+    assert done.exit_code == 0, done.output
+    said = re.sub(r"[\s│]+", " ", done.output)
+    assert f"not compared: LiteRT does not run the {which} file: no kernel of [it]" in said
+    assert Path("new.tflite").is_file()
 
 
 def _float_ends() -> bytes:

@@ -263,9 +263,7 @@ def _check_classes(classes: Sequence[str], outputs: Sequence[Tensor]) -> None:
 
 def _check_target(target: Path) -> None:
     """Refuse to write over what tinyedge did not write."""
-    check_file(target, "--out")
-    if target.suffix.lower() != ".tflite":
-        raise ConfigError(f"{target} does not end in .tflite: name a .tflite file with --out")
+    check_file(target, "--out", ".tflite")
     beside = quantised_manifest_path(target)
     if beside.exists() and not is_quantised_manifest(beside):
         raise ConfigError(f"{beside} would be overwritten, and tinyedge did not write it: name another file with --out")

@@ -38,9 +38,7 @@ def requantise(
 
     source = Path(model)
     target = requantised_file(source) if out is None else Path(out)
-    check_file(target, "--out")
-    if target.suffix.lower() != ".tflite":
-        raise ConfigError(f"{target} does not end in .tflite: name a .tflite file with --out")
+    check_file(target, "--out", ".tflite")
     if target.exists():
         raise ConfigError(f"{target} is there already: move it away, or name another file with --out")
     return requantise_model(source, target, announce)

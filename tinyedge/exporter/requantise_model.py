@@ -59,7 +59,8 @@ class RequantisedModel:
         channels: Output channels of all layers with weights.
         rescaled_channels: Those of them whose weights were rounded to a coarser scale; all others are the same.
         coarsest: The largest such scale, as a multiple of the old one.
-        distance: How near its outputs are; None where LiteRT is not installed, or does not run one of the files.
+        distance: How near its outputs are; None where they were not compared.
+        not_compared: Why they were not; None where they were.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class RequantisedModel:
     rescaled_channels: int
     coarsest: float
     distance: OutputDistance | None
+    not_compared: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON's types."""
@@ -103,24 +105,29 @@ def requantise_model(source: Path, target: Path, announce: Callable[[str], None]
     content = tflite_bytes(recoded.graph)
     parse_tflite(source, content).full_int8_graph()  # Refuses what int8 has not.
     announce("comparing")
-    distance = _distance(model.content, content, graph, recoded.graph)
+    distance = not_compared = None
+    try:
+        distance = _distance(model.content, content, graph, recoded.graph)
+    except _NotRunError as error:
+        not_compared = str(error)
     announce("writing")
     with atomic_path(target) as file:
         file.write_bytes(content)
     return RequantisedModel(
-        target, len(content), recoded.channels, recoded.rescaled_channels, recoded.coarsest, distance
+        target, len(content), recoded.channels, recoded.rescaled_channels, recoded.coarsest, distance, not_compared
     )
 
 
-def _distance(old: bytes, new: bytes, graph: Graph, recoded: Graph) -> OutputDistance | None:
+class _NotRunError(Exception):
+    """LiteRT is not there, or does not run a file: the text is a clause for the table."""
+
+
+def _distance(old: bytes, new: bytes, graph: Graph, recoded: Graph) -> OutputDistance:
     """Compare two files on the same random inputs, where a code of int8 stands for the one 128 above it."""
     frames = random_frames(graph.inputs, _INPUTS, seed=0)
     kernels = BUILT_IN if any(operator.op in _NOT_BY_REFERENCE for operator in graph.operators) else REFERENCE
-    try:
-        before = LitertSession(old, kernels).run_frames(frames, graph.outputs)
-        after = LitertSession(new, kernels).run_frames(_recoded(frames, recoded.inputs), recoded.outputs)
-    except (ToolMissing, RuntimeError, ValueError):
-        return None
+    before = _run("old", old, kernels, frames, graph.outputs)
+    after = _run("new", new, kernels, _recoded(frames, recoded.inputs), recoded.outputs)
     values = differing = largest = 0
     for tensor, expected, found in zip(
         graph.outputs, parts_of(before), parts_of(_recoded(after, graph.outputs)), strict=True
@@ -129,6 +136,16 @@ def _distance(old: bytes, new: bytes, graph: Graph, recoded: Graph) -> OutputDis
         values, differing = values + steps.size, differing + int((steps > 0).sum())
         largest = max(largest, int(steps.max(initial=0)))
     return OutputDistance(_INPUTS, values, differing, largest, _same_largest(parts_of(before)[0], parts_of(after)[0]))
+
+
+def _run(which: str, content: bytes, kernels: str, frames: np.ndarray, outputs: Sequence[Tensor]) -> np.ndarray:
+    try:
+        return LitertSession(content, kernels).run_frames(frames, outputs)
+    except ToolMissing as error:
+        raise _NotRunError("LiteRT is not installed") from error
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise _NotRunError(f"LiteRT does not run the {which} file: {reason}") from error
 
 
 def _steps(expected: np.ndarray, found: np.ndarray, step: float | None) -> np.ndarray:

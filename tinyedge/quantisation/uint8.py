@@ -156,11 +156,12 @@ class _Rewriting:
         shape = [1] * steps.ndim
         shape[axis] = -1
         codes = np.clip(np.round(steps / factors.reshape(shape)), -INT8_MAX, INT8_MAX).astype(_INT8)
-        inputs = [None if tensor is None else self.tensor(tensor) for tensor in operator.inputs]
-        zero_points = np.zeros(len(scales), np.int32)
-        inputs[1] = dataclasses.replace(
-            weight, dtype=_INT8, data=codes, quantisation=Quantisation(scales, zero_points, axis)
-        )
+        quantisation = Quantisation(scales, np.zeros(len(scales), np.int32), axis)
+        recoded = dataclasses.replace(weight, dtype=_INT8, data=codes, quantisation=quantisation)
+        inputs = [
+            recoded if index == 1 else None if tensor is None else self.tensor(tensor)
+            for index, tensor in enumerate(operator.inputs)
+        ]
         if bias is not None:
             # Kernels take its scale for the product of the other two.
             rescaled = np.round(bias.values / factors).astype(_INT32)

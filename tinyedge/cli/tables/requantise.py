@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinyedge.plural import counted
@@ -22,7 +23,7 @@ def print_requantised(made: "RequantisedModel", console: Console) -> None:
         table.add_row("", f"{made.rescaled_channels} rounded, to scales of at most {made.coarsest:.2f} times theirs")
     table.add_row("inputs, outputs", "int8 where they were uint8: the old code less 128")
     if made.distance is None:
-        table.add_row("uint8 - int8", "not compared: LiteRT is not installed, or does not run one of the files")
+        table.add_row("uint8 - int8", escape(f"not compared: {made.not_compared}"))
     else:
         table.add_row("uint8 - int8", _outputs(made.distance))
         if made.distance.same_largest is not None:

@@ -1646,6 +1646,39 @@ typedef struct {
 void te_div_f32(const te_div_f32_params *params, const float *input1, const float *input2, float *output,
                 void *scratch);
 
+/** The boxes of a single-shot detector from its anchors, without those that another box covers (non-maximum suppression).
+ *
+ *  With y, x, h, w of an anchor, a box is centred at y + y[code] * h and x + x[code] * w, and reaches half_h[code] * h and
+ *  half_w[code] * w to either side. The tables hold a double for each code, that of -128 first. */
+typedef struct {
+    int32_t anchor_count;
+    int32_t box_numbers;      /**< Codes of a box, of which the first 4 are read: y, x, h, w. */
+    int32_t classes;          /**< Without the background. */
+    int32_t score_columns;    /**< Scores of an anchor: of each class; of the background before them where it is one more. */
+    int32_t max_detections;   /**< [1, rows] */
+    int32_t rows;             /**< Of the output. */
+    int32_t class_detections; /**< Each class is suppressed by itself, and has so many detections at most; 0: each anchor has
+                                   its best class alone, and covers the others of any class. */
+    int32_t least_code;       /**< Scores below it count as nothing; [-128, 128] */
+    int32_t score_zero_point;
+    float score_scale;
+    float iou_threshold;      /**< Of the intersection over the union above which a box covers one of a lower score. */
+    const float *anchors;     /**< (anchor_count, 4) y, x, h, w of each; h and w at least 0. */
+    const double *y;          /**< (256) */
+    const double *x;          /**< (256) */
+    const double *half_h;     /**< (256) */
+    const double *half_w;     /**< (256) */
+} te_detection_postprocess_params;
+
+/** The largest score comes first, of equal ones the first class, of that the first anchor.
+ *  @param input1   (anchor_count, box_numbers) codes of boxes
+ *  @param input2   (anchor_count, score_columns) codes of scores
+ *  @param output   (rows, 4) y_min, x_min, y_max, x_max; (rows) classes; (rows) scores; (1) how many are detections. What
+ *                  is behind them is 0.
+ *  @param scratch  anchor_count bytes where class_detections is 0 and there are several classes. */
+void te_detection_postprocess_s8(const te_detection_postprocess_params *params, const int8_t *input1,
+                                 const int8_t *input2, float *output, void *scratch);
+
 /** A copy in another order: transposition, slices, repetition. Strides are in elements of the input. Value after value is
  *  read and written, or where the last stride is 1, run after run; runs below 4 bytes, in any order in the last two loops. */
 typedef struct {

@@ -109,13 +109,13 @@ def constant(data: np.ndarray, scales: Sequence[float] | float = (), zero_points
 class OperatorSpec:
     """An operator, custom if the schema lacks it; option names are the schema's: {"strideH": 2, "padding": "SAME"}.
 
-    `others` are the outputs after the first.
+    `others` are the outputs after the first; the options of a custom one are bytes.
     """
 
     op: str
     inputs: Sequence[TensorSpec | None]
     output: TensorSpec | None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] | bytes = field(default_factory=dict)
     version: int = 1
     others: Sequence[TensorSpec] = ()
 
@@ -179,6 +179,8 @@ def _subgraph(
         if spec.op in _OPTIONS:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, _OPTIONS[spec.op])
             operator.builtinOptions = _options(_OPTIONS[spec.op], spec.options)
+        if isinstance(spec.options, bytes):
+            operator.customOptions = np.frombuffer(spec.options, np.uint8)
         subgraph.operators.append(operator)
     subgraph.inputs = [position(tensor) for tensor in inputs]
     subgraph.outputs = [position(tensor) for tensor in outputs]

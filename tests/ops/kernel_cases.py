@@ -11,6 +11,7 @@ from machines.case_programs import CaseEntry, CaseOutcome, run_entries
 from tinyedge.compiler.costs import default_costs
 from tinyedge.compiler.emit.c_text import member_literal, string_array
 from tinyedge.compiler.kernels import hasten, specialise
+from tinyedge.compiler.passes.detection_codes import detection_codes
 from tinyedge.compiler.passes.separate_outputs import separate_outputs
 from tinyedge.ops import lower
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
@@ -55,6 +56,7 @@ def read_operator(model: bytes, folder: Path, output: int = 0) -> Operator:
     """The only operator of a model; of one that is taken apart, what makes an output."""
     # No file: to write one anew for each case makes the file system wait. Alone, an operator may take int16.
     graph = parse_tflite(folder / "case.tflite", model).any_graph()
+    detection_codes(graph)
     separate_outputs(graph)
     return graph.operators[output]
 

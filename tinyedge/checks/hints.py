@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinyedge.tflite.accelerator_files import vendor_compiler
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS
 from tinyedge.tflite.graph import Operator
 from tinyedge.tflite.schema import schema_class
 
@@ -70,7 +71,8 @@ def is_flex(operator: Operator) -> bool:
 
 def is_custom(operator: Operator) -> bool:
     """Whether an operator is nobody's whom TFLite knows."""
-    return not is_flex(operator) and not hasattr(schema_class("BuiltinOperator"), operator.op)
+    known = operator.op == DETECTION_POSTPROCESS or hasattr(schema_class("BuiltinOperator"), operator.op)
+    return not is_flex(operator) and not known
 
 
 def is_hybrid(operator: Operator) -> bool:

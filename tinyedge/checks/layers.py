@@ -72,10 +72,16 @@ def planned_bytes(outputs: Iterable[Tensor | None], program: Program) -> tuple[i
         program: Of that graph; operators that are no call of it get None.
     """
     steps = {call.output: step for step, call in enumerate(program.calls)}
+    written = (None if output is None else _record(output) for output in outputs)
     return tuple(
         program.plan.alive_bytes(steps[output]) if output is not None and output in steps else None
-        for output in outputs
+        for output in written
     )
+
+
+def _record(output: Tensor) -> Tensor:
+    """What a kernel writes that makes several outputs at once; of another output, itself."""
+    return output.storage if output.bytes < output.storage.bytes else output
 
 
 def _parameters(operator: Operator) -> list[Tensor]:

@@ -18,7 +18,7 @@ class ConstantArray:
     """Read-only data of a layer; it becomes one `static const` array in flash.
 
     Attributes:
-        values: Integers of 8 to 64 bits; printed flat in C order.
+        values: Integers of 8 to 64 bits, float32 or float64; printed flat in C order.
     """
 
     values: np.ndarray

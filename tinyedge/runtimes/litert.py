@@ -9,6 +9,8 @@ from tinyedge.runtimes.base import InProcess
 from tinyedge.runtimes.inputs import as_model_inputs
 from tinyedge.runtimes.litert_model import litert_content
 from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
+from tinyedge.runtimes.unwritten_rows import clear_unwritten, detection_outputs
+from tinyedge.tflite.frames import parts_of
 from tinyedge.tflite.model import Model, open_model
 
 
@@ -39,7 +41,7 @@ class LitertRuntime(InProcess):
         """
         model = open_model(model)
         graph = model.any_graph()
-        self._inputs, self._outputs = graph.inputs, graph.outputs
+        self._inputs, self._outputs, self._detections = graph.inputs, graph.outputs, detection_outputs(graph)
         self.arena_bytes: int | None = None
         self._model = model
         self.reset()
@@ -55,4 +57,6 @@ class LitertRuntime(InProcess):
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Run every input; see `Runtime.run`."""
         batch = as_model_inputs(inputs, self._inputs)
-        return self._session.run_frames(batch, self._outputs)
+        outputs = self._session.run_frames(batch, self._outputs)
+        clear_unwritten(parts_of(outputs), self._detections)
+        return outputs

@@ -17,6 +17,7 @@ from tinyedge.runtimes.tflm_interpreter import (
     used_arena_bytes_32bit,
 )
 from tinyedge.runtimes.tflm_model import tflm_content
+from tinyedge.runtimes.unwritten_rows import clear_unwritten, detection_outputs
 from tinyedge.tflite.frames import empty_frames, parts_of
 from tinyedge.tflite.model import Model, open_model
 
@@ -48,7 +49,7 @@ class TflmRuntime(InProcess):
             raise package_missing("tflite-micro") from error
         model = open_model(model)
         graph = model.any_graph()
-        self._inputs, self._outputs = graph.inputs, graph.outputs
+        self._inputs, self._outputs, self._detections = graph.inputs, graph.outputs, detection_outputs(graph)
         self._model, self._has_states, self._histogram = model, bool(graph.states), graph.histogram()
         self._interpreter = _open_interpreter(model, self._histogram)
 
@@ -81,6 +82,7 @@ class TflmRuntime(InProcess):
             self._interpreter.invoke()
             for at, values in enumerate(made):
                 values[index] = self._interpreter.get_output(at).reshape(values.shape[1:])
+        clear_unwritten(made, self._detections)
         return outputs
 
 

@@ -1,11 +1,13 @@
 """What tinyedge asks of a graph that a file holds: full INT8, and operators in an order in which they can run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tinyedge.shell import command_line
-from tinyedge.tflite.graph import Graph, Tensor
+from tinyedge.tflite.detection import CODE_INPUTS, DETECTION_POSTPROCESS, codes_of
+from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.parser import Refuse, damaged
 
 # It lies beside what `tinyedge export` wrote.
@@ -58,8 +60,12 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
             advice = "quantise it with `tinyedge quantise`, or convert the network again with a representative data set"
         refuse(f"{path} is a {floats[0].dtype.name} model: {advice}")
         return
+    writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
     for operator in graph.operators:
         if operator.op in _CONVERSIONS | _FLOAT_FUNCTIONS:
+            continue
+        if operator.op == DETECTION_POSTPROCESS:
+            _check_detection(operator, writers, path, refuse)
             continue
         for does, several in (("reads", operator.inputs), ("makes", operator.outputs)):
             for tensor in several:
@@ -97,6 +103,17 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
             )
         if np.any(quantisation.zero_points < -128) or np.any(quantisation.zero_points > 127):
             refuse(str(damaged(path, f"int8 tensor '{tensor.name}' has a zero point outside [-128, 127]")))
+
+
+def _check_detection(operator: Operator, writers: Mapping[Tensor, Operator], path: Path, refuse: Refuse) -> None:
+    """Refuse boxes and scores that are not int8 in front of a DEQUANTIZE."""
+    for position, tensor in enumerate(operator.inputs):
+        if position in CODE_INPUTS and tensor is not None and codes_of(tensor, writers) is None:
+            refuse(
+                f"operator {operator.index} ({operator.op}) of {path} reads the {tensor.dtype.name} tensor "
+                f"'{tensor.name}', and no DEQUANTIZE makes that of int8: quantise the whole model to int8",
+                operator.index,
+            )
 
 
 def is_uint8(graph: Graph) -> bool:

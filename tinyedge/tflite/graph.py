@@ -57,6 +57,7 @@ class Tensor:
         quantisation: None for tensors that have none.
         data: The value of a constant, of `shape` and `dtype`; None for an activation.
         base: For a view, the activation whose memory it shares byte for byte; None for a tensor with its own.
+        base_offset: For a view of a part of that, the byte with which it begins.
         is_int4: Whether it is a constant of values from -8 to 7 that the file holds as INT4; `dtype` is int8 all the
             same.
     """
@@ -67,6 +68,7 @@ class Tensor:
     quantisation: Quantisation | None = None
     data: np.ndarray | None = None
     base: "Tensor | None" = None
+    base_offset: int = 0
     is_int4: bool = False
 
     @property
@@ -76,6 +78,11 @@ class Tensor:
         while tensor.base is not None:
             tensor = tensor.base
         return tensor
+
+    @property
+    def storage_offset(self) -> int:
+        """The byte of its storage with which it begins."""
+        return 0 if self.base is None else self.base_offset + self.base.storage_offset
 
     @property
     def q(self) -> Quantisation:
@@ -130,7 +137,8 @@ class Operator:
         inputs: In TFLite's order; None for an optional input that is absent.
         outputs: In TFLite's order.
         options: The builtin options by their snake_case schema names ("stride_h", "fused_activation_function");
-            enumerations as their schema names ("SAME", "RELU6").
+            enumerations as their schema names ("SAME", "RELU6"). Of a custom operator the bytes of its own,
+            "custom_options".
         version: The operator's version in the file.
         index: Its position in the file, for messages.
     """

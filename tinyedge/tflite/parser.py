@@ -180,11 +180,14 @@ class FileParser:
         op = _OPERATORS.get(builtin, f"BUILTIN_{builtin}")
         if builtin not in _OPERATORS:
             self._refuse(str(self._damaged(f"operator {index} has the unknown builtin code {builtin}")), index)
+        options = self._options(source)
         if op == "CUSTOM":
             op = _text(code.CustomCode()) or "CUSTOM"
+            content = source.CustomOptionsAsNumpy()
+            options["custom_options"] = b"" if isinstance(content, int) else content.tobytes()
         inputs = tuple(None if i == -1 else self._tensor(i) for i in self._indices(source.InputsAsNumpy()))
         outputs = tuple(self._tensor(i) for i in self._indices(source.OutputsAsNumpy()))
-        return Operator(op, inputs, outputs, self._options(source), max(code.Version(), 1), index)
+        return Operator(op, inputs, outputs, options, max(code.Version(), 1), index)
 
     def _options(self, source: Any) -> dict[str, Any]:
         kind = _OPTION_TYPES.get(source.BuiltinOptionsType())

@@ -28,6 +28,7 @@ _OPTION_TABLES: dict[str, str] = {
     if name.endswith("Options")
 }
 _WITHOUT_OPTIONS = "NONE"
+_CUSTOM_OPTIONS = "custom_options"
 
 _ENUMS = {
     "mode": "MirrorPadMode",
@@ -44,8 +45,8 @@ def tflite_bytes(graph: Graph) -> bytes:
     """Serialise a graph; the same graph gives the same bytes.
 
     Raises:
-        ModelError: An operator is none of TFLite's own, or has an option that the schema does not know, or a state is
-            another tensor after an inference than before it.
+        ModelError: An operator is neither one of TFLite's own nor a custom one that was read from a file, or has an option
+            that the schema does not know, or a state is another tensor after an inference than before it.
     """
     for state in graph.states:
         if state.after is not state.before:
@@ -54,7 +55,7 @@ def tflite_bytes(graph: Graph) -> bytes:
                 "graph; export the model so that it has to be rewritten for no interpreter"
             )
     for operator in graph.operators:
-        if not hasattr(schema_class("BuiltinOperator"), operator.op):
+        if not hasattr(schema_class("BuiltinOperator"), operator.op) and _CUSTOM_OPTIONS not in operator.options:
             raise ModelError(
                 f"operator {operator.index} ({operator.op}) cannot be written to a .tflite file: it is none of "
                 "TFLite's own; export the model without it"
@@ -137,7 +138,8 @@ class _Writer:
         kind = _option_table(operator.op)
         inputs = self._vector(self._indices(operator.inputs))
         outputs = self._vector(self._indices(operator.outputs))
-        options = self._options(operator, kind) if operator.options else None
+        custom = operator.options.get(_CUSTOM_OPTIONS)
+        options = self._options(operator, kind) if operator.options and custom is None else None
         return self._table(
             "Operator",
             OpcodeIndex=codes.index((operator.op, operator.version)),
@@ -145,6 +147,7 @@ class _Writer:
             Outputs=outputs,
             BuiltinOptionsType=None if options is None else getattr(schema_class("BuiltinOptions"), kind),
             BuiltinOptions=options,
+            CustomOptions=self._vector(np.frombuffer(custom, np.uint8)) if custom else None,
         )
 
     def _options(self, operator: Operator, kind: str) -> int:
@@ -168,9 +171,13 @@ class _Writer:
         return self._written[key]
 
     def _code(self, op: str, version: int) -> int:
-        code = getattr(schema_class("BuiltinOperator"), op)
+        builtin = schema_class("BuiltinOperator")
+        code = getattr(builtin, op, builtin.CUSTOM)
         deprecated = min(code, _LAST_DEPRECATED_CODE)
-        return self._table("OperatorCode", DeprecatedBuiltinCode=deprecated, Version=version, BuiltinCode=code)
+        name = self._builder.CreateString(op) if code == builtin.CUSTOM else None
+        return self._table(
+            "OperatorCode", DeprecatedBuiltinCode=deprecated, CustomCode=name, Version=version, BuiltinCode=code
+        )
 
     def _buffer(self, content: bytes) -> int:
         builder, data = self._builder, None

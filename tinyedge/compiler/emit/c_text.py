@@ -19,6 +19,7 @@ C_TYPES = {
 }
 """The C type of a tensor's values, by their NumPy type."""
 
+_REALS = {"float32": "float", "float64": "double"}
 _COLUMNS = 120
 _INDENT = "    "
 # Of each byte, in a string.
@@ -74,6 +75,10 @@ def float_literal(value: float) -> str:
 def array(name: str, values: np.ndarray) -> str:
     """Return the definition of a `static const` array, printed flat in C order."""
     flat = values.reshape(-1)
+    if values.dtype.kind == "f":  # In hexadecimal, so that no compiler rounds.
+        suffix = "f" if values.dtype == np.float32 else ""
+        body = lines([f"{value.hex()}{suffix}" for value in flat.tolist()])
+        return f"static const {_REALS[values.dtype.name]} {name}[{values.size}] = {{\n{body}}};\n\n"
     if values.dtype.itemsize < 4:  # None needs a suffix, and there are millions.
         body = _small_lines(flat)
     elif values.dtype == np.uint32:  # Packed words are bit patterns, whatever they hold.

@@ -39,8 +39,7 @@ class MemoryPlan:
     """Where every activation lives in the arena.
 
     Attributes:
-        offsets: Byte offset in the arena by tensor; views are listed with the offset of the tensor whose memory they
-            share.
+        offsets: Byte offset in the arena by tensor; views are listed with where they are in the memory of another.
         state_offsets: The same in the memory of the states, which is apart from the arena.
         scratch_offsets: Byte offset of the working memory of each step that needs some, by the step's number.
         tensors: The same as a table, in the order of first use.
@@ -117,7 +116,9 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
     used = {tensor for step in steps for tensor in (*step.inputs, step.output)} | {*graph.inputs, *graph.outputs}
     kept, state_bytes = _kept(graph)
     return MemoryPlan(
-        offsets={tensor: offset_of[tensor.storage] for tensor in used if tensor.storage not in kept},
+        offsets={
+            tensor: offset_of[tensor.storage] + tensor.storage_offset for tensor in used if tensor.storage not in kept
+        },
         state_offsets={tensor: kept[tensor.storage] for tensor in used if tensor.storage in kept} | kept,
         scratch_offsets=scratch_offsets,
         tensors=tuple(sorted(table, key=lambda line: (line.first, line.offset))),
@@ -206,8 +207,15 @@ def _demand(graph: Graph, steps: Sequence[Step]) -> _Demand:
 
 
 def _overlaps(step: Step) -> dict[Tensor, int | None]:
-    """How the output may lie over what the step reads; a tensor read in several places, only if all allow the same."""
-    allowed = {overlap.input: overlap.write_ahead_bytes for overlap in step.overlaps}
+    """How the output may lie over what the step reads; a tensor read in several places, only if all allow the same.
+
+    Not over a part of another tensor, whose memory begins elsewhere.
+    """
+    allowed = {
+        overlap.input: overlap.write_ahead_bytes
+        for overlap in step.overlaps
+        if step.inputs[overlap.input].storage_offset == 0
+    }
     readings: dict[Tensor, list[int]] = {}
     for position, tensor in enumerate(step.inputs):
         readings.setdefault(tensor.storage, []).append(position)

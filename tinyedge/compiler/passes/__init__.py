@@ -1,12 +1,13 @@
 """Rewrites of the graph that keep every output bit of TFLite Micro: one file a pass.
 
-`separate_outputs` is not among `PASSES`, for the others and the lowering need it, nor is `cascade_layers`: it comes
-after the lowering and joins kernel calls.
+`detection_codes` and `separate_outputs` are not among `PASSES`, for the others and the lowering need them, nor is
+`cascade_layers`: it comes after the lowering and joins kernel calls.
 """
 
 from collections.abc import Collection
 
 from tinyedge.compiler.passes.alias_views import alias_views
+from tinyedge.compiler.passes.detection_codes import detection_codes
 from tinyedge.compiler.passes.fold_constants import fold_constants
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.compiler.passes.fold_padding import fold_padding
@@ -37,6 +38,7 @@ def simplify(graph: Graph, without: Collection[str] = ()) -> None:
         graph: Is changed.
         without: Names of passes to leave out, from `PASS_NAMES`.
     """
+    detection_codes(graph)
     separate_outputs(graph)
     for rewrite in PASSES:
         if rewrite.__name__ not in without:

@@ -21,6 +21,8 @@ VALUES: list[np.ndarray] = [
     np.array([-(2**31), -1, 0, 2**31 - 1], np.int32),
     np.array([0, 1, 2**32 - 1], np.uint32),
     np.array([-(2**40), 2**40], np.int64),
+    np.array([0.0, -0.0, 1 / 3, -1e-45, 3.4e38], np.float32),
+    np.array([0.0, -0.0, 1 / 3, -5e-324, 1.7e308], np.float64),
     np.array([63], np.int8),  # A question mark in a string.
 ]
 

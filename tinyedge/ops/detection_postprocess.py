@@ -224,7 +224,7 @@ def _tables(operator: Operator, boxes: Tensor, settings: _Settings, anchors: np.
         reach = np.abs(offsets).max() + halves.max() if np.all(np.isfinite([offsets, halves])) else math.inf
         with np.errstate(all="ignore"):
             corners = np.abs(anchors[:, axis].astype(np.float64)) + reach * anchors[:, axis + 2].astype(np.float64)
-        furthest = max(furthest, float(np.nan_to_num(corners, nan=math.inf).max()))
+        furthest = max(furthest, float(np.nan_to_num(corners, nan=math.inf, posinf=math.inf).max()))
     if furthest > _MAX_CORNER:
         raise unsupported(
             operator,

@@ -8,6 +8,7 @@ from tinyedge.checks.hints import is_custom, is_flex, is_hybrid
 from tinyedge.checks.lint_warning import LintWarning, about
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.single_precision import makes_floats
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS
 from tinyedge.tflite.full_int8 import has_int8, is_uint8
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 from tinyedge.tflite.inspection import Inspection
@@ -110,9 +111,10 @@ def _is_half(tensor: Tensor | None) -> bool:
 
 def _floats_among_integers(graph: Graph) -> Iterator[LintWarning]:
     """Find float inputs, float outputs, and the islands between: floats that begin and end in integers."""
+    detections = {t for operator in graph.operators if operator.op == DETECTION_POSTPROCESS for t in operator.outputs}
     for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         for tensor in tensors:
-            if tensor.dtype == np.float32:
+            if tensor.dtype == np.float32 and tensor not in detections:
                 yield LintWarning(
                     f"float-{role}",
                     f"{role} '{tensor.name}' is float32 while the network inside is quantised, which costs four times "

@@ -14,25 +14,32 @@ def detection_codes(graph: Graph) -> None:
     Constant anchors that are quantised become floats.
     """
     writers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
+    folded: set[Operator] = set()
     for operator in graph.operators:
         if operator.op != DETECTION_POSTPROCESS:
             continue
-        inputs = list(operator.inputs)
-        for position, tensor in enumerate(inputs):
-            if position in CODE_INPUTS:
-                inputs[position] = codes_of(tensor, writers) or tensor
-            elif position == _ANCHORS and tensor is not None:
-                inputs[position] = _as_constant(tensor, writers.get(tensor))
-        operator.inputs = tuple(inputs)
+        operator.inputs = tuple(
+            (codes_of(tensor, writers) or tensor) if position in CODE_INPUTS else tensor
+            for position, tensor in enumerate(operator.inputs)
+        )
+        anchors = operator.optional_input(_ANCHORS)
+        writer = None if anchors is None else writers.get(anchors)
+        if anchors is not None and writer is not None and anchors not in graph.outputs:
+            anchors.data = _constant(writer, anchors)
+            folded |= {writer} if anchors.is_constant else set()
+    graph.operators[:] = [operator for operator in graph.operators if operator not in folded]
 
 
-def _as_constant(tensor: Tensor, writer: Operator | None) -> Tensor:
-    """A tensor, as a constant where a DEQUANTIZE makes it of one."""
-    source = None if writer is None or writer.op != "DEQUANTIZE" or not writer.inputs else writer.inputs[0]
-    if source is None or source.data is None or source.shape != tensor.shape or tensor.dtype != np.float32:
-        return tensor
+def _constant(writer: Operator, tensor: Tensor) -> np.ndarray | None:
+    """The value of a tensor that a DEQUANTIZE makes of a constant; None of another."""
+    source = writer.optional_input(0)
+    if writer.op != "DEQUANTIZE" or source is None or source.data is None or tensor.dtype != np.float32:
+        return None
     quantisation = source.quantisation
-    if source.dtype not in (np.int8, np.uint8) or quantisation is None or quantisation.scales.size != 1:
-        return tensor
+    if quantisation is None or quantisation.scales.size != 1 or source.shape != tensor.shape:
+        return None
+    if source.dtype not in (np.int8, np.uint8):
+        return None
     steps = source.data.astype(np.int32) - quantisation.zero_point
-    return Tensor(tensor.name, tensor.shape, tensor.dtype, data=quantisation.scales[0] * steps.astype(np.float32))
+    reals: np.ndarray = quantisation.scales[0] * steps.astype(np.float32)
+    return reals

@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from compiler.streaming_models import streaming_model
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant
 from ops import recurrent_models
+from ops.detection_models import Detector
 
 _CONV = {"padding": "SAME", "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
 _FLOAT, _UINT8, _INT16 = np.float32, np.uint8, np.int16
@@ -179,6 +180,13 @@ def flex_operator() -> bytes:
 def custom_operator(name: str = "MyNonMaxSuppression") -> bytes:
     x, y = image(), image(name="y")
     return build_model([OperatorSpec(name, [x], y)], [x], [y])
+
+
+def detections() -> bytes:
+    """As the end of a single-shot detector: floats, of int8 boxes and scores, by a custom operator."""
+    rng = np.random.default_rng(0)
+    boxes, scores = (rng.integers(-40, 41, (1, 1, 9, numbers)).astype(np.int8) for numbers in (4, 2))
+    return Detector(boxes, scores, rng.random((9, 4)).astype(np.float32)).model()
 
 
 def int64_indices() -> bytes:

@@ -144,6 +144,14 @@ def test_says_nothing_against_a_clean_model(check):
         assert f"can be deployed on {board} with tinyedge compile or TFLite Micro" in said
 
 
+def test_says_nothing_against_the_floats_of_detections(check):
+    code, said = check(foreign_models.detections(), "--board", "stm32f405")
+    assert code == 0
+    assert "can be deployed on stm32f405 with tinyedge compile" in said
+    assert "float32 while" not in said
+    assert "custom operators" not in said
+
+
 def test_a_model_fits_one_board_and_not_another(check):
     model = foreign_models.too_much_ram()
     code, said = check(model)

@@ -48,7 +48,10 @@ class Detector:
         boxes = TensorSpec(self.boxes.shape[1:], *self.box_quantisation)
         scores = TensorSpec(self.scores.shape[1:], *self.score_quantisation)
         return detection_model(
-            [OperatorSpec("DEQUANTIZE", [tensor], real) for tensor, real in zip((boxes, scores), reals(self), strict=True)],
+            [
+                OperatorSpec("DEQUANTIZE", [tensor], real)
+                for tensor, real in zip((boxes, scores), reals(self), strict=True)
+            ],
             [boxes, scores],
             constant(self.anchors.astype(FLOAT)),
             self.rows,
@@ -92,7 +95,8 @@ def expected(detector: Detector) -> np.ndarray:
 
 def _expected(detector: Detector, box_codes: np.ndarray, score_codes: np.ndarray) -> np.ndarray:
     options = detector.all_options
-    boxes = [_decoded(options, *pair) for pair in zip(_reals(box_codes, detector.box_quantisation), detector.anchors)]
+    encoded = _reals(box_codes, detector.box_quantisation)
+    boxes = [_decoded(options, *pair) for pair in zip(encoded, detector.anchors, strict=True)]
     columns = _reals(score_codes, detector.score_quantisation)
     scores = columns[:, columns.shape[1] - options["num_classes"] :]
     if options.get("use_regular_nms", False):

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model, constant, one_operator
+from flatbuffers import flexbuffers
+from ops.detection_models import OPTIONS, detection_model
 from quantisation.uint8_models import (
     WEIGHT_ZERO_POINT,
     activation,
@@ -16,10 +18,13 @@ from quantisation.uint8_models import (
 
 from tinyedge.conversion.tflite_source import read_float_tflite
 from tinyedge.errors import ModelError, UnsupportedOpError
+from tinyedge.exporter.requantise_model import requantise_model
 from tinyedge.quantisation.uint8 import Int8Graph, int8_of_uint8
 from tinyedge.runtimes.aot import AotRuntime
+from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.litert_session import REFERENCE, LitertSession
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.frames import count_differing, parts_of, random_frames
 from tinyedge.tflite.full_int8 import is_uint8
 from tinyedge.tflite.graph import Graph, Tensor
 from tinyedge.tflite.reader import read_any_tflite, read_tflite
@@ -216,6 +221,34 @@ def test_a_uint8_model_with_a_float_function_at_its_end_is_one(tmp_path: Path) -
         OperatorSpec("SOFTMAX", [reals], probabilities, {"beta": 1.0}),
     ]
     assert is_uint8(graph_of(build_model(operators, [image], [probabilities]), tmp_path))
+
+
+def test_a_detector_finds_the_same(tmp_path: Path) -> None:
+    """Boxes, scores and anchors of uint8 it reads itself, which no other kernel does: all of them become floats."""
+    g = np.random.default_rng(5)
+    flat = [activation((1, 120), 0.07, 121), activation((1, 90), 1 / 256, 0)]
+    shaped = [activation((1, 30, 4), 0.07, 121), activation((1, 30, 3), 1 / 256, 0)]
+    anchors = constant(g.integers(20, 256, (30, 4), dtype=np.uint8), 0.004, 3)
+    before = [
+        OperatorSpec("RESHAPE", [source, constant(np.array(made.shape, np.int32))], made)
+        for source, made in zip(flat, shaped, strict=True)
+    ]
+    options = bytes(flexbuffers.Dumps({**OPTIONS, "num_classes": 2}))
+    content = detection_model(before, flat, anchors, OPTIONS["max_detections"], options)
+    graph = graph_of(content, tmp_path)
+    assert is_uint8(graph)
+    made, path = tmp_path / "made.tflite", tmp_path / "old.tflite"
+    report = requantise_model(path, made)
+    assert report.distance is not None
+    assert (report.distance.differing, report.distance.largest_steps) == (0, 0)
+    frames = random_frames(graph.inputs, 30, 0)
+    wanted = LitertRuntime(path).run(frames)
+    recoded = random_frames(read_tflite(made).inputs, 30, 0)
+    for old, new in zip(parts_of(frames), parts_of(recoded), strict=True):
+        new[...] = (old ^ 128).view(np.int8)
+    for runtime in (LitertRuntime, TflmRuntime, AotRuntime):
+        assert count_differing(runtime(made).run(recoded), wanted) == 0, runtime.name
+    assert parts_of(wanted)[3].min() > 1
 
 
 def _several_scales() -> bytes:

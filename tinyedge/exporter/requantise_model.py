@@ -12,6 +12,8 @@ from tinyedge.atomic import atomic_path
 from tinyedge.errors import ModelError, ToolMissing
 from tinyedge.quantisation.uint8 import int8_of_uint8
 from tinyedge.runtimes.litert_session import BUILT_IN, REFERENCE, LitertSession
+from tinyedge.runtimes.unwritten_rows import clear_unwritten, detection_outputs
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS
 from tinyedge.tflite.frames import empty_frames, parts_of, random_frames
 from tinyedge.tflite.full_int8 import is_uint8
 from tinyedge.tflite.graph import Graph, Tensor
@@ -128,6 +130,8 @@ def _distance(old: bytes, new: bytes, graph: Graph, recoded: Graph) -> OutputDis
     kernels = BUILT_IN if any(operator.op in _NOT_BY_REFERENCE for operator in graph.operators) else REFERENCE
     before = _run("old", old, kernels, frames, graph.outputs)
     after = _run("new", new, kernels, _recoded(frames, recoded.inputs), recoded.outputs)
+    for made, source in ((before, graph), (after, recoded)):
+        clear_unwritten(parts_of(made), detection_outputs(source))
     values = differing = largest = 0
     for tensor, expected, found in zip(
         graph.outputs, parts_of(before), parts_of(_recoded(after, graph.outputs)), strict=True
@@ -179,5 +183,6 @@ def _step(output: Tensor, graph: Graph) -> float | None:
     """Return how far two codes of an output are apart, in what it holds; None for floats that no codes became."""
     if output.dtype.kind != "f":
         return 1.0
-    source = next((operator.input(0) for operator in graph.operators if output in operator.outputs), output)
+    writer = next((operator for operator in graph.operators if output in operator.outputs), None)
+    source = output if writer is None or writer.op == DETECTION_POSTPROCESS else writer.input(0)
     return None if source.quantisation is None else source.quantisation.scale

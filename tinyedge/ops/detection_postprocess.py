@@ -74,7 +74,10 @@ def _separate(operator: Operator) -> list[Operator]:
     for output, shape in zip(operator.outputs, shapes, strict=True):
         if output.dtype != _FLOAT or output.shape != shape or output.is_constant:
             raise unsupported(
-                operator, output, f"is {output.dtype} {list(output.shape)}", f"float32 {list(shape)}, as its options say"
+                operator,
+                output,
+                f"is {output.dtype} {list(output.shape)}",
+                f"float32 {list(shape)}, as its options say",
             )
     name = operator.outputs[0].name
     record = Tensor(name, (_ROW_NUMBERS * rows + 1,), _FLOAT)
@@ -207,7 +210,10 @@ def _anchors(operator: Operator, anchor_count: int) -> np.ndarray:
         )
     if not np.all(np.isfinite(tensor.data)) or np.any(tensor.data[:, 2:] < 0):
         raise unsupported(
-            operator, tensor, "has an anchor of negative height or width, or of no number", "heights and widths from 0 on"
+            operator,
+            tensor,
+            "has an anchor of negative height or width, or of no number",
+            "heights and widths from 0 on",
         )
     return tensor.data
 

@@ -13,10 +13,11 @@ import numpy as np
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops import descriptor_of
 from tinyedge.ops.descriptor import OperatorDescriptor, WeightsLayout
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor, integer_constant
 
-_UINT8, _INT8, _INT32 = np.dtype(np.uint8), np.dtype(np.int8), np.dtype(np.int32)
+_UINT8, _INT8, _INT32, _FLOAT = (np.dtype(kind) for kind in (np.uint8, np.int8, np.int32, np.float32))
 _OFFSET = -INT8_MIN
 # Their kernels of uint8 rescaled what they copied; all others copied codes, whatever both scales were.
 _RESCALING = frozenset({"CONCATENATION", "PADV2"})
@@ -91,7 +92,9 @@ class _Rewriting:
                 f"operator {operator.index} (CAST) takes codes for numbers, and those of int8 are 128 lower: give the "
                 "part of the model before or behind it"
             )
-        if descriptor.weights is not None and operator.input(1).dtype == _UINT8:
+        if operator.op == DETECTION_POSTPROCESS:
+            inputs = [None if tensor is None else self._real(tensor) for tensor in operator.inputs]
+        elif descriptor.weights is not None and operator.input(1).dtype == _UINT8:
             inputs = self._with_weights(operator, descriptor.weights)
         else:
             inputs = [None if tensor is None else self.tensor(tensor) for tensor in operator.inputs]
@@ -117,6 +120,18 @@ class _Rewriting:
             data = None if tensor.data is None else (tensor.data.astype(np.int16) - _OFFSET).astype(_INT8)
             self._tensors[tensor] = dataclasses.replace(tensor, dtype=_INT8, quantisation=quantisation, data=data)
         return self._tensors[tensor]
+
+    def _real(self, tensor: Tensor) -> Tensor:
+        """Return what stands for the reals of a uint8 tensor, which only kernels of uint8 found by themselves."""
+        if tensor.dtype != _UINT8:
+            return tensor
+        codes = self.tensor(tensor)
+        real = Tensor(f"{tensor.name}/real", tensor.shape, _FLOAT)
+        if codes.data is None:
+            self.operators.append(Operator("DEQUANTIZE", (codes,), (real,), version=2))
+        else:
+            real.data = codes.q.scales[0] * (codes.data.astype(_INT32) - codes.q.zero_point).astype(_FLOAT)
+        return real
 
     def _of_same_reals(self, tensor: Tensor | None, like: Tensor) -> Tensor | None:
         """Return what stands for the same reals as a tensor in the quantisation of another one."""

@@ -45,8 +45,8 @@ def tflite_bytes(graph: Graph) -> bytes:
     """Serialise a graph; the same graph gives the same bytes.
 
     Raises:
-        ModelError: An operator is neither one of TFLite's own nor a custom one that was read from a file, or has an option
-            that the schema does not know, or a state is another tensor after an inference than before it.
+        ModelError: An operator is neither one of TFLite's own nor a custom one that was read from a file, or has an
+            option that the schema does not know, or a state is another tensor after an inference than before it.
     """
     for state in graph.states:
         if state.after is not state.before:

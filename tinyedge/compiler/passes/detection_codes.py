@@ -1,4 +1,4 @@
-"""TFLite_Detection_PostProcess reads the codes of boxes and scores in place of floats that a DEQUANTIZE makes of them."""
+"""TFLite_Detection_PostProcess reads codes of boxes and scores in place of the floats that DEQUANTIZEs make of them."""
 
 import numpy as np
 

@@ -7,6 +7,8 @@ states show: in the portable C on this machine, with what stands in for the kern
 emulated Cortex-M4. Every output is compared with TFLite Micro's, bit for bit. A file that is quantised to uint8 is made
 int8 first, as by `tinyedge requantise`. Each file has a process of its own, for an interpreter may die of it.
 
+With `--files NAME...` only those are examined, and the rest of the last report stays.
+
 With `--only SET...` the models that the last report has as compiled run with the kernels of those instruction sets
 alone, and their columns are written anew; the rest of the report stays.
 
@@ -157,6 +159,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--board", default="mps2_an386", help="an emulated board; the default has room for most")
     parser.add_argument("--inputs", type=int, default=5)
+    parser.add_argument("--files", nargs="+", help="examine these files of the folder alone")
     parser.add_argument("--only", nargs="+", choices=INSTRUCTION_SETS, help="fill in these columns alone")
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -167,10 +170,17 @@ def main() -> None:
         write_json(arguments.json, report)
         print(markdown(report))
         return
-    models = []
-    for path in sorted(arguments.folder.glob("*.tflite")):
+    rows: dict[str, dict[str, Any]] = {}
+    paths = [*arguments.folder.glob("*.tflite")]
+    if arguments.files:
+        known = json.loads(arguments.json.read_text(encoding="utf-8"))
+        arguments.board, arguments.inputs = known["board"], known["inputs"]
+        rows = {row["file"]: row for row in known["models"]}
+        paths = [arguments.folder / name for name in arguments.files]
+    for path in sorted(paths):
         console.print(path.name, highlight=False, markup=False)
-        models.append(examine_apart(path, arguments.board, arguments.inputs))
+        rows[path.name] = examine_apart(path, arguments.board, arguments.inputs)
+    models = [rows[name] for name in sorted(rows)]
     report = {"schema": 1, "inputs": arguments.inputs, "board": arguments.board, "models": models}
     write_json(arguments.json, report)
     print(markdown(report))

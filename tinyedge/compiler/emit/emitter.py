@@ -1,7 +1,7 @@
 """Prints a program as C99: NAME_model.h, NAME_model.c, and copies of the kernels that they call in kernels/.
 
 The folder stands alone: it needs a C99 compiler and nothing else, allocates nothing, and calculates without floating
-point. The same model gives the same bytes.
+point, but where the model does at its ends or between its integers. The same model gives the same bytes.
 """
 
 from collections.abc import Callable

@@ -253,13 +253,16 @@ def test_other_types_and_shapes_are_refused(path: Path) -> None:
         return complaint(detection_model(before, [boxes, scores, *inputs], anchors, rows, options), path)
 
     wide = TensorSpec((1, 37, 4), 0.001, 0, np.int16)
-    assert "no DEQUANTIZE makes that of int8" in said(boxes=wide)
-    assert "no DEQUANTIZE makes that of int8" in said(scores=dataclasses.replace(wide))
+    assert "which no DEQUANTIZE makes of int8" in said(boxes=wide)
+    assert "which no DEQUANTIZE makes of int8" in said(scores=dataclasses.replace(wide))
     old = TensorSpec((1, 37, 4), 0.1, 128, np.uint8)
-    assert "no DEQUANTIZE makes that of int8" in said(boxes=old)
+    assert "which no DEQUANTIZE makes of int8" in said(boxes=old)
+    codes = [dataclasses.replace(scores) for _ in range(2)]
+    direct = detection_model([OperatorSpec("RELU", [boxes], made) for made in codes], [boxes], anchors, 5, options)
+    assert "boxes and scores that DEQUANTIZE makes of int8" in complaint(direct, path)
     computed = [behind(boxes, real_boxes), OperatorSpec("EXP", [real_boxes], real_scores)]
     mixed = detection_model(computed, [boxes], anchors, 5, options)
-    assert "no DEQUANTIZE makes that of int8" in complaint(mixed, path)
+    assert "which no DEQUANTIZE makes of int8" in complaint(mixed, path)
     assert "boxes (1, anchors, 4 or more)" in said(boxes=TensorSpec((2, 37, 4), 0.1, 3))
     assert "boxes (1, anchors, 4 or more)" in said(boxes=TensorSpec((1, 37, 3), 0.1, 3))
     assert "scores (1, 37, 4)" in said(scores=TensorSpec((1, 36, 4), 0.1, 3))

@@ -18,7 +18,7 @@ from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.descriptor import OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.rules import int8_activation, tensor_input, unsupported
-from tinyedge.tflite.detection import DETECTION_POSTPROCESS
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS, READS_CODES
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.flexbuffer import Number, numbers
 from tinyedge.tflite.graph import Operator, Tensor
@@ -63,8 +63,9 @@ class _Settings:
 def _separate(operator: Operator) -> list[Operator]:
     """The operator with one output, a record of which its four outputs are parts."""
     settings = _settings(operator)
-    for position, meaning in enumerate(("boxes", "scores")):
-        int8_activation(operator, position, meaning)
+    if not operator.options.get(READS_CODES, False):
+        first = tensor_input(operator, 0, "boxes")
+        raise unsupported(operator, first, f"is {first.dtype}", "boxes and scores that DEQUANTIZE makes of int8")
     if len(operator.outputs) != _BOX_NUMBERS:
         raise unsupported(
             operator, operator.outputs[0], f"is one of {len(operator.outputs)} outputs", "boxes, classes, scores, count"

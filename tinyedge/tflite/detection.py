@@ -11,7 +11,9 @@ from tinyedge.tflite.graph import Operator, Tensor
 
 DETECTION_POSTPROCESS = "TFLite_Detection_PostProcess"
 CODE_INPUTS = (0, 1)
-"""Its inputs that are computed: boxes and scores."""
+"""Its inputs that are computed: boxes and scores, the first ones."""
+READS_CODES = "reads_codes"
+"""Its option, in no file, that these are codes in place of floats."""
 
 
 def codes_of(tensor: Tensor | None, writers: Mapping[Tensor, Operator]) -> Tensor | None:

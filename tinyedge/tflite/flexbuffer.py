@@ -23,15 +23,18 @@ def numbers(content: bytes, names: Collection[str]) -> dict[str, Number]:
     """
     try:
         root = flexbuffers.GetRoot(content)
-        found = {name: _number(root.AsMap, name) for name in names} if root.IsMap else None
+        found: dict[str, object] | None = {name: _number(root.AsMap, name) for name in names} if root.IsMap else None
     except Exception as error:  # A damaged flexbuffer can make its accessors raise anything.
         raise ValueError(f"a flexbuffer that is damaged ({type(error).__name__} while reading)") from error
     if found is None:
         raise ValueError("a flexbuffer that is no map")
+    present: dict[str, Number] = {}
     for name, number in found.items():
-        if number is not None and not isinstance(number, Number):
+        if isinstance(number, Number):
+            present[name] = number
+        elif number is not None:
             raise ValueError(f"a flexbuffer in which '{name}' is no number")
-    return {name: number for name, number in found.items() if number is not None}
+    return present
 
 
 def _number(entries: Any, name: str) -> object:

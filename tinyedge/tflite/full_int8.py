@@ -106,12 +106,13 @@ def check_types(graph: Graph, path: Path, refuse: Refuse) -> None:
 
 
 def _check_detection(operator: Operator, writers: Mapping[Tensor, Operator], path: Path, refuse: Refuse) -> None:
-    """Refuse boxes and scores that are not int8 in front of a DEQUANTIZE."""
-    for position, tensor in enumerate(operator.inputs):
-        if position in CODE_INPUTS and tensor is not None and codes_of(tensor, writers) is None:
+    """Refuse boxes and scores of floats that are not int8 in front of a DEQUANTIZE."""
+    for position in CODE_INPUTS:
+        tensor = operator.optional_input(position)
+        if tensor is not None and tensor.dtype in (_FLOAT, _FLOAT16, _UINT8) and codes_of(tensor, writers) is None:
             refuse(
                 f"operator {operator.index} ({operator.op}) of {path} reads the {tensor.dtype.name} tensor "
-                f"'{tensor.name}', and no DEQUANTIZE makes that of int8: quantise the whole model to int8",
+                f"'{tensor.name}', which no DEQUANTIZE makes of int8: quantise the whole model to int8",
                 operator.index,
             )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyedge.tflite.detection import CODE_INPUTS, DETECTION_POSTPROCESS, codes_of
+from tinyedge.tflite.detection import CODE_INPUTS, DETECTION_POSTPROCESS, READS_CODES, codes_of
 from tinyedge.tflite.graph import Graph, Operator, Tensor
 
 _ANCHORS = 2
@@ -18,10 +18,10 @@ def detection_codes(graph: Graph) -> None:
     for operator in graph.operators:
         if operator.op != DETECTION_POSTPROCESS:
             continue
-        operator.inputs = tuple(
-            (codes_of(tensor, writers) or tensor) if position in CODE_INPUTS else tensor
-            for position, tensor in enumerate(operator.inputs)
-        )
+        codes = tuple(codes_of(operator.optional_input(position), writers) for position in CODE_INPUTS)
+        if None not in codes:
+            operator.inputs = (*codes, *operator.inputs[len(codes) :])
+            operator.options[READS_CODES] = True
         anchors = operator.optional_input(_ANCHORS)
         writer = None if anchors is None else writers.get(anchors)
         if anchors is not None and writer is not None and anchors not in graph.outputs:

@@ -109,7 +109,7 @@ def test_the_kernel_finds_the_same(check: Callable[[list[Case]], None]) -> None:
 
 
 def test_the_kernel_stays_within_its_memory(check_sanitised: Callable[[list[Case]], None]) -> None:
-    check_sanitised([case(label, found) for label, found in DETECTORS.items()])
+    check_sanitised([case(label, found) for label, found in DETECTORS.items()][::3])
 
 
 def test_a_core_of_single_precision_finds_the_same(board_kernels: Callable[[str], Any], tmp_path: Path) -> None:

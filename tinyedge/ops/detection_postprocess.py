@@ -66,12 +66,10 @@ def _separate(operator: Operator) -> list[Operator]:
     if not operator.options.get(READS_CODES, False):
         first = tensor_input(operator, 0, "boxes")
         raise unsupported(operator, first, f"is {first.dtype}", "boxes and scores that DEQUANTIZE makes of int8")
-    if len(operator.outputs) != _BOX_NUMBERS:
-        raise unsupported(
-            operator, operator.outputs[0], f"is one of {len(operator.outputs)} outputs", "boxes, classes, scores, count"
-        )
     rows = settings.rows
     shapes: tuple[tuple[int, ...], ...] = ((1, rows, _BOX_NUMBERS), (1, rows), (1, rows), (1,))
+    if len(operator.outputs) != len(shapes):
+        raise _refusal(operator, f"is one of {len(operator.outputs)} outputs", "four: boxes, classes, scores, how many")
     for output, shape in zip(operator.outputs, shapes, strict=True):
         if output.dtype != _FLOAT or output.shape != shape or output.is_constant:
             raise unsupported(

@@ -182,11 +182,11 @@ def custom_operator(name: str = "MyNonMaxSuppression") -> bytes:
     return build_model([OperatorSpec(name, [x], y)], [x], [y])
 
 
-def detections() -> bytes:
+def detections(**form: Any) -> bytes:
     """As the end of a single-shot detector: floats, of int8 boxes and scores, by a custom operator."""
     rng = np.random.default_rng(0)
     boxes, scores = (rng.integers(-40, 41, (1, 1, 9, numbers)).astype(np.int8) for numbers in (4, 2))
-    return Detector(boxes, scores, rng.random((9, 4)).astype(np.float32)).model()
+    return Detector(boxes, scores, rng.random((9, 4)).astype(np.float32)).model(**form)
 
 
 def int64_indices() -> bytes:

@@ -14,7 +14,7 @@ from compiler.random_networks import random_network
 from compiler.tflite_builder import OperatorSpec, TensorSpec, build_model
 
 from tinyedge.boards.board import load_board
-from tinyedge.checks import interpreter_worker
+from tinyedge.checks import interpreter_worker, interpreters
 from tinyedge.checks.aot import judge_aot
 from tinyedge.checks.budgets import board_budgets
 from tinyedge.checks.check import CheckReport, check_model
@@ -205,6 +205,18 @@ def test_the_list_refuses_the_operators_that_the_interpreter_refuses(name, tmp_p
     by_list, (asked, _) = judge_by_list(inspection.graphs[0]), judge_interpreters(inspection)
     assert by_list.refused_operators == asked.refused_operators
     assert by_list.takes == asked.takes
+
+
+def test_tflite_micro_is_not_given_a_detector_whose_outputs_lack_shapes(tmp_path, monkeypatch):
+    asked = []
+    answer = {interpreter_worker.WHOLE_MODEL: {"complaint": None, "arena_bytes": None}}
+    monkeypatch.setattr(interpreters, "_ask", lambda runtime, model: asked.append(runtime) or answer)
+    inspection = inspect_tflite(write(tmp_path, foreign_models.detections(shapes=((),) * 4)))
+    tflm, litert = judge_interpreters(inspection)
+    assert asked == ["litert"]
+    assert litert.takes
+    (reason,) = tflm.reasons(2)
+    assert "would write behind them: run it with `tinyedge compile`" in reason
 
 
 def test_without_the_interpreters_a_list_answers_for_tflite_micro(tmp_path, monkeypatch):

@@ -43,8 +43,8 @@ class Detector:
         """Of the outputs."""
         return int(self.all_options["max_detections"] * self.all_options["max_classes_per_detection"])
 
-    def model(self, content: bytes | None = None) -> bytes:
-        """The .tflite file, with the options in the bytes given or its own."""
+    def model(self, content: bytes | None = None, **form: Any) -> bytes:
+        """The .tflite file, with the options in the bytes given or its own; `form` as `detection_model` takes it."""
         boxes = TensorSpec(self.boxes.shape[1:], *self.box_quantisation)
         scores = TensorSpec(self.scores.shape[1:], *self.score_quantisation)
         return detection_model(
@@ -56,6 +56,7 @@ class Detector:
             constant(self.anchors.astype(FLOAT)),
             self.rows,
             bytes(flexbuffers.Dumps(self.all_options)) if content is None else content,
+            **form,
         )
 
 
@@ -77,14 +78,23 @@ def reals(detector: Detector) -> list[TensorSpec]:
 
 
 def detection_model(
-    before: Sequence[OperatorSpec], inputs: Sequence[TensorSpec], anchors: TensorSpec, rows: int, options: bytes
+    before: Sequence[OperatorSpec],
+    inputs: Sequence[TensorSpec],
+    anchors: TensorSpec,
+    rows: int,
+    options: bytes,
+    order: Sequence[int] = range(4),
+    shapes: Sequence[tuple[int, ...]] | None = None,
 ) -> bytes:
-    """A model of some operators, of which the last two make boxes and scores, and the operator."""
-    boxes, classes, scores = (TensorSpec(shape, dtype=FLOAT) for shape in ((1, rows, 4), (1, rows), (1, rows)))
-    count = TensorSpec((1,), dtype=FLOAT)
+    """A model of some operators, of which the last two make boxes and scores, and the operator.
+
+    `order` says which outputs of the operator are outputs of the model; `shapes` are those of the operator's.
+    """
+    shapes = ((1, rows, 4), (1, rows), (1, rows), (1,)) if shapes is None else shapes
+    first, *others = outputs = [TensorSpec(shape, dtype=FLOAT) for shape in shapes]
     made = [operator.output for operator in before[-2:]]
-    last = OperatorSpec(OPERATOR, [*made, anchors], boxes, options, others=[classes, scores, count])
-    return build_model([*before, last], inputs, [boxes, classes, scores, count])
+    last = OperatorSpec(OPERATOR, [*made, anchors], first, options, others=others)
+    return build_model([*before, last], inputs, [outputs[at] for at in order])
 
 
 def expected(detector: Detector) -> np.ndarray:

@@ -150,6 +150,31 @@ def test_a_whole_model_has_no_floats_but_its_outputs(dtype: type, without: tuple
         assert max(floats) == 4 * (6 * 5 + 1)
 
 
+@pytest.mark.parametrize(
+    ("order", "shapes"),
+    [
+        pytest.param((2, 0, 3, 1), ((), (), (), ()), id="scalars, as TensorFlow 2 writes"),
+        pytest.param((0, 1, 2, 3), ((1, 0, 4), (1, 0), (1, 0), (1,)), id="sizes of 0"),
+        pytest.param((0, 3, 1, 0, 3), None, id="outputs twice"),
+    ],
+)
+def test_other_forms_of_outputs_hold_the_same(
+    order: tuple[int, ...], shapes: tuple[tuple[int, ...], ...] | None, path: Path
+) -> None:
+    found = detector(31, nms_score_threshold=0.98, nms_iou_threshold=0.2)
+    path.write_bytes(found.model(order=order, shapes=shapes))
+    aot = AotRuntime(path)
+    frames = random_frames(aot.program.inputs, RUNS, 0)
+    frames[frames.dtype.names[0]], frames[frames.dtype.names[1]] = found.boxes[:, 0], found.scores[:, 0]
+    outputs = aot.run(frames)
+    wanted = np.split(expected(found), [4 * found.rows, 5 * found.rows, 6 * found.rows], axis=1)
+    assert 0 < wanted[3].max() < found.rows
+    for name, at in zip(outputs.dtype.names, order, strict=True):
+        assert outputs[name].reshape(RUNS, -1).tobytes() == wanted[at].tobytes()
+    for golden in (TflmRuntime(path), LitertRuntime(path)):
+        assert count_differing(outputs, golden.run(frames)) == 0
+
+
 def test_its_layer_has_the_memory_of_all_outputs(path: Path) -> None:
     path.write_bytes(whole_model())
     graph = read_tflite(path)
@@ -273,6 +298,8 @@ def test_other_types_and_shapes_are_refused(path: Path) -> None:
     assert "negative height" in said(anchors=constant(-found.anchors))
     assert "of no number" in said(anchors=constant(np.full((37, 4), np.nan, FLOAT)))
     assert "float32 [1, 5, 4], as its options say" in said(rows=6)
+    scalars = found.model(bytes(flexbuffers.Dumps(found.all_options | {"max_detections": 2.5})), shapes=((),) * 4)
+    assert "max_detections 2.5" in complaint(scalars, path)
     assert "corners at" in said(boxes=TensorSpec((1, 37, 4), 3.0, 3))
 
 

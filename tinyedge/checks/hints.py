@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyedge.tflite.accelerator_files import vendor_compiler
-from tinyedge.tflite.detection import DETECTION_POSTPROCESS
+from tinyedge.tflite.detection import DETECTION_POSTPROCESS, SHAPES_UNSET
 from tinyedge.tflite.graph import Operator
 from tinyedge.tflite.schema import schema_class
 
@@ -49,6 +49,8 @@ def hint_for(operator: Operator) -> str:
         return "leave this custom operator outside the model, or use builtin ones"
     if operator.op in _HINTS:
         return _HINTS[operator.op]
+    if SHAPES_UNSET in operator.options:
+        return "run it with `tinyedge compile`, which takes them from the options"
     tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
     types = {tensor.dtype for tensor in tensors}
     if is_hybrid(operator):

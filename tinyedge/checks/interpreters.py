@@ -14,6 +14,7 @@ from tinyedge.checks.tflm_operators import what_tflm_lacks
 from tinyedge.checks.verdict import TITLES, RuntimeVerdict, in_order
 from tinyedge.runtimes.apart import INTERPRETER_SERVER, worker_environment
 from tinyedge.runtimes.tflm_interpreter import missing_operator
+from tinyedge.tflite.detection import SHAPES_UNSET
 from tinyedge.tflite.graph import Graph, Operator
 from tinyedge.tflite.inspection import Diagnostic, Inspection
 
@@ -35,7 +36,8 @@ _NOISE = (
 def judge_interpreters(inspection: Inspection) -> tuple[RuntimeVerdict, RuntimeVerdict]:
     """Load a model into both interpreters and run it once on zeros.
 
-    Where TFLite Micro is not installed, a list of its operators answers for it; where LiteRT is not, nobody does.
+    Where TFLite Micro is not installed, or must not run the model, a list of its operators answers for it; where LiteRT
+    is not installed, nobody does.
 
     Args:
         inspection: As read; the compiler has not changed it yet.
@@ -46,9 +48,11 @@ def judge_interpreters(inspection: Inspection) -> tuple[RuntimeVerdict, RuntimeV
     graph = inspection.graphs[0]
     if sys.platform == "emscripten":  # A browser has no processes, and no interpreters either.
         return judge_by_list(graph), RuntimeVerdict("litert", None, "not installed")
+    # TFLite Micro would write behind outputs that lack their shapes.
+    unsafe = any(SHAPES_UNSET in operator.options for operator in graph.operators)
     with ThreadPoolExecutor() as pool:
-        running = [pool.submit(_ask, runtime, inspection.path) for runtime in ("tflm", "litert")]
-        tflm, litert = (future.result() for future in running)
+        running = {runtime: pool.submit(_ask, runtime, inspection.path) for runtime in ("tflm", "litert")[unsafe:]}
+    tflm, litert = (running[runtime].result() if runtime in running else None for runtime in ("tflm", "litert"))
     return (
         judge_by_list(graph) if tflm is None else _verdict("tflm", graph, tflm),
         RuntimeVerdict("litert", None, "not installed") if litert is None else _verdict("litert", graph, litert),

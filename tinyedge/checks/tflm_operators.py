@@ -4,6 +4,7 @@ import numpy as np
 
 from tinyedge.checks.hints import is_hybrid
 from tinyedge.ops.tflite_micro import CUSTOM_OPERATORS, FLOAT_ONLY, TFLM_OPERATORS, WITHOUT_INT16
+from tinyedge.tflite.detection import SHAPES_UNSET
 from tinyedge.tflite.graph import Operator
 
 _CONVERSIONS = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE"})
@@ -13,6 +14,8 @@ def what_tflm_lacks(operator: Operator) -> str | None:
     """Return why TFLite Micro cannot run an operator, as the end of a sentence; None if nothing is known against it."""
     if operator.op not in TFLM_OPERATORS | CUSTOM_OPERATORS:
         return "is not in TFLite Micro"
+    if SHAPES_UNSET in operator.options:
+        return "has outputs whose shapes the file lacks, and TFLite Micro would write behind them"
     if is_hybrid(operator):
         return "multiplies floats by int8 weights, for which TFLite Micro has no kernel"
     types = {t.dtype for t in (*operator.inputs[:1], *operator.outputs) if t is not None}

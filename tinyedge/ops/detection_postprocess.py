@@ -18,16 +18,21 @@ from tinyedge.errors import UnsupportedOpError
 from tinyedge.ops.descriptor import OperatorDescriptor
 from tinyedge.ops.kernel_call import ConstantArray, Kernel, KernelCall
 from tinyedge.ops.rules import int8_activation, tensor_input, unsupported
-from tinyedge.tflite.detection import DETECTION_POSTPROCESS, READS_CODES
+from tinyedge.tflite.detection import (
+    BOX_NUMBERS,
+    CUSTOM_OPTIONS,
+    DETECTION_POSTPROCESS,
+    MAX_INTEGER,
+    READS_CODES,
+    output_shapes,
+)
 from tinyedge.tflite.fixed_point import INT8_MAX, INT8_MIN
 from tinyedge.tflite.flexbuffer import Number, numbers
 from tinyedge.tflite.graph import Operator, Tensor
 
 _KERNEL = Kernel("te_detection_postprocess_s8", "te_detection_postprocess_params")
 _FLOAT = np.dtype(np.float32)
-_BOX_NUMBERS = 4
-_ROW_NUMBERS = _BOX_NUMBERS + 2  # With a class and a score.
-_MAX_INTEGER = 2**24  # Classes and counts are written as float32.
+_ROW_NUMBERS = BOX_NUMBERS + 2  # With a class and a score.
 # Corners within it have areas and sums of areas within float32.
 _MAX_CORNER = 2.0**30
 _INTEGERS = ("max_detections", "max_classes_per_detection", "detections_per_class", "num_classes")
@@ -66,8 +71,7 @@ def _separate(operator: Operator) -> list[Operator]:
     if not operator.options.get(READS_CODES, False):
         first = tensor_input(operator, 0, "boxes")
         raise unsupported(operator, first, f"is {first.dtype}", "boxes and scores that DEQUANTIZE makes of int8")
-    rows = settings.rows
-    shapes: tuple[tuple[int, ...], ...] = ((1, rows, _BOX_NUMBERS), (1, rows), (1, rows), (1,))
+    shapes = output_shapes(settings.rows)
     if len(operator.outputs) != len(shapes):
         raise _refusal(operator, f"is one of {len(operator.outputs)} outputs", "four: boxes, classes, scores, how many")
     for output, shape in zip(operator.outputs, shapes, strict=True):
@@ -79,7 +83,7 @@ def _separate(operator: Operator) -> list[Operator]:
                 f"float32 {list(shape)}, as its options say",
             )
     name = operator.outputs[0].name
-    record = Tensor(name, (_ROW_NUMBERS * rows + 1,), _FLOAT)
+    record = Tensor(name, (_ROW_NUMBERS * settings.rows + 1,), _FLOAT)
     begin = 0
     for output in operator.outputs:
         output.base, output.base_offset = record, begin
@@ -94,7 +98,7 @@ def _lower(operator: Operator) -> KernelCall:
         (apart,) = _separate(operator)
         return _lower(apart)
     boxes, scores = int8_activation(operator, 0, "boxes"), int8_activation(operator, 1, "scores")
-    if len(boxes.shape) != 3 or boxes.shape[0] != 1 or boxes.shape[1] < 1 or boxes.shape[2] < _BOX_NUMBERS:
+    if len(boxes.shape) != 3 or boxes.shape[0] != 1 or boxes.shape[1] < 1 or boxes.shape[2] < BOX_NUMBERS:
         raise unsupported(operator, boxes, f"has shape {list(boxes.shape)}", "boxes (1, anchors, 4 or more)")
     anchor_count = boxes.shape[1]
     columns = scores.shape[-1] if scores.shape else 0
@@ -134,7 +138,7 @@ def _lower(operator: Operator) -> KernelCall:
 
 
 def _settings(operator: Operator) -> _Settings:
-    content = operator.options.get("custom_options", b"")
+    content = operator.options.get(CUSTOM_OPTIONS, b"")
     try:
         found = numbers(content, (*_INTEGERS, *_REALS, _REGULAR))
     except ValueError as error:
@@ -150,8 +154,8 @@ def _settings(operator: Operator) -> _Settings:
             f"has max_classes_per_detection {classes_each}",
             f"1, on which TFLite Micro and LiteRT agree; or {_REGULAR}, which has no use for it",
         )
-    if most * classes_each > _MAX_INTEGER:
-        raise _refusal(operator, f"has {most} times {classes_each} rows of results", f"up to {_MAX_INTEGER}")
+    if most * classes_each > MAX_INTEGER:
+        raise _refusal(operator, f"has {most} times {classes_each} rows of results", f"up to {MAX_INTEGER}")
     iou_threshold = _real(operator, found, "nms_iou_threshold")
     if not 0 < iou_threshold <= 1:
         raise _refusal(operator, f"has nms_iou_threshold {iou_threshold:g}", "one above 0, and 1 at most")
@@ -168,8 +172,8 @@ def _settings(operator: Operator) -> _Settings:
 
 def _integer(operator: Operator, found: dict[str, Number], name: str, default: int = 0) -> int:
     value = found.get(name, default)
-    if isinstance(value, float) or not 1 <= value <= _MAX_INTEGER:
-        raise _refusal(operator, f"has {name} {value}", f"integers from 1 to {_MAX_INTEGER}")
+    if isinstance(value, float) or not 1 <= value <= MAX_INTEGER:
+        raise _refusal(operator, f"has {name} {value}", f"integers from 1 to {MAX_INTEGER}")
     return int(value)
 
 
@@ -199,13 +203,13 @@ def _refusal(operator: Operator, problem: str, supported: str) -> UnsupportedOpE
 def _anchors(operator: Operator, anchor_count: int) -> np.ndarray:
     """The constant anchors, (anchor_count, 4): y, x, h and w of each."""
     tensor = tensor_input(operator, 2, "anchors")
-    if tensor.data is None or tensor.dtype != _FLOAT or tensor.shape != (anchor_count, _BOX_NUMBERS):
+    if tensor.data is None or tensor.dtype != _FLOAT or tensor.shape != (anchor_count, BOX_NUMBERS):
         kind = "constant" if tensor.is_constant else "computed"
         raise unsupported(
             operator,
             tensor,
             f"holds {kind} {tensor.dtype} anchors of shape {list(tensor.shape)}",
-            f"constant anchors ({anchor_count}, {_BOX_NUMBERS}) of float32, or of int8 or uint8 behind a DEQUANTIZE",
+            f"constant anchors ({anchor_count}, {BOX_NUMBERS}) of float32, or of int8 or uint8 behind a DEQUANTIZE",
         )
     if not np.all(np.isfinite(tensor.data)) or np.any(tensor.data[:, 2:] < 0):
         raise unsupported(

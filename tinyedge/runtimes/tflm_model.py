@@ -4,7 +4,7 @@ Its SPACE_TO_BATCH_ND pads with memory that nobody wrote (tensorflow/tflite-micr
 TensorFlow's converter writes it differs from LiteRT's. Its own dilated convolutions are right. TILE, as Keras writes
 UpSampling and RepeatVector, is not among its operators, and CONCATENATION of one tensor several times is the same.
 INT4 weights of FULLY_CONNECTED it takes under one scale; with one a channel, it gets the same values as INT8.
-Unset options are set as `option_repair` says.
+Unset options are set as `option_repair` says, and shapes that a detector's outputs lack (`tinyedge.tflite.detection`).
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyedge.compiler.passes.fold_dilation import fold_dilation
 from tinyedge.runtimes.option_repair import has_unset_options, with_options_set
+from tinyedge.tflite.detection import SHAPES_UNSET
 from tinyedge.tflite.graph import Operator, Tensor
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.writer import tflite_bytes
@@ -22,7 +23,7 @@ _MOST_JOINED = 10
 
 
 def tflm_content(model: Model) -> bytes:
-    """Return the bytes of a .tflite file: dilations for blocks, joins for tiles, unset options set, if it has any.
+    """Return the bytes of a .tflite file: dilations for blocks, joins for tiles, unset options and shapes set, if any.
 
     Raises:
         ModelError: The file is damaged.
@@ -30,8 +31,8 @@ def tflm_content(model: Model) -> bytes:
     graph = model.any_graph()
     before = graph.histogram()
     fold_dilation(graph)
-    int4 = any(_has_int4_channels(operator) for operator in graph.operators)
-    if graph.histogram() == before and "TILE" not in before and not has_unset_options(graph) and not int4:
+    rewritten = any(_has_int4_channels(operator) or SHAPES_UNSET in operator.options for operator in graph.operators)
+    if graph.histogram() == before and "TILE" not in before and not has_unset_options(graph) and not rewritten:
         return model.content
     operators = [
         part

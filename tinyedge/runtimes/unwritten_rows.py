@@ -17,15 +17,17 @@ _COUNT = 3
 def detection_outputs(graph: Graph) -> list[tuple[list[int], int]]:
     """Return, of each such operator, which outputs of the model are its rows, and which is how many there are.
 
-    One whose count is no output of the model is left out.
+    One whose count is no output of the model is left out. A tensor may be an output several times.
     """
-    position = {tensor: at for at, tensor in enumerate(graph.outputs)}
     return [
-        ([position[tensor] for tensor in operator.outputs[:_COUNT] if tensor in position], position[count])
+        (
+            [at for at, tensor in enumerate(graph.outputs) if tensor in operator.outputs[:_COUNT]],
+            graph.outputs.index(operator.outputs[_COUNT]),
+        )
         for operator in graph.operators
-        if operator.op == DETECTION_POSTPROCESS and len(operator.outputs) > _COUNT
-        for count in operator.outputs[_COUNT:]
-        if count in position
+        if operator.op == DETECTION_POSTPROCESS
+        and len(operator.outputs) > _COUNT
+        and operator.outputs[_COUNT] in graph.outputs
     ]
 
 

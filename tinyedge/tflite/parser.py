@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tinyedge.errors import ModelError
+from tinyedge.tflite.detection import CUSTOM_OPTIONS, set_output_shapes
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.tflite.nibbles import unpack_int4
 from tinyedge.tflite.schema import enumeration_values, schema_class
@@ -184,10 +185,12 @@ class FileParser:
         if op == "CUSTOM":
             op = _text(code.CustomCode()) or "CUSTOM"
             content = source.CustomOptionsAsNumpy()
-            options["custom_options"] = b"" if isinstance(content, int) else content.tobytes()
+            options[CUSTOM_OPTIONS] = b"" if isinstance(content, int) else content.tobytes()
         inputs = tuple(None if i == -1 else self._tensor(i) for i in self._indices(source.InputsAsNumpy()))
         outputs = tuple(self._tensor(i) for i in self._indices(source.OutputsAsNumpy()))
-        return Operator(op, inputs, outputs, options, max(code.Version(), 1), index)
+        operator = Operator(op, inputs, outputs, options, max(code.Version(), 1), index)
+        set_output_shapes(operator)
+        return operator
 
     def _options(self, source: Any) -> dict[str, Any]:
         kind = _OPTION_TYPES.get(source.BuiltinOptionsType())

@@ -12,6 +12,7 @@ import flatbuffers
 import numpy as np
 
 from tinyedge.errors import ModelError
+from tinyedge.tflite.detection import CUSTOM_OPTIONS
 from tinyedge.tflite.graph import Graph, Operator, Quantisation, Tensor
 from tinyedge.tflite.nibbles import pack_int4
 from tinyedge.tflite.schema import enumeration_values, schema_class, schema_module
@@ -28,7 +29,6 @@ _OPTION_TABLES: dict[str, str] = {
     if name.endswith("Options")
 }
 _WITHOUT_OPTIONS = "NONE"
-_CUSTOM_OPTIONS = "custom_options"
 
 _ENUMS = {
     "mode": "MirrorPadMode",
@@ -55,7 +55,7 @@ def tflite_bytes(graph: Graph) -> bytes:
                 "graph; export the model so that it has to be rewritten for no interpreter"
             )
     for operator in graph.operators:
-        if not hasattr(schema_class("BuiltinOperator"), operator.op) and _CUSTOM_OPTIONS not in operator.options:
+        if not hasattr(schema_class("BuiltinOperator"), operator.op) and CUSTOM_OPTIONS not in operator.options:
             raise ModelError(
                 f"operator {operator.index} ({operator.op}) cannot be written to a .tflite file: it is none of "
                 "TFLite's own; export the model without it"
@@ -138,7 +138,7 @@ class _Writer:
         kind = _option_table(operator.op)
         inputs = self._vector(self._indices(operator.inputs))
         outputs = self._vector(self._indices(operator.outputs))
-        custom = operator.options.get(_CUSTOM_OPTIONS)
+        custom = operator.options.get(CUSTOM_OPTIONS)
         options = self._options(operator, kind) if operator.options and custom is None else None
         return self._table(
             "Operator",

@@ -216,6 +216,8 @@ def complaint(content: bytes, path: Path) -> str:
         ({"max_detections": 2.5}, "max_detections 2.5"),
         ({"max_detections": "many"}, "'max_detections' is no number"),
         ({"max_detections": None}, "max_detections 0"),
+        ({"use_regular_nms": 0.5}, "use_regular_nms 0.5"),  # The interpreters cut it to 0.
+        ({"note": "x" * 2**16}, "a flexbuffer of 65"),
         ({"max_detections": 2**20, "max_classes_per_detection": 2**20, "use_regular_nms": True}, "rows of results"),
         ({"max_classes_per_detection": 2}, "max_classes_per_detection 2"),
         ({"detections_per_class": 0, "use_regular_nms": True}, "detections_per_class 0"),
@@ -241,6 +243,9 @@ def test_damaged_options_are_refused(path: Path) -> None:
     whole = bytes(flexbuffers.Dumps(found.all_options))
     assert "damaged" in complaint(found.model(b""), path)
     assert "no map" in complaint(found.model(bytes(flexbuffers.Dumps([1, 2]))), path)
+    # Of two keys of a name, interpreters take another one than Python's binary search.
+    assert "out of order" in complaint(found.model(whole.replace(b"x_scale", b"y_scale")), path)
+    assert "out of order" in complaint(found.model(whole.replace(b"max_d", b"zax_d")), path)
     content, rng = found.model(), np.random.default_rng(0)
     sentences = []
     for _ in range(100):

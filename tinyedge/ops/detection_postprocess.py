@@ -143,7 +143,9 @@ def _settings(operator: Operator) -> _Settings:
         found = numbers(content, (*_INTEGERS, *_REALS, _REGULAR))
     except ValueError as error:
         raise _refusal(operator, f"has for options {error}", "the map that TensorFlow's exporter writes") from None
-    regular = bool(found.get(_REGULAR, False))
+    regular = found.get(_REGULAR, False)
+    if isinstance(regular, float):
+        raise _refusal(operator, f"has {_REGULAR} {regular}", "true or false")
     per_class = _integer(operator, found, "detections_per_class", _DETECTIONS_PER_CLASS) if regular else 0
     most = _integer(operator, found, "max_detections")
     classes_each = _integer(operator, found, "max_classes_per_detection")

@@ -20,6 +20,7 @@ from tinyedge.errors import ModelError
 from tinyedge.runtimes.aot import AotRuntime
 from tinyedge.runtimes.litert import LitertRuntime
 from tinyedge.runtimes.tflm import TflmRuntime
+from tinyedge.tflite.detection import set_output_shapes
 from tinyedge.tflite.frames import count_differing, random_frames
 from tinyedge.tflite.model import Model
 from tinyedge.tflite.reader import parse_tflite, read_tflite
@@ -305,6 +306,10 @@ def test_other_types_and_shapes_are_refused(path: Path) -> None:
     assert "float32 [1, 5, 4], as its options say" in said(rows=6)
     scalars = found.model(bytes(flexbuffers.Dumps(found.all_options | {"max_detections": 2.5})), shapes=((),) * 4)
     assert "max_detections 2.5" in complaint(scalars, path)
+    scalars = parse_tflite(path, found.model(shapes=((),) * 4)).any_graph().operators[-1]
+    written = [dataclasses.replace(output, shape=(), data=np.zeros((), FLOAT)) for output in scalars.outputs]
+    set_output_shapes(dataclasses.replace(scalars, outputs=tuple(written)))
+    assert [output.shape for output in written] == [()] * 4
     assert "corners at" in said(boxes=TensorSpec((1, 37, 4), 3.0, 3))
 
 

@@ -38,7 +38,9 @@ def set_output_shapes(operator: Operator) -> None:
     """Give an operator's outputs the shapes that its options say if it is this one and the file has none of them."""
     if operator.op != DETECTION_POSTPROCESS or len(operator.outputs) != len(output_shapes(0)):
         return
-    if any(math.prod(output.shape) > 1 for output in operator.outputs):
+    if any(
+        math.prod(output.shape) > 1 or (output.data is not None and output.data.size) for output in operator.outputs
+    ):
         return
     try:
         found = numbers(operator.options[CUSTOM_OPTIONS], _ROWS)

@@ -177,9 +177,5 @@ def _reals(constant: Tensor) -> Tensor:
     """Return a constant of float16 or of codes as float32."""
     values = constant.values
     if constant.quantisation is not None and constant.dtype in _INTEGERS:
-        quantisation, shape = constant.quantisation, [1] * values.ndim
-        if quantisation.scales.size > 1:
-            shape[quantisation.axis] = -1
-        codes = values.astype(np.int32) - quantisation.zero_points.reshape(shape)
-        values = codes.astype(_FLOAT32) * quantisation.scales.reshape(shape)
+        values = constant.quantisation.reals(values)
     return Tensor(constant.name, constant.shape, _FLOAT32, data=values.astype(_FLOAT32))

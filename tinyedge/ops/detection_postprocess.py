@@ -32,6 +32,7 @@ from tinyedge.tflite.graph import Operator, Tensor
 
 _KERNEL = Kernel("te_detection_postprocess_s8", "te_detection_postprocess_params")
 _FLOAT = np.dtype(np.float32)
+_CODES = np.arange(INT8_MIN, INT8_MAX + 1)
 _ROW_NUMBERS = BOX_NUMBERS + 2  # With a class and a score.
 # Corners within it have areas and sums of areas within float32.
 _MAX_CORNER = 2.0**30
@@ -225,8 +226,7 @@ def _anchors(operator: Operator, anchor_count: int) -> np.ndarray:
 
 def _tables(operator: Operator, boxes: Tensor, settings: _Settings, anchors: np.ndarray) -> tuple[np.ndarray, ...]:
     """What is read by the codes of y, x, h and w: offsets in heights and widths of an anchor, and halves of sizes."""
-    codes = np.arange(INT8_MIN, INT8_MAX + 1)
-    reals = (boxes.q.scales[0] * (codes - boxes.q.zero_point).astype(_FLOAT)).astype(np.float64)
+    reals = boxes.q.reals(_CODES).astype(np.float64)
     with np.errstate(all="ignore"):
         y, x, h, w = (reals / np.float64(scale) for scale in settings.scales)
     tables = y, x, _half_exponentials(h), _half_exponentials(w)
@@ -260,9 +260,7 @@ def _half_exponential(value: float) -> float:
 
 def _least_code(scores: Tensor, threshold: np.float32) -> int:
     """The least code of which the real is not below a threshold; one beyond all where there is none."""
-    codes = np.arange(INT8_MIN, INT8_MAX + 1)
-    reals = scores.q.scales[0] * (codes - scores.q.zero_point).astype(_FLOAT)
-    enough = np.flatnonzero(reals >= threshold)
+    enough = np.flatnonzero(scores.q.reals(_CODES) >= threshold)
     return INT8_MIN + int(enough[0]) if enough.size else INT8_MAX + 1
 
 

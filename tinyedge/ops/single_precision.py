@@ -44,8 +44,7 @@ def _dequantize(operator: Operator, codes: np.ndarray) -> np.ndarray:
     source = operator.input(0)
     if source.dtype != np.int8 or operator.output.dtype != _FLOAT:
         raise UnsupportedOpError(f"{operator.op} of {source.dtype} to {operator.output.dtype}")
-    reals: np.ndarray = source.q.scales[0] * (codes - source.q.zero_point).astype(_FLOAT)
-    return reals
+    return source.q.reals(codes)
 
 
 def _quantize(operator: Operator, values: np.ndarray) -> np.ndarray:

@@ -130,7 +130,7 @@ class _Rewriting:
         if codes.data is None:
             self.operators.append(Operator("DEQUANTIZE", (codes,), (real,), version=2))
         else:
-            real.data = codes.q.scales[0] * (codes.data.astype(_INT32) - codes.q.zero_point).astype(_FLOAT)
+            real.data = codes.q.reals(codes.data)
         return real
 
     def _of_same_reals(self, tensor: Tensor | None, like: Tensor) -> Tensor | None:

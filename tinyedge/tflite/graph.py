@@ -44,6 +44,19 @@ class Quantisation:
         """The one zero point of a per-tensor quantisation."""
         return int(self.zero_points[0])
 
+    def reals(self, codes: np.ndarray) -> np.ndarray:
+        """Return what codes mean, float32, as DEQUANTIZE computes it.
+
+        Args:
+            codes: Integers; where there are several scales, of a shape that has their axis.
+        """
+        shape = [1] * codes.ndim
+        if self.scales.size > 1:
+            shape[self.axis] = -1
+        steps = codes.astype(np.int32) - self.zero_points.reshape(shape)
+        reals: np.ndarray = self.scales.reshape(shape) * steps.astype(np.float32)
+        return reals
+
 
 @dataclass(eq=False)
 class Tensor:

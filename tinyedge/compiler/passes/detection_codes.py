@@ -40,6 +40,4 @@ def _constant(writer: Operator, tensor: Tensor) -> np.ndarray | None:
         return None
     if source.dtype not in (np.int8, np.uint8):
         return None
-    steps = source.data.astype(np.int32) - quantisation.zero_point
-    reals: np.ndarray = quantisation.scales[0] * steps.astype(np.float32)
-    return reals
+    return quantisation.reals(source.data)

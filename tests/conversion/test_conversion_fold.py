@@ -14,12 +14,6 @@ from tinyedge.quantisation.float_executor import FloatExecutor
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def trained_like(trained_like):
-    """Folding is exact whatever the statistics are."""
-    return lambda encoder: trained_like(encoder, batches=1)
-
-
 @pytest.mark.parametrize("act", ["gelu", "silu", "hard_swish"])
 def test_every_activation_folds(trained_like, act):
     encoder = trained_like(create_encoder("tinynext_t", input_size=16, act=act))

@@ -12,12 +12,6 @@ from tinyedge.errors import ConfigError
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def trained_like(trained_like):
-    """Folding is exact whatever the statistics are."""
-    return lambda encoder: trained_like(encoder, batches=1)
-
-
 class OddEncoder(Encoder):
     """Of all that the default fold has to see: norms before, behind and far from convolutions, one layer used twice."""
 

@@ -10,12 +10,6 @@ from tinyedge.quantisation.equalise import equalise
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def trained_like(trained_like):
-    """Factors follow ranges, whatever the statistics of the norms are."""
-    return lambda encoder: trained_like(encoder, batches=1)
-
-
 def channel_ranges(network: Deployable, images: torch.Tensor) -> torch.Tensor:
     """Largest magnitude of each channel of what the head reads."""
     return network.body(images).abs().amax(dim=(0, 2, 3))

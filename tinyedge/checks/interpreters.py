@@ -51,8 +51,9 @@ def judge_interpreters(inspection: Inspection) -> tuple[RuntimeVerdict, RuntimeV
     # TFLite Micro would write behind outputs that lack their shapes.
     unsafe = any(SHAPES_UNSET in operator.options for operator in graph.operators)
     with ThreadPoolExecutor() as pool:
-        running = {runtime: pool.submit(_ask, runtime, inspection.path) for runtime in ("tflm", "litert")[unsafe:]}
-    tflm, litert = (running[runtime].result() if runtime in running else None for runtime in ("tflm", "litert"))
+        asking_tflm = None if unsafe else pool.submit(_ask, "tflm", inspection.path)
+        asking_litert = pool.submit(_ask, "litert", inspection.path)
+    tflm, litert = None if asking_tflm is None else asking_tflm.result(), asking_litert.result()
     return (
         judge_by_list(graph) if tflm is None else _verdict("tflm", graph, tflm),
         RuntimeVerdict("litert", None, "not installed") if litert is None else _verdict("litert", graph, litert),

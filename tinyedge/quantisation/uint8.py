@@ -6,6 +6,7 @@ zero point keeps its scale and is the same, and the one or two of a layer that l
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Rewriting:
         elif descriptor.weights is not None and operator.input(1).dtype == _UINT8:
             inputs = self._with_weights(operator, descriptor.weights)
         else:
-            inputs = [None if tensor is None else self.tensor(tensor) for tensor in operator.inputs]
+            inputs = self._over_int8(operator.inputs)
         outputs = tuple(map(self.tensor, operator.outputs))
         if operator.op in _RESCALING:
             inputs = [self._of_same_reals(tensor, outputs[0]) for tensor in inputs]
@@ -120,6 +121,10 @@ class _Rewriting:
             data = None if tensor.data is None else (tensor.data.astype(np.int16) - _OFFSET).astype(_INT8)
             self._tensors[tensor] = dataclasses.replace(tensor, dtype=_INT8, quantisation=quantisation, data=data)
         return self._tensors[tensor]
+
+    def _over_int8(self, tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Return inputs of an operator over int8; absent ones stay so."""
+        return [None if tensor is None else self.tensor(tensor) for tensor in tensors]
 
     def _real(self, tensor: Tensor) -> Tensor:
         """Return what stands for the reals of a uint8 tensor, which only kernels of uint8 found by themselves."""
@@ -173,10 +178,8 @@ class _Rewriting:
         codes = np.clip(np.round(steps / factors.reshape(shape)), -INT8_MAX, INT8_MAX).astype(_INT8)
         quantisation = Quantisation(scales, np.zeros(len(scales), np.int32), axis)
         recoded = dataclasses.replace(weight, dtype=_INT8, data=codes, quantisation=quantisation)
-        inputs = [
-            recoded if index == 1 else None if tensor is None else self.tensor(tensor)
-            for index, tensor in enumerate(operator.inputs)
-        ]
+        values, _, *rest = operator.inputs
+        inputs = [*self._over_int8([values]), recoded, *self._over_int8(rest)]
         if bias is not None:
             # Kernels take its scale for the product of the other two.
             rescaled = np.round(bias.values / factors).astype(_INT32)

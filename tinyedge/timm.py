@@ -16,6 +16,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.encoders.registry import LAST_STAGE, create_encoder, encoder_names
 from tinyedge.errors import ConfigError
 from tinyedge.shell import command_line
@@ -182,12 +183,9 @@ class TimmEncoder(nn.Module):
 
 def _feature_info(encoder: Encoder) -> list[dict[str, Any]]:
     """Return timm's description of the map of each stage."""
-    training = encoder.training
-    encoder.eval()
     pixels = encoder.input_size
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(encoder):
         maps = encoder.forward_maps(torch.zeros(1, encoder.channels, pixels, pixels))
-    encoder.train(training)
     return [
         {"num_chs": one.shape[1], "reduction": round(pixels / one.shape[2]), "module": f"encoder.stage{number}"}
         for number, one in enumerate(maps, 1)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.encoders.fold import FoldedEncoder, fold_batch_norms, pooled_on_the_way
 from tinyedge.encoders.tokens import TokenCorruption, map_to_tokens
 
@@ -106,9 +107,9 @@ class Encoder(nn.Module):
     @torch.no_grad()
     def map_channels(self) -> tuple[int, ...]:
         """Return C_i of each of the maps that `forward_maps` returns, the finest first."""
-        training, size, parameter = self.training, self.input_size, next(self.parameters())
-        maps = self.eval().forward_maps(torch.zeros(1, self.channels, size, size, device=parameter.device))
-        self.train(training)
+        size, parameter = self.input_size, next(self.parameters())
+        with evaluating(self):
+            maps = self.forward_maps(torch.zeros(1, self.channels, size, size, device=parameter.device))
         return tuple(feature_map.shape[1] for feature_map in maps)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,8 @@ left out, as theirs do.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 
 
 def macs_by_module(encoder: Encoder) -> dict[str, int]:
@@ -22,7 +23,7 @@ def macs_by_module(encoder: Encoder) -> dict[str, int]:
     counter = _MacCounter()
     image = torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size)
     device = next(encoder.parameters()).device
-    with _evaluating(encoder), ExitStack() as hooks, torch.no_grad(), counter:
+    with evaluating(encoder), ExitStack() as hooks, torch.no_grad(), counter:
         for path, module in encoder.named_modules():
             hooks.callback(module.register_forward_pre_hook(partial(counter.enter, path)).remove)
             hooks.callback(module.register_forward_hook(counter.leave).remove)
@@ -48,18 +49,6 @@ def hidden_channel_macs(encoder: Encoder, macs: Mapping[str, int]) -> tuple[int,
         sum(macs.get(path, 0) for path in (*layer.writers, layer.reader)) // layer.channels
         for layer in encoder.prunable_channels()
     )
-
-
-@contextmanager
-def _evaluating(encoder: Encoder) -> Iterator[None]:
-    """Leave each module in the mode that it was in."""
-    modes = [(module, module.training) for module in encoder.modules()]
-    encoder.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 class _MacCounter(TorchFunctionMode):

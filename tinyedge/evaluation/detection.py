@@ -18,6 +18,7 @@ from torch import nn
 from tinyedge.atomic import write_json
 from tinyedge.data.voc import BoxDataset, BoxSplit, load_voc
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError, TrainingError
 from tinyedge.evaluation.average_precision import AveragePrecision, Detections, Objects, mean_average_precision
@@ -169,10 +170,8 @@ class DetectionBackbone(nn.Module):
     def __init__(self, encoder: Encoder):
         super().__init__()
         self.encoder = encoder
-        with torch.no_grad():
-            training = encoder.training
-            maps = encoder.eval().forward_maps(torch.zeros(1, 3, encoder.input_size, encoder.input_size))
-            encoder.train(training)
+        with torch.no_grad(), evaluating(encoder):
+            maps = encoder.forward_maps(torch.zeros(1, 3, encoder.input_size, encoder.input_size))
         self.out_channels = [maps[2].shape[1], maps[3].shape[1], *_EXTRA_CHANNELS]
         self.extra = nn.ModuleList(
             nn.Sequential(

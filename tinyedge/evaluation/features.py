@@ -6,6 +6,7 @@ import torch
 
 from tinyedge.data.augment import normalise
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 
 
 def pooled_features(encoder: Encoder, images: torch.Tensor, stages: Sequence[int] | None = None) -> torch.Tensor:
@@ -45,15 +46,11 @@ def extract_features(
         (N, D) float32 on the CPU.
     """
     device = encoder_device(encoder)
-    was_training = encoder.training
-    encoder.eval()
-    try:
-        batches = []
+    batches = []
+    with evaluating(encoder):
         for batch in images.split(batch_size):
             pixels = normalise(batch.to(device), mean, std).contiguous(memory_format=torch.channels_last)
             batches.append(pooled_features(encoder, pixels, stages).float().cpu())
-    finally:
-        encoder.train(was_training)
     return torch.cat(batches)
 
 

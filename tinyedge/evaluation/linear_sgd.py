@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from tinyedge.data.augment import Augment, AugmentConfig, default_augment
 from tinyedge.data.splits import label_fraction_indices
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.evaluation.features import encoder_device, extract_features, pooled_features
 from tinyedge.evaluation.linear import require_two_per_class
 from tinyedge.ssl.logistic import LinearClassifier, standardisation
@@ -89,9 +90,7 @@ def fit_linear_sgd(
     momentum = torch.zeros_like(heads)
     generator = torch.Generator(device).manual_seed(seed)
     batches = max(1, len(labels) // BATCH_SIZE)
-    was_training = encoder.training
-    encoder.eval()
-    try:
+    with evaluating(encoder):
         for epoch in range(epochs):
             order = torch.randperm(len(labels), generator=generator, device=device)
             for number, chosen in enumerate(order.tensor_split(batches)):
@@ -103,8 +102,6 @@ def fit_linear_sgd(
                 progress = (epoch * batches + number) / (epochs * batches)
                 cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * progress)).item())
                 heads = heads - cosine * rates * momentum
-    finally:
-        encoder.train(was_training)
 
     kept = ((clean - mean) * inverse)[held_out]
     scores = torch.baddbmm(heads[:, -1:], kept.expand(len(heads), *kept.shape), heads[:, :-1])  # (2L, H, C)

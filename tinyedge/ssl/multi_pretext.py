@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tinyedge.encoders.base import Encoder
+from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.encoders.registry import LAST_STAGE
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
@@ -184,12 +185,10 @@ def _token_shapes(encoder: Encoder, stage: int) -> tuple[int, int, int]:
         seen.append(tokens.shape)
         return tokens
 
-    training = encoder.training
     parameter = next(encoder.parameters())
     images = torch.zeros(1, encoder.channels, encoder.input_size, encoder.input_size, device=parameter.device)
-    with torch.no_grad():
-        out = encoder.eval().forward_tokens(images, stage, record)
-    encoder.train(training)
+    with torch.no_grad(), evaluating(encoder):
+        out = encoder.forward_tokens(images, stage, record)
     return seen[0][1], seen[0][2], out.shape[1]
 
 

@@ -1,5 +1,5 @@
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -71,17 +71,28 @@ def _objective(features: torch.Tensor, labels: torch.Tensor, weight: np.ndarray,
     return -likelihood[np.arange(len(labels)), labels.numpy()].mean() + 0.5 * l2 * ((weight * scale) ** 2).sum()
 
 
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An element for each evaluation of the loss and for each product with its Hessian: both read all features."""
+    counted: list[int] = []
+    log_softmax, solve = logistic.F.log_softmax, logistic._conjugate_gradients
+    monkeypatch.setattr(logistic.F, "log_softmax", lambda *pair: counted.append(1) or log_softmax(*pair))
+
+    def counting(multiply: Callable[[torch.Tensor], torch.Tensor], *arguments: Any) -> torch.Tensor:
+        return solve(lambda vector: counted.append(1) or multiply(vector), *arguments)
+
+    monkeypatch.setattr(logistic, "_conjugate_gradients", counting)
+    return counted
+
+
 @pytest.mark.parametrize(("count", "dim"), [(900, 120), (150, 240)])
 @pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
 def test_correlated_features_reach_the_minimum_in_few_steps(
-    count: int, dim: int, l2: float, monkeypatch: pytest.MonkeyPatch
+    count: int, dim: int, l2: float, products: list[int]
 ) -> None:
     features, labels = _correlated(count, dim, seed=0)
-    evaluations = []
-    log_softmax = logistic.F.log_softmax
-    monkeypatch.setattr(logistic.F, "log_softmax", lambda *pair: evaluations.append(1) or log_softmax(*pair))
     ours = fit_logistic(features, labels, 5, l2)
-    assert len(evaluations) < 250  # plain L-BFGS takes 1,000 for 900 images at 1e-5
+    assert len(products) < 250  # plain L-BFGS takes 1,000 for 900 images at 1e-5
     scaler = StandardScaler().fit(features.double().numpy())
     scaler.scale_[::9] = np.inf  # constant dimensions
     theirs = LogisticRegression(C=1 / (l2 * count), tol=1e-9, solver="newton-cg", max_iter=1000)
@@ -92,6 +103,31 @@ def test_correlated_features_reach_the_minimum_in_few_steps(
     assert _objective(features, labels, ours.weight.double().numpy(), ours.bias.double().numpy(), l2) == pytest.approx(
         expected, rel=1e-4, abs=2e-6
     )
+
+
+def test_many_classes_that_are_hard_to_tell_reach_the_minimum_in_few_steps(products: list[int]) -> None:
+    # From 20,000 features of 200 classes that say little, L-BFGS took 1,000 steps and had not ended.
+    generator = torch.Generator().manual_seed(0)
+    classes, dim = 60, 64
+    labels = torch.arange(3000) % classes
+    latent = 0.15 * torch.randn(classes, dim, generator=generator)[labels] + torch.randn(3000, dim, generator=generator)
+    features = (latent * torch.logspace(0, -1.5, dim)) @ torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0]
+    ours = fit_logistic(features, labels, classes, 1e-4)
+    assert len(products) < 150
+    scores = features.double() @ ours.weight.double().T + ours.bias.double()
+    errors = scores.softmax(1) - torch.nn.functional.one_hot(labels, classes)
+    inputs = (features.double() - features.double().mean(0)) / features.double().std(0, correction=0)
+    gradient = errors.T @ inputs / len(inputs) + 1e-4 * ours.weight.double() * features.double().std(0, correction=0)
+    assert float(gradient.abs().max()) < 1e-6
+    assert float(errors.sum(0).abs().max()) / len(inputs) < 1e-6
+
+
+def test_a_class_of_few_images_and_features_that_do_not_vary_are_fitted() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 2 + [2] * 48)
+    features = torch.ones(100, 3)
+    classifier = fit_logistic(features, labels, 3, 1e-5)
+    shares = (features @ classifier.weight.T + classifier.bias).softmax(1)[0]
+    np.testing.assert_allclose(shares.numpy(), [0.5, 0.02, 0.48], atol=1e-4)
 
 
 def test_probe_is_deterministic_and_finds_the_classes() -> None:

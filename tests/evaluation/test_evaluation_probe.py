@@ -377,7 +377,7 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
         make_app(), ["probe", str(run.path), "--labels", "0.05", "--seeds", "2"], env={"COLUMNS": "200"}
     )
     assert table.exit_code == 0, table.output
-    assert "L-BFGS" in table.output
+    assert "Newton-CG" in table.output
     for name in ("embedding", "confusion"):
         assert f"plots/{name}.png" in table.output.replace("\n", "")
         assert (run.path / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

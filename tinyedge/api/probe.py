@@ -36,8 +36,8 @@ def probe(
     Args:
         run: What `train` returned, its directory, or a model of the zoo, of which a copy is made in the current folder.
         labels: Share of the train labels, class by class, in (0, 1].
-        protocol: `linear` (L-BFGS), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean), `finetune`, or `own`, the
-            classifier that `finetune` or the method `supervised` trained.
+        protocol: `linear` (Newton-CG), `linear-sgd`, `knn` (k=20 cosine and k=1 Euclidean),
+            `finetune`, or `own`, the classifier that `finetune` or the method `supervised` trained.
         seeds: Label subsets to average over; all labels are one, which `linear` and `knn` probe once.
         epochs: Passes over the labelled images, for `linear-sgd` and `finetune`; None is 100.
         stages: Ascending, of 1 to 4: the stages whose pooled maps are put side by side; None is the encoder's own

@@ -18,8 +18,8 @@ def probe(
     ),
     protocol: str = typer.Option(
         "linear",
-        help="linear (L-BFGS), linear-sgd, knn (k=20 cosine and k=1 Euclidean), finetune, or own: the classifier that "
-        "`tinyedge finetune` trained.",
+        help="linear (Newton-CG), linear-sgd, knn (k=20 cosine and k=1 Euclidean), finetune, "
+        "or own: the classifier that `tinyedge finetune` trained.",
         rich_help_panel="Protocol",
     ),
     seeds: int = typer.Option(3, help="Label subsets to average over; all labels are one.", rich_help_panel="Protocol"),

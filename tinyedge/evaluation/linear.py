@@ -1,4 +1,4 @@
-"""Linear probe: multinomial logistic regression on frozen features, by L-BFGS."""
+"""Linear probe: multinomial logistic regression on frozen features."""
 
 import torch
 

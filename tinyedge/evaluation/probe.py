@@ -39,7 +39,7 @@ FEATURES_FILE = "features.safetensors"
 _NEIGHBOURS = 20
 _TEMPERATURE = 0.07
 _SOLVERS = {
-    "linear": "L-BFGS on standardised features, L2 chosen on a held-out tenth of the labels",
+    "linear": "Newton-CG on standardised features, L2 chosen on a held-out tenth of the labels",
     "knn": f"weighted kNN, k={_NEIGHBOURS}, cosine, T={_TEMPERATURE}",
     "linear-sgd": (
         f"SGD m=0.9 on standardised features of crops and flips, batch {linear_sgd.BATCH_SIZE}, cosine, no weight "

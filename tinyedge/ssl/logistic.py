@@ -1,18 +1,28 @@
-"""Multinomial logistic regression on features, by L-BFGS: a probe's classifier, and what fine-tuning begins with."""
+"""Multinomial logistic regression on features, by Newton-CG: a probe's classifier, and what fine-tuning begins with.
 
-from collections.abc import Iterator
+Each step solves for Newton's direction by preconditioned conjugate gradients, to a tenth of the gradient (Dembo &
+Steihaug 1983, "Truncated-Newton algorithms for large-scale unconstrained optimization"). A product with the Hessian is
+two products with the features, in float32; the loss and its gradient are float64, so float32 does not show in the
+minimum. With 200 classes, L-BFGS took a thousand steps from where this takes a hundred products.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
-_MAX_ITERATIONS = 1000
-_HISTORY = 10
+# Largest gradient of the mean loss at the end, along directions of about unit curvature at weight 0.
+_TOLERANCE = 1e-6
+_RANKING_TOLERANCE = 1e-5  # Near enough to rank penalties by what the classifiers get right.
+_STEPS = 100
+_PRODUCTS = 250  # With the Hessian, in a step.
+_SOLVED = 0.1  # What a direction may leave of the gradient.
+_LEAST_STEP = 1e-4
+_SUFFICIENT_DECREASE = 1e-4  # Armijo's, as a share of what the slope promises.
+_ROUNDING = 1e-14  # Of the loss, relative.
 _CONSTANT = 1e-6  # A dimension that varies by less than this share of its mean carries rounding, not information.
 _ROWS_PER_DIMENSION = 8  # Images that the principal axes are estimated from, as a multiple of the dimensions.
-_SEPARABLE = (
-    2  # Below this many images a dimension, classes are separable even if their labels are drawn (Cover, 1965).
-)
 
 
 @dataclass(frozen=True)
@@ -35,23 +45,6 @@ class LinearClassifier:
         return scores.argmax(1)
 
 
-@dataclass(frozen=True)
-class _Precision:
-    """How near a search comes to the minimum.
-
-    Attributes:
-        tolerance: Largest gradient of the mean loss at the end, along directions of about unit curvature at weight 0.
-        products: What the products of features are computed in; all else is float64.
-    """
-
-    tolerance: float
-    products: torch.dtype
-
-
-# float32 is three times as fast and reaches the coarse tolerance in as many steps; it stalls before the fine one.
-_COARSE, _FINE = _Precision(1e-5, torch.float32), _Precision(1e-6, torch.float64)
-
-
 def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int, l2: float) -> LinearClassifier:
     """Minimise mean cross entropy + l2 / 2 * ||W||^2 over W and an unpenalised bias on standardised features.
 
@@ -63,9 +56,7 @@ def fit_logistic(features: torch.Tensor, labels: torch.Tensor, num_classes: int,
         num_classes: C.
         l2: Strength of the penalty.
     """
-    search = _Search(features, labels, num_classes, principal_axes(features))
-    search.minimise(l2, _COARSE)
-    return search.minimise(l2, _FINE)
+    return _Search(features, labels, num_classes, principal_axes(features)).minimise(l2, _TOLERANCE)
 
 
 def fit_path(
@@ -86,7 +77,7 @@ def fit_path(
     """
     search = _Search(features, labels, num_classes, axes)
     for l2 in penalties:
-        yield search.minimise(l2, _COARSE)
+        yield search.minimise(l2, _RANKING_TOLERANCE)
 
 
 def standardisation(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,14 +91,9 @@ def principal_axes(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the variances (D,) and the directions (D, D), float64, of standardised features (M, D).
 
     They are the axes of the search, which ends at the same minimum along any orthogonal ones, so a part of the images
-    is enough. With few images the classes can be separated, the curvature vanishes towards the minimum, and the
-    variances would lead astray: all are then 1.
+    is enough.
     """
-    dim = features.shape[1]
-    if len(features) < _SEPARABLE * dim:
-        ones = torch.ones(dim, dtype=torch.float64, device=features.device)
-        return ones, ones.diag()
-    sample = features[:: max(1, len(features) // (_ROWS_PER_DIMENSION * dim))].double()
+    sample = features[:: max(1, len(features) // (_ROWS_PER_DIMENSION * features.shape[1]))].double()
     mean, inverse = standardisation(sample)
     inputs = ((sample - mean) * inverse).float()
     variance, directions = torch.linalg.eigh((inputs.T @ inputs / len(inputs)).double())
@@ -115,7 +101,7 @@ def principal_axes(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class _Search:
-    """The search for the minimum, by L-BFGS along principal axes; it goes on where it ended.
+    """The search for the minimum along principal axes; it goes on where it ended.
 
     Args:
         features: See `fit_logistic`.
@@ -131,49 +117,123 @@ class _Search:
         num_classes: int,
         axes: tuple[torch.Tensor, torch.Tensor],
     ):
-        self._variance, self._directions = axes
+        variance, self._directions = axes
         values = features.double()
         self._mean, self._inverse = standardisation(values)
         rotated = ((values - self._mean) * self._inverse) @ self._directions
-        self._inputs = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], 1)  # (M, D + 1): the last is the bias's
+        one = rotated.new_ones(1)
+        self._inputs = torch.cat([rotated, one.expand(len(rotated), 1)], 1)  # (M, D + 1): the last is the bias's
+        self._variance = torch.cat([variance, one])  # (D + 1,)
         self._targets = F.one_hot(labels, num_classes).to(rotated)  # (M, C)
         self._parameters = rotated.new_zeros(num_classes, features.shape[1] + 1)
 
-    def minimise(self, l2: float, precision: _Precision) -> LinearClassifier:
+    def minimise(self, l2: float, tolerance: float) -> LinearClassifier:
         """Return the classifier of a penalty.
 
         At weight 0 the Hessian is (variance / C) (I - 1 / C) + l2 along each axis: in coordinates scaled by its root
-        the curvature is about the same along all, and correlated features take as few steps as independent ones.
+        the curvature is about the same along all, and a gradient of the tolerance is as near to the minimum along each.
         """
         count, classes = self._targets.shape
-        # (D + 1,): of a weight, and of the bias, in the search's coordinates.
-        scale = torch.cat([(self._variance / classes + l2).rsqrt(), self._variance.new_ones(1)])
-        inputs = (self._inputs * scale).to(precision.products)  # (M, D + 1)
+        scale = (self._variance / classes + l2).rsqrt()  # (D + 1,): of the weights, and of the bias, which is not
+        scale[-1] = 1.0  # penalised.
         penalty = l2 * scale.square()
         penalty[-1] = 0.0
-        searched = self._parameters / scale
-        optimizer = torch.optim.LBFGS(
-            [searched],
-            max_iter=_MAX_ITERATIONS,
-            max_eval=2 * _MAX_ITERATIONS,
-            tolerance_grad=precision.tolerance,
-            tolerance_change=0.0,
-            history_size=_HISTORY,
-            line_search_fn="strong_wolfe",
-        )
+        inputs = self._inputs * scale
+        products = inputs.float()
 
-        def evaluate() -> torch.Tensor:
-            """The loss, and its gradient by the formula: recording it for autograd takes longer than computing it.
-
-            The gradient is (C, D + 1), because that product takes a quarter of the time of its transpose in MKL.
-            """
-            logs = F.log_softmax((inputs @ searched.T.to(inputs)).double(), 1)  # (M, C)
+        def evaluate(searched: torch.Tensor) -> _Point:
+            """The gradient is (C, D + 1), because that product takes a quarter of the time of its transpose in MKL."""
+            logs = F.log_softmax(inputs @ searched.T, 1)  # (M, C)
             pulled = penalty * searched
-            searched.grad = pulled + ((logs.exp() - self._targets).T.to(inputs) @ inputs).double() / count
-            return 0.5 * (pulled * searched).sum() - (logs * self._targets).sum() / count
+            loss = 0.5 * (pulled * searched).sum() - (logs * self._targets).sum() / count
+            probabilities = logs.exp()
+            gradient = pulled + (probabilities - self._targets).T @ inputs / count
+            return _Point(searched, float(loss), gradient, probabilities)
 
-        optimizer.step(evaluate)
-        self._parameters = searched * scale
+        def direction(point: _Point) -> torch.Tensor:
+            probabilities, pulls = point.probabilities.float(), penalty.float()
+
+            def multiply(vector: torch.Tensor) -> torch.Tensor:
+                scores = probabilities * (products @ vector.T)  # (M, C)
+                scores -= probabilities * scores.sum(1, keepdim=True)
+                return scores.T @ products / count + pulls * vector
+
+            spread = (probabilities * (1 - probabilities)).mean(0)[:, None]  # (C, 1)
+            diagonal = spread * (self._variance * scale.square()).float() + pulls  # (C, D + 1)
+            return _conjugate_gradients(multiply, -point.gradient.float(), diagonal, tolerance / 2).double()
+
+        point = evaluate(self._parameters / scale)
+        for _ in range(_STEPS):
+            if float(point.gradient.abs().max()) <= tolerance:
+                break
+            following = _step(evaluate, point, direction(point))
+            if following is None:
+                break
+            point = following
+        self._parameters = point.parameters * scale
         weight = (self._parameters[:, :-1] @ self._directions.T) * self._inverse  # (C, D)
         bias = self._parameters[:, -1] - weight @ self._mean
         return LinearClassifier(weight.float().cpu().contiguous(), bias.float().cpu(), l2)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Where a search is.
+
+    Attributes:
+        parameters: (C, D + 1) float64.
+        loss: Mean cross entropy and the penalty.
+        gradient: (C, D + 1) float64.
+        probabilities: (M, C) float64.
+    """
+
+    parameters: torch.Tensor
+    loss: float
+    gradient: torch.Tensor
+    probabilities: torch.Tensor
+
+
+def _step(evaluate: Callable[[torch.Tensor], _Point], point: _Point, direction: torch.Tensor) -> _Point | None:
+    """Return the first point along a direction, halved from the whole on, that is low enough; None where none is."""
+    slope = float((point.gradient * direction).sum())
+    length = 1.0
+    while length >= _LEAST_STEP:
+        reached = evaluate(point.parameters + length * direction)
+        promised = _SUFFICIENT_DECREASE * length * slope
+        if reached.loss <= point.loss + promised + _ROUNDING * abs(point.loss):
+            return reached
+        length /= 2
+    return None
+
+
+def _conjugate_gradients(
+    multiply: Callable[[torch.Tensor], torch.Tensor], wanted: torch.Tensor, diagonal: torch.Tensor, tolerance: float
+) -> torch.Tensor:
+    """Return an approximate solution of multiply(x) = wanted.
+
+    Args:
+        multiply: A symmetric map without negative eigenvalues; what it maps to 0 is not in `wanted`.
+        wanted: Any shape.
+        diagonal: About the diagonal of the map, in the shape of `wanted`.
+        tolerance: Largest error of an element that is none.
+    """
+    enough = _SOLVED * float(wanted.norm())
+    inverse = (diagonal + torch.finfo(diagonal.dtype).eps).reciprocal()
+    solution, residual = torch.zeros_like(wanted), wanted
+    search = inverse * residual
+    product = float((residual * search).sum())
+    for _ in range(_PRODUCTS):
+        image = multiply(search)
+        curvature = float((search * image).sum())
+        if curvature <= 0:  # Rounding: there is nothing left to solve for along this direction.
+            break
+        length = product / curvature
+        solution = solution + length * search
+        residual = residual - length * image
+        if float(residual.norm()) <= enough or float(residual.abs().max()) <= tolerance:
+            break
+        preconditioned = inverse * residual
+        following = float((residual * preconditioned).sum())
+        search = preconditioned + following / product * search
+        product = following
+    return solution

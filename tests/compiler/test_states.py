@@ -89,7 +89,7 @@ def test_a_wake_word_on_a_board(tmp_path: Path, board_name: str, shared_model) -
     _check_on_a_board(Model(shared_model(WAKE_WORD)), tmp_path, board_name)
 
 
-@pytest.mark.parametrize("name", ["swap", "lstm"])
+@pytest.mark.parametrize("name", ["swap", pytest.param("lstm", marks=pytest.mark.thorough)])
 def test_states_on_a_board(tmp_path: Path, board_name: str, name: str) -> None:
     _check_on_a_board(write(tmp_path, MODELS[name]), tmp_path, board_name)
 

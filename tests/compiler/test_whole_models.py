@@ -48,8 +48,19 @@ def assert_bit_exact(path: Path, count: int, instruction_set: str = PORTABLE) ->
     return aot
 
 
-@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
-@pytest.mark.parametrize("name", list(PUBLISHED))
+# The second is depthwise layers like those of MobileNet anywhere; its kernels of each processor: tests/kernels.
+@pytest.mark.parametrize(
+    ("name", "instruction_set"),
+    [
+        pytest.param(
+            name,
+            instruction_set,
+            marks=[pytest.mark.thorough] if "vww" in name and instruction_set in ("scalar", "dsp", "wasm") else [],
+        )
+        for name in PUBLISHED
+        for instruction_set in INSTRUCTION_SETS
+    ],
+)
 def test_published_models(name: str, instruction_set: str, shared_model: Callable[[str], Path]) -> None:
     program = assert_bit_exact(shared_model(name), 20, instruction_set).program
     assert program.macs == PUBLISHED[name]

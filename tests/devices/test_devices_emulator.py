@@ -163,7 +163,11 @@ def test_qemu_dies_with_a_killed_parent(elf):
 
 # Layers are those of any model; the large one has many bytes to load once more.
 @pytest.mark.parametrize(
-    ("name", "with_layers"), [("ic_resnet8_int8.tflite", True), ("vww_mbv1_025_int8.tflite", False)]
+    ("name", "with_layers"),
+    [
+        ("ic_resnet8_int8.tflite", True),
+        pytest.param("vww_mbv1_025_int8.tflite", False, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_published_model_gives_tflite_micros_bits(shared_model, thorough, tmp_path, name, with_layers):
     import numpy as np

@@ -18,13 +18,12 @@ from tinyedge.tflite.frames import count_differing, random_frames
 SAMPLES = 64
 SMALL = ("ResNet-8", "autoencoder")
 NOT_SIMULATED_DB = {"ResNet-8": 0.5, "autoencoder": 0.1}  # Only the first has a MEAN.
-# Depthwise, recurrent, squeeze and excitation with hard swish, concatenated. An LSTM is written out in a GRU's way:
-# test_conversion_recurrent.
+# Depthwise, recurrent, squeeze and excitation with hard swish. An LSTM is written out in a GRU's way:
+# test_conversion_recurrent. SqueezeNet's concatenations: test_quantisation_operators, and features of several stages.
 LARGE = (
     "DS-CNN",
     "GRU",
     "MobileNetV3-small (torchvision)",
-    "SqueezeNet 1.1 (torchvision)",
 )
 # More of these kinds. The batch norms that MobileOne and RepVGG have beside convolutions: test_conversion_affine.
 # MobileViT's attention: the exports of TinyNeXt, which has it too; its SiLU: test_quantisation_activations.
@@ -38,6 +37,7 @@ THOROUGH = (
     "GhostNet-0.5 (timm)",
     "MobileOne-S0 (timm)",
     "RepVGG-A0 (timm)",
+    "SqueezeNet 1.1 (torchvision)",
 )
 
 

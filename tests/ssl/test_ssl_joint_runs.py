@@ -76,7 +76,7 @@ def test_a_run_learns_from_a_teacher(method, options, teacher, tmp_path):
         ("byol", {"projector_hidden": 256}),
         ("emp-ssl", {"patches": 3}),
         ("supervised", {"label_fraction": 0.95}),
-        ("s0-literal", {"decoder_width": 64}),
+        pytest.param("s0-literal", {"decoder_width": 64}, marks=pytest.mark.thorough),
         ("s0", {"decoder_width": 64}),
     ],
 )

@@ -178,7 +178,7 @@ def test_at_the_papers_500_epochs_the_bounds_decay_as_it_says():
         assert math.exp(-method.options.bound_decay * epoch / 500) == pytest.approx(math.exp(-0.02 * epoch))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
 def test_a_step_is_repeatable_from_a_saved_state(name):
     method = make(name)
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-3)
@@ -204,7 +204,7 @@ def test_a_step_is_repeatable_from_a_saved_state(name):
     assert_equal_states(method, other)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
 def test_the_loss_falls_and_the_budget_is_approached(name):
     method = make(name, target_density=0.4, budget_weight=50.0)
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)

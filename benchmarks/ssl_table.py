@@ -126,7 +126,7 @@ PLANS = {
             arguments=(*_GROWING, "--feature-stages", "1,2,3,4"),
         ),
         _cpu("s0-literal", 6),
-        _cpu("s0", 24, strides="2,1,2,2,1", stages=_STAGES),
+        _cpu("s0", 10, strides="2,1,2,2,1", stages=_STAGES),
         _cpu("simclr", 2),
         _cpu("seed", 2, "cached_views=2", teacher="s0-plus"),
         _cpu("vicreg", 2),

@@ -77,7 +77,7 @@ def test_a_run_learns_from_a_teacher(method, options, teacher, tmp_path):
         ("emp-ssl", {"patches": 3}),
         ("supervised", {"label_fraction": 0.95}),
         pytest.param("s0-literal", {"decoder_width": 64}, marks=pytest.mark.thorough),
-        ("s0", {"decoder_width": 64}),
+        ("s0", {"decoder_width": 64, "code_atoms": 16, "code_coordinates": 8}),
     ],
 )
 def test_a_run_learns_and_keeps_the_encoder(method, options, tmp_path):

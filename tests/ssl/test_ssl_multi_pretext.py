@@ -6,11 +6,22 @@ import torch
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
+from tinyedge.ssl import multi_pretext
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.multi_pretext import _oppose
 from tinyedge.ssl.registry import create_method, method_names, method_options
 
 METHODS = ("s0-literal", "s0", "s0-plus")
+
+
+def prepared(name, encoder, options=None):
+    """A method that has seen its images; a code of few numbers, where masked tokens restore codes."""
+    few = {"code_atoms": 16, "code_coordinates": 8} if name == "s0" else {}
+    method = create_method(name, encoder, few | (options or {}))
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (20, 3, encoder.input_size, encoder.input_size), generator=generator)
+    method.prepare(images.to(torch.uint8), (0.5,) * 3, (0.29,) * 3)
+    return method
 
 
 def step(method, images=None, seed=0, progress=0.5):
@@ -22,17 +33,17 @@ def step(method, images=None, seed=0, progress=0.5):
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("encoder", ["toy_encoder", "coarse_encoder"])
 def test_every_parameter_learns_and_metrics_carry_no_gradient(name, encoder, request):
-    method = create_method(name, request.getfixturevalue(encoder))
+    method = prepared(name, request.getfixturevalue(encoder))
     result = step(method)
     result.loss.backward()
-    unused = [key for key, value in method.named_parameters() if value.grad is None]
+    unused = [key for key, value in method.named_parameters() if value.requires_grad and value.grad is None]
     assert unused == []
     assert not any(value.requires_grad for value in result.metrics.values())
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_untrained_losses_are_near_chance(name, toy_encoder):
-    metrics = step(create_method(name, toy_encoder)).metrics
+    metrics = step(prepared(name, toy_encoder)).metrics
     assert 0.9 < metrics["loss_reconstruction"] < 2.5
     assert float(metrics["loss_rotation"]) == pytest.approx(math.log(3), rel=0.15)
     assert float(metrics["loss_disentangle"]) == pytest.approx(math.log(3), rel=0.15)
@@ -40,7 +51,7 @@ def test_untrained_losses_are_near_chance(name, toy_encoder):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_total_is_the_weighted_sum(name, toy_encoder):
-    method = create_method(name, toy_encoder)
+    method = prepared(name, toy_encoder)
     for seed in range(3):
         method.after_step(step(method, seed=seed).metrics)
     weights = method.state_metrics()
@@ -127,11 +138,26 @@ def test_masked_pixels_do_not_reach_the_encoder_but_are_its_targets(toy_encoder)
     ],
 )
 def test_alternatives_are_four_way(toy_encoder, options, metric):
-    method = create_method("s0", toy_encoder, options)
+    method = prepared("s0", toy_encoder, options)
     result = step(method)
     assert float(result.metrics[metric]) == pytest.approx(math.log(4), rel=0.2)
     result.loss.backward()
-    assert all(value.grad is not None for value in method.parameters())
+    assert all(value.grad is not None for value in method.parameters() if value.requires_grad)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_reconstruction_is_over_masked_tokens_or_over_all(toy_encoder, clean, monkeypatch):
+    method = prepared("s0", toy_encoder, {"reconstruct_clean": clean})
+    plans = []
+    draw = multi_pretext.draw_corruption
+    monkeypatch.setattr(multi_pretext, "draw_corruption", lambda *a, **k: plans.append(draw(*a, **k)) or plans[-1])
+    restored = []
+    method.reconstruct.register_forward_hook(lambda module, inputs, output: restored.append(output.detach()))
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = float(step(method, images).metrics["loss_reconstruction"])
+    errors = (restored[0] - method.codes(images)).square().mean(-1)
+    expected = errors.mean() if clean else errors[plans[0].masked].mean()
+    assert found == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_shift_per_token_has_no_adversary(toy_encoder):
@@ -147,6 +173,7 @@ def test_shift_per_token_has_no_adversary(toy_encoder):
         ("s0", {"corupt_at": "stage4"}, "did you mean corrupt_at"),
         ("s0", {"corrupt_at": "stage2"}, "did you mean stage"),
         ("s0", {"weighting": "none"}, "weighting none"),
+        ("s0", {"reconstruct": "pixel"}, "unknown reconstruct pixel; did you mean pixels"),
         ("s0", {"decoder_width": 100}, "decoder_width 100"),
         ("s0", {"ema_beta": "fast"}, "ema_beta is 'fast'"),
         ("s0", {"ema_beta": 1.0}, "ema_beta is 1.0"),
@@ -187,6 +214,7 @@ def test_too_coarse_a_grid_is_refused():
 
 def test_variants_differ_as_specified():
     literal, plain, plus = (method_options(name) for name in METHODS)
+    assert (literal["reconstruct"], plain["reconstruct"], plus["reconstruct"]) == ("pixels", "codes", "pixels")
     assert (literal["corrupt_at"], plain["corrupt_at"], plus["corrupt_at"]) == ("stage4", "stage3", "input+stage3")
     assert literal["vicreg_weight"] == plain["vicreg_weight"] == 0 < plus["vicreg_weight"]
     assert literal["roll_unit"] == 1
@@ -196,7 +224,7 @@ def test_variants_differ_as_specified():
 @pytest.mark.parametrize("name", METHODS)
 def test_small_grids_of_the_real_encoder(name):
     encoder = create_encoder("tinynext_t", input_size=32, strides=(2, 1, 2, 2, 2))
-    method = create_method(name, encoder)
+    method = prepared(name, encoder)
     assert method.grid == (2 if name == "s0-literal" else 4)
     result = step(method, torch.randn(4, 3, 32, 32))
     assert torch.isfinite(result.loss)

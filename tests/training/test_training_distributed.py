@@ -30,7 +30,7 @@ NORMS = {
 # Narrow networks behind the encoder: their gradients are most of what the ranks exchange.
 METHODS = {
     "s0-literal": {"decoder_width": 64},
-    "s0": {"decoder_width": 64},
+    "s0": {"decoder_width": 64, "code_atoms": 16, "code_coordinates": 8},
     "s0-plus": {"decoder_width": 64, "projector_width": 64},
     "simclr": {"projector_hidden": 64},
     "vicreg": {"projector_width": 64},
@@ -70,13 +70,19 @@ def method_step(name, rows):
     """The loss of a method on one batch, its gradients and its state after it; the networks in float64."""
     torch.manual_seed(0)
     encoder = create_encoder("tinynext_t", input_size=16, strides=(2, 2, 2, 1, 1))  # As coarse as tokens allow.
-    method = create_method(name, encoder, METHODS[name]).double().train()
+    method = create_method(name, encoder, METHODS[name])
+    method.prepare(torch.randint(0, 256, (20, 3, 16, 16), dtype=torch.uint8), (0.5,) * 3, (0.29,) * 3)
+    method.double().train()
     views = torch.randn(len(method.views), 12, 3, 16, 16, dtype=torch.float64)
     batch = Batch(tuple(rows(view) for view in views), rows(torch.arange(12)), None)
     with synchronised_batch_norm(method):
         result = method(batch, torch.Generator().manual_seed(5), 0.3)
         result.loss.backward()
-    return result.loss.detach(), {key: value.grad for key, value in method.named_parameters()}, method.state_dict()
+    return (
+        result.loss.detach(),
+        {key: value.grad for key, value in method.named_parameters() if value.requires_grad},
+        method.state_dict(),
+    )
 
 
 def two_ranks(rank, folder):

@@ -7,8 +7,9 @@ docs/README.md; no code is public). What the text leaves open is decided here:
 * Corruption acts inside the encoder (`stage3`), so that the encoder has to repair it; the literal reading (`stage4`)
   corrupts its output, which leaves the encoder no corruption to resolve. `input+stage3` blanks the masked cells' pixels
   too, in blocks, since overlapping convolutions leak them otherwise.
-* Reconstruction targets are normalised pixels: the encoder's own tokens as targets have a collapsed optimum, and an
-  average of the encoder as their source, which would avoid it, is not offered.
+* Reconstruction targets are normalised pixels or, better, codes of the patches around a cell (`cell_codes`): the
+  encoder's own tokens as targets have a collapsed optimum, and an average of the encoder as their source, which would
+  avoid it, is not offered.
 * With the default strides stage 4 has half of stage 3's grid, so each decoded token restores 2 x 2 cells; strides that
   end in 1 keep a token a cell, for 1.2 times the multiply-accumulates at 32 pixels.
 * Losses are compared relative to their chance level, because a squared error and a cross entropy are not commensurate.
@@ -27,6 +28,7 @@ from tinyedge.encoders.evaluation_mode import evaluating
 from tinyedge.encoders.registry import LAST_STAGE
 from tinyedge.errors import ConfigError
 from tinyedge.ssl.base import Batch, PretrainingMethod, StepResult, View
+from tinyedge.ssl.cell_codes import CellCodes
 from tinyedge.ssl.corruption import CorruptionPlan, blank_cells, cell_targets, corrupt_tokens, draw_corruption
 from tinyedge.ssl.decoder import PretextDecoder, discriminator, reconstruction_head, rotation_head
 from tinyedge.ssl.distributed import gather_rows, mean_over_ranks, own_rows, world_size
@@ -92,13 +94,27 @@ class MultiPretext(PretrainingMethod):
         )
         cell = encoder.input_size // self.grid
         classes = _SHIFTS + options.rotation_with_clean
-        self.reconstruct = reconstruction_head(width, encoder.channels * cell * cell)
+        self.codes = None
+        if options.reconstruct == "codes":
+            self.codes = CellCodes(
+                encoder.input_size, self.grid, encoder.channels, options.code_atoms, options.code_coordinates
+            )
+        restored = encoder.channels * cell * cell if self.codes is None else options.code_coordinates
+        self.reconstruct = reconstruction_head(width, restored)
         self.rotate = rotation_head(width, classes)
         self.shift_adversary = discriminator(width, _SHIFTS) if options.disentangle_weight > 0 else None
         self.mask_adversary = discriminator(width, _QUADRANTS) if options.symmetric_adversary else None
         self.projector = Projector(encoder.feature_dim, options.projector_width) if len(self.views) == 2 else None
         chance = (1.0, math.log(classes)) if options.normalise_losses else (1.0, 1.0)
         self.scheduler = DynamicCorruptionScheduler(options.ema_beta, chance, options.weighting)
+
+    def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Learn the codes that masked tokens restore, unless a checkpoint has them; see `PretrainingMethod.prepare`.
+
+        On another machine they may come out with other signs, which the heads of a checkpoint would not know.
+        """
+        if self.codes is not None and not self.codes.axes.any():
+            self.codes.learn(images, mean, std)
 
     def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> StepResult:
         """Corrupt the first view and solve both tasks on it; with VICReg, match it to the clean second view."""
@@ -118,7 +134,7 @@ class MultiPretext(PretrainingMethod):
         tokens = self.encoder.forward_tokens(
             visible, self.stage, lambda clean: corrupt_tokens(clean, plan, self.mask_token, self.roll_unit)
         )  # (B, N_4, D)
-        targets = cell_targets(images, self.grid)
+        targets = cell_targets(images, self.grid) if self.codes is None else self.codes(images)
         loss, metrics = self._pretext_losses(self.decoder(tokens), targets, plan, generator, progress)
         loss = self.options.pretext_weight * loss
         if self.projector is not None:
@@ -151,7 +167,8 @@ class MultiPretext(PretrainingMethod):
         reconstructed = self.reconstruct(decoded)  # (B, N, P)
         with torch.autocast(decoded.device.type, enabled=False):
             error = (reconstructed.float() - targets).square().mean(dim=-1)  # (B, N)
-            reconstruction = _mean_where(error, plan.masked)
+            restored = torch.ones_like(plan.masked) if self.options.reconstruct_clean else plan.masked
+            reconstruction = _mean_where(error, restored)
         # Class 0 is "not rolled" where the head has to tell that, so shifts 1..3 start at class 1 or 0.
         with_clean = self.options.rotation_with_clean
         judged = plan.rotated | plan.clean_sample if with_clean else plan.rotated

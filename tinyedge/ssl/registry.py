@@ -73,7 +73,12 @@ _ENTRIES: dict[str, MethodEntry] = {
         MultiPretextOptions,
         {"corrupt_at": "stage4", "normalise_losses": False},
     ),
-    "s0": MethodEntry("tinyedge.ssl.multi_pretext:MultiPretext", MultiPretextOptions, lr_per_256=3e-3),
+    "s0": MethodEntry(
+        "tinyedge.ssl.multi_pretext:MultiPretext",
+        MultiPretextOptions,
+        {"reconstruct": "codes", "reconstruct_clean": True},
+        lr_per_256=3e-3,
+    ),
     "s0-plus": MethodEntry(
         "tinyedge.ssl.multi_pretext:MultiPretext",
         MultiPretextOptions,

@@ -12,6 +12,10 @@ class MultiPretextOptions:
 
     Attributes:
         corrupt_at: `stage4` (encoder output), `stage3` (inside the encoder) or `input+stage3`.
+        reconstruct: What masked tokens restore: `pixels`, or `codes` of the patches in and around their cells.
+        reconstruct_clean: Whether tokens that are not masked restore theirs too.
+        code_atoms: Patches in the dictionary that the codes are made of.
+        code_coordinates: Numbers in a code, at most `code_atoms`.
         mask_block: Masked tokens come in blocks of this side.
         roll_unit: Channels that a shift of 1 rolls a token by; None is a quarter of the channels.
         shift_per_token: Whether each token has its own shift; needs `disentangle_weight: 0`.
@@ -34,6 +38,10 @@ class MultiPretextOptions:
     """
 
     corrupt_at: str = "stage3"
+    reconstruct: str = "pixels"
+    reconstruct_clean: bool = False
+    code_atoms: int = 512
+    code_coordinates: int = 128
     mask_block: int = 1
     roll_unit: int | None = 1
     shift_per_token: bool = False
@@ -57,6 +65,7 @@ class MultiPretextOptions:
     def __post_init__(self) -> None:
         for key, known in (
             ("corrupt_at", ("stage4", "stage3", "input+stage3")),
+            ("reconstruct", ("pixels", "codes")),
             ("weighting", ("difficulty", "inverse")),
         ):
             if getattr(self, key) not in known:
@@ -64,6 +73,8 @@ class MultiPretextOptions:
         check_options(
             self,
             positive=(
+                "code_atoms",
+                "code_coordinates",
                 "mask_block",
                 "decoder_width",
                 "decoder_layers",
@@ -80,6 +91,11 @@ class MultiPretextOptions:
                 "vicreg_covariance",
             ),
         )
+        if self.code_coordinates > self.code_atoms:
+            raise ConfigError(
+                f"code_coordinates {self.code_coordinates} is above code_atoms {self.code_atoms}, which make no more; "
+                "correct code_coordinates"
+            )
         if not 0 <= self.ema_beta < 1:
             raise ConfigError(f"ema_beta is {self.ema_beta}, but has to be in [0, 1); correct ema_beta")
         if self.decoder_width % self.decoder_heads or self.decoder_width % 4:

@@ -12,7 +12,7 @@ from flatbuffers import flexbuffers
 from ops.detection_models import FLOAT, OPERATOR, OPTIONS, Detector, detection_model, expected, reals
 from ops.kernel_cases import Case, assert_bit_exact
 
-from tinyedge.checks.layers import planned_bytes
+from tinyedge.checks.layers import describe_layers, planned_bytes
 from tinyedge.compiler.options import CompileOptions
 from tinyedge.compiler.passes import PASS_NAMES
 from tinyedge.compiler.program import compile_graph
@@ -184,6 +184,13 @@ def test_its_layer_has_the_memory_of_all_outputs(path: Path) -> None:
     assert [removed, *others] == [None, None, None]
     assert rescaled is not None
     assert detections == 37 * (4 + 3) + 4 * (6 * 5 + 1) + 37
+
+
+def test_its_anchors_count_as_parameters_for_all_who_count(path: Path) -> None:
+    path.write_bytes(whole_model())
+    graph = read_tflite(path)
+    in_the_file = sum(layer.parameters for layer in describe_layers(graph))
+    assert compile_graph(graph).parameters == in_the_file >= 4 * graph.operators[-1].inputs[2].shape[0]
 
 
 def test_a_detector_that_was_read_can_be_written(path: Path) -> None:

@@ -3,14 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinyedge.compiler.program import Program
-from tinyedge.ops import descriptor_of, operator_macs
-from tinyedge.tflite.graph import Graph, Operator, Tensor
-
-# Where there are no weights, an integer constant is a shape, an axis or an index.
-_INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_))
+from tinyedge.ops import descriptor_of, operator_macs, operator_parameters
+from tinyedge.tflite.graph import Graph, Tensor
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,7 @@ class Layer:
         name: Of its first output.
         output_shape: Of its first output; () if it has none.
         macs: Multiply-accumulates: outputs times kernel volume, padded positions counted.
-        parameters: Values of weights and biases, counted with the first operator that reads them.
+        parameters: Values of the constants that it computes with, counted with the first operator that reads them.
         weight_bytes: The same in bytes of the file.
         alive_bytes: Activations in memory while it runs: inputs, outputs and what later operators still need. None
             for an operator that the compiler removed, because it moves nothing or joined another.
@@ -46,7 +41,7 @@ def describe_layers(graph: Graph) -> tuple[Layer, ...]:
     seen: set[Tensor] = set()
     layers = []
     for operator, alive_bytes in zip(graph.operators, _alive_bytes(graph), strict=True):
-        constants = [tensor for tensor in _parameters(operator) if tensor not in seen]
+        constants = [tensor for tensor in operator_parameters(operator) if tensor not in seen]
         seen.update(constants)
         layers.append(
             Layer(
@@ -82,12 +77,6 @@ def planned_bytes(outputs: Iterable[Tensor | None], program: Program) -> tuple[i
 def _record(output: Tensor) -> Tensor:
     """What a kernel writes that makes several outputs at once; of another output, itself."""
     return output.storage if output.bytes < output.storage.bytes else output
-
-
-def _parameters(operator: Operator) -> list[Tensor]:
-    constants = dict.fromkeys(tensor for tensor in operator.inputs if tensor is not None and tensor.is_constant)
-    weighted = descriptor_of(operator).weights is not None
-    return [tensor for tensor in constants if weighted or tensor.dtype not in _INDEX_TYPES]
 
 
 def _alive_bytes(graph: Graph) -> list[int]:

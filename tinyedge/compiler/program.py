@@ -17,7 +17,7 @@ from tinyedge.compiler.passes import simplify
 from tinyedge.compiler.passes.cascade_layers import DEFAULT_SHARE, cascade_layers, quickest_layers
 from tinyedge.compiler.passes.quantised_ends import quantised_ends
 from tinyedge.errors import ModelError
-from tinyedge.ops import check_arity, descriptor_of, lower
+from tinyedge.ops import check_arity, lower, operator_parameters
 from tinyedge.ops.kernel_call import ConstantArray, KernelCall
 from tinyedge.tflite.graph import Graph, Tensor
 
@@ -260,15 +260,8 @@ def check_interface(graph: Graph) -> None:
 
 
 def count_parameters(graph: Graph) -> int:
-    """Count the constants that are multiplied or added: weights, biases of weighted operators, operands."""
-    constants = {
-        tensor
-        for operator in graph.operators
-        for position, tensor in enumerate(operator.inputs)
-        if tensor is not None
-        and tensor.is_constant
-        and ((position and descriptor_of(operator).weights is not None) or tensor.dtype in (np.int8, np.int16))
-    }
+    """Count the values of the constants that operators compute with; see `operator_parameters`."""
+    constants = {tensor for operator in graph.operators for tensor in operator_parameters(operator)}
     return sum(tensor.elements for tensor in constants)
 
 

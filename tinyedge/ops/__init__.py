@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from tinyedge.errors import ModelError, UnsupportedOpError
 from tinyedge.ops.descriptor import INT4
 from tinyedge.ops.kernel_call import KernelCall
@@ -9,7 +11,7 @@ from tinyedge.ops.registry import OPERATORS, descriptor_of
 from tinyedge.ops.rules import unsupported
 from tinyedge.ops.single_precision import makes_floats
 from tinyedge.tflite.accelerator_files import vendor_compiler
-from tinyedge.tflite.graph import Operator
+from tinyedge.tflite.graph import Operator, Tensor
 
 __all__ = [
     "OPERATORS",
@@ -18,12 +20,15 @@ __all__ = [
     "is_function_of_one",
     "lower",
     "operator_macs",
+    "operator_parameters",
     "supported_operators",
     "tflm_operators",
 ]
 
 # Which input the weights are.
 _WEIGHTS = 1
+# Where there are no weights, an integer constant is a shape, an axis or an index.
+_INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_))
 
 
 def supported_operators() -> list[str]:
@@ -75,6 +80,13 @@ def operator_macs(operator: Operator) -> int:
         return descriptor_of(operator).macs(operator)
     except (IndexError, ValueError):  # Of tensors that lack an axis.
         return 0
+
+
+def operator_parameters(operator: Operator) -> list[Tensor]:
+    """Return the constants that an operator computes with: weights, biases, operands, anchors; no shapes or axes."""
+    constants = dict.fromkeys(tensor for tensor in operator.inputs if tensor is not None and tensor.is_constant)
+    weighted = descriptor_of(operator).weights is not None
+    return [tensor for tensor in constants if weighted or tensor.dtype not in _INDEX_TYPES]
 
 
 def lower(operator: Operator) -> KernelCall:

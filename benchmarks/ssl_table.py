@@ -155,7 +155,7 @@ PLANS = {
     "cpu-short": (
         _cpu("random", 1, stages=_STAGES),
         _cpu("patches", 1, method="random", encoder="patches:800", strides=None),
-        _cpu("s0", 3, strides="2,1,2,2,1", stages=_STAGES),
+        _cpu("s0", 2, strides="2,1,2,2,1", stages=_STAGES),
         _cpu("s0-plus", 3, batch_size=256, stages=_STAGES),
         _cpu(
             "best of patches",

@@ -384,7 +384,9 @@ def test_command_prints_a_table_or_json(run: Run) -> None:
     assert "±" in table.output
     assert "stages" not in table.output
     several = runner.invoke(
-        make_app(), ["probe", str(run.path), "--labels", "0.05", "--seeds", "1", "--stages", "3,4", "--no-plots"]
+        make_app(),
+        ["probe", str(run.path), "--labels", "0.05", "--seeds", "1", "--stages", "3,4", "--no-plots"],
+        env={"COLUMNS": "200"},
     )
     assert "a held-out tenth of the labels; stages 3, 4" in several.output.replace("\n", "")
     printed = runner.invoke(

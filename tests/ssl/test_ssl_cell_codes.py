@@ -4,6 +4,7 @@ import torch
 
 from tinyedge.encoders.registry import create_encoder
 from tinyedge.errors import ConfigError
+from tinyedge.ssl import cell_codes
 from tinyedge.ssl.base import Batch
 from tinyedge.ssl.cell_codes import CellCodes
 from tinyedge.ssl.registry import create_method
@@ -37,6 +38,8 @@ def reference_responses(codes: CellCodes, image: np.ndarray, grid: int, stride: 
                     white = whiten @ padded[:, top : top + 6, left : left + 6].reshape(-1) + shift
                     found.append(np.maximum(atoms @ (white / np.linalg.norm(white)) + bias, 0))
             cells[y, x] = np.mean(found, axis=0)
+    if grid < 4:
+        return cells.reshape(grid * grid, -1)
     around = [
         cells[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean(axis=(0, 1)) for y in range(grid) for x in range(grid)
     ]
@@ -63,6 +66,23 @@ def test_over_the_images_that_they_were_learned_from_codes_are_white() -> None:
     flat = codes(images).flatten(0, 1).double()
     torch.testing.assert_close(flat.mean(0), torch.zeros(7).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(flat.T @ flat / len(flat), torch.eye(7).double(), atol=5e-3, rtol=0)
+
+
+def test_the_axes_are_those_of_all_responses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _, images = learned(16, 4, 3, atoms=20, coordinates=7)
+    monkeypatch.setattr(cell_codes, "_LEARNED_AT_ONCE", 7)
+    parts, _, _ = learned(16, 4, 3, atoms=20, coordinates=7)
+    torch.testing.assert_close(parts(images), whole(images), atol=1e-4, rtol=0)
+    responses = whole._responses(images).flatten(0, 1).double().numpy()
+    spectrum = np.linalg.eigvalsh(np.corrcoef(responses.T))[::-1]
+    scaled = (whole.axes.double() * torch.from_numpy(responses.std(0))[:, None]).numpy()
+    np.testing.assert_allclose(1 / np.square(scaled).sum(0), spectrum[:7], rtol=1e-3)
+
+
+def test_cells_of_a_coarse_grid_differ() -> None:
+    codes, _, images = learned(8, 2, 3, atoms=16, coordinates=8)
+    found = codes(images)
+    assert float((found - found[:, :1]).abs().amax(dim=(0, 2))[1:].min()) > 0.1
 
 
 def test_images_of_one_colour_have_codes_of_zeros() -> None:

@@ -129,6 +129,19 @@ def test_a_run_of_before_an_option_was_there_is_resumed(finished, tmp_path):
     assert (path / "encoder.safetensors").read_bytes() == finished.encoder_path.read_bytes()
 
 
+def test_an_option_that_a_method_has_chosen_since_is_not_chosen_for_a_run_of_before(small_config, tmp_path):
+    """`s0` restored pixels before it could choose; its record does not say so."""
+    pixels = {"decoder_width": 64, "reconstruct": "pixels", "reconstruct_clean": False}
+    path = train(replace(small_config, method="s0", method_options=pixels), tmp_path / "run").path
+    text = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(re.sub(r"\n  (reconstruct|code)_?\w*: \w+", "", text))
+    former = load_config(path / "config.yaml")
+    assert "reconstruct" not in former.method_options
+    run = train(replace(former, epochs=former.epochs + 1), path, resume=True)
+    assert run.config.method_options["reconstruct"] == "pixels"
+    assert load_config(path / "config.yaml").method_options["reconstruct"] == "pixels"
+
+
 def test_a_second_run_in_the_same_folder_is_refused(finished):
     with pytest.raises(ConfigError, match=r"--resume .* --overwrite, or give another --out"):
         train(finished.config, finished.path)

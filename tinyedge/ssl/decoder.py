@@ -64,7 +64,7 @@ def sincos_position(grid: int, width: int) -> torch.Tensor:
 
 
 def reconstruction_head(width: int, outputs: int) -> nn.Sequential:
-    """Build the head that predicts a cell's pixels, (..., width) to (..., outputs)."""
+    """Build the head that predicts a cell's pixels or its code, (..., width) to (..., outputs)."""
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
 
 

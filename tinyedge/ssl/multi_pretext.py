@@ -109,7 +109,7 @@ class MultiPretext(PretrainingMethod):
         self.scheduler = DynamicCorruptionScheduler(options.ema_beta, chance, options.weighting)
 
     def prepare(self, images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Learn the codes that masked tokens restore, unless a checkpoint has them; see `PretrainingMethod.prepare`.
+        """Learn the codes that tokens restore, unless a checkpoint has them; see `PretrainingMethod.prepare`.
 
         On another machine they may come out with other signs, which the heads of a checkpoint would not know.
         """

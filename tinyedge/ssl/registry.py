@@ -192,6 +192,23 @@ def method_options(name: str, overrides: Mapping[str, Any] | None = None) -> dic
     return asdict(from_mapping(entry.options_type, {**entry.preset, **(overrides or {})}))
 
 
+def former_options(name: str, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a run's record lacks, because it was begun before they were there.
+
+    They are at the defaults of the options' class, which leave a method as it was, and not at what its entry has chosen
+    of them since.
+
+    Args:
+        name: The run's method.
+        saved: All options that its record has.
+
+    Raises:
+        ConfigError: An unknown method.
+    """
+    defaults = asdict(method_entry(name).options_type())
+    return {key: value for key, value in defaults.items() if key not in saved}
+
+
 def _unknown_option(method: str, key: str, known: Collection[str]) -> str:
     """Say that a method has no such option, which others have, and where those are that it has."""
     owners = [name for name, entry in _ENTRIES.items() if key in {item.name for item in fields(entry.options_type)}]

@@ -21,7 +21,7 @@ from tinyedge.manifest.manifest import EXPORT_FOLDER
 from tinyedge.plugins import load_plugin, registered_plugins
 from tinyedge.plural import counted
 from tinyedge.ssl.base import PretrainingMethod
-from tinyedge.ssl.registry import create_method, learns_from_labels, method_entry, method_options
+from tinyedge.ssl.registry import create_method, former_options, learns_from_labels, method_entry
 from tinyedge.ssl.teacher import Teacher
 from tinyedge.training.batch_norm import recalibrate_batch_norm
 from tinyedge.training.batches import epoch_order
@@ -89,6 +89,11 @@ def train(
             checkpoint is kept.
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
+    if resume and (out / CONFIG_FILE).is_file():
+        saved = load_config(out / CONFIG_FILE)
+        if saved.method == config.method:
+            former = former_options(saved.method, saved.method_options)
+            config = replace(config, method_options={**former, **config.method_options})
     options = chosen_options(config)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
@@ -389,8 +394,9 @@ def _require_same_config(saved: TrainConfig, config: TrainConfig, out: Path) -> 
     saved = replace(saved, epochs=config.epochs, earlier_epochs=config.earlier_epochs)
     if saved.teacher_digest is None:  # of a run that began before this was written
         saved = replace(saved, teacher_digest=config.teacher_digest)
-    if saved.method == config.method:  # An option that was not there yet is at its default.
-        saved = replace(saved, method_options=method_options(saved.method, saved.method_options))
+    if saved.method == config.method:
+        former = former_options(saved.method, saved.method_options)
+        saved = replace(saved, method_options={**former, **saved.method_options})
     # What follows from other choices comes last: other labels may be another batch size.
     for key in sorted(changed_keys(saved, config), key=("batch_size", "warmup_epochs").__contains__):
         before, after = saved.to_dict()[key], config.to_dict()[key]

@@ -13,7 +13,8 @@ class MultiPretextOptions:
     Attributes:
         corrupt_at: `stage4` (encoder output), `stage3` (inside the encoder) or `input+stage3`.
         reconstruct: What masked tokens restore: `pixels`, or `codes` of the patches in and around their cells.
-        reconstruct_clean: Whether tokens that are not masked restore theirs too.
+        reconstruct_clean: Whether tokens that are not masked restore theirs too; the loss that steers the ratios is
+            then of all tokens.
         code_atoms: Patches in the dictionary that the codes are made of.
         code_coordinates: Numbers in a code, at most `code_atoms`.
         mask_block: Masked tokens come in blocks of this side.

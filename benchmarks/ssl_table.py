@@ -91,9 +91,9 @@ _GROWING = ("--view-sizes", "16,24,32")
 
 # The CPU plan is minutes a row on one core, and hours for s0-plus and for best, which distils it. In few epochs small
 # batches learn more: s0-plus had 47.0, 48.2 and 49.7 % of 5,000 held-out images right after 2 epochs at 256, 128 and 64
-# images a step. s0 with pixels as targets had 41.4 % where stage 4 keeps the grid that it corrupts and 39.4 % where stage 4 halves it, after 2
-# epochs at 64. The short plan is for Tiny-ImageNet, of twice the
-# images. The GPU plan is hundreds of epochs a row.
+# images a step. s0 with pixels as targets had 41.4 % where stage 4 keeps the grid that it corrupts and 39.4 % where
+# stage 4 halves it, after 2 epochs at 64. The short plan is for Tiny-ImageNet, of twice the images. The GPU plan is
+# hundreds of epochs a row.
 PLANS = {
     "cpu": (
         _cpu("random", 1),

@@ -22,6 +22,7 @@ from tinyedge.training.run import load_run
 from tinyedge.training.train import train
 
 METHODS = ("vicreg-dual", "vicreg-gating")
+ONE_FOR_BOTH = ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)]
 ENCODERS = {
     "tinynext_t": (2, 1, 2, 2, 1),
     "mobilenetv2_035": (2, 1, 1, 2, 2, 1, 1, 1),
@@ -178,7 +179,7 @@ def test_at_the_papers_500_epochs_the_bounds_decay_as_it_says():
         assert math.exp(-method.options.bound_decay * epoch / 500) == pytest.approx(math.exp(-0.02 * epoch))
 
 
-@pytest.mark.parametrize("name", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("name", ONE_FOR_BOTH)
 def test_a_step_is_repeatable_from_a_saved_state(name):
     method = make(name)
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-3)
@@ -204,7 +205,7 @@ def test_a_step_is_repeatable_from_a_saved_state(name):
     assert_equal_states(method, other)
 
 
-@pytest.mark.parametrize("name", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("name", ONE_FOR_BOTH)
 def test_the_loss_falls_and_the_budget_is_approached(name):
     method = make(name, target_density=0.4, budget_weight=50.0)
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
@@ -373,7 +374,7 @@ def test_a_training_writes_two_runs_that_load_and_probe(finished, method, encode
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["vicreg-dual", pytest.param("vicreg-gating", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("method", ONE_FOR_BOTH)
 def test_an_interrupted_training_ends_at_the_same_numbers(finished, tmp_path, method):
     def numbers(path):
         return [{k: v for k, v in record.items() if k not in TIMING} for record in read_metrics(path / "metrics.jsonl")]

@@ -90,10 +90,7 @@ def train(
         TinyEdgeError: The disk is full; the last good checkpoint is kept.
     """
     if resume and (out / CONFIG_FILE).is_file():
-        saved = load_config(out / CONFIG_FILE)
-        if saved.method == config.method:
-            former = former_options(saved.method, saved.method_options)
-            config = replace(config, method_options={**former, **config.method_options})
+        config = _with_former_options(config, load_config(out / CONFIG_FILE))
     options = chosen_options(config)
     precision = config.precision or default_precision(config.accelerator)
     config = replace(config, precision=precision, method_options=options)
@@ -389,14 +386,21 @@ def _earlier_epochs(
     return (*(saved.earlier_epochs or ()), saved.epochs)
 
 
+def _with_former_options(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
+    """Return a configuration with what the record of a run by the same method lacks, see `former_options`."""
+    if saved.method != config.method:
+        return config
+    former = former_options(saved.method, saved.method_options)
+    return replace(config, method_options={**former, **config.method_options})
+
+
 def _require_same_config(saved: TrainConfig, config: TrainConfig, out: Path) -> None:
     """Refuse to go on with what would be another run; it may be a longer one."""
     saved = replace(saved, epochs=config.epochs, earlier_epochs=config.earlier_epochs)
     if saved.teacher_digest is None:  # of a run that began before this was written
         saved = replace(saved, teacher_digest=config.teacher_digest)
     if saved.method == config.method:
-        former = former_options(saved.method, saved.method_options)
-        saved = replace(saved, method_options={**former, **saved.method_options})
+        saved = _with_former_options(saved, saved)
     # What follows from other choices comes last: other labels may be another batch size.
     for key in sorted(changed_keys(saved, config), key=("batch_size", "warmup_epochs").__contains__):
         before, after = saved.to_dict()[key], config.to_dict()[key]

@@ -39,6 +39,26 @@ def test_gradients_are_those_of_plain_loops(size, kernel, stride):
     torch.testing.assert_close(layer.weight.grad, of_weight)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 5), (7, 6), (9, 9)])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (5, 3)])
+def test_gradients_of_mixed_precision_are_those_of_the_rounded_operands(size, kernel, stride):
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(7, 7, kernel, stride, kernel // 2, groups=7, bias=False)
+    x = torch.randn(3, 7, *size).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x)
+    assert out.dtype == torch.bfloat16
+    grad = torch.randn_like(out)
+    out.backward(grad)
+    rounded = [tensor.detach().bfloat16().double() for tensor in (x, layer.weight)]
+    of_x, of_weight = _naive(*rounded, grad.double(), stride, kernel // 2)
+    # Each product and each sum may round to eight bits: of as many as are added, a few of the largest term's.
+    torch.testing.assert_close(x.grad.double(), of_x, rtol=2**-7, atol=2**-7 * float(of_x.abs().max()))
+    torch.testing.assert_close(
+        layer.weight.grad.double(), of_weight, rtol=2**-7, atol=2**-7 * float(of_weight.abs().max())
+    )
+
+
 @pytest.mark.parametrize("frozen", ["input", "filters"])
 def test_what_needs_no_gradient_gets_none(frozen):
     layer, x = DepthwiseConv2d(4, 4, 3, 1, 1, groups=4, bias=False), torch.randn(2, 4, 2, 2)

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from tinyedge.errors import ConfigError, TrainingError
 from tinyedge.training.launch import Place, find_place
-from tinyedge.training.processes import Rank, run_on_devices, start_context
+from tinyedge.training.processes import Rank, default_precision, run_on_devices, start_context
 
 SLURM = {
     "SLURM_STEP_NUM_TASKS": "12",
@@ -76,6 +76,20 @@ def returned(rank: Rank) -> Rank:
 def test_one_device_is_this_process():
     assert run_on_devices(returned, returned, "cpu", "auto", "32-true") == Rank(0, 1, torch.device("cpu"))
     assert run_on_devices(returned, returned, "cpu", 1, "bf16-mixed").mixed_precision
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [({"avx512_bf16": True}, "bf16-mixed"), ({"avx512_bf16": False}, "32-true"), ({"neon": True}, "32-true")],
+)
+def test_a_cpu_trains_in_bfloat16_where_it_multiplies_that(capabilities, precision, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert default_precision("cpu") == precision
+
+
+def test_a_pytorch_that_knows_nothing_of_the_cpu_trains_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert default_precision("cpu") == "32-true"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of machines without a GPU")

@@ -22,7 +22,7 @@ TEACHER = "a run, patches:ATOMS, dino_vits16=WEIGHTS, timm:MODEL=WEIGHTS, or eff
 PLACE = {
     "accelerator": FieldOption("auto, cpu, cuda or mps."),
     "devices": FieldOption("How many, or auto: every GPU, or one CPU."),
-    "precision": FieldOption("32-true or bf16-mixed; by default the latter on a GPU that has it."),
+    "precision": FieldOption("32-true or bf16-mixed; by default the latter on a GPU or CPU that has it."),
     "compile": FieldOption("Let torch.compile make the encoder's kernels, for a faster step on a GPU."),
     "checkpoint_every_s": FieldOption(),
 }

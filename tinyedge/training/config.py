@@ -81,7 +81,7 @@ class TrainConfig:
         bn_recalibration_batches: Clean batches that the batch-norm statistics are averaged over before the encoder is
             saved, at most one pass over the train split.
         seed: Seed of initial weights, data order and augmentation.
-        precision: `32-true` or `bf16-mixed`; None is the latter on a GPU that has it in hardware.
+        precision: `32-true` or `bf16-mixed`; None is the latter where GPU or CPU (AVX512_BF16) have it.
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
         devices: Devices of this machine, or `auto`; under torchrun or Slurm as many as were started.
         compile: Whether torch.compile makes the encoder's kernels: minutes at the start for a faster step on a GPU. Not

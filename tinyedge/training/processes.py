@@ -119,9 +119,16 @@ def run_on_devices(
 
 
 def default_precision(accelerator: str) -> str:
-    """Return `bf16-mixed` for a GPU that has bfloat16 in hardware, `32-true` for everything else."""
-    on_cuda = _device_type(accelerator) == "cuda"
-    return "bf16-mixed" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    """Return `bf16-mixed` for a GPU or a CPU that has bfloat16 in hardware, `32-true` for everything else."""
+    kind = _device_type(accelerator)
+    on_gpu = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if on_gpu or (kind == "cpu" and _cpu_multiplies_bfloat16()) else "32-true"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Return whether the CPU has AVX512_BF16, as those of 2023 and later for servers have; on ARM nobody measured."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch of before has no such function
+    return bool(capabilities.get("avx512_bf16"))
 
 
 def _device_type(accelerator: str) -> str:

@@ -1,6 +1,6 @@
 """Images a second of tinyedge's SimCLR, beside lightly's on the same encoder, batch and machine.
 
-    python benchmarks/train_throughput.py                     CPU: tinyedge and lightly, in turns
+    python benchmarks/train_throughput.py                     CPU: tinyedge, also in float32, and lightly, in turns
     python benchmarks/train_throughput.py --device cuda       also the share of the memory's bandwidth
     python benchmarks/train_throughput.py --device cuda --compile
 
@@ -41,6 +41,7 @@ from tinyedge.ssl.base import Batch
 from tinyedge.ssl.registry import create_method, method_entry
 from tinyedge.training.memory import keep_freed_memory
 from tinyedge.training.optimizer import create_optimizer
+from tinyedge.training.processes import default_precision
 from tinyedge.training.views import ViewMaker
 
 RESULTS = Path(__file__).parent / "results"
@@ -71,6 +72,7 @@ class Tinyedge:
         batch_size: int,
         device: torch.device,
         compile_encoder: bool,
+        precision: str,
     ):
         self.device, self.batch_size = device, batch_size
         self.images = dataset.train.images.to(device)
@@ -84,7 +86,7 @@ class Tinyedge:
             group["lr"] = 1e-3
         self.make_views = ViewMaker(self.method.views, method_entry("simclr").augment, dataset, size)
         self.generator = torch.Generator(device)
-        self.precision = torch.bfloat16 if device.type == "cuda" else torch.float32
+        self.mixed = precision == "bf16-mixed"
 
     def seconds(self, steps: int) -> float:
         """Train some steps and return how long they took."""
@@ -94,7 +96,7 @@ class Tinyedge:
             indices = torch.randint(len(self.images), (self.batch_size,), device=self.device)
             self.generator.manual_seed(step)
             views, _ = self.make_views(self.images[indices], self.generator)
-            with torch.autocast(self.device.type, self.precision, enabled=self.device.type == "cuda"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
                 result = self.method(Batch(views, indices, None), self.generator, 0.5)
             self.optimizer.zero_grad(set_to_none=True)
             result.loss.backward()
@@ -228,13 +230,16 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     dataset = load_dataset(options.data, image_size=32) if options.data else generated_images(max(4096, batch_size), 32)
 
-    tinyedge = Tinyedge(dataset, strides, batch_size, device, options.compile)
+    precision = default_precision(options.device)
+    tinyedge = Tinyedge(dataset, strides, batch_size, device, options.compile, precision)
     sides: dict[str, Tinyedge | Lightly] = {"tinyedge": tinyedge}
     if on_gpu:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     else:
         keep_freed_memory()  # for the whole process, so lightly has it too
+        if precision != "32-true":
+            sides["tinyedge, 32-true"] = Tinyedge(dataset, strides, batch_size, device, options.compile, "32-true")
         sides["lightly"] = Lightly(dataset, strides, batch_size, options.threads)
     for side in sides.values():
         side.seconds(3)  # warms up
@@ -273,6 +278,7 @@ def main() -> None:
         "batch_size": batch_size,
         "steps": steps,
         "repetitions": options.repetitions,
+        "precision": precision,
         "data": options.data or "generated",
     }
     env = {

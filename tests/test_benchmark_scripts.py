@@ -14,7 +14,9 @@ def test_a_step_of_training_is_timed(benchmark_script):
 
     images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     dataset = build_dataset("generated", ImageSplit(images, None), None, ())
-    timed = benchmark_script("train_throughput").Tinyedge(dataset, (2, 2, 2, 2, 1), 4, torch.device("cpu"), False)
+    timed = benchmark_script("train_throughput").Tinyedge(
+        dataset, (2, 2, 2, 2, 1), 4, torch.device("cpu"), False, "bf16-mixed"
+    )
     assert timed.seconds(1) > 0
 
 

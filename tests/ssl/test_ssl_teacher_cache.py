@@ -43,8 +43,22 @@ def images():
     return torch.randint(0, 256, (300, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def load(teacher, images, views=2, map_grid=2, mean=MEAN):
-    return teacher_cache.load_teacher_cache(teacher, images, mean, STD, views=views, map_grid=map_grid)
+class Shown:
+    """What a `tinyedge.announce.Progress` is shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def say(self, sentence):
+        raise AssertionError(sentence)
+
+    def show(self, what, done, of, detail=""):
+        assert what == "teacher's features, part"
+        self.shown.append((done, of))
+
+
+def load(teacher, images, views=2, map_grid=2, mean=MEAN, **settings):
+    return teacher_cache.load_teacher_cache(teacher, images, mean, STD, views=views, map_grid=map_grid, **settings)
 
 
 def test_features_are_the_teachers_of_the_image_and_of_fixed_weak_views(images):
@@ -95,9 +109,10 @@ def test_work_that_was_killed_goes_on(images, folder, monkeypatch):
         f"{view}.safetensors" for view in ("0-0", "0-100", "0-200", "1-0")
     }
     (parts / "0-100.safetensors").write_bytes(b"cut")
-    again = CountingTeacher()
-    cache = load(again, images)
+    again, progress = CountingTeacher(), Shown()
+    cache = load(again, images, progress=progress)
     assert again.images == 601 - 300
+    assert progress.shown == [(3, 6), (4, 6), (5, 6), (6, 6)]
     torch.testing.assert_close(cache.features, whole.features, atol=1e-3, rtol=1e-3)
     assert not parts.exists()
 

@@ -195,8 +195,8 @@ def test_the_live_line_fits_80_columns() -> None:
     text = io.StringIO()
     detail = "loss 0.123  acc 87.5 %  1234 images/s  probe 61.8 %"
     with TrainingProgress(Console(file=text, force_terminal=True, width=80)) as progress:
-        progress.show("training", 0, 140_000)
-        progress.show("training", 70_000, 140_000, detail)
+        progress.show("step", 0, 140_000)
+        progress.show("step", 70_000, 140_000, detail)
         progress.say("so far")
     plain = re.sub(r"\x1b\[[\d;]*m", "", text.getvalue()).replace("\r", "\n")
     lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "\n", plain).split("\n")

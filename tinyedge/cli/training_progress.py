@@ -21,7 +21,7 @@ _WIDE_COLUMNS = 100
 
 
 class TrainingProgress:
-    """A `tinyedge.announce.Progress` with step, loss, images/s and time left; one training after the other.
+    """A `tinyedge.announce.Progress` with what is counted, loss, images/s and time left; one work after the other.
 
     Args:
         console: Where to show it.
@@ -60,7 +60,7 @@ class TrainingProgress:
         elif time.monotonic() - self._last_line_s > _LINE_EVERY_S or done == of:
             self._last_line_s = time.monotonic()
             left_s = (of - done) * (self._last_line_s - self._start_s) / (done - self._first)
-            self.say(f"step {done}/{of}  {detail}  left {left_s:.0f} s")
+            self.say("  ".join(filter(None, (f"{what} {done}/{of}", detail, f"left {left_s:.0f} s"))))
         if done == of:
             self._stop_bar()
             self._first = None

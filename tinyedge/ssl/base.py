@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from tinyedge.announce import SILENCE, Progress
 from tinyedge.data.augment import Window
 from tinyedge.data.dataset import ImageSplit
 from tinyedge.encoders.base import Encoder
@@ -75,12 +76,14 @@ class PretrainingMethod(nn.Module):
         uses_labels: Whether it learns from labels, as the supervised baseline and fine-tuning do.
         any_view_size: Whether views that name no preset may be smaller than the encoder's images: of those it then
             compares nothing but features.
+        progress: Hears how far `prepare` is; the training sets it.
     """
 
     encoder: Encoder
     views: tuple[View, ...]
     uses_labels: bool = False
     any_view_size: bool = False
+    progress: Progress = SILENCE
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let torch.compile make the encoder's kernels; see `torch.compile` for the arguments.

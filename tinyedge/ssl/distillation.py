@@ -62,7 +62,13 @@ class Distillation(PretrainingMethod):
         teacher = self._teacher[0]
         if self._cached_views:
             self._cache = load_teacher_cache(
-                teacher, images, mean, std, views=self._cached_views, map_grid=self._map_grid
+                teacher,
+                images,
+                mean,
+                std,
+                views=self._cached_views,
+                map_grid=self._map_grid,
+                progress=self.progress,
             )
         else:
             teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

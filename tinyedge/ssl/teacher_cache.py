@@ -10,8 +10,9 @@ What was computed is written part by part, so that work which was killed goes on
 """
 
 import hashlib
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
+from tinyedge.announce import SILENCE, Progress
 from tinyedge.atomic import atomic_path
 from tinyedge.data.augment import Augment, AugmentConfig, Window, normalise
 from tinyedge.data.cache import cache_directory
@@ -34,6 +36,7 @@ _WEAK = AugmentConfig(
 _SEED = 0
 _BATCH = 256
 _IMAGES_A_PART = 16 * _BATCH
+_SHOWN = "teacher's features, part"
 _ROUNDING = 1e-6  # Of the largest variance: what is below it is rounding to half precision.
 
 
@@ -120,6 +123,7 @@ def load_teacher_cache(
     *,
     views: int,
     map_grid: int,
+    progress: Progress = SILENCE,
 ) -> TeacherCache:
     """Return a teacher's features of `views` views of each image, from disk if they are there.
 
@@ -133,6 +137,7 @@ def load_teacher_cache(
         std: Per channel.
         views: V; the first is the image itself.
         map_grid: The most cells a side of the maps that are kept; 0 keeps none.
+        progress: Hears how far this is, on the rank that computes.
 
     Raises:
         TinyEdgeError: The disk is full or the cache folder cannot be written.
@@ -146,21 +151,27 @@ def load_teacher_cache(
     digest.update(images.cpu().contiguous().numpy().data)
     path = cache_directory() / "teachers" / f"{digest.hexdigest()}.safetensors"
     if world_size() == 1:
-        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
+        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid, progress)
     elif dist.get_rank() == 0:
         try:
-            tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
+            tensors = _read_or_compute(path, teacher, augment, images, views, map_grid, progress)
         finally:  # the others must not wait for a rank that failed
             dist.barrier()
     else:
         dist.barrier()
-        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid)
+        tensors = _read_or_compute(path, teacher, augment, images, views, map_grid, progress)
     features, *maps = (tensor.to(images.device) for tensor in tensors)
     return TeacherCache(features, tuple(maps))
 
 
 def _read_or_compute(
-    path: Path, teacher: Teacher, augment: Augment, images: torch.Tensor, views: int, map_grid: int
+    path: Path,
+    teacher: Teacher,
+    augment: Augment,
+    images: torch.Tensor,
+    views: int,
+    map_grid: int,
+    progress: Progress,
 ) -> list[torch.Tensor]:
     """Return features (V, N, D) and maps (N, C_i, G, G), float16 on the CPU."""
     features = (len(images), teacher.feature_dim)
@@ -168,8 +179,10 @@ def _read_or_compute(
     tensors = _read(path, [(views, *features), *((len(images), count, None, None) for count in channels)])
     if tensors is None:
         parts = path.with_suffix(".parts")
+        of_view: list[tuple[int, ...]] = [features]
         maps = _map_shapes(teacher, augment, images, map_grid) if map_grid else []
-        tensors = _compute(teacher, augment, images, [[features, *maps], *[[features]] * (views - 1)], parts)
+        shapes = [[*of_view, *maps], *[of_view] * (views - 1)]
+        tensors = _compute(teacher, augment, images, shapes, parts, progress)
         _write(path, tensors)
         shutil.rmtree(parts, ignore_errors=True)
     return tensors
@@ -212,7 +225,12 @@ def _read(path: Path, shapes: Sequence[tuple[int | None, ...]]) -> list[torch.Te
 
 
 def _compute(
-    teacher: Teacher, augment: Augment, images: torch.Tensor, shapes: Sequence[Sequence[tuple[int, ...]]], parts: Path
+    teacher: Teacher,
+    augment: Augment,
+    images: torch.Tensor,
+    shapes: Sequence[Sequence[tuple[int, ...]]],
+    parts: Path,
+    progress: Progress,
 ) -> list[torch.Tensor]:
     """Return the features of all views, stacked, and the maps of the first.
 
@@ -222,26 +240,43 @@ def _compute(
         images: (N, C, H, W) uint8.
         shapes: Of each view's features (N, D) and maps (N, C_i, G, G).
         parts: Folder that receives those of each part of the images, and is read where it has them.
+        progress: Hears how many parts are done.
     """
     teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     views = [[torch.empty(shape, dtype=torch.float16) for shape in of_view] for of_view in shapes]
+    missing = [list(_missing_rows(tensors, parts, view)) for view, tensors in enumerate(views)]
+    of = len(views) * math.ceil(len(images) / _IMAGES_A_PART)
+    done = of - sum(map(len, missing))
+    progress.show(_SHOWN, done, of)
     generator = torch.Generator().manual_seed(_SEED)  # on the CPU: the same views on every device
     for view, tensors in enumerate(views):
         drawn = augment.draw(len(images), generator) if view else None
-        for start in range(0, len(images), _IMAGES_A_PART):
-            rows = slice(start, min(start + _IMAGES_A_PART, len(images)))
-            path = parts / f"{view}-{start}.safetensors"
-            wanted = [tensor[rows].shape for tensor in tensors]
-            grids = [(shape[2], shape[3]) for shape in wanted[1:]]
-            found = _read(path, wanted)
-            if found is None:
-                numbers = None if drawn is None else drawn[rows]
-                found = _features(teacher, augment, images[rows], numbers, grids)
-                _write(path, found)
+        grids = [(shape[2], shape[3]) for shape in shapes[view][1:]]
+        for rows in missing[view]:
+            found = _features(teacher, augment, images[rows], None if drawn is None else drawn[rows], grids)
+            _write(_part_path(parts, view, rows), found)
             for tensor, part in zip(tensors, found, strict=True):
                 tensor[rows] = part
+            done += 1
+            progress.show(_SHOWN, done, of)
     teacher.to("cpu")
     return [torch.stack([features for features, *_ in views]), *views[0][1:]]
+
+
+def _missing_rows(tensors: Sequence[torch.Tensor], parts: Path, view: int) -> Iterator[slice]:
+    """Fill a view's tensors (N, ...) with the parts that are there, and yield the rows of each that is not."""
+    for start in range(0, len(tensors[0]), _IMAGES_A_PART):
+        rows = slice(start, min(start + _IMAGES_A_PART, len(tensors[0])))
+        found = _read(_part_path(parts, view, rows), [tensor[rows].shape for tensor in tensors])
+        if found is None:
+            yield rows
+            continue
+        for tensor, part in zip(tensors, found, strict=True):
+            tensor[rows] = part
+
+
+def _part_path(parts: Path, view: int, rows: slice) -> Path:
+    return parts / f"{view}-{rows.start}.safetensors"
 
 
 @torch.no_grad()

@@ -136,11 +136,12 @@ class _Training:
         with failures.raised_on_all_ranks():
             chosen = next(batches)
         with failures.raised_on_all_ranks():
+            method.progress = progress
             method.prepare(self._source.sample, dataset.mean, dataset.std)
         method.train()
         loss, accuracy, steps_began_s = math.nan, math.nan, time.monotonic()
         probed = _known_probe(self._out, self._config)
-        progress.show("training", self._first_step, self._total_steps)
+        progress.show("step", self._first_step, self._total_steps)
         with synchronised_batch_norm(method), StopRequest(self._rank) as stop:
             for step in range(self._first_step, self._total_steps):
                 self._window.add(self._train_step(step, chosen))
@@ -156,7 +157,7 @@ class _Training:
                 images_per_s = (done - self._first_step) * self._batch_size / took_s
                 shown = "" if math.isnan(loss) else f"loss {loss:.3f}  "
                 shown += "" if math.isnan(accuracy) else f"acc {100 * accuracy:.1f} %  "
-                progress.show("training", done, self._total_steps, f"{shown}{images_per_s:.0f} images/s{probed}")
+                progress.show("step", done, self._total_steps, f"{shown}{images_per_s:.0f} images/s{probed}")
                 if done % self._log_every == 0 or last:
                     self._log_window(done, chosen, images_per_s)
                 if not last:

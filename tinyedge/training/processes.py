@@ -127,8 +127,9 @@ def default_precision(accelerator: str) -> str:
 
 def _cpu_multiplies_bfloat16() -> bool:
     """Return whether the CPU has AVX512_BF16, as those of 2023 and later for servers have; on ARM nobody measured."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch of before has no such function
-    return bool(capabilities.get("avx512_bf16"))
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older PyTorch
+        return False
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def _device_type(accelerator: str) -> str:

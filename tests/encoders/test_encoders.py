@@ -266,3 +266,11 @@ def test_activations_that_overwrite_their_input_compute_the_same(name):
     images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     for kept, overwritten in zip(gradients(False), gradients(True), strict=True):
         torch.testing.assert_close(overwritten, kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["tinynext_t", "mobilenetv2_035"])
+def test_gradients_of_a_feature_of_several_stages_stay_channels_last(name):
+    encoder = create_encoder(name, input_size=32, feature_stages=(1, 2, 3, 4)).to(memory_format=torch.channels_last)
+    maps = encoder.forward_maps(torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last))
+    found = torch.autograd.grad(encoder.feature(maps).square().sum(), maps)
+    assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in found)

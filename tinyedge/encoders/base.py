@@ -119,7 +119,9 @@ class Encoder(nn.Module):
     def feature(self, maps: Sequence[torch.Tensor], stages: Sequence[int] | None = None) -> torch.Tensor:
         """Return the feature (B, D) that is made of what `forward_maps` returns; `stages` asks for those of others."""
         chosen = self.feature_stages if stages is None else stages
-        return torch.cat([maps[stage - 1].mean(dim=(2, 3)) for stage in chosen], dim=1)
+        # Channels last, as the gradient is then, too: else residuals would add two layouts, and pass on one that every
+        # kernel has to reorder.
+        return torch.cat([maps[stage - 1].permute(0, 2, 3, 1).mean(dim=(1, 2)) for stage in chosen], dim=1)
 
     def forward_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the map of each of the four stages, (B, C_i, H_i, W_i).

@@ -52,6 +52,7 @@ class Row:
         teacher: Name of the row whose run is distilled, or what `tinyedge train --teacher` takes beside runs.
         arguments: Further arguments of `tinyedge train`.
         stages: Stages whose features are probed as well, in a line of their own; empty for the encoder's feature alone.
+        start: Name of the row whose encoder this one begins with.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Row:
     teacher: str | None = None
     arguments: tuple[str, ...] = ()
     stages: tuple[int, ...] = ()
+    start: str | None = None
 
 
 def _cpu(
@@ -109,6 +111,17 @@ PLANS = {
             teacher="patches:4096",
             arguments=_GROWING,
             stages=_STAGES,
+        ),
+        _cpu(
+            "best of patches continued",
+            22,
+            *_PATCHES,
+            "queue_size=4096",
+            method="best",
+            batch_size=256,
+            teacher="patches:4096",
+            arguments=(*_GROWING, "--feature-stages", "1,2,3,4"),
+            start="best of patches",
         ),
         _cpu(
             "best of efficientnet_lite0",
@@ -255,6 +268,8 @@ class Study:
             arguments += ["--option", option]
         if row.teacher:
             arguments += ["--teacher", self.run_path(row.teacher) if row.teacher in _row_names() else row.teacher]
+        if row.start:
+            arguments += ["--from", self.run_path(row.start)]
         tinyedge(*arguments, *(["--resume"] if (path / "config.yaml").is_file() else []))
         write_text(path / _DEVICE_FILE, device_name(self.accelerator))
 
@@ -314,6 +329,7 @@ class Study:
                 "seed": config.seed,
                 "options": dict(config.method_options),
                 "teacher": row.teacher,
+                "start": row.start,
                 "stages": stages,
                 "seconds": round(log[-1]["elapsed_s"]) if log else 0,
                 "core_seconds": round(log[-1]["cpu_s"]) if log and "cpu_s" in log[-1] else None,
@@ -369,6 +385,8 @@ def markdown(cells: list[dict[str, Any]]) -> str:
             recipe = f"{cell['encoder']} ({strides}), {cell['macs'] / 1e6:.1f} M, {cell['epochs']}, "
             spent = cell.get("core_seconds")
             recipe += f"{cell['seconds']:,}, {cell['device']}" if spent is None else f"{spent:,} of one core"
+            if cell.get("start"):
+                recipe += f", after {_spent_before(cell, measured):,} of {cell['start']}"
             published = ": ".join(PUBLISHED.get((cell["row"], dataset), ()))
             teacher = PACKAGED.get(str(cell.get("teacher")))
             columns = [
@@ -381,6 +399,13 @@ def markdown(cells: list[dict[str, Any]]) -> str:
             lines.append("| " + " | ".join(columns) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _spent_before(cell: dict[str, Any], cells: list[dict[str, Any]]) -> int:
+    """Return the core-seconds of the row that a cell's run began with, and of the row that this one began with."""
+    start = next(other for other in cells if (other["row"], other["plan"]) == (cell["start"], cell["plan"]))
+    seconds: int = start["core_seconds"]
+    return seconds + (_spent_before(start, cells) if start.get("start") else 0)
 
 
 def publish(new: list[dict[str, Any]]) -> None:
@@ -415,8 +440,9 @@ def main() -> None:
         for row in PLANS[options.plan]:
             if options.only and row.name not in options.only:
                 continue
-            if row.teacher in _row_names() and not study.trained(row.teacher):
-                print(f"{row.name} waits for its teacher, {row.teacher}")
+            missing = [name for name in (row.teacher, row.start) if name in _row_names() and not study.trained(name)]
+            if missing:
+                print(f"{row.name} waits for {' and '.join(missing)}")
                 continue
             if options.minutes and time.monotonic() - start > 60 * options.minutes:
                 return

@@ -73,7 +73,16 @@ def test_another_feature_has_a_line_behind_its_run_and_core_seconds_where_they_a
     assert "tinynext_t (2,1,2,2,2), 17.0 M, 24, 8,293 of one core |" in text
 
 
-def test_every_teacher_is_a_row_before_its_students(table):
+def test_a_run_that_begins_with_another_says_what_that_took(table):
+    first = cell(row="best of patches", core_seconds=8293)
+    second = cell(row="best of patches continued", core_seconds=4000, start="best of patches")
+    third = cell(row="best of efficientnet_lite0", core_seconds=100, start="best of patches continued")
+    text = table.markdown([first, second, third])
+    assert "20, 4,000 of one core, after 8,293 of best of patches |" in text
+    assert "20, 100 of one core, after 12,293 of best of patches continued |" in text
+
+
+def test_every_teacher_and_every_start_is_a_row_before(table):
     for plan in table.PLANS.values():
         names = [row.name for row in plan]
         assert len(set(names)) == len(names)
@@ -81,3 +90,4 @@ def test_every_teacher_is_a_row_before_its_students(table):
             if row.teacher is not None and row.teacher not in names[:index]:
                 assert row.teacher not in names
                 check_source(row.teacher)  # What `tinyedge train --teacher` takes.
+            assert row.start is None or row.start in names[:index]

@@ -126,7 +126,7 @@ def default_precision(accelerator: str) -> str:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Return whether the CPU has AVX512_BF16, as those of 2023 and later for servers have; on ARM nobody measured."""
+    """Return whether the CPU has AVX512_BF16: AMD's since Zen 4 and Intel's for servers; on ARM nobody measured."""
     if not hasattr(torch.cpu, "get_capabilities"):  # an older PyTorch
         return False
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))

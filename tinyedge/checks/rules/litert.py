@@ -19,8 +19,8 @@ def check_litert(inspection: Inspection) -> Iterator[LintWarning]:
         yield about(
             "litert-zero-points",
             found,
-            "LiteRT's default kernels (XNNPACK, seen in 2.1.0 to 2.1.2 and in TensorFlow 2.21.0) ignore the zero point of "
-            "an operand",
+            "LiteRT's default kernels (XNNPACK, seen in 2.1.0 to 2.1.2 and in TensorFlow 2.21.0) ignore the zero point "
+            "of an operand",
             "where you run the model with LiteRT take experimental_op_resolver_type=OpResolverType.BUILTIN_REF, as "
             "`tinyedge bench --runtime litert` does; TFLite Micro and tinyedge compute it right",
         )
